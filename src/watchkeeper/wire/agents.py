@@ -1,0 +1,151 @@
+"""Agents, their enrolment, and their runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from watchkeeper.wire.base import Name, Sent, ShortText, Shown
+
+AgentState = Literal["working", "waiting", "stopped", "paused", "idle", "silent", "never seen"]
+"""working: a run acted lately; waiting: a run is held for a person; stopped: a lock or an
+exhausted budget refuses it; silent: an open run has not acted for a while."""
+
+RunState = Literal["open", "held", "stopped", "succeeded", "failed", "expired"]
+
+
+class BusinessObject(Sent):
+    """What in the business an action or a run is about, e.g. charge ch_81."""
+
+    kind: str = Field(max_length=60)
+    id: str = Field(max_length=200)
+
+
+class AgentRow(Shown):
+    """One line of the fleet: what an agent is doing, in words and figures."""
+
+    name: str
+    owner: str
+    version: int
+    state: AgentState
+    doing: str
+    """One sentence in words, e.g. `stripe.create_refund held for finance-ops, 2 m`."""
+    why: str | None = None
+    """Why it is stopped, paused or waiting: the lock, budget or request, in words."""
+    open_runs: int
+    calls_hour: int
+    denied_hour: int
+    held: int
+    spend_hour_micros: int
+    spend_day_micros: int
+    last_seen_at: int | None = None
+    locks: tuple[str, ...] = ()
+
+
+class ToolGrant(Shown):
+    """A line of an agent's permission envelope."""
+
+    name: str
+    verdict: Literal["may", "may with approval"]
+    risk: str
+    does: str
+
+
+class AgentDetail(AgentRow):
+    """An agent with its contract as applied."""
+
+    mission: str | None = None
+    business_process: str | None = None
+    contract_digest: str
+    contract_yaml: str
+    may: tuple[ToolGrant, ...] = ()
+    models: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ()
+    """Ids of the budgets that cap it."""
+
+
+class Enrolment(Shown):
+    """A one-time secret for one agent; shown once, never stored in clear."""
+
+    agent: str
+    secret: str
+    expires_at: int
+    settings: dict[str, str]
+    """Environment variables to set for the workload."""
+
+
+class Enrol(Sent):
+    """Ask for a one-time enrolment secret."""
+
+    agent: Name
+    ttl_seconds: int = Field(900, ge=30, le=86_400)
+
+
+class Redeem(Sent):
+    """Exchange a one-time enrolment secret for the agent's credential."""
+
+    secret: str = Field(max_length=200)
+
+
+class Credential(Shown):
+    """What an enrolled workload opens runs with; revocable, expires."""
+
+    agent: str
+    credential: str
+    expires_at: int
+
+
+class OpenRun(Sent):
+    """Begin one piece of work."""
+
+    goal: ShortText
+    on_behalf_of: str | None = Field(None, max_length=200)
+    business_object: BusinessObject | None = None
+    environment: str = Field("production", max_length=60)
+
+
+class RunOpened(Shown):
+    """A run and its short-lived token; the token is shown once and hashed at rest."""
+
+    run: str
+    agent: str
+    token: str
+    expires_at: int
+    mcp_url: str
+    model_base_url: str
+
+
+class CloseRun(Sent):
+    """End a run with its outcome."""
+
+    outcome: Literal["succeeded", "failed"]
+    summary: ShortText | None = None
+
+
+class RunRow(Shown):
+    """One run in a list."""
+
+    run: str
+    agent: str
+    version: int
+    state: RunState
+    goal: str
+    on_behalf_of: str | None = None
+    business_object: BusinessObject | None = None
+    opened_at: int
+    closed_at: int | None = None
+    last_action_at: int | None = None
+    last_action: str | None = None
+    calls: int
+    denied: int
+    spend_micros: int
+    tokens: int
+    why: str | None = None
+
+
+class RunDetail(RunRow):
+    """A run with what it did."""
+
+    summary: str | None = None
+    environment: str = "production"

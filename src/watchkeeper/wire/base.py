@@ -1,0 +1,42 @@
+"""The base of every wire model, and the page that lists are read in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+"""The name of an agent, tool, role, budget, model, upstream or provider."""
+
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=4096, strip_whitespace=True)]
+"""What a person says of a decision; kept in the ledger."""
+
+ShortText = Annotated[str, StringConstraints(max_length=2000)]
+
+
+class Sent(BaseModel):
+    """A body that a caller sends: unknown fields are errors, so a misspelling changes nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shown(BaseModel):
+    """A body that the plane answers with: unknown fields are passed over, so planes can grow."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Problem(Shown):
+    """An error as every route answers it (RFC 9457 members plus the rule that fired).
+
+    `code` is stable and machine-readable; `remedy` says what to do; `rule` names the contract
+    line, policy, budget or lock that refused; `where` points at file, line and field.
+    """
+
+    code: str
+    message: str
+    remedy: str | None = None
+    rule: str | None = None
+    where: str | None = None
+    status: int = 400

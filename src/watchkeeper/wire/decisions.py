@@ -1,0 +1,87 @@
+"""Asking for an action, what was decided, and how it ended."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from watchkeeper.wire.base import Name, Sent, ShortText, Shown
+
+Risk = Literal["low", "medium", "high", "critical"]
+Verdict = Literal["permit", "hold", "deny"]
+ActionKind = Literal["tool", "model"]
+OutcomeStatus = Literal["succeeded", "failed", "unknown"]
+
+
+class Usage(Sent):
+    """What an action cost, as the boundary measured it. Money in micro-dollars."""
+
+    input_tokens: int = Field(0, ge=0)
+    output_tokens: int = Field(0, ge=0)
+    cost_micros: int = Field(0, ge=0)
+
+
+class Ask(Sent):
+    """One action an agent wants: a tool with arguments, or a model call with an estimate."""
+
+    kind: ActionKind = "tool"
+    name: Name
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    idempotency_key: str | None = Field(None, max_length=200)
+    estimate: Usage = Usage()
+    explanation: ShortText | None = None
+    """The agent's own words on why; shown to approvers last, as the agent's words."""
+
+
+class Obligation(Shown):
+    """What the caller must do when it performs a permitted action."""
+
+    kind: str
+    value: str
+
+
+class Answer(Shown):
+    """What was decided of one action."""
+
+    decision: str
+    verdict: Verdict
+    rule: str
+    """Id of the rule that decided, e.g. `contract/tools/allowlist` or `policy/refund-over-200`."""
+    reason: str
+    allowed_instead: str | None = None
+    digest: str
+    request: str | None = None
+    """Id of the approval request that a hold waits for."""
+    expires_at: int | None = None
+    obligations: tuple[Obligation, ...] = ()
+    replay: dict[str, Any] | None = None
+    """The recorded outcome, when the same idempotency key already ran."""
+
+
+class Outcome(Sent):
+    """How a permitted action ended."""
+
+    status: OutcomeStatus
+    usage: Usage = Usage()
+    result_digest: str | None = Field(None, max_length=100)
+    error: ShortText | None = None
+
+
+class DecisionRow(Shown):
+    """A recorded decision in a list."""
+
+    decision: str
+    at: int
+    agent: str
+    run: str
+    kind: ActionKind
+    name: str
+    verdict: Verdict
+    rule: str
+    reason: str
+    request: str | None = None
+    outcome: OutcomeStatus | None = None
+    cost_micros: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0

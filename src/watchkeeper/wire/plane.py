@@ -1,0 +1,170 @@
+"""The plane itself: status, what needs a person, events, applying, verification."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from watchkeeper.wire.agents import AgentRow
+from watchkeeper.wire.base import Sent, Shown
+
+
+class Me(Shown):
+    """Who the plane takes the caller for."""
+
+    person: str
+    roles: tuple[str, ...]
+    permission: Literal["viewer", "approver", "responder", "admin"]
+    via: Literal["socket", "token"]
+
+
+class Status(Shown):
+    """The header of every screen."""
+
+    environment: str
+    plane: str
+    version: str
+    me: Me
+    now: int
+    sequence: int
+    """Newest event; a client resumes the feed after it."""
+    locks: int
+    waiting: int
+    """Requests pending that the caller may decide."""
+    pending: int
+    late: int
+    """Pending requests whose first level has passed without a decision."""
+    spend_hour_micros: int
+    agents: int
+    open_runs: int
+    rehearsal: bool = False
+    """The clock is driven by a person; nothing here happens in real time."""
+    store: Literal["ok", "unavailable"] = "ok"
+    upstreams_down: tuple[str, ...] = ()
+
+
+NeedKind = Literal["request", "budget", "lock", "agent", "upstream", "plane"]
+
+
+class Need(Shown):
+    """One thing that needs a person now; `score` ranks (harm × urgency), highest first."""
+
+    need: str
+    """Stable id, e.g. `request/req_01…`."""
+    kind: NeedKind
+    subject: str
+    """Id or name to open."""
+    score: int
+    risk: Literal["low", "medium", "high", "critical"]
+    text: str
+    """What is the matter, in words."""
+    todo: str
+    """What a person can do, in words."""
+    due_at: int | None = None
+    since: int
+    agent: str | None = None
+    mine: bool = True
+
+
+class EventRow(Shown):
+    """One entry of the ledger."""
+
+    sequence: int
+    at: int
+    type: str
+    actor: str
+    subject: str
+    agent: str | None = None
+    run: str | None = None
+    request: str | None = None
+    text: str
+    """The entry in words."""
+    body: dict[str, Any] = Field(default_factory=dict)
+    chain_hash: str = ""
+
+
+class Verification(Shown):
+    """What `audit verify` found."""
+
+    ok: bool
+    entries: int
+    first_bad: int | None = None
+    what: str | None = None
+    head: str = ""
+    anchored: int = 0
+    """Entries below the last outside anchor; the rest could be truncated without a trace."""
+
+
+class File(Sent):
+    """One file of a directory to apply."""
+
+    path: str = Field(max_length=400)
+    text: str = Field(max_length=1_000_000)
+
+
+class Apply(Sent):
+    """Plan or apply a directory of contracts and policies."""
+
+    files: tuple[File, ...] = Field(max_length=2000)
+    dry_run: bool = False
+    prune: bool = False
+    plan: str | None = None
+    """Digest of the plan that was shown; applying refuses if the plan has changed since."""
+
+
+class PlanLine(Shown):
+    """One change that applying would make."""
+
+    change: Literal["create", "update", "delete", "unchanged"]
+    kind: str
+    name: str
+    path: str | None = None
+    diff: str = ""
+
+
+class Plan(Shown):
+    """What applying would change, or has changed."""
+
+    lines: tuple[PlanLine, ...]
+    digest: str
+    applied: bool
+    warnings: tuple[str, ...] = ()
+
+
+class AdvanceClock(Sent):
+    """Drive a rehearsal clock forward."""
+
+    advance_seconds: float = Field(ge=0, le=366 * 86_400)
+
+
+class UpstreamRow(Shown):
+    """An upstream or provider and how it does."""
+
+    name: str
+    kind: Literal["mcp-http", "mcp-stdio", "model"]
+    state: Literal["up", "down", "unknown"]
+    tools: int = 0
+    detail: str = ""
+    since: int | None = None
+
+
+class IssueToken(Sent):
+    """Ask for a person's token for a remote console."""
+
+    person: str = Field(max_length=63)
+    ttl_seconds: int = Field(43_200, ge=60, le=30 * 86_400)
+
+
+class PersonToken(Shown):
+    """A person's bearer token; shown once, hashed at rest."""
+
+    person: str
+    token: str
+    expires_at: int
+
+
+class Fleet(Shown):
+    """A page of agents in a stable order."""
+
+    agents: tuple[AgentRow, ...]
