@@ -1,0 +1,1 @@
+"""Floor 0: clock, ids, digests, units, untrusted text, errors."""

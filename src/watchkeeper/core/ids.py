@@ -1,0 +1,64 @@
+"""Identifiers: time-sortable names for things, and secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+
+from watchkeeper.core.clock import Clock
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_RANDOM_BITS = 70
+_RANDOM_MASK = (1 << _RANDOM_BITS) - 1
+_TIME_BITS = 10  # microseconds within the millisecond
+_TOTAL_BITS = 130  # 26 characters of 5 bits; the first two bits are always zero
+
+
+class _Sequence:
+    """Keeps ids made in one microsecond in the order they were made."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at = -1
+        self._random = 0
+
+    def next(self, at: int) -> int:
+        with self._lock:
+            if at == self._at:
+                step = 1 + int.from_bytes(os.urandom(4), "big")
+                self._random = (self._random + step) & _RANDOM_MASK
+            else:
+                self._at = at
+                # the top bit stays free, so that steps within a microsecond cannot wrap
+                self._random = int.from_bytes(os.urandom(9), "big") & (_RANDOM_MASK >> 1)
+            return self._random
+
+
+_sequence = _Sequence()
+
+
+def new_at(prefix: str, at: int) -> str:
+    """Return ``<prefix>_<26 characters>`` that sorts by ``at`` (microseconds)."""
+    milliseconds, microseconds = divmod(at, 1000)
+    value = (((milliseconds << _TIME_BITS) | microseconds) << _RANDOM_BITS) | _sequence.next(at)
+    return f"{prefix}_" + "".join(
+        [_PAIRS[(value >> shift) & 1023] for shift in range(_TOTAL_BITS - 10, -10, -10)]
+    )
+
+
+def new(prefix: str, clock: Clock) -> str:
+    """Return a new time-sortable id (a lower-case ULID) such as ``run_01jd…``."""
+    return new_at(prefix, clock.now())
+
+
+def secret(prefix: str) -> str:
+    """Return a new secret with 256 random bits: ``<prefix>_<43 url-safe characters>``."""
+    return f"{prefix}_{secrets.token_urlsafe(32)}"
+
+
+def hash_secret(text: str) -> str:
+    """Return the hex SHA-256 under which a secret is stored; the secret itself never is."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
