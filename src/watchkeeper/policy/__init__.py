@@ -1,0 +1,1 @@
+"""Policy as code: Cedar, with approvals as annotated forbids."""

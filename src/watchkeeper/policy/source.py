@@ -1,0 +1,148 @@
+"""Checking Cedar files: syntax, schema and annotations, with the file and line of what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cedarpy
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.policy.annotations import Annotated, read_annotations
+from watchkeeper.policy.schema import SCHEMA
+
+_STATEMENT = re.compile(r"(?m)^\s*(?:@\w+\s*\([^)]*\)\s*)*(permit|forbid)\s*\(")
+_CONTEXT = frozenset({"environment", "amount_micros", "est_tokens", "approvals"})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Policies of one file, in the order they stand."""
+
+    name: str
+    text: str
+    policies: tuple[Annotated, ...]
+    permits: bool
+    """Whether any of them is a permit."""
+    reads: frozenset[str]
+    """The context attributes that they read."""
+
+
+def check_file(name: str, text: str, where: str | None = None) -> Checked:
+    """Return a file's policies; raise `Invalid` naming the file and line of a mistake."""
+    where = where or f"{name}.cedar"
+    try:
+        parsed = json.loads(cedarpy.policies_to_json_str(text))
+    except ValueError as error:
+        raise Invalid(
+            f"not Cedar: {_first_line(error)}", where=_locate(where, text)
+        ) from error
+    if parsed.get("templates") or parsed.get("templateLinks"):
+        raise Invalid("Cedar templates are not supported", where=where)
+    statics: dict[str, Any] = parsed["staticPolicies"]
+    lines = _lines_of(text)
+    verdict = cedarpy.validate_policies(text, SCHEMA)
+    if not verdict.validation_passed:
+        first = verdict.errors[0]
+        line = lines.get(str(first.policy_id))
+        raise Invalid(
+            re.sub(r"^for policy `[^`]*`, ", "", str(first.error)),
+            where=f"{where}:{line}" if line else where,
+            remedy="entities are Agent, Tool, Model; context has "
+            + ", ".join(sorted(_CONTEXT)),
+        )
+    annotated = tuple(
+        read_annotations(
+            _name_of(name, policy_id, body),
+            body["effect"],
+            {
+                key: str(value or "")
+                for key, value in body.get("annotations", {}).items()
+            },
+            f"{where}:{lines[policy_id]}" if policy_id in lines else where,
+        )
+        for policy_id, body in sorted(statics.items(), key=lambda item: _order(item[0]))
+    )
+    return Checked(
+        name,
+        text,
+        annotated,
+        any(body["effect"] == "permit" for body in statics.values()),
+        frozenset().union(*(_reads(body["conditions"]) for body in statics.values())),
+    )
+
+
+def check_set(files: Iterable[tuple[str, str]]) -> tuple[Checked, ...]:
+    """Check every (name, text); raise `Invalid` if two policies share an id."""
+    checked = tuple(check_file(name, text) for name, text in files)
+    seen: dict[str, str] = {}
+    for file in checked:
+        for policy in file.policies:
+            if policy.policy in seen:
+                raise Invalid(
+                    f"policy id {policy.policy!r} is used in {seen[policy.policy]}.cedar already",
+                    where=f"{file.name}.cedar",
+                )
+            seen[policy.policy] = file.name
+    return checked
+
+
+def _name_of(file: str, policy_id: str, body: Mapping[str, Any]) -> str:
+    return str(
+        body.get("annotations", {}).get("id") or f"{file}.{_order(policy_id) + 1}"
+    )
+
+
+def _order(policy_id: str) -> int:
+    return int(policy_id.removeprefix("policy"))
+
+
+def _lines_of(text: str) -> dict[str, int]:
+    """Cedar names policies by their order; find the line on which each begins."""
+    masked = re.sub(r"//[^\n]*", lambda match: " " * len(match[0]), text)
+    masked = re.sub(
+        r'"(?:[^"\\\n]|\\.)*"',
+        lambda match: '"' + "_" * (len(match[0]) - 2) + '"',
+        masked,
+    )
+    return {
+        f"policy{index}": masked.count("\n", 0, match.start(1)) + 1
+        for index, match in enumerate(_STATEMENT.finditer(masked))
+    }
+
+
+def _locate(where: str, text: str) -> str:
+    """Cedar's parse errors carry no line: parse growing prefixes to find the broken statement."""
+    for index, line in sorted((line, key) for key, line in _lines_of(text).items()):
+        following = [other for other in _lines_of(text).values() if other > index]
+        end = min(following) - 1 if following else len(text.splitlines())
+        statement = "\n".join(text.splitlines()[index - 1 : end])
+        try:
+            cedarpy.policies_to_json_str(statement)
+        except ValueError:
+            return f"{where}:{index}" if line else where
+    return where
+
+
+def _first_line(error: ValueError) -> str:
+    return str(error).splitlines()[0] if str(error) else "unreadable"
+
+
+def _reads(node: Any) -> frozenset[str]:
+    """Return the context attributes an expression reads; all of them if it can't be told."""
+    if isinstance(node, list):
+        return frozenset().union(*(_reads(item) for item in node))
+    if not isinstance(node, dict):
+        return frozenset()
+    if node.get("Var") == "context":
+        return _CONTEXT
+    found: frozenset[str] = frozenset()
+    for operator, operand in node.items():
+        if operator in {".", "has"} and operand.get("left") == {"Var": "context"}:
+            found |= {str(operand.get("attr"))} if "attr" in operand else _CONTEXT
+        else:
+            found |= _reads(operand)
+    return found

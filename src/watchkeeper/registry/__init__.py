@@ -1,0 +1,1 @@
+"""What is governed: agents, tools, upstreams, models, roles, budgets and policies, as applied."""

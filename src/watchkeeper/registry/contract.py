@@ -1,0 +1,134 @@
+"""The agent contract: the YAML that governs one agent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.core.money import micros_from_number
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+def _read_dollars(value: Any) -> int:
+    try:
+        return micros_from_number(value)
+    except Invalid as error:
+        raise ValueError(error.message) from error
+
+
+Micros = Annotated[int, BeforeValidator(_read_dollars), Field(ge=0)]
+"""Written in dollars, kept in micro-dollars."""
+Text = Annotated[str, Field(max_length=2000)]
+
+
+class Part(BaseModel):
+    """A part of a governed document: an unknown field is an error, never passed over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EscalateOn(Part):
+    """One condition under which the agent's calls go to the stronger model."""
+
+    tool_error_rate_gt: float | None = Field(None, ge=0, le=1)
+    amount_usd_ge: Micros | None = None
+
+
+class ModelRouting(Part):
+    """Which logical models the agent may call."""
+
+    default: Name
+    escalate_to: Name | None = None
+    escalate_on: tuple[EscalateOn, ...] = ()
+    allowed: tuple[Name, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every logical model the contract lets the agent name, in the order it names them."""
+        named = (
+            self.default,
+            *((self.escalate_to,) if self.escalate_to else ()),
+            *self.allowed,
+        )
+        return tuple(dict.fromkeys(named))
+
+
+class ContractBudgets(Part):
+    """Ceilings on each run of the agent. Tokens are summed over the run."""
+
+    max_steps: int | None = Field(None, ge=1)
+    """Tool calls in one run."""
+    max_input_tokens: int | None = Field(None, ge=1)
+    max_output_tokens: int | None = Field(None, ge=1)
+    max_cost_usd_per_run: Micros | None = None
+
+
+class AllowedTool(Part):
+    """One tool the agent may use."""
+
+    name: Name
+    requires_approval: bool = False
+
+
+class ContractTools(Part):
+    """The allowlist; whatever it does not name is refused."""
+
+    allowlist: tuple[AllowedTool, ...] = ()
+
+    @field_validator("allowlist")
+    @classmethod
+    def _refuse_doubles(cls, value: tuple[AllowedTool, ...]) -> tuple[AllowedTool, ...]:
+        names = [tool.name for tool in value]
+        doubles = sorted({name for name in names if names.count(name) > 1})
+        if doubles:
+            raise ValueError(f"listed more than once: {', '.join(doubles)}")
+        return value
+
+
+class ContractIdentity(Part):
+    """How the agent acts for others, and how long its run tokens live."""
+
+    mode: Literal["own", "on_behalf_of"] = "own"
+    token_ttl_seconds: int = Field(900, ge=30, le=86_400)
+
+
+class ContractApprovals(Part):
+    """How the agent's held actions are decided when no policy says otherwise."""
+
+    role: Name | None = None
+    """Who is asked first; the owner when absent."""
+    escalation: Name | None = None
+    sla_seconds: int = Field(1800, ge=5, le=30 * 86_400)
+    hold_seconds: int = Field(4, ge=0, le=3600)
+    """How long a gateway keeps the caller waiting before it answers `pending`."""
+
+
+class ContractLogging(Part):
+    """How much of the agent's work is recorded."""
+
+    trace_level: Literal["off", "metadata", "full"] = "full"
+    pii_redaction: Literal["off", "standard", "strict"] = "standard"
+
+
+class AgentContract(Part):
+    """Everything an agent may do, spend and touch."""
+
+    name: Name
+    owner: Name
+    """The role or team that answers for the agent."""
+    mission: Text | None = None
+    business_process: Text | None = None
+    namespace: Name = "default"
+    tags: tuple[Name, ...] = ()
+    autonomy: Literal["observe", "propose", "act"] = "act"
+    environments: tuple[Name, ...] = ("production",)
+    model_routing: ModelRouting | None = None
+    budgets: ContractBudgets = ContractBudgets()
+    tools: ContractTools = ContractTools()
+    approvals: ContractApprovals = ContractApprovals()
+    identity: ContractIdentity = ContractIdentity()
+    logging: ContractLogging = ContractLogging()

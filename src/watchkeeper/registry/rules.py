@@ -1,0 +1,182 @@
+"""What applying a directory would change: a pure function of what is wanted and what stands."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from watchkeeper.core.digest import digest
+from watchkeeper.core.errors import Invalid
+from watchkeeper.registry.contract import AgentContract
+from watchkeeper.registry.documents import (
+    Document,
+    Escalation,
+    LogicalModel,
+    Provider,
+    ToolContract,
+)
+from watchkeeper.registry.source import Sourced
+
+Key = tuple[str, str]
+"""Kind and name of a document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A document as it is in force."""
+
+    kind: str
+    name: str
+    version: int
+    digest: str
+    path: str
+    text: str
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan."""
+
+    change: Literal["create", "update", "delete", "unchanged"]
+    kind: str
+    name: str
+    path: str
+    diff: str
+    digest: str
+    wanted: Sourced | None
+
+
+def document_digest(kind: str, document: Document) -> str:
+    """Return the digest of what a document means; layout and comments don't count."""
+    return digest(
+        f"watchkeeper/{kind}/v1", document.model_dump(mode="json", by_alias=True)
+    )
+
+
+def plan(
+    wanted: Sequence[Sourced], standing: Mapping[Key, Standing], *, prune: bool
+) -> list[Change]:
+    """Return what applying `wanted` would change, sorted by kind and name.
+
+    Raises `Invalid` when two files define the same document or a reference leads nowhere.
+    """
+    by_key: dict[Key, Sourced] = {}
+    for source in wanted:
+        key = (source.kind, source.name)
+        if key in by_key:
+            raise Invalid(
+                f"{source.kind} {source.name!r} is defined in {by_key[key].path} already",
+                where=source.path,
+            )
+        by_key[key] = source
+    changes = [_compare(source, standing.get(key)) for key, source in by_key.items()]
+    if prune:
+        changes += [
+            Change(
+                "delete",
+                old.kind,
+                old.name,
+                old.path,
+                _diff(old.text, ""),
+                old.digest,
+                None,
+            )
+            for key, old in standing.items()
+            if key not in by_key
+        ]
+    kept = {
+        key: old.document for key, old in standing.items() if not prune or key in by_key
+    }
+    kept |= {key: source.document for key, source in by_key.items()}
+    check_references(kept, {key: source.path for key, source in by_key.items()})
+    check_models(kept)
+    return sorted(changes, key=lambda change: (change.kind, change.name))
+
+
+def plan_digest(changes: Iterable[Change]) -> str:
+    """Return a digest of a plan, so that what is applied is what was shown."""
+    return digest(
+        "watchkeeper/plan/v1",
+        [
+            [c.change, c.kind, c.name, c.digest]
+            for c in changes
+            if c.change != "unchanged"
+        ],
+    )
+
+
+def _compare(source: Sourced, old: Standing | None) -> Change:
+    new_digest = document_digest(source.kind, source.document)
+    if old is None:
+        verb: Literal["create", "update", "unchanged"] = "create"
+    else:
+        verb = "unchanged" if old.digest == new_digest else "update"
+    before = old.text if old else ""
+    after = source.text
+    shown = "" if verb == "unchanged" else _diff(before, after)
+    return Change(
+        verb, source.kind, source.name, source.path, shown, new_digest, source
+    )
+
+
+def _diff(before: str, after: str) -> str:
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), "in force", "wanted", lineterm="", n=2
+    )
+    return "\n".join(lines)
+
+
+def check_references(
+    documents: Mapping[Key, Document], paths: Mapping[Key, str]
+) -> None:
+    """Raise `Invalid` if a document names another that does not exist."""
+    for key, document in documents.items():
+        for kind, name, field in _references(document):
+            if (kind, name) not in documents:
+                raise Invalid(
+                    f"{key[0]} {key[1]!r}: {field} names {kind} {name!r}, which does not exist",
+                    where=paths.get(key),
+                    remedy=f"add a {kind} document named {name!r}, or correct the name",
+                )
+
+
+def _references(document: Document) -> Iterable[tuple[str, str, str]]:
+    if isinstance(document, AgentContract):
+        yield from (
+            ("tool", t.name, "tools.allowlist") for t in document.tools.allowlist
+        )
+        if document.model_routing:
+            yield from (
+                ("model", name, "model_routing")
+                for name in document.model_routing.models
+            )
+        if document.approvals.escalation:
+            yield "escalation", document.approvals.escalation, "approvals.escalation"
+        if document.approvals.role:
+            yield "role", document.approvals.role, "approvals.role"
+    elif isinstance(document, ToolContract):
+        if document.upstream:
+            yield "upstream", document.upstream, "upstream"
+        if document.preview:
+            yield "tool", document.preview.tool, "preview.tool"
+    elif isinstance(document, LogicalModel):
+        yield "provider", document.provider, "provider"
+    elif isinstance(document, Escalation):
+        yield from (("role", level.role, "levels.role") for level in document.levels)
+
+
+def check_models(documents: Mapping[Key, Document]) -> None:
+    """Raise `Invalid` if a logical model names a model its provider does not list."""
+    for document in documents.values():
+        if isinstance(document, LogicalModel):
+            provider = documents[("provider", document.provider)]
+            assert isinstance(provider, Provider)
+            if document.provider_model not in {model.name for model in provider.models}:
+                raise Invalid(
+                    f"model {document.name!r}: provider {provider.name!r} lists no "
+                    f"{document.provider_model!r}",
+                    remedy="a model without a price can't be metered: add it to provider.models",
+                )

@@ -1,0 +1,113 @@
+"""Applying documents and reading what is in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import bindparam, func, select, update
+
+from watchkeeper.core.digest import canonical, parse
+from watchkeeper.core.errors import Conflict
+from watchkeeper.registry.documents import KINDS
+from watchkeeper.registry.rules import Change, Key, Standing, plan, plan_digest
+from watchkeeper.registry.source import Sourced
+from watchkeeper.registry.tables import documents
+from watchkeeper.store.statement import Statement
+from watchkeeper.store.transaction import Transaction
+
+_CURRENT = Statement(
+    select(documents)
+    .where(documents.c.current == 1)
+    .order_by(documents.c.kind, documents.c.name)
+)
+_NEWEST_VERSION = Statement(
+    select(func.max(documents.c.version)).where(
+        documents.c.kind == bindparam("kind_is"),
+        documents.c.name == bindparam("name_is"),
+    )
+)
+_RETIRE = Statement(
+    update(documents)
+    .where(
+        documents.c.kind == bindparam("kind_is"),
+        documents.c.name == bindparam("name_is"),
+        documents.c.current == 1,
+    )
+    .values(current=0)
+)
+_INSERT = Statement(documents.insert())
+
+
+def read_standing(tx: Transaction) -> dict[Key, Standing]:
+    """Return every document in force."""
+    standing: dict[Key, Standing] = {}
+    for row in _CURRENT.all(tx):
+        document = KINDS[row.kind].model_validate(parse(row.body))
+        standing[(row.kind, row.name)] = Standing(
+            row.kind, row.name, row.version, row.digest, row.path, row.text, document
+        )
+    return standing
+
+
+def apply(
+    tx: Transaction,
+    wanted: Sequence[Sourced],
+    *,
+    actor: str,
+    prune: bool = False,
+    seen_plan: str | None = None,
+) -> list[Change]:
+    """Put documents in force and return what changed.
+
+    `seen_plan` is the digest of the plan a person saw: raises `Conflict` if the plan has
+    changed since. Raises `Invalid` for a reference that leads nowhere.
+    """
+    standing = read_standing(tx)
+    changes = plan(wanted, standing, prune=prune)
+    if seen_plan is not None and plan_digest(changes) != seen_plan:
+        raise Conflict(
+            "the plan has changed since it was shown",
+            code="plan_changed",
+            remedy="plan again and look at the difference",
+        )
+    for change in changes:
+        if change.change != "unchanged":
+            _put_in_force(tx, change, standing, actor)
+    return changes
+
+
+def _put_in_force(
+    tx: Transaction, change: Change, standing: Mapping[Key, Standing], actor: str
+) -> None:
+    newest = _NEWEST_VERSION.scalar(tx, kind_is=change.kind, name_is=change.name) or 0
+    _RETIRE.run(tx, kind_is=change.kind, name_is=change.name)
+    version = newest
+    if change.wanted is not None:
+        version = newest + 1
+        _INSERT.run(
+            tx,
+            kind=change.kind,
+            name=change.name,
+            version=version,
+            digest=change.digest,
+            path=change.path,
+            text=change.wanted.text,
+            body=canonical(change.wanted.body).decode(),
+            current=1,
+            applied_at=tx.now,
+            applied_by=actor,
+        )
+    tx.record(
+        f"{change.kind}.{'removed' if change.change == 'delete' else 'applied'}",
+        actor=actor,
+        subject=f"{change.kind}/{change.name}",
+        agent=change.name if change.kind == "agent" else None,
+        body={
+            "change": change.change,
+            "version": version,
+            "digest": change.digest,
+            "replaces": old.digest
+            if (old := standing.get((change.kind, change.name)))
+            else None,
+        },
+    )

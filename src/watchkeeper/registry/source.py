@@ -1,0 +1,181 @@
+"""Reading documents from YAML and Cedar text, with errors that point at file, line and field."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.registry.documents import KINDS, Document, Policy
+
+_MAX_NODES = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """A document and the file it came from."""
+
+    kind: str
+    name: str
+    path: str
+    text: str
+    body: dict[str, Any]
+    """What was written, before defaults and units: read again, it gives the same document."""
+    document: Document
+
+
+def read_file(path: str, text: str) -> list[Sourced]:
+    """Return the documents in one file; raise `Invalid` that names file, line and field."""
+    suffix = PurePosixPath(path).suffix
+    if suffix == ".cedar":
+        name = PurePosixPath(path).stem
+        body = {"name": name, "text": text}
+        try:
+            document = Policy.model_validate(body)
+        except ValidationError as error:
+            raise Invalid(
+                f"a policy file's name is its policy's name; {name!r} is not a name",
+                where=path,
+                remedy="use lower-case letters, digits, dots and dashes",
+            ) from error
+        return [Sourced("policy", name, path, text, body, document)]
+    if suffix not in {".yaml", ".yml"}:
+        raise Invalid(
+            "not a document",
+            where=path,
+            remedy="name it *.yaml for documents or *.cedar",
+        )
+    return list(_read_yaml(path, text))
+
+
+def _read_yaml(path: str, text: str) -> Iterator[Sourced]:
+    try:
+        nodes = [
+            node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node
+        ]
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(
+            error, "context_mark", None
+        )
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise Invalid(f"not YAML: {problem}", where=where) from error
+    except RecursionError as error:
+        raise Invalid("nested too deeply", where=path) from error
+    for node in nodes:
+        lines: dict[tuple[str | int, ...], int] = {}
+        value = _Builder(path, lines).build(node, (), frozenset())
+        written = text[node.start_mark.index : node.end_mark.index]
+        yield _check(path, written, value, lines, node.start_mark.line + 1)
+
+
+class _Builder:
+    """Turns YAML nodes into plain values, remembering each field's line."""
+
+    def __init__(self, path: str, lines: dict[tuple[str | int, ...], int]) -> None:
+        self._path = path
+        self._lines = lines
+        self._count = 0
+        self._scalars = yaml.constructor.SafeConstructor()
+
+    def build(
+        self, node: yaml.Node, at: tuple[str | int, ...], above: frozenset[int]
+    ) -> Any:
+        self._count += 1
+        line = node.start_mark.line + 1
+        if self._count > _MAX_NODES or id(node) in above:
+            # Aliases can repeat a node without end ("billion laughs"): bound what they unfold to.
+            raise Invalid(
+                "too large once its aliases are unfolded", where=f"{self._path}:{line}"
+            )
+        self._lines.setdefault(at, line)
+        above = above | {id(node)}
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, at, above)
+        if isinstance(node, yaml.SequenceNode):
+            return [
+                self.build(item, (*at, i), above) for i, item in enumerate(node.value)
+            ]
+        try:
+            value = self._scalars.construct_object(node)  # type: ignore[no-untyped-call]
+        except (yaml.YAMLError, ValueError) as error:
+            raise Invalid(
+                f"unknown value: {error}", where=f"{self._path}:{line}"
+            ) from error
+        if value is not None and not isinstance(value, str | int | float | bool):
+            # Dates and binaries mean something else in every consumer: keep what was written.
+            return node.value
+        return value
+
+    def _mapping(
+        self, node: yaml.MappingNode, at: tuple[str | int, ...], above: frozenset[int]
+    ) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            where = f"{self._path}:{key_node.start_mark.line + 1}"
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise Invalid("a field name must be plain text", where=where)
+            key = str(key_node.value)
+            if key in result:
+                raise Invalid(f"{key!r} stands twice in the same place", where=where)
+            result[key] = self.build(value_node, (*at, key), above)
+            self._lines[(*at, key)] = key_node.start_mark.line + 1
+        return result
+
+
+def _check(
+    path: str, text: str, value: Any, lines: dict[tuple[str | int, ...], int], line: int
+) -> Sourced:
+    known = [kind for kind in KINDS if kind != "policy"]
+    if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in known:
+        found = (
+            ", ".join(map(str, value))
+            if isinstance(value, dict)
+            else type(value).__name__
+        )
+        near = difflib.get_close_matches(str(found), known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise Invalid(
+            f"expected one root key of {', '.join(known)}; found {found or 'nothing'}{hint}",
+            where=f"{path}:{line}",
+        )
+    kind, body = next(iter(value.items()))
+    try:
+        document = KINDS[kind].model_validate(body)
+    except ValidationError as error:
+        raise Invalid(
+            "; ".join(
+                _say(kind, problem, path, lines) for problem in error.errors()[:8]
+            ),
+            where=_place((kind, *error.errors()[0]["loc"]), path, lines),
+            remedy="correct the field and apply again; nothing was changed",
+        ) from error
+    return Sourced(kind, document.name, path, text, body, document)
+
+
+def _say(
+    kind: str, problem: Any, path: str, lines: dict[tuple[str | int, ...], int]
+) -> str:
+    field = ".".join(str(part) for part in (kind, *problem["loc"]))
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "no such field"
+    place = _place((kind, *problem["loc"]), path, lines)
+    return f"{place} {field}: {message}"
+
+
+def _place(
+    loc: tuple[str | int, ...], path: str, lines: dict[tuple[str | int, ...], int]
+) -> str:
+    """Return `path:line` of the field, or of its nearest parent that the file has."""
+    while loc:
+        if loc in lines:
+            return f"{path}:{lines[loc]}"
+        loc = loc[:-1]
+    return path
