@@ -153,6 +153,7 @@ class IssueToken(Sent):
     """Ask for a person's token for a remote console."""
 
     person: str = Field(max_length=63)
+    permission: Literal["viewer", "approver", "responder", "admin"] = "viewer"
     ttl_seconds: int = Field(43_200, ge=60, le=30 * 86_400)
 
 

@@ -1,0 +1,1 @@
+"""Principals: enrolment, credentials, runs and their short-lived tokens; people's tokens."""

@@ -1,0 +1,76 @@
+"""Who acts: agents, their runs, and people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Permission = Literal["viewer", "approver", "responder", "admin"]
+PERMISSIONS: tuple[Permission, ...] = ("viewer", "approver", "responder", "admin")
+"""In rising order: each includes those before it."""
+
+TRUST_DOMAIN = "watchkeeper.local"
+
+
+def agent_principal(agent: str, run: str | None = None) -> str:
+    """Return the SPIFFE-style id of an agent or of one of its runs."""
+    tail = f"/run/{run}" if run else ""
+    return f"spiffe://{TRUST_DOMAIN}/agent/{agent}{tail}"
+
+
+def person_principal(person: str) -> str:
+    """Return the SPIFFE-style id of a person."""
+    return f"spiffe://{TRUST_DOMAIN}/person/{person}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """A run as its token shows it. Times in microseconds."""
+
+    run: str
+    agent: str
+    version: int
+    state: str
+    on_behalf_of: str | None
+    environment: str
+    goal: str
+    object_kind: str | None
+    object_id: str | None
+    token_expires_at: int
+    token_revoked_at: int | None
+    token_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What an agent says of a run it opens."""
+
+    goal: str
+    on_behalf_of: str | None = None
+    object_kind: str | None = None
+    object_id: str | None = None
+    environment: str = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedRun:
+    """A run with its token in clear: shown once, hashed at rest."""
+
+    run: str
+    token: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person as the plane knows the caller."""
+
+    name: str
+    permission: Permission
+    via: Literal["socket", "token"]
+    owner: bool = False
+    """Whether this is the account that runs the plane."""
+
+    def may(self, needed: Permission) -> bool:
+        """Tell whether the person has a permission or a higher one."""
+        return PERMISSIONS.index(self.permission) >= PERMISSIONS.index(needed)

@@ -1,0 +1,62 @@
+"""Locks, what they cover, and the receipts of their effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TargetKind = Literal["run", "agent", "tool", "model", "team", "everything"]
+Mode = Literal["kill", "pause"]
+Effect = Literal[
+    "stop run",
+    "revoke access",
+    "freeze memory",
+    "prevent retries",
+    "block delegation",
+    "preserve traces",
+    "notify owner",
+    "safe state",
+]
+ReceiptState = Literal["acknowledged", "unconfirmed", "not supported"]
+
+
+@dataclass(frozen=True, slots=True)
+class LockTarget:
+    """What a lock covers; literal names only. `name` is `*` for everything."""
+
+    kind: TargetKind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockInForce:
+    """A lock that has not been lifted."""
+
+    lock: str
+    target: LockTarget
+    mode: Mode
+    reason: str
+    by: str
+    epoch: int
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What an action touches, for telling which locks cover it."""
+
+    run: str
+    agent: str
+    team: str
+    tool: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one effect of a lock achieved. Times in microseconds."""
+
+    effect: Effect
+    state: ReceiptState
+    detail: str
+    at: int
