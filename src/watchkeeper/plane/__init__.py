@@ -1,0 +1,1 @@
+"""The process that serves: settings, listeners, timers, ordered start and stop."""

@@ -1,0 +1,133 @@
+"""What a plane is started with: flag before environment before file before default."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.core.places import config_file, state_directory
+
+MEBIBYTE = 1 << 20
+RehearsalMode = Literal["running", "frozen"]
+_ENVIRONMENT_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,39}$")
+_DATABASE = re.compile(r"^(sqlite|postgresql)(\+\w+)?://")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Validated settings of one plane; sizes in bytes, durations in seconds."""
+
+    state: Path
+    environment: str = "local"
+    plane: str = "plane-1"
+    port: int = 8750
+    """TCP port on 127.0.0.1; 0 lets the system choose."""
+    database: str = ""
+    """Store URL; empty means SQLite inside the state directory."""
+    rehearsal_clock: RehearsalMode | None = None
+    max_body: int = MEBIBYTE
+    max_gateway_body: int = 4 * MEBIBYTE
+    max_connections: int = 2000
+    stop_seconds: int = 5
+    """How long calls in flight may finish when the plane stops."""
+    log_bytes: int = 8 * MEBIBYTE
+    detached: bool = False
+
+    def __post_init__(self) -> None:
+        if not _ENVIRONMENT_NAME.match(self.environment):
+            raise _bad("environment", "use 1 to 40 lower-case letters, digits, dot, _ or -")
+        if not _ENVIRONMENT_NAME.match(self.plane):
+            raise _bad("plane", "use 1 to 40 lower-case letters, digits, dot, _ or -")
+        if not 0 <= self.port <= 65_535:
+            raise _bad("port", "use a port from 1 to 65535, or 0 for any free one")
+        if self.database and not _DATABASE.match(self.database):
+            raise _bad("database", "use sqlite:///PATH or postgresql://HOST/NAME")
+        if self.rehearsal_clock not in (None, "running", "frozen"):
+            raise _bad("rehearsal_clock", "use running or frozen")
+        for name in ("max_body", "max_gateway_body", "log_bytes"):
+            if not 1024 <= getattr(self, name) <= 1 << 30:
+                raise _bad(name, "use 1 KiB to 1 GiB, in bytes")
+        if not 8 <= self.max_connections <= 100_000:
+            raise _bad("max_connections", "use 8 to 100000")
+        if not 0 <= self.stop_seconds <= 300:
+            raise _bad("stop_seconds", "use 0 to 300 seconds")
+
+    @property
+    def database_url(self) -> str:
+        """The store URL in use."""
+        return self.database or f"sqlite:///{self.state / 'plane.sqlite3'}"
+
+
+def read_settings(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str] = os.environ,
+    file: Path | None = None,
+) -> Settings:
+    """Combine flags (those not None), ``WATCHKEEPER_*`` variables and the file's ``[plane]``.
+
+    Raises :class:`Invalid` that names the flag, variable or file of a bad value.
+    """
+    known = {field.name: str(field.type) for field in fields(Settings)}
+    chosen: dict[str, tuple[Any, str]] = {}
+    path = file if file is not None else config_file()
+    for name, value in _from_file(path).items():
+        if name not in known or name == "detached":
+            raise Invalid(
+                f"unknown setting {name!r:.60} in [plane]",
+                where=str(path),
+                remedy="known settings: " + ", ".join(sorted(known)),
+            )
+        chosen[name] = (value, f"{path}: plane.{name}")
+    for name in known:
+        variable = f"WATCHKEEPER_{name.upper()}"
+        if environ.get(variable):
+            chosen[name] = (environ[variable], variable)
+    for name, value in flags.items():
+        if value is not None:
+            chosen[name] = (value, f"--{name.replace('_', '-')}")
+    values = {name: _convert(known[name], *found) for name, found in chosen.items()}
+    values["state"] = state_directory(values.get("state"))
+    try:
+        return Settings(**values)
+    except Invalid as error:
+        source = chosen.get(error.where or "", (None, error.where))[1]
+        raise Invalid(error.message, where=source, remedy=error.remedy) from None
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Invalid(f"cannot read the configuration: {error}", where=str(path)) from None
+    table = document.get("plane", {})
+    if not isinstance(table, dict):
+        raise Invalid("[plane] must be a table", where=str(path))
+    return cast(dict[str, Any], table)
+
+
+def _convert(kind: str, value: Any, source: str) -> Any:
+    if kind == "int":
+        if isinstance(value, bool) or not re.fullmatch(r"\d{1,12}", str(value)):
+            raise Invalid(f"not a whole number: {value!r:.40}", where=source)
+        return int(value)
+    if kind == "bool":
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() not in ("0", "1", "false", "true"):
+            raise Invalid(f"not true or false: {value!r:.40}", where=source)
+        return str(value).lower() in ("1", "true")
+    if not isinstance(value, str | Path):
+        raise Invalid(f"not text: {value!r:.40}", where=source)
+    return str(value)
+
+
+def _bad(name: str, remedy: str) -> Invalid:
+    return Invalid(f"bad value for {name}", where=name, remedy=remedy)
