@@ -1,0 +1,1 @@
+"""Real MCP servers with their own state: what the demo fleet's agents act upon."""
