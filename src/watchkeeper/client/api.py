@@ -1,0 +1,309 @@
+"""The typed client of the operator API: one method for each route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from watchkeeper.client.address import Address
+from watchkeeper.client.problems import Model, error_of, read
+from watchkeeper.client.transport import Transport
+from watchkeeper.core.digest import parse
+from watchkeeper.wire.agents import AgentDetail, AgentRow, Enrol, Enrolment, RunDetail, RunRow
+from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, TopUp
+from watchkeeper.wire.decisions import DecisionRow
+from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Target
+from watchkeeper.wire.pages import Page
+from watchkeeper.wire.plane import (
+    AdvanceClock,
+    Apply,
+    EventRow,
+    IssueToken,
+    Need,
+    PersonToken,
+    Plan,
+    Status,
+    UpstreamRow,
+    Verification,
+)
+from watchkeeper.wire.requests import Escalate, RequestDetail, RequestRow, Vote
+
+VERIFY_SECONDS = 600.0
+Option = str | int | None
+
+
+class PlaneClient:
+    """A person's view of one plane.
+
+    Every method raises the error of `core.errors` that the plane answered with
+    (code, remedy and rule included), or `Unavailable` when it cannot be reached.
+    Lists come in pages: pass a page's `next` as `after` for the following one.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.transport = Transport(address)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.transport.close()
+
+    # The plane
+
+    async def healthy(self) -> bool:
+        """Tell whether the plane's process answers."""
+        return (await self.transport.send("GET", "/healthz")).status < 400
+
+    async def ready(self) -> bool:
+        """Tell whether the plane can decide."""
+        return (await self.transport.send("GET", "/readyz")).status < 400
+
+    async def status(self) -> Status:
+        """Read what the header of every screen shows."""
+        return await self._get(Status, "/v1/status")
+
+    async def stop(self) -> None:
+        """Ask the plane to end in order; for its owner, over the socket."""
+        await self._send_nothing("/v1/plane/stop")
+
+    async def advance_clock(self, seconds: float) -> Status:
+        """Move the clock of a rehearsal forward."""
+        return await self._post(
+            Status, "/v1/rehearsal/clock", AdvanceClock(advance_seconds=seconds)
+        )
+
+    async def openapi(self) -> Any:
+        """Read the description of the API."""
+        reply = await self.transport.send("GET", "/v1/openapi.json")
+        if reply.status >= 400:
+            raise error_of(reply)
+        return parse(reply.body)
+
+    async def upstreams(self) -> Page[UpstreamRow]:
+        """List upstreams and providers and how they do."""
+        return await self._get(Page[UpstreamRow], "/v1/upstreams")
+
+    # What needs a person
+
+    async def watch(self, *, limit: int | None = None) -> Page[Need]:
+        """List what needs a person now, most pressing first."""
+        return await self._get(Page[Need], "/v1/watch", limit=limit)
+
+    # Agents and runs
+
+    async def agents(
+        self, *, after: str | None = None, limit: int | None = None, filter: str | None = None
+    ) -> Page[AgentRow]:
+        """List the fleet."""
+        return await self._get(
+            Page[AgentRow], "/v1/agents", after=after, limit=limit, filter=filter
+        )
+
+    async def agent(self, name: str) -> AgentDetail:
+        """Read one agent with its contract."""
+        return await self._get(AgentDetail, f"/v1/agents/{path_part(name)}")
+
+    async def enrol(self, enrol: Enrol) -> Enrolment:
+        """Make a one-time secret for an agent's workload."""
+        return await self._post(Enrolment, "/v1/enrolments", enrol)
+
+    async def runs(
+        self,
+        *,
+        agent: str | None = None,
+        state: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Page[RunRow]:
+        """List runs, newest first."""
+        return await self._get(
+            Page[RunRow], "/v1/runs", agent=agent, state=state, after=after, limit=limit
+        )
+
+    async def run(self, run: str) -> RunDetail:
+        """Read one run."""
+        return await self._get(RunDetail, f"/v1/runs/{path_part(run)}")
+
+    async def decisions(
+        self,
+        *,
+        agent: str | None = None,
+        run: str | None = None,
+        verdict: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Page[DecisionRow]:
+        """List recorded decisions, newest first."""
+        return await self._get(
+            Page[DecisionRow],
+            "/v1/decisions",
+            agent=agent,
+            run=run,
+            verdict=verdict,
+            after=after,
+            limit=limit,
+        )
+
+    # Approvals
+
+    async def requests(
+        self,
+        *,
+        state: str = "pending",
+        role: str | None = None,
+        agent: str | None = None,
+        filter: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Page[RequestRow]:
+        """List approval requests; `state` is pending (by decide_by), decided or all."""
+        return await self._get(
+            Page[RequestRow],
+            "/v1/requests",
+            state=state,
+            role=role,
+            agent=agent,
+            filter=filter,
+            after=after,
+            limit=limit,
+        )
+
+    async def request(self, request: str) -> RequestDetail:
+        """Read one request; the plane records that this person has seen it."""
+        return await self._get(RequestDetail, f"/v1/requests/{path_part(request)}")
+
+    async def vote(self, request: str, vote: Vote) -> RequestDetail:
+        """Approve or reject; raises `Conflict` if it was decided or has changed meanwhile."""
+        return await self._post(RequestDetail, f"/v1/requests/{path_part(request)}/votes", vote)
+
+    async def escalate(self, request: str, escalate: Escalate) -> RequestDetail:
+        """Ask the next level now."""
+        return await self._post(
+            RequestDetail, f"/v1/requests/{path_part(request)}/escalate", escalate
+        )
+
+    # Budgets
+
+    async def budgets(
+        self,
+        *,
+        scope: str | None = None,
+        filter: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Page[BudgetRow]:
+        """List caps with what is used and held."""
+        return await self._get(
+            Page[BudgetRow], "/v1/budgets", scope=scope, filter=filter, after=after, limit=limit
+        )
+
+    async def budget(self, budget: str) -> BudgetDetail:
+        """Read one budget with who draws on it."""
+        return await self._get(BudgetDetail, f"/v1/budgets/{quote(budget)}")
+
+    async def top_up(self, budget: str, top_up: TopUp) -> BudgetRow:
+        """Raise a cap for its current period."""
+        return await self._post(BudgetRow, f"/v1/top-ups/{quote(budget)}", top_up)
+
+    # Locks
+
+    async def locks(self, *, state: str = "in_force") -> Page[LockRow]:
+        """List locks; `state` is in_force or all."""
+        return await self._get(Page[LockRow], "/v1/locks", state=state)
+
+    async def preview_lock(self, target: Target) -> BlastRadius:
+        """Count what a lock on `target` would stop now."""
+        return await self._post(BlastRadius, "/v1/locks/preview", target)
+
+    async def lock(self, lock: Lock) -> LockRow:
+        """Put a kill or pause in force."""
+        return await self._post(LockRow, "/v1/locks", lock)
+
+    async def read_lock(self, lock: str) -> LockRow:
+        """Read one lock with its receipts."""
+        return await self._get(LockRow, f"/v1/locks/{path_part(lock)}")
+
+    async def lift(self, lock: str, lift: Lift) -> LockRow:
+        """End a lock."""
+        return await self._post(LockRow, f"/v1/locks/{path_part(lock)}/lift", lift)
+
+    # Ledger
+
+    async def events(
+        self,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        type: str | None = None,
+        agent: str | None = None,
+        run: str | None = None,
+        request: str | None = None,
+        filter: str | None = None,
+        limit: int | None = None,
+    ) -> Page[EventRow]:
+        """List entries of the ledger, newest first unless `after` is given."""
+        return await self._get(
+            Page[EventRow],
+            "/v1/events",
+            after=after,
+            before=before,
+            type=type,
+            agent=agent,
+            run=run,
+            request=request,
+            filter=filter,
+            limit=limit,
+        )
+
+    async def verification(self) -> Verification:
+        """Verify the ledger's chain; takes a while on a long one."""
+        return await self._get(Verification, "/v1/audit/verification", wait_seconds=VERIFY_SECONDS)
+
+    # Contracts and people
+
+    async def apply(self, apply: Apply) -> Plan:
+        """Plan or apply a directory of contracts and policies."""
+        return await self._post(Plan, "/v1/apply", apply, wait_seconds=60)
+
+    async def issue_token(self, ask: IssueToken) -> PersonToken:
+        """Make a person's token for a remote console."""
+        return await self._post(PersonToken, "/v1/persons/tokens", ask)
+
+    async def _get(
+        self, model: type[Model], path: str, *, wait_seconds: float = 0, **options: Option
+    ) -> Model:
+        reply = await self.transport.send(
+            "GET", path, params=_params(options), wait_seconds=wait_seconds
+        )
+        return read(reply, model)
+
+    async def _post(
+        self, model: type[Model], path: str, body: BaseModel, *, wait_seconds: float = 0
+    ) -> Model:
+        reply = await self.transport.send(
+            "POST", path, body=body.model_dump_json().encode(), wait_seconds=wait_seconds
+        )
+        return read(reply, model)
+
+    async def _send_nothing(self, path: str) -> None:
+        reply = await self.transport.send("POST", path, body=b"{}")
+        if reply.status >= 400:
+            raise error_of(reply)
+
+
+def path_part(text: str) -> str:
+    """Quote one part of a path, slashes included."""
+    return quote(text, safe="")
+
+
+def _params(options: Mapping[str, Option]) -> dict[str, str]:
+    return {name: str(value) for name, value in options.items() if value is not None}
