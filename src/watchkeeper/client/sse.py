@@ -40,16 +40,16 @@ class Parser:
         lines = (buffer[:-1] if ended else buffer).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *whole, rest = lines.split(b"\n")
         self._rest = rest + (b"\r" if ended else b"")
-        if self._size + len(self._rest) > LARGEST_MESSAGE:
-            raise TooLarge("the plane's feed sent a message beyond all bounds")
         for line in whole:
             message = self._take(line)
             if message is not None:
                 yield message
+        self._check(len(self._rest))
 
     def _take(self, line: bytes) -> Message | None:
         if not line:
             return self._finish()
+        self._check(len(line))
         self._size += len(line)
         name, _, value = line.decode("utf-8", "replace").partition(":")
         value = value.removeprefix(" ")
@@ -67,3 +67,7 @@ class Parser:
         if not data and not event:
             return None
         return Message(event or "message", "\n".join(data), self._id)
+
+    def _check(self, more: int) -> None:
+        if self._size + more > LARGEST_MESSAGE:
+            raise TooLarge("the plane's feed sent a message beyond all bounds")
