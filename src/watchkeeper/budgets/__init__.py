@@ -1,0 +1,1 @@
+"""Floor 2, layer of money: caps, holds that expire, postings, top-ups."""
