@@ -1,0 +1,1 @@
+"""Floor 1: the durable store: one writer with group commit, on SQLite or PostgreSQL."""

@@ -1,0 +1,28 @@
+"""The one schema that every room adds its tables to."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# 64 bits on both engines. Plain Integer holds 32 bits on PostgreSQL: too few for times and
+# money. Plain BigInteger as a primary key is no row id on SQLite.
+Whole = BigInteger().with_variant(Integer(), "sqlite")
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=False),
+    Column("version", Whole, nullable=False),
+    Column("applied_at", Whole, nullable=False),
+    Column("program", Text, nullable=False),
+)
