@@ -13,12 +13,7 @@ def check_token(facts: RunFacts | None, now: int) -> RunFacts:
 
     A run that a kill stopped is not refused here: the lock gate says so by name.
     """
-    if facts is None:
-        raise Unauthenticated(
-            "the run token is not known to this plane",
-            rule="identity/token",
-            remedy="open a run and use the token it returns",
-        )
+    facts = check_owner(facts, facts.run if facts else "")
     if facts.state in RUN_ENDED:
         raise Unauthenticated(
             f"run {facts.run} has ended ({facts.state})",
@@ -39,5 +34,16 @@ def check_token(facts: RunFacts | None, now: int) -> RunFacts:
             code="token_expired",
             rule="identity/token-expired",
             remedy="ask for a new token with the agent's credential",
+        )
+    return facts
+
+
+def check_owner(facts: RunFacts | None, run: str) -> RunFacts:
+    """Return the facts of a token if it was issued for `run`; raise `Unauthenticated` if not."""
+    if facts is None or facts.run != run:
+        raise Unauthenticated(
+            "the run token is not known to this plane, or is of another run",
+            rule="identity/token",
+            remedy="open a run and use the token it returns",
         )
     return facts

@@ -23,7 +23,6 @@ def covers(target: LockTarget, action: Covered) -> bool:
             return target.name == action.tool
         case "model":
             return target.name == action.model
-    return True
 
 
 def covering(locks: Iterable[LockInForce], action: Covered) -> LockInForce | None:

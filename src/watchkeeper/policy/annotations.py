@@ -38,9 +38,7 @@ def read_annotations(
     message = annotations.get("message", "")
     kind = annotations.get("obligation")
     if kind is None:
-        stray = sorted(
-            set(annotations) & {"approver_role", "escalation", "sla", "risk"}
-        )
+        stray = sorted(set(annotations) & {"approver_role", "escalation", "sla", "risk"})
         if stray:
             raise Invalid(
                 f"policy {policy!r}: @{stray[0]} without @obligation means nothing",
@@ -55,14 +53,10 @@ def read_annotations(
         )
     role = annotations.get("approver_role", "")
     if not _NAME.match(role):
-        raise Invalid(
-            f"policy {policy!r}: @approver_role({role!r}) is not a role", where=where
-        )
+        raise Invalid(f"policy {policy!r}: @approver_role({role!r}) is not a role", where=where)
     risk = annotations.get("risk")
     if risk is not None and risk not in _RISKS:
-        raise Invalid(
-            f"policy {policy!r}: @risk({risk!r}) is not a risk class", where=where
-        )
+        raise Invalid(f"policy {policy!r}: @risk({risk!r}) is not a risk class", where=where)
     return Annotated(
         policy,
         message,
@@ -72,7 +66,7 @@ def read_annotations(
             message,
             annotations.get("escalation"),
             _seconds(policy, annotations.get("sla"), where),
-            risk,
+            risk,  # type: ignore[arg-type]
         ),
     )
 

@@ -40,9 +40,7 @@ class PolicyEngine:
         resources: Iterable[ResourceFacts] = (),
     ) -> None:
         texts = [file.text for file in files]
-        self._policies: list[Annotated] = [
-            policy for file in files for policy in file.policies
-        ]
+        self._policies: list[Annotated] = [policy for file in files for policy in file.policies]
         if not any(file.permits for file in files):
             texts.append(BASE)
             self._policies.append(
@@ -107,9 +105,7 @@ class PolicyEngine:
             return PolicyAnswer("ask", strictest.policy, strictest.message, asks)
         return answer
 
-    def _evaluate_once(
-        self, question: Question, approvals: frozenset[str]
-    ) -> PolicyAnswer:
+    def _evaluate_once(self, question: Question, approvals: frozenset[str]) -> PolicyAnswer:
         request: dict[str, Any] = {
             "principal": {"type": "Agent", "id": question.agent},
             "action": {"type": "Action", "id": question.action},
@@ -129,26 +125,19 @@ class PolicyEngine:
                 errors=errors,
             )  # fmt: skip
         reasons = [
-            self._policies[int(r.removeprefix("policy"))]
-            for r in result.diagnostics.reasons
+            self._policies[int(r.removeprefix("policy"))] for r in result.diagnostics.reasons
         ]
         reasons.sort(key=lambda policy: policy.policy)
         if result.allowed:
             first = reasons[0]
-            return PolicyAnswer(
-                "permit", first.policy, first.message or "permitted by policy"
-            )
+            return PolicyAnswer("permit", first.policy, first.message or "permitted by policy")
         plain = [policy for policy in reasons if policy.obligation is None]
         if plain:
-            return PolicyAnswer(
-                "deny", plain[0].policy, plain[0].message or "forbidden by policy"
-            )
+            return PolicyAnswer("deny", plain[0].policy, plain[0].message or "forbidden by policy")
         if not reasons:
             return PolicyAnswer("deny", "none", "no policy permits it")
         asks = tuple(policy.obligation for policy in reasons if policy.obligation)
-        return PolicyAnswer(
-            "ask", asks[0].policy, asks[0].message, _by_strictness(asks)
-        )
+        return PolicyAnswer("ask", asks[0].policy, asks[0].message, _by_strictness(asks))
 
 
 _RISK_ORDER = {"critical": 0, "high": 1, "medium": 2, "low": 3, None: 4}

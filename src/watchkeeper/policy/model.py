@@ -55,7 +55,7 @@ class Obligation:
     message: str
     escalation: str | None = None
     sla_seconds: int | None = None
-    risk: str | None = None
+    risk: Literal["low", "medium", "high", "critical"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

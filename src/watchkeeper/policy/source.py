@@ -37,9 +37,7 @@ def check_file(name: str, text: str, where: str | None = None) -> Checked:
     try:
         parsed = json.loads(cedarpy.policies_to_json_str(text))
     except ValueError as error:
-        raise Invalid(
-            f"not Cedar: {_first_line(error)}", where=_locate(where, text)
-        ) from error
+        raise Invalid(f"not Cedar: {_first_line(error)}", where=_locate(where, text)) from error
     if parsed.get("templates") or parsed.get("templateLinks"):
         raise Invalid("Cedar templates are not supported", where=where)
     statics: dict[str, Any] = parsed["staticPolicies"]
@@ -51,17 +49,13 @@ def check_file(name: str, text: str, where: str | None = None) -> Checked:
         raise Invalid(
             re.sub(r"^for policy `[^`]*`, ", "", str(first.error)),
             where=f"{where}:{line}" if line else where,
-            remedy="entities are Agent, Tool, Model; context has "
-            + ", ".join(sorted(_CONTEXT)),
+            remedy="entities are Agent, Tool, Model; context has " + ", ".join(sorted(_CONTEXT)),
         )
     annotated = tuple(
         read_annotations(
             _name_of(name, policy_id, body),
             body["effect"],
-            {
-                key: str(value or "")
-                for key, value in body.get("annotations", {}).items()
-            },
+            {key: str(value or "") for key, value in body.get("annotations", {}).items()},
             f"{where}:{lines[policy_id]}" if policy_id in lines else where,
         )
         for policy_id, body in sorted(statics.items(), key=lambda item: _order(item[0]))
@@ -91,9 +85,7 @@ def check_set(files: Iterable[tuple[str, str]]) -> tuple[Checked, ...]:
 
 
 def _name_of(file: str, policy_id: str, body: Mapping[str, Any]) -> str:
-    return str(
-        body.get("annotations", {}).get("id") or f"{file}.{_order(policy_id) + 1}"
-    )
+    return str(body.get("annotations", {}).get("id") or f"{file}.{_order(policy_id) + 1}")
 
 
 def _order(policy_id: str) -> int:

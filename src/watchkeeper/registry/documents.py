@@ -11,9 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from watchkeeper.registry.contract import AgentContract, Micros, Name, Part, Text
 
 RiskClass = Literal["low", "medium", "high", "critical"]
-CredentialReference = Annotated[
-    str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")
-]
+CredentialReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 
 
 class ObjectExtractor(Part):
@@ -167,12 +165,8 @@ class Escalation(Part):
     @classmethod
     def _rise(cls, value: tuple[EscalationLevel, ...]) -> tuple[EscalationLevel, ...]:
         delays = [level.after_seconds for level in value]
-        if delays[0] != 0 or any(
-            b <= a for a, b in zip(delays, delays[1:], strict=False)
-        ):
-            raise ValueError(
-                "after_seconds must start at 0 and rise from level to level"
-            )
+        if delays[0] != 0 or any(b <= a for a, b in zip(delays, delays[1:], strict=False)):
+            raise ValueError("after_seconds must start at 0 and rise from level to level")
         return value
 
 

@@ -51,9 +51,7 @@ class Change:
 
 def document_digest(kind: str, document: Document) -> str:
     """Return the digest of what a document means; layout and comments don't count."""
-    return digest(
-        f"watchkeeper/{kind}/v1", document.model_dump(mode="json", by_alias=True)
-    )
+    return digest(f"watchkeeper/{kind}/v1", document.model_dump(mode="json", by_alias=True))
 
 
 def plan(
@@ -61,7 +59,7 @@ def plan(
 ) -> list[Change]:
     """Return what applying `wanted` would change, sorted by kind and name.
 
-    Raises `Invalid` when two files define the same document or a reference leads nowhere.
+    Raises `Invalid` when two files define the same document.
     """
     by_key: dict[Key, Sourced] = {}
     for source in wanted:
@@ -87,12 +85,6 @@ def plan(
             for key, old in standing.items()
             if key not in by_key
         ]
-    kept = {
-        key: old.document for key, old in standing.items() if not prune or key in by_key
-    }
-    kept |= {key: source.document for key, source in by_key.items()}
-    check_references(kept, {key: source.path for key, source in by_key.items()})
-    check_models(kept)
     return sorted(changes, key=lambda change: (change.kind, change.name))
 
 
@@ -100,11 +92,7 @@ def plan_digest(changes: Iterable[Change]) -> str:
     """Return a digest of a plan, so that what is applied is what was shown."""
     return digest(
         "watchkeeper/plan/v1",
-        [
-            [c.change, c.kind, c.name, c.digest]
-            for c in changes
-            if c.change != "unchanged"
-        ],
+        [[c.change, c.kind, c.name, c.digest] for c in changes if c.change != "unchanged"],
     )
 
 
@@ -117,9 +105,7 @@ def _compare(source: Sourced, old: Standing | None) -> Change:
     before = old.text if old else ""
     after = source.text
     shown = "" if verb == "unchanged" else _diff(before, after)
-    return Change(
-        verb, source.kind, source.name, source.path, shown, new_digest, source
-    )
+    return Change(verb, source.kind, source.name, source.path, shown, new_digest, source)
 
 
 def _diff(before: str, after: str) -> str:
@@ -129,30 +115,37 @@ def _diff(before: str, after: str) -> str:
     return "\n".join(lines)
 
 
-def check_references(
-    documents: Mapping[Key, Document], paths: Mapping[Key, str]
-) -> None:
-    """Raise `Invalid` if a document names another that does not exist."""
+def find_gaps(documents: Mapping[Key, Document]) -> list[str]:
+    """Return, in words, every reference that leads nowhere.
+
+    A gap is no error: files arrive in any order, and an action that needs what is missing
+    is refused when it is asked for. It is shown with the plan.
+    """
+    gaps = []
     for key, document in documents.items():
         for kind, name, field in _references(document):
             if (kind, name) not in documents:
-                raise Invalid(
-                    f"{key[0]} {key[1]!r}: {field} names {kind} {name!r}, which does not exist",
-                    where=paths.get(key),
-                    remedy=f"add a {kind} document named {name!r}, or correct the name",
+                gaps.append(
+                    f"{key[0]} {key[1]!r}: {field} names {kind} {name!r}, which does not exist; "
+                    "what needs it is refused until it does"
                 )
+        if isinstance(document, LogicalModel):
+            provider = documents.get(("provider", document.provider))
+            if isinstance(provider, Provider) and document.provider_model not in {
+                model.name for model in provider.models
+            }:
+                gaps.append(
+                    f"model {document.name!r}: provider {provider.name!r} lists no "
+                    f"{document.provider_model!r}; without a price its calls are refused"
+                )
+    return gaps
 
 
 def _references(document: Document) -> Iterable[tuple[str, str, str]]:
     if isinstance(document, AgentContract):
-        yield from (
-            ("tool", t.name, "tools.allowlist") for t in document.tools.allowlist
-        )
+        yield from (("tool", t.name, "tools.allowlist") for t in document.tools.allowlist)
         if document.model_routing:
-            yield from (
-                ("model", name, "model_routing")
-                for name in document.model_routing.models
-            )
+            yield from (("model", name, "model_routing") for name in document.model_routing.models)
         if document.approvals.escalation:
             yield "escalation", document.approvals.escalation, "approvals.escalation"
         if document.approvals.role:
@@ -166,17 +159,3 @@ def _references(document: Document) -> Iterable[tuple[str, str, str]]:
         yield "provider", document.provider, "provider"
     elif isinstance(document, Escalation):
         yield from (("role", level.role, "levels.role") for level in document.levels)
-
-
-def check_models(documents: Mapping[Key, Document]) -> None:
-    """Raise `Invalid` if a logical model names a model its provider does not list."""
-    for document in documents.values():
-        if isinstance(document, LogicalModel):
-            provider = documents[("provider", document.provider)]
-            assert isinstance(provider, Provider)
-            if document.provider_model not in {model.name for model in provider.models}:
-                raise Invalid(
-                    f"model {document.name!r}: provider {provider.name!r} lists no "
-                    f"{document.provider_model!r}",
-                    remedy="a model without a price can't be metered: add it to provider.models",
-                )

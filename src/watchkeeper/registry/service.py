@@ -16,9 +16,7 @@ from watchkeeper.store.statement import Statement
 from watchkeeper.store.transaction import Transaction
 
 _CURRENT = Statement(
-    select(documents)
-    .where(documents.c.current == 1)
-    .order_by(documents.c.kind, documents.c.name)
+    select(documents).where(documents.c.current == 1).order_by(documents.c.kind, documents.c.name)
 )
 _NEWEST_VERSION = Statement(
     select(func.max(documents.c.version)).where(
@@ -60,7 +58,7 @@ def apply(
     """Put documents in force and return what changed.
 
     `seen_plan` is the digest of the plan a person saw: raises `Conflict` if the plan has
-    changed since. Raises `Invalid` for a reference that leads nowhere.
+    changed since.
     """
     standing = read_standing(tx)
     changes = plan(wanted, standing, prune=prune)
@@ -106,8 +104,6 @@ def _put_in_force(
             "change": change.change,
             "version": version,
             "digest": change.digest,
-            "replaces": old.digest
-            if (old := standing.get((change.kind, change.name)))
-            else None,
+            "replaces": old.digest if (old := standing.get((change.kind, change.name))) else None,
         },
     )

@@ -56,13 +56,9 @@ def read_file(path: str, text: str) -> list[Sourced]:
 
 def _read_yaml(path: str, text: str) -> Iterator[Sourced]:
     try:
-        nodes = [
-            node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node
-        ]
+        nodes = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(
-            error, "context_mark", None
-        )
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise Invalid(f"not YAML: {problem}", where=where) from error
@@ -84,30 +80,22 @@ class _Builder:
         self._count = 0
         self._scalars = yaml.constructor.SafeConstructor()
 
-    def build(
-        self, node: yaml.Node, at: tuple[str | int, ...], above: frozenset[int]
-    ) -> Any:
+    def build(self, node: yaml.Node, at: tuple[str | int, ...], above: frozenset[int]) -> Any:
         self._count += 1
         line = node.start_mark.line + 1
         if self._count > _MAX_NODES or id(node) in above:
             # Aliases can repeat a node without end ("billion laughs"): bound what they unfold to.
-            raise Invalid(
-                "too large once its aliases are unfolded", where=f"{self._path}:{line}"
-            )
+            raise Invalid("too large once its aliases are unfolded", where=f"{self._path}:{line}")
         self._lines.setdefault(at, line)
         above = above | {id(node)}
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, at, above)
         if isinstance(node, yaml.SequenceNode):
-            return [
-                self.build(item, (*at, i), above) for i, item in enumerate(node.value)
-            ]
+            return [self.build(item, (*at, i), above) for i, item in enumerate(node.value)]
         try:
-            value = self._scalars.construct_object(node)  # type: ignore[no-untyped-call]
+            value = self._scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
-            raise Invalid(
-                f"unknown value: {error}", where=f"{self._path}:{line}"
-            ) from error
+            raise Invalid(f"unknown value: {error}", where=f"{self._path}:{line}") from error
         if value is not None and not isinstance(value, str | int | float | bool):
             # Dates and binaries mean something else in every consumer: keep what was written.
             return node.value
@@ -134,11 +122,7 @@ def _check(
 ) -> Sourced:
     known = [kind for kind in KINDS if kind != "policy"]
     if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in known:
-        found = (
-            ", ".join(map(str, value))
-            if isinstance(value, dict)
-            else type(value).__name__
-        )
+        found = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
         near = difflib.get_close_matches(str(found), known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise Invalid(
@@ -150,18 +134,14 @@ def _check(
         document = KINDS[kind].model_validate(body)
     except ValidationError as error:
         raise Invalid(
-            "; ".join(
-                _say(kind, problem, path, lines) for problem in error.errors()[:8]
-            ),
+            "; ".join(_say(kind, problem, path, lines) for problem in error.errors()[:8]),
             where=_place((kind, *error.errors()[0]["loc"]), path, lines),
             remedy="correct the field and apply again; nothing was changed",
         ) from error
     return Sourced(kind, document.name, path, text, body, document)
 
 
-def _say(
-    kind: str, problem: Any, path: str, lines: dict[tuple[str | int, ...], int]
-) -> str:
+def _say(kind: str, problem: Any, path: str, lines: dict[tuple[str | int, ...], int]) -> str:
     field = ".".join(str(part) for part in (kind, *problem["loc"]))
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
@@ -170,9 +150,7 @@ def _say(
     return f"{place} {field}: {message}"
 
 
-def _place(
-    loc: tuple[str | int, ...], path: str, lines: dict[tuple[str | int, ...], int]
-) -> str:
+def _place(loc: tuple[str | int, ...], path: str, lines: dict[tuple[str | int, ...], int]) -> str:
     """Return `path:line` of the field, or of its nearest parent that the file has."""
     while loc:
         if loc in lines:

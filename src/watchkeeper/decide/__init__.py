@@ -1,0 +1,1 @@
+"""The decision path: gates in order, then perform and settle."""

@@ -1,0 +1,105 @@
+"""Applying a directory: plan, show, and put in force as one change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+from watchkeeper.registry import service as registry
+from watchkeeper.registry.rules import Change, Standing, find_gaps, plan, plan_digest
+from watchkeeper.registry.source import Sourced, read_file
+from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What applying would change, or has changed."""
+
+    changes: tuple[Change, ...]
+    digest: str
+    applied: bool
+    gaps: tuple[str, ...]
+
+
+class Applying:
+    """Plans and applies directories of documents."""
+
+    def __init__(self, store: Store, catalogue: CatalogueView) -> None:
+        self._store = store
+        self._catalogue = catalogue
+
+    async def load(self) -> None:
+        """Put what the store holds in force in this plane."""
+        standing = await self._store.read(registry.read_standing)
+        self._catalogue.replace(build_catalogue(standing))
+
+    async def plan(self, files: Sequence[tuple[str, str]], *, prune: bool) -> Planned:
+        """Return what applying (path, text) pairs would change; nothing is changed.
+
+        Raises `Invalid` that points at file, line and field.
+        """
+        wanted = read_files(files)
+
+        def query(tx: Transaction) -> Planned:
+            standing = registry.read_standing(tx)
+            changes = plan(wanted, standing, prune=prune)
+            after = _after(standing, changes)
+            build_catalogue(after)
+            gaps = find_gaps({key: old.document for key, old in after.items()})
+            return Planned(tuple(changes), plan_digest(changes), False, tuple(gaps))
+
+        return await self._store.read(query)
+
+    async def apply(
+        self,
+        files: Sequence[tuple[str, str]],
+        *,
+        prune: bool,
+        actor: str,
+        seen_plan: str | None = None,
+    ) -> Planned:
+        """Apply (path, text) pairs: all of them, or on any mistake none.
+
+        Raises `Invalid` that points at file, line and field, and `Conflict` if the plan is no
+        longer the one seen.
+        """
+        wanted = read_files(files)
+
+        def unit(tx: Transaction) -> Planned:
+            changes = registry.apply(tx, wanted, actor=actor, prune=prune, seen_plan=seen_plan)
+            standing = registry.read_standing(tx)
+            catalogue = build_catalogue(standing)
+            tx.after_commit(lambda: self._catalogue.replace(catalogue))
+            gaps = find_gaps({key: old.document for key, old in standing.items()})
+            return Planned(tuple(changes), plan_digest(changes), True, tuple(gaps))
+
+        return await self._store.write(unit)
+
+
+def read_files(files: Sequence[tuple[str, str]]) -> list[Sourced]:
+    """Read every file; raise `Invalid` for the first that is not right."""
+    return [document for path, text in files for document in read_file(path, text)]
+
+
+def _after(
+    standing: dict[tuple[str, str], Standing], changes: Sequence[Change]
+) -> dict[tuple[str, str], Standing]:
+    after = dict(standing)
+    for change in changes:
+        key = (change.kind, change.name)
+        if change.wanted is None:
+            after.pop(key, None)
+        else:
+            old = standing.get(key)
+            after[key] = Standing(
+                change.kind,
+                change.name,
+                old.version if old else 0,
+                change.digest,
+                change.path,
+                change.wanted.text,
+                change.wanted.document,
+            )
+    return after

@@ -1,0 +1,53 @@
+"""What the gates may look at: the state of the world at one time.
+
+The path never touches storage itself. Deciding for real, a dry run and a replay differ only
+in the facts they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from watchkeeper.approvals.model import Grant
+from watchkeeper.budgets.model import Cap
+from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.identity.model import RunFacts
+from watchkeeper.kill.model import LockInForce
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A grant that may be redeemed for one action."""
+
+    grant: Grant
+    request: str
+    roles: tuple[str, ...]
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """A budget without room for an action."""
+
+    budget: str
+    sentence: str
+    remedy: str
+
+
+class Facts(Protocol):
+    """The world as the gates see it."""
+
+    now: int
+    catalogue: Catalogue
+    run: RunFacts
+    locks: Sequence[LockInForce]
+
+    def approved(self, digest: str) -> Approved | None:
+        """Return the unredeemed, unexpired grant for an action's digest."""
+        ...
+
+    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
+        """Hold amounts under every cap, all or nothing."""
+        ...

@@ -1,0 +1,217 @@
+"""What every agent is doing, in words and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import func, select
+
+from watchkeeper.core.money import dollars
+from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
+from watchkeeper.decide.gates import caps_over
+from watchkeeper.decide.tables import BUCKET_US, activity, decisions
+from watchkeeper.identity.tables import runs
+from watchkeeper.kill.model import Covered, LockInForce
+from watchkeeper.kill.rules import covers
+from watchkeeper.kill.service import locks_in_force
+from watchkeeper.store.statement import Row
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.agents import AgentDetail, AgentRow, AgentState, ToolGrant
+
+SILENT_US = 120 * 1_000_000
+"""An open run that has not acted for this long makes its agent `silent`."""
+WORKING_US = 20 * 1_000_000
+"""An agent that acted within this time is `working`."""
+
+
+def list_agents(
+    tx: Transaction, catalogue: Catalogue, *, after: str | None, limit: int, filter_text: str = ""
+) -> tuple[list[AgentRow], str | None, int]:
+    """Return a page of agents by name, the key to continue after, and how many match."""
+    wanted = filter_text.lower()
+    names = sorted(
+        name
+        for name, agent in catalogue.agents.items()
+        if not wanted or wanted in f"{name} {agent.contract.owner}".lower()
+    )
+    rest = [name for name in names if after is None or name > after]
+    page = rest[:limit]
+    following = page[-1] if len(rest) > limit else None
+    return describe_agents(tx, catalogue, page), following, len(names)
+
+
+def describe_agents(tx: Transaction, catalogue: Catalogue, names: Sequence[str]) -> list[AgentRow]:
+    """Return a row for each named agent."""
+    sums = _sum_activity(tx, names)
+    open_runs = _count_open(tx, names)
+    latest = _latest(tx, names)
+    locks = locks_in_force(tx)
+    return [
+        _row(
+            tx.now,
+            name,
+            catalogue.agents[name],
+            sums.get(name),
+            open_runs.get(name, 0),
+            latest.get(name),
+            [lock for lock in locks if _locks_agent(lock, name, catalogue.agents[name])],
+        )
+        for name in names
+        if name in catalogue.agents
+    ]
+
+
+def read_agent(tx: Transaction, catalogue: Catalogue, name: str) -> AgentDetail | None:
+    """Return an agent with its contract, its permission envelope and its budgets."""
+    governed = catalogue.agents.get(name)
+    if governed is None:
+        return None
+    row = describe_agents(tx, catalogue, [name])[0]
+    routing = governed.contract.model_routing
+    return AgentDetail(
+        **row.model_dump(),
+        mission=governed.contract.mission,
+        business_process=governed.contract.business_process,
+        contract_digest=governed.digest,
+        contract_yaml=governed.text,
+        may=tuple(_grants(catalogue, governed)),
+        models=routing.models if routing else (),
+        budgets=tuple(cap.budget_id for cap in caps_over(catalogue, name, "*")),
+    )
+
+
+def _grants(catalogue: Catalogue, governed: GovernedAgent) -> Iterable[ToolGrant]:
+    for name, asks in governed.tools.items():
+        tool = catalogue.tools.get(name)
+        needs = asks or (tool is not None and tool.contract.risk == "critical")
+        yield ToolGrant(
+            name=name,
+            verdict="may with approval" if needs else "may",
+            risk=tool.contract.risk if tool else "unknown",
+            does=tool.contract.does if tool else "No tool contract is in force: refused.",
+        )
+
+
+def _row(
+    now: int,
+    name: str,
+    governed: GovernedAgent,
+    sums: Row | None,
+    open_runs: int,
+    last: Row | None,
+    locks: list[LockInForce],
+) -> AgentRow:
+    state, doing, why = _state(now, open_runs, last, locks)
+    return AgentRow(
+        name=name,
+        owner=governed.contract.owner,
+        version=governed.version,
+        state=state,
+        doing=doing,
+        why=why,
+        open_runs=open_runs,
+        calls_hour=(sums.calls or 0) if sums else 0,
+        denied_hour=(sums.denied or 0) if sums else 0,
+        held=int(state == "waiting"),
+        spend_hour_micros=(sums.spend_hour or 0) if sums else 0,
+        spend_day_micros=sums.spend_day if sums else 0,
+        last_seen_at=last.at if last else None,
+        locks=tuple(lock.lock for lock in locks),
+    )
+
+
+def _state(
+    now: int, open_runs: int, last: Row | None, locks: list[LockInForce]
+) -> tuple[AgentState, str, str | None]:
+    """Return the state, what the agent is doing in words, and why it is not working."""
+    if locks:
+        lock = min(locks, key=lambda one: one.mode != "kill")
+        verb = "killed" if lock.mode == "kill" else "paused"
+        why = f"{verb} by {lock.by.removeprefix('person/')}: {lock.reason}"
+        return ("stopped" if lock.mode == "kill" else "paused"), _did(last), why
+    if last is None:
+        return ("idle", "has opened a run", None) if open_runs else ("never seen", "", None)
+    if last.verdict == "deny" and last.rule.startswith("budget/") and open_runs:
+        return "stopped", f"{last.name} refused by a budget", last.reason
+    if last.verdict == "hold" and open_runs:
+        return "waiting", f"{last.name} waits for a person", last.reason
+    if now - last.at < WORKING_US:
+        return "working", _did(last), None
+    if open_runs and now - last.at > SILENT_US:
+        return "silent", f"last: {_did(last)}", "an open run has not acted for a while"
+    return "idle", f"last: {_did(last)}", None
+
+
+def _did(last: Row | None) -> str:
+    if last is None:
+        return "has done nothing yet"
+    if last.verdict == "deny":
+        return f"{last.name} denied by {last.rule}"
+    if last.verdict == "hold":
+        return f"{last.name} held"
+    cost = f", {dollars(last.cost_micros)}" if last.cost_micros else ""
+    return f"{last.name} {last.outcome or 'running'}{cost}"
+
+
+def _locks_agent(lock: LockInForce, name: str, governed: GovernedAgent) -> bool:
+    if lock.target.kind in {"tool", "model", "run"}:
+        return False
+    return covers(lock.target, Covered("", name, governed.contract.owner))
+
+
+def _sum_activity(tx: Transaction, names: Sequence[str]) -> dict[str, Row]:
+    hour = (tx.now - 3600 * 1_000_000) // BUCKET_US
+    day = (tx.now - 86_400 * 1_000_000) // BUCKET_US
+    in_hour = activity.c.bucket > hour
+    total = activity.c.permitted + activity.c.denied + activity.c.held
+    query = (
+        select(
+            activity.c.agent,
+            func.sum(total).filter(in_hour).label("calls"),
+            func.sum(activity.c.denied).filter(in_hour).label("denied"),
+            func.sum(activity.c.spend_micros).filter(in_hour).label("spend_hour"),
+            func.sum(activity.c.spend_micros).label("spend_day"),
+        )
+        .where(activity.c.agent.in_(names), activity.c.bucket > day)
+        .group_by(activity.c.agent)
+    )
+    return {row.agent: row for row in tx.connection.execute(query)}
+
+
+def _count_open(tx: Transaction, names: Sequence[str]) -> dict[str, int]:
+    query = (
+        select(runs.c.agent, func.count())
+        .where(runs.c.agent.in_(names), runs.c.state == "open")
+        .group_by(runs.c.agent)
+    )
+    return {agent: count for agent, count in tx.connection.execute(query)}
+
+
+def _latest(tx: Transaction, names: Sequence[str]) -> dict[str, Row]:
+    newest = (
+        select(func.max(decisions.c.decision).label("decision"))
+        .where(decisions.c.agent.in_(names))
+        .group_by(decisions.c.agent)
+        .subquery()
+    )
+    query = select(
+        decisions.c.agent,
+        decisions.c.at,
+        decisions.c.name,
+        decisions.c.verdict,
+        decisions.c.rule,
+        decisions.c.reason,
+        decisions.c.outcome,
+        decisions.c.cost_micros,
+        decisions.c.request,
+    ).join(newest, decisions.c.decision == newest.c.decision)
+    return {row.agent: row for row in tx.connection.execute(query)}
+
+
+def spend_last_hour(tx: Transaction) -> int:
+    """Return what the whole fleet spent in the last hour, in micro-dollars."""
+    hour = (tx.now - 3600 * 1_000_000) // BUCKET_US
+    query = select(func.coalesce(func.sum(activity.c.spend_micros), 0)).where(
+        activity.c.bucket > hour
+    )
+    return int(tx.connection.execute(query).scalar_one())

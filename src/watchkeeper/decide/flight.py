@@ -1,0 +1,77 @@
+"""What is being performed at the boundary right now, so that a kill can cut it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from watchkeeper.kill.model import Covered, LockTarget
+from watchkeeper.kill.rules import covers
+
+
+@dataclass(slots=True, eq=False)
+class InFlight:
+    """One permitted action being performed; `cancelled_by` is the lock that cut it, if any."""
+
+    decision: str
+    covered: Covered
+    cancel: Callable[[], None]
+    cancelled_by: str | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Flights:
+    """Every action in flight in this plane."""
+
+    def __init__(self) -> None:
+        self._covered: dict[str, Covered] = {}
+        self._flights: dict[str, InFlight] = {}
+
+    def expect(self, decision: str, covered: Covered) -> None:
+        """Remember what a permitted action touches until it is performed or settled."""
+        self._covered[decision] = covered
+
+    def forget(self, decision: str) -> None:
+        """Drop a settled action."""
+        self._covered.pop(decision, None)
+
+    @contextmanager
+    def fly(
+        self, decision: str, cancel: Callable[[], None], lock: Callable[[Covered], str | None]
+    ) -> Iterator[InFlight]:
+        """Register an action while it is performed; `cancel` is called when a kill covers it.
+
+        `lock` names a lock that came into force between the permit and now.
+        """
+        covered = self._covered.get(decision)
+        if covered is None:
+            raise LookupError(f"decision {decision} is not permitted and unsettled here")
+        flight = InFlight(decision, covered, cancel)
+        self._flights[decision] = flight
+        late = lock(covered)
+        if late is not None:
+            self._cut(flight, late)
+        try:
+            yield flight
+        finally:
+            del self._flights[decision]
+            flight.ended.set()
+
+    def count(self, target: LockTarget) -> int:
+        """Return how many actions in flight a lock on `target` would cut."""
+        return sum(covers(target, flight.covered) for flight in self._flights.values())
+
+    def cut(self, target: LockTarget, lock: str) -> list[InFlight]:
+        """Cancel every action in flight that `target` covers and return them."""
+        hit = [flight for flight in self._flights.values() if covers(target, flight.covered)]
+        for flight in hit:
+            self._cut(flight, lock)
+        return hit
+
+    @staticmethod
+    def _cut(flight: InFlight, lock: str) -> None:
+        if flight.cancelled_by is None:
+            flight.cancelled_by = lock
+            flight.cancel()

@@ -1,0 +1,50 @@
+"""The facts of a real decision, read in the transaction that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from watchkeeper.approvals import service as approvals
+from watchkeeper.budgets import service as budgets
+from watchkeeper.budgets.model import Cap, Refused
+from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.facts import Approved, NoRoom
+from watchkeeper.identity.model import RunFacts
+from watchkeeper.kill.service import locks_in_force
+from watchkeeper.store.transaction import Transaction
+
+HOLD_SECONDS = 900
+"""How long a reservation outlives its decision before the sweeper settles it as unknown."""
+
+
+class LiveFacts:
+    """The world as the deciding transaction sees it."""
+
+    def __init__(self, tx: Transaction, catalogue: Catalogue, run: RunFacts, decision: str) -> None:
+        self.now = tx.now
+        self.catalogue = catalogue
+        self.run = run
+        self.locks = locks_in_force(tx)
+        self._tx = tx
+        self._decision = decision
+
+    def approved(self, digest: str) -> Approved | None:
+        """Return the unredeemed, unexpired grant for an action's digest."""
+        grant = approvals.find_grant(self._tx, self.run.run, digest, self.now)
+        if grant is None:
+            return None
+        return Approved(grant, grant.request, grant.roles, grant.by)
+
+    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
+        """Hold amounts under every cap, all or nothing."""
+        answer = budgets.reserve(
+            self._tx,
+            decision=self._decision,
+            caps=caps,
+            amounts=amounts,
+            expires_at=self.now + HOLD_SECONDS * 1_000_000,
+            now=self.now,
+        )
+        if isinstance(answer, Refused):
+            return NoRoom(answer.budget_id, answer.sentence, answer.remedy)
+        return None

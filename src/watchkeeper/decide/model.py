@@ -1,0 +1,101 @@
+"""An action, and what the gates say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from watchkeeper.approvals.model import Grant
+from watchkeeper.core.digest import canonical, digest
+from watchkeeper.wire.decisions import Risk
+
+ActionKind = Literal["tool", "model"]
+Verdict = Literal["permit", "hold", "deny"]
+RISKS: tuple[Risk, ...] = ("low", "medium", "high", "critical")
+"""In rising order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing an agent wants. Estimates in tokens and micro-dollars."""
+
+    kind: ActionKind
+    name: str
+    arguments: Mapping[str, Any]
+    estimated_input_tokens: int = 0
+    estimated_output_tokens: int = 0
+    estimated_cost_micros: int = 0
+    explanation: str | None = None
+
+    def text(self) -> str:
+        """Return the arguments in canonical form: the bytes that a digest covers, as text."""
+        return canonical(dict(self.arguments)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """The approval that an action needs before it may run."""
+
+    role: str
+    levels: tuple[tuple[str, int], ...]
+    """Roles in the order they are asked, each with its delay in seconds."""
+    remind_every_seconds: int | None
+    sla_seconds: int
+    risk: Risk
+    rule: str
+    rule_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the path decided and which rule did."""
+
+    verdict: Verdict
+    rule: str
+    reason: str
+    allowed_instead: str | None = None
+    requirement: Requirement | None = None
+    grant: Grant | None = None
+    """The grant that a permit must redeem."""
+    request: str | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """What earlier gates found out and later ones need."""
+
+    permit_rule: str = "contract"
+    permit_reason: str = "the contract allows it"
+    requirement: Requirement | None = None
+    amount_micros: int = 0
+    object_id: str | None = None
+    object_kind: str | None = None
+    digest: str = ""
+    grant: Grant | None = None
+    request: str | None = None
+    approved_by: tuple[str, ...] = ()
+
+
+def action_digest(
+    action: Action, *, run: str, agent: str, contract: str, on_behalf_of: str | None, target: str
+) -> str:
+    """Return the digest that an approval is bound to.
+
+    It covers who asks (agent and run, on whose behalf), under which contract and tool
+    definition (`contract`, `target`: their digests), and the exact arguments: any change of
+    them is another action, which nobody has approved.
+    """
+    return digest(
+        "watchkeeper/action/v1",
+        {
+            "agent": agent,
+            "arguments": dict(action.arguments),
+            "contract": contract,
+            "kind": action.kind,
+            "name": action.name,
+            "on_behalf_of": on_behalf_of,
+            "run": run,
+            "target": target,
+        },
+    )

@@ -1,0 +1,47 @@
+"""The one path that every action takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.gates import (
+    approval_gate,
+    budget_gate,
+    contract_gate,
+    identity_gate,
+    kill_gate,
+    policy_gate,
+)
+from watchkeeper.decide.model import Action, Progress, Ruling
+
+Gate = Callable[[Action, Facts, Progress], Ruling | None]
+
+GATES: tuple[Gate, ...] = (
+    identity_gate,
+    kill_gate,
+    contract_gate,
+    policy_gate,
+    approval_gate,
+    budget_gate,
+)
+"""In order; the first that answers decides."""
+
+
+def decide(action: Action, facts: Facts) -> tuple[Ruling, Progress]:
+    """Put an action through the gates and return the ruling with what they found out."""
+    progress = Progress()
+    for gate in GATES:
+        ruling = gate(action, facts, progress)
+        if ruling is not None:
+            return ruling, progress
+    return (
+        Ruling(
+            "permit",
+            progress.permit_rule,
+            progress.permit_reason,
+            grant=progress.grant,
+            request=progress.request,
+        ),
+        progress,
+    )

@@ -1,0 +1,196 @@
+"""Writing decisions and their outcomes; each with its event."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, select, update
+
+from watchkeeper.core.errors import NotFound
+from watchkeeper.decide.model import Action, Ruling
+from watchkeeper.decide.tables import BUCKET_US, activity, decisions
+from watchkeeper.identity.model import RunFacts
+from watchkeeper.store.statement import Row, Statement, insert
+from watchkeeper.store.transaction import Transaction
+
+_ADD = Statement(decisions.insert())
+_FIND = Statement(select(decisions).where(decisions.c.decision == bindparam("decision_is")))
+_BY_KEY = Statement(
+    select(decisions).where(
+        decisions.c.run == bindparam("run_is"),
+        decisions.c.idempotency_key == bindparam("key_is"),
+        decisions.c.verdict == "permit",
+    )
+)
+_SETTLE = Statement(
+    update(decisions)
+    .where(decisions.c.decision == bindparam("decision_is"), decisions.c.settled_at.is_(None))
+    .values(
+        outcome=bindparam("status"),
+        settled_at=bindparam("at_to"),
+        input_tokens=bindparam("tokens_in"),
+        output_tokens=bindparam("tokens_out"),
+        cost_micros=bindparam("cost"),
+        result_digest=bindparam("result"),
+        error=bindparam("problem"),
+    )
+)
+_bump = insert(activity)
+_BUMP = Statement(
+    _bump.values(
+        {
+            "agent": bindparam("agent"),
+            "bucket": bindparam("bucket"),
+            "permitted": bindparam("permitted"),
+            "denied": bindparam("denied"),
+            "held": bindparam("held"),
+            "spend_micros": bindparam("spend"),
+            "last_at": bindparam("at"),
+        }
+    ).on_conflict_do_update(
+        index_elements=["agent", "bucket"],
+        set_={
+            "permitted": activity.c.permitted + _bump.excluded.permitted,
+            "denied": activity.c.denied + _bump.excluded.denied,
+            "held": activity.c.held + _bump.excluded.held,
+            "spend_micros": activity.c.spend_micros + _bump.excluded.spend_micros,
+            "last_at": _bump.excluded.last_at,
+        },
+    )
+)
+_EVENT = {"permit": "decision.permitted", "hold": "decision.held", "deny": "decision.denied"}
+
+
+def record_decision(
+    tx: Transaction,
+    decision: str,
+    run: RunFacts,
+    action: Action,
+    ruling: Ruling,
+    *,
+    digest: str,
+    epoch: int,
+    idempotency_key: str | None,
+    approved_by: tuple[str, ...],
+) -> None:
+    """Keep a decision and its event. The event carries the digest, not the arguments."""
+    _ADD.run(
+        tx,
+        decision=decision,
+        at=tx.now,
+        agent=run.agent,
+        run=run.run,
+        version=run.version,
+        kind=action.kind,
+        name=action.name,
+        arguments=action.text(),
+        digest=digest,
+        verdict=ruling.verdict,
+        rule=ruling.rule,
+        reason=ruling.reason,
+        request=ruling.request,
+        idempotency_key=idempotency_key,
+        epoch=epoch,
+        outcome=None,
+        settled_at=None,
+        input_tokens=0,
+        output_tokens=0,
+        cost_micros=0,
+        result_digest=None,
+        error=None,
+    )
+    body: dict[str, object] = {
+        "decision": decision,
+        "kind": action.kind,
+        "name": action.name,
+        "digest": digest,
+        "rule": ruling.rule,
+        "reason": ruling.reason,
+        "version": run.version,
+        "epoch": epoch,
+    }
+    if run.on_behalf_of:
+        body["on_behalf_of"] = run.on_behalf_of
+    if approved_by:
+        body["approved_by"] = list(approved_by)
+    tx.record(
+        _EVENT[ruling.verdict],
+        actor=f"agent/{run.agent}",
+        subject=f"decision/{decision}",
+        agent=run.agent,
+        run=run.run,
+        request=ruling.request,
+        body=body,
+    )
+    _bump_activity(tx, run.agent, ruling.verdict, 0)
+
+
+def record_outcome(
+    tx: Transaction,
+    row: Row,
+    *,
+    status: str,
+    input_tokens: int,
+    output_tokens: int,
+    cost_micros: int,
+    result_digest: str | None,
+    error: str | None,
+) -> bool:
+    """Keep how a permitted action ended, once; tell whether this was the first word on it."""
+    first = _SETTLE.run(
+        tx,
+        decision_is=row.decision,
+        status=status,
+        at_to=tx.now,
+        tokens_in=input_tokens,
+        tokens_out=output_tokens,
+        cost=cost_micros,
+        result=result_digest,
+        problem=error,
+    )
+    if first != 1:
+        return False
+    tx.record(
+        "outcome.recorded",
+        actor=f"agent/{row.agent}",
+        subject=f"decision/{row.decision}",
+        agent=row.agent,
+        run=row.run,
+        request=row.request,
+        body={
+            "decision": row.decision,
+            "name": row.name,
+            "status": status,
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "cost_micros": cost_micros,
+            "result_digest": result_digest,
+            "error": error,
+        },
+    )
+    _bump_activity(tx, row.agent, None, cost_micros)
+    return True
+
+
+def find_decision(tx: Transaction, decision: str) -> Row:
+    """Return a decision's row; raise `NotFound` if there is none."""
+    row = _FIND.first(tx, decision_is=decision)
+    if row is None:
+        raise NotFound(f"there is no decision {decision}")
+    return row
+
+
+def find_by_key(tx: Transaction, run: str, key: str) -> Row | None:
+    """Return the permitted decision of a run that used an idempotency key."""
+    return _BY_KEY.first(tx, run_is=run, key_is=key)
+
+
+def _bump_activity(tx: Transaction, agent: str, verdict: str | None, spend: int) -> None:
+    _BUMP.run(
+        tx,
+        agent=agent,
+        bucket=tx.now // BUCKET_US,
+        permitted=int(verdict == "permit"),
+        denied=int(verdict == "deny"),
+        held=int(verdict == "hold"),
+        spend=spend,
+        at=tx.now,
+    )

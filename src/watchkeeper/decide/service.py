@@ -1,0 +1,273 @@
+"""Deciding for real: one transaction reads the facts, rules, and keeps state and event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from watchkeeper.approvals import service as approvals
+from watchkeeper.approvals.model import NewRequest
+from watchkeeper.budgets import service as budgets
+from watchkeeper.core.errors import Conflict, Forbidden
+from watchkeeper.decide.catalogue import Catalogue, CatalogueView
+from watchkeeper.decide.flight import Flights, InFlight
+from watchkeeper.decide.gates import describe
+from watchkeeper.decide.live import LiveFacts
+from watchkeeper.decide.model import Action, Progress, Ruling
+from watchkeeper.decide.path import decide as decide_by_gates
+from watchkeeper.decide.records import (
+    find_by_key,
+    find_decision,
+    record_decision,
+    record_outcome,
+)
+from watchkeeper.decide.waiting import Waiting
+from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.rules import check_token
+from watchkeeper.identity.runs import facts_of
+from watchkeeper.kill.model import Covered, LockInForce
+from watchkeeper.kill.rules import covering
+from watchkeeper.kill.service import current_epoch
+from watchkeeper.oncall.model import Level
+from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.decisions import Answer, Ask, Outcome, Usage
+
+
+class Decider:
+    """The one way in: ask, perform, settle."""
+
+    def __init__(self, store: Store, catalogue: CatalogueView) -> None:
+        self.store = store
+        self.catalogue = catalogue
+        self.flights = Flights()
+        self.waiting = Waiting()
+        self.locks: tuple[LockInForce, ...] = ()
+        """The locks in force as last committed; the deciding transaction reads its own."""
+
+    async def decide(self, token: str, ask: Ask, *, wait_seconds: float = 0) -> Answer:
+        """Decide one action of the run that `token` opens.
+
+        A held action waits up to `wait_seconds` for its decision before the hold is answered.
+        Raises `Unauthenticated` for a token that opens nothing, `Invalid` for arguments that
+        have no canonical form, `Unavailable` when the store can't be written.
+        """
+        action = _as_action(ask)
+        answer, covered = await self.store.write(lambda tx: self._decide(tx, token, ask, action))
+        if answer.verdict == "hold" and answer.request and wait_seconds > 0:
+            if await self.waiting.wait(answer.request, wait_seconds):
+                answer, covered = await self.store.write(
+                    lambda tx: self._decide(tx, token, ask, action)
+                )
+        if covered is not None:
+            self.flights.expect(answer.decision, covered)
+        return answer
+
+    async def wait(self, request: str, seconds: float) -> bool:
+        """Wait until a request is decided; tell whether it was within `seconds`."""
+        return await self.waiting.wait(request, seconds)
+
+    def in_flight(
+        self, decision: str, cancel: Callable[[], None]
+    ) -> AbstractContextManager[InFlight]:
+        """Register a permitted action while it is performed; a kill calls `cancel`."""
+        return self.flights.fly(decision, cancel, self._lock_over)
+
+    async def settle(self, decision: str, outcome: Outcome, *, token: str | None = None) -> None:
+        """Record how a permitted action ended; saying it again changes nothing.
+
+        With a `token`, raises `Forbidden` unless the decision is of that token's run.
+        """
+        await self.store.write(lambda tx: self._settle(tx, decision, outcome, token))
+        self.flights.forget(decision)
+
+    def hold_seconds(self, agent: str) -> float:
+        """Return how long a gateway keeps this agent's held calls waiting."""
+        governed = self.catalogue.now.agents.get(agent)
+        return governed.contract.approvals.hold_seconds if governed else 0
+
+    def _lock_over(self, covered: Covered) -> str | None:
+        lock = covering(self.locks, covered)
+        return lock.lock if lock else None
+
+    def _decide(
+        self, tx: Transaction, token: str, ask: Ask, action: Action
+    ) -> tuple[Answer, Covered | None]:
+        run = check_token(facts_of(tx, token), tx.now)
+        if ask.idempotency_key is not None:
+            replayed = _replay(tx, run, ask, action)
+            if replayed is not None:
+                return replayed, None
+        catalogue = self.catalogue.now
+        decision = tx.new_id("dec")
+        ruling, progress = decide_by_gates(action, LiveFacts(tx, catalogue, run, decision))
+        epoch = current_epoch(tx)
+        if ruling.verdict == "hold":
+            request = _open_request(tx, decision, catalogue, run, action, ruling, progress, epoch)
+            ruling = Ruling(
+                "hold", ruling.rule, ruling.reason, ruling.allowed_instead, request=request
+            )
+        elif ruling.verdict == "permit" and ruling.grant is not None:
+            approvals.redeem(tx, ruling.grant, decision, tx.now)
+        record_decision(
+            tx,
+            decision,
+            run,
+            action,
+            ruling,
+            digest=progress.digest,
+            epoch=epoch,
+            idempotency_key=ask.idempotency_key,
+            approved_by=progress.approved_by,
+        )
+        covered = None
+        if ruling.verdict == "permit":
+            covered = covered_by(catalogue, run, action)
+        return _as_answer(decision, ruling, progress), covered
+
+    def _settle(self, tx: Transaction, decision: str, outcome: Outcome, token: str | None) -> None:
+        row = find_decision(tx, decision)
+        if token is not None:
+            facts = facts_of(tx, token)
+            if facts is None or facts.run != row.run:
+                raise Forbidden(
+                    "the decision belongs to another run",
+                    rule="identity/decision-owner",
+                    remedy="report with the token of the run that asked",
+                )
+        if row.verdict != "permit":
+            raise Conflict(f"decision {decision} was not a permit: nothing ran under it")
+        if row.settled_at is not None:
+            tx.silent("it was settled before, and that is on record")
+            return
+        usage = outcome.usage
+        record_outcome(
+            tx,
+            row,
+            status=outcome.status,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost_micros=usage.cost_micros,
+            result_digest=outcome.result_digest,
+            error=outcome.error,
+        )
+        budgets.settle(tx, decision, _amounts(row.kind, usage), outcome.status)
+        if row.request is not None:
+            approvals.record_outcome(tx, row.request, outcome.status)
+
+
+def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
+    """Return what an action touches, as locks see it."""
+    agent = catalogue.agents.get(run.agent)
+    return Covered(
+        run.run,
+        run.agent,
+        agent.contract.owner if agent else "",
+        action.name if action.kind == "tool" else None,
+        action.name if action.kind == "model" else None,
+    )
+
+
+def _open_request(
+    tx: Transaction,
+    decision: str,
+    catalogue: Catalogue,
+    run: RunFacts,
+    action: Action,
+    ruling: Ruling,
+    progress: Progress,
+    epoch: int,
+) -> str:
+    requirement = ruling.requirement
+    assert requirement is not None
+    tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
+    return approvals.open_request(
+        tx,
+        NewRequest(
+            decision=decision,
+            agent=run.agent,
+            agent_version=run.version,
+            run=run.run,
+            tool=action.name,
+            digest=progress.digest,
+            canonical=action.text(),
+            arguments=action.arguments,
+            asks=describe(action, progress),
+            risk=requirement.risk,
+            levels=tuple(Level(role, after) for role, after in requirement.levels),
+            sla_seconds=requirement.sla_seconds,
+            rule=requirement.rule,
+            rule_text=requirement.rule_text,
+            blast_radius=tool.contract.blast_radius if tool else "Not declared.",
+            rollback=tool.contract.rollback if tool else "No rollback path is declared.",
+            epoch=epoch,
+            remind_every_seconds=requirement.remind_every_seconds,
+            on_behalf_of=run.on_behalf_of,
+            goal=run.goal,
+            object_kind=progress.object_kind or run.object_kind,
+            object_id=progress.object_id or run.object_id,
+            amount_micros=progress.amount_micros or None,
+            explanation=action.explanation,
+        ),
+    )
+
+
+def _replay(tx: Transaction, run: RunFacts, ask: Ask, action: Action) -> Answer | None:
+    """Answer a call whose key has run already, without running it again."""
+    assert ask.idempotency_key is not None
+    row = find_by_key(tx, run.run, ask.idempotency_key)
+    if row is None:
+        return None
+    if (row.kind, row.name, row.arguments) != (action.kind, action.name, action.text()):
+        raise Conflict(
+            "this idempotency key was used for another call",
+            code="idempotency_mismatch",
+            remedy="use a new key for a new call",
+        )
+    tx.silent("the first call with this key is on record")
+    return Answer(
+        decision=row.decision,
+        verdict="permit",
+        rule=row.rule,
+        reason=f"this key ran already: {row.outcome or 'still running'}",
+        digest=row.digest,
+        request=row.request,
+        replay={"status": row.outcome or "running", "result_digest": row.result_digest},
+    )
+
+
+def _as_action(ask: Ask) -> Action:
+    return Action(
+        ask.kind,
+        ask.name,
+        ask.arguments,
+        ask.estimate.input_tokens,
+        ask.estimate.output_tokens,
+        ask.estimate.cost_micros,
+        ask.explanation,
+    )
+
+
+def _as_answer(decision: str, ruling: Ruling, progress: Progress) -> Answer:
+    return Answer(
+        decision=decision,
+        verdict=ruling.verdict,
+        rule=ruling.rule,
+        reason=ruling.reason,
+        allowed_instead=ruling.allowed_instead,
+        digest=progress.digest,
+        request=ruling.request,
+    )
+
+
+def _amounts(kind: str, usage: Usage) -> Mapping[str, int]:
+    amounts: dict[str, Any] = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "tokens": usage.input_tokens + usage.output_tokens,
+        "spend": usage.cost_micros,
+    }
+    if kind == "tool":
+        amounts["tool_calls"] = 1
+    return amounts

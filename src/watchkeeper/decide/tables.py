@@ -1,0 +1,61 @@
+"""Decisions with their outcomes, and what each agent did per five minutes."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+
+from watchkeeper.store.metadata import metadata
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("request", Text),
+    Column("idempotency_key", Text),
+    Column("epoch", Integer, nullable=False),
+    Column("outcome", Text),
+    Column("settled_at", BigInteger),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost_micros", BigInteger, nullable=False),
+    Column("result_digest", Text),
+    Column("error", Text),
+)
+Index("decisions_by_run", decisions.c.run, decisions.c.decision)
+Index("decisions_by_agent", decisions.c.agent, decisions.c.decision)
+Index(
+    "decisions_by_key",
+    decisions.c.run,
+    decisions.c.idempotency_key,
+    unique=True,
+    sqlite_where=(decisions.c.idempotency_key.is_not(None)) & (decisions.c.verdict == "permit"),
+    postgresql_where=(decisions.c.idempotency_key.is_not(None)) & (decisions.c.verdict == "permit"),
+)
+
+BUCKET_US = 300 * 1_000_000
+"""Width of an activity bucket: five minutes."""
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),
+    Column("permitted", Integer, nullable=False),
+    Column("denied", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("spend_micros", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+)
+"""Sums that the fleet is shown from; derivable from `decisions`."""
+Index("activity_by_bucket", activity.c.bucket)
