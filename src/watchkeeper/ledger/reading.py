@@ -1,0 +1,86 @@
+"""Windows over the ledger, by what they are about."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, select
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.store.journal import Event, event_from_row, events
+from watchkeeper.store.transaction import Transaction
+
+LARGEST_WINDOW = 1000
+
+
+def read_events(
+    tx: Transaction,
+    *,
+    after: int | None = None,
+    before: int | None = None,
+    limit: int = 100,
+    newest_first: bool = False,
+    agent: str | None = None,
+    run: str | None = None,
+    request: str | None = None,
+    subject: str | None = None,
+    actor: str | None = None,
+    type: str | None = None,
+) -> list[Event]:
+    """Return up to ``limit`` events with ``after < sequence < before``.
+
+    All filters must match. A ``type`` that ends with a dot (``"decision."``) means all
+    types below it. With ``newest_first`` the window hangs from ``before`` and its events
+    come last to first. Raises :class:`Invalid` for a limit outside 1 to 1000.
+    """
+    if not 1 <= limit <= LARGEST_WINDOW:
+        raise Invalid(f"limit must be 1 to {LARGEST_WINDOW}, not {limit}", where="limit")
+    equal = {
+        events.c.agent: agent,
+        events.c.run: run,
+        events.c.request: request,
+        events.c.subject: subject,
+        events.c.actor: actor,
+    }
+    conditions = [column == value for column, value in equal.items() if value is not None]
+    if after is not None:
+        conditions.append(events.c.sequence > after)
+    if before is not None:
+        conditions.append(events.c.sequence < before)
+    if type is not None:
+        conditions.append(_type_is(type))
+    order = events.c.sequence.desc() if newest_first else events.c.sequence
+    query = select(events).where(*conditions).order_by(order).limit(limit)
+    return [event_from_row(row) for row in tx.connection.execute(query)]
+
+
+def timeline(
+    tx: Transaction,
+    *,
+    request: str | None = None,
+    run: str | None = None,
+    agent: str | None = None,
+    subject: str | None = None,
+    limit: int = LARGEST_WINDOW,
+) -> list[Event]:
+    """Return what happened around one thing, first to last.
+
+    If it is longer than ``limit``, the latest events. Raises :class:`Invalid` unless
+    something is named.
+    """
+    if request is run is agent is subject is None:
+        raise Invalid("a timeline needs a request, a run, an agent or a subject")
+    latest = read_events(
+        tx,
+        limit=limit,
+        newest_first=True,
+        request=request,
+        run=run,
+        agent=agent,
+        subject=subject,
+    )
+    return latest[::-1]
+
+
+def _type_is(type_: str) -> ColumnElement[bool]:
+    if type_.endswith("."):
+        return events.c.type.startswith(type_, autoescape=True)
+    return events.c.type == type_
