@@ -1,0 +1,1 @@
+"""What tests lean on: real planes, upstreams, providers and terminals, and one way to wait."""
