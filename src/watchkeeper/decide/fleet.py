@@ -184,7 +184,7 @@ def _count_open(tx: Transaction, names: Sequence[str]) -> dict[str, int]:
         .where(runs.c.agent.in_(names), runs.c.state == "open")
         .group_by(runs.c.agent)
     )
-    return {agent: count for agent, count in tx.connection.execute(query)}
+    return {row[0]: row[1] for row in tx.connection.execute(query)}
 
 
 def _latest(tx: Transaction, names: Sequence[str]) -> dict[str, Row]:

@@ -224,9 +224,7 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
 def _from_policy(asks: tuple[Obligation, ...], action: Action, facts: Facts) -> Requirement:
     """Build one requirement from every policy that asks: the strictest names the role."""
     first = asks[0]
-    risks: list[Risk] = [ask.risk for ask in asks if ask.risk] + [
-        _tool_risk(action, facts.catalogue)
-    ]
+    risks = [_tool_risk(action, facts.catalogue), *(ask.risk for ask in asks if ask.risk)]
     slas = [ask.sla_seconds for ask in asks if ask.sla_seconds]
     text = first.message or f"policy {first.policy} asks for approval"
     if len(asks) > 1:

@@ -10,6 +10,7 @@ from watchkeeper.budgets.model import Cap, Refused
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Approved, NoRoom
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.transaction import Transaction
 
@@ -24,7 +25,7 @@ class LiveFacts:
         self.now = tx.now
         self.catalogue = catalogue
         self.run = run
-        self.locks = locks_in_force(tx)
+        self.locks: Sequence[LockInForce] = locks_in_force(tx)
         self._tx = tx
         self._decision = decision
 

@@ -55,11 +55,15 @@ class Decider:
         """
         action = _as_action(ask)
         answer, covered = await self.store.write(lambda tx: self._decide(tx, token, ask, action))
-        if answer.verdict == "hold" and answer.request and wait_seconds > 0:
-            if await self.waiting.wait(answer.request, wait_seconds):
-                answer, covered = await self.store.write(
-                    lambda tx: self._decide(tx, token, ask, action)
-                )
+        if (
+            answer.request is not None
+            and answer.verdict == "hold"
+            and wait_seconds > 0
+            and await self.waiting.wait(answer.request, wait_seconds)
+        ):
+            answer, covered = await self.store.write(
+                lambda tx: self._decide(tx, token, ask, action)
+            )
         if covered is not None:
             self.flights.expect(answer.decision, covered)
         return answer

@@ -165,7 +165,7 @@ class Escalation(Part):
     @classmethod
     def _rise(cls, value: tuple[EscalationLevel, ...]) -> tuple[EscalationLevel, ...]:
         delays = [level.after_seconds for level in value]
-        if delays[0] != 0 or any(b <= a for a, b in zip(delays, delays[1:], strict=False)):
+        if delays[0] != 0 or any(b <= a for a, b in itertools.pairwise(delays)):
             raise ValueError("after_seconds must start at 0 and rise from level to level")
         return value
 

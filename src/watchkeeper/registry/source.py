@@ -56,7 +56,7 @@ def read_file(path: str, text: str) -> list[Sourced]:
 
 def _read_yaml(path: str, text: str) -> Iterator[Sourced]:
     try:
-        nodes = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
