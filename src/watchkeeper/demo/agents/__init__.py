@@ -1,0 +1,1 @@
+"""The demo's agents: real client processes that know nothing of the plane but its addresses."""

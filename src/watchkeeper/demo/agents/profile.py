@@ -1,0 +1,78 @@
+"""What sets one agent of the fleet apart from the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One kind of agent: its words to the model and its habits as a client."""
+
+    name: str
+    prompt: str
+    model: str = "small-fast"
+    large_from_usd: float | None = None
+    """From this amount on it asks the large model."""
+    streams: bool = False
+    era: Literal["modern", "legacy"] = "modern"
+    """Which protocol revision its MCP client speaks."""
+    at_once: int = 1
+    """How many items it works on side by side."""
+    pause_seconds: float = 2.0
+    """Mean pause between two steps at pace 1."""
+
+
+PROFILES = (
+    Profile(
+        "refund-assistant",
+        "You settle refund requests. Read the ticket, look up the charge, refund what is due.",
+        large_from_usd=200,
+        at_once=3,
+    ),
+    Profile(
+        "loan-origination",
+        "You weigh loan applications against the lending rules and record a decision.",
+        large_from_usd=20_000,
+        pause_seconds=3.0,
+    ),
+    Profile(
+        "fraud-detection",
+        "You look at card alerts and block cards that are plainly being emptied.",
+        streams=True,
+        at_once=2,
+    ),
+    Profile(
+        "customer-support",
+        "You answer support tickets from the knowledge base.",
+        streams=True,
+        era="legacy",
+    ),
+    Profile(
+        "code-review",
+        "You review proposed changes and comment once.",
+        model="large-careful",
+        streams=True,
+        pause_seconds=1.6,
+    ),
+    Profile(
+        "recommendation",
+        "You choose three products for a customer.",
+        pause_seconds=1.6,
+    ),
+    Profile(
+        "contract-summary",
+        "You summarise supplier agreements for the purchasing desk.",
+        model="large-careful",
+        streams=True,
+        pause_seconds=1.6,
+    ),
+    Profile(
+        "cloud-operations",
+        "You look at service alerts and apply the runbook's remedy.",
+        era="legacy",
+        at_once=2,
+        pause_seconds=3.0,
+    ),
+)

@@ -1,0 +1,70 @@
+"""How an agent reads what a gateway answers when it does not perform an action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["held", "locked", "over budget", "run ended", "denied", "unreachable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an action did not happen: what a client can tell from rule and words."""
+
+    kind: Kind
+    rule: str
+    text: str
+
+    @property
+    def of_run(self) -> bool:
+        """Whether it is the run's own budget, which no new day refills."""
+        return self.kind == "over budget" and self.rule.startswith("budget/run/")
+
+
+class NotPerformed(Exception):
+    """A model call was refused; the agent decides what to do from the refusal."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.text)
+        self.refusal = refusal
+
+
+def from_tool(structured: Any, text: str) -> Refusal | None:
+    """Read a tool's error result; None if it is the tool's own failure, not a refusal."""
+    if not isinstance(structured, Mapping):
+        return None
+    told = structured.get("watchkeeper")
+    if not isinstance(told, Mapping):
+        return None
+    rule = str(told.get("rule", ""))
+    held = told.get("verdict") == "hold"
+    return Refusal("held" if held else kind_of(rule), rule, text)
+
+
+def from_model(status: int, body: Any) -> Refusal:
+    """Read an error answer of the model gateway (an OpenAI error object)."""
+    error = body.get("error", {}) if isinstance(body, Mapping) else {}
+    error = error if isinstance(error, Mapping) else {}
+    rule = str(error.get("rule") or error.get("code") or "")
+    text = str(error.get("message") or f"the model gateway answered {status}")
+    if status == 401:
+        return Refusal("run ended", rule, text)
+    if status == 402:
+        return Refusal("over budget", rule, text)
+    if status == 403:
+        held = error.get("verdict") == "hold"
+        return Refusal("held" if held else kind_of(rule), rule, text)
+    return Refusal("unreachable", rule, text)
+
+
+def kind_of(rule: str) -> Kind:
+    """Sort a refusal by the rule that it names."""
+    if rule == "lock/run-stopped" or rule.startswith("identity/"):
+        return "run ended"
+    if rule.startswith("lock/"):
+        return "locked"
+    if rule.startswith("budget/"):
+        return "over budget"
+    return "denied"

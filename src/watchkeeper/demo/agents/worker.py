@@ -1,0 +1,243 @@
+"""The loop that every agent of the fleet runs: take an item, open a run, ask, act, close."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from watchkeeper.client.agent import AgentClient, AgentRun
+from watchkeeper.core.digest import canonical, parse
+from watchkeeper.core.errors import Unavailable, WatchkeeperError
+from watchkeeper.demo.agents.chat import Chat
+from watchkeeper.demo.agents.profile import Profile
+from watchkeeper.demo.agents.refusal import NotPerformed, Refusal
+from watchkeeper.demo.agents.toolbox import Toolbox, Used
+from watchkeeper.demo.agents.worklist import Worklist
+from watchkeeper.demo.plans.conversation import plain_name
+from watchkeeper.wire.agents import BusinessObject, OpenRun
+
+SLOW_SECONDS = 5.0
+"""Pause before an agent that is locked, over budget or cut off tries again."""
+HELD_SECONDS = 0.4
+"""Pause before a held call is sent again; the gateway itself has kept it waiting before."""
+RUN_BUDGET_TRIES = 5
+MODEL_TRIES = 4
+log = logging.getLogger("watchkeeper.demo")
+
+
+class RunEnded(Exception):
+    """The run can't go on; the item has to begin again under a new one."""
+
+
+class GiveUp(Exception):
+    """The run ends as failed, with these words."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """One of an agent's pairs of hands."""
+
+    profile: Profile
+    plane: AgentClient
+    session: aiohttp.ClientSession
+    worklist: Worklist
+    pace: float
+    seed: int
+    context: ssl.SSLContext | None = None
+    _steps: int = 0
+
+    async def work(self) -> None:
+        """Work through the list until cancelled."""
+        while True:
+            item = self.worklist.take()
+            while not await self._attempt(item):
+                await self._wait(SLOW_SECONDS)
+            self.worklist.finish(item)
+            await self._think()
+
+    async def _attempt(self, item: Mapping[str, Any]) -> bool:
+        """Work on an item under a run of its own; tell whether it is settled."""
+        try:
+            run = await self.plane.open_run(_opening(item))
+        except WatchkeeperError as error:
+            log.info("%s: no run for %s: %s", self.profile.name, item["item"], error)
+            return False
+        try:
+            outcome, summary = await self._under(run, item)
+        except RunEnded as ended:
+            log.info("%s: %s ended: %s", self.profile.name, run.run, ended)
+            return False
+        except GiveUp as words:
+            outcome, summary = "failed", str(words)
+        except asyncio.CancelledError:
+            await self._close(run, "failed", "the agent was stopped")
+            raise
+        return await self._close(run, outcome, summary)
+
+    async def _under(self, run: AgentRun, item: Mapping[str, Any]) -> tuple[str, str]:
+        """Converse until the model has its last word; connect again whenever that breaks."""
+        messages: list[dict[str, Any]] = [
+            {"role": "system", "content": f"You are {self.profile.name}. {self.profile.prompt}"},
+            {
+                "role": "user",
+                "content": f"{item['goal']}\n```json\n{canonical(item).decode()}\n```",
+            },
+        ]
+        while True:
+            ended: RunEnded | GiveUp | None = None
+            try:
+                async with self._toolbox(run) as toolbox:
+                    try:
+                        return await self._converse(run, toolbox, messages)
+                    except (RunEnded, GiveUp) as error:
+                        ended = error  # raised outside: the client would wrap it in groups
+            except Exception as error:  # whatever breaks a connection, the answer is a new one
+                log.info("%s: connection lost: %r", self.profile.name, _innermost(error))
+            if ended is not None:
+                raise ended
+            await self._wait(SLOW_SECONDS)
+            await self._renew(run)
+
+    def _toolbox(self, run: AgentRun) -> Toolbox:
+        return Toolbox(
+            run.opened.mcp_url,
+            run.token,
+            agent=self.profile.name,
+            era=self.profile.era,
+            context=self.context,
+        )
+
+    async def _converse(
+        self, run: AgentRun, toolbox: Toolbox, messages: list[dict[str, Any]]
+    ) -> tuple[str, str]:
+        tools = await toolbox.offered()
+        chat = Chat(self.session, run.opened.model_base_url)
+        while True:
+            last = messages[-1]
+            if last["role"] == "assistant" and not last.get("tool_calls"):
+                text = str(last["content"])
+                failed = text.startswith("FAILED")
+                return ("failed" if failed else "succeeded"), text.removeprefix("FAILED: ")[:500]
+            if last["role"] == "assistant":
+                for asked in last["tool_calls"]:
+                    used = await self._use(run, toolbox, asked["function"], str(last["content"]))
+                    messages.append(
+                        {"role": "tool", "tool_call_id": asked["id"], "content": used.text}
+                    )
+            else:
+                messages.append(await self._ask(run, chat, messages, tools))
+            await self._think()
+
+    async def _ask(
+        self,
+        run: AgentRun,
+        chat: Chat,
+        messages: list[dict[str, Any]],
+        tools: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        model = self._model(messages)
+        lost = tries = 0
+        while True:
+            try:
+                return await chat.ask(
+                    run.token, model, messages, tools, stream=self.profile.streams
+                )
+            except NotPerformed as refused:
+                refusal = refused.refusal
+            if refusal.kind == "unreachable":
+                lost += 1
+                if lost >= MODEL_TRIES:
+                    raise GiveUp(refusal.text)
+            elif refusal.kind == "denied":
+                raise GiveUp(refusal.text)
+            tries = await self._sit_out(run, refusal, tries)
+
+    async def _use(
+        self, run: AgentRun, toolbox: Toolbox, function: Mapping[str, Any], why: str
+    ) -> Used:
+        """Send one tool call, the same again while it is held, locked or over budget."""
+        tool, arguments = plain_name(function["name"]), parse(function["arguments"])
+        tries = 0
+        while True:
+            used = await toolbox.use(tool, arguments, why)
+            if used.refusal is None or used.refusal.kind == "denied":
+                return used
+            if used.refusal.kind == "unreachable":
+                raise Unavailable(used.refusal.text)
+            tries = await self._sit_out(run, used.refusal, tries)
+
+    async def _sit_out(self, run: AgentRun, refusal: Refusal, tries: int) -> int:
+        """Wait as a refusal asks for, or raise what ends the run; return the tries so far."""
+        if refusal.kind == "run ended":
+            raise RunEnded(refusal.text)
+        if refusal.kind == "held":
+            await self._wait(HELD_SECONDS)
+            return tries
+        tries += 1
+        if refusal.of_run and tries >= RUN_BUDGET_TRIES:
+            raise GiveUp(refusal.text)
+        await self._wait(SLOW_SECONDS)
+        return tries
+
+    async def _renew(self, run: AgentRun) -> None:
+        try:
+            await run.renew()
+        except Unavailable:
+            return
+        except WatchkeeperError as error:
+            raise RunEnded(str(error)) from error
+
+    async def _close(self, run: AgentRun, outcome: str, summary: str) -> bool:
+        try:
+            await run.close("failed" if outcome == "failed" else "succeeded", summary)
+        except WatchkeeperError as error:
+            log.info("%s: could not close %s: %s", self.profile.name, run.run, error)
+        return True
+
+    def _model(self, messages: list[dict[str, Any]]) -> str:
+        """Return the large model once an amount on the table calls for it."""
+        limit = self.profile.large_from_usd
+        if limit is None:
+            return self.profile.model
+        amounts = [_amount(m["content"]) for m in messages if m["role"] == "tool"]
+        return "large-careful" if max(amounts, default=0.0) >= limit else self.profile.model
+
+    async def _think(self) -> None:
+        """Pause as a person would read: even over time, and the same for the same seed."""
+        self._steps += 1
+        key = f"{self.seed}/{self.profile.name}/{self._steps}".encode()
+        share = hashlib.sha256(key).digest()[0] / 255
+        await self._wait(self.profile.pause_seconds * (0.5 + share))
+
+    async def _wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self.pace)
+
+
+def _opening(item: Mapping[str, Any]) -> OpenRun:
+    return OpenRun(
+        goal=item["goal"],
+        on_behalf_of=item["on_behalf_of"],
+        business_object=BusinessObject(**item["object"]),
+        environment=item.get("environment", "production"),
+    )
+
+
+def _amount(content: str) -> float:
+    try:
+        value = parse(content)["amount_usd"]
+        return float(value)
+    except (WatchkeeperError, KeyError, TypeError, ValueError):
+        return 0.0
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
