@@ -36,7 +36,7 @@ def test_starts_at_the_size_and_tells_of_another(make_terminal: Open, tmp_path: 
 
 
 def test_passes_only_the_environment_given(make_terminal: Open, tmp_path: Path) -> None:
-    terminal = _shell(make_terminal, tmp_path, 'echo "home=<$HOME> color=<$COLORTERM>"')
+    terminal = _shell(make_terminal, tmp_path, 'echo "home=<$HOME> color=<$COLORTERM>"; read line')
     terminal.wait_for("home=<> color=<truecolor>")
 
 
