@@ -1,0 +1,91 @@
+"""Documents are read from YAML with errors that point at file, line and field."""
+
+from __future__ import annotations
+
+import pytest
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.registry.contract import AgentContract
+from watchkeeper.registry.source import read_file
+
+SAMPLE = """\
+agent:
+  name: refund-assistant
+  owner: finance-ops
+  model_routing:
+    default: small-fast
+    escalate_on:
+      - tool_error_rate_gt: 0.05
+      - amount_usd_ge: 200
+  budgets:
+    max_steps: 12
+    max_input_tokens: 12000
+    max_output_tokens: 1500
+    max_cost_usd_per_run: 0.75
+  tools:
+    allowlist:
+      - name: zendesk.read_ticket
+      - name: stripe.lookup_charge
+      - name: stripe.create_refund
+        requires_approval: true
+  identity:
+    mode: on_behalf_of
+    token_ttl_seconds: 900
+  logging:
+    trace_level: full
+    pii_redaction: strict
+"""
+
+
+def test_reads_the_contract_as_it_stands() -> None:
+    """The field names, units and defaults of a contract are what they say."""
+    (document,) = read_file("refund-assistant.yaml", SAMPLE)
+    contract = document.document
+    assert isinstance(contract, AgentContract)
+    assert contract.budgets.max_cost_usd_per_run == 750_000
+    assert contract.tools.allowlist[2].requires_approval
+    assert contract.model_routing is not None
+    assert contract.model_routing.escalate_on[1].amount_usd_ge == 200_000_000
+    assert contract.identity.token_ttl_seconds == 900
+
+
+def test_reads_several_documents_of_one_file() -> None:
+    """Each document keeps its own text, for its own diff."""
+    two = read_file("two.yaml", SAMPLE + "---\nrole: {name: legal, members: [owner]}\n")
+    assert [(one.kind, one.name) for one in two] == [
+        ("agent", "refund-assistant"),
+        ("role", "legal"),
+    ]
+    assert "agent" not in two[1].text
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "says"),
+    [
+        (SAMPLE.replace("max_steps: 12", "max_step: 12"), "x.yaml:10", "max_step: no such field"),
+        (SAMPLE.replace("max_steps: 12", "max_steps: many"), "x.yaml:10", "max_steps"),
+        (SAMPLE.replace("0.75", "-1"), "x.yaml:13", "max_cost_usd_per_run"),
+        (SAMPLE.replace("owner: finance-ops", "owner: Finance Ops"), "x.yaml:3", "owner"),
+        ("agnt:\n  name: a\n", "x.yaml:1", "did you mean 'agent'"),
+        ("agent: {name: a\n", "x.yaml:2:1", "not YAML"),
+        ("agent:\n  name: a\n  name: b\n", "x.yaml:3", "stands twice"),
+        ("agent: &a\n  - *a\n", "x.yaml:1", "too large"),
+        ("- 1\n", "x.yaml:1", "one root key"),
+        ("upstream:\n  name: a\n  transport: http\n", "x.yaml:1", "url"),
+        ("agent:\n  ? [a]\n  : b\n", "x.yaml:2", "plain text"),
+    ],
+)
+def test_names_the_file_line_and_field_of_a_mistake(text: str, where: str, says: str) -> None:
+    """A mistake is found where it stands, and said in words."""
+    with pytest.raises(Invalid) as caught:
+        read_file("x.yaml", text)
+    assert caught.value.where == where
+    assert says in caught.value.message
+
+
+def test_refuses_a_flood_of_aliases() -> None:
+    """A few lines that unfold to billions of nodes are refused, not built."""
+    lines = ["agent:", "  a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"  a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    with pytest.raises(Invalid, match="too large"):
+        read_file("bomb.yaml", "\n".join(lines))
