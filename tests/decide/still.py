@@ -1,0 +1,149 @@
+"""A world that stands still: facts for putting actions through the gates without a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from watchkeeper.approvals.model import Grant
+from watchkeeper.budgets.model import Cap
+from watchkeeper.decide.catalogue import Catalogue, build_catalogue
+from watchkeeper.decide.facts import Approved, NoRoom
+from watchkeeper.decide.model import Action
+from watchkeeper.identity.model import RunFacts
+from watchkeeper.kill.model import LockInForce
+from watchkeeper.registry.rules import Standing, document_digest
+from watchkeeper.registry.source import read_file
+
+WORLD = """
+agent:
+  name: refund-assistant
+  owner: finance-ops
+  model_routing: {default: small-fast}
+  budgets: {max_steps: 12, max_cost_usd_per_run: 0.75}
+  tools:
+    allowlist:
+      - name: stripe.lookup_charge
+      - name: stripe.create_refund
+      - name: cloud.delete
+      - name: ghost.tool
+  approvals: {escalation: finance}
+---
+tool:
+  name: stripe.lookup_charge
+  does: Reads a charge
+  access: read
+  risk: low
+---
+tool:
+  name: stripe.create_refund
+  does: Refunds a charge
+  risk: medium
+  amount_usd: amount_usd
+  business_object: {kind: charge, id: charge_id}
+  input_schema:
+    type: object
+    required: [charge_id, amount_usd]
+    additionalProperties: false
+    properties:
+      charge_id: {type: string}
+      amount_usd: {type: number, exclusiveMinimum: 0}
+      note: {type: string}
+  never:
+    - {argument: note, pattern: "(?i)gift card", why: refunds never go to gift cards}
+---
+tool: {name: cloud.delete, does: Deletes a cluster, risk: critical}
+---
+provider:
+  name: local
+  base_url: http://127.0.0.1:1/v1
+  models: [{name: small-1, input_usd_per_million: 1, output_usd_per_million: 2}]
+---
+model: {name: small-fast, provider: local, provider_model: small-1}
+---
+role: {name: finance-ops, members: [owner]}
+---
+role: {name: finance-lead, members: [owner]}
+---
+escalation:
+  name: finance
+  levels: [{role: finance-ops}, {role: finance-lead, after_seconds: 60}]
+"""
+
+POLICY = """
+@id("refund-over-200") @message("refunds over $200 need finance-ops")
+@obligation("require_approval") @approver_role("finance-ops") @escalation("finance")
+@sla("15m") @risk("high")
+forbid(principal, action == Action::"use_tool", resource == Tool::"stripe.create_refund")
+  when { context.amount_micros > 200000000 }
+  unless { context.approvals.contains("finance-ops") };
+@id("no-long-calls")
+forbid(principal, action == Action::"call_model", resource) when { context.est_tokens > 10000 };
+"""
+
+
+def catalogue(world: str = WORLD, policy: str = POLICY) -> Catalogue:
+    """Compile a world from its YAML and its policy."""
+    sources = [*read_file("world.yaml", world), *read_file("rules.cedar", policy)]
+    return build_catalogue(
+        {
+            (s.kind, s.name): Standing(
+                s.kind, s.name, 1, document_digest(s.kind, s.document), s.path, s.text, s.document
+            )
+            for s in sources
+        }
+    )
+
+
+def a_run(**changes: object) -> RunFacts:
+    """An open run of the refund assistant."""
+    values: dict[str, object] = {
+        "run": "run_1",
+        "agent": "refund-assistant",
+        "version": 1,
+        "state": "open",
+        "on_behalf_of": None,
+        "environment": "production",
+        "goal": "refund",
+        "object_kind": None,
+        "object_id": None,
+        "token_expires_at": 10**16,
+        "token_revoked_at": None,
+        "token_epoch": 0,
+    }
+    return RunFacts(**(values | changes))  # type: ignore[arg-type]
+
+
+@dataclass
+class StillFacts:
+    """Facts that are given, not read."""
+
+    catalogue: Catalogue
+    run: RunFacts = field(default_factory=a_run)
+    locks: Sequence[LockInForce] = ()
+    now: int = 1
+    granted: frozenset[str] = frozenset()
+    """Digests with a live grant."""
+    full: str | None = None
+    """A budget id that has no room."""
+    asked: list[Mapping[str, int]] = field(default_factory=list)
+
+    def approved(self, digest: str) -> Approved | None:
+        """Return a grant for the digests that are granted."""
+        if digest not in self.granted:
+            return None
+        grant = Grant("req_1", digest, 10**16, ("finance-ops",), ("person/ada",))
+        return Approved(grant, "req_1", ("finance-ops",), ("person/ada",))
+
+    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
+        """Refuse where the full budget is among the caps."""
+        self.asked.append(amounts)
+        if self.full in {cap.budget_id for cap in caps}:
+            return NoRoom(str(self.full), f"{self.full} is spent", "top up")
+        return None
+
+
+def refund(amount: object = 20, **more: object) -> Action:
+    """A refund of so many dollars."""
+    arguments = {"charge_id": "ch_81", "amount_usd": amount} | more
+    return Action("tool", "stripe.create_refund", arguments)
