@@ -41,6 +41,8 @@ class LiveFacts:
         answer = budgets.reserve(
             self._tx,
             decision=self._decision,
+            agent=self.run.agent,
+            run=self.run.run,
             caps=caps,
             amounts=amounts,
             expires_at=self.now + HOLD_SECONDS * 1_000_000,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,7 +44,7 @@ class EscalationPolicy:
 
     def __post_init__(self) -> None:
         delays = [level.after_seconds for level in self.levels]
-        rising = all(later > earlier for earlier, later in zip(delays, delays[1:], strict=False))
+        rising = all(later > earlier for earlier, later in itertools.pairwise(delays))
         if not delays or delays[0] != 0 or not rising:
             raise Invalid(
                 "escalation levels must start at 0 seconds and rise",

@@ -1,0 +1,314 @@
+"""Reserving, settling and topping up. Every amount is exact and every hold ends once.
+
+Holds are taken from all balances over an action or from none, by updates that change a
+row only if the amounts fit, so that posted + held never passes cap + top-ups however many
+ask at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from watchkeeper.budgets import statements as sql
+from watchkeeper.budgets.model import (
+    LARGEST_AMOUNT,
+    MEASURES,
+    NO_CAP,
+    Account,
+    Cap,
+    Held,
+    HoldState,
+    Refused,
+    Settlement,
+    written,
+)
+from watchkeeper.budgets.periods import HOUR_US, period_key, resets_at
+from watchkeeper.budgets.rules import (
+    Amounts,
+    accounts_of,
+    budget_id,
+    check_amounts,
+    closed_amounts,
+    overshoot,
+    posted_amounts,
+    read_budget_id,
+)
+from watchkeeper.core.errors import Conflict, Invalid, NotFound
+from watchkeeper.store import timers
+from watchkeeper.store.statement import Row
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.budgets import Measure
+from watchkeeper.wire.decisions import OutcomeStatus
+
+SWEEP = "budgets.sweep"
+"""The kind of the one timer that expires holds."""
+SWEEP_SECONDS = 60
+"""A hold outlives its expiry by at most this much and one sweep."""
+
+
+def reserve(
+    tx: Transaction,
+    *,
+    decision: str,
+    agent: str,
+    run: str,
+    caps: Sequence[Cap],
+    amounts: Mapping[str, int],
+    expires_at: int,
+    now: int,
+) -> Held | Refused:
+    """Hold `amounts` under every cap until `expires_at`, or nothing at all.
+
+    The caller records the decision; only a budget that begins to refuse records its own
+    event. Raises :class:`Invalid` for unknown measures or amounts out of bounds.
+    """
+    asked = check_amounts(amounts)
+    wanted = accounts_of(caps, asked, run=run, at=now)
+    named = sql.named("amount", asked)
+    for index, (account, limits) in enumerate(wanted):
+        key = _key(account)
+        params = {**key, **named, **sql.named("limit", limits)}
+        if sql.HOLD.run(tx, **params) == 1:
+            continue
+        opened = _open(tx, account, agent, now)
+        if opened and sql.HOLD.run(tx, **params) == 1:
+            continue
+        reserved = sql.named("reserved", asked)
+        for earlier, _ in wanted[:index]:
+            sql.RELEASE.run(tx, **_key(earlier), **reserved)
+        return _refuse(tx, account, limits, asked, agent=agent, run=run, now=now)
+    accounts = tuple(account for account, _ in wanted)
+    if accounts:
+        sql.ADD_HOLD.run(
+            tx,
+            decision=decision,
+            agent=agent,
+            run=run,
+            accounts=json.dumps([[a.scope, a.period, a.period_key] for a in accounts]),
+            created_at=now,
+            expires_at=expires_at,
+            **sql.named("reserved", asked),
+        )
+    return Held(decision, accounts)
+
+
+def settle(
+    tx: Transaction, decision: str, used: Mapping[str, int], status: OutcomeStatus
+) -> Settlement | None:
+    """Post what an action used, by measure, and release the rest of its hold.
+
+    More than was reserved is posted as it is and recorded; the budget then refuses. The
+    first resolution stands: later ones return it. None if no budget covers the decision.
+    """
+    hold = sql.FIND_HOLD.first(tx, decision_is=decision)
+    if hold is None:
+        return None
+    reserved = _amounts(hold, "reserved")
+    bounded = {measure: min(amount, LARGEST_AMOUNT) for measure, amount in used.items()}
+    posted = posted_amounts(reserved, check_amounts(bounded), status)
+    return _resolve(tx, hold, "settled", reserved, posted)
+
+
+def void(tx: Transaction, decision: str) -> Settlement | None:
+    """Release a hold of an action that was never performed; None if there is no hold."""
+    return _close(tx, decision, "voided")
+
+
+def expire(tx: Transaction, decision: str) -> Settlement | None:
+    """End a hold that nobody settled in time: what was reserved counts as used."""
+    ended = _close(tx, decision, "expired")
+    if ended is not None and ended.first:
+        tx.record(
+            "hold.expired",
+            actor="plane",
+            subject=f"decision/{decision}",
+            body={"posted": {m: n for m, n in ended.posted.items() if n}},
+        )
+    return ended
+
+
+def top_up(
+    tx: Transaction,
+    budget: str,
+    period: str | None,
+    amount: int,
+    *,
+    reason: str,
+    actor: str,
+    standing: Sequence[Cap] = (),
+) -> None:
+    """Raise the cap of one budget for its current period.
+
+    `period` is the period key that was on the screen, if one was. `standing` are the caps
+    in force, so that a budget may be topped up before anybody drew on it. Raises
+    :class:`NotFound` for an unknown budget, :class:`Conflict` if that period is over.
+    """
+    scope, of_period, measure = read_budget_id(budget)
+    if not 0 < amount <= LARGEST_AMOUNT:
+        raise Invalid(f"cannot top up by {amount}", where="amount", remedy="give more than zero")
+    current = period_key(of_period, tx.now, scope.removeprefix("run/"))
+    if period is not None and period != current:
+        raise Conflict(
+            f"{of_period} {period} of {budget} is over; it is now {current}",
+            code="period_over",
+            remedy="look at the budget again and top up the current period",
+        )
+    account = Account(scope, of_period, current)
+    caps = [cap.cap for cap in standing if cap.budget_id == budget]
+    if caps and _open(tx, account, _agent_of(scope), tx.now):
+        sql.SET_CAP[measure].run(tx, **_key(account), limit=min(caps))
+    row = sql.BALANCE.first(tx, **_key(account))
+    if row is None or getattr(row, f"cap_{measure}") == NO_CAP:
+        raise NotFound(
+            f"there is no budget {budget} in this {of_period}",
+            remedy="see `watchkeeper budgets list` for those in use",
+        )
+    sql.TOP_UP[measure].run(tx, **_key(account), amount=amount)
+    tx.record(
+        "budget.topped_up",
+        actor=actor,
+        subject=f"budget/{budget}",
+        agent=row.agent or None,
+        run=scope.removeprefix("run/") if of_period == "run" else None,
+        body={
+            "budget": budget,
+            "period_key": current,
+            "measure": measure,
+            "amount": amount,
+            "text": written(measure, amount),
+            "reason": reason,
+        },
+    )
+
+
+def live_spend(tx: Transaction, runs: Iterable[str]) -> int:
+    """Return the micro-dollars that live holds of some runs keep reserved."""
+    wanted = frozenset(runs)
+    return sum(row.spend for row in sql.LIVE_SPEND.all(tx) if row.run in wanted)
+
+
+def _key(account: Account) -> dict[str, str]:
+    return {
+        "scope_is": account.scope,
+        "period_is": account.period,
+        "key_is": account.period_key,
+    }
+
+
+def _agent_of(scope: str) -> str:
+    return scope.removeprefix("agent/") if scope.startswith("agent/") else ""
+
+
+def _open(tx: Transaction, account: Account, agent: str, now: int) -> bool:
+    """Write an empty balance if there is none; whether it was written."""
+    shared = not account.scope.startswith(("run/", "agent/"))
+    written_rows = sql.OPEN_BALANCE.run(
+        tx,
+        scope=account.scope,
+        period=account.period,
+        period_key=account.period_key,
+        agent="" if shared else agent,
+        opened_at=now,
+    )
+    if written_rows:
+        timers.ensure(tx, SWEEP, "holds", now + SWEEP_SECONDS * 1_000_000)
+    return written_rows == 1
+
+
+def _refuse(
+    tx: Transaction,
+    account: Account,
+    limits: Amounts,
+    asked: Amounts,
+    *,
+    agent: str,
+    run: str,
+    now: int,
+) -> Refused:
+    row = sql.BALANCE.first(tx, **_key(account))
+    assert row is not None
+    measure = next(m for m in MEASURES if _left(row, m, limits[m]) < asked[m])
+    refused = Refused(
+        budget_id=budget_id(account.scope, account.period, measure),
+        scope=account.scope,
+        period=account.period,
+        period_key=account.period_key,
+        measure=measure,
+        used=getattr(row, f"posted_{measure}"),
+        held=getattr(row, f"held_{measure}"),
+        cap=limits[measure] + getattr(row, f"topped_{measure}"),
+        asked=asked[measure],
+        resets_at=resets_at(account.period, now),
+    )
+    sql.REFUSE[measure].run(tx, **_key(account), asked=asked[measure], limit=limits[measure])
+    if not getattr(row, f"asked_{measure}"):
+        tx.record(
+            "budget.exhausted",
+            actor="plane",
+            subject=f"budget/{refused.budget_id}",
+            agent=agent,
+            run=run,
+            body={
+                "budget": refused.budget_id,
+                "period_key": account.period_key,
+                "measure": measure,
+                "cap": refused.cap,
+                "used": refused.used,
+                "held": refused.held,
+                "asked": refused.asked,
+                "text": refused.sentence,
+            },
+        )
+    return refused
+
+
+def _left(row: Row, measure: Measure, limit: int) -> int:
+    topped, posted = getattr(row, f"topped_{measure}"), getattr(row, f"posted_{measure}")
+    return int(limit + topped - posted - getattr(row, f"held_{measure}"))
+
+
+def _close(tx: Transaction, decision: str, state: HoldState) -> Settlement | None:
+    hold = sql.FIND_HOLD.first(tx, decision_is=decision)
+    if hold is None:
+        return None
+    reserved = _amounts(hold, "reserved")
+    return _resolve(tx, hold, state, reserved, closed_amounts(reserved, state))
+
+
+def _resolve(
+    tx: Transaction, hold: Row, state: HoldState, reserved: Amounts, posted: Amounts
+) -> Settlement:
+    amounts = sql.named("amount", posted)
+    moved = hold.state == "live" and sql.RESOLVE.run(
+        tx, decision_is=hold.decision, new_state=state, at=tx.now, **amounts
+    )
+    if not moved:
+        done = sql.FIND_HOLD.first(tx, decision_is=hold.decision)
+        assert done is not None
+        before = _amounts(done, "posted")
+        over = overshoot(reserved, before) if done.state == "settled" else {}
+        return Settlement(hold.decision, done.state, before, over, first=False)
+    over = overshoot(reserved, posted)
+    released = sql.named("reserved", reserved)
+    for scope, period, key in json.loads(hold.accounts):
+        account = Account(scope, period, key)
+        sql.POST.run(tx, **_key(account), **amounts, **released, bucket_is=tx.now // HOUR_US)
+        if state != "voided" and not scope.startswith(("run/", "agent/")):
+            sql.SPENT.run(
+                tx, scope=scope, period=period, period_key=key, agent=hold.agent, **amounts
+            )
+    if over:
+        tx.record(
+            "budget.overshot",
+            actor="plane",
+            subject=f"decision/{hold.decision}",
+            agent=hold.agent,
+            run=hold.run,
+            body={"over": over, "text": ", ".join(written(m, n) for m, n in over.items())},
+        )
+    return Settlement(hold.decision, state, posted, over, first=True)
+
+
+def _amounts(row: Row, prefix: str) -> Amounts:
+    return {measure: getattr(row, f"{prefix}_{measure}") for measure in MEASURES}
