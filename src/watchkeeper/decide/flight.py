@@ -13,12 +13,12 @@ from watchkeeper.kill.rules import covers
 
 @dataclass(slots=True, eq=False)
 class InFlight:
-    """One permitted action being performed; `cancelled_by` is the lock that cut it, if any."""
+    """One permitted action being performed; `cancelled` is the lock that cut it, if any."""
 
     decision: str
     covered: Covered
     cancel: Callable[[], None]
-    cancelled_by: str | None = None
+    cancelled: str | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -72,6 +72,6 @@ class Flights:
 
     @staticmethod
     def _cut(flight: InFlight, lock: str) -> None:
-        if flight.cancelled_by is None:
-            flight.cancelled_by = lock
+        if flight.cancelled is None:
+            flight.cancelled = lock
             flight.cancel()

@@ -23,7 +23,7 @@ from watchkeeper.decide.records import (
     record_outcome,
 )
 from watchkeeper.decide.waiting import Waiting
-from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.model import Caller, RunFacts
 from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of
 from watchkeeper.kill.model import Covered, LockInForce
@@ -68,9 +68,14 @@ class Decider:
             self.flights.expect(answer.decision, covered)
         return answer
 
-    async def wait(self, request: str, seconds: float) -> bool:
-        """Wait until a request is decided; tell whether it was within `seconds`."""
-        return await self.waiting.wait(request, seconds)
+    async def identify(self, token: str) -> Caller:
+        """Return whose run token this is; raise `Unauthenticated` if it opens nothing."""
+        run = await self.store.read(lambda tx: check_token(facts_of(tx, token), tx.now))
+        return Caller(run.agent, run.run)
+
+    async def wait(self, request: str, seconds: float) -> None:
+        """Return when a request is decided, or after `seconds`."""
+        await self.waiting.wait(request, seconds)
 
     def in_flight(
         self, decision: str, cancel: Callable[[], None]

@@ -42,6 +42,14 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a run token belongs to."""
+
+    agent: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewRun:
     """What an agent says of a run it opens."""
 
