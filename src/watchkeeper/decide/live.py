@@ -43,8 +43,6 @@ class LiveFacts:
             decision=self._decision,
             agent=self.run.agent,
             run=self.run.run,
-            agent=self.run.agent,
-            run=self.run.run,
             caps=caps,
             amounts=amounts,
             expires_at=self.now + HOLD_SECONDS * 1_000_000,
