@@ -1,0 +1,1 @@
+"""The console: what on-call staff and approvers live in; a thin client of a plane."""
