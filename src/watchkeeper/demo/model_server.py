@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -23,6 +22,7 @@ from watchkeeper.core.clock import Clock, SystemClock
 from watchkeeper.core.digest import canonical, digest, parse
 from watchkeeper.core.errors import Invalid
 from watchkeeper.demo.estimate import message_tokens, prompt_tokens
+from watchkeeper.demo.http import serve_app
 from watchkeeper.demo.plans.conversation import Step, wire_name
 from watchkeeper.demo.plans.next_step import next_step
 
@@ -127,11 +127,8 @@ class ModelServer:
 
 
 async def serve_models(server: ModelServer, bound: socket.socket) -> None:
-    """Serve on a socket that listens already, until the process is told to end."""
-    config = uvicorn.Config(
-        server.app(), log_level="warning", access_log=False, timeout_graceful_shutdown=2
-    )
-    await uvicorn.Server(config).serve(sockets=[bound])
+    """Serve on a socket that listens already, until cancelled."""
+    await serve_app(server.app(), bound)
 
 
 async def _read_body(request: Request) -> bytes:

@@ -32,29 +32,29 @@ class NotPerformed(Exception):
 
 
 def from_tool(structured: Any, text: str) -> Refusal | None:
-    """Read a tool's error result; None if it is the tool's own failure, not a refusal."""
-    if not isinstance(structured, Mapping):
+    """Read a tool's error result; None if it is the tool's own failure, not the gateway's word."""
+    if not isinstance(structured, Mapping) or not {"retryable", "status"} <= structured.keys():
         return None
-    told = structured.get("watchkeeper")
-    if not isinstance(told, Mapping):
-        return None
-    rule = str(told.get("rule", ""))
-    held = told.get("verdict") == "hold"
-    return Refusal("held" if held else kind_of(rule), rule, text)
+    rule = str(structured.get("rule", ""))
+    if structured["status"] == "pending":
+        return Refusal("held", rule, text)
+    if structured["status"] == "denied":
+        return Refusal(kind_of(rule), rule, text)
+    return Refusal("unreachable", rule, text) if structured["retryable"] else None
 
 
 def from_model(status: int, body: Any) -> Refusal:
     """Read an error answer of the model gateway (an OpenAI error object)."""
     error = body.get("error", {}) if isinstance(body, Mapping) else {}
     error = error if isinstance(error, Mapping) else {}
-    rule = str(error.get("rule") or error.get("code") or "")
+    rule = str(error.get("rule") or "")
     text = str(error.get("message") or f"the model gateway answered {status}")
     if status == 401:
         return Refusal("run ended", rule, text)
     if status == 402:
         return Refusal("over budget", rule, text)
     if status == 403:
-        held = error.get("verdict") == "hold"
+        held = error.get("code") == "approval_pending"
         return Refusal("held" if held else kind_of(rule), rule, text)
     return Refusal("unreachable", rule, text)
 

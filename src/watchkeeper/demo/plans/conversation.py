@@ -10,7 +10,7 @@ from typing import Any
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid
 
-_AGENT = re.compile(r"^You are ([a-z0-9._-]+)")
+_AGENT = re.compile(r"^You are ([a-z0-9_-]+)")
 _ITEM = re.compile(r"```json\n(.*?)\n```", re.DOTALL)
 
 

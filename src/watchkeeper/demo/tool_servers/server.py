@@ -6,7 +6,6 @@ import hmac
 import socket
 from typing import Any
 
-import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.types import (
@@ -21,6 +20,7 @@ from mcp.types import Tool as Listed
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchkeeper.core.digest import canonical
+from watchkeeper.demo.http import serve_app
 from watchkeeper.demo.tool_servers.state import ToolState
 from watchkeeper.demo.tool_servers.tool import ToolFailed, Workplace
 
@@ -88,18 +88,11 @@ class RequireBearer:
 async def serve_http(
     workplace: Workplace, state: ToolState, bound: socket.socket, token: str
 ) -> None:
-    """Serve on a socket that listens already, until the process is told to end."""
+    """Serve on a socket that listens already, until cancelled."""
     app = build_server(workplace, state).streamable_http_app(
         json_response=True, max_request_body_size=LARGEST_BODY
     )
-    config = uvicorn.Config(
-        RequireBearer(app, token),
-        log_level="warning",
-        access_log=False,
-        lifespan="on",
-        timeout_graceful_shutdown=2,
-    )
-    await uvicorn.Server(config).serve(sockets=[bound])
+    await serve_app(RequireBearer(app, token), bound)
 
 
 async def serve_stdio(workplace: Workplace, state: ToolState) -> None:
