@@ -1,0 +1,173 @@
+"""Budgets: how full, how fast, and who draws on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from watchkeeper.console.blocks import Block, Fact, Line, Prose, Title
+from watchkeeper.console.moment import Moment
+from watchkeeper.console.painting import Span, Token, span
+from watchkeeper.console.views.aligned import aligned
+from watchkeeper.console.words import (
+    BUDGET_STATES,
+    count_text,
+    measure_text,
+    measure_word,
+    moment_text,
+    plural,
+    say,
+    seconds_between,
+    span_text,
+)
+from watchkeeper.core.errors import Invalid
+from watchkeeper.core.money import micros_from_text
+from watchkeeper.wire.budgets import BudgetDetail, BudgetRow
+
+GAUGE_CELLS = 10
+FULL, HELD, FREE = "█", "▒", "░"
+LARGEST_COUNT = 10**12
+
+
+def cells(row: BudgetRow, moment: Moment) -> Mapping[str, Span]:
+    """Return the cells of a budget."""
+    return {
+        "used": gauge_cell(row),
+        "state": say(BUDGET_STATES, row.state).span,
+        "budget": span(row.scope, "strong"),
+        "measure": span(f"{measure_word(row.measure)} a {row.period}"),
+        "posted": span(measure_text(row.measure, row.posted)),
+        "held": span(measure_text(row.measure, row.held), "text" if row.held else "quiet"),
+        "cap": cap_cell(row),
+        "refused": span(count_text(row.refused), "critical" if row.refused else "quiet"),
+        "forecast": forecast_cell(row, moment),
+        "resets": resets_cell(row, moment),
+    }
+
+
+def share(amount: int, cap: int) -> float:
+    """Return `amount` as a share of `cap`; a cap of nothing is full."""
+    return amount / cap if cap > 0 else 1.0
+
+
+def token_of(row: BudgetRow) -> Token:
+    """Return what a budget's state means for the eye."""
+    tokens: dict[str, Token] = {"exhausted": "critical", "warning": "warning"}
+    return tokens.get(row.state, "good")
+
+
+def gauge_text(row: BudgetRow, width: int = GAUGE_CELLS) -> str:
+    """Draw posted, held and free in `width` cells; anything used shows, nothing hides a rest."""
+    cap = row.cap + row.topped_up
+    used = min(1.0, share(row.posted + row.held, cap))
+    filled = round(used * width)
+    if row.posted + row.held > 0:
+        filled = max(1, filled)
+    if row.posted + row.held < cap:
+        filled = min(width - 1, filled)
+    posted = min(filled, round(min(1.0, share(row.posted, cap)) * width))
+    return FULL * posted + HELD * (filled - posted) + FREE * (width - filled)
+
+
+def percent_text(row: BudgetRow) -> str:
+    """Say how full it is; never ``100%`` while there is room."""
+    cap = row.cap + row.topped_up
+    used = row.posted + row.held
+    percent = int(share(used, cap) * 100)
+    return f"{min(percent, 999)}%"
+
+
+def gauge_cell(row: BudgetRow) -> Span:
+    """Draw the gauge with its percentage."""
+    return span(f"{percent_text(row):>4} {gauge_text(row)}", token_of(row))
+
+
+def cap_cell(row: BudgetRow) -> Span:
+    """Say the cap, with what was added to it."""
+    text = measure_text(row.measure, row.cap)
+    if row.topped_up:
+        text += f" +{measure_text(row.measure, row.topped_up)}"
+    return span(text)
+
+
+def forecast_cell(row: BudgetRow, moment: Moment) -> Span:
+    """Say when it will be exhausted at the rate of the last hour."""
+    if row.state == "exhausted":
+        return span("now", "critical")
+    if row.exhausts_at is None:
+        return span("lasts", "quiet")
+    left = seconds_between(moment.now, row.exhausts_at)
+    return span(f"in {span_text(left)}" if left > 0 else "now", "warning")
+
+
+def resets_cell(row: BudgetRow, moment: Moment) -> Span:
+    """Say when its period ends."""
+    if row.resets_at is None:
+        return span("with the run" if row.period == "run" else "–", "quiet")
+    left = seconds_between(moment.now, row.resets_at)
+    return span(f"in {span_text(left)}", "quiet")
+
+
+def blocks(row: BudgetRow, moment: Moment) -> list[Block]:
+    """Write a budget; who draws on it too, once that has been read."""
+    said = say(BUDGET_STATES, row.state)
+    room = max(0, row.cap + row.topped_up - row.posted - row.held)
+    held: list[Block] = [
+        Line([span(row.scope, "strong"), span(f"  {measure_word(row.measure)} a {row.period}")]),
+        Line(
+            [
+                span(f"{gauge_text(row, 24)} {percent_text(row)} ", token_of(row)),
+                span(said.text, said.token),
+            ]
+        ),
+        Fact("posted", measure_text(row.measure, row.posted)),
+        Fact("held", f"{measure_text(row.measure, row.held)} for actions under way"),
+        Fact("cap", cap_cell(row)),
+        Fact("room", measure_text(row.measure, room), "critical" if room == 0 else "text"),
+        Fact("refused", plural(row.refused, "action"), "critical" if row.refused else "quiet"),
+        Fact("forecast", _forecast_words(row, moment)),
+    ]
+    if row.resets_at is not None:
+        held.append(Fact("resets", moment_text(row.resets_at, moment.now)))
+    held.append(Fact("id", row.budget, "quiet"))
+    if isinstance(row, BudgetDetail):
+        held += _spenders(row)
+    return held
+
+
+def _forecast_words(row: BudgetRow, moment: Moment) -> str:
+    if row.state == "exhausted":
+        return "exhausted: it refuses until it resets or is topped up"
+    if row.exhausts_at is None:
+        return "lasts through this period at the rate of the last hour"
+    return f"exhausted {moment_text(row.exhausts_at, moment.now)} at the rate of the last hour"
+
+
+def _spenders(row: BudgetDetail) -> list[Block]:
+    if not row.spenders:
+        return [Title("Who spends"), Prose("nobody in this period", "quiet")]
+    rows = [
+        (
+            span(spender.agent),
+            span(measure_text(row.measure, spender.amount)),
+            span(plural(spender.calls, "call"), "quiet"),
+        )
+        for spender in row.spenders
+    ]
+    return [Title("Who spends"), *aligned(rows)]
+
+
+def read_amount(measure: str, text: str) -> int:
+    """Read an amount that a person typed: dollars for spend, a whole count for the rest.
+
+    Raises :class:`Invalid` in words a person can act on.
+    """
+    if measure == "spend":
+        amount = micros_from_text(text)
+    else:
+        plain = text.strip().replace(",", "").replace("_", "")
+        if not (plain.isascii() and plain.isdigit()) or len(plain) > 13:
+            raise Invalid("a whole number is needed", remedy="write it as 500")
+        amount = int(plain)
+    if amount <= 0 or amount > LARGEST_COUNT * 1000:
+        raise Invalid("the amount must be more than nothing")
+    return amount

@@ -1,0 +1,139 @@
+"""Entries of the ledger in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from watchkeeper.console.blocks import Block, Code, Fact, Prose, Title
+from watchkeeper.console.moment import Moment
+from watchkeeper.console.painting import Span, Token, span
+from watchkeeper.console.words import actor_text, moment_text, plural
+from watchkeeper.core.digest import canonical
+from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.wire.plane import EventRow, Verification
+
+_TOKENS: Mapping[str, Token] = {
+    "decision.denied": "critical",
+    "decision.held": "warning",
+    "request.created": "warning",
+    "request.escalated": "warning",
+    "request.denied": "critical",
+    "request.expired": "critical",
+    "request.revoked": "critical",
+    "request.approved": "good",
+    "budget.exhausted": "critical",
+    "budget.topped_up": "good",
+    "lock.created": "critical",
+    "lock.lifted": "good",
+    "run.stopped": "critical",
+}
+_FILTERS = ("type", "agent", "run", "request")
+
+
+def token_of(event_type: str) -> Token:
+    """Return what an entry of this type means for the eye; most are plain."""
+    return _TOKENS.get(event_type, "text")
+
+
+def cells(row: EventRow, moment: Moment) -> Mapping[str, Span]:
+    """Return the cells of an entry."""
+    return {
+        "at": span(moment.time(row.at).text, "quiet"),
+        "sequence": span(str(row.sequence), "quiet"),
+        "type": span(row.type, token_of(row.type)),
+        "text": span(row.text),
+        "actor": span(actor_text(row.actor), "quiet"),
+    }
+
+
+def blocks(row: EventRow, moment: Moment) -> list[Block]:
+    """Write an entry with its canonical body and its hash."""
+    held: list[Block] = [
+        Prose(row.text, "strong"),
+        Fact("entry", str(row.sequence)),
+        Fact("when", moment_text(row.at, moment.now)),
+        Fact("type", row.type, token_of(row.type)),
+        Fact("actor", actor_text(row.actor)),
+        Fact("subject", row.subject),
+    ]
+    for name in ("agent", "run", "request"):
+        value = getattr(row, name)
+        if value:
+            held.append(Fact(name, value))
+    held += [Title("Body, canonical"), Code(body_text(row))]
+    if row.chain_hash:
+        held.append(Fact("chain hash", row.chain_hash, "quiet"))
+    return held
+
+
+def body_text(row: EventRow) -> str:
+    """Return the body in the form that is hashed."""
+    try:
+        return canonical(row.body).decode()
+    except WatchkeeperError as error:
+        return f"this body has no canonical form: {error.message}"
+
+
+def verification_blocks(found: Verification) -> list[Block]:
+    """Write what verifying the chain found."""
+    counted = plural(found.entries, "entry", "entries")
+    if found.ok:
+        held: list[Block] = [
+            Prose(f"✓ The chain is whole: {counted} verified, none changed or missing.", "good")
+        ]
+    else:
+        where = f" at entry {found.first_bad}" if found.first_bad is not None else ""
+        what = found.what or "broken"
+        held = [
+            Prose(f"✗ The ledger is {what}{where}.", "critical"),
+            Prose(
+                "Keep a copy of the database as it is, and compare it with a backup from before "
+                "that entry.",
+            ),
+            Fact("entries read", counted),
+        ]
+    if found.head:
+        held.append(Fact("head", found.head, "quiet"))
+    if found.ok and found.anchored < found.entries:
+        loose = plural(found.entries - found.anchored, "entry", "entries")
+        note = f"The newest {loose} are not anchored outside this plane."
+        held.append(Prose(note, "quiet"))
+    return held
+
+
+def read_filter(text: str) -> dict[str, str]:
+    """Read a filter line: ``type:decision agent:refund-assistant word`` and so on.
+
+    Words without a known key search the entry's text.
+    """
+    found: dict[str, str] = {}
+    words: list[str] = []
+    for word in text.split():
+        key, colon, value = word.partition(":")
+        if colon and value and key in _FILTERS:
+            found[key] = value
+        else:
+            words.append(word)
+    if words:
+        found["filter"] = " ".join(words)
+    return found
+
+
+def matches(row: EventRow, wanted: Mapping[str, str]) -> bool:
+    """Whether an entry from the feed belongs in a list filtered like this."""
+    for key, value in wanted.items():
+        if key == "type":
+            if not row.type.startswith(value):
+                return False
+        elif key == "filter":
+            text = f"{row.text} {row.type} {row.actor} {row.subject}".lower()
+            if value.lower() not in text:
+                return False
+        elif getattr(row, key) != value:
+            return False
+    return True
+
+
+def newest_first(rows: Sequence[EventRow]) -> list[EventRow]:
+    """Order entries for the list."""
+    return sorted(rows, key=lambda row: -row.sequence)

@@ -1,0 +1,150 @@
+"""Kills and pauses: what they would stop, what they stopped, and where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from watchkeeper.console.blocks import Blank, Block, Fact, Line, Prose, Title
+from watchkeeper.console.moment import Moment
+from watchkeeper.console.painting import Span, Token, span
+from watchkeeper.console.views.aligned import aligned
+from watchkeeper.console.words import (
+    RECEIPTS,
+    moment_text,
+    money_text,
+    person_text,
+    plural,
+    say,
+    target_text,
+)
+from watchkeeper.wire.locks import BlastRadius, Effect, LockRow, Receipt, Target
+
+EFFECTS: tuple[Effect, ...] = (
+    "stop run",
+    "revoke access",
+    "freeze memory",
+    "prevent retries",
+    "block delegation",
+    "preserve traces",
+    "notify owner",
+    "safe state",
+)
+NAMED_AGENTS = 6
+
+
+def cells(row: LockRow, moment: Moment) -> Mapping[str, Span]:
+    """Return the cells of a lock."""
+    in_force = row.lifted_at is None
+    return {
+        "since": moment.age(row.created_at),
+        "state": state_span(row),
+        "target": span(target_text(row.target.kind, row.target.name), "strong"),
+        "by": span(person_text(row.by)),
+        "receipts": receipts_cell(row),
+        "reason": span(row.reason, "text" if in_force else "quiet"),
+    }
+
+
+def state_span(row: LockRow) -> Span:
+    """Say whether it is in force."""
+    word = "killed" if row.mode == "kill" else "paused"
+    if row.lifted_at is not None:
+        return span(f"○ {word}, lifted", "quiet")
+    return span(f"■ {word}", "critical")
+
+
+def receipts_cell(row: LockRow) -> Span:
+    """Count what was acknowledged, and what was not."""
+    if not row.receipts:
+        return span("none yet", "warning")
+    open_ones = sum(receipt.state == "unconfirmed" for receipt in row.receipts)
+    done = sum(receipt.state == "acknowledged" for receipt in row.receipts)
+    if open_ones:
+        return span(f"{done} of 8, {open_ones} unconfirmed", "warning")
+    return span(f"{done} of 8", "good" if done else "quiet")
+
+
+def radius_blocks(radius: BlastRadius) -> list[Block]:
+    """Write what a lock would stop, counted now."""
+    agents = ", ".join(radius.agents[:NAMED_AGENTS])
+    if len(radius.agents) > NAMED_AGENTS:
+        agents += f" and {len(radius.agents) - NAMED_AGENTS} more"
+    counts: list[tuple[int, str]] = [
+        (radius.open_runs, plural(radius.open_runs, "open run")),
+        (radius.in_flight, f"{plural(radius.in_flight, 'call')} in flight"),
+        (radius.pending_requests, plural(radius.pending_requests, "pending approval")),
+    ]
+    held: list[Block] = [
+        Fact("agents", agents or "none", "strong" if agents else "quiet"),
+    ]
+    for label, (count, text) in zip(("stops", "cuts", "revokes"), counts, strict=True):
+        held.append(Fact(label, text, "critical" if count else "quiet"))
+    money = radius.live_holds_micros
+    held.append(
+        Fact("releases", f"{money_text(money)} held", "text" if money else "quiet"),
+    )
+    told = ", ".join(radius.told) or "nobody is named to be told"
+    held.append(Fact("tells", told, "text" if radius.told else "warning"))
+    return held
+
+
+def wider_words(target: Target, wider: Sequence[Target]) -> str:
+    """Say what one key would widen the target to."""
+    if not wider:
+        return "this is the widest target"
+    steps = " → ".join(target_text(step.kind, step.name) for step in wider)
+    return f"{target_text(target.kind, target.name)} → {steps}"
+
+
+def receipt_blocks(row: LockRow, moment: Moment) -> list[Block]:
+    """Write a lock with its eight receipts; those that have not come are waited for."""
+    held: list[Block] = [
+        Line(
+            [
+                state_span(row),
+                span("  "),
+                span(target_text(row.target.kind, row.target.name), "strong"),
+            ]
+        ),
+        Fact("reason", row.reason),
+        Fact("by", f"{person_text(row.by)}, {moment_text(row.created_at, moment.now)}"),
+    ]
+    if row.lifted_at is not None:
+        by = person_text(row.lifted_by) or "the plane"
+        held.append(Fact("lifted", f"by {by}, {moment_text(row.lifted_at, moment.now)}"))
+    held += [Title("Receipts"), *aligned(_receipt_rows(row.receipts))]
+    unconfirmed = [receipt for receipt in row.receipts if receipt.state == "unconfirmed"]
+    if unconfirmed:
+        held += [
+            Blank(),
+            Prose("Unconfirmed means that nobody has proved it: check it by hand.", "warning"),
+        ]
+    return [*held, Fact("lock", f"{row.lock}, epoch {row.epoch}", "quiet")]
+
+
+def _receipt_rows(receipts: Sequence[Receipt]) -> list[tuple[Span, ...]]:
+    came = {receipt.effect: receipt for receipt in receipts}
+    rows: list[tuple[Span, ...]] = []
+    for effect in EFFECTS:
+        receipt = came.get(effect)
+        if receipt is None:
+            rows.append((span(effect), span("… waiting", "quiet"), span(""), span("")))
+            continue
+        said = say(RECEIPTS, receipt.state)
+        after: Token = "quiet"
+        rows.append(
+            (
+                span(effect),
+                said.span,
+                span(milliseconds_text(receipt.after_ms), after),
+                span(receipt.detail, "quiet"),
+            )
+        )
+    return rows
+
+
+def milliseconds_text(milliseconds: float) -> str:
+    """Write a short duration: ``0.8 ms``, ``12 ms``, ``1,204 ms``."""
+    if milliseconds < 10:
+        return f"{milliseconds:.1f} ms"
+    return f"{milliseconds:,.0f} ms"

@@ -1,0 +1,100 @@
+"""What needs a person now, in the order the plane ranks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from watchkeeper.console.blocks import Blank, Block, Fact, Prose
+from watchkeeper.console.moment import Moment, duration_text
+from watchkeeper.console.painting import Span, risk_span, span
+from watchkeeper.console.words import (
+    HOUR,
+    SOON_SECONDS,
+    age_text,
+    moment_text,
+    money_text,
+    plural,
+    seconds_between,
+)
+from watchkeeper.wire.plane import Need, Status, UpstreamRow
+
+KINDS: Mapping[str, str] = {
+    "request": "approval",
+    "budget": "budget",
+    "lock": "kill",
+    "agent": "agent",
+    "upstream": "upstream",
+    "plane": "plane",
+}
+
+
+def cells(row: Need, moment: Moment) -> Mapping[str, Span]:
+    """Return the cells of a need."""
+    return {
+        "left": left_cell(row, moment),
+        "risk": risk_span(row.risk),
+        "what": span(KINDS.get(row.kind, row.kind), "text" if row.mine else "quiet"),
+        "matter": span(row.text, "text" if row.mine else "quiet"),
+        "todo": span(row.todo, "quiet"),
+        "since": moment.age(row.since),
+    }
+
+
+def left_cell(row: Need, moment: Moment) -> Span:
+    """Say the time left, if it has an end."""
+    if row.due_at is None:
+        return span("–", "quiet")
+    left = seconds_between(moment.now, row.due_at)
+    if left < 0 or moment.absolute:
+        return moment.left(row.due_at)
+    if left < SOON_SECONDS:
+        return span(f"{duration_text(left):<5} !", "critical")
+    return span(duration_text(left), "text" if left < HOUR else "quiet")
+
+
+def blocks(row: Need, moment: Moment) -> list[Block]:
+    """Write a need: what is the matter, what to do, how long."""
+    held: list[Block] = [
+        Prose(row.text, "strong"),
+        Prose(f"→ {row.todo}", "accent"),
+        Blank(),
+        Fact("harm", risk_span(row.risk)),
+    ]
+    if row.due_at is not None:
+        held.append(Fact("due", moment_text(row.due_at, moment.now)))
+    held.append(Fact("since", age_text(row.since, moment.now)))
+    if row.agent:
+        held.append(Fact("agent", row.agent))
+    held.append(Fact("subject", row.subject, "quiet"))
+    if not row.mine:
+        held.append(Prose("It waits for somebody else; you may only look.", "quiet"))
+    return held
+
+
+def figures(status: Status, fleet: str, upstreams: Sequence[UpstreamRow] = ()) -> list[Span]:
+    """Write the compact line of fleet figures."""
+    spans = [
+        span(plural(status.agents, "agent"), "strong"),
+        span(f" · {fleet}" if fleet else "", "text"),
+        span(f" · {plural(status.open_runs, 'open run')}"),
+        span(f" · {money_text(status.spend_hour_micros)} in the last hour"),
+    ]
+    down = [row.name for row in upstreams if row.state == "down"] or list(status.upstreams_down)
+    if down:
+        spans.append(span(f" · ■ down: {', '.join(down)}", "critical"))
+    if status.store != "ok":
+        spans.append(span(" · ■ the store does not answer: everything is refused", "critical"))
+    return spans
+
+
+def place_of(row: Need) -> tuple[str, str]:
+    """Return the pane that a need opens in, and the item there."""
+    panes = {
+        "request": "approvals",
+        "budget": "budgets",
+        "lock": "locks",
+        "agent": "fleet",
+        "upstream": "fleet",
+        "plane": "ledger",
+    }
+    return panes.get(row.kind, "watch"), row.subject

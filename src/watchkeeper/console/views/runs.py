@@ -1,0 +1,93 @@
+"""Runs: what each piece of work is for, what it did and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from watchkeeper.console.blocks import Block, Fact, Line, Prose, Title
+from watchkeeper.console.moment import Moment
+from watchkeeper.console.painting import Span, span
+from watchkeeper.console.views.aligned import aligned
+from watchkeeper.console.views.requests import object_text
+from watchkeeper.console.words import (
+    RUN_STATES,
+    VERDICTS,
+    actor_text,
+    count_text,
+    moment_text,
+    money_text,
+    plural,
+    say,
+    time_text,
+)
+from watchkeeper.wire.agents import RunDetail, RunRow
+from watchkeeper.wire.decisions import DecisionRow
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A run and what was decided of its actions."""
+
+    detail: RunDetail
+    decisions: Sequence[DecisionRow] = ()
+
+
+def cells(row: RunRow, moment: Moment) -> Mapping[str, Span]:
+    """Return the cells of a run."""
+    return {
+        "age": moment.age(row.opened_at),
+        "state": say(RUN_STATES, row.state).span,
+        "agent": span(row.agent, "strong"),
+        "goal": span(row.why or row.goal, "critical" if row.why else "text"),
+        "object": span(object_text(row.business_object) or "–", "quiet"),
+        "calls": span(count_text(row.calls), "text" if row.calls else "quiet"),
+        "denied": span(count_text(row.denied), "critical" if row.denied else "quiet"),
+        "spend": span(money_text(row.spend_micros), "text" if row.spend_micros else "quiet"),
+        "tokens": span(count_text(row.tokens), "quiet"),
+        "last": moment.age(row.last_action_at) if row.last_action_at else span("–", "quiet"),
+    }
+
+
+def blocks(row: RunRow, moment: Moment, decisions: Sequence[DecisionRow] = ()) -> list[Block]:
+    """Write a run with its actions in order."""
+    said = say(RUN_STATES, row.state)
+    held: list[Block] = [
+        Prose(row.goal, "strong"),
+        Line([said.span, span(f"  {row.agent}, version {row.version}")]),
+    ]
+    if row.why:
+        held.append(Prose(row.why, "critical"))
+    behalf = actor_text(row.on_behalf_of)
+    if behalf:
+        held.append(Fact("on behalf of", behalf))
+    if row.business_object is not None:
+        held.append(Fact("about", object_text(row.business_object)))
+    held.append(Fact("opened", moment_text(row.opened_at, moment.now)))
+    if row.closed_at is not None:
+        held.append(Fact("closed", moment_text(row.closed_at, moment.now)))
+    used = (
+        f"{plural(row.calls, 'call')}, {row.denied} denied, "
+        f"{money_text(row.spend_micros)}, {count_text(row.tokens)} tokens"
+    )
+    held.append(Fact("used", used))
+    if isinstance(row, RunDetail):
+        held.append(Fact("environment", row.environment))
+        if row.summary:
+            held.append(Fact("summary", row.summary))
+    held.append(Fact("run", row.run, "quiet"))
+    if decisions:
+        held += [Title("What it asked for, newest first"), *aligned(map(_decision, decisions))]
+    return held
+
+
+def _decision(row: DecisionRow) -> tuple[Span, ...]:
+    ended = row.outcome or ""
+    why = ended if row.verdict == "permit" else row.reason
+    return (
+        span(time_text(row.at), "quiet"),
+        say(VERDICTS, row.verdict).span,
+        span(row.name),
+        span(money_text(row.cost_micros) if row.cost_micros else "", "quiet"),
+        span(why, "quiet"),
+    )
