@@ -12,8 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-PEER = "watchkeeper.peer"
-"""Key in the ASGI scope; present only for connections over the Unix socket."""
+from watchkeeper.api.callers import PEER
 
 MOST_HEADERS = 100
 MOST_HEAD_BYTES = 32 * 1024

@@ -1,0 +1,7 @@
+"""`python -m watchkeeper`."""
+
+from __future__ import annotations
+
+from watchkeeper.cli.main import main
+
+main()

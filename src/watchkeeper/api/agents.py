@@ -1,0 +1,56 @@
+"""The fleet: what every agent is doing."""
+
+from __future__ import annotations
+
+from watchkeeper.api.table import Call, Operation
+from watchkeeper.core.errors import NotFound
+from watchkeeper.decide.fleet import list_agents, read_agent
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.agents import AgentDetail, AgentRow
+from watchkeeper.wire.pages import Page
+
+
+async def fleet(call: Call) -> Page[AgentRow]:
+    """List agents by name."""
+    after, limit, needle = call.text("after"), call.limit(), call.text("filter") or ""
+    catalogue = call.rooms.view.now
+
+    def query(tx: Transaction) -> tuple[list[AgentRow], str | None, int]:
+        return list_agents(tx, catalogue, after=after, limit=limit, filter_text=needle)
+
+    rows, following, total = await call.rooms.store.read(query)
+    return Page[AgentRow](
+        rows=tuple(rows), next=following, total=total, sequence=call.rooms.store.head
+    )
+
+
+async def agent(call: Call) -> AgentDetail:
+    """Show one agent with its contract, envelope and budgets."""
+    name, catalogue = call.path("agent"), call.rooms.view.now
+    found = await call.rooms.store.read(lambda tx: read_agent(tx, catalogue, name))
+    if found is None:
+        raise NotFound(f"there is no agent {name!r:.80}", remedy="see `watchkeeper agents`")
+    return found
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/agents",
+        "viewer",
+        fleet,
+        "List agents by name: what each is doing, in words and figures.",
+        answers=Page[AgentRow],
+        query=("after", "limit", "filter"),
+        tags=("agents",),
+    ),
+    Operation(
+        "GET",
+        "/v1/agents/{agent}",
+        "viewer",
+        agent,
+        "Show an agent with its contract, permission envelope and budgets.",
+        answers=AgentDetail,
+        tags=("agents",),
+    ),
+)

@@ -1,0 +1,94 @@
+"""`POST /v1/decide`: the hot path, plain ASGI with nothing between the socket and the gates."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from pydantic import ValidationError
+
+from watchkeeper.api.callers import bearer_of
+from watchkeeper.api.respond import send_bytes, send_problem, unexpected
+from watchkeeper.api.rooms import Rooms
+from watchkeeper.api.table import say_invalid
+from watchkeeper.core.digest import parse
+from watchkeeper.core.errors import Invalid, Unauthenticated, WatchkeeperError
+from watchkeeper.wire.decisions import Ask
+
+LONGEST_WAIT_SECONDS = 300.0
+
+
+class Decide:
+    """The ASGI endpoint of the decide API."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Decide one action and answer 200 with permit, hold or deny; errors are problems."""
+        try:
+            token = bearer_of(scope["headers"])
+            if token is None or not token.startswith("wkr_"):
+                raise Unauthenticated(
+                    "a run token is needed",
+                    rule="identity/token",
+                    remedy="open a run and send its token as `Authorization: Bearer wkr_…`",
+                )
+            ask = read_ask(await read_all(receive))
+            wait = read_wait(scope["query_string"])
+            answer = await self._rooms.decider.decide(token, ask, wait_seconds=wait)
+        except WatchkeeperError as error:
+            await send_problem(send, error)
+        except Disconnected:
+            return
+        except Exception as error:
+            await send_problem(send, unexpected(error))
+        else:
+            await send_bytes(send, 200, answer.model_dump_json().encode())
+
+
+class Disconnected(Exception):
+    """The caller went away before its request was whole."""
+
+
+async def read_all(receive: Any) -> bytes:
+    """Return the whole body; its size is bounded before it gets here."""
+    message = await receive()
+    if message["type"] != "http.request":
+        raise Disconnected
+    if not message.get("more_body"):
+        return bytes(message["body"])
+    chunks = [message["body"]]
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        chunks.append(message["body"])
+    return b"".join(chunks)
+
+
+def read_ask(raw: bytes) -> Ask:
+    """Read an action from strict JSON; raise `Invalid` that names the field."""
+    value = parse(raw)
+    try:
+        return Ask.model_validate(value)
+    except ValidationError as error:
+        raise say_invalid(error) from None
+
+
+def read_wait(query: bytes) -> float:
+    """Return how many seconds the caller would wait for a held action, 0 if it says nothing."""
+    if not query:
+        return 0.0
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    if set(given) - {"wait_seconds"}:
+        raise Invalid("unknown query parameter", where="query", remedy="known here: wait_seconds")
+    try:
+        seconds = float(given["wait_seconds"][-1])
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT_SECONDS:
+        raise Invalid(
+            f"wait_seconds must be 0 to {LONGEST_WAIT_SECONDS:g}", where="query: wait_seconds"
+        )
+    return seconds

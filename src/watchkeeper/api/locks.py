@@ -1,0 +1,150 @@
+"""Kill and pause: what a lock would stop, putting it in force, lifting it."""
+
+from __future__ import annotations
+
+from watchkeeper.api.table import Call, Operation
+from watchkeeper.decide.blast import measure
+from watchkeeper.decide.stop import check_target
+from watchkeeper.kill import service as locks
+from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import Receipt as KeptReceipt
+from watchkeeper.store.statement import Row
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Receipt, Target
+from watchkeeper.wire.pages import Page
+
+
+async def list_locks(call: Call) -> Page[LockRow]:
+    """List locks, newest first."""
+    in_force = call.one_of("state", ("in_force", "all")) == "in_force"
+
+    def query(tx: Transaction) -> tuple[LockRow, ...]:
+        return tuple(_show(tx, row) for row in locks.list_locks(tx, in_force=in_force))
+
+    rows = await call.rooms.store.read(query)
+    return Page[LockRow](rows=rows, total=len(rows), sequence=call.rooms.store.head)
+
+
+async def preview(call: Call) -> BlastRadius:
+    """Count what a lock on the target would stop now; nothing is changed."""
+    body: Target = call.body
+    target = LockTarget(body.kind, body.name)
+    check_target(target)
+    rooms = call.rooms
+    return await rooms.store.read(
+        lambda tx: measure(tx, rooms.view.now, rooms.decider.flights, target)
+    )
+
+
+async def lock(call: Call) -> LockRow:
+    """Put a lock in force; once this answers, nothing it covers is permitted."""
+    body: Lock = call.body
+    target = LockTarget(body.target.kind, body.target.name)
+    made, receipts = await call.rooms.kill.lock(
+        target, mode=body.mode, reason=body.reason, by=call.actor
+    )
+    return LockRow(
+        lock=made.lock,
+        target=body.target,
+        mode=made.mode,
+        reason=made.reason,
+        by=made.by,
+        epoch=made.epoch,
+        created_at=made.created_at,
+        receipts=tuple(_receipt(kept, made.created_at) for kept in receipts),
+    )
+
+
+async def read_lock(call: Call) -> LockRow:
+    """Show a lock with its receipts."""
+    return await _read(call, call.path("lock"))
+
+
+async def lift(call: Call) -> LockRow:
+    """End a lock."""
+    body: Lift = call.body
+    name = call.path("lock")
+    await call.rooms.kill.lift(name, reason=body.reason, by=call.actor)
+    return await _read(call, name)
+
+
+async def _read(call: Call, name: str) -> LockRow:
+    return await call.rooms.store.read(lambda tx: _show(tx, locks.find(tx, name)))
+
+
+def _show(tx: Transaction, row: Row) -> LockRow:
+    return LockRow(
+        lock=row.lock,
+        target=Target(kind=row.target_kind, name=row.target_name),
+        mode=row.mode,
+        reason=row.reason,
+        by=row.by,
+        epoch=row.epoch,
+        created_at=row.created_at,
+        lifted_at=row.lifted_at,
+        lifted_by=row.lifted_by,
+        receipts=tuple(_receipt(kept, row.created_at) for kept in locks.receipts_of(tx, row.lock)),
+    )
+
+
+def _receipt(kept: KeptReceipt, created_at: int) -> Receipt:
+    return Receipt(
+        effect=kept.effect,
+        state=kept.state,
+        detail=kept.detail,
+        at=kept.at,
+        after_ms=(kept.at - created_at) / 1000,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/locks",
+        "viewer",
+        list_locks,
+        "List locks, newest first.",
+        answers=Page[LockRow],
+        query=("state",),
+        tags=("kill switch",),
+    ),
+    Operation(
+        "POST",
+        "/v1/locks/preview",
+        "viewer",
+        preview,
+        "Count what a lock on a target would stop now.",
+        answers=BlastRadius,
+        takes=Target,
+        tags=("kill switch",),
+    ),
+    Operation(
+        "POST",
+        "/v1/locks",
+        "responder",
+        lock,
+        "Kill or pause a target; once answered, nothing it covers is permitted.",
+        answers=LockRow,
+        takes=Lock,
+        tags=("kill switch",),
+    ),
+    Operation(
+        "GET",
+        "/v1/locks/{lock}",
+        "viewer",
+        read_lock,
+        "Show a lock with its receipts.",
+        answers=LockRow,
+        tags=("kill switch",),
+    ),
+    Operation(
+        "POST",
+        "/v1/locks/{lock}/lift",
+        "responder",
+        lift,
+        "End a lock.",
+        answers=LockRow,
+        takes=Lift,
+        tags=("kill switch",),
+    ),
+)

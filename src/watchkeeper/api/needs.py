@@ -1,0 +1,144 @@
+"""What needs a person now, ranked by harm and time left: pure rules over wire rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.wire.agents import AgentRow
+from watchkeeper.wire.budgets import BudgetRow
+from watchkeeper.wire.locks import LockRow
+from watchkeeper.wire.plane import Need, UpstreamRow
+from watchkeeper.wire.requests import RequestRow
+
+_HARM = {"low": 10, "medium": 30, "high": 100, "critical": 300}
+_HOUR = 3600 * MICROSECONDS
+_LARGE_MICROS = 1_000 * 1_000_000
+_NOT_MINE = 4
+"""What another role must do ranks at a quarter."""
+_LOCK_STANDS_US = 8 * _HOUR
+
+
+def rank(needs: Iterable[Need]) -> tuple[Need, ...]:
+    """Order by score, then by what is due or has waited longest."""
+    return tuple(sorted(needs, key=lambda need: (-need.score, need.due_at or need.since)))
+
+
+def from_request(row: RequestRow, now: int) -> Need:
+    """A request waits for a decision: harm by risk and amount, urgency by time left."""
+    left = row.decide_by - now
+    harm = _HARM[row.risk] * (2 if (row.amount_micros or 0) >= _LARGE_MICROS else 1)
+    escalated = f", level {row.level} of {row.levels}" if row.level > 1 else ""
+    return Need(
+        need=f"request/{row.request}",
+        kind="request",
+        subject=row.request,
+        score=_weigh(harm * _urgency(left, row.decide_by - row.created_at), row.mine),
+        risk=row.risk,
+        text=f"{row.agent} asks {row.role}{escalated}: {row.asks}",
+        todo="approve or reject" if row.mine else (row.why_not or f"{row.role} decides"),
+        due_at=row.decide_by,
+        since=row.created_at,
+        agent=row.agent,
+        mine=row.mine,
+    )
+
+
+def from_budget(row: BudgetRow, now: int, *, mine: bool) -> Need | None:
+    """A budget refuses actions, or will soon."""
+    if row.state == "exhausted" and row.refused:
+        plural = "" if row.refused == 1 else "s"
+        text = f"budget {row.budget} is exhausted and refused {row.refused} action{plural}"
+        score, risk = 90, "high"
+    elif row.exhausts_at is not None and 0 <= row.exhausts_at - now < _HOUR:
+        minutes = max(1, (row.exhausts_at - now) // (60 * MICROSECONDS))
+        text = f"budget {row.budget} runs out in about {minutes} min at this rate"
+        score, risk = 40, "medium"
+    else:
+        return None
+    return Need(
+        need=f"budget/{row.budget}",
+        kind="budget",
+        subject=row.budget,
+        score=_weigh(score, mine),
+        risk="high" if risk == "high" else "medium",
+        text=text,
+        todo="top it up, or let it stop what draws on it",
+        due_at=row.exhausts_at if row.state != "exhausted" else row.resets_at,
+        since=now,
+        agent=row.scope.removeprefix("agent/") if row.scope.startswith("agent/") else None,
+        mine=mine,
+    )
+
+
+def from_lock(row: LockRow, now: int, *, mine: bool) -> Need:
+    """A lock is in force; one with an unconfirmed effect is the more pressing."""
+    open_effects = [r.effect for r in row.receipts if r.state == "unconfirmed"]
+    name = "" if row.target.kind == "everything" else f" {row.target.name}"
+    text = f"{row.mode} on {row.target.kind}{name} by {row.by.removeprefix('person/')}: {row.reason}"
+    old = now - row.created_at > _LOCK_STANDS_US
+    score = 120 if open_effects else (40 if old else 20)
+    todo = f"check {', '.join(open_effects)}" if open_effects else "lift it when it is safe"
+    return Need(
+        need=f"lock/{row.lock}",
+        kind="lock",
+        subject=row.lock,
+        score=_weigh(score, mine),
+        risk="high" if open_effects else "medium",
+        text=text,
+        todo=todo,
+        since=row.created_at,
+        agent=row.target.name if row.target.kind == "agent" else None,
+        mine=mine,
+    )
+
+
+def from_agent(row: AgentRow, now: int) -> Need | None:
+    """An agent has fallen silent with a run open, or is refused again and again."""
+    if row.state == "silent":
+        text, todo, score = f"{row.name} is silent with {row.open_runs} open runs", "look", 50
+    elif row.denied_hour >= 20 and row.denied_hour * 2 > row.calls_hour:
+        text = f"{row.name}: {row.denied_hour} of {row.calls_hour} calls denied this hour"
+        todo, score = "see which rule denies, pause it if it loops", 70
+    else:
+        return None
+    return Need(
+        need=f"agent/{row.name}",
+        kind="agent",
+        subject=row.name,
+        score=score,
+        risk="medium",
+        text=text,
+        todo=todo,
+        since=row.last_seen_at or now,
+        agent=row.name,
+    )
+
+
+def from_upstream(row: UpstreamRow, now: int) -> Need | None:
+    """An upstream or provider does not answer."""
+    if row.state != "down":
+        return None
+    detail = f": {row.detail}" if row.detail else ""
+    return Need(
+        need=f"upstream/{row.name}",
+        kind="upstream",
+        subject=row.name,
+        score=110,
+        risk="high",
+        text=f"{row.name} does not answer{detail}",
+        todo="check the server; calls to it fail until it answers",
+        since=row.since or now,
+    )
+
+
+def _urgency(left: int, whole: int) -> int:
+    """Return 1 (fresh) to 10 (due now), rising as the time runs out."""
+    if left <= 0 or whole <= 0:
+        return 10
+    used = 1 - left / whole
+    return max(1, min(10, round(1 + 9 * used * used) + (2 if left < 120 * MICROSECONDS else 0)))
+
+
+def _weigh(score: int, mine: bool) -> int:
+    return score if mine else score // _NOT_MINE

@@ -1,0 +1,71 @@
+"""Every route of the API in one list."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from watchkeeper.api import (
+    agents,
+    audit,
+    budgets,
+    events,
+    locks,
+    persons,
+    plane,
+    registry,
+    requests,
+    runs,
+    workloads,
+)
+from watchkeeper.api.openapi import describe
+from watchkeeper.api.rooms import Rooms
+from watchkeeper.api.table import Call, Operation, route
+from watchkeeper.wire.decisions import Answer, Ask
+
+
+async def _unreachable(call: Call) -> Response:
+    """Stand for a route that is served before this table is asked."""
+    return Response(status_code=404)
+
+
+async def openapi(call: Call) -> Response:
+    """Describe the API."""
+    return JSONResponse(describe(OPERATIONS, call.rooms.version))
+
+
+DECIDE = Operation(
+    "POST",
+    "/v1/decide",
+    "agent",
+    _unreachable,
+    "Ask for one action: permit, hold or deny (bearer: the run's token).",
+    answers=Answer,
+    takes=Ask,
+    query=("wait_seconds",),
+    tags=("agents",),
+)
+"""Served as plain ASGI (`api.decide`); listed here so that it is described."""
+
+OPERATIONS: tuple[Operation, ...] = (
+    *plane.OPERATIONS,
+    *agents.OPERATIONS,
+    *runs.OPERATIONS,
+    *requests.OPERATIONS,
+    *budgets.OPERATIONS,
+    *locks.OPERATIONS,
+    *events.OPERATIONS,
+    *audit.OPERATIONS,
+    *registry.OPERATIONS,
+    *persons.OPERATIONS,
+    *workloads.OPERATIONS,
+    DECIDE,
+    Operation(
+        "GET", "/v1/openapi.json", "anyone", openapi, "This description.", tags=("plane",)
+    ),
+)
+
+
+def routes(rooms: Rooms) -> list[Route]:
+    """Return the Starlette routes over the plane's rooms."""
+    return [route(operation, rooms) for operation in OPERATIONS if operation is not DECIDE]

@@ -1,0 +1,182 @@
+"""The plane itself: status, health, what needs a person, upstreams, stop, rehearsal clock."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from starlette.responses import JSONResponse, Response
+
+from watchkeeper.api.budgets import pressing_budgets
+from watchkeeper.api.locks import list_locks
+from watchkeeper.api.needs import (
+    from_agent,
+    from_budget,
+    from_lock,
+    from_request,
+    from_upstream,
+    rank,
+)
+from watchkeeper.api.requests import count_requests, pressing_requests
+from watchkeeper.api.table import Call, Operation
+from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.core.errors import NotFound, WatchkeeperError
+from watchkeeper.decide.fleet import list_agents, spend_last_hour
+from watchkeeper.decide.stop import count_open_runs
+from watchkeeper.kill.tables import locks
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.pages import Page
+from watchkeeper.wire.plane import AdvanceClock, Me, Need, Status, UpstreamRow
+
+_MOST_AGENTS = 2000
+
+
+async def health(call: Call) -> Response:
+    """Say that the process answers."""
+    return JSONResponse({"status": "alive", "version": call.rooms.version})
+
+
+async def readiness(call: Call) -> Response:
+    """Say whether the plane can decide, and how its parts do."""
+    rooms = call.rooms
+    try:
+        await rooms.store.read(lambda tx: tx.connection.execute(select(1)).scalar_one())
+        store = rooms.store_state()
+    except WatchkeeperError as error:
+        store = error.code
+    ready = store == "ok" and not rooms.ending.is_set()
+    parts = {
+        "ready": ready,
+        "store": store,
+        "stopping": rooms.ending.is_set(),
+        "upstreams": {row.name: row.state for row in rooms.upstreams()},
+        "loop_lag_ms": round(rooms.lag_ms, 1),
+    }
+    return JSONResponse(parts, 200 if ready else 503)
+
+
+async def status(call: Call) -> Status:
+    """Return what the header of every screen shows."""
+    rooms, me, roles = call.rooms, call.who, call.roles
+
+    def query(tx: Transaction) -> tuple[int, int, int]:
+        in_force = select(func.count()).select_from(locks).where(locks.c.lifted_at.is_(None))
+        return (
+            int(tx.connection.execute(in_force).scalar_one()),
+            spend_last_hour(tx),
+            count_open_runs(tx),
+        )
+
+    locked, spent, open_runs = await rooms.store.read(query)
+    counts = await count_requests(call)
+    return Status(
+        environment=rooms.environment,
+        plane=rooms.plane,
+        version=rooms.version,
+        me=Me(person=me.name, roles=tuple(sorted(roles)), permission=me.permission, via=me.via),
+        now=rooms.clock.now(),
+        sequence=rooms.store.head,
+        locks=locked,
+        waiting=counts.waiting,
+        pending=counts.pending,
+        late=counts.late,
+        spend_hour_micros=spent,
+        agents=len(rooms.view.now.agents),
+        open_runs=open_runs,
+        rehearsal=isinstance(rooms.clock, RehearsalClock),
+        store="ok" if rooms.store_state() == "ok" else "unavailable",
+        upstreams_down=tuple(row.name for row in rooms.upstreams() if row.state == "down"),
+    )
+
+
+async def watch(call: Call) -> Page[Need]:
+    """List what needs a person now, most pressing first."""
+    rooms, limit = call.rooms, call.limit()
+    now, catalogue = rooms.clock.now(), rooms.view.now
+    may_respond = call.who.may("responder")
+
+    def query(tx: Transaction) -> list[Need | None]:
+        agents, _, _ = list_agents(tx, catalogue, after=None, limit=_MOST_AGENTS)
+        return [from_agent(row, now) for row in agents]
+
+    found = await rooms.store.read(query)
+    found += [from_request(row, now) for row in await pressing_requests(call)]
+    found += [from_budget(row, now, mine=may_respond) for row in await pressing_budgets(call)]
+    found += [from_lock(row, now, mine=may_respond) for row in (await list_locks(call)).rows]
+    found += [from_upstream(row, now) for row in rooms.upstreams()]
+    ranked = rank(need for need in found if need is not None)
+    return Page[Need](rows=ranked[:limit], total=len(ranked), sequence=rooms.store.head)
+
+
+async def list_upstreams(call: Call) -> Page[UpstreamRow]:
+    """List upstreams and providers and how they do."""
+    return Page[UpstreamRow](rows=tuple(call.rooms.upstreams()), sequence=call.rooms.store.head)
+
+
+async def advance_clock(call: Call) -> Status:
+    """Move the clock of a rehearsal forward; timers that fall due fire at once."""
+    body: AdvanceClock = call.body
+    clock = call.rooms.clock
+    if not isinstance(clock, RehearsalClock):
+        raise NotFound(
+            "this plane runs on the wall clock",
+            remedy="only a plane started with --rehearsal-clock has a clock to move",
+        )
+    clock.advance(body.advance_seconds)
+    await call.rooms.sweep()
+    return await status(call)
+
+
+async def stop(call: Call) -> None:
+    """Begin the ordered stop."""
+    call.rooms.stop()
+
+
+OPERATIONS = (
+    Operation("GET", "/healthz", "anyone", health, "Whether the process answers.", tags=("plane",)),
+    Operation("GET", "/readyz", "anyone", readiness, "Whether it can decide.", tags=("plane",)),
+    Operation(
+        "GET",
+        "/v1/status",
+        "viewer",
+        status,
+        "Who I am, and the figures of every screen's header.",
+        answers=Status,
+        tags=("plane",),
+    ),
+    Operation(
+        "GET",
+        "/v1/watch",
+        "viewer",
+        watch,
+        "List what needs a person now, ranked by harm and time left.",
+        answers=Page[Need],
+        query=("limit",),
+        tags=("plane",),
+    ),
+    Operation(
+        "GET",
+        "/v1/upstreams",
+        "viewer",
+        list_upstreams,
+        "List upstreams and providers and how they do.",
+        answers=Page[UpstreamRow],
+        tags=("plane",),
+    ),
+    Operation(
+        "POST",
+        "/v1/rehearsal/clock",
+        "admin",
+        advance_clock,
+        "Move the clock of a rehearsal forward.",
+        answers=Status,
+        takes=AdvanceClock,
+        tags=("plane",),
+    ),
+    Operation(
+        "POST",
+        "/v1/plane/stop",
+        "owner",
+        stop,
+        "Stop the plane in order.",
+        tags=("plane",),
+    ),
+)

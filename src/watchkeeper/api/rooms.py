@@ -1,0 +1,48 @@
+"""What the routes work on: the plane's rooms, put together once when it starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from watchkeeper.core.clock import Clock
+from watchkeeper.decide.applying import Applying
+from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.service import Decider
+from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.store.store import Store
+from watchkeeper.wire.plane import UpstreamRow
+
+
+@dataclass(slots=True)
+class Rooms:
+    """Handed to every route."""
+
+    store: Store
+    clock: Clock
+    view: CatalogueView
+    decider: Decider
+    environment: str
+    plane: str
+    version: str
+    upstreams: Callable[[], list[UpstreamRow]]
+    """How upstreams and providers do now."""
+    kill: KillSwitch
+    applying: Applying
+    envelopes: Envelopes
+    stop: Callable[[], None]
+    """Begin the ordered stop of the plane."""
+    sweep: Callable[[], Awaitable[int]]
+    """Run every timer that is due now."""
+    store_state: Callable[[], str]
+    """`ok`, or the code of what last failed when writing."""
+    http: str = ""
+    """The address for agents, once it is bound: `http://127.0.0.1:PORT`."""
+    watching: int = 0
+    """How many callers follow the feed."""
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the plane stops: whoever waits gives up."""
+    lag_ms: float = 0.0
+    """How late the event loop ran its last check; informative."""

@@ -1,0 +1,119 @@
+"""Runs and the decisions made in them."""
+
+from __future__ import annotations
+
+from watchkeeper.api.table import Call, Operation
+from watchkeeper.core.errors import NotFound, Unauthenticated
+from watchkeeper.decide.listing import list_decisions, list_runs, read_run
+from watchkeeper.decide.records import find_decision
+from watchkeeper.identity.runs import facts_of
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.agents import RunDetail, RunRow
+from watchkeeper.wire.decisions import Answer, DecisionRow
+from watchkeeper.wire.pages import Page
+
+
+async def runs(call: Call) -> Page[RunRow]:
+    """List runs, newest first."""
+    agent, state, after = call.text("agent"), call.text("state"), call.text("after")
+    needle, limit = call.text("filter") or "", call.limit()
+
+    def query(tx: Transaction) -> tuple[list[RunRow], str | None]:
+        return list_runs(
+            tx, agent=agent, state=state, filter_text=needle, after=after, limit=limit
+        )
+
+    rows, following = await call.rooms.store.read(query)
+    return Page[RunRow](rows=tuple(rows), next=following, sequence=call.rooms.store.head)
+
+
+async def run(call: Call) -> RunDetail:
+    """Show one run."""
+    return await show_run(call, call.path("run"))
+
+
+async def show_run(call: Call, run: str) -> RunDetail:
+    """Return a run; raise `NotFound` if there is none."""
+    found = await call.rooms.store.read(lambda tx: read_run(tx, run))
+    if found is None:
+        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+    return found
+
+
+async def decisions(call: Call) -> Page[DecisionRow]:
+    """List recorded decisions, newest first."""
+    agent, in_run, after = call.text("agent"), call.text("run"), call.text("after")
+    verdict, limit = call.text("verdict"), call.limit()
+
+    def query(tx: Transaction) -> tuple[list[DecisionRow], str | None]:
+        return list_decisions(
+            tx, agent=agent, run=in_run, verdict=verdict, after=after, limit=limit
+        )
+
+    rows, following = await call.rooms.store.read(query)
+    return Page[DecisionRow](rows=tuple(rows), next=following, sequence=call.rooms.store.head)
+
+
+async def decision(call: Call) -> Answer:
+    """Show a decision again to the run that asked for it."""
+    wanted, token = call.path("decision"), call.token
+
+    def query(tx: Transaction) -> Answer:
+        facts = facts_of(tx, token)
+        if facts is None:
+            raise Unauthenticated("the run token is not known to this plane", rule="identity/token")
+        row = find_decision(tx, wanted)
+        if row.run != facts.run:
+            raise NotFound(f"there is no decision {wanted!r:.80} in this run")
+        return Answer(
+            decision=row.decision,
+            verdict=row.verdict,
+            rule=row.rule,
+            reason=row.reason,
+            digest=row.digest,
+            request=row.request,
+        )
+
+    return await call.rooms.store.read(query)
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/runs",
+        "viewer",
+        runs,
+        "List runs, newest first.",
+        answers=Page[RunRow],
+        query=("agent", "state", "filter", "after", "limit"),
+        tags=("runs",),
+    ),
+    Operation(
+        "GET",
+        "/v1/runs/{run}",
+        "viewer",
+        run,
+        "Show a run.",
+        answers=RunDetail,
+        tags=("runs",),
+    ),
+    Operation(
+        "GET",
+        "/v1/decisions",
+        "viewer",
+        decisions,
+        "List recorded decisions, newest first.",
+        answers=Page[DecisionRow],
+        query=("agent", "run", "verdict", "after", "limit"),
+        tags=("runs",),
+    ),
+    Operation(
+        "GET",
+        "/v1/decisions/{decision}",
+        "agent",
+        decision,
+        "Show a decision again to the run that asked for it (bearer: the run's token).",
+        answers=Answer,
+        tags=("agents",),
+    ),
+)

@@ -1,0 +1,90 @@
+"""Ledger entries in words, for feeds and timelines: one sentence, from type and body alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from watchkeeper.core.clock import utc_text
+from watchkeeper.core.money import dollars
+
+_LONGEST = 300
+
+_SENTENCES: dict[str, str] = {
+    "run.opened": "{agent} opened a run: {goal}",
+    "run.closed": "{agent} closed its run: {outcome}",
+    "run.stopped": "run stopped by {lock}: {reason}",
+    "run.token_renewed": "{agent} renewed the token of its run",
+    "decision.permitted": "{name} permitted by {rule}",
+    "decision.held": "{name} held by {rule}: {reason}",
+    "decision.denied": "{name} denied by {rule}: {reason}",
+    "outcome.recorded": "{name} {status}",
+    "agent.enrolled": "{agent} enrolled",
+    "enrolment.created": "{actor} made an enrolment secret for {agent}",
+    "person.token_issued": "{actor} issued a {permission} token for {subject}",
+    "lock.created": "{actor} put a {mode} on {target}: {reason}",
+    "lock.lifted": "{actor} lifted the lock on {target}: {reason}",
+    "budget.topped_up": "{actor} topped up {budget} by {text}: {reason}",
+    "budget.overshot": "{agent} used more than it reserved: {text}",
+    "hold.expired": "a reservation nobody settled counts as used: {subject}",
+    "plane.started": "the plane started",
+    "plane.stopped": "the plane stopped",
+}
+
+
+class _Words(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def say(type_: str, actor: str, subject: str, agent: str | None, body: Mapping[str, Any]) -> str:
+    """Return an entry as one sentence. What it quotes from outside is still untrusted."""
+    words = _Words({name: _word(name, value) for name, value in body.items()})
+    words.update(actor=actor, subject=subject)
+    if agent:
+        words["agent"] = agent
+    sentence = _SENTENCES.get(type_)
+    if sentence is not None:
+        text = sentence.format_map(words)
+        if type_ == "outcome.recorded":
+            text += _cost(body)
+        return text[:_LONGEST]
+    told = body.get("text") or body.get("sentence")
+    if isinstance(told, str):
+        return told[:_LONGEST]
+    if type_ == "receipt.recorded":
+        return _receipts(body)[:_LONGEST]
+    if type_.endswith((".applied", ".removed")):
+        verb = "removed" if type_.endswith(".removed") else f"applied version {words['version']} of"
+        return f"{actor} {verb} {subject}"[:_LONGEST]
+    return _generic(type_, actor, subject, words)[:_LONGEST]
+
+
+def _word(name: str, value: Any) -> str:
+    if value is None:
+        return "none"
+    if name.endswith("_micros") and isinstance(value, int):
+        return dollars(value)
+    if name.endswith("_at") and isinstance(value, int):
+        return utc_text(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(str(part) for part in value)
+    return str(value)
+
+
+def _cost(body: Mapping[str, Any]) -> str:
+    cost = body.get("cost_micros") or 0
+    error = body.get("error")
+    return (f" for {dollars(cost)}" if cost else "") + (f": {error}" if error else "")
+
+
+def _receipts(body: Mapping[str, Any]) -> str:
+    rows = [row for row in body.get("receipts", []) if isinstance(row, list) and len(row) >= 2]
+    done = sum(row[1] == "acknowledged" for row in rows)
+    return f"{done} of {len(rows)} effects acknowledged"
+
+
+def _generic(type_: str, actor: str, subject: str, words: Mapping[str, str]) -> str:
+    thing, _, happened = type_.rpartition(".")
+    reason = f": {words['reason']}" if "reason" in words else ""
+    return f"{actor}: {thing.replace('_', ' ')} {happened.replace('_', ' ')} {subject}{reason}"

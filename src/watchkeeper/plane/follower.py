@@ -1,0 +1,50 @@
+"""Follows committed events and wakes whoever waits for them in this plane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from watchkeeper.decide.waiting import DECIDED
+from watchkeeper.store.store import Store
+
+
+class Follower:
+    """Hands decided requests to their waiting callers, new timers to the sweeper, and changes of
+    what is in force to the gateways."""
+
+    def __init__(
+        self,
+        store: Store,
+        decided: Callable[[Iterable[str]], None],
+        wake: Callable[[], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._decided = decided
+        self._wake = wake
+        self._changed = changed
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Follow from the newest event on."""
+        subscription = self._store.subscribe()
+
+        async def follow() -> None:
+            async for batch in subscription:
+                decided = [e.request for e in batch if e.type in DECIDED and e.request]
+                if decided:
+                    self._decided(decided)
+                if any(e.type.endswith((".applied", ".removed")) for e in batch):
+                    self._changed()
+                if any(e.request is not None for e in batch):
+                    self._wake()
+
+        self._task = asyncio.get_running_loop().create_task(follow(), name="follower")
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None

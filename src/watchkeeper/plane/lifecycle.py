@@ -1,0 +1,231 @@
+"""Putting a plane together, and its ordered start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from watchkeeper import __version__
+from watchkeeper.api.decide import Decide
+from watchkeeper.api.operations import routes
+from watchkeeper.api.rooms import Rooms
+from watchkeeper.approvals.timers import HANDLERS as APPROVAL_TIMERS
+from watchkeeper.budgets.timers import HANDLERS as BUDGET_TIMERS
+from watchkeeper.core.clock import Clock, RehearsalClock, SystemClock
+from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.decide.applying import Applying
+from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.service import Decider
+from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.gateways.composition import Gateways, mount
+from watchkeeper.plane.application import assemble
+from watchkeeper.plane.follower import Follower
+from watchkeeper.plane.health import PROBE_SECONDS, Health
+from watchkeeper.plane.schedule import Schedule, plan_housekeeping
+from watchkeeper.plane.server import Server, bind_loopback, bind_unix
+from watchkeeper.plane.settings import Settings
+from watchkeeper.plane.state import PlaneFile, StateDirectory
+from watchkeeper.plane.sweeper import Sweeper
+from watchkeeper.plane.timers import StoredTimers
+from watchkeeper.store.store import Store
+from watchkeeper.store.timers import Handler
+
+_LOG = logging.getLogger("watchkeeper.plane")
+
+TIMERS: Mapping[str, Handler] = {**APPROVAL_TIMERS, **BUDGET_TIMERS}
+"""Every room's timers by kind."""
+
+
+@dataclass(slots=True)
+class Plane:
+    """A plane that is put together; `start`, then `wait`, then `stop`."""
+
+    settings: Settings
+    state: StateDirectory
+    rooms: Rooms
+    gateways: Gateways
+    sweeper: Sweeper
+    schedule: Schedule
+    follower: Follower
+    health: Health
+    server: Server
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    _side_work: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def start(self) -> None:
+        """Load what is in force, begin to sweep, then accept connections."""
+        rooms = self.rooms
+        await rooms.applying.load()
+        await rooms.kill.load()
+        self.follower.start()
+        await self.gateways.start()
+        self.sweeper.start()
+        if isinstance(rooms.clock, RehearsalClock):
+            rooms.clock.on_advance(lambda now: self.sweeper.wake())
+        unix, tcp = bind_unix(self.state.socket), bind_loopback(self.settings.port)
+        port = tcp.getsockname()[1]
+        rooms.http = f"http://127.0.0.1:{port}"
+        await self._record("plane.started", {"version": rooms.version, "port": port})
+        await self.server.open([unix, tcp])
+        plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
+        self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
+        self.schedule.start()
+        self.state.announce(
+            PlaneFile(
+                pid=os.getpid(),
+                http=rooms.http,
+                socket=str(self.state.socket),
+                started_at=rooms.clock.now(),
+                environment=rooms.environment,
+                version=rooms.version,
+            )
+        )
+        _LOG.info("ready on %s and %s", self.state.socket, rooms.http)
+
+    async def wait(self) -> None:
+        """Serve until somebody asks the plane to end."""
+        serving = asyncio.create_task(self.server.main_loop(), name="server")
+        await self.ending.wait()
+        self.server.stop()
+        await serving
+
+    async def stop(self) -> None:
+        """Stop accepting, finish or cut what runs, record the stop, close the store.
+
+        Held callers are answered with their pending request; streams end; whatever was
+        acknowledged is durable already.
+        """
+        _LOG.info("stopping")
+        self.rooms.ending.set()
+        self.rooms.decider.waiting.wake_all()
+        await asyncio.gather(self.server.close(), self._step("gateways", self.gateways.stop()))
+        self.schedule.stop()
+        await self._step("sweeper", self.sweeper.stop())
+        await self._step("follower", self.follower.stop())
+        await asyncio.gather(*self._side_work, return_exceptions=True)
+        await self._step("record of the stop", self._record("plane.stopped", {}))
+        await self._step("store", self.rooms.store.close())
+        _LOG.info("stopped")
+
+    def upstream_changed(self, name: str, state: str, detail: str) -> None:
+        """Record that an upstream went up or down."""
+
+        async def record() -> None:
+            with contextlib.suppress(WatchkeeperError):
+                await self._record(
+                    "upstream.state", {"state": state, "detail": detail}, f"upstream/{name}"
+                )
+
+        task = asyncio.get_running_loop().create_task(record())
+        self._side_work.add(task)
+        task.add_done_callback(self._side_work.discard)
+
+    async def _record(
+        self, type_: str, body: Mapping[str, object], subject: str | None = None
+    ) -> None:
+        about = subject or f"plane/{self.rooms.plane}"
+        await self.rooms.store.write(
+            lambda tx: tx.record(type_, actor="plane", subject=about, body=body)
+        )
+
+    async def _step(self, name: str, work: object) -> None:
+        try:
+            await work  # type: ignore[misc]
+        except Exception:
+            _LOG.exception("stopping the %s failed", name)
+
+
+async def build(settings: Settings, state: StateDirectory) -> Plane:
+    """Open the store and wire every room; the caller holds the state directory's lock."""
+    clock = make_clock(settings)
+    store = await Store.open(settings.database_url, clock)
+    view = CatalogueView(build_catalogue({}))
+    decider = Decider(store, view)
+    sweeper = Sweeper(StoredTimers(store, TIMERS), clock)
+    health = Health(state.path)
+    ending = asyncio.Event()
+    rooms = Rooms(
+        store=store,
+        clock=clock,
+        view=view,
+        decider=decider,
+        environment=settings.environment,
+        plane=settings.plane,
+        version=__version__,
+        upstreams=lambda: gateways.upstream_rows(),
+        kill=KillSwitch(decider, lambda: rooms.watching),
+        applying=Applying(store, view),
+        envelopes=Envelopes(decider),
+        stop=ending.set,
+        sweep=sweeper.sweep,
+        store_state=lambda: health.store,
+    )
+    gateways = mount(
+        decider,
+        view,
+        clock,
+        lambda name, state_now, detail: plane.upstream_changed(name, state_now, detail),
+    )
+    application = assemble(
+        list(routes(rooms)),
+        hot={"/v1/decide": Decide(rooms)},
+        gateways=gateways.apps,
+        max_body=settings.max_body,
+        max_gateway_body=settings.max_gateway_body,
+    )
+    plane = Plane(
+        settings=settings,
+        state=state,
+        rooms=rooms,
+        gateways=gateways,
+        sweeper=sweeper,
+        schedule=Schedule(),
+        follower=Follower(store, decider.waiting.wake, sweeper.wake, gateways.refresh),
+        health=health,
+        server=Server(
+            application,
+            most_connections=settings.max_connections,
+            stop_seconds=settings.stop_seconds,
+        ),
+        ending=ending,
+    )
+    return plane
+
+
+def make_clock(settings: Settings) -> Clock:
+    """Return the clock that the settings ask for."""
+    if settings.rehearsal_clock is None:
+        return SystemClock()
+    return RehearsalClock(frozen=settings.rehearsal_clock == "frozen")
+
+
+async def serve(settings: Settings, state: StateDirectory) -> None:
+    """Run a plane until SIGTERM, SIGINT or an owner asks it to end.
+
+    Raises `WatchkeeperError` if it cannot start; nothing is left behind then.
+    """
+    state.acquire()
+    try:
+        plane = await build(settings, state)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _end, plane)
+        try:
+            await plane.start()
+            await plane.wait()
+        finally:
+            await plane.stop()
+    finally:
+        state.release()
+
+
+def _end(plane: Plane) -> None:
+    if plane.ending.is_set():
+        plane.server.force_exit = True  # asked twice: do not wait for calls in flight
+    plane.ending.set()

@@ -1,0 +1,73 @@
+"""What recurs: housekeeping on APScheduler, beside the timers that the store keeps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC
+from typing import Any
+
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.identity.runs import purge_tokens
+from watchkeeper.store.store import Store
+
+_LOG = logging.getLogger("watchkeeper.plane.schedule")
+Job = Callable[[], Awaitable[object]]
+
+_GUARD_SECONDS = 20
+_PURGE_SECONDS = 3600
+_KEPT_SECONDS = 86_400
+"""How long an expired token is kept, so that its refusal can still name its run."""
+
+
+class Schedule:
+    """Runs jobs at intervals in the plane's loop; a missed run is made up once, not dropped."""
+
+    def __init__(self) -> None:
+        # imported here: the command line imports this package's settings without it
+        from apscheduler.executors.asyncio import AsyncIOExecutor
+        from apscheduler.jobstores.memory import MemoryJobStore
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+        self._scheduler: Any = AsyncIOScheduler(
+            jobstores={"default": MemoryJobStore()},
+            executors={"default": AsyncIOExecutor()},
+            job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
+            timezone=UTC,
+        )
+
+    def every(self, seconds: float, name: str, job: Job) -> None:
+        """Run `job` every so many seconds; its failure is logged and ends nothing."""
+
+        async def run() -> None:
+            try:
+                await job()
+            except WatchkeeperError as error:
+                _LOG.warning("%s: %s", name, error)
+            except Exception:
+                _LOG.exception("%s failed", name)
+
+        self._scheduler.add_job(run, "interval", seconds=seconds, id=name, name=name)
+
+    def start(self) -> None:
+        """Begin."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End; what runs now is not waited for."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+
+def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]) -> None:
+    """Put the plane's own recurring work on the schedule."""
+
+    async def guard() -> None:
+        wake()
+
+    async def purge() -> None:
+        await store.write(lambda tx: purge_tokens(tx, tx.now - _KEPT_SECONDS * MICROSECONDS))
+
+    schedule.every(_GUARD_SECONDS, "guard of the sweeper", guard)
+    schedule.every(_PURGE_SECONDS, "purge of expired tokens", purge)
