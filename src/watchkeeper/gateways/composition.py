@@ -1,0 +1,79 @@
+"""The gateways as the plane mounts them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from watchkeeper.core.clock import Clock
+from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.gateways.mcp.calls import ToolCalls
+from watchkeeper.gateways.mcp.endpoint import McpEndpoint
+from watchkeeper.gateways.mcp.listening import Listeners
+from watchkeeper.gateways.model.endpoint import ModelEndpoint
+from watchkeeper.gateways.offers import Offers
+from watchkeeper.gateways.performing import Performances
+from watchkeeper.gateways.port import Decisions
+from watchkeeper.tools.upstreams.egress import Egress
+from watchkeeper.tools.upstreams.pool import OnState, Pool
+from watchkeeper.wire.plane import UpstreamRow
+
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Gateways:
+    """Both gateways with the connections behind them."""
+
+    def __init__(
+        self,
+        decisions: Decisions,
+        view: CatalogueView,
+        clock: Clock,
+        on_state: OnState | None = None,
+    ) -> None:
+        self._egress = Egress()
+        self._pool = Pool(self._egress, clock, on_state)
+        self._offers = Offers(view, self._pool)
+        self._performances = Performances(decisions)
+        self._listeners = Listeners()
+        calls = ToolCalls(decisions, self._offers, self._pool, self._performances)
+        self.apps: Mapping[str, AsgiApp] = {
+            "/mcp": McpEndpoint(decisions, self._offers, calls, self._listeners),
+            "/openai/v1": ModelEndpoint(decisions, self._offers, self._egress, self._performances),
+        }
+        """Path prefix → app. Apps read the whole path of a request."""
+
+    @property
+    def pool(self) -> Pool:
+        """The upstreams, for what else calls their tools (previews)."""
+        return self._pool
+
+    async def start(self) -> None:
+        """Connect to the upstreams in force; returns before they have answered."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Follow a change of what is in force: connect, let go, tell listening agents."""
+        self._pool.apply(self._offers.upstreams())
+        self._listeners.announce()
+
+    def upstream_rows(self) -> list[UpstreamRow]:
+        """Return how each upstream does."""
+        return self._pool.rows()
+
+    async def stop(self) -> None:
+        """Let what runs end or cut it off, then close every connection."""
+        self._listeners.close()
+        await self._performances.stop()
+        await self._pool.close()
+        await self._egress.close()
+
+
+def mount(
+    decisions: Decisions,
+    view: CatalogueView,
+    clock: Clock,
+    on_state: OnState | None = None,
+) -> Gateways:
+    """Build the gateways; mount `apps`, then `start` them on the loop that serves."""
+    return Gateways(decisions, view, clock, on_state)

@@ -1,0 +1,1 @@
+"""The Model Context Protocol edge: agents use tools through it, both eras on one address."""

@@ -1,0 +1,248 @@
+"""tools/call: ask for the action, wait where a person must decide, perform it, settle it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
+from watchkeeper.core.text import make_safe
+from watchkeeper.gateways.holding import decide_and_hold
+from watchkeeper.gateways.mcp.envelope import Rejected, Request
+from watchkeeper.gateways.mcp.exchange import Exchange
+from watchkeeper.gateways.mcp.results import (
+    failure,
+    forwarded,
+    is_error,
+    own_result,
+    pending,
+    refusal,
+    replayed,
+)
+from watchkeeper.gateways.offers import Offers, Performance
+from watchkeeper.gateways.performing import Performances, Performed, Stopped
+from watchkeeper.gateways.port import Caller, Decisions, InFlight
+from watchkeeper.tools.upstreams.model import Progress, UpstreamFailure
+from watchkeeper.tools.upstreams.pool import Pool
+from watchkeeper.tools.upstreams.protocol import INVALID_PARAMS, UNAUTHENTICATED
+from watchkeeper.wire.decisions import Answer, Ask, Outcome
+
+IDEMPOTENCY_KEY = "watchkeeper/idempotency-key"
+EXPLANATION_KEY = "watchkeeper/explanation"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_LONGEST_KEY = 200
+_LONGEST_EXPLANATION = 2000
+_LONGEST_ERROR = 500
+
+Shown = dict[str, Any]
+
+
+class ToolCalls:
+    """Performs the tool calls of every agent."""
+
+    def __init__(
+        self, decisions: Decisions, offers: Offers, pool: Pool, performances: Performances
+    ) -> None:
+        self._decisions = decisions
+        self._offers = offers
+        self._pool = pool
+        self._performances = performances
+
+    async def call(
+        self, token: str, caller: Caller, request: Request, exchange: Exchange
+    ) -> Shown | None:
+        """Return the result of one call; None when the caller hung up while it was held.
+
+        Raises `Rejected` for a call that is malformed.
+        """
+        try:
+            return await self._decide(token, caller, _read_ask(request), request, exchange)
+        except Unauthenticated as error:
+            raise Rejected(UNAUTHENTICATED, str(error)) from None
+        except WatchkeeperError as error:
+            text = f"REFUSED: {error}. Nothing has been done."
+            return own_result(
+                failure(text, None, status="refused", retryable=True, code=error.code),
+                modern=request.modern,
+            )
+
+    async def _decide(
+        self, token: str, caller: Caller, ask: Ask | str, request: Request, exchange: Exchange
+    ) -> Shown | None:
+        if isinstance(ask, str):
+            return own_result(
+                failure(ask, None, status="denied", retryable=False), modern=request.modern
+            )
+        performance = self._offers.performance(ask.name)
+        if performance is not None and performance.upstream is None:
+            text = (
+                f"REFUSED: {ask.name} is performed by the agent itself; ask for it at "
+                "/v1/decide and report its outcome there. Nothing has been done."
+            )
+            return own_result(
+                failure(text, None, status="refused", retryable=False), modern=request.modern
+            )
+
+        def on_hold(answer: Answer) -> None:
+            exchange.watch()
+            _report(request, exchange)(
+                {"progress": 0, "message": f"waiting for a person: {answer.request}"}
+            )
+
+        answer = await decide_and_hold(
+            self._decisions,
+            token,
+            ask,
+            hold_seconds=self._offers.hold_seconds(caller.agent),
+            gone=exchange.gone,
+            on_hold=on_hold,
+        )
+        if answer is None:
+            return None
+        if answer.verdict == "permit" and answer.replay is None:
+            return await self._perform(answer, ask, performance, request, exchange)
+        if answer.verdict == "permit":
+            said = replayed(answer)
+        elif answer.verdict == "hold":
+            said = pending(answer)
+        else:
+            said = refusal(answer)
+        return own_result(said, modern=request.modern)
+
+    async def _perform(
+        self,
+        answer: Answer,
+        ask: Ask,
+        performance: Performance | None,
+        request: Request,
+        exchange: Exchange,
+    ) -> Shown:
+        progress = _report(request, exchange) if "progressToken" in request.meta else None
+
+        async def work(_flight: InFlight) -> Performed[Shown]:
+            return await self._forward(answer, ask, performance, progress, request.modern)
+
+        try:
+            return await self._performances.perform(answer.decision, work)
+        except Stopped as stopped:
+            what = f"lock {stopped.lock}" if stopped.lock else "the plane, which is stopping,"
+            text = (
+                f"STOPPED: {what} cut this call off while it ran. Whether it took effect is "
+                "unknown. Do not send it again without checking."
+            )
+            said = failure(
+                text, answer.decision, status="unknown", retryable=False, lock=stopped.lock
+            )
+        return own_result(said, modern=request.modern)
+
+    async def _forward(
+        self,
+        answer: Answer,
+        ask: Ask,
+        performance: Performance | None,
+        progress: Progress | None,
+        modern: bool,
+    ) -> Performed[Shown]:
+        try:
+            if performance is None or performance.upstream is None:
+                raise UpstreamFailure("no upstream performs it", reached=False)
+            result = await self._pool.call(
+                performance.upstream,
+                performance.tool,
+                ask.arguments,
+                timeout_seconds=performance.timeout_seconds,
+                progress=progress,
+            )
+        except UpstreamFailure as error:
+            return self._failed(answer, ask, performance, error, modern)
+        shown = forwarded(result, answer.decision, modern=modern)
+        failed = is_error(result)
+        digest = hashlib.sha256(
+            b"".join(bytes(result.get(part, b"")) for part in ("content", "structuredContent"))
+        ).hexdigest()
+        return Performed(
+            shown,
+            Outcome(
+                status="failed" if failed else "succeeded",
+                result_digest=f"sha256:{digest}",
+                error="the tool reported an error" if failed else None,
+            ),
+        )
+
+    def _failed(
+        self,
+        answer: Answer,
+        ask: Ask,
+        performance: Performance | None,
+        error: UpstreamFailure,
+        modern: bool,
+    ) -> Performed[Shown]:
+        upstream = performance.upstream if performance else None
+        after = (
+            "Whether it took effect is unknown: check before sending it again."
+            if error.reached
+            else "It did not take effect."
+        )
+        status = "unknown" if error.reached else "failed"
+        words = make_safe(error.message, limit=_LONGEST_ERROR)
+        text = f"FAILED: {ask.name} at upstream {upstream or 'none'}: {words}. {after}"
+        return Performed(
+            own_result(
+                failure(text, answer.decision, status=status, retryable=not error.reached),
+                modern=modern,
+            ),
+            Outcome(
+                status="unknown" if error.reached else "failed",
+                error=f"upstream {upstream or 'none'}: {words}",
+            ),
+        )
+
+
+def _read_ask(request: Request) -> Ask | str:
+    """Return what is asked for, or why a tool of that name cannot be."""
+    name = request.params.get("name")
+    if not isinstance(name, str):
+        raise Rejected(INVALID_PARAMS, "params.name must be the name of a tool")
+    arguments = request.params.get("arguments")
+    if arguments is None:
+        arguments = {}
+    if not isinstance(arguments, dict):
+        raise Rejected(INVALID_PARAMS, "params.arguments must be an object")
+    if _NAME.fullmatch(name) is None:
+        return (
+            f"DENIED by rule gateway/tool-name: no tool can be called {make_safe(name, limit=80)!r}"
+            "; names are lower-case letters, digits, dots, dashes and underscores."
+        )
+    return Ask(
+        kind="tool",
+        name=name,
+        arguments=arguments,
+        idempotency_key=_text(request.meta, IDEMPOTENCY_KEY, _LONGEST_KEY),
+        explanation=(_text(request.meta, EXPLANATION_KEY, None) or "")[:_LONGEST_EXPLANATION]
+        or None,
+    )
+
+
+def _text(meta: Mapping[str, Any], key: str, longest: int | None) -> str | None:
+    value = meta.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or (longest is not None and len(value) > longest):
+        raise Rejected(
+            INVALID_PARAMS, f"_meta[{key!r}] must be text of at most {longest or 'any'} characters"
+        )
+    return value
+
+
+def _report(request: Request, exchange: Exchange) -> Callable[[Mapping[str, Any]], None]:
+    """Return what sends progress to the caller under its own token, if it gave one."""
+    token = request.meta.get("progressToken")
+
+    def report(params: Mapping[str, Any]) -> None:
+        if token is not None:
+            kept = {k: v for k, v in params.items() if k in ("progress", "total", "message")}
+            exchange.say("notifications/progress", {**kept, "progressToken": token})
+
+    return report

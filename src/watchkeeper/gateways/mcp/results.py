@@ -1,0 +1,121 @@
+"""What an agent is told: results, refusals and waiting, in words a model can act on.
+
+A refusal is a tool result with ``isError``, never a protocol error: several clients hide the
+text of the latter. Some show only ``structuredContent``, so that repeats the text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from watchkeeper import __version__
+from watchkeeper.core.clock import utc_text
+from watchkeeper.tools.upstreams.model import Result
+from watchkeeper.tools.upstreams.protocol import SERVER_KEY
+from watchkeeper.wire.decisions import Answer
+
+SERVER = {"name": "watchkeeper", "title": "Watchkeeper", "version": __version__}
+DECISION_KEY = "watchkeeper/decision"
+RETRYABLE_KEY = "watchkeeper/retryable"
+
+_COMPLETE = msgspec.Raw(b'"complete"')
+_meta = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def own_result(members: dict[str, Any], *, modern: bool) -> dict[str, Any]:
+    """Return a result of the gateway's own in the form of the era."""
+    if not modern:
+        return members
+    meta = {**members.get("_meta", {}), SERVER_KEY: SERVER}
+    return {"resultType": "complete", **members, "_meta": meta}
+
+
+def forwarded(result: Result, decision: str, *, modern: bool) -> dict[str, Any]:
+    """Return an upstream's result for the agent: its members unchanged, the decision added."""
+    members: dict[str, Any] = dict(result)
+    if modern:
+        members.setdefault("resultType", _COMPLETE)
+    else:
+        members.pop("resultType", None)
+    try:
+        meta: dict[str, Any] = dict(_meta.decode(result["_meta"])) if "_meta" in result else {}
+    except msgspec.MsgspecError:
+        meta = {}
+    members["_meta"] = {**meta, DECISION_KEY: decision}
+    return members
+
+
+def is_error(result: Result) -> bool:
+    """Whether an upstream says that the tool failed."""
+    return bytes(result.get("isError", b"")) == b"true"
+
+
+def refusal(answer: Answer) -> dict[str, Any]:
+    """Return the result of a denied call."""
+    text = f"DENIED by rule {answer.rule}: {answer.reason}"
+    if answer.allowed_instead:
+        text += f" Allowed instead: {answer.allowed_instead}"
+    text += " Do not send this call again unchanged; it will be denied again."
+    return _said(
+        text,
+        answer.decision,
+        retryable=False,
+        status="denied",
+        rule=answer.rule,
+        reason=answer.reason,
+        allowed_instead=answer.allowed_instead,
+    )
+
+
+def pending(answer: Answer) -> dict[str, Any]:
+    """Return the result of a call that a person has still to decide."""
+    text = (
+        f"PENDING APPROVAL {answer.request}: {answer.reason} (rule {answer.rule}). Nothing has "
+        "been done. Send exactly the same call again later: once it is approved it runs, once."
+    )
+    if answer.expires_at is not None:
+        text += f" The request expires at {utc_text(answer.expires_at)}."
+    return _said(
+        text,
+        answer.decision,
+        retryable=True,
+        status="pending",
+        request=answer.request,
+        rule=answer.rule,
+        reason=answer.reason,
+        expires_at=answer.expires_at,
+    )
+
+
+def replayed(answer: Answer) -> dict[str, Any]:
+    """Return the recorded outcome of a call that ran before under the same key."""
+    recorded = answer.replay or {}
+    status = str(recorded.get("status", "unknown"))
+    said = _said(
+        f"This call ran before (decision {answer.decision}) and was not run again. "
+        f"Its recorded outcome: {status}.",
+        answer.decision,
+        retryable=False,
+        status=status,
+        replay=recorded,
+    )
+    return {**said, "isError": status != "succeeded"}
+
+
+def failure(
+    text: str, decision: str | None, *, status: str, retryable: bool, **members: Any
+) -> dict[str, Any]:
+    """Return the result of a call that had none of its own."""
+    return _said(text, decision, retryable=retryable, status=status, **members)
+
+
+def _said(text: str, decision: str | None, *, retryable: bool, **members: Any) -> dict[str, Any]:
+    structured = {"message": text, "decision": decision, "retryable": retryable, **members}
+    return {
+        "content": [{"type": "text", "text": text}],
+        "structuredContent": {k: v for k, v in structured.items() if v is not None},
+        "isError": True,
+        "_meta": {DECISION_KEY: decision, RETRYABLE_KEY: retryable},
+    }

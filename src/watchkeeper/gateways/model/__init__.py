@@ -1,0 +1,1 @@
+"""The OpenAI-compatible edge: agents call models through it."""

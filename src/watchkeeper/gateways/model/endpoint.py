@@ -1,0 +1,173 @@
+"""``/openai/v1``: chat completions and the list of models, governed by the base URL alone."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
+from watchkeeper.gateways.holding import decide_and_hold
+from watchkeeper.gateways.http import (
+    CallerGone,
+    CallerWatch,
+    answer,
+    bearer,
+    is_own_origin,
+    read_body,
+    read_headers,
+)
+from watchkeeper.gateways.model.errors import ModelError, refused, stopped
+from watchkeeper.gateways.model.provider import Made, ProviderCall, Whole
+from watchkeeper.gateways.model.request import Completion, read_completion, unknown_model
+from watchkeeper.gateways.offers import Offers
+from watchkeeper.gateways.performing import Performances, Stopped
+from watchkeeper.gateways.port import Decisions
+from watchkeeper.tools.upstreams.egress import Egress
+from watchkeeper.wire.decisions import Answer, Outcome
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/openai/v1"
+LARGEST_BODY = 8 * 1024 * 1024
+_LOWER_TOKENS = frozenset({"max_tokens", "max_output_tokens"})
+"""Obligations that lower the ceiling on output tokens."""
+
+
+class ModelEndpoint:
+    """The ASGI app of the model gateway."""
+
+    def __init__(
+        self, decisions: Decisions, offers: Offers, egress: Egress, performances: Performances
+    ) -> None:
+        self._decisions = decisions
+        self._offers = offers
+        self._egress = egress
+        self._performances = performances
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one HTTP request."""
+        try:
+            await self._serve(scope, receive, send)
+        except CallerGone:
+            return
+        except ModelError as error:
+            await error.send(send, None)
+        except WatchkeeperError as error:
+            await _as_model_error(error).send(send, None)
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = read_headers(scope)
+        if not is_own_origin(headers):
+            raise _bad_request(403, "origin", "web pages from elsewhere may not call this address")
+        token = bearer(headers)
+        path = scope["path"].rpartition(PREFIX)[2].rstrip("/")
+        asked = (scope["method"], path)
+        if asked == ("POST", "/chat/completions"):
+            body = await read_body(receive, headers, LARGEST_BODY)
+            await self._complete(token, body, CallerWatch(receive), send)
+        elif scope["method"] == "GET" and (path == "/models" or path.startswith("/models/")):
+            await self._list_models(token, path.removeprefix("/models").removeprefix("/"), send)
+        else:
+            raise _bad_request(
+                404, "not_found", f"{scope['method']} {path[:80]} is not served; POST "
+                f"{PREFIX}/chat/completions and GET {PREFIX}/models are"
+            )  # fmt: skip
+
+    async def _list_models(self, token: str, wanted: str, send: Any) -> None:
+        caller = await self._decisions.identify(token)
+        models = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "watchkeeper"}
+            for name in self._offers.models(caller.agent)
+        ]
+        if not wanted:
+            await answer(send, 200, msgspec.json.encode({"object": "list", "data": models}))
+            return
+        one = next((model for model in models if model["id"] == wanted), None)
+        if one is None:
+            raise unknown_model(wanted)
+        await answer(send, 200, msgspec.json.encode(one))
+
+    async def _complete(self, token: str, body: bytes, watch: CallerWatch, send: Any) -> None:
+        completion = read_completion(body)
+        try:
+            decided = await self._decide(token, completion, watch)
+            if decided is None:
+                return
+            try:
+                await self._perform(decided, completion, watch, send)
+            except ModelError as error:
+                await error.send(send, decided.decision)
+        finally:
+            await watch.stop()
+
+    async def _decide(
+        self, token: str, completion: Completion, watch: CallerWatch
+    ) -> Answer | None:
+        caller = self._decisions.recall(token) or await self._decisions.identify(token)
+        return await decide_and_hold(
+            self._decisions,
+            token,
+            completion.ask(self._offers.route(completion.model)),
+            hold_seconds=self._offers.hold_seconds(caller.agent),
+            gone=watch.gone,
+            on_hold=lambda _: watch.start(),
+        )
+
+    async def _perform(
+        self, decided: Answer, completion: Completion, watch: CallerWatch, send: Any
+    ) -> None:
+        if decided.verdict != "permit":
+            raise refused(decided)
+        route = self._offers.route(completion.model)
+        if route is None:
+            why = "no provider serves the model any more; nothing was done"
+            await self._decisions.settle(decided.decision, Outcome(status="failed", error=why))
+            raise unknown_model(completion.model)
+        call = ProviderCall(
+            self._egress,
+            route,
+            completion,
+            decision=decided.decision,
+            ceiling=_ceiling(completion, completion.output_tokens(route), decided),
+            watch=watch,
+            send=send,
+        )
+        try:
+            made: Made = await self._performances.perform(decided.decision, call.perform)
+        except Stopped as cut:
+            raise stopped(cut.lock) from None
+        except WatchkeeperError as error:
+            raise _as_model_error(error) from None
+        except Exception:
+            log.exception("completion under decision %s failed", decided.decision)
+            raise _bad_request(
+                500, "internal", "internal error; the plane's log says more"
+            ) from None
+        if isinstance(made, ModelError):
+            raise made
+        if isinstance(made, Whole):
+            await answer(send, made.status, made.body, made.headers, made.kind.encode("latin-1"))
+
+
+def _ceiling(completion: Completion, ceiling: int, decided: Answer) -> int:
+    """Return the ceiling per choice, lowered to what the decision obliges."""
+    for obligation in decided.obligations:
+        if obligation.kind in _LOWER_TOKENS and obligation.value.isdecimal():
+            ceiling = min(ceiling, max(1, int(obligation.value) // completion.choices))
+    return ceiling
+
+
+def _bad_request(status: int, code: str, message: str) -> ModelError:
+    return ModelError(status, "invalid_request_error", code, message)
+
+
+def _as_model_error(error: WatchkeeperError) -> ModelError:
+    kind = "authentication_error" if isinstance(error, Unauthenticated) else "watchkeeper_error"
+    headers = (
+        ((b"www-authenticate", b'Bearer realm="watchkeeper", error="invalid_token"'),)
+        if isinstance(error, Unauthenticated)
+        else ()
+    )
+    return ModelError(error.status, kind, error.code, str(error), headers=headers, rule=error.rule)

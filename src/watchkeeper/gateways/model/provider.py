@@ -1,0 +1,240 @@
+"""One call of a provider: sent, passed back as it comes, metered however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.gateways.http import CallerWatch, header_value
+from watchkeeper.gateways.model.errors import ModelError, decision_headers, stopped
+from watchkeeper.gateways.model.metering import Meter
+from watchkeeper.gateways.model.request import Completion
+from watchkeeper.gateways.model.route import Route
+from watchkeeper.gateways.performing import Performed
+from watchkeeper.gateways.port import InFlight
+from watchkeeper.tools.upstreams.credentials import credential_headers
+from watchkeeper.tools.upstreams.egress import Egress, Sending
+from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
+from watchkeeper.tools.upstreams.model import UpstreamFailure
+from watchkeeper.wire.decisions import Outcome, OutcomeStatus, Usage
+
+if TYPE_CHECKING:
+    import aiohttp
+
+log = logging.getLogger(__name__)
+
+LARGEST_ANSWER = 16 * 1024 * 1024
+_LAST_WORD_SECONDS = 0.2
+_PASSED_HEADERS = ("x-request-id", "openai-processing-ms")
+_OK = 200
+_TOO_MANY = 429
+_CALLERS_FAULT = frozenset({400, 413, 422})
+_ESTIMATED = "usage is an estimate: the provider reported none"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer to be sent in one piece."""
+
+    status: int
+    body: bytes
+    kind: str
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+Made = Whole | ModelError | None
+"""What is left to send; None when a stream said it all."""
+
+
+class ProviderCall:
+    """Performs one permitted completion."""
+
+    def __init__(
+        self,
+        egress: Egress,
+        route: Route,
+        completion: Completion,
+        *,
+        decision: str,
+        ceiling: int,
+        watch: CallerWatch,
+        send: Any,
+    ) -> None:
+        self._egress = egress
+        self._route = route
+        self._completion = completion
+        self._decision = decision
+        self._ceiling = ceiling
+        self._watch = watch
+        self._send = send
+        self._meter = Meter(route, completion.input_tokens)
+        self._sending = Sending()
+        self._streaming = False
+
+    async def perform(self, flight: InFlight) -> Performed[Made]:
+        """Call the provider; whatever happens, return what to send and what it cost."""
+        try:
+            return await self._call()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            return await self._cut_off(flight)
+        except UpstreamFailure as error:
+            return await self._fail(error.message)
+        except TimeoutError:
+            return await self._fail(f"it was silent for {self._route.timeout_seconds:g} s")
+        except WatchkeeperError as error:
+            log.warning("provider %s cannot be called: %s", self._route.provider, error)
+            return await self._fail("the plane's credential for it is missing")
+
+    async def _call(self) -> Performed[Made]:
+        body = self._completion.forwarded(self._route, self._ceiling)
+        headers = {
+            "content-type": "application/json",
+            "accept": "text/event-stream" if self._completion.stream else "application/json",
+            **credential_headers(self._route.credential),
+        }
+        url = self._route.base_url.rstrip("/") + "/chat/completions"
+        async with (
+            asyncio.timeout(self._route.timeout_seconds) as silence,
+            self._egress.post(url, body, headers, self._sending) as response,
+        ):
+            if response.status == _OK and response.content_type == "text/event-stream":
+                return await self._stream(response, silence)
+            return self._take_whole(response, await _read_bounded(response))
+
+    def _take_whole(self, response: aiohttp.ClientResponse, body: bytes) -> Performed[Made]:
+        status = response.status
+        if status == _OK or status in _CALLERS_FAULT:
+            if status == _OK:
+                self._meter.take(body)
+            made = Whole(
+                status, body, response.headers.get("content-type", "application/json"),
+                tuple(self._passed(response.headers)),
+            )  # fmt: skip
+            if status == _OK:
+                return Performed(made, self._outcome("succeeded", None))
+            why = f"provider {self._route.provider} refused with HTTP {status}"
+            return Performed(made, Outcome(status="failed", error=why))
+        error = self._refusal(response)
+        return Performed(error, Outcome(status="failed", error=error.message))
+
+    def _refusal(self, response: aiohttp.ClientResponse) -> ModelError:
+        status, provider = response.status, self._route.provider
+        if status == _TOO_MANY:
+            after = response.headers.get("retry-after")
+            return ModelError(
+                _TOO_MANY, "watchkeeper_provider", "provider_rate_limit",
+                f"provider {provider} limits the rate of calls", retry=None,
+                headers=((b"retry-after", header_value(after)),) if after else (),
+            )  # fmt: skip
+        return _unavailable(f"provider {provider} answered HTTP {status}")
+
+    async def _stream(
+        self, response: aiohttp.ClientResponse, silence: asyncio.Timeout
+    ) -> Performed[Made]:
+        task = asyncio.current_task()
+        self._watch.start()
+        gone = asyncio.ensure_future(self._watch.gone.wait())
+        gone.add_done_callback(lambda done: done.cancelled() or (task and task.cancel()))
+        loop = asyncio.get_running_loop()
+        try:
+            await self._begin(response)
+            splitter = EventSplitter(LARGEST_ANSWER)
+            async for piece in response.content.iter_any():
+                silence.reschedule(loop.time() + self._route.timeout_seconds)
+                passed = b"".join(event for event in splitter.feed(piece) if self._passes(event))
+                if passed:
+                    await self._push(passed)
+            rest = splitter.rest()
+            if rest and self._passes(rest):
+                await self._push(rest)
+        except EventTooLong:
+            raise UpstreamFailure("an event of its stream is too large", reached=True) from None
+        finally:
+            gone.cancel()
+        if not self._meter.done:
+            raise UpstreamFailure("its stream ended before it was complete", reached=True)
+        await self._end(b"")
+        return Performed(None, self._outcome("succeeded", None))
+
+    def _passes(self, event: bytes) -> bool:
+        """Count an event; only usage that the caller did not ask for is kept back."""
+        data = data_of(event)
+        if not data:
+            return True
+        only_usage = self._meter.take(data)
+        return self._completion.wants_usage or not only_usage
+
+    async def _cut_off(self, flight: InFlight) -> Performed[Made]:
+        if flight.cancelled_by is None and self._watch.gone.is_set():
+            return Performed(None, self._outcome("unknown", "the caller hung up"))
+        error = stopped(flight.cancelled_by)
+        return await self._give_up(error, self._outcome("unknown", error.message))
+
+    async def _fail(self, why: str) -> Performed[Made]:
+        message = f"provider {self._route.provider}: {why}"
+        outcome = (
+            self._outcome("failed", message)
+            if self._sending.sent
+            else Outcome(status="failed", error=message)
+        )
+        return await self._give_up(_unavailable(message), outcome)
+
+    async def _give_up(self, error: ModelError, outcome: Outcome) -> Performed[Made]:
+        if not self._streaming:
+            return Performed(error, outcome)
+        # a caller that does not read must not delay a kill
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORD_SECONDS):
+                await self._end(error.event())
+        return Performed(None, outcome)
+
+    def _outcome(self, status: OutcomeStatus, error: str | None) -> Outcome:
+        usage = self._meter.usage() if self._sending.sent else Usage()
+        notes = [error] if error else []
+        if self._meter.estimated:
+            notes.append(_ESTIMATED)
+        return Outcome(status=status, usage=usage, error="; ".join(notes)[:1000] or None)
+
+    def _passed(self, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+        return decision_headers(self._decision) + [
+            (name.encode(), header_value(headers[name]))
+            for name in _PASSED_HEADERS
+            if name in headers
+        ]
+
+    async def _begin(self, response: aiohttp.ClientResponse) -> None:
+        kind = response.headers.get("content-type", "text/event-stream")
+        head = [
+            (b"content-type", header_value(kind)),
+            (b"cache-control", b"no-cache, no-transform"),
+            *self._passed(response.headers),
+        ]
+        self._streaming = True
+        await self._send({"type": "http.response.start", "status": _OK, "headers": head})
+
+    async def _push(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _end(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+
+
+def _unavailable(message: str) -> ModelError:
+    return ModelError(502, "watchkeeper_provider", "provider_unavailable", message, retry=None)
+
+
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    data = bytearray()
+    async for piece in response.content.iter_any():
+        data += piece
+        if len(data) > LARGEST_ANSWER:
+            raise UpstreamFailure("its answer is too large", reached=True)
+    return bytes(data)

@@ -1,0 +1,169 @@
+"""Reading a chat completion: only what governs it; the rest goes through as it came."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from watchkeeper.gateways.model.errors import ModelError
+from watchkeeper.gateways.model.route import Route
+from watchkeeper.wire.decisions import Ask, Usage
+
+DEFAULT_OUTPUT_TOKENS = 4096
+_BYTES_PER_TOKEN = 3
+_MOST_CHOICES = 128
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_LOCAL_TOOLS = frozenset({"function", "custom"})
+
+
+class _Tool(msgspec.Struct):
+    type: str = ""
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Governed(msgspec.Struct):
+    model: str
+    messages: list[msgspec.Raw]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    tools: list[_Tool] | None = None
+    web_search_options: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_governed = msgspec.json.Decoder(_Governed)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One chat completion that an agent asks for."""
+
+    model: str
+    members: dict[str, msgspec.Raw]
+    digest: str
+    size: int
+    messages: int
+    stream: bool
+    wants_usage: bool
+    choices: int
+    limit_name: str
+    limit: int | None
+    """The caller's own ceiling on output tokens, per choice."""
+
+    @property
+    def input_tokens(self) -> int:
+        """An estimate from above for most texts: three bytes a token."""
+        return -(-self.size // _BYTES_PER_TOKEN)
+
+    def output_tokens(self, route: Route | None) -> int:
+        """Return the ceiling on output tokens per choice: the caller's own, or a default."""
+        room = route.context_window if route else DEFAULT_OUTPUT_TOKENS
+        return min(self.limit if self.limit is not None else DEFAULT_OUTPUT_TOKENS, room)
+
+    def ask(self, route: Route | None) -> Ask:
+        """Return the action: what it may cost at most, and a digest of what it says."""
+        ceiling = self.output_tokens(route) * self.choices
+        return Ask(
+            kind="model",
+            name=self.model,
+            arguments={
+                "body": self.digest,
+                "messages": self.messages,
+                "max_output_tokens": ceiling,
+                "stream": self.stream,
+            },
+            estimate=Usage(
+                input_tokens=self.input_tokens,
+                output_tokens=ceiling,
+                cost_micros=route.cost_micros(self.input_tokens, ceiling) if route else 0,
+            ),
+        )
+
+    def forwarded(self, route: Route, ceiling: int) -> bytes:
+        """Return the body for the provider: its model name, the ceiling, usage in the stream."""
+        members: dict[str, Any] = dict(self.members)
+        members["model"] = route.provider_model
+        members[self.limit_name] = ceiling
+        if self.stream:
+            options: dict[str, Any] = {}
+            if "stream_options" in members and bytes(members["stream_options"]) != b"null":
+                options = dict(_members.decode(members["stream_options"]))
+            members["stream_options"] = {**options, "include_usage": True}
+        return msgspec.json.encode(members)
+
+
+def read_completion(body: bytes) -> Completion:
+    """Return what a body asks for; raise `ModelError` for what is malformed or never passed."""
+    try:
+        body.decode()
+        governed = _governed.decode(body)
+        members = _members.decode(body)
+    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
+        raise _malformed(f"the body is no chat completion: {str(error)[:200]}") from None
+    choices = governed.n if governed.n is not None else 1
+    limit_name = "max_tokens"
+    limit = governed.max_tokens
+    if governed.max_completion_tokens is not None:
+        limit_name, limit = "max_completion_tokens", governed.max_completion_tokens
+        members.pop("max_tokens", None)
+    if not 1 <= choices <= _MOST_CHOICES:
+        raise _malformed(f"n must be between 1 and {_MOST_CHOICES}")
+    if limit is not None and limit < 1:
+        raise _malformed(f"{limit_name} must be at least 1")
+    _refuse_remote_tools(governed)
+    if _NAME.fullmatch(governed.model) is None:
+        raise unknown_model(governed.model)
+    options = governed.stream_options
+    return Completion(
+        model=governed.model,
+        members=members,
+        digest="sha256:" + hashlib.sha256(body).hexdigest(),
+        size=len(body),
+        messages=len(governed.messages),
+        stream=bool(governed.stream),
+        wants_usage=bool(options and options.include_usage),
+        choices=choices,
+        limit_name=limit_name,
+        limit=limit,
+    )
+
+
+def unknown_model(name: str) -> ModelError:
+    """Return the error for a model that nobody serves."""
+    return ModelError(
+        404,
+        "invalid_request_error",
+        "model_not_found",
+        f"the model {name[:80]!r} is not one that this plane serves; GET /openai/v1/models "
+        "lists those",
+    )
+
+
+def _malformed(message: str) -> ModelError:
+    return ModelError(400, "invalid_request_error", "malformed", message)
+
+
+def _refuse_remote_tools(governed: _Governed) -> None:
+    """A tool that the provider runs by itself would act past every gate."""
+    kinds = sorted({tool.type for tool in governed.tools or ()} - _LOCAL_TOOLS)
+    if governed.web_search_options is not msgspec.UNSET:
+        kinds.append("web_search_options")
+    if kinds:
+        raise ModelError(
+            403,
+            "watchkeeper_denied",
+            "denied",
+            f"DENIED by rule gateway/remote-tools: {', '.join(kinds)[:200]} would run at the "
+            "provider, past the plane. Allowed instead: function tools, performed through /mcp.",
+            rule="gateway/remote-tools",
+        )

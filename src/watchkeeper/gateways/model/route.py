@@ -1,0 +1,31 @@
+"""Where a logical model is served, and what it costs there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watchkeeper.tools.upstreams.model import Credential
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A provider's model behind a logical one. Prices in micro-dollars per million tokens."""
+
+    provider: str
+    base_url: str
+    credential: Credential | None
+    provider_model: str
+    input_micros_per_million: int
+    output_micros_per_million: int
+    context_window: int
+    timeout_seconds: float = 120
+
+    def cost_micros(self, input_tokens: int, output_tokens: int) -> int:
+        """Return the price of a call in micro-dollars, rounded up."""
+        exact = (
+            input_tokens * self.input_micros_per_million
+            + output_tokens * self.output_micros_per_million
+        )
+        return -(-exact // _MILLION)

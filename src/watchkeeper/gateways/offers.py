@@ -1,0 +1,116 @@
+"""What the gateways offer to each agent: a narrow view of what is in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.gateways.model.route import Route
+from watchkeeper.registry.documents import CredentialUse, ToolContract
+from watchkeeper.tools.upstreams.model import Credential, UpstreamSpec
+from watchkeeper.tools.upstreams.pool import Pool
+from watchkeeper.tools.upstreams.protocol import without_mirrors
+
+_DEFAULT_HOLD_SECONDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """How a tool is performed."""
+
+    upstream: str | None
+    """None: the agent performs it itself and only asks."""
+    tool: str
+    timeout_seconds: float
+
+
+class Offers:
+    """Reads the catalogue in force; each call sees the newest."""
+
+    def __init__(self, view: CatalogueView, pool: Pool) -> None:
+        self._view = view
+        self._pool = pool
+
+    def hold_seconds(self, agent: str) -> float:
+        """Return how long the agent's client bears to wait for a person."""
+        governed = self._view.now.agents.get(agent)
+        return governed.contract.approvals.hold_seconds if governed else _DEFAULT_HOLD_SECONDS
+
+    def tools(self, agent: str) -> list[dict[str, Any]]:
+        """Return the tools an agent may use through the gateway, as ``tools/list`` shows them."""
+        now = self._view.now
+        governed = now.agents.get(agent)
+        return [
+            self._describe(now.tools[name].contract)
+            for name in (governed.tools if governed else ())
+            if name in now.tools and now.tools[name].contract.upstream is not None
+        ]
+
+    def _describe(self, contract: ToolContract) -> dict[str, Any]:
+        """The words are the contract's: a server's own description could mislead the agent."""
+        definition = None
+        if contract.upstream is not None:
+            definition = self._pool.definition(
+                contract.upstream, contract.upstream_tool or contract.name
+            )
+        schema = contract.input_schema or (definition.input_schema if definition else None)
+        shown: dict[str, Any] = {
+            "name": contract.name,
+            "description": contract.does,
+            "inputSchema": {"type": "object", **without_mirrors(schema or {})},
+            "annotations": {
+                "readOnlyHint": contract.access == "read",
+                "destructiveHint": contract.access == "write"
+                and contract.risk in ("high", "critical"),
+            },
+        }
+        if definition is not None and definition.output_schema is not None:
+            shown["outputSchema"] = definition.output_schema
+        return shown
+
+    def performance(self, tool: str) -> Performance | None:
+        """Return how a tool is performed, or None when no such tool is in force."""
+        governed = self._view.now.tools.get(tool)
+        if governed is None:
+            return None
+        contract = governed.contract
+        return Performance(
+            contract.upstream, contract.upstream_tool or contract.name, contract.timeout_seconds
+        )
+
+    def models(self, agent: str) -> list[str]:
+        """Return the logical models an agent may call."""
+        now = self._view.now
+        governed = now.agents.get(agent)
+        routing = governed.contract.model_routing if governed else None
+        return [name for name in routing.models if name in now.models] if routing else []
+
+    def route(self, model: str) -> Route | None:
+        """Return where a logical model is served and what it costs, or None."""
+        priced = self._view.now.models.get(model)
+        if priced is None:
+            return None
+        return Route(
+            provider=priced.provider.name,
+            base_url=priced.provider.base_url,
+            credential=_credential(priced.provider.credential),
+            provider_model=priced.priced.name,
+            input_micros_per_million=priced.priced.input_usd_per_million,
+            output_micros_per_million=priced.priced.output_usd_per_million,
+            context_window=priced.priced.context_window,
+            timeout_seconds=priced.provider.timeout_seconds,
+        )
+
+    def upstreams(self) -> list[UpstreamSpec]:
+        """Return every upstream in force."""
+        return [
+            UpstreamSpec(one.name, one.transport, one.url, one.command, _credential(one.credential))
+            for one in self._view.now.upstreams.values()
+        ]
+
+
+def _credential(use: CredentialUse | None) -> Credential | None:
+    if use is None:
+        return None
+    return Credential(use.source, use.header, use.prefix, use.environment)

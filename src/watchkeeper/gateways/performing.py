@@ -1,0 +1,121 @@
+"""Performing what was permitted: registered while it runs, settled however it ends.
+
+A performance outlives the connection of the agent that asked for it: hanging up neither hides
+an outcome nor stops a payment half-way. A kill does stop it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from watchkeeper.core.errors import Unavailable
+from watchkeeper.gateways.port import Decisions, InFlight
+from watchkeeper.wire.decisions import Outcome, OutcomeStatus
+
+log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Performed(Generic[Made]):
+    """What an action made, and how it ended."""
+
+    made: Made
+    outcome: Outcome
+
+
+class Stopped(Exception):
+    """A performance was cut off: by a lock, or because the plane stops."""
+
+    def __init__(self, lock: str | None) -> None:
+        super().__init__(lock)
+        self.lock = lock
+
+
+class Performances:
+    """Every action being performed now."""
+
+    def __init__(self, decisions: Decisions) -> None:
+        self._decisions = decisions
+        self._running: set[asyncio.Task[object]] = set()
+        self._stopping = False
+
+    async def perform(
+        self, decision: str, work: Callable[[InFlight], Awaitable[Performed[Made]]]
+    ) -> Made:
+        """Run `work` and record its outcome; return what it made.
+
+        Raises `Stopped` when it was cut off before it could say how it ended (recorded as
+        unknown), and whatever `work` raises.
+        """
+        if self._stopping:
+            why = "the plane is stopping; nothing was done"
+            await self._settle(decision, Outcome(status="failed", error=why))
+            raise Unavailable(why)
+        task = asyncio.create_task(self._carry_out(decision, work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _carry_out(
+        self, decision: str, work: Callable[[InFlight], Awaitable[Performed[Made]]]
+    ) -> Made:
+        begin: asyncio.Future[InFlight] = asyncio.get_running_loop().create_future()
+
+        begun = False
+
+        async def start() -> Performed[Made]:
+            nonlocal begun
+            flight = await begin
+            begun = True
+            return await work(flight)
+
+        inner = asyncio.create_task(start())
+
+        def cut() -> None:
+            inner.cancel()
+
+        outcome = Outcome(status="unknown", error="it failed inside the plane")
+        try:
+            with self._decisions.in_flight(decision, cut) as flight:
+                begin.set_result(flight)
+                try:
+                    await asyncio.wait({inner})
+                except asyncio.CancelledError:  # the plane stops
+                    inner.cancel()
+                    await asyncio.wait({inner})
+            if inner.cancelled():
+                why = f"stopped by lock {flight.cancelled_by}" if flight.cancelled_by else "cut off"
+                status: OutcomeStatus = "unknown" if begun else "failed"
+                outcome = Outcome(status=status, error=why)
+                raise Stopped(flight.cancelled_by)
+            performed = inner.result()
+            outcome = performed.outcome
+            return performed.made
+        finally:
+            inner.cancel()
+            await self._settle(decision, outcome)
+
+    async def _settle(self, decision: str, outcome: Outcome) -> None:
+        try:
+            await self._decisions.settle(decision, outcome)
+        except Exception:
+            # the action has happened: its caller still gets the result, and the open hold
+            # of the decision is resolved as unknown when it expires
+            log.exception("the outcome of decision %s could not be recorded", decision)
+
+    async def stop(self) -> None:
+        """Take nothing new, give what runs a moment to end, then cut it off."""
+        self._stopping = True
+        running = set(self._running)
+        if running:
+            _, left = await asyncio.wait(running, timeout=STOP_SECONDS)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""Tools: what each does and may never do, and the servers that perform them."""

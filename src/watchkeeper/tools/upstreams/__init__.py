@@ -1,0 +1,1 @@
+"""Connections to the MCP servers that the plane fronts."""

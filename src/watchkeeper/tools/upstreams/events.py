@@ -1,0 +1,53 @@
+"""Server-sent events in bytes, as they arrive in pieces."""
+
+from __future__ import annotations
+
+import re
+
+_BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+
+
+class EventTooLong(ValueError):
+    """An event exceeds what is kept in memory."""
+
+
+class EventSplitter:
+    """Cuts a stream into whole events, each with its closing blank line, bytes unchanged."""
+
+    def __init__(self, limit: int = 8 * 1024 * 1024) -> None:
+        self._kept = bytearray()
+        self._searched = 0
+        self._limit = limit
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Add a piece; return the events it completed. Raises `EventTooLong`."""
+        self._kept += piece
+        events = []
+        start = 0
+        # a boundary may straddle two pieces
+        at = max(0, self._searched - 3)
+        while found := _BOUNDARY.search(self._kept, at):
+            events.append(bytes(self._kept[start : found.end()]))
+            start = at = found.end()
+        if start:
+            del self._kept[:start]
+        self._searched = len(self._kept)
+        if self._searched > self._limit:
+            raise EventTooLong(f"an event is longer than {self._limit} bytes")
+        return events
+
+    def rest(self) -> bytes:
+        """Return what arrived after the last whole event, and forget it."""
+        rest = bytes(self._kept)
+        self._kept.clear()
+        self._searched = 0
+        return rest
+
+
+def data_of(event: bytes) -> bytes:
+    """Return the data of one event: its data lines joined; empty for comments."""
+    lines = []
+    for line in event.splitlines():
+        if line.startswith(b"data:"):
+            lines.append(line[6:] if line[5:6] == b" " else line[5:])
+    return b"\n".join(lines)

@@ -1,0 +1,308 @@
+"""An upstream over streamable HTTP, in the modern era or, where it knows no better, the other."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from watchkeeper.tools.upstreams.credentials import credential_headers
+from watchkeeper.tools.upstreams.dialogue import (
+    Listing,
+    call_parameters,
+    notification,
+    opening,
+    request,
+    take_agreed_version,
+    take_call_result,
+    take_versions,
+)
+from watchkeeper.tools.upstreams.egress import Egress, Sending
+from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
+from watchkeeper.tools.upstreams.model import (
+    Progress,
+    Result,
+    ToolDefinition,
+    UpstreamFailure,
+    UpstreamSpec,
+)
+from watchkeeper.tools.upstreams.protocol import (
+    METHOD_HEADER,
+    METHOD_NOT_FOUND,
+    MODERN_VERSION,
+    NAME_HEADER,
+    SESSION_HEADER,
+    VERSION_HEADER,
+    Message,
+    RpcError,
+    encode_header,
+    parameter_headers,
+    read_message,
+)
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_LARGEST_ANSWER = 16 * 1024 * 1024
+_ASIDE_SECONDS = 10.0
+_OK = 200
+_ACCEPTED = 202
+_NOT_FOUND = 404
+_SERVER_ERROR = 500
+
+
+class _SessionGone(Exception):
+    """The server has forgotten the session: it did not act, and a new one may be opened."""
+
+
+class HttpConnection:
+    """One upstream MCP server by URL."""
+
+    def __init__(self, spec: UpstreamSpec, egress: Egress) -> None:
+        self._spec = spec
+        self._url = spec.url or ""
+        self._egress = egress
+        self._numbers = itertools.count(1)
+        self._modern = False
+        self._version: str | None = None
+        self._session: str | None = None
+        self._shaking = asyncio.Lock()
+
+    async def connect(self) -> None:
+        """Agree on a protocol version; raise `UpstreamFailure` when that fails."""
+        self._version, self._session = None, None
+        answer = await self._ask("server/discover", {}, modern=True, seconds=_ASIDE_SECONDS)
+        if MODERN_VERSION in take_versions(answer):
+            self._modern, self._version = True, MODERN_VERSION
+            return
+        self._modern = False
+        await self._shake_hands()
+
+    async def _shake_hands(self) -> None:
+        self._version, self._session = None, None
+        answer = await self._ask("initialize", opening(), modern=False, seconds=_ASIDE_SECONDS)
+        self._version = take_agreed_version(answer)
+        await self._tell("notifications/initialized")
+
+    async def list_tools(self) -> dict[str, ToolDefinition]:
+        """Return what the server offers; raise `UpstreamFailure` when it does not answer."""
+        listing = Listing()
+        while listing.add(
+            await self._ask_again(
+                "tools/list", listing.parameters(), seconds=_ASIDE_SECONDS, headers={}
+            )
+        ):
+            pass
+        return listing.tools
+
+    async def call(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        timeout_seconds: float,
+        definition: ToolDefinition | None,
+        progress: Progress | None,
+    ) -> Result:
+        """Perform one tool call; raise `UpstreamFailure` when it has no result."""
+        headers = {}
+        if self._modern and definition is not None and definition.mirrored:
+            headers = parameter_headers(definition.mirrored, arguments)
+        answer = await self._ask_again(
+            "tools/call",
+            call_parameters(tool, arguments, 1 if progress else None),
+            seconds=timeout_seconds,
+            headers=headers,
+            progress=progress,
+        )
+        return take_call_result(answer)
+
+    async def wait_lost(self) -> None:
+        """Never return: each call connects anew."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """End the session, if the server keeps one; a second call does nothing."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        try:
+            async with asyncio.timeout(1):
+                client = await self._egress.session()
+                headers = {SESSION_HEADER: session, **self._common()}
+                async with client.delete(self._url, headers=headers, allow_redirects=False):
+                    pass
+        except OSError:
+            return
+
+    def _common(self) -> dict[str, str]:
+        headers = {
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+            **credential_headers(self._spec.credential),
+        }
+        if self._version is not None:
+            headers[VERSION_HEADER] = self._version
+        return headers
+
+    async def _ask_again(
+        self,
+        method: str,
+        params: dict[str, Any],
+        *,
+        seconds: float,
+        headers: Mapping[str, str],
+        progress: Progress | None = None,
+    ) -> Message:
+        """Ask; where the server has forgotten our session, open another and ask once more."""
+        session = self._session
+        try:
+            return await self._ask(
+                method, params, modern=self._modern, seconds=seconds, headers=headers,
+                progress=progress,
+            )  # fmt: skip
+        except _SessionGone:
+            async with self._shaking:
+                if self._session == session:
+                    await self._shake_hands()
+            try:
+                return await self._ask(
+                    method, params, modern=self._modern, seconds=seconds, headers=headers,
+                    progress=progress,
+                )  # fmt: skip
+            except _SessionGone:
+                raise UpstreamFailure("it keeps losing its sessions", reached=False) from None
+
+    async def _ask(
+        self,
+        method: str,
+        params: dict[str, Any],
+        *,
+        modern: bool,
+        seconds: float,
+        headers: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> Message:
+        number = next(self._numbers)
+        body = msgspec.json.encode(request(number, method, params, modern=modern))
+        sent_headers = {**self._common(), **(headers or {})}
+        if modern:
+            sent_headers[VERSION_HEADER] = MODERN_VERSION
+            sent_headers[METHOD_HEADER] = method
+            if method == "tools/call":
+                sent_headers[NAME_HEADER] = encode_header(params["name"])
+        elif self._session is not None:
+            sent_headers[SESSION_HEADER] = self._session
+        sending = Sending()
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._egress.post(self._url, body, sent_headers, sending) as response,
+            ):
+                return await self._take(response, number, method, progress)
+        except TimeoutError:
+            raise UpstreamFailure(
+                f"it did not answer in {seconds:g} s", reached=sending.sent
+            ) from None
+        except asyncio.CancelledError:
+            if sending.sent and not modern and method == "tools/call":
+                self._withdraw(number)
+            raise
+
+    def _withdraw(self, number: int) -> None:
+        """Tell a handshake-era server that nobody waits: there, hanging up says nothing."""
+        task = asyncio.ensure_future(self._tell("notifications/cancelled", {"requestId": number}))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        headers = self._common()
+        if self._session is not None:
+            headers[SESSION_HEADER] = self._session
+        body = msgspec.json.encode(notification(method, params))
+        try:
+            async with (
+                asyncio.timeout(_ASIDE_SECONDS),
+                self._egress.post(self._url, body, headers, Sending()) as response,
+            ):
+                await response.content.readany()
+        except TimeoutError:
+            raise UpstreamFailure(
+                f"it did not take {method} in {_ASIDE_SECONDS:g} s", reached=False
+            ) from None
+
+    async def _take(
+        self,
+        response: aiohttp.ClientResponse,
+        number: int,
+        method: str,
+        progress: Progress | None,
+    ) -> Message:
+        status = response.status
+        if status == _NOT_FOUND and self._session is not None:
+            raise _SessionGone
+        if method == "initialize" and status == _OK:
+            self._session = response.headers.get(SESSION_HEADER)
+        kind = response.content_type
+        if kind == "text/event-stream" and status == _OK:
+            return await self._take_stream(response, number, progress)
+        data = await _read_bounded(response)
+        if kind == "application/json":
+            try:
+                message = read_message(data)
+            except ValueError:
+                message = None
+            if message is not None and (message.error is not None or status == _OK):
+                return message
+        if method == "server/discover":
+            # whatever a server of the other era makes of it, it is no reason to give up
+            return Message(id=number, error=RpcError(METHOD_NOT_FOUND, f"HTTP {status}"))
+        if status == _OK:
+            raise UpstreamFailure("its answer is no JSON-RPC message", reached=True)
+        if status == _ACCEPTED:
+            raise UpstreamFailure("it acknowledged the request without a result", reached=True)
+        if status >= _SERVER_ERROR:
+            raise UpstreamFailure(f"it answered HTTP {status}", reached=True)
+        raise UpstreamFailure(f"it refused with HTTP {status}", reached=False)
+
+    async def _take_stream(
+        self, response: aiohttp.ClientResponse, number: int, progress: Progress | None
+    ) -> Message:
+        splitter = EventSplitter(_LARGEST_ANSWER)
+        try:
+            async for piece in response.content.iter_any():
+                for event in splitter.feed(piece):
+                    data = data_of(event)
+                    if not data:
+                        continue
+                    message = read_message(data)
+                    if message.id == number and message.method is None:
+                        return message
+                    report_progress(message, progress)
+        except EventTooLong:
+            raise UpstreamFailure("its answer is too large", reached=True) from None
+        except ValueError:
+            raise UpstreamFailure("its stream is malformed", reached=True) from None
+        raise UpstreamFailure("its stream ended without an answer", reached=True)
+
+
+def report_progress(message: Message, progress: Progress | None) -> None:
+    """Hand on a progress notification; everything else an upstream says unasked is dropped."""
+    if progress is None or message.method != "notifications/progress":
+        return
+    try:
+        params = msgspec.json.decode(message.params, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError):
+        return
+    progress(params)
+
+
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    data = bytearray()
+    async for piece in response.content.iter_any():
+        data += piece
+        if len(data) > _LARGEST_ANSWER:
+            raise UpstreamFailure("its answer is too large", reached=True)
+    return bytes(data)

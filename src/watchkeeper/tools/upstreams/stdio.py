@@ -1,0 +1,293 @@
+"""An upstream that is a child process: JSON-RPC, one message a line, over its pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.errors import Unavailable
+from watchkeeper.core.text import make_safe
+from watchkeeper.tools.upstreams.credentials import read_secret
+from watchkeeper.tools.upstreams.dialogue import (
+    Listing,
+    call_parameters,
+    notification,
+    opening,
+    request,
+    take_agreed_version,
+    take_call_result,
+    take_versions,
+)
+from watchkeeper.tools.upstreams.http import report_progress
+from watchkeeper.tools.upstreams.model import (
+    Progress,
+    Refused,
+    Result,
+    ToolDefinition,
+    UpstreamFailure,
+    UpstreamSpec,
+)
+from watchkeeper.tools.upstreams.protocol import (
+    METHOD_NOT_FOUND,
+    MODERN_VERSION,
+    UNSUPPORTED_VERSION,
+    Message,
+    read_message,
+)
+
+log = logging.getLogger(__name__)
+
+_LONGEST_LINE = 16 * 1024 * 1024
+_OPENING_SECONDS = 20.0
+_LEAVE_SECONDS = 2.0
+_LOG_LINES = 200
+_LOG_CHARACTERS = 500
+_INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
+
+
+class StdioConnection:
+    """One child process; when it ends, a new connection has to be made."""
+
+    def __init__(self, spec: UpstreamSpec) -> None:
+        self._spec = spec
+        self._process: asyncio.subprocess.Process | None = None
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._progress: dict[int, Progress] = {}
+        self._readers: list[asyncio.Task[None]] = []
+        self._lost = asyncio.Event()
+        self._modern = False
+
+    async def connect(self) -> None:
+        """Start the process and agree on a version; raise `UpstreamFailure` when that fails."""
+        await self._start()
+        try:
+            await self._agree()
+        except UpstreamFailure:
+            await self.close()
+            raise
+
+    async def _start(self) -> None:
+        try:
+            environment = _child_environment(self._spec)
+            self._process = await asyncio.create_subprocess_exec(
+                *self._spec.command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=environment,
+                limit=_LONGEST_LINE,
+                start_new_session=True,
+            )
+        except Unavailable as error:
+            raise UpstreamFailure(error.message, reached=False) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "the command is not usable"
+            raise UpstreamFailure(
+                f"{self._spec.command[0]!r} did not start ({reason})", reached=False
+            ) from None
+        self._readers = [
+            asyncio.create_task(self._read_answers(self._process)),
+            asyncio.create_task(self._read_log(self._process)),
+        ]
+
+    async def _agree(self) -> None:
+        """Shake hands; a server that knows only the modern era says so."""
+        try:
+            answer = await self._ask("initialize", opening(), seconds=_OPENING_SECONDS)
+            take_agreed_version(answer)
+        except Refused as error:
+            if error.code not in (UNSUPPORTED_VERSION, METHOD_NOT_FOUND):
+                raise
+            self._modern = True
+            answer = await self._ask("server/discover", {}, seconds=_OPENING_SECONDS)
+            if MODERN_VERSION not in take_versions(answer):
+                raise
+            return
+        await self._write(notification("notifications/initialized"))
+
+    async def list_tools(self) -> dict[str, ToolDefinition]:
+        """Return what the server offers; raise `UpstreamFailure` when it does not answer."""
+        listing = Listing()
+        while listing.add(
+            await self._ask("tools/list", listing.parameters(), seconds=_OPENING_SECONDS)
+        ):
+            pass
+        return listing.tools
+
+    async def call(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        timeout_seconds: float,
+        definition: ToolDefinition | None,
+        progress: Progress | None,
+    ) -> Result:
+        """Perform one tool call; raise `UpstreamFailure` when it has no result."""
+        number = next(self._numbers)
+        params = call_parameters(tool, arguments, number if progress else None)
+        if progress:
+            self._progress[number] = progress
+        try:
+            answer = await self._ask("tools/call", params, seconds=timeout_seconds, number=number)
+        finally:
+            self._progress.pop(number, None)
+        return take_call_result(answer)
+
+    async def wait_lost(self) -> None:
+        """Return when the process has ended or closed its output."""
+        await self._lost.wait()
+
+    async def _ask(
+        self, method: str, params: dict[str, Any], *, seconds: float, number: int | None = None
+    ) -> Message:
+        number = next(self._numbers) if number is None else number
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            await self._write(request(number, method, params, modern=self._modern))
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError:
+            self._withdraw(number, method)
+            raise UpstreamFailure(f"it did not answer in {seconds:g} s", reached=True) from None
+        except asyncio.CancelledError:
+            self._withdraw(number, method)
+            raise
+        finally:
+            self._waiting.pop(number, None)
+
+    def _withdraw(self, number: int, method: str) -> None:
+        process = self._process
+        if method == "tools/call" and process and process.stdin and not self._lost.is_set():
+            line = notification("notifications/cancelled", {"requestId": number})
+            with contextlib.suppress(OSError, RuntimeError):
+                process.stdin.write(msgspec.json.encode(line) + b"\n")
+
+    async def _write(self, message: Mapping[str, Any]) -> None:
+        process = self._process
+        if process is None or process.stdin is None or self._lost.is_set():
+            raise UpstreamFailure("its process is not running", reached=False)
+        try:
+            process.stdin.write(msgspec.json.encode(message) + b"\n")
+            await process.stdin.drain()
+        except (OSError, RuntimeError):
+            raise UpstreamFailure("its process closed its input", reached=True) from None
+
+    async def _read_answers(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        try:
+            while line := await process.stdout.readline():
+                self._take_line(line)
+        except ValueError:
+            log.warning("upstream %s wrote a line that is too long", self._spec.name)
+        finally:
+            self._lost.set()
+            for waiting in self._waiting.values():
+                if not waiting.done():
+                    waiting.set_exception(
+                        UpstreamFailure("its process ended before it answered", reached=True)
+                    )
+
+    def _take_line(self, line: bytes) -> None:
+        try:
+            message = read_message(line)
+        except ValueError:
+            log.warning("upstream %s wrote what is no message: %s", self._spec.name, _shown(line))
+            return
+        if message.method is None and isinstance(message.id, int):
+            waiting = self._waiting.get(message.id)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message)
+        elif message.method is not None and message.id is not None:
+            self._refuse(message)
+        else:
+            self._report(message)
+
+    def _report(self, message: Message) -> None:
+        def take(params: Mapping[str, Any]) -> None:
+            progress = self._progress.get(params.get("progressToken", -1))
+            if progress is not None:
+                progress(params)
+
+        report_progress(message, take)
+
+    def _refuse(self, message: Message) -> None:
+        """A server may ask nothing of the plane: no sampling, no roots, no forms."""
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message.id}
+        if message.method == "ping":
+            answer["result"] = {}
+        else:
+            answer["error"] = {"code": METHOD_NOT_FOUND, "message": "not offered to servers"}
+        if self._process and self._process.stdin:
+            with contextlib.suppress(OSError, RuntimeError):
+                self._process.stdin.write(msgspec.json.encode(answer) + b"\n")
+
+    async def _read_log(self, process: asyncio.subprocess.Process) -> None:
+        """Copy what the child complains about to the log: bounded, and made safe."""
+        assert process.stderr is not None
+        written = 0
+        while piece := await process.stderr.read(4096):
+            for line in piece.splitlines():
+                written += 1
+                if written <= _LOG_LINES:
+                    log.info("upstream %s: %s", self._spec.name, _shown(line))
+                elif written == _LOG_LINES + 1:
+                    log.info("upstream %s: further output is left out", self._spec.name)
+
+    async def close(self) -> None:
+        """End the process: close its input, then ask, then insist; a second call does nothing."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        steps: tuple[Callable[[], None], ...] = (
+            lambda: None,
+            lambda: _signal(process, signal.SIGTERM),
+            lambda: _signal(process, signal.SIGKILL),
+        )
+        for step in steps:
+            step()
+            try:
+                async with asyncio.timeout(_LEAVE_SECONDS):
+                    await process.wait()
+                break
+            except TimeoutError:
+                continue
+        _signal(process, signal.SIGKILL)  # whatever it started and left behind
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+
+
+def _signal(process: asyncio.subprocess.Process, which: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, which)
+
+
+def _shown(line: bytes) -> str:
+    return make_safe(line.decode("utf-8", "replace"), limit=_LOG_CHARACTERS)
+
+
+def _child_environment(spec: UpstreamSpec) -> dict[str, str]:
+    """Return the little that a child gets: nothing of the plane's own secrets."""
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    if spec.credential is not None:
+        credential = spec.credential
+        name = credential.environment
+        if name is None and credential.source.startswith("env:"):
+            name = credential.source.removeprefix("env:")
+        if name is None:
+            raise Unavailable("its credential names no environment variable to be given in")
+        environment[name] = read_secret(credential.source)
+    return environment
