@@ -93,7 +93,9 @@ def bind_unix(path: Path) -> socket.socket:
 
 def bind_loopback(port: int) -> socket.socket:
     """Bind the TCP port on 127.0.0.1 only; raise :class:`Conflict` if it is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # named, because asyncio turns Nagle's delay off only where it sees the protocol: without
+    # it every answer waits some 40 ms for the caller's delayed acknowledgement
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
