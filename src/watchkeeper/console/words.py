@@ -97,16 +97,6 @@ def seconds_between(earlier: int, later: int) -> int:
     return (later - earlier) // MICROSECONDS
 
 
-def clock_text(seconds: int) -> str:
-    """Write a duration for a running clock: ``02:11``, ``5h04m``, ``3d04h``."""
-    seconds = max(0, seconds)
-    if seconds >= DAY:
-        return f"{seconds // DAY}d{seconds % DAY // HOUR:02}h"
-    if seconds >= HOUR:
-        return f"{seconds // HOUR}h{seconds % HOUR // MINUTE:02}m"
-    return f"{seconds // MINUTE:02}:{seconds % MINUTE:02}"
-
-
 def span_text(seconds: int) -> str:
     """Write a duration in one unit, as a person would say it: ``12 s``, ``4 min``, ``2 h``."""
     seconds = max(0, seconds)

@@ -1,0 +1,194 @@
+"""Rows as a plane sends them, with only what a test cares about spelled out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from watchkeeper.console.moment import Moment
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.wire.agents import AgentDetail, AgentRow, BusinessObject, ToolGrant
+from watchkeeper.wire.budgets import BudgetRow
+from watchkeeper.wire.locks import BlastRadius, LockRow, Target
+from watchkeeper.wire.plane import EventRow, Need
+from watchkeeper.wire.requests import Change, RequestDetail, RequestRow, TimelineEntry
+
+NOW = 1_795_201_471 * MICROSECONDS  # 2026-11-20T19:04:31Z
+
+
+def seconds(count: float) -> int:
+    return round(count * MICROSECONDS)
+
+
+def moment(**changed: Any) -> Moment:
+    return Moment(**{"now": NOW, **changed})
+
+
+def request_fields(**changed: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "request": "req_01jd0000000000000000000001",
+        "state": "pending",
+        "risk": "high",
+        "agent": "refund-assistant",
+        "run": "run_01jd0000000000000000000001",
+        "tool": "stripe.create_refund",
+        "asks": "refund $250.00 on charge ch_81",
+        "object": BusinessObject(kind="charge", id="ch_81"),
+        "amount_micros": 250_000_000,
+        "role": "finance-ops",
+        "level": 1,
+        "levels": 2,
+        "approvals": 0,
+        "quorum": 1,
+        "created_at": NOW - seconds(60),
+        "decide_by": NOW + seconds(131),
+        "digest": "sha256:7f3a00",
+        "mine": True,
+    }
+    return {**fields, **changed}
+
+
+def request_row(**changed: Any) -> RequestRow:
+    return RequestRow(**request_fields(**changed))
+
+
+def request_detail(**changed: Any) -> RequestDetail:
+    fields: dict[str, Any] = {
+        "version": 3,
+        "on_behalf_of": "person/dora",
+        "goal": "answer ticket 4711",
+        "arguments": {"amount_usd": 250},
+        "canonical": '{"amount_usd":250,"charge_id":"ch_81"}',
+        "changes": (Change(field="refunded_usd", before="0", after="250", source="measured"),),
+        "blast_radius": "one charge of one customer",
+        "rollback": "charge the card again",
+        "rule": "policy/refund-over-200",
+        "rule_text": "Refunds over $200 need finance-ops.",
+        "escalation": ("finance-ops", "finance-lead after 1 min"),
+        "history": "12 like requests: 11 approved, 1 denied",
+        "explanation": "The customer waited long.",
+        "timeline": (
+            TimelineEntry(
+                sequence=1, at=NOW, type="request.created", actor="agent/a", text="asked for"
+            ),
+        ),
+    }
+    return RequestDetail(**request_fields(**{**fields, **changed}))
+
+
+def agent_fields(**changed: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "name": "refund-assistant",
+        "owner": "finance-ops",
+        "version": 3,
+        "state": "working",
+        "doing": "stripe.lookup_charge for ticket 4711",
+        "open_runs": 1,
+        "calls_hour": 120,
+        "denied_hour": 2,
+        "held": 1,
+        "spend_hour_micros": 1_250_000,
+        "spend_day_micros": 4_000_000,
+        "last_seen_at": NOW - seconds(4),
+    }
+    return {**fields, **changed}
+
+
+def agent_row(**changed: Any) -> AgentRow:
+    return AgentRow(**agent_fields(**changed))
+
+
+def agent_detail(**changed: Any) -> AgentDetail:
+    grants = (
+        ToolGrant(name="zendesk.read_ticket", verdict="may", risk="low", does="read a ticket"),
+        ToolGrant(
+            name="stripe.create_refund",
+            verdict="may with approval",
+            risk="high",
+            does="refund a charge",
+        ),
+    )
+    fields: dict[str, Any] = {
+        "contract_digest": "sha256:00",
+        "contract_yaml": "agent:\n  name: refund-assistant\n",
+        "may": grants,
+        "budgets": ("agent/refund-assistant/run/spend",),
+    }
+    return AgentDetail(**agent_fields(**{**fields, **changed}))
+
+
+def budget_row(**changed: Any) -> BudgetRow:
+    fields: dict[str, Any] = {
+        "budget": "team/finance-ops/day/spend",
+        "scope": "team/finance-ops",
+        "measure": "spend",
+        "period": "day",
+        "period_key": "2026-11-20",
+        "cap": 10_000_000,
+        "topped_up": 0,
+        "posted": 4_000_000,
+        "held": 1_000_000,
+        "resets_at": NOW + seconds(3 * 3600),
+        "state": "ok",
+    }
+    return BudgetRow(**{**fields, **changed})
+
+
+def lock_row(**changed: Any) -> LockRow:
+    fields: dict[str, Any] = {
+        "lock": "lck_1",
+        "target": Target(kind="agent", name="refund-assistant"),
+        "mode": "kill",
+        "reason": "loops",
+        "by": "person/ada",
+        "epoch": 4,
+        "created_at": NOW - seconds(5),
+    }
+    return LockRow(**{**fields, **changed})
+
+
+def radius(**changed: Any) -> BlastRadius:
+    fields: dict[str, Any] = {
+        "target": Target(kind="agent", name="refund-assistant"),
+        "agents": ("refund-assistant",),
+        "open_runs": 2,
+        "in_flight": 1,
+        "pending_requests": 3,
+        "live_holds_micros": 750_000,
+        "told": ("finance-ops",),
+        "confirmation": "name",
+        "confirm_text": "refund-assistant",
+        "wider": (
+            Target(kind="team", name="finance-ops"),
+            Target(kind="everything", name="*"),
+        ),
+    }
+    return BlastRadius(**{**fields, **changed})
+
+
+def event_row(**changed: Any) -> EventRow:
+    fields: dict[str, Any] = {
+        "sequence": 7,
+        "at": NOW,
+        "type": "decision.denied",
+        "actor": "agent/refund-assistant",
+        "subject": "dec_1",
+        "agent": "refund-assistant",
+        "text": "refund-assistant may not use stripe.delete_customer",
+        "body": {"b": 1, "a": [True, None]},
+    }
+    return EventRow(**{**fields, **changed})
+
+
+def need(**changed: Any) -> Need:
+    fields: dict[str, Any] = {
+        "need": "request/req_1",
+        "kind": "request",
+        "subject": "req_1",
+        "score": 100,
+        "risk": "high",
+        "text": "refund-assistant asks finance-ops: refund $250.00",
+        "todo": "approve or reject",
+        "due_at": NOW + seconds(40),
+        "since": NOW - seconds(90),
+    }
+    return Need(**{**fields, **changed})
