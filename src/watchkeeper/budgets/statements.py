@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Table, bindparam, case, func, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Table,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from watchkeeper.budgets.model import MEASURES, NO_CAP
 from watchkeeper.budgets.tables import balances, holds, spenders
@@ -126,7 +136,7 @@ ADD_HOLD = Statement(
 FIND_HOLD = Statement(select(holds).where(holds.c.decision == bindparam("decision_is")))
 RESOLVE = Statement(
     update(holds)
-    .where(holds.c.decision == bindparam("decision_is"), holds.c.state == "live")
+    .where(holds.c.decision == bindparam("decision_is"), holds.c.state == literal_column("'live'"))
     .values(
         state=bindparam("new_state"),
         resolved_at=bindparam("at"),
@@ -135,16 +145,19 @@ RESOLVE = Statement(
 )
 EXPIRED = Statement(
     select(holds.c.decision)
-    .where(holds.c.state == "live", holds.c.expires_at <= bindparam("now"))
+    .where(holds.c.state == literal_column("'live'"), holds.c.expires_at <= bindparam("now"))
     .order_by(holds.c.expires_at)
     .limit(bindparam("most"))
 )
 NEXT_EXPIRY = Statement(
-    select(holds.c.expires_at).where(holds.c.state == "live").order_by(holds.c.expires_at).limit(1)
+    select(holds.c.expires_at)
+    .where(holds.c.state == literal_column("'live'"))
+    .order_by(holds.c.expires_at)
+    .limit(1)
 )
 LIVE_SPEND = Statement(
     select(holds.c.run, func.sum(holds.c.reserved_spend).label("spend"))
-    .where(holds.c.state == "live")
+    .where(holds.c.state == literal_column("'live'"))
     .group_by(holds.c.run)
 )
 

@@ -1,0 +1,212 @@
+"""Grants: found by digest, redeemed once, ended by time, outcome or revocation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
+
+from watchkeeper.approvals.model import Grant, Outcome, Standing
+from watchkeeper.approvals.rows import IS_OPEN, TIMER, find, record
+from watchkeeper.approvals.rules import follows
+from watchkeeper.approvals.tables import requests, votes
+from watchkeeper.store import timers
+from watchkeeper.store.statement import Row, Statement
+from watchkeeper.store.transaction import Transaction
+
+_AT_ONCE = 500
+
+_THIS = requests.c.request == bindparam("request_is")
+_IS_APPROVED = requests.c.state == literal_column("'approved'")
+_GRANT = Statement(
+    select(
+        requests.c.request,
+        requests.c.digest,
+        requests.c.grant_expires_at,
+        requests.c.asked,
+        requests.c.decided_by,
+    )
+    .where(
+        requests.c.run == bindparam("run_is"),
+        requests.c.digest == bindparam("digest_is"),
+        _IS_APPROVED,
+        requests.c.grant_expires_at > bindparam("now"),
+    )
+    .order_by(requests.c.request)
+    .limit(1)
+)
+_APPROVERS = Statement(
+    select(votes.c.person)
+    .where(votes.c.request == bindparam("request_is"), votes.c.verdict == "approve")
+    .order_by(votes.c.at, votes.c.person)
+)
+_REDEEM = Statement(
+    update(requests)
+    .where(
+        _THIS,
+        _IS_APPROVED,
+        requests.c.digest == bindparam("digest_is"),
+        requests.c.grant_expires_at > bindparam("now"),
+    )
+    .values(
+        state="redeemed",
+        redeemed_by=bindparam("by_decision"),
+        redeemed_at=bindparam("at"),
+        next_at=None,
+    )
+)
+_END = Statement(
+    update(requests)
+    .where(_THIS, requests.c.state == literal_column("'redeemed'"))
+    .values(state=bindparam("new_state"), ended_at=bindparam("at"))
+)
+_NEWEST = Statement(
+    select(
+        requests.c.request,
+        requests.c.state,
+        requests.c.decided_by,
+        requests.c.decided_at,
+        requests.c.decided_why,
+        requests.c.decide_by,
+    )
+    .where(requests.c.run == bindparam("run_is"), requests.c.digest == bindparam("digest_is"))
+    .order_by(requests.c.request.desc())
+    .limit(1)
+)
+
+
+def find_grant(tx: Transaction, run: str, digest: str, now: int) -> Grant | None:
+    """Return the unused, unexpired approval of exactly this action in this run, or None."""
+    row = _GRANT.first(tx, run_is=run, digest_is=digest, now=now)
+    if row is None:
+        return None
+    by = tuple(vote.person for vote in _APPROVERS.all(tx, request_is=row.request))
+    return Grant(
+        request=row.request,
+        digest=row.digest,
+        expires_at=row.grant_expires_at,
+        roles=tuple(json.loads(row.asked)),
+        by=by or (row.decided_by,),
+    )
+
+
+def find_standing(tx: Transaction, run: str, digest: str) -> Standing | None:
+    """Return where the newest request for exactly this action in this run stands, or None.
+
+    So that an action a person rejected is refused with that, and not asked again.
+    """
+    row = _NEWEST.first(tx, run_is=run, digest_is=digest)
+    return None if row is None else Standing(*row)
+
+
+def redeem(tx: Transaction, grant: Grant, decision: str, now: int) -> bool:
+    """Use a grant for a decision; False if it was used, revoked or lapsed before."""
+    used = _REDEEM.run(
+        tx,
+        request_is=grant.request,
+        digest_is=grant.digest,
+        now=now,
+        by_decision=decision,
+        at=now,
+    )
+    if not used:
+        return False
+    timers.cancel(tx, TIMER, grant.request)
+    row = find(tx, grant.request)
+    text = "the approval was used, once, for exactly what was approved"
+    record(tx, row, "grant.redeemed", actor=f"agent/{row.agent}", text=text, decision=decision)
+    return True
+
+
+def record_outcome(tx: Transaction, request: str, status: Outcome) -> bool:
+    """Record how the approved action ended; False if that is on record already."""
+    if not _END.run(tx, request_is=request, new_state=status, at=tx.now):
+        return False
+    row = find(tx, request)
+    text = {
+        "succeeded": "done as approved",
+        "failed": "was performed and failed",
+        "unknown": "nobody knows how it ended: check the target",
+    }[status]
+    record(tx, row, f"request.{status}", actor=f"agent/{row.agent}", text=text)
+    return True
+
+
+def revoke(
+    tx: Transaction, *, runs: Iterable[str] = (), tool: str | None = None, lock: str, now: int
+) -> tuple[int, int]:
+    """Revoke every pending request and unused grant of some runs or of a tool.
+
+    Returns how many of each. Nothing revoked comes back when the lock is lifted.
+    """
+    counts = {"pending": 0, "approved": 0}
+    for row in _open_rows(tx, runs, tool):
+        assert follows(row.state, "revoked")
+        counts[row.state] += 1
+        what = "the request" if row.state == "pending" else "the unused approval"
+        record(
+            tx,
+            row,
+            "request.revoked",
+            actor="plane",
+            text=f"{what} was revoked by lock {lock}",
+            lock=lock,
+            was=row.state,
+        )
+    if any(counts.values()):
+        for condition in _conditions(runs, tool):
+            _revoke_where(tx, condition, lock, now)
+    return counts["pending"], counts["approved"]
+
+
+def count_open(tx: Transaction, *, runs: Iterable[str] = (), tool: str | None = None) -> int:
+    """Count the pending requests and unused grants of some runs or of a tool."""
+    query = select(func.count()).select_from(requests)
+    found = 0
+    for condition in _conditions(runs, tool):
+        found += tx.connection.execute(query.where(condition)).scalar_one()
+    return found
+
+
+def _revoke_where(tx: Transaction, condition: ColumnElement[bool], lock: str, now: int) -> None:
+    chosen = select(requests.c.request).where(condition)
+    tx.connection.execute(
+        delete(timers.timers).where(timers.timers.c.kind == TIMER, timers.timers.c.ref.in_(chosen))
+    )
+    tx.connection.execute(
+        update(requests)
+        .where(condition)
+        .values(state="revoked", decided_by=f"lock/{lock}", decided_at=now, next_at=None)
+    )
+
+
+def _open_rows(tx: Transaction, runs: Iterable[str], tool: str | None) -> Iterator[Row]:
+    columns = select(
+        requests.c.request,
+        requests.c.state,
+        requests.c.agent,
+        requests.c.run,
+        requests.c.tool,
+        requests.c.digest,
+    )
+    for condition in _conditions(runs, tool):
+        yield from tx.connection.execute(columns.where(condition).order_by(requests.c.request))
+
+
+def _conditions(runs: Iterable[str], tool: str | None) -> Iterator[ColumnElement[bool]]:
+    """Yield conditions that select disjoint sets of open requests."""
+    names = list(runs)
+    for start in range(0, len(names), _AT_ONCE):
+        yield and_(IS_OPEN, requests.c.run.in_(names[start : start + _AT_ONCE]))
+    if tool is not None:
+        yield and_(IS_OPEN, requests.c.tool == tool, requests.c.run.not_in(names))

@@ -1,0 +1,332 @@
+"""Opening requests, voting, escalating by hand, looking; with the grants, the whole room."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import bindparam, select, update
+
+from watchkeeper.approvals.deciding import decide
+from watchkeeper.approvals.grants import (
+    count_open,
+    find_grant,
+    find_standing,
+    record_outcome,
+    redeem,
+    revoke,
+)
+from watchkeeper.approvals.model import NewRequest, Verdict
+from watchkeeper.approvals.rows import IS_OPEN, IS_PENDING, TIMER, ballot_of, find, record
+from watchkeeper.approvals.rules import (
+    check_level,
+    excluded_keys,
+    person_key,
+    tally,
+    why_not,
+)
+from watchkeeper.approvals.tables import requests, views, votes
+from watchkeeper.approvals.timers import catch_up, raise_level
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.digest import canonical
+from watchkeeper.core.errors import Conflict, Forbidden
+from watchkeeper.oncall.model import EscalationPolicy, Position
+from watchkeeper.oncall.rules import covers, next_step
+from watchkeeper.store import timers
+from watchkeeper.store.statement import Statement, insert
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.requests import Change, RequestState
+
+__all__ = [
+    "Asked",
+    "asked",
+    "attach_preview",
+    "cast_vote",
+    "count_open",
+    "escalate",
+    "find_grant",
+    "find_standing",
+    "open_request",
+    "record_outcome",
+    "redeem",
+    "revoke",
+    "view",
+]
+
+_ADD = Statement(requests.insert())
+_FIND_OPEN = Statement(
+    select(requests).where(
+        requests.c.run == bindparam("run_is"),
+        requests.c.tool == bindparam("tool_is"),
+        requests.c.digest == bindparam("digest_is"),
+        IS_OPEN,
+    )
+)
+_ADD_VOTE = Statement(votes.insert())
+_VOTES = Statement(
+    select(votes.c.person_key, votes.c.person, votes.c.verdict)
+    .where(votes.c.request == bindparam("request_is"))
+    .order_by(votes.c.at)
+)
+_COUNT_APPROVALS = Statement(
+    update(requests)
+    .where(requests.c.request == bindparam("request_is"))
+    .values(approvals=bindparam("count"))
+)
+_SET_CHANGES = Statement(
+    update(requests)
+    .where(requests.c.request == bindparam("request_is"), IS_PENDING)
+    .values(changes=bindparam("new_changes"), blast_source=bindparam("source"))
+)
+_ADD_VIEW = Statement(
+    insert(views)
+    .values(request=bindparam("request"), person=bindparam("person"), at=bindparam("at"))
+    .on_conflict_do_nothing(index_elements=["request", "person"])
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an open request asks for, as a preview needs it."""
+
+    request: str
+    agent: str
+    run: str
+    tool: str
+    arguments: dict[str, Any]
+
+
+def open_request(tx: Transaction, new: NewRequest) -> str:
+    """Open a request with its first timer and return its id.
+
+    The same action (run, tool and digest) asked again while pending, or approved and not
+    yet used, is the same request. Raises `Invalid` for arguments without canonical form.
+    """
+    existing = _FIND_OPEN.first(tx, run_is=new.run, tool_is=new.tool, digest_is=new.digest)
+    if existing is not None and catch_up(tx, existing).state in ("pending", "approved"):
+        return str(existing.request)
+    request = tx.new_id("req")
+    decide_by = tx.now + new.sla_seconds * MICROSECONDS
+    policy = EscalationPolicy(new.levels, new.remind_every_seconds)
+    first = next_step(policy, Position(1, tx.now), created_at=tx.now, decide_by=decide_by)
+    role = new.levels[0].role
+    _ADD.run(tx, **_columns(tx, new, request, decide_by=decide_by, next_at=first.due_at))
+    timers.schedule(tx, TIMER, request, first.due_at)
+    tx.record(
+        "request.created",
+        actor=f"agent/{new.agent}",
+        subject=f"request/{request}",
+        agent=new.agent,
+        run=new.run,
+        request=request,
+        body={
+            "tool": new.tool,
+            "digest": new.digest,
+            "asks": new.asks[:1000],
+            "risk": new.risk,
+            "rule": new.rule,
+            "role": role,
+            "quorum": new.quorum,
+            "decide_by": decide_by,
+            "decision": new.decision,
+            "epoch": new.epoch,
+            "text": f"{new.agent} asks {role}: {new.asks[:1000]}",
+        },
+    )
+    return request
+
+
+def cast_vote(
+    tx: Transaction,
+    request: str,
+    *,
+    person: str,
+    roles: Set[str],
+    verdict: Verdict,
+    digest: str,
+    reason: str | None = None,
+    view_seconds: float | None = None,
+) -> RequestState:
+    """Cast a person's vote and return the state that the request is in then.
+
+    `roles` are those the person holds now, `digest` is of what was on their screen. One
+    rejection denies; approval takes the quorum of distinct people. Raises `NotFound`;
+    `Conflict` with code `already_decided`, `expired`, `already_voted` or `stale_digest`;
+    `Forbidden` with code `separation_of_duties`, `role_missing` or `not_asked_yet`.
+    """
+    row = find(tx, request)
+    earlier = _VOTES.all(tx, request_is=request)
+    key = person_key(person)
+    ballot = ballot_of(row)
+    voted = any(vote.person_key == key for vote in earlier)
+    barrier = why_not(ballot, person, roles, voted=voted, now=tx.now)
+    if barrier is not None:
+        conflict = barrier.code in ("already_decided", "expired", "already_voted")
+        kind = Conflict if conflict else Forbidden
+        raise kind(
+            barrier.text, code=barrier.code, remedy=barrier.remedy, rule=f"approval/{barrier.code}"
+        )
+    if digest != row.digest:
+        raise Conflict(
+            "what was on your screen is not what this request asks",
+            code="stale_digest",
+            rule="approval/digest",
+            remedy="open the request again and read it before you decide",
+        )
+    role = next(role for role in ballot.asked if covers(roles, role))
+    _ADD_VOTE.run(
+        tx,
+        request=request,
+        person_key=key,
+        person=person,
+        role=role,
+        verdict=verdict,
+        reason=reason,
+        digest=digest,
+        view_ms=None if view_seconds is None else round(view_seconds * 1000),
+        at=tx.now,
+    )
+    verb = "approves" if verdict == "approve" else "rejects"
+    text = f"{person} {verb} as {role}" + (f": {reason}" if reason else "")
+    record(
+        tx,
+        row,
+        "vote.cast",
+        actor=person,
+        text=text,
+        verdict=verdict,
+        role=role,
+        reason=reason,
+        level=row.level,
+    )
+    verdicts: list[Verdict] = [*(vote.verdict for vote in earlier), verdict]
+    if verdict == "approve":
+        _COUNT_APPROVALS.run(tx, request_is=request, count=verdicts.count("approve"))
+    state = tally(verdicts, row.quorum)
+    if state is None:
+        return "pending"
+    by = person if state == "denied" else ", ".join([*(v.person for v in earlier), person])
+    if not decide(tx, row, state, by=by, why=reason):
+        raise Conflict("it was decided just now", code="already_decided", remedy="look again")
+    return state
+
+
+def escalate(
+    tx: Transaction, request: str, *, level: int, person: str, reason: str | None = None
+) -> int:
+    """Ask the next level now; return the level that is asked then.
+
+    `level` is the one the person saw, so that a stale key skips none. Whoever was asked
+    before stays able to vote. Raises `NotFound`, or `Conflict` with code
+    `already_decided`, `expired`, `already_escalated` or `no_next_level`.
+    """
+    row = find(tx, request)
+    ballot = ballot_of(row)
+    barrier = why_not(ballot, "", set(ballot.asked), voted=False, now=tx.now)
+    if barrier is not None:
+        raise Conflict(barrier.text, code=barrier.code, remedy=barrier.remedy)
+    check_level(level, level=row.level, levels=ballot.levels, asked_at=row.level_entered_at)
+    if not raise_level(tx, row, at=tx.now, actor=person, why=reason):
+        raise Conflict("it was escalated just now", code="already_escalated", remedy="look again")
+    return int(row.level) + 1
+
+
+def attach_preview(
+    tx: Transaction,
+    request: str,
+    changes: Sequence[Change],
+    source: Literal["measured", "claimed", "declared"],
+) -> bool:
+    """Show approvers what would change, as somebody found out since; the digest stays.
+
+    False if the request is decided already.
+    """
+    row = find(tx, request)
+    text = json.dumps([change.model_dump() for change in changes])
+    if not _SET_CHANGES.run(tx, request_is=request, new_changes=text, source=source):
+        tx.silent("it is decided; nothing was attached")
+        return False
+    record(
+        tx,
+        row,
+        "request.previewed",
+        actor="plane",
+        text=f"what it would change was {source}: {len(changes)} fields",
+        source=source,
+        changes=text[:4000],
+    )
+    return True
+
+
+def asked(tx: Transaction, request: str) -> Asked:
+    """Return what a request asks for; raise `NotFound` if there is none."""
+    row = find(tx, request)
+    return Asked(row.request, row.agent, row.run, row.tool, json.loads(row.arguments))
+
+
+def view(tx: Transaction, request: str, person: str) -> bool:
+    """Record that a person looked at a request; once each. Whether it was the first time."""
+    row = find(tx, request)
+    if not _ADD_VIEW.run(tx, request=request, person=person, at=tx.now):
+        return False
+    record(tx, row, "request.viewed", actor=person, text=f"{person} looked at it")
+    return True
+
+
+def _columns(
+    tx: Transaction, new: NewRequest, request: str, *, decide_by: int, next_at: int
+) -> dict[str, Any]:
+    words = (new.asks, new.object_kind, new.object_id, new.tool, new.agent)
+    role = new.levels[0].role
+    return {
+        "request": request,
+        "state": "pending",
+        "decision": new.decision,
+        "agent": new.agent,
+        "agent_version": new.agent_version,
+        "run": new.run,
+        "on_behalf_of": new.on_behalf_of,
+        "goal": new.goal,
+        "tool": new.tool,
+        "digest": new.digest,
+        "canonical": new.canonical,
+        "arguments": canonical(dict(new.arguments)).decode(),
+        "asks": new.asks,
+        "risk": new.risk,
+        "object_kind": new.object_kind,
+        "object_id": new.object_id,
+        "amount_micros": new.amount_micros,
+        "changes": json.dumps([change.model_dump() for change in new.changes]),
+        "blast_radius": new.blast_radius,
+        "blast_source": new.blast_source,
+        "rollback": new.rollback,
+        "rule": new.rule,
+        "rule_text": new.rule_text,
+        "explanation": new.explanation,
+        "epoch": new.epoch,
+        "quorum": new.quorum,
+        "approvals": 0,
+        "levels": json.dumps([[level.role, level.after_seconds] for level in new.levels]),
+        "remind_every_seconds": new.remind_every_seconds,
+        "timeout_outcome": new.timeout_outcome,
+        "grant_seconds": new.grant_seconds,
+        "excluded": json.dumps(sorted(excluded_keys(new.agent, new.on_behalf_of, new.excluded))),
+        "level": 1,
+        "level_entered_at": tx.now,
+        "reminders": 0,
+        "role": role,
+        "asked": json.dumps([role]),
+        "created_at": tx.now,
+        "decide_by": decide_by,
+        "next_at": next_at,
+        "decided_by": None,
+        "decided_at": None,
+        "decided_why": None,
+        "grant_expires_at": None,
+        "redeemed_by": None,
+        "redeemed_at": None,
+        "ended_at": None,
+        "search": " ".join(word for word in words if word).lower(),
+    }

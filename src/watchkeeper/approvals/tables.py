@@ -1,0 +1,111 @@
+"""Requests with their requirement and grant, votes, and who has looked."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, Table, Text
+
+from watchkeeper.store.metadata import Whole, metadata
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("request", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("agent_version", Whole, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("on_behalf_of", Text),
+    Column("goal", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("canonical", Text, nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("asks", Text, nullable=False),
+    Column("risk", Text, nullable=False),
+    Column("object_kind", Text),
+    Column("object_id", Text),
+    Column("amount_micros", Whole),
+    Column("changes", Text, nullable=False),
+    Column("blast_radius", Text, nullable=False),
+    Column("blast_source", Text, nullable=False),
+    Column("rollback", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("rule_text", Text, nullable=False),
+    Column("explanation", Text),
+    Column("epoch", Whole, nullable=False),
+    Column("quorum", Whole, nullable=False),
+    Column("approvals", Whole, nullable=False),
+    Column("levels", Text, nullable=False),
+    Column("remind_every_seconds", Whole),
+    Column("timeout_outcome", Text, nullable=False),
+    Column("grant_seconds", Whole, nullable=False),
+    Column("excluded", Text, nullable=False),
+    Column("level", Whole, nullable=False),
+    Column("level_entered_at", Whole, nullable=False),
+    Column("reminders", Whole, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("created_at", Whole, nullable=False),
+    Column("decide_by", Whole, nullable=False),
+    Column("next_at", Whole),
+    Column("decided_by", Text),
+    Column("decided_at", Whole),
+    Column("decided_why", Text),
+    Column("grant_expires_at", Whole),
+    Column("redeemed_by", Text),
+    Column("redeemed_at", Whole),
+    Column("ended_at", Whole),
+    Column("search", Text, nullable=False),
+)
+"""`levels` is JSON `[[role, after_seconds], …]`; `excluded` and `asked` are JSON lists;
+`search` is what the free-text filter looks in, in lower case."""
+
+_OPEN = requests.c.state.in_(("pending", "approved"))
+Index(
+    "uq_requests_open_action",
+    requests.c.run,
+    requests.c.tool,
+    requests.c.digest,
+    unique=True,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
+)
+Index("ix_requests_run_digest", requests.c.run, requests.c.digest)
+Index(
+    "ix_requests_pending",
+    requests.c.decide_by,
+    requests.c.request,
+    sqlite_where=requests.c.state == "pending",
+    postgresql_where=requests.c.state == "pending",
+)
+Index("ix_requests_decided_at_request", requests.c.decided_at, requests.c.request)
+Index(
+    "ix_requests_agent_tool_created_at",
+    requests.c.agent,
+    requests.c.tool,
+    requests.c.created_at,
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("request", Text, primary_key=True),
+    Column("person_key", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text),
+    Column("digest", Text, nullable=False),
+    Column("view_ms", Whole),
+    Column("at", Whole, nullable=False),
+)
+"""Immutable: one vote of one person on one digest, with the role it was cast in."""
+
+views = Table(
+    "request_views",
+    metadata,
+    Column("request", Text, primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("at", Whole, nullable=False),
+)
