@@ -7,13 +7,14 @@ from typing import Any
 
 from watchkeeper.core.clock import Clock
 from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.service import Decider
+from watchkeeper.gateways.callers import Callers
 from watchkeeper.gateways.mcp.calls import ToolCalls
 from watchkeeper.gateways.mcp.endpoint import McpEndpoint
 from watchkeeper.gateways.mcp.listening import Listeners
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances
-from watchkeeper.gateways.port import Decisions
 from watchkeeper.tools.upstreams.egress import Egress
 from watchkeeper.tools.upstreams.pool import OnState, Pool
 from watchkeeper.wire.plane import UpstreamRow
@@ -26,7 +27,7 @@ class Gateways:
 
     def __init__(
         self,
-        decisions: Decisions,
+        decider: Decider,
         view: CatalogueView,
         clock: Clock,
         on_state: OnState | None = None,
@@ -34,12 +35,15 @@ class Gateways:
         self._egress = Egress()
         self._pool = Pool(self._egress, clock, on_state)
         self._offers = Offers(view, self._pool)
-        self._performances = Performances(decisions)
+        self._performances = Performances(decider)
         self._listeners = Listeners()
-        calls = ToolCalls(decisions, self._offers, self._pool, self._performances)
+        callers = Callers(decider)
+        calls = ToolCalls(decider, self._offers, self._pool, self._performances)
         self.apps: Mapping[str, AsgiApp] = {
-            "/mcp": McpEndpoint(decisions, self._offers, calls, self._listeners),
-            "/openai/v1": ModelEndpoint(decisions, self._offers, self._egress, self._performances),
+            "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners),
+            "/openai/v1": ModelEndpoint(
+                decider, callers, self._offers, self._egress, self._performances
+            ),
         }
         """Path prefix → app. Apps read the whole path of a request."""
 
@@ -70,10 +74,10 @@ class Gateways:
 
 
 def mount(
-    decisions: Decisions,
+    decider: Decider,
     view: CatalogueView,
     clock: Clock,
     on_state: OnState | None = None,
 ) -> Gateways:
     """Build the gateways; mount `apps`, then `start` them on the loop that serves."""
-    return Gateways(decisions, view, clock, on_state)
+    return Gateways(decider, view, clock, on_state)

@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from watchkeeper.gateways.port import Decisions
+from watchkeeper.decide.service import Decider
 from watchkeeper.wire.decisions import Answer, Ask, Outcome
 
 
 async def decide_and_hold(
-    decisions: Decisions,
+    decider: Decider,
     token: str,
     ask: Ask,
     *,
@@ -22,9 +22,9 @@ async def decide_and_hold(
     """Return the decision, after waiting up to `hold_seconds` for a person where it is held.
 
     None when the caller hung up meanwhile: its request counts as withdrawn, and nothing may
-    run on a later approval by itself. Raises as `Decisions.decide`.
+    run on a later approval by itself. Raises as `Decider.decide`.
     """
-    answer = await decisions.decide(token, ask)
+    answer = await decider.decide(token, ask)
     until = time.monotonic() + hold_seconds
     asked: str | None = None
     while answer.verdict == "hold" and answer.request and answer.request != asked:
@@ -33,21 +33,21 @@ async def decide_and_hold(
         if left <= 0:
             break
         on_hold(answer)
-        await _wait_for_person(decisions, asked, left, gone)
+        await _wait_for_person(decider, asked, left, gone)
         if gone.is_set():
             return None
-        answer = await decisions.decide(token, ask)
+        answer = await decider.decide(token, ask)
         if gone.is_set():
-            await _give_back(decisions, token, answer)
+            await _give_back(decider, token, answer)
             return None
     return answer
 
 
 async def _wait_for_person(
-    decisions: Decisions, request: str, seconds: float, gone: asyncio.Event
+    decider: Decider, request: str, seconds: float, gone: asyncio.Event
 ) -> None:
     waits = [
-        asyncio.ensure_future(decisions.wait(request, seconds)),
+        asyncio.ensure_future(decider.wait(request, seconds)),
         asyncio.ensure_future(gone.wait()),
     ]
     try:
@@ -59,7 +59,7 @@ async def _wait_for_person(
         wait.result()
 
 
-async def _give_back(decisions: Decisions, token: str, answer: Answer) -> None:
+async def _give_back(decider: Decider, token: str, answer: Answer) -> None:
     if answer.verdict == "permit" and answer.replay is None:
         why = "the caller hung up before it began; nothing was done"
-        await decisions.settle(answer.decision, Outcome(status="failed", error=why), token=token)
+        await decider.settle(answer.decision, Outcome(status="failed", error=why), token=token)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from watchkeeper.core.errors import Unavailable
-from watchkeeper.gateways.port import Decisions, InFlight
+from watchkeeper.decide.flight import InFlight
+from watchkeeper.decide.service import Decider
 from watchkeeper.wire.decisions import Outcome, OutcomeStatus
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,8 @@ class Stopped(Exception):
 class Performances:
     """Every action being performed now."""
 
-    def __init__(self, decisions: Decisions) -> None:
-        self._decisions = decisions
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
         self._running: set[asyncio.Task[object]] = set()
         self._stopping = False
 
@@ -83,7 +84,7 @@ class Performances:
 
         outcome = Outcome(status="unknown", error="it failed inside the plane")
         try:
-            with self._decisions.in_flight(decision, cut) as flight:
+            with self._decider.in_flight(decision, cut) as flight:
                 begin.set_result(flight)
                 try:
                     await asyncio.wait({inner})
@@ -91,10 +92,10 @@ class Performances:
                     inner.cancel()
                     await asyncio.wait({inner})
             if inner.cancelled():
-                why = f"stopped by lock {flight.cancelled_by}" if flight.cancelled_by else "cut off"
+                why = f"stopped by lock {flight.cancelled}" if flight.cancelled else "cut off"
                 status: OutcomeStatus = "unknown" if begun else "failed"
                 outcome = Outcome(status=status, error=why)
-                raise Stopped(flight.cancelled_by)
+                raise Stopped(flight.cancelled)
             performed = inner.result()
             outcome = performed.outcome
             return performed.made
@@ -104,7 +105,7 @@ class Performances:
 
     async def _settle(self, decision: str, outcome: Outcome) -> None:
         try:
-            await self._decisions.settle(decision, outcome)
+            await self._decider.settle(decision, outcome)
         except Exception:
             # the action has happened: its caller still gets the result, and the open hold
             # of the decision is resolved as unknown when it expires

@@ -9,6 +9,8 @@ from typing import Any
 
 from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
 from watchkeeper.core.text import make_safe
+from watchkeeper.decide.flight import InFlight
+from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.holding import decide_and_hold
 from watchkeeper.gateways.mcp.envelope import Rejected, Request
 from watchkeeper.gateways.mcp.exchange import Exchange
@@ -23,7 +25,7 @@ from watchkeeper.gateways.mcp.results import (
 )
 from watchkeeper.gateways.offers import Offers, Performance
 from watchkeeper.gateways.performing import Performances, Performed, Stopped
-from watchkeeper.gateways.port import Caller, Decisions, InFlight
+from watchkeeper.identity.model import Caller
 from watchkeeper.tools.upstreams.model import Progress, UpstreamFailure
 from watchkeeper.tools.upstreams.pool import Pool
 from watchkeeper.tools.upstreams.protocol import INVALID_PARAMS, UNAUTHENTICATED
@@ -43,9 +45,9 @@ class ToolCalls:
     """Performs the tool calls of every agent."""
 
     def __init__(
-        self, decisions: Decisions, offers: Offers, pool: Pool, performances: Performances
+        self, decider: Decider, offers: Offers, pool: Pool, performances: Performances
     ) -> None:
-        self._decisions = decisions
+        self._decider = decider
         self._offers = offers
         self._pool = pool
         self._performances = performances
@@ -92,7 +94,7 @@ class ToolCalls:
             )
 
         answer = await decide_and_hold(
-            self._decisions,
+            self._decider,
             token,
             ask,
             hold_seconds=self._offers.hold_seconds(caller.agent),

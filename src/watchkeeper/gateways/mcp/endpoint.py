@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from watchkeeper.core.errors import Invalid, TooLarge, Unauthenticated, WatchkeeperError
+from watchkeeper.gateways.callers import Callers
 from watchkeeper.gateways.http import (
     CallerGone,
     answer,
@@ -26,7 +27,7 @@ from watchkeeper.gateways.mcp.exchange import Exchange, accepts, reject
 from watchkeeper.gateways.mcp.listening import Listeners
 from watchkeeper.gateways.mcp.results import SERVER, own_result
 from watchkeeper.gateways.offers import Offers
-from watchkeeper.gateways.port import Caller, Decisions
+from watchkeeper.identity.model import Caller
 from watchkeeper.tools.upstreams.protocol import (
     HANDSHAKE_VERSIONS,
     HEADER_MISMATCH,
@@ -55,9 +56,9 @@ class McpEndpoint:
     """The ASGI app of the MCP gateway."""
 
     def __init__(
-        self, decisions: Decisions, offers: Offers, calls: ToolCalls, listeners: Listeners
+        self, callers: Callers, offers: Offers, calls: ToolCalls, listeners: Listeners
     ) -> None:
-        self._decisions = decisions
+        self._callers = callers
         self._offers = offers
         self._calls = calls
         self._listeners = listeners
@@ -90,7 +91,7 @@ class McpEndpoint:
             await answer(send, 405, b"", [(b"allow", b"POST")])
             return
         token = bearer(headers)
-        caller = self._decisions.recall(token) or await self._decisions.identify(token)
+        caller = await self._callers.recognise(token)
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Invalid("the body must be application/json")
         takes_json, streams = accepts(headers)
@@ -122,7 +123,7 @@ class McpEndpoint:
         try:
             if request.method == "tools/call":
                 return await self._calls.call(token, caller, request, exchange)
-            caller = await self._decisions.identify(token)
+            caller = await self._callers.identify(token)
             if request.method == "subscriptions/listen" and request.modern:
                 return await self._listeners.listen(request, exchange)
             return own_result(self._reply(caller, request), modern=request.modern)

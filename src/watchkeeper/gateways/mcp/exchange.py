@@ -116,9 +116,8 @@ class Exchange:
         try:
             note: asyncio.Future[bytes] = asyncio.ensure_future(self._notes.get())
             while not task.done() and not gone.done():
-                await asyncio.wait(
-                    {task, note, gone}, timeout=PING_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
+                waits: list[asyncio.Future[Any]] = [task, note, gone]
+                await asyncio.wait(waits, timeout=PING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if note.done():
                     await self._push(note.result())
                     note = asyncio.ensure_future(self._notes.get())

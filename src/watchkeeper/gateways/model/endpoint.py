@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
+from watchkeeper.decide.service import Decider
+from watchkeeper.gateways.callers import Callers
 from watchkeeper.gateways.holding import decide_and_hold
 from watchkeeper.gateways.http import (
     CallerGone,
@@ -23,7 +25,6 @@ from watchkeeper.gateways.model.provider import Made, ProviderCall, Whole
 from watchkeeper.gateways.model.request import Completion, read_completion, unknown_model
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances, Stopped
-from watchkeeper.gateways.port import Decisions
 from watchkeeper.tools.upstreams.egress import Egress
 from watchkeeper.wire.decisions import Answer, Outcome
 
@@ -39,9 +40,15 @@ class ModelEndpoint:
     """The ASGI app of the model gateway."""
 
     def __init__(
-        self, decisions: Decisions, offers: Offers, egress: Egress, performances: Performances
+        self,
+        decider: Decider,
+        callers: Callers,
+        offers: Offers,
+        egress: Egress,
+        performances: Performances,
     ) -> None:
-        self._decisions = decisions
+        self._decider = decider
+        self._callers = callers
         self._offers = offers
         self._egress = egress
         self._performances = performances
@@ -76,7 +83,7 @@ class ModelEndpoint:
             )  # fmt: skip
 
     async def _list_models(self, token: str, wanted: str, send: Any) -> None:
-        caller = await self._decisions.identify(token)
+        caller = await self._callers.identify(token)
         models = [
             {"id": name, "object": "model", "created": 0, "owned_by": "watchkeeper"}
             for name in self._offers.models(caller.agent)
@@ -105,9 +112,9 @@ class ModelEndpoint:
     async def _decide(
         self, token: str, completion: Completion, watch: CallerWatch
     ) -> Answer | None:
-        caller = self._decisions.recall(token) or await self._decisions.identify(token)
+        caller = await self._callers.recognise(token)
         return await decide_and_hold(
-            self._decisions,
+            self._decider,
             token,
             completion.ask(self._offers.route(completion.model)),
             hold_seconds=self._offers.hold_seconds(caller.agent),
@@ -123,7 +130,7 @@ class ModelEndpoint:
         route = self._offers.route(completion.model)
         if route is None:
             why = "no provider serves the model any more; nothing was done"
-            await self._decisions.settle(decided.decision, Outcome(status="failed", error=why))
+            await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
             raise unknown_model(completion.model)
         call = ProviderCall(
             self._egress,

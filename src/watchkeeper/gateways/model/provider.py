@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.decide.flight import InFlight
 from watchkeeper.gateways.http import CallerWatch, header_value
 from watchkeeper.gateways.model.errors import ModelError, decision_headers, stopped
 from watchkeeper.gateways.model.metering import Meter
 from watchkeeper.gateways.model.request import Completion
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.gateways.performing import Performed
-from watchkeeper.gateways.port import InFlight
 from watchkeeper.tools.upstreams.credentials import credential_headers
 from watchkeeper.tools.upstreams.egress import Egress, Sending
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
@@ -173,9 +173,9 @@ class ProviderCall:
         return self._completion.wants_usage or not only_usage
 
     async def _cut_off(self, flight: InFlight) -> Performed[Made]:
-        if flight.cancelled_by is None and self._watch.gone.is_set():
+        if flight.cancelled is None and self._watch.gone.is_set():
             return Performed(None, self._outcome("unknown", "the caller hung up"))
-        error = stopped(flight.cancelled_by)
+        error = stopped(flight.cancelled)
         return await self._give_up(error, self._outcome("unknown", error.message))
 
     async def _fail(self, why: str) -> Performed[Made]:

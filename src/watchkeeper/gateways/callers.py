@@ -1,0 +1,31 @@
+"""Whose token a request carries."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from watchkeeper.core.ids import hash_secret
+from watchkeeper.decide.service import Decider
+from watchkeeper.identity.model import Caller
+
+_REMEMBERED = 4096
+
+
+class Callers:
+    """Remembers who tokens belonged to: the decision path checks a token itself, every time."""
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
+        self._seen: OrderedDict[str, Caller] = OrderedDict()
+
+    async def identify(self, token: str) -> Caller:
+        """Return whose run token this is now; raise `Unauthenticated` or `Unavailable`."""
+        caller = await self._decider.identify(token)
+        self._seen[hash_secret(token)] = caller
+        if len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return caller
+
+    async def recognise(self, token: str) -> Caller:
+        """Return whose run token this is, or was: for what the decision path checks anyway."""
+        return self._seen.get(hash_secret(token)) or await self.identify(token)
