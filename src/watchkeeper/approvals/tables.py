@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Table, Text
 
-from watchkeeper.store.metadata import Whole, metadata
+from watchkeeper.store.metadata import Key, Whole, metadata
 
 requests = Table(
     "requests",
     metadata,
-    Column("request", Text, primary_key=True),
+    Column("request", Key, primary_key=True),
     Column("state", Text, nullable=False),
     Column("decision", Text, nullable=False),
     Column("agent", Text, nullable=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Index, Table, Text
 
 from watchkeeper.budgets.model import MEASURES, NO_CAP
-from watchkeeper.store.metadata import Whole, metadata
+from watchkeeper.store.metadata import Key, Whole, metadata
 
 
 def _per_measure(prefix: str, default: int = 0) -> list[Column[int]]:
@@ -18,9 +18,9 @@ def _per_measure(prefix: str, default: int = 0) -> list[Column[int]]:
 balances = Table(
     "budget_balances",
     metadata,
-    Column("scope", Text, primary_key=True),
-    Column("period", Text, primary_key=True),
-    Column("period_key", Text, primary_key=True),
+    Column("scope", Key, primary_key=True),
+    Column("period", Key, primary_key=True),
+    Column("period_key", Key, primary_key=True),
     Column("agent", Text, nullable=False),
     Column("opened_at", Whole, nullable=False),
     Column("bucket", Whole, nullable=False),
@@ -62,9 +62,9 @@ Index(
 spenders = Table(
     "budget_spenders",
     metadata,
-    Column("scope", Text, primary_key=True),
-    Column("period", Text, primary_key=True),
-    Column("period_key", Text, primary_key=True),
+    Column("scope", Key, primary_key=True),
+    Column("period", Key, primary_key=True),
+    Column("period_key", Key, primary_key=True),
     Column("agent", Text, primary_key=True),
     Column("actions", Whole, nullable=False),
     *_per_measure("posted"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import TEXT
 
 metadata = MetaData(
     naming_convention={
@@ -17,6 +18,9 @@ metadata = MetaData(
 # 64 bits on both engines. Plain Integer holds 32 bits on PostgreSQL: too few for times and
 # money. Plain BigInteger as a primary key is no row id on SQLite.
 Whole = BigInteger().with_variant(Integer(), "sqlite")
+
+# Sorted by bytes on both engines, as Python sorts text: pages are read by key.
+Key = Text().with_variant(TEXT(collation="C"), "postgresql")
 
 schema_version = Table(
     "schema_version",

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Column, Index, Table, Text, UniqueConstraint, bindparam, delete, func, select
 
-from watchkeeper.store.metadata import Whole, metadata
+from watchkeeper.store.metadata import Key, Whole, metadata
 from watchkeeper.store.statement import Statement, insert
 from watchkeeper.store.transaction import Transaction
 
 timers = Table(
     "timers",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Key, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("ref", Text, nullable=False),
     Column("due_at", Whole, nullable=False),

@@ -1,0 +1,316 @@
+"""Requests as screens show them: pages, one in full, its timeline, how many wait."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Set
+from typing import Any, Literal
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+)
+
+from watchkeeper.approvals.model import Counts
+from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find
+from watchkeeper.approvals.rules import person_key, why_not
+from watchkeeper.approvals.tables import requests, votes
+from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.core.errors import Invalid
+from watchkeeper.oncall.model import ANYONE
+from watchkeeper.store.journal import events
+from watchkeeper.store.statement import Row, Statement
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.agents import BusinessObject
+from watchkeeper.wire.pages import Page
+from watchkeeper.wire.requests import Change, RequestDetail, RequestRow, TimelineEntry, VoteRow
+
+Which = Literal["pending", "decided", "all"]
+
+HISTORY_DAYS = 30
+LONGEST_TIMELINE = 500
+_NOT_SHOWN = {"canonical", "arguments", "changes", "goal", "rule_text", "explanation", "search"}
+_ROW = [column for column in requests.c if column.name not in _NOT_SHOWN]
+
+_VOTES = Statement(
+    select(votes).where(votes.c.request == bindparam("request_is")).order_by(votes.c.at)
+)
+_TIMELINE = Statement(
+    select(events.c.sequence, events.c.at, events.c.type, events.c.actor, events.c.body)
+    .where(events.c.request == bindparam("request_is"))
+    .order_by(events.c.sequence)
+    .limit(bindparam("most"))
+)
+_HISTORY = Statement(
+    select(requests.c.state, func.count().label("count"))
+    .where(
+        requests.c.agent == bindparam("agent_is"),
+        requests.c.tool == bindparam("tool_is"),
+        requests.c.created_at > bindparam("since"),
+        requests.c.request != bindparam("but"),
+    )
+    .group_by(requests.c.state)
+)
+
+
+def list_requests(
+    tx: Transaction,
+    *,
+    person: str,
+    roles: Set[str],
+    state: Which = "pending",
+    role: str | None = None,
+    agent: str | None = None,
+    text: str | None = None,
+    after: str | None = None,
+    limit: int = 100,
+    sequence: int = 0,
+) -> Page[RequestRow]:
+    """Return a page of requests as a person with some roles sees them.
+
+    Pending ones come by deadline, the others newest decision first, all of them newest
+    first. `role` is the one asked now; `text` is looked for in what is asked, the object,
+    the tool and the agent. `total` counts all that match. Raises `Invalid` for an `after`
+    that no page gave.
+    """
+    conditions = _filters(state, role, agent, text)
+    query = select(*_ROW).where(*conditions)
+    query = _in_order(query, state, after).limit(limit + 1)
+    found = list(tx.connection.execute(query))
+    page = found[:limit]
+    voted = _voted(tx, [row.request for row in page], person)
+    counting = select(func.count()).select_from(requests).where(*conditions)
+    return Page[RequestRow](
+        rows=tuple(
+            RequestRow(**_shown(row, person, roles, voted=row.request in voted, now=tx.now))
+            for row in page
+        ),
+        next=_after(page[-1], state) if len(found) > limit else None,
+        total=int(tx.connection.execute(counting).scalar_one()),
+        sequence=sequence,
+    )
+
+
+def read_request(tx: Transaction, request: str, *, person: str, roles: Set[str]) -> RequestDetail:
+    """Return all that a person needs to decide; raise `NotFound` if there is none."""
+    row = find(tx, request)
+    cast = _VOTES.all(tx, request_is=request)
+    key = person_key(person)
+    voted = any(vote.person_key == key for vote in cast)
+    return RequestDetail(
+        **_shown(row, person, roles, voted=voted, now=tx.now),
+        version=row.agent_version,
+        on_behalf_of=row.on_behalf_of,
+        goal=row.goal,
+        arguments=json.loads(row.arguments),
+        canonical=row.canonical,
+        changes=tuple(Change(**change) for change in json.loads(row.changes)),
+        blast_radius=row.blast_radius,
+        blast_source=row.blast_source,
+        rollback=row.rollback,
+        rule=row.rule,
+        rule_text=row.rule_text,
+        timeout_outcome=row.timeout_outcome,
+        votes=tuple(
+            VoteRow(
+                person=vote.person,
+                role=vote.role,
+                verdict=vote.verdict,
+                reason=vote.reason,
+                at=vote.at,
+            )
+            for vote in cast
+        ),
+        escalation=_escalation(row),
+        history=_history(tx, row),
+        explanation=row.explanation,
+        timeline=read_timeline(tx, request),
+    )
+
+
+def read_timeline(tx: Transaction, request: str) -> tuple[TimelineEntry, ...]:
+    """Return the events of a request's life in order, in words; at most 500."""
+    return tuple(
+        TimelineEntry(
+            sequence=row.sequence, at=row.at, type=row.type, actor=row.actor, text=_words(row)
+        )
+        for row in _TIMELINE.all(tx, request_is=request, most=LONGEST_TIMELINE)
+    )
+
+
+def count_pending(tx: Transaction, *, person: str, roles: Set[str]) -> Counts:
+    """Count what is pending, what a person may decide now, and what is past its first level."""
+    query = select(
+        func.count().label("pending"),
+        func.coalesce(func.sum(_as_number(_may_vote(person, roles, tx.now))), 0).label("waiting"),
+        func.coalesce(func.sum(_as_number(requests.c.level > 1)), 0).label("late"),
+    ).where(IS_PENDING)
+    row = tx.connection.execute(query).one()
+    return Counts(int(row.pending), int(row.waiting), int(row.late))
+
+
+def _as_number(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return condition.cast(requests.c.level.type)
+
+
+def _may_vote(person: str, roles: Set[str], now: int) -> ColumnElement[bool]:
+    """Select what :func:`~watchkeeper.approvals.rules.why_not` lets a person vote on."""
+    key = person_key(person)
+    conditions = [
+        requests.c.decide_by > now,
+        not_(requests.c.excluded.contains(json.dumps(key), autoescape=True)),
+        not_(exists().where(votes.c.request == requests.c.request, votes.c.person_key == key)),
+    ]
+    if ANYONE not in roles:
+        conditions.append(
+            or_(
+                literal_column("1 = 0"),
+                *(
+                    requests.c.asked.contains(json.dumps(role), autoescape=True)
+                    for role in sorted(roles)
+                ),
+            )
+        )
+    return and_(*conditions)
+
+
+def _filters(
+    state: Which, role: str | None, agent: str | None, text: str | None
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if state == "pending":
+        conditions.append(IS_PENDING)
+    elif state == "decided":
+        conditions.append(requests.c.decided_at.is_not(None))
+    if role:
+        conditions.append(requests.c.role == role)
+    if agent:
+        conditions.append(requests.c.agent == agent)
+    conditions += [
+        requests.c.search.contains(word, autoescape=True) for word in (text or "").lower().split()
+    ]
+    return conditions
+
+
+def _in_order(query: Select[Any], state: Which, after: str | None) -> Select[Any]:
+    request = requests.c.request
+    if state == "all":
+        query = query.order_by(request.desc())
+        return query if after is None else query.where(request < after)
+    at = requests.c.decide_by if state == "pending" else requests.c.decided_at
+    if state == "pending":
+        query = query.order_by(at, request)
+    else:
+        query = query.order_by(at.desc(), request.desc())
+    if after is None:
+        return query
+    number, _, last = after.partition(":")
+    if not number.isdecimal() or not last:
+        raise Invalid("not a key that a page ended with", where="after")
+    here, there = tuple_(at, request), tuple_(int(number), last)
+    return query.where(here > there if state == "pending" else here < there)
+
+
+def _after(row: Row, state: Which) -> str:
+    if state == "all":
+        return str(row.request)
+    return f"{row.decide_by if state == 'pending' else row.decided_at}:{row.request}"
+
+
+def _voted(tx: Transaction, shown: Collection[str], person: str) -> frozenset[str]:
+    query = select(votes.c.request).where(
+        votes.c.request.in_(list(shown)), votes.c.person_key == person_key(person)
+    )
+    return frozenset(tx.connection.execute(query).scalars()) if shown else frozenset()
+
+
+def _shown(row: Row, person: str, roles: Set[str], *, voted: bool, now: int) -> dict[str, Any]:
+    ballot = ballot_of(row)
+    barrier = why_not(ballot, person, roles, voted=voted, now=now)
+    about = None
+    if row.object_kind and row.object_id:
+        about = BusinessObject(kind=row.object_kind, id=row.object_id)
+    return {
+        "request": row.request,
+        "state": row.state,
+        "risk": row.risk,
+        "agent": row.agent,
+        "run": row.run,
+        "tool": row.tool,
+        "asks": row.asks,
+        "object": about,
+        "amount_micros": row.amount_micros,
+        "role": row.role,
+        "level": row.level,
+        "levels": len(ballot.levels),
+        "approvals": row.approvals,
+        "quorum": row.quorum,
+        "created_at": row.created_at,
+        "decide_by": row.decide_by,
+        "next_at": row.next_at,
+        "digest": row.digest,
+        "mine": barrier is None,
+        "why_not": None if barrier is None else barrier.text,
+        "decided_by": row.decided_by,
+        "decided_at": row.decided_at,
+    }
+
+
+def _escalation(row: Row) -> tuple[str, ...]:
+    lines = []
+    for number, (role, after) in enumerate(json.loads(row.levels), 1):
+        at = utc_text(row.created_at + after * MICROSECONDS)
+        if number < row.level:
+            state = "was asked and may still decide"
+        elif number == row.level:
+            state = f"asked since {utc_text(row.level_entered_at)}"
+        elif row.state == "pending" and row.created_at + after * MICROSECONDS < row.decide_by:
+            state = f"from {at}"
+        else:
+            state = "not asked"
+        lines.append(f"{number}. {role}: {state}")
+    outcome = "denied" if row.timeout_outcome == "deny" else "allowed"
+    return (*lines, f"{utc_text(row.decide_by)}: {outcome} if nobody decides")
+
+
+def _history(tx: Transaction, row: Row) -> str:
+    since = row.created_at - HISTORY_DAYS * 86_400 * MICROSECONDS
+    counts: dict[str, int] = {
+        other.state: other.count
+        for other in _HISTORY.all(
+            tx, agent_is=row.agent, tool_is=row.tool, since=since, but=row.request
+        )
+    }
+    like = f"{row.tool} by {row.agent} in the last {HISTORY_DAYS} days"
+    if not counts:
+        return f"No other request for {like}."
+    groups = {
+        "approved": ("approved", "redeemed", "succeeded", "failed", "unknown", "lapsed"),
+        "rejected": ("denied",),
+        "expired": ("expired",),
+        "revoked": ("revoked",),
+        "pending": ("pending",),
+    }
+    sums = {word: sum(counts.get(state, 0) for state in states) for word, states in groups.items()}
+    told = ", ".join(f"{count} {word}" for word, count in sums.items() if count)
+    failed = counts.get("failed", 0) + counts.get("unknown", 0)
+    text = f"{sum(counts.values())} other requests for {like}: {told}"
+    return text + (f"; {failed} approved ones did not succeed." if failed else ".")
+
+
+def _words(row: Row) -> str:
+    body = json.loads(row.body)
+    for name in ("text", "reason"):
+        if isinstance(body.get(name), str):
+            return str(body[name])
+    rest = [f"{name} {value}" for name, value in body.items() if isinstance(value, str | int)]
+    return f"{row.type.replace('.', ' ')}" + (f": {', '.join(rest[:4])}" if rest else "")

@@ -1,0 +1,242 @@
+"""Budgets as screens show them: a row per capped measure, and one in full."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from watchkeeper.budgets import statements as sql
+from watchkeeper.budgets.model import MEASURES, NO_CAP, Cap
+from watchkeeper.budgets.periods import HOUR_US, period_key, resets_at, starts_at
+from watchkeeper.budgets.rules import (
+    WARN_PERCENT,
+    budget_id,
+    budget_state,
+    forecast,
+    hourly_rate,
+    read_budget_id,
+)
+from watchkeeper.budgets.tables import balances, spenders
+from watchkeeper.core.errors import Invalid, NotFound
+from watchkeeper.store.statement import Row
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, Measure, Period, Spender
+from watchkeeper.wire.pages import Page
+
+RECENT_HOURS = 24
+"""Budgets of runs that began to spend before this are left out of lists."""
+MOST_SPENDERS = 20
+
+_Key = tuple[str, str, str, int]
+
+
+def list_budgets(
+    tx: Transaction,
+    *,
+    standing: Sequence[Cap] = (),
+    scope: str | None = None,
+    text: str | None = None,
+    after: str | None = None,
+    limit: int = 100,
+    sequence: int = 0,
+) -> Page[BudgetRow]:
+    """Return a page of the budgets of the current periods, by scope.
+
+    `standing` are the caps in force beside those of runs, so that unused ones are listed
+    and a changed cap shows at once. Of runs only those near or at a cap are listed, unless
+    `scope` (`run`, `team`, `agent/x` …) asks for them. `text` must occur in the id.
+    Raises `Invalid` for an `after` that no page gave.
+    """
+    caps = _lowest(standing)
+    start = _read_key(after) if after is not None else None
+    words = (text or "").lower().split()
+
+    def wanted(row: BudgetRow) -> bool:
+        in_scope = scope is None or row.scope == scope or row.scope.startswith(f"{scope}/")
+        return in_scope and all(word in row.budget.lower() for word in words)
+
+    used = _used_rows(tx, caps, scope, start)
+    known: set[_Key] = set()
+    unused = sorted(_unused_rows(tx, caps), key=lambda pair: pair[0])
+    merged = heapq.merge(used, unused, key=lambda pair: pair[0])
+    found: list[tuple[_Key, BudgetRow]] = []
+    for key, row in merged:
+        if key in known or (start is not None and key <= start) or not wanted(row):
+            continue
+        known.add(key)
+        found.append((key, row))
+        if len(found) > limit:
+            break
+    page = found[:limit]
+    return Page[BudgetRow](
+        rows=tuple(row for _, row in page),
+        next="|".join(map(str, page[-1][0])) if len(found) > limit else None,
+        sequence=sequence,
+    )
+
+
+def read_budget(tx: Transaction, budget: str, *, standing: Sequence[Cap] = ()) -> BudgetDetail:
+    """Return a budget in its current period with who spent from it; raise `NotFound`."""
+    scope, period, measure = read_budget_id(budget)
+    key = period_key(period, tx.now, scope.removeprefix("run/"))
+    row = sql.BALANCE.first(tx, scope_is=scope, period_is=period, key_is=key)
+    caps = _lowest(standing)
+    cap = caps.get((scope, period, measure))
+    if row is None and cap is not None:
+        return BudgetDetail(**_empty(scope, period, key, measure, cap, tx.now).model_dump())
+    if row is not None and cap is None:
+        cap = getattr(row, f"cap_{measure}")
+    if row is None or cap is None or cap == NO_CAP:
+        raise NotFound(
+            f"there is no budget {budget!r:.120} in this {period}",
+            remedy="see `watchkeeper budgets list` for those in use",
+        )
+    shown = _show(row, measure, cap, tx.now)
+    return BudgetDetail(**shown.model_dump(), spenders=tuple(_spenders(tx, row, measure)))
+
+
+def _spenders(tx: Transaction, row: Row, measure: Measure) -> Iterator[Spender]:
+    if row.agent:
+        posted = getattr(row, f"posted_{measure}")
+        if posted:
+            yield Spender(agent=row.agent, amount=posted, calls=row.posted_tool_calls)
+        return
+    amount = spenders.c[f"posted_{measure}"]
+    query = (
+        select(spenders.c.agent, amount.label("amount"), spenders.c.actions)
+        .where(
+            spenders.c.scope == row.scope,
+            spenders.c.period == row.period,
+            spenders.c.period_key == row.period_key,
+            amount > 0,
+        )
+        .order_by(amount.desc(), spenders.c.agent)
+        .limit(MOST_SPENDERS)
+    )
+    for one in tx.connection.execute(query):
+        yield Spender(agent=one.agent, amount=one.amount, calls=one.actions)
+
+
+def _lowest(standing: Iterable[Cap]) -> dict[tuple[str, Period, Measure], int]:
+    caps: dict[tuple[str, Period, Measure], int] = {}
+    for cap in standing:
+        if cap.period != "run":  # kept with each run
+            key = (cap.scope, cap.period, cap.measure)
+            caps[key] = min(cap.cap, caps.get(key, NO_CAP))
+    return caps
+
+
+def _used_rows(
+    tx: Transaction,
+    caps: dict[tuple[str, Period, Measure], int],
+    scope: str | None,
+    start: _Key | None,
+) -> Iterator[tuple[_Key, BudgetRow]]:
+    conditions: list[ColumnElement[bool]] = [_is_current(tx.now, scope)]
+    if scope is not None:
+        exact, under = balances.c.scope == scope, f"{scope}/"
+        conditions.append(
+            or_(exact, and_(balances.c.scope >= under, balances.c.scope < under[:-1] + "0"))
+        )
+    if start is not None:
+        conditions.append(balances.c.scope >= start[0])
+    query = (
+        select(balances)
+        .where(*conditions)
+        .order_by(balances.c.scope, balances.c.period, balances.c.period_key)
+    )
+    for row in tx.connection.execute(query):
+        for index, measure in enumerate(MEASURES):
+            cap = caps.get((row.scope, row.period, measure), getattr(row, f"cap_{measure}"))
+            if cap != NO_CAP:
+                key = (row.scope, row.period, row.period_key, index)
+                yield key, _show(row, measure, cap, tx.now)
+
+
+def _is_current(now: int, scope: str | None) -> ColumnElement[bool]:
+    """Select the balances of the current hour, day and month, and of runs as listed."""
+    periods: tuple[Period, ...] = ("hour", "day", "month")
+    current = [
+        and_(
+            balances.c.period == period,
+            balances.c.opened_at >= starts_at(period, now),
+            balances.c.period_key == period_key(period, now, ""),
+        )
+        for period in periods
+    ]
+    runs = and_(balances.c.period == "run", balances.c.opened_at >= now - RECENT_HOURS * HOUR_US)
+    if scope is None:
+        runs = and_(runs, or_(*(_is_near(measure) for measure in MEASURES)))
+    return or_(*current, runs)
+
+
+def _is_near(measure: Measure) -> ColumnElement[bool]:
+    cap = balances.c[f"cap_{measure}"]
+    used = balances.c[f"posted_{measure}"] + balances.c[f"held_{measure}"]
+    limit = cap + balances.c[f"topped_{measure}"]
+    return and_(
+        cap != NO_CAP,
+        or_(balances.c[f"asked_{measure}"] > 0, used * 100 >= limit * WARN_PERCENT),
+    )
+
+
+def _unused_rows(
+    tx: Transaction, caps: dict[tuple[str, Period, Measure], int]
+) -> Iterator[tuple[_Key, BudgetRow]]:
+    for (scope, period, measure), cap in caps.items():
+        key = period_key(period, tx.now, "")
+        row = _empty(scope, period, key, measure, cap, tx.now)
+        yield (scope, period, key, MEASURES.index(measure)), row
+
+
+def _show(row: Row, measure: Measure, cap: int, now: int) -> BudgetRow:
+    def of(name: str) -> int:
+        return int(getattr(row, f"{name}_{measure}"))
+
+    limit, used = cap + of("topped"), of("posted") + of("held")
+    reset = resets_at(row.period, now)
+    rate = hourly_rate(recent=of("recent"), earlier=of("earlier"), bucket=row.bucket, now=now)
+    state = budget_state(cap=limit, used=used, last_refused=of("asked"))
+    ends = None
+    if state != "exhausted":
+        ends = forecast(left=limit - used, rate=rate, now=now, resets_at=reset)
+    return BudgetRow(
+        budget=budget_id(row.scope, row.period, measure),
+        scope=row.scope,
+        measure=measure,
+        period=row.period,
+        period_key=row.period_key,
+        cap=cap,
+        topped_up=of("topped"),
+        posted=of("posted"),
+        held=of("held"),
+        resets_at=reset,
+        state=state,
+        refused=of("refused"),
+        exhausts_at=ends,
+    )
+
+
+def _empty(scope: str, period: Period, key: str, measure: Measure, cap: int, now: int) -> BudgetRow:
+    return BudgetRow(
+        budget=budget_id(scope, period, measure),
+        scope=scope,
+        measure=measure,
+        period=period,
+        period_key=key,
+        cap=cap,
+        topped_up=0,
+        posted=0,
+        held=0,
+        resets_at=resets_at(period, now),
+        state="ok" if cap else "exhausted",
+    )
+
+
+def _read_key(after: str) -> _Key:
+    parts = after.split("|")
+    if len(parts) != 4 or not parts[3].isdecimal():
+        raise Invalid("not a key that a page ended with", where="after")
+    return parts[0], parts[1], parts[2], int(parts[3])
