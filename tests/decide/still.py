@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from watchkeeper.approvals.model import Grant
+from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.facts import Approved, NoRoom
 from watchkeeper.decide.model import Action
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
-from watchkeeper.registry.rules import Standing, document_digest
+from watchkeeper.registry.rules import InForce, document_digest
 from watchkeeper.registry.source import read_file
 
 WORLD = """
@@ -87,7 +87,7 @@ def catalogue(world: str = WORLD, policy: str = POLICY) -> Catalogue:
     sources = [*read_file("world.yaml", world), *read_file("rules.cedar", policy)]
     return build_catalogue(
         {
-            (s.kind, s.name): Standing(
+            (s.kind, s.name): InForce(
                 s.kind, s.name, 1, document_digest(s.kind, s.document), s.path, s.text, s.document
             )
             for s in sources
@@ -126,6 +126,7 @@ class StillFacts:
     """Digests with a live grant."""
     full: str | None = None
     """A budget id that has no room."""
+    stands: Mapping[str, Standing] = field(default_factory=dict)
     asked: list[Mapping[str, int]] = field(default_factory=list)
 
     def approved(self, digest: str) -> Approved | None:
@@ -134,6 +135,10 @@ class StillFacts:
             return None
         grant = Grant("req_1", digest, 10**16, ("finance-ops",), ("person/ada",))
         return Approved(grant, "req_1", ("finance-ops",), ("person/ada",))
+
+    def standing(self, digest: str) -> Standing | None:
+        """Return where the request of a digest stands."""
+        return self.stands.get(digest)
 
     def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
         """Refuse where the full budget is among the caps."""

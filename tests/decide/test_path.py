@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.decide.still import WORLD, StillFacts, a_run, catalogue, refund
+from watchkeeper.approvals.model import Standing
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.path import decide
 from watchkeeper.kill.model import LockInForce, LockTarget, Mode, TargetKind
+from watchkeeper.wire.requests import RequestState
 
 CATALOGUE = catalogue()
 
@@ -103,6 +105,21 @@ def test_a_grant_does_not_pass_a_lock_or_a_budget() -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "says"),
+    [("denied", "rejected by person/ada: too much"), ("expired", "in time"), ("revoked", "kill")],
+)
+def test_a_no_holds_for_the_same_call(state: RequestState, says: str) -> None:
+    """Sending a refused call again opens no new request; another call does."""
+    _, progress = decide(refund(4000), facts())
+    said = Standing("req_1", state, "person/ada", 1, "too much", 2)
+    still = facts(stands={progress.digest: said})
+    ruling, _ = decide(refund(4000), still)
+    assert (ruling.verdict, ruling.rule) == ("deny", "approval/req_1")
+    assert says in ruling.reason
+    assert decide(refund(3999), still)[0].verdict == "hold"
+
+
+@pytest.mark.parametrize(
     ("kind", "name"),
     [
         ("everything", "*"),
@@ -134,7 +151,9 @@ def test_an_agent_without_a_contract_may_nothing() -> None:
 
 def test_on_behalf_of_must_name_somebody() -> None:
     """A contract that says on_behalf_of is not satisfied by nobody."""
-    world = catalogue(WORLD.replace("  approvals:", "  identity: {mode: on_behalf_of}\n  approvals:"))
+    world = catalogue(
+        WORLD.replace("  approvals:", "  identity: {mode: on_behalf_of}\n  approvals:")
+    )
     assert decide(refund(20), StillFacts(world))[0].rule == "contract/refund-assistant/identity"
     named = StillFacts(world, run=a_run(on_behalf_of="person/eve"))
     assert decide(refund(20), named)[0].verdict == "permit"
@@ -166,4 +185,5 @@ def test_no_large_refund_runs_without_its_grant(amount: float, locked: bool, ful
     ruling, _ = decide(refund(amount), still)
     if ruling.verdict == "permit":
         assert amount <= 200.000001
-        assert not locked and not full
+        assert not locked
+        assert not full

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.registry import service as registry
-from watchkeeper.registry.rules import Change, Standing, find_gaps, plan, plan_digest
+from watchkeeper.registry.rules import Change, InForce, find_gaps, plan, plan_digest
 from watchkeeper.registry.source import Sourced, read_file
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -84,8 +84,8 @@ def read_files(files: Sequence[tuple[str, str]]) -> list[Sourced]:
 
 
 def _after(
-    standing: dict[tuple[str, str], Standing], changes: Sequence[Change]
-) -> dict[tuple[str, str], Standing]:
+    standing: dict[tuple[str, str], InForce], changes: Sequence[Change]
+) -> dict[tuple[str, str], InForce]:
     after = dict(standing)
     for change in changes:
         key = (change.kind, change.name)
@@ -93,7 +93,7 @@ def _after(
             after.pop(key, None)
         else:
             old = standing.get(key)
-            after[key] = Standing(
+            after[key] = InForce(
                 change.kind,
                 change.name,
                 old.version if old else 0,

@@ -25,7 +25,7 @@ from watchkeeper.registry.documents import (
     ToolContract,
     Upstream,
 )
-from watchkeeper.registry.rules import Key, Standing
+from watchkeeper.registry.rules import InForce, Key
 
 Kind = TypeVar("Kind")
 OWNER_ROLE = "owner"
@@ -92,7 +92,7 @@ class Catalogue:
         return name if name in self.roles else OWNER_ROLE
 
 
-def build_catalogue(standing: Mapping[Key, Standing]) -> Catalogue:
+def build_catalogue(standing: Mapping[Key, InForce]) -> Catalogue:
     """Compile what is in force; raise `Invalid` for a policy or schema that can't be used."""
     agents = {
         old.name: GovernedAgent(
@@ -155,11 +155,11 @@ class CatalogueView:
         self.now = catalogue
 
 
-def _of(standing: Mapping[Key, Standing], kind: type[Kind]) -> list[tuple[Standing, Kind]]:
+def _of(standing: Mapping[Key, InForce], kind: type[Kind]) -> list[tuple[InForce, Kind]]:
     return [(old, old.document) for old in standing.values() if isinstance(old.document, kind)]
 
 
-def _price_models(standing: Mapping[Key, Standing]) -> dict[str, PricedModel]:
+def _price_models(standing: Mapping[Key, InForce]) -> dict[str, PricedModel]:
     providers = {old.name: provider for old, provider in _of(standing, Provider)}
     priced: dict[str, PricedModel] = {}
     for old, model in _of(standing, LogicalModel):
@@ -170,7 +170,7 @@ def _price_models(standing: Mapping[Key, Standing]) -> dict[str, PricedModel]:
     return priced
 
 
-def _compile_tool(old: Standing, contract: ToolContract) -> GovernedTool:
+def _compile_tool(old: InForce, contract: ToolContract) -> GovernedTool:
     return GovernedTool(
         contract,
         old.digest,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from watchkeeper.approvals.model import Grant
+from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.identity.model import RunFacts
@@ -46,6 +46,10 @@ class Facts(Protocol):
 
     def approved(self, digest: str) -> Approved | None:
         """Return the unredeemed, unexpired grant for an action's digest."""
+        ...
+
+    def standing(self, digest: str) -> Standing | None:
+        """Return where the newest request for an action's digest stands."""
         ...
 
     def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:

@@ -76,9 +76,7 @@ class Following:
         await store.write(lambda tx: approvals.attach_preview(tx, request, changes, "measured"))
 
 
-def find_preview(
-    catalogue: Catalogue, tool: str
-) -> tuple[Preview | None, ToolContract | None]:
+def find_preview(catalogue: Catalogue, tool: str) -> tuple[Preview | None, ToolContract | None]:
     """Return a tool's preview and the read-only tool that makes it, if both are in force."""
     governed = catalogue.tools.get(tool)
     preview = governed.contract.preview if governed else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from watchkeeper.approvals.model import Standing
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars, micros_from_number
@@ -207,6 +208,9 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
         return None
     approved = facts.approved(progress.digest)
     if approved is None:
+        refused = _refused_before(facts.standing(progress.digest))
+        if refused is not None:
+            return refused
         return Ruling(
             "hold",
             requirement.rule,
@@ -219,6 +223,24 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
     progress.permit_rule = f"approval/{approved.request}"
     progress.permit_reason = f"approved by {', '.join(approved.by)}"
     return None
+
+
+def _refused_before(standing: Standing | None) -> Ruling | None:
+    """A person's no, or a deadline, holds for the same call in the same run."""
+    if standing is None:
+        return None
+    rule = f"approval/{standing.request}"
+    instead = "something else; the same call stays refused in this run"
+    match standing.state:
+        case "denied":
+            said = f": {standing.reason}" if standing.reason else ""
+            return _deny(rule, f"rejected by {standing.decided_by}{said}", instead)
+        case "expired":
+            return _deny(rule, "nobody decided in time, and the declared outcome is deny", instead)
+        case "revoked":
+            return _deny(rule, "the request was revoked by a kill", instead)
+        case _:
+            return None
 
 
 def _from_policy(asks: tuple[Obligation, ...], action: Action, facts: Facts) -> Requirement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from watchkeeper.approvals import service as approvals
+from watchkeeper.approvals.model import Standing
 from watchkeeper.budgets import service as budgets
 from watchkeeper.budgets.model import Cap, Refused
 from watchkeeper.decide.catalogue import Catalogue
@@ -35,6 +36,10 @@ class LiveFacts:
         if grant is None:
             return None
         return Approved(grant, grant.request, grant.roles, grant.by)
+
+    def standing(self, digest: str) -> Standing | None:
+        """Return where the newest request for an action's digest stands."""
+        return approvals.find_standing(self._tx, self.run.run, digest)
 
     def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
         """Hold amounts under every cap, all or nothing."""

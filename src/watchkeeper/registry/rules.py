@@ -24,7 +24,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class InForce:
     """A document as it is in force."""
 
     kind: str
@@ -55,7 +55,7 @@ def document_digest(kind: str, document: Document) -> str:
 
 
 def plan(
-    wanted: Sequence[Sourced], standing: Mapping[Key, Standing], *, prune: bool
+    wanted: Sequence[Sourced], standing: Mapping[Key, InForce], *, prune: bool
 ) -> list[Change]:
     """Return what applying `wanted` would change, sorted by kind and name.
 
@@ -96,7 +96,7 @@ def plan_digest(changes: Iterable[Change]) -> str:
     )
 
 
-def _compare(source: Sourced, old: Standing | None) -> Change:
+def _compare(source: Sourced, old: InForce | None) -> Change:
     new_digest = document_digest(source.kind, source.document)
     if old is None:
         verb: Literal["create", "update", "unchanged"] = "create"

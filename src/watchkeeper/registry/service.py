@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, select, update
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Conflict
 from watchkeeper.registry.documents import KINDS
-from watchkeeper.registry.rules import Change, Key, Standing, plan, plan_digest
+from watchkeeper.registry.rules import Change, InForce, Key, plan, plan_digest
 from watchkeeper.registry.source import Sourced
 from watchkeeper.registry.tables import documents
 from watchkeeper.store.statement import Statement
@@ -36,12 +36,12 @@ _RETIRE = Statement(
 _INSERT = Statement(documents.insert())
 
 
-def read_standing(tx: Transaction) -> dict[Key, Standing]:
+def read_standing(tx: Transaction) -> dict[Key, InForce]:
     """Return every document in force."""
-    standing: dict[Key, Standing] = {}
+    standing: dict[Key, InForce] = {}
     for row in _CURRENT.all(tx):
         document = KINDS[row.kind].model_validate(parse(row.body))
-        standing[(row.kind, row.name)] = Standing(
+        standing[(row.kind, row.name)] = InForce(
             row.kind, row.name, row.version, row.digest, row.path, row.text, document
         )
     return standing
@@ -75,7 +75,7 @@ def apply(
 
 
 def _put_in_force(
-    tx: Transaction, change: Change, standing: Mapping[Key, Standing], actor: str
+    tx: Transaction, change: Change, standing: Mapping[Key, InForce], actor: str
 ) -> None:
     newest = _NEWEST_VERSION.scalar(tx, kind_is=change.kind, name_is=change.name) or 0
     _RETIRE.run(tx, kind_is=change.kind, name_is=change.name)
