@@ -18,6 +18,15 @@ from watchkeeper.store.journal import Event, Journal
 from watchkeeper.store.transaction import Transaction
 
 LARGEST_BATCH = 256
+# SQLSTATE classes: connection, transaction, rollback, resources, intervention, system
+_STORAGE_STATES = ("08", "25", "40", "53", "57", "58", "XX")
+_STORAGE_ERRORS = (
+    sqlite3.OperationalError,
+    sqlite3.InterfaceError,
+    exc.OperationalError,
+    exc.InterfaceError,
+    OSError,
+)
 LONGEST_BATCH_SECONDS = 0.010  # past this the rest waits for the next batch
 
 
@@ -170,6 +179,8 @@ def _run_unit(
         session.mark()
     try:
         unit.value = unit.call(tx)
+        if session.lost():
+            raise RuntimeError("a unit of work ended the transaction that is not its own")
         _check(unit.value, tx, session.changes() - changes, journal.sequence - before.sequence)
     except Exception as error:
         journal.restore(before)
@@ -208,13 +219,16 @@ def translate(error: BaseException) -> BaseException:
         return error
     if isinstance(error, StopIteration):  # a future cannot carry it
         return RuntimeError("a unit of work raised StopIteration")
-    if isinstance(error, sqlite3.IntegrityError | exc.IntegrityError):
+    state = str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
+    if isinstance(error, sqlite3.IntegrityError | exc.IntegrityError) or state.startswith("23"):
         translated: WatchkeeperError = Conflict(
             f"the store refuses this: {_first_line(error)}", code="constraint"
         )
-    elif isinstance(error, sqlite3.DataError | exc.DataError):
+    elif isinstance(error, sqlite3.DataError | exc.DataError | OverflowError) or (
+        state.startswith("22")
+    ):
         translated = Invalid(f"the store cannot hold this: {_first_line(error)}")
-    elif isinstance(error, sqlite3.OperationalError | exc.OperationalError | OSError):
+    elif isinstance(error, _STORAGE_ERRORS) or state[:2] in _STORAGE_STATES:
         translated = unavailable(error)
     else:
         return error

@@ -41,12 +41,14 @@ class Feed:
 
     async def after(self, position: int) -> list[Event]:
         """Return the next events after ``position``, waiting for one; empty when closed."""
-        while not self.closed:
+        while True:
+            first = self._recent[0].sequence if self._recent else self.head + 1
+            if first <= position + 1 <= self.head:
+                start = position + 1 - first
+                return self._recent[start : start + EVENTS_AT_ONCE]
+            if self.closed:
+                return []
             if position < self.head:
-                first = self._recent[0].sequence if self._recent else self.head + 1
-                if position + 1 >= first:
-                    start = position + 1 - first
-                    return self._recent[start : start + EVENTS_AT_ONCE]
                 batch = await self._read_after(position, EVENTS_AT_ONCE)
                 assert all(a.sequence < b.sequence for a, b in pairwise(batch))
                 if batch:
@@ -57,7 +59,6 @@ class Feed:
                 await waiter
             finally:
                 self._waiting.discard(waiter)
-        return []
 
     def _wake(self) -> None:
         for waiter in self._waiting:

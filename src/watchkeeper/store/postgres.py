@@ -27,6 +27,7 @@ class PostgresSession:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._changes = 0
+        self._begun = 0
         self._points: list[NestedTransaction] = []
         event.listen(connection, "after_cursor_execute", self._count)
 
@@ -54,6 +55,7 @@ class PostgresSession:
     def begin(self, journal: Journal) -> None:
         """Begin; the first statement tells the server."""
         self.connection.begin()
+        self._begun = self._changes
 
     def mark(self) -> None:
         """Set a savepoint."""
@@ -72,8 +74,11 @@ class PostgresSession:
         return self._changes
 
     def lost(self) -> bool:
-        """Whether the connection to the server broke."""
-        return self.connection.invalidated or self.connection.closed
+        """Whether the connection broke, or the server is no longer in our transaction."""
+        if self.connection.invalidated or self.connection.closed:
+            return True
+        driver = self.connection.connection.driver_connection
+        return self._changes > self._begun and not driver.is_in_transaction()  # type: ignore[union-attr]
 
     def append(self, batch: Sequence[Event], journal: Journal) -> None:
         """Insert the events and move the head."""

@@ -86,6 +86,8 @@ class PostgresEngine:
 
     async def close(self) -> None:
         """Commit what is queued and close the connections."""
+        if self._queue.closed:
+            return
         self._queue.closed = True
         if self._task is not None:
             await self._task

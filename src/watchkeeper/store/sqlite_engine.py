@@ -95,6 +95,8 @@ class SqliteEngine:
 
     async def close(self) -> None:
         """Commit what is queued and close the connections."""
+        if self._queue.closed:
+            return
         self._queue.closed = True
         while self._queue:
             self._drain()

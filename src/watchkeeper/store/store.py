@@ -80,6 +80,12 @@ class Store:
             )
         return cls(engine, clock)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
     @property
     def head(self) -> int:
         """The sequence of the last committed event; 0 if there is none."""
