@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class Agent:
     credential: str
     plane: Plane
 
-    @cached_property
+    @property
     def caller(self) -> Caller:
         """The API with the agent's credential."""
         return self.plane.caller(self.credential)
@@ -51,7 +50,7 @@ class Run:
     model_base_url: str
     agent: Agent
 
-    @cached_property
+    @property
     def caller(self) -> Caller:
         """The API with the run's token."""
         return self.agent.plane.caller(self.token)

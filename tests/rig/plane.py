@@ -37,17 +37,20 @@ class Plane:
         self._clock = clock
         self._options = [*arguments, *(("--database", database) if database else ())]
         self._described: dict[str, Any] = {}
-        self._callers: list[Caller] = []
+        self._port = 0
+        self._callers: dict[str | None, Caller] = {}
 
     def start(self, *, seconds: float = 30.0) -> Plane:
         """Start the process and return when it says it is ready."""
         assert self.child is None or not self.child.running, "the plane runs already"
-        command = ["-m", "watchkeeper", "serve", "--state", str(self.state), "--port", "0"]
+        command = ["-m", "watchkeeper", "serve", "--state", str(self.state)]
+        command += ["--port", str(self._port)]
         if self._clock:
             command += ["--rehearsal-clock", self._clock]
         self.child = Child.python(*command, *self._options, log=self.log, env=self.environ)
         self._described = self.child.wait_for_file(self.state / "plane.json", seconds=seconds)
         assert self._described["pid"] == self.child.pid, "plane.json is another plane's"
+        self._port = int(self.url.rpartition(":")[2])
         self.operator.wait_ready(seconds=seconds)
         return self
 
@@ -64,14 +67,11 @@ class Plane:
     @property
     def operator(self) -> Caller:
         """The API as this machine's owner sees it, over the Unix socket."""
-        for caller in self._callers:
-            if caller.socket == self.socket and caller.token is None:
-                return caller
-        return self._keep(Caller("http://plane", socket=self.socket))
+        return self._caller("socket", "http://plane", socket=self.socket)
 
     def caller(self, token: str | None = None) -> Caller:
         """The API over TCP with this bearer token, or with none."""
-        return self._keep(Caller(self.url, token=token))
+        return self._caller(token, self.url, token=token)
 
     def advance(self, seconds: float) -> None:
         """Move the plane's clock forward; the sweeper then finds what has become due."""
@@ -130,7 +130,7 @@ class Plane:
         return self.child.stop()
 
     def restart(self) -> Plane:
-        """Start again on the same state, after a kill or a stop."""
+        """Start again on the same state and port, after a kill or a stop."""
         return self.start()
 
     def close(self) -> None:
@@ -151,10 +151,11 @@ class Plane:
         found: dict[str, Any] = json.loads((self.state / "plane.json").read_text())
         return found
 
-    def _keep(self, caller: Caller) -> Caller:
-        self._callers.append(caller)
-        return caller
+    def _caller(self, key: str | None, base: str, **options: Any) -> Caller:
+        if key not in self._callers:
+            self._callers[key] = Caller(base, **options)
+        return self._callers[key]
 
     def _forget(self) -> None:
         while self._callers:
-            self._callers.pop().close()
+            self._callers.popitem()[1].close()
