@@ -33,6 +33,11 @@ class FleetStatus:
     addresses: dict[str, str]
     restarts: int = 0
 
+    @property
+    def agents(self) -> dict[str, int]:
+        """The processes that are agents; the others are servers."""
+        return {name: pid for name, pid in self.processes.items() if name not in self.addresses}
+
 
 def fleet_directory(state: Path) -> Path:
     """Return where the fleet of a plane keeps its own state."""
@@ -53,7 +58,7 @@ def start(
 
     Returns at once; the fleet applies its documents and enrols its agents by itself, and waits
     up to half a minute for a plane that is still starting. A fleet that runs already is left
-    as it is. Raises `Unavailable` if the process ends at once; its log says why.
+    as it is. Raises `Unavailable` if the fleet does not start; its log says why.
     """
     directory = fleet_directory(state.resolve())
     if holder(directory) is not None:
@@ -68,25 +73,20 @@ def start(
         agents=agents,
     )
     settings.save()
-    log = os.open(directory / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        process = subprocess.Popen(
+    with open(directory / LOG_FILE, "ab", opener=_private) as log:
+        ended = subprocess.run(
             [sys.executable, "-P", "-m", "watchkeeper.demo", "fleet", str(directory)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=directory,
-            start_new_session=True,
+            timeout=START_SECONDS,
+            check=False,
         )
-    finally:
-        os.close(log)
-    end = time.monotonic() + START_SECONDS
-    while holder(directory) is None:
-        if process.poll() is not None or time.monotonic() > end:
-            raise Unavailable(
-                "the demo fleet did not start", remedy=f"look into {directory / LOG_FILE}"
-            )
-        time.sleep(_POLL_SECONDS)
+    if ended.returncode != 0 and holder(directory) is None:
+        raise Unavailable(
+            "the demo fleet did not start", remedy=f"look into {directory}/{LOG_FILE}"
+        )
     return status(state)
 
 
@@ -126,3 +126,7 @@ def stop(state: Path) -> bool:
             )
         time.sleep(_POLL_SECONDS)
     return True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

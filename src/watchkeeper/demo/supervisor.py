@@ -40,18 +40,32 @@ class Child:
     name: str
     pid: int = 0
     started: float = 0.0
-    pause: float = FIRST_PAUSE
+    pause: float = FIRST_PAUSE / 2
     due: float | None = None
     restarts: int = 0
 
 
 def supervise(directory: Path) -> int:
-    """Run a fleet by its saved settings until told to end; return the exit code."""
+    """Run a fleet by its saved settings in a process of its own, detached from any terminal.
+
+    Returns 0 as soon as that process holds the fleet's directory, 1 if it can't; the process
+    itself goes on until it is told to end.
+    """
+    reading, writing = os.pipe()
+    if os.fork():
+        os.close(writing)
+        return 0 if os.read(reading, 1) else 1
+    os.close(reading)
+    os.setsid()
+    os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for noisy in ("httpx", "httpx2", "mcp"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         settings = load_settings(directory.resolve())
         with FleetLock(settings.path) as lock:
+            os.write(writing, b"1")
+            os.close(writing)
             Supervisor(settings, lock.descriptor).run()
     except WatchkeeperError as error:
         log.error("%s", error)
