@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from rich.segment import Segment
@@ -37,6 +38,12 @@ NOTHING = Span(EMPTY)
 def span(text: object, token: Token = "text", *, limit: int | None = 4096) -> Span:
     """Make anything a span of one line."""
     return Span(make_safe(text, limit=limit), token)
+
+
+@lru_cache(512)
+def spaces(cells: int) -> Span:
+    """Return a span of that many blanks."""
+    return Span(make_safe(" " * max(0, cells)))
 
 
 _RISK: Mapping[str, tuple[str, Token]] = {
