@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
 from starlette.responses import Response, StreamingResponse
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.api.words import say
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid
-from watchkeeper.store.journal import Event, event_from_row, events
+from watchkeeper.ledger.reading import LARGEST_WINDOW, read_events
+from watchkeeper.store.journal import Event
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.plane import EventRow
@@ -26,7 +26,8 @@ FURTHEST_BEHIND = 20_000
 """A reader further behind than this is told to read everything again."""
 GATHER_SECONDS = 0.05
 """How long a chunk waits for more events, so that a burst is few writes."""
-_SCANNED = 5_000
+MOST_WINDOWS = 5
+"""How much of the ledger one filtered page looks through, in windows of 1000."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,41 +52,39 @@ def event_row(event: Event) -> EventRow:
 async def list_events(call: Call) -> Page[EventRow]:
     """Answer a page: newest first, or oldest first after a sequence."""
     after, before, limit = call.whole("after"), call.whole("before"), call.limit()
-    wanted = {name: call.text(name) for name in ("agent", "run", "request")}
-    type_, needle = call.text("type"), (call.text("filter") or "").casefold()
+    about = {name: call.text(name) for name in ("agent", "run", "request", "type")}
+    needle = (call.text("filter") or "").casefold()
 
-    def query(tx: Transaction) -> list[Event]:
-        chosen = select(events)
-        for name, value in wanted.items():
-            if value is not None:
-                chosen = chosen.where(events.c[name] == value)
-        if type_ is not None:
-            chosen = chosen.where(
-                events.c.type.startswith(type_, autoescape=True)
-                if type_.endswith(".")
-                else events.c.type == type_
+    def query(tx: Transaction) -> tuple[list[EventRow], int | None]:
+        shown: list[EventRow] = []
+        low, high, following = after, before, None
+        for _ in range(MOST_WINDOWS if needle else 1):
+            window = read_events(
+                tx,
+                after=low,
+                before=high,
+                limit=LARGEST_WINDOW if needle else limit + 1,
+                newest_first=after is None,
+                **about,
             )
-        if after is not None:
-            chosen = chosen.where(events.c.sequence > after).order_by(events.c.sequence)
-        else:
-            chosen = chosen.order_by(events.c.sequence.desc())
-        if before is not None:
-            chosen = chosen.where(events.c.sequence < before)
-        rows = tx.connection.execute(chosen.limit(_SCANNED if needle else limit + 1))
-        return [event_from_row(row) for row in rows]
+            for event in window:
+                row = event_row(event)
+                if needle and not _matches(row, needle):
+                    continue
+                if len(shown) == limit:
+                    return shown, shown[-1].sequence
+                shown.append(row)
+            if len(window) < LARGEST_WINDOW or not needle:
+                return shown, None
+            following = window[-1].sequence
+            low, high = (low, following) if after is None else (following, high)
+        return shown, following
 
-    found = await (call.rooms.store.scan if needle else call.rooms.store.read)(query)
-    shown = [event_row(event) for event in found[: None if needle else limit + 1]]
-    if needle:
-        shown = [row for row in shown if _matches(row, needle)]
-    more = len(shown) > limit or (bool(needle) and len(found) == _SCANNED)
-    rows = tuple(shown[:limit])
-    last = rows[-1].sequence if rows else (found[-1].sequence if found else None)
-    if len(shown) <= limit and found:
-        last = found[-1].sequence
+    read = call.rooms.store.scan if needle else call.rooms.store.read
+    rows, following = await read(query)
     return Page[EventRow](
-        rows=rows,
-        next=str(last) if more and last is not None else None,
+        rows=tuple(rows),
+        next=None if following is None else str(following),
         sequence=call.rooms.store.head,
     )
 
@@ -123,16 +122,16 @@ async def _feed(call: Call, position: int) -> AsyncIterator[bytes]:
         yield b": watching\n\n"
     subscription = store.subscribe(position)
     call.rooms.watching += 1
-    ending = asyncio.ensure_future(call.rooms.ending.wait())
-    pending: asyncio.Future[list[Event]] = asyncio.ensure_future(anext(subscription, []))
+    ending: asyncio.Future[Any] = asyncio.ensure_future(call.rooms.ending.wait())
+    pending: asyncio.Future[Any] = asyncio.ensure_future(anext(subscription, []))
     try:
         while True:
-            done, _ = await asyncio.wait(
-                {pending, ending}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            await asyncio.wait(
+                (pending, ending), timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
-            if ending in done:
+            if ending.done():
                 return
-            if not done:
+            if not pending.done():
                 yield b": still here\n\n"
                 continue
             batch = pending.result()

@@ -75,7 +75,9 @@ def from_lock(row: LockRow, now: int, *, mine: bool) -> Need:
     """A lock is in force; one with an unconfirmed effect is the more pressing."""
     open_effects = [r.effect for r in row.receipts if r.state == "unconfirmed"]
     name = "" if row.target.kind == "everything" else f" {row.target.name}"
-    text = f"{row.mode} on {row.target.kind}{name} by {row.by.removeprefix('person/')}: {row.reason}"
+    text = (
+        f"{row.mode} on {row.target.kind}{name} by {row.by.removeprefix('person/')}: {row.reason}"
+    )
     old = now - row.created_at > _LOCK_STANDS_US
     score = 120 if open_effects else (40 if old else 20)
     todo = f"check {', '.join(open_effects)}" if open_effects else "lift it when it is safe"

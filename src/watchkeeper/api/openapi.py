@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from watchkeeper.api.table import Operation
@@ -17,7 +18,7 @@ _PART = re.compile(r"\{(\w+)(?::path)?\}")
 def describe(operations: Iterable[Operation], version: str) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     listed = list(operations)
-    models = {Problem}
+    models: set[type[BaseModel]] = {Problem}
     for operation in listed:
         models |= {m for m in (operation.takes, operation.answers) if m is not None}
     ordered = sorted(models, key=lambda model: model.__name__)

@@ -60,9 +60,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *persons.OPERATIONS,
     *workloads.OPERATIONS,
     DECIDE,
-    Operation(
-        "GET", "/v1/openapi.json", "anyone", openapi, "This description.", tags=("plane",)
-    ),
+    Operation("GET", "/v1/openapi.json", "anyone", openapi, "This description.", tags=("plane",)),
 )
 
 

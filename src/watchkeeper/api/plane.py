@@ -55,7 +55,8 @@ async def readiness(call: Call) -> Response:
 
 async def status(call: Call) -> Status:
     """Return what the header of every screen shows."""
-    rooms, me, roles = call.rooms, call.who, call.roles
+    rooms, me = call.rooms, call.who
+    held = rooms.view.now.roles if me.owner else call.roles
 
     def query(tx: Transaction) -> tuple[int, int, int]:
         in_force = select(func.count()).select_from(locks).where(locks.c.lifted_at.is_(None))
@@ -71,7 +72,7 @@ async def status(call: Call) -> Status:
         environment=rooms.environment,
         plane=rooms.plane,
         version=rooms.version,
-        me=Me(person=me.name, roles=tuple(sorted(roles)), permission=me.permission, via=me.via),
+        me=Me(person=me.name, roles=tuple(sorted(held)), permission=me.permission, via=me.via),
         now=rooms.clock.now(),
         sequence=rooms.store.head,
         locks=locked,

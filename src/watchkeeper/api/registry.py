@@ -33,9 +33,7 @@ def _plan(planned: Planned) -> Plan:
         )
         for change in planned.changes
     )
-    return Plan(
-        lines=lines, digest=planned.digest, applied=planned.applied, warnings=planned.gaps
-    )
+    return Plan(lines=lines, digest=planned.digest, applied=planned.applied, warnings=planned.gaps)
 
 
 async def enrol(call: Call) -> Enrolment:
@@ -47,9 +45,7 @@ async def enrol(call: Call) -> Enrolment:
             remedy="apply a directory that holds its contract: `watchkeeper apply -f DIR`",
         )
     issued = await call.rooms.store.write(
-        lambda tx: enrolment.enrol(
-            tx, body.agent, ttl_seconds=body.ttl_seconds, actor=call.actor
-        )
+        lambda tx: enrolment.enrol(tx, body.agent, ttl_seconds=body.ttl_seconds, actor=call.actor)
     )
     return Enrolment(
         agent=issued.agent,

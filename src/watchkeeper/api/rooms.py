@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from watchkeeper.budgets.model import Cap
 from watchkeeper.core.clock import Clock
 from watchkeeper.decide.applying import Applying
-from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.gates import caps_over
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.store.store import Store
@@ -46,3 +48,17 @@ class Rooms:
     """Set when the plane stops: whoever waits gives up."""
     lag_ms: float = 0.0
     """How late the event loop ran its last check; informative."""
+    _caps: tuple[Catalogue, tuple[Cap, ...]] | None = None
+
+    def standing_caps(self) -> tuple[Cap, ...]:
+        """Return every cap in force beside those of single runs; kept until an apply."""
+        catalogue = self.view.now
+        if self._caps is None or self._caps[0] is not catalogue:
+            found = {
+                cap.budget_id: cap
+                for agent in catalogue.agents
+                for cap in caps_over(catalogue, agent, "*")
+                if cap.period != "run"
+            }
+            self._caps = (catalogue, tuple(found.values()))
+        return self._caps[1]

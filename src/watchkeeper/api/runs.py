@@ -19,9 +19,7 @@ async def runs(call: Call) -> Page[RunRow]:
     needle, limit = call.text("filter") or "", call.limit()
 
     def query(tx: Transaction) -> tuple[list[RunRow], str | None]:
-        return list_runs(
-            tx, agent=agent, state=state, filter_text=needle, after=after, limit=limit
-        )
+        return list_runs(tx, agent=agent, state=state, filter_text=needle, after=after, limit=limit)
 
     rows, following = await call.rooms.store.read(query)
     return Page[RunRow](rows=tuple(rows), next=following, sequence=call.rooms.store.head)

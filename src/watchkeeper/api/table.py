@@ -27,6 +27,7 @@ from watchkeeper.api.rooms import Rooms
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Forbidden, Invalid, Unauthenticated, WatchkeeperError
 from watchkeeper.identity.model import Permission, Person
+from watchkeeper.oncall.model import ANYONE
 
 Needs = Literal["anyone", "agent", "viewer", "approver", "responder", "admin", "owner"]
 """Who may call. `agent`: any bearer, which the route itself checks; `owner`: the account that
@@ -61,8 +62,9 @@ class Call:
 
     @property
     def roles(self) -> frozenset[str]:
-        """The roles the person holds now."""
-        return self.rooms.view.now.roles_of(self.who.name, owner=self.who.owner)
+        """The roles the person holds now; `*` stands for every role, which the owner holds."""
+        held = self.rooms.view.now.roles_of(self.who.name, owner=self.who.owner)
+        return held | {ANYONE} if self.who.owner else held
 
     @property
     def token(self) -> str:
@@ -170,10 +172,7 @@ async def _check(operation: Operation, request: Request, rooms: Rooms) -> Call:
 
 def check_permission(needs: Needs, person: Person) -> None:
     """Raise `Forbidden` unless the person may use a route that needs this."""
-    if needs == "owner":
-        allowed = person.owner
-    else:
-        allowed = person.may(_as_permission(needs))
+    allowed = person.owner if needs == "owner" else person.may(_as_permission(needs))
     if not allowed:
         raise Forbidden(
             f"this needs {needs}; {person.name} is {person.permission}",

@@ -14,7 +14,7 @@ from watchkeeper.wire.decisions import Outcome
 async def redeem(call: Call) -> Credential:
     """Exchange a one-time enrolment secret for the agent's credential."""
     body: Redeem = call.body
-    issued = await call.rooms.store.write(lambda tx: enrolment.redeem(tx, body.secret))
+    issued = await call.rooms.store.write(lambda tx: enrolment.redeem_enrolment(tx, body.secret))
     return Credential(agent=issued.agent, credential=issued.secret, expires_at=issued.expires_at)
 
 

@@ -55,7 +55,7 @@ def run(settings: Settings) -> None:
     from watchkeeper.plane.log import start_logging
 
     try:
-        log = start_logging(state.log, limit=settings.log_bytes, detached=settings.detached)
+        start_logging(state.log, limit=settings.log_bytes, detached=settings.detached)
     except OSError as error:
         raise Unavailable(
             f"cannot write the log: {error.strerror}",
@@ -64,9 +64,4 @@ def run(settings: Settings) -> None:
         ) from None
     from watchkeeper.plane.lifecycle import serve as serve_plane
 
-    try:
-        asyncio.run(serve_plane(settings, state))
-    except WatchkeeperError as error:
-        if settings.detached:
-            log.error("%s", error)
-        raise
+    asyncio.run(serve_plane(settings, state))

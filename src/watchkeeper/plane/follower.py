@@ -10,8 +10,8 @@ from watchkeeper.store.store import Store
 
 
 class Follower:
-    """Hands decided requests to their waiting callers, new timers to the sweeper, and changes of
-    what is in force to the gateways."""
+    """Hands decided requests to their waiting callers, new ones to the previews, new timers to
+    the sweeper, and changes of what is in force to the gateways."""
 
     def __init__(
         self,
@@ -19,11 +19,13 @@ class Follower:
         decided: Callable[[Iterable[str]], None],
         wake: Callable[[], None],
         changed: Callable[[], None],
+        created: Callable[[str], None],
     ) -> None:
         self._store = store
         self._decided = decided
         self._wake = wake
         self._changed = changed
+        self._created = created
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -35,6 +37,9 @@ class Follower:
                 decided = [e.request for e in batch if e.type in DECIDED and e.request]
                 if decided:
                     self._decided(decided)
+                for event in batch:
+                    if event.type == "request.created" and event.request:
+                        self._created(event.request)
                 if any(e.type.endswith((".applied", ".removed")) for e in batch):
                     self._changed()
                 if any(e.request is not None for e in batch):

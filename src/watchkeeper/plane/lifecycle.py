@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 
 from watchkeeper import __version__
@@ -17,7 +16,6 @@ from watchkeeper.api.rooms import Rooms
 from watchkeeper.approvals.timers import HANDLERS as APPROVAL_TIMERS
 from watchkeeper.budgets.timers import HANDLERS as BUDGET_TIMERS
 from watchkeeper.core.clock import Clock, RehearsalClock, SystemClock
-from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
@@ -27,6 +25,7 @@ from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.plane.application import assemble
 from watchkeeper.plane.follower import Follower
 from watchkeeper.plane.health import PROBE_SECONDS, Health
+from watchkeeper.plane.outages import Outages
 from watchkeeper.plane.schedule import Schedule, plan_housekeeping
 from watchkeeper.plane.server import Server, bind_loopback, bind_unix
 from watchkeeper.plane.settings import Settings
@@ -54,9 +53,9 @@ class Plane:
     schedule: Schedule
     follower: Follower
     health: Health
+    outages: Outages
     server: Server
     ending: asyncio.Event = field(default_factory=asyncio.Event)
-    _side_work: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(self) -> None:
         """Load what is in force, begin to sweep, then accept connections."""
@@ -108,35 +107,21 @@ class Plane:
         self.schedule.stop()
         await self._step("sweeper", self.sweeper.stop())
         await self._step("follower", self.follower.stop())
-        await asyncio.gather(*self._side_work, return_exceptions=True)
-        await self._step("record of the stop", self._record("plane.stopped", {}))
+        await self._step("outages", self.outages.finish())
+        if self.server.started:
+            await self._step("record of the stop", self._record("plane.stopped", {}))
         await self._step("store", self.rooms.store.close())
         _LOG.info("stopped")
 
-    def upstream_changed(self, name: str, state: str, detail: str) -> None:
-        """Record that an upstream went up or down."""
-
-        async def record() -> None:
-            with contextlib.suppress(WatchkeeperError):
-                await self._record(
-                    "upstream.state", {"state": state, "detail": detail}, f"upstream/{name}"
-                )
-
-        task = asyncio.get_running_loop().create_task(record())
-        self._side_work.add(task)
-        task.add_done_callback(self._side_work.discard)
-
-    async def _record(
-        self, type_: str, body: Mapping[str, object], subject: str | None = None
-    ) -> None:
-        about = subject or f"plane/{self.rooms.plane}"
+    async def _record(self, type_: str, body: Mapping[str, object]) -> None:
+        about = f"plane/{self.rooms.plane}"
         await self.rooms.store.write(
             lambda tx: tx.record(type_, actor="plane", subject=about, body=body)
         )
 
-    async def _step(self, name: str, work: object) -> None:
+    async def _step(self, name: str, work: Awaitable[object]) -> None:
         try:
-            await work  # type: ignore[misc]
+            await work
         except Exception:
             _LOG.exception("stopping the %s failed", name)
 
@@ -147,6 +132,8 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     store = await Store.open(settings.database_url, clock)
     view = CatalogueView(build_catalogue({}))
     decider = Decider(store, view)
+    outages = Outages(store)
+    gateways = mount(decider, view, clock, outages.changed)
     sweeper = Sweeper(StoredTimers(store, TIMERS), clock)
     health = Health(state.path)
     ending = asyncio.Event()
@@ -158,19 +145,13 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         environment=settings.environment,
         plane=settings.plane,
         version=__version__,
-        upstreams=lambda: gateways.upstream_rows(),
+        upstreams=gateways.upstream_rows,
         kill=KillSwitch(decider, lambda: rooms.watching),
         applying=Applying(store, view),
         envelopes=Envelopes(decider),
         stop=ending.set,
         sweep=sweeper.sweep,
         store_state=lambda: health.store,
-    )
-    gateways = mount(
-        decider,
-        view,
-        clock,
-        lambda name, state_now, detail: plane.upstream_changed(name, state_now, detail),
     )
     application = assemble(
         list(routes(rooms)),
@@ -188,6 +169,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         schedule=Schedule(),
         follower=Follower(store, decider.waiting.wake, sweeper.wake, gateways.refresh),
         health=health,
+        outages=outages,
         server=Server(
             application,
             most_connections=settings.max_connections,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +62,10 @@ class Server(uvicorn.Server):
         """End :meth:`main_loop`."""
         self._stopping.set()
 
-    async def close(self, before_wait: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def close(self) -> None:
         """Stop accepting, let calls in flight finish within the grace period, cut the rest."""
-        for server in self.servers:
-            server.close()
-        if before_wait is not None:
-            await before_wait()
-        await self.shutdown(sockets=None)
+        if self.started:
+            await self.shutdown(sockets=None)
 
 
 def bind_unix(path: Path) -> socket.socket:

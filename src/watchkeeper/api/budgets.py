@@ -1,0 +1,88 @@
+"""Budgets: caps with what is used, and top-ups."""
+
+from __future__ import annotations
+
+from watchkeeper.api.table import Call, Operation
+from watchkeeper.budgets import reading
+from watchkeeper.budgets import service as budgets
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, TopUp
+from watchkeeper.wire.pages import Page
+
+_PRESSING = 500
+
+
+async def list_budgets(call: Call) -> Page[BudgetRow]:
+    """List budgets of the current periods, by scope."""
+    scope, needle, after = call.text("scope"), call.text("filter"), call.text("after")
+    limit, caps, head = call.limit(), call.rooms.standing_caps(), call.rooms.store.head
+
+    def query(tx: Transaction) -> Page[BudgetRow]:
+        return reading.list_budgets(
+            tx, standing=caps, scope=scope, text=needle, after=after, limit=limit, sequence=head
+        )
+
+    return await call.rooms.store.read(query)
+
+
+async def pressing_budgets(call: Call) -> tuple[BudgetRow, ...]:
+    """Return budgets to look for those that refuse or soon will."""
+    caps = call.rooms.standing_caps()
+    return (
+        await call.rooms.store.read(
+            lambda tx: reading.list_budgets(tx, standing=caps, limit=_PRESSING)
+        )
+    ).rows
+
+
+async def read_budget(call: Call) -> BudgetDetail:
+    """Show a budget in its current period with who spent from it."""
+    name, caps = call.path("budget"), call.rooms.standing_caps()
+    return await call.rooms.store.read(lambda tx: reading.read_budget(tx, name, standing=caps))
+
+
+async def top_up(call: Call) -> BudgetRow:
+    """Raise a cap for its current period only."""
+    body: TopUp = call.body
+    name, caps = call.path("budget"), call.rooms.standing_caps()
+
+    def unit(tx: Transaction) -> BudgetRow:
+        budgets.top_up(
+            tx, name, None, body.amount, reason=body.reason, actor=call.actor, standing=caps
+        )
+        return reading.read_budget(tx, name, standing=caps)
+
+    return await call.rooms.store.write(unit)
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/budgets",
+        "viewer",
+        list_budgets,
+        "List budgets of the current periods with what is used and held.",
+        answers=Page[BudgetRow],
+        query=("scope", "filter", "after", "limit"),
+        tags=("budgets",),
+    ),
+    Operation(
+        "GET",
+        "/v1/budgets/{budget:path}",
+        "viewer",
+        read_budget,
+        "Show a budget with who draws on it.",
+        answers=BudgetDetail,
+        tags=("budgets",),
+    ),
+    Operation(
+        "POST",
+        "/v1/top-ups/{budget:path}",
+        "responder",
+        top_up,
+        "Raise a cap for its current period only.",
+        answers=BudgetRow,
+        takes=TopUp,
+        tags=("budgets",),
+    ),
+)

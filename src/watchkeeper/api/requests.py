@@ -1,0 +1,145 @@
+"""Approval requests: the queue, one in full, votes, escalation by hand."""
+
+from __future__ import annotations
+
+from watchkeeper.api.table import Call, Operation
+from watchkeeper.approvals import reading
+from watchkeeper.approvals import service as approvals
+from watchkeeper.approvals.model import Counts
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.pages import Page
+from watchkeeper.wire.requests import Escalate, RequestDetail, RequestRow, Vote
+
+_PRESSING = 200
+
+
+async def list_requests(call: Call) -> Page[RequestRow]:
+    """List requests; pending ones by deadline."""
+    state = call.one_of("state", ("pending", "decided", "all"))
+    role, agent, needle = call.text("role"), call.text("agent"), call.text("filter")
+    after, limit, head = call.text("after"), call.limit(), call.rooms.store.head
+
+    def query(tx: Transaction) -> Page[RequestRow]:
+        return reading.list_requests(
+            tx,
+            person=call.actor,
+            roles=call.roles,
+            state=state,  # type: ignore[arg-type]
+            role=role,
+            agent=agent,
+            text=needle,
+            after=after,
+            limit=limit,
+            sequence=head,
+        )
+
+    return await call.rooms.store.read(query)
+
+
+async def pressing_requests(call: Call) -> tuple[RequestRow, ...]:
+    """Return the pending requests that are due first."""
+
+    def query(tx: Transaction) -> tuple[RequestRow, ...]:
+        return reading.list_requests(tx, person=call.actor, roles=call.roles, limit=_PRESSING).rows
+
+    return await call.rooms.store.read(query)
+
+
+async def count_requests(call: Call) -> Counts:
+    """Count what is pending, and what of it the caller may decide."""
+    return await call.rooms.store.read(
+        lambda tx: reading.count_pending(tx, person=call.actor, roles=call.roles)
+    )
+
+
+async def read_request(call: Call) -> RequestDetail:
+    """Show a request in full; that a person saw it is recorded once."""
+    name = call.path("request")
+    if call.who.may("approver"):
+
+        def look(tx: Transaction) -> None:
+            tx.silent("a second look is not recorded")
+            approvals.view(tx, name, call.actor)
+
+        await call.rooms.store.write(look)
+    return await _read(call, name)
+
+
+async def vote(call: Call) -> RequestDetail:
+    """Approve or reject exactly what the digest names."""
+    body: Vote = call.body
+    name = call.path("request")
+    await call.rooms.store.write(
+        lambda tx: approvals.cast_vote(
+            tx,
+            name,
+            person=call.actor,
+            roles=call.roles,
+            verdict=body.verdict,
+            digest=body.digest,
+            reason=body.reason,
+            view_seconds=body.view_seconds,
+        )
+    )
+    return await _read(call, name)
+
+
+async def escalate(call: Call) -> RequestDetail:
+    """Ask the next level now."""
+    body: Escalate = call.body
+    name = call.path("request")
+    await call.rooms.store.write(
+        lambda tx: approvals.escalate(
+            tx, name, level=body.level, person=call.actor, reason=body.reason
+        )
+    )
+    return await _read(call, name)
+
+
+async def _read(call: Call, name: str) -> RequestDetail:
+    return await call.rooms.store.read(
+        lambda tx: reading.read_request(tx, name, person=call.actor, roles=call.roles)
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/requests",
+        "viewer",
+        list_requests,
+        "List approval requests; pending ones by deadline.",
+        answers=Page[RequestRow],
+        query=("state", "role", "agent", "filter", "after", "limit"),
+        tags=("approvals",),
+    ),
+    Operation(
+        "GET",
+        "/v1/requests/{request}",
+        "viewer",
+        read_request,
+        "Show a request with everything an approver needs.",
+        answers=RequestDetail,
+        tags=("approvals",),
+    ),
+    Operation(
+        "POST",
+        "/v1/requests/{request}/votes",
+        "approver",
+        vote,
+        "Approve or reject a request; the digest names what was on the screen.",
+        answers=RequestDetail,
+        takes=Vote,
+        tags=("approvals",),
+    ),
+    Operation(
+        "POST",
+        "/v1/requests/{request}/escalate",
+        "approver",
+        escalate,
+        "Ask the next level now.",
+        answers=RequestDetail,
+        takes=Escalate,
+        tags=("approvals",),
+    ),
+)

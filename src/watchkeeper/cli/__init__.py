@@ -1,0 +1,1 @@
+"""The command line: every screen of the console has a plain twin here."""

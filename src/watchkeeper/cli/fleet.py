@@ -1,0 +1,152 @@
+"""`agents` and `runs`."""
+
+from __future__ import annotations
+
+import click
+
+from watchkeeper.cli.output import print_facts, print_json, print_table, say
+from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
+from watchkeeper.cli.words import at
+from watchkeeper.core.money import dollars
+
+
+@click.command()
+@click.argument("name", required=False)
+@AFTER
+@LIMIT
+@FILTER
+@speaks()
+def agents(
+    session: Session, name: str | None, after: str | None, limit: int, filter_: str | None
+) -> None:
+    """List agents and what each is doing; with NAME, show one with its contract."""
+    if name is not None:
+        _show_agent(session, name)
+        return
+    page = session.call(lambda plane: plane.agents(after=after, limit=limit, filter=filter_))
+    if session.json:
+        print_json(page)
+        return
+    print_table(
+        ("AGENT", "STATE", "OWNER", "RUNS", "CALLS/H", "DENIED/H", "SPEND/H", "DOING"),
+        [
+            (
+                row.name,
+                row.state,
+                row.owner,
+                row.open_runs,
+                row.calls_hour,
+                row.denied_hour,
+                dollars(row.spend_hour_micros),
+                row.why or row.doing,
+            )
+            for row in page.rows
+        ],
+    )
+    say_more(page.next)
+
+
+def say_more(key: str | None) -> None:
+    """Tell how to go on where a list was cut."""
+    if key is not None:
+        say(f"more: --after {key}", err=True)
+
+
+def _show_agent(session: Session, name: str) -> None:
+    found = session.call(lambda plane: plane.agent(name))
+    if session.json:
+        print_json(found)
+        return
+    print_facts(
+        [
+            ("agent", f"{found.name}, version {found.version}, owned by {found.owner}"),
+            ("mission", found.mission),
+            ("process", found.business_process),
+            ("state", found.state),
+            ("doing", found.doing),
+            ("why", found.why),
+            ("last hour", f"{found.calls_hour} calls, {found.denied_hour} denied"),
+            ("spend", f"{dollars(found.spend_day_micros)} in 24 h"),
+            ("locks", ", ".join(found.locks) or None),
+            ("models", ", ".join(found.models) or "none"),
+            ("budgets", "\n".join(found.budgets) or "none"),
+        ]
+    )
+    for tool in found.may:
+        say(f"  {tool.verdict:<18} {tool.risk:<8} {tool.name}: {tool.does}")
+    say()
+    say(found.contract_yaml)
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--agent", metavar="NAME", help="Only this agent's.")
+@click.option("--in", "run_state", metavar="STATE", help="Only runs in this state, e.g. open.")
+@AFTER
+@LIMIT
+@speaks()
+def runs(
+    session: Session,
+    run: str | None,
+    agent: str | None,
+    run_state: str | None,
+    after: str | None,
+    limit: int,
+) -> None:
+    """List runs, newest first; with RUN, show one with its decisions."""
+    if run is not None:
+        _show_run(session, run)
+        return
+    page = session.call(
+        lambda plane: plane.runs(agent=agent, state=run_state, after=after, limit=limit)
+    )
+    if session.json:
+        print_json(page)
+        return
+    print_table(
+        ("RUN", "AGENT", "STATE", "CALLS", "DENIED", "SPEND", "GOAL"),
+        [
+            (
+                row.run,
+                row.agent,
+                row.state,
+                row.calls,
+                row.denied,
+                dollars(row.spend_micros),
+                row.goal,
+            )
+            for row in page.rows
+        ],
+    )
+    say_more(page.next)
+
+
+def _show_run(session: Session, run: str) -> None:
+    found = session.call(lambda plane: plane.run(run))
+    if session.json:
+        print_json(found)
+        return
+    thing = found.business_object
+    print_facts(
+        [
+            ("run", f"{found.run} of {found.agent}, version {found.version}"),
+            ("state", found.state),
+            ("why", found.why),
+            ("goal", found.goal),
+            ("on behalf of", found.on_behalf_of),
+            ("object", f"{thing.kind} {thing.id}" if thing else None),
+            ("opened", at(found.opened_at)),
+            ("closed", at(found.closed_at) if found.closed_at else None),
+            ("summary", found.summary),
+            ("used", f"{found.calls} calls, {found.tokens} tokens, {dollars(found.spend_micros)}"),
+        ]
+    )
+    say()
+    page = session.call(lambda plane: plane.decisions(run=run, limit=100))
+    print_table(
+        ("AT", "VERDICT", "ACTION", "RULE", "OUTCOME"),
+        [
+            (at(row.at), row.verdict, row.name, row.rule, row.outcome or "-")
+            for row in reversed(page.rows)
+        ],
+    )

@@ -1,0 +1,83 @@
+"""`watchkeeper`: finds the command and loads only what it needs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+HELP = """\
+Usage: watchkeeper [OPTIONS] [COMMAND]
+
+The control plane between your AI agents and what they can touch.
+Without a command: the console on this machine's plane, started if none runs.
+
+  See       status  watch  agents  runs  events  audit
+  Decide    requests  budgets
+  Stop      kill  pause  locks
+  Govern    apply  enroll  token
+  Plane     serve  stop  console  demo  config
+  Learn     help TOPIC  completion SHELL
+
+Options:
+  --connect URL  A remote plane's address         [WATCHKEEPER_CONNECT]
+  --state DIR    State directory of this machine  [WATCHKEEPER_STATE]
+  --version      Show the version
+  -h, --help     Show this; works after every command
+Environment: WATCHKEEPER_TOKEN, WATCHKEEPER_CONFIG, NO_COLOR
+Examples:
+  watchkeeper demo
+  watchkeeper apply -f contracts/ --check
+  watchkeeper requests approve req_01 --reason "customer confirmed"
+Guides: watchkeeper help getting-started
+"""
+
+COMMANDS: dict[str, str] = {
+    "status": "watchkeeper.cli.status:status",
+    "watch": "watchkeeper.cli.status:watch",
+    "agents": "watchkeeper.cli.fleet:agents",
+    "runs": "watchkeeper.cli.fleet:runs",
+    "events": "watchkeeper.cli.ledger:events",
+    "audit": "watchkeeper.cli.ledger:audit",
+    "requests": "watchkeeper.cli.requests:requests",
+    "budgets": "watchkeeper.cli.budgets:budgets",
+    "kill": "watchkeeper.cli.locks:kill",
+    "pause": "watchkeeper.cli.locks:pause",
+    "locks": "watchkeeper.cli.locks:locks",
+    "apply": "watchkeeper.cli.apply:apply",
+    "enroll": "watchkeeper.cli.people:enroll",
+    "token": "watchkeeper.cli.people:token",
+    "serve": "watchkeeper.plane.command:serve",
+    "stop": "watchkeeper.cli.process:stop",
+    "console": "watchkeeper.cli.process:console",
+    "demo": "watchkeeper.demo.command:demo",
+    "config": "watchkeeper.cli.settings:config",
+    "help": "watchkeeper.cli.guide:help_",
+    "completion": "watchkeeper.cli.guide:completion",
+}
+"""Command → where it lives. Rooms below are reached by name, as processes of their own:
+the command line itself knows the client, the wire and the core only."""
+
+
+def load(name: str) -> Any:
+    """Import one command."""
+    module, _, attribute = COMMANDS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; never returns."""
+    given = sys.argv[1:] if arguments is None else arguments
+    completing = "_WATCHKEEPER_COMPLETE" in os.environ
+    if given in (["--help"], ["-h"]) and not completing:
+        sys.stdout.write(HELP)
+        sys.exit(0)
+    if given == ["--version"] and not completing:
+        from watchkeeper import __version__
+
+        sys.stdout.write(f"watchkeeper {__version__}\n")
+        sys.exit(0)
+    from watchkeeper.cli.group import root
+
+    root.main(args=given, prog_name="watchkeeper")

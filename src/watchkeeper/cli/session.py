@@ -1,0 +1,89 @@
+"""One command's conversation with a plane."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from watchkeeper.cli.output import fail
+from watchkeeper.core.errors import WatchkeeperError
+
+if TYPE_CHECKING:
+    from watchkeeper.client.address import Address
+    from watchkeeper.client.api import PlaneClient
+
+T = TypeVar("T")
+Command = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Session:
+    """Which plane a command speaks to, and whether it prints JSON."""
+
+    connect: str | None
+    state: str | None
+    json: bool = False
+
+    def address(self) -> Address:
+        """Return where the plane answers; raise `Unavailable` if none runs here."""
+        from watchkeeper.client.address import Address
+        from watchkeeper.client.local import require_plane
+
+        if self.connect:
+            return Address(url=self.connect, token=os.environ.get("WATCHKEEPER_TOKEN") or None)
+        return Address(socket=require_plane(self.state).socket)
+
+    def call(self, work: Callable[[PlaneClient], Awaitable[T]]) -> T:
+        """Run `work` with a client and return its value; print an error and end otherwise."""
+        import asyncio
+
+        from watchkeeper.client.api import PlaneClient
+
+        async def run() -> T:
+            async with PlaneClient(self.address()) as plane:
+                return await work(plane)
+
+        try:
+            return asyncio.run(run())
+        except WatchkeeperError as error:
+            fail(error)
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
+
+def speaks(*, json: bool = True) -> Callable[[Command], Command]:
+    """Give a command its session: --state, --connect and, where it shows things, --json."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            context = click.get_current_context()
+            above = context.find_root().params
+            session = Session(
+                connect=kwargs.pop("connect") or above.get("connect"),
+                state=kwargs.pop("state") or above.get("state"),
+                json=kwargs.pop("as_json", False),
+            )
+            return command(session, *args, **kwargs)
+
+        wrapped: Any = run
+        if json:
+            wrapped = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(wrapped)
+        wrapped = click.option("--connect", metavar="URL", help="A remote plane.")(wrapped)
+        wrapped = click.option("--state", metavar="DIR", help="State directory.")(wrapped)
+        return wrapped  # type: ignore[no-any-return]
+
+    return decorate
+
+
+REASON = click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the ledger.")
+LIMIT = click.option(
+    "--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="Rows at most."
+)
+AFTER = click.option("--after", metavar="KEY", help="Go on after this key.")
+FILTER = click.option("--filter", "filter_", metavar="TEXT", help="Only rows with this text.")

@@ -1,0 +1,65 @@
+"""`status` and `watch`: where am I, and what needs a person now."""
+
+from __future__ import annotations
+
+import click
+
+from watchkeeper.cli.output import print_facts, print_json, print_table, say
+from watchkeeper.cli.session import LIMIT, Session, speaks
+from watchkeeper.cli.words import at, left
+from watchkeeper.core.money import dollars
+
+
+@click.command()
+@speaks()
+def status(session: Session) -> None:
+    """Show which plane this is, who I am, and its figures."""
+    found = session.call(lambda plane: plane.status())
+    if session.json:
+        print_json(found)
+        return
+    me = found.me
+    print_facts(
+        [
+            ("plane", f"{found.plane} in {found.environment}, version {found.version}"),
+            ("address", session.address().text),
+            ("clock", at(found.now) + (" (rehearsal)" if found.rehearsal else "")),
+            ("I am", f"{me.person} ({me.permission}, by {me.via})"),
+            ("my roles", ", ".join(me.roles) or "none"),
+            ("agents", f"{found.agents}, {found.open_runs} open runs"),
+            ("requests", f"{found.pending} pending, {found.waiting} for me, {found.late} late"),
+            ("locks", f"{found.locks} in force"),
+            ("spend", f"{dollars(found.spend_hour_micros)} in the last hour"),
+            ("ledger", f"{found.sequence:,} entries"),
+            ("store", found.store),
+            ("down", ", ".join(found.upstreams_down) or None),
+        ]
+    )
+
+
+@click.command()
+@LIMIT
+@speaks()
+def watch(session: Session, limit: int) -> None:
+    """List what needs a person now, most pressing first."""
+    page = session.call(lambda plane: plane.watch(limit=limit))
+    if session.json:
+        print_json(page)
+        return
+    if not page.rows:
+        say("Nothing needs you now.")
+        return
+    now = session.call(lambda plane: plane.status()).now
+    print_table(
+        ("LEFT", "RISK", "WHAT", "DO", "ID"),
+        [
+            (
+                left(need.due_at, now) if need.due_at else "-",
+                need.risk,
+                need.text,
+                need.todo,
+                need.subject,
+            )
+            for need in page.rows
+        ],
+    )

@@ -1,0 +1,35 @@
+"""Amounts and times as commands print them."""
+
+from __future__ import annotations
+
+from watchkeeper.core.clock import utc_text
+from watchkeeper.core.money import dollars
+
+_SECOND = 1_000_000
+
+
+def span(microseconds: int) -> str:
+    """Return a duration in its two largest units: `2 m 05 s`, `3 h 10 m`, `4 d 2 h`."""
+    seconds = abs(microseconds) // _SECOND
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} m {seconds % 60:02d} s"
+    if seconds < 86_400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60:02d} m"
+    return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h"
+
+
+def left(due_at: int, now: int) -> str:
+    """Return the time until something is due, or how late it is."""
+    return span(due_at - now) if due_at >= now else f"late {span(due_at - now)}"
+
+
+def at(moment: int | None) -> str:
+    """Return a time in UTC, or a dash."""
+    return "-" if moment is None else utc_text(moment)
+
+
+def amount(measure: str, value: int) -> str:
+    """Return an amount with its unit: dollars for spend, a count otherwise."""
+    return dollars(value) if measure == "spend" else f"{value:,}"
