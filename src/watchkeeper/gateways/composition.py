@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from watchkeeper.core.clock import Clock
+from watchkeeper.core.errors import Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.callers import Callers
@@ -15,7 +18,9 @@ from watchkeeper.gateways.mcp.listening import Listeners
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances
+from watchkeeper.registry.documents import ToolContract
 from watchkeeper.tools.upstreams.egress import Egress
+from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.tools.upstreams.pool import OnState, Pool
 from watchkeeper.wire.plane import UpstreamRow
 
@@ -60,6 +65,28 @@ class Gateways:
         """Follow a change of what is in force: connect, let go, tell listening agents."""
         self._pool.apply(self._offers.upstreams())
         self._listeners.announce()
+
+    async def read(self, tool: ToolContract, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call a read-only tool for the plane itself and return its structured result.
+
+        Raises `Unavailable` when the upstream gives none.
+        """
+        if tool.upstream is None:
+            raise Unavailable(f"{tool.name} is performed by agents, not by the plane")
+        try:
+            result = await self._pool.call(
+                tool.upstream,
+                tool.upstream_tool or tool.name,
+                arguments,
+                timeout_seconds=tool.timeout_seconds,
+            )
+        except UpstreamFailure as failure:
+            raise Unavailable(f"{tool.name}: {failure.message}") from failure
+        failed = "isError" in result and msgspec.json.decode(result["isError"]) is True
+        shown = msgspec.json.decode(result.get("structuredContent", msgspec.Raw(b"null")))
+        if failed or not isinstance(shown, dict):
+            raise Unavailable(f"{tool.name} gave no structured result")
+        return shown
 
     def upstream_rows(self) -> list[UpstreamRow]:
         """Return how each upstream does."""

@@ -19,6 +19,7 @@ from watchkeeper.core.clock import Clock, RehearsalClock, SystemClock
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.previews import Previews
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.gateways.composition import Gateways, mount
@@ -52,6 +53,7 @@ class Plane:
     sweeper: Sweeper
     schedule: Schedule
     follower: Follower
+    previews: Previews
     health: Health
     outages: Outages
     server: Server
@@ -107,6 +109,7 @@ class Plane:
         self.schedule.stop()
         await self._step("sweeper", self.sweeper.stop())
         await self._step("follower", self.follower.stop())
+        await self._step("previews", self.previews.stop())
         await self._step("outages", self.outages.finish())
         if self.server.started:
             await self._step("record of the stop", self._record("plane.stopped", {}))
@@ -160,6 +163,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         max_body=settings.max_body,
         max_gateway_body=settings.max_gateway_body,
     )
+    previews = Previews(decider, gateways.read)
     plane = Plane(
         settings=settings,
         state=state,
@@ -167,7 +171,10 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         gateways=gateways,
         sweeper=sweeper,
         schedule=Schedule(),
-        follower=Follower(store, decider.waiting.wake, sweeper.wake, gateways.refresh),
+        follower=Follower(
+            store, decider.waiting.wake, sweeper.wake, gateways.refresh, previews.begin
+        ),
+        previews=previews,
         health=health,
         outages=outages,
         server=Server(

@@ -1,4 +1,4 @@
-"""Acting on what was committed: waking held callers, showing approvers what would change."""
+"""Reading what a held action would change, so that approvers see it measured, not claimed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.waiting import DECIDED
 from watchkeeper.registry.documents import Preview, ToolContract
 from watchkeeper.wire.requests import Change
 
@@ -24,32 +23,25 @@ CallTool = Callable[[ToolContract, Mapping[str, Any]], Awaitable[Mapping[str, An
 LONGEST_VALUE = 400
 
 
-class Following:
-    """Follows the feed for the decision path."""
+class Previews:
+    """Shows approvers what would change, as the plane reads it, beside what the agent says."""
 
     def __init__(self, decider: Decider, call_tool: CallTool) -> None:
         self._decider = decider
         self._call_tool = call_tool
-        self._previews: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
-        """Follow committed events until cancelled."""
-        try:
-            async for batch in self._decider.store.subscribe():
-                self._decider.waiting.wake(
-                    event.request for event in batch if event.request and event.type in DECIDED
-                )
-                for event in batch:
-                    if event.type == "request.created" and event.request:
-                        self._begin_preview(event.request)
-        finally:
-            for task in self._previews:
-                task.cancel()
+    def begin(self, request: str) -> None:
+        """Read what a new request would change, in the background."""
+        task = asyncio.create_task(self._preview(request), name=f"preview {request}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
-    def _begin_preview(self, request: str) -> None:
-        task = asyncio.create_task(self._preview(request))
-        self._previews.add(task)
-        task.add_done_callback(self._previews.discard)
+    async def stop(self) -> None:
+        """Let go of previews that are still being read; their requests stand without one."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _preview(self, request: str) -> None:
         """Read what the action would change and attach it, marked as measured.
