@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,7 +15,6 @@ from watchkeeper.store.store import Store
 
 PEER = "watchkeeper.peer"
 """Key in the ASGI scope under which the listener puts the Unix socket's peer."""
-OWNER = "owner"
 
 
 def bearer_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -44,7 +45,7 @@ async def find_person(store: Store, scope: Mapping[str, Any], bearer: str | None
     if PEER in scope:
         peer = scope[PEER]
         if peer is not None and peer.uid == os.getuid():
-            return Person(OWNER, "admin", "socket", owner=True)
+            return Person(account_name(peer.uid), "admin", "socket", owner=True)
         raise Forbidden(
             "only the account that runs this plane may use its socket",
             rule="identity/socket-peer",
@@ -55,3 +56,13 @@ async def find_person(store: Store, scope: Mapping[str, Any], bearer: str | None
         rule="identity/person-token",
         remedy="send `Authorization: Bearer wkp_…`, or use the Unix socket on the machine",
     )
+
+
+def account_name(uid: int) -> str:
+    """Return the name of an account on this machine, as people are named in the ledger."""
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = ""
+    plain = re.sub(r"[^a-z0-9._-]", "-", name.lower())[:63].lstrip("._-")
+    return plain or f"uid-{uid}"
