@@ -25,7 +25,7 @@ def _decisions_on_record(plane: Plane) -> dict[str, dict[str, Any]]:
     while True:
         position: dict[str, Any] = {"after": after} if after else {}
         page = plane.operator.get("/v1/decisions", limit=200, **position)
-        found |= {row["decision"]: row for row in page["items"]}
+        found |= {row["decision"]: row for row in page["rows"]}
         after = page.get("next") or ""
         if not after:
             return found
@@ -87,7 +87,7 @@ async def test_killed_planes_forget_no_answer(make_plane: Callable[..., Plane]) 
     verification = plane.operator.get("/v1/audit/verification")
     assert verification["ok"], verification
 
-    rows = plane.operator.get("/v1/budgets", limit=200)["items"]
+    rows = plane.operator.get("/v1/budgets", limit=200)["rows"]
     (calls,) = [r for r in rows if r["scope"] == "all" and r["measure"] == "tool_calls"]
     permitted = sum(row["verdict"] == "permit" for row in recorded.values())
     assert calls["posted"] + calls["held"] == permitted <= calls["cap"]

@@ -48,8 +48,8 @@ class Plane:
         if self._clock:
             command += ["--rehearsal-clock", self._clock]
         self.child = Child.python(*command, *self._options, log=self.log, env=self.environ)
-        self._described = self.child.wait_for_file(self.state / "plane.json", seconds=seconds)
-        assert self._described["pid"] == self.child.pid, "plane.json is another plane's"
+        announced = self.state / "plane.json"
+        self._described = self.child.wait_for_file(announced, seconds=seconds, own_pid=True)
         self._port = int(self.url.rpartition(":")[2])
         self.operator.wait_ready(seconds=seconds)
         return self
@@ -107,10 +107,10 @@ class Plane:
         after = 0
         while True:
             page = self.operator.get("/v1/events", after=after, limit=200, **filters)
-            found += page["items"]
-            if not page["items"] or not page.get("next"):
+            found += page["rows"]
+            if not page["rows"] or not page.get("next"):
                 return found
-            after = page["items"][-1]["sequence"]
+            after = page["rows"][-1]["sequence"]
 
     def issue_token(self, person: str) -> str:
         """A person's bearer token for a remote console."""

@@ -67,9 +67,12 @@ class Child:
         """What the process wrote so far."""
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
-    def wait_for_file(self, path: Path, *, seconds: float = 30.0) -> dict[str, Any]:
+    def wait_for_file(
+        self, path: Path, *, seconds: float = 30.0, own_pid: bool = False
+    ) -> dict[str, Any]:
         """Wait until the child has written `path` as JSON and return it.
 
+        With `own_pid`, a file that names another process (one that was killed) is passed over.
         Raises `AssertionError` with the child's output when it ends or is too slow.
         """
 
@@ -79,7 +82,7 @@ class Child:
             if not path.exists():
                 return None
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return found
+            return found if not own_pid or found["pid"] == self.pid else None
 
         return eventually(look, f"{path.name} of {self.process.args!r:.200}", seconds=seconds)
 

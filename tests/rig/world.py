@@ -20,7 +20,7 @@ agent:
   tools:
     allowlist: [{allowlist}]
   approvals: {{role: finance-ops, escalation: finance, sla_seconds: 900, hold_seconds: {hold}}}
-  identity: {{mode: on_behalf_of, token_ttl_seconds: 900}}
+  identity: {{mode: own, token_ttl_seconds: 900}}
 """
 
 TOOLS = """
