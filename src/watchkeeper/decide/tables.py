@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import Column, Index, Table, Text
 
-from watchkeeper.store.metadata import metadata
+from watchkeeper.store.metadata import Key, Whole, metadata
 
 decisions = Table(
     "decisions",
     metadata,
-    Column("decision", Text, primary_key=True),
-    Column("at", BigInteger, nullable=False),
-    Column("agent", Text, nullable=False),
-    Column("run", Text, nullable=False),
-    Column("version", Integer, nullable=False),
+    Column("decision", Key, primary_key=True),
+    Column("at", Whole, nullable=False),
+    Column("agent", Key, nullable=False),
+    Column("run", Key, nullable=False),
+    Column("version", Whole, nullable=False),
     Column("kind", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("arguments", Text, nullable=False),
@@ -23,12 +23,12 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("request", Text),
     Column("idempotency_key", Text),
-    Column("epoch", Integer, nullable=False),
+    Column("epoch", Whole, nullable=False),
     Column("outcome", Text),
-    Column("settled_at", BigInteger),
-    Column("input_tokens", BigInteger, nullable=False),
-    Column("output_tokens", BigInteger, nullable=False),
-    Column("cost_micros", BigInteger, nullable=False),
+    Column("settled_at", Whole),
+    Column("input_tokens", Whole, nullable=False),
+    Column("output_tokens", Whole, nullable=False),
+    Column("cost_micros", Whole, nullable=False),
     Column("result_digest", Text),
     Column("error", Text),
 )
@@ -49,13 +49,13 @@ BUCKET_US = 300 * 1_000_000
 activity = Table(
     "activity",
     metadata,
-    Column("agent", Text, primary_key=True),
-    Column("bucket", BigInteger, primary_key=True),
-    Column("permitted", Integer, nullable=False),
-    Column("denied", Integer, nullable=False),
-    Column("held", Integer, nullable=False),
-    Column("spend_micros", BigInteger, nullable=False),
-    Column("last_at", BigInteger, nullable=False),
+    Column("agent", Key, primary_key=True),
+    Column("bucket", Whole, primary_key=True),
+    Column("permitted", Whole, nullable=False),
+    Column("denied", Whole, nullable=False),
+    Column("held", Whole, nullable=False),
+    Column("spend_micros", Whole, nullable=False),
+    Column("last_at", Whole, nullable=False),
 )
 """Sums that the fleet is shown from; derivable from `decisions`."""
 Index("activity_by_bucket", activity.c.bucket)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import Column, Index, Table, Text
 
-from watchkeeper.store.metadata import metadata
+from watchkeeper.store.metadata import Key, Whole, metadata
 
 locks = Table(
     "locks",
     metadata,
-    Column("lock", Text, primary_key=True),
+    Column("lock", Key, primary_key=True),
     Column("target_kind", Text, nullable=False),
     Column("target_name", Text, nullable=False),
     Column("mode", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("by", Text, nullable=False),
-    Column("epoch", Integer, nullable=False, unique=True),
-    Column("created_at", BigInteger, nullable=False),
-    Column("lifted_at", BigInteger),
+    Column("epoch", Whole, nullable=False, unique=True),
+    Column("created_at", Whole, nullable=False),
+    Column("lifted_at", Whole),
     Column("lifted_by", Text),
 )
 Index("locks_in_force", locks.c.epoch, sqlite_where=locks.c.lifted_at.is_(None),
@@ -26,9 +26,9 @@ Index("locks_in_force", locks.c.epoch, sqlite_where=locks.c.lifted_at.is_(None),
 receipts = Table(
     "receipts",
     metadata,
-    Column("lock", Text, primary_key=True),
-    Column("effect", Text, primary_key=True),
+    Column("lock", Key, primary_key=True),
+    Column("effect", Key, primary_key=True),
     Column("state", Text, nullable=False),
     Column("detail", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
+    Column("at", Whole, nullable=False),
 )

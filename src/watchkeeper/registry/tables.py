@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import Column, Index, Table, Text
 
-from watchkeeper.store.metadata import metadata
+from watchkeeper.store.metadata import Key, Whole, metadata
 
 documents = Table(
     "documents",
     metadata,
-    Column("kind", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("version", Integer, primary_key=True),
+    Column("kind", Key, primary_key=True),
+    Column("name", Key, primary_key=True),
+    Column("version", Whole, primary_key=True),
     Column("digest", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("body", Text, nullable=False),
-    Column("current", Integer, nullable=False),
-    Column("applied_at", BigInteger, nullable=False),
+    Column("current", Whole, nullable=False),
+    Column("applied_at", Whole, nullable=False),
     Column("applied_by", Text, nullable=False),
 )
 
