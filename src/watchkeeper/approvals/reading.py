@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -159,7 +160,7 @@ def count_pending(tx: Transaction, *, person: str, roles: Set[str]) -> Counts:
 
 
 def _as_number(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return condition.cast(requests.c.level.type)
+    return case((condition, 1), else_=0)
 
 
 def _may_vote(person: str, roles: Set[str], now: int) -> ColumnElement[bool]:
