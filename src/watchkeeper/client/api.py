@@ -121,12 +121,19 @@ class PlaneClient:
         *,
         agent: str | None = None,
         state: str | None = None,
+        filter: str | None = None,
         after: str | None = None,
         limit: int | None = None,
     ) -> Page[RunRow]:
         """List runs, newest first."""
         return await self._get(
-            Page[RunRow], "/v1/runs", agent=agent, state=state, after=after, limit=limit
+            Page[RunRow],
+            "/v1/runs",
+            agent=agent,
+            state=state,
+            filter=filter,
+            after=after,
+            limit=limit,
         )
 
     async def run(self, run: str) -> RunDetail:

@@ -17,7 +17,11 @@ from watchkeeper.console.words import (
     say,
     target_text,
 )
+from watchkeeper.wire.agents import AgentRow, RunRow
+from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.locks import BlastRadius, Effect, LockRow, Receipt, Target
+from watchkeeper.wire.plane import EventRow, Need
+from watchkeeper.wire.requests import RequestRow
 
 EFFECTS: tuple[Effect, ...] = (
     "stop run",
@@ -43,6 +47,28 @@ def cells(row: LockRow, moment: Moment) -> Mapping[str, Span]:
         "receipts": receipts_cell(row),
         "reason": span(row.reason, "text" if in_force else "quiet"),
     }
+
+
+def target_of(row: object) -> Target:
+    """Return what a kill on this row would stop, as narrow as the row allows.
+
+    A row that stands for nothing that runs has everything as its target.
+    """
+    if isinstance(row, RequestRow | RunRow):
+        return Target(kind="run", name=row.run)
+    if isinstance(row, AgentRow):
+        return Target(kind="agent", name=row.name)
+    if isinstance(row, LockRow):
+        return row.target
+    if isinstance(row, BudgetRow):
+        kind, _, name = row.scope.partition("/")
+        if kind in ("run", "agent", "team") and name:
+            return Target.model_validate({"kind": kind, "name": name})
+    if isinstance(row, EventRow) and row.run:
+        return Target(kind="run", name=row.run)
+    if isinstance(row, EventRow | Need) and row.agent:
+        return Target(kind="agent", name=row.agent)
+    return Target(kind="everything", name="*")
 
 
 def state_span(row: LockRow) -> Span:

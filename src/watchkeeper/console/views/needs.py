@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from watchkeeper.console.blocks import Blank, Block, Fact, Prose
 from watchkeeper.console.moment import Moment, duration_text
@@ -16,7 +16,7 @@ from watchkeeper.console.words import (
     plural,
     seconds_between,
 )
-from watchkeeper.wire.plane import Need, Status, UpstreamRow
+from watchkeeper.wire.plane import Need, Status
 
 KINDS: Mapping[str, str] = {
     "request": "approval",
@@ -71,17 +71,18 @@ def blocks(row: Need, moment: Moment) -> list[Block]:
     return held
 
 
-def figures(status: Status, fleet: str, upstreams: Sequence[UpstreamRow] = ()) -> list[Span]:
+def figures(status: Status) -> list[Span]:
     """Write the compact line of fleet figures."""
+    late = f" ({status.late} late)" if status.late else ""
     spans = [
         span(plural(status.agents, "agent"), "strong"),
-        span(f" · {fleet}" if fleet else "", "text"),
         span(f" · {plural(status.open_runs, 'open run')}"),
+        span(f" · {plural(status.pending, 'approval')} pending"),
+        span(late, "warning"),
         span(f" · {money_text(status.spend_hour_micros)} in the last hour"),
     ]
-    down = [row.name for row in upstreams if row.state == "down"] or list(status.upstreams_down)
-    if down:
-        spans.append(span(f" · ■ down: {', '.join(down)}", "critical"))
+    if status.upstreams_down:
+        spans.append(span(f" · ■ down: {', '.join(status.upstreams_down)}", "critical"))
     if status.store != "ok":
         spans.append(span(" · ■ the store does not answer: everything is refused", "critical"))
     return spans

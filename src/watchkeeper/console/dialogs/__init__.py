@@ -1,0 +1,1 @@
+"""What a person is asked before anything changes: the question's words and what they need."""

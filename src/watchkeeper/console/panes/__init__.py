@@ -1,0 +1,34 @@
+"""The panes, in the order of their keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from watchkeeper.console.actions import Action
+from watchkeeper.console.desk import Desk
+from watchkeeper.console.pane import Pane
+from watchkeeper.console.panes.approvals import ApprovalsPane
+from watchkeeper.console.panes.budgets import BudgetsPane
+from watchkeeper.console.panes.fleet import FleetPane
+from watchkeeper.console.panes.ledger import LedgerPane
+from watchkeeper.console.panes.locks import LocksPane
+from watchkeeper.console.panes.runs import RunsPane
+from watchkeeper.console.panes.watch import WatchPane
+
+
+def all_panes(desk: Desk) -> list[Pane[Any]]:
+    """Return one of each pane."""
+    return [
+        WatchPane(desk),
+        FleetPane(desk),
+        ApprovalsPane(desk),
+        RunsPane(desk),
+        BudgetsPane(desk),
+        LocksPane(desk),
+        LedgerPane(desk),
+    ]
+
+
+def console_actions(desk: Desk) -> list[Action]:
+    """Return what can be done in every pane alike; none beyond the shell's own."""
+    return []

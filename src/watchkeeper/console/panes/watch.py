@@ -1,0 +1,89 @@
+"""Watch: what needs a person now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from watchkeeper.console.actions import Action
+from watchkeeper.console.blocks import Block
+from watchkeeper.console.columns import Column
+from watchkeeper.console.dialogs.killing import kill_action, lift_action
+from watchkeeper.console.moment import Moment
+from watchkeeper.console.painting import Span
+from watchkeeper.console.pane import Pane
+from watchkeeper.console.views import needs as view
+from watchkeeper.wire.pages import Page
+from watchkeeper.wire.plane import Need
+
+
+class WatchPane(Pane[Need]):
+    """Everything that waits for a person, most pressing first; enter goes there."""
+
+    key = "watch"
+    title = "Watch"
+    columns = (
+        Column("left", "LEFT", 7),
+        Column("risk", "HARM", 10),
+        Column("what", "WHAT", 8, priority=3),
+        Column("matter", "WHAT IS THE MATTER", 40, least=20, grow=3),
+        Column("todo", "WHAT TO DO", 26, least=14, grow=1, priority=1),
+        Column("since", "SINCE", 5, priority=2, align="right"),
+    )
+    empty = "Nothing needs you. The fleet goes on without you; this list fills by itself."
+    watched = (
+        "request.",
+        "vote.",
+        "budget.",
+        "lock.",
+        "receipt.",
+        "upstream.",
+        "agent.",
+        "decision.denied",
+    )
+
+    async def fetch(self, after: str | None, limit: int, filter: str) -> Page[Need]:
+        """Read what needs a person; the plane ranks, the filter works here."""
+        page = await self.desk.client.watch(limit=limit)
+        if not filter:
+            return page
+        wanted = filter.lower()
+        rows = tuple(row for row in page.rows if wanted in f"{row.text} {row.todo}".lower())
+        return page.model_copy(update={"rows": rows, "total": len(rows)})
+
+    def row_id(self, row: Need) -> str:
+        """The need's stable id."""
+        return row.need
+
+    def cells(self, row: Need, moment: Moment) -> Mapping[str, Span]:
+        """One line."""
+        return view.cells(row, moment)
+
+    def subject(self, row: Need) -> str:
+        """What is copied: the thing, not the need."""
+        return row.subject
+
+    def blocks(self, row: Need, detail: Any, moment: Moment) -> Sequence[Block]:
+        """Write it."""
+        return view.blocks(row, moment)
+
+    def open(self, row: Need) -> bool:
+        """Go to where it can be dealt with."""
+        pane, item = view.place_of(row)
+        if pane == self.key:
+            return False
+        self.desk.show(pane, item, detail=True)
+        return True
+
+    def caption(self) -> Sequence[Span]:
+        """The fleet in one line."""
+        status = self.desk.status
+        return view.figures(status) if status is not None else ()
+
+    def badge(self) -> str:
+        """How many wait."""
+        return str(len(self.window)) if len(self.window) else ""
+
+    def actions(self) -> Sequence[Action]:
+        """Stop or let go."""
+        return (kill_action(self), lift_action(self))
