@@ -13,7 +13,7 @@ from watchkeeper.console.blocks import Block, Row, lay_out_blocks
 from watchkeeper.console.desk import Question, Reply
 from watchkeeper.console.editor import Editor
 from watchkeeper.console.overlay import Frame, Overlay, Scroll, boxed
-from watchkeeper.console.painting import Span, span, spaces
+from watchkeeper.console.painting import Span, Token, spaces, span
 from watchkeeper.core.text import cell_width, fit, make_safe
 
 GUARD_SECONDS = 0.3
@@ -185,7 +185,7 @@ class Dialog(Overlay[Reply]):
     def _buttons(self) -> Row:
         question = self.question
         on_cancel, on_confirm = self.focus == self._cancel, self.focus == self._confirm
-        ready = "critical" if question.danger else "good"
+        ready: Token = "critical" if question.danger else "good"
         parts = [
             span("▸ " if on_cancel else "  ", "accent"),
             span(question.cancel, "strong" if on_cancel else "text"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from watchkeeper.console.blocks import Block, Row, lay_out_blocks
-from watchkeeper.console.painting import Span, Token, span, spaces
+from watchkeeper.console.painting import Span, Token, spaces, span
 from watchkeeper.core.text import cell_width, cut, make_safe
 
 Result = TypeVar("Result")

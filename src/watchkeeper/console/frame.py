@@ -1,0 +1,174 @@
+"""The lines around the list: where I am, what is open, what happened, which keys act."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from watchkeeper.console.actions import Action, key_label
+from watchkeeper.console.blocks import Row
+from watchkeeper.console.moment import duration_text
+from watchkeeper.console.painting import Span, Token, spaces, span
+from watchkeeper.console.refresh import Refresh
+from watchkeeper.core.money import MICROS
+from watchkeeper.core.text import cell_width, cut, make_safe
+from watchkeeper.wire.plane import Status
+
+SMALLEST = (40, 10)
+WIDE_COLUMNS = 120
+
+
+def is_production(status: Status | None) -> bool:
+    """Whether what is done here has consequences outside of any rehearsal."""
+    return status is not None and status.environment.lower().startswith("prod")
+
+
+def header_row(status: Status | None, state: Sequence[Span], width: int) -> Row:
+    """Say which plane, who I am, what is in force, and how old this is."""
+    if status is None:
+        return _spread([span(" Watchkeeper", "strong")], list(state), width)
+    production = is_production(status)
+    environment = f"{status.environment.upper()} !" if production else status.environment
+    roles = [role for role in status.me.roles if role != "*"]
+    who = f"{status.me.person} ({', '.join([status.me.permission, *roles[:2]])})"
+    left = [
+        span(" "),
+        span(environment, "critical" if production else "strong"),
+        span(" ▪ ", "rule"),
+        span(status.plane),
+        span(" ▪ ", "rule"),
+        span(who),
+    ]
+    right: list[Span] = [*state]
+    if status.rehearsal:
+        right.append(span("rehearsal  ", "warning"))
+    if status.store != "ok":
+        right.append(span("STORE DOWN  ", "critical"))
+    if status.upstreams_down:
+        count = len(status.upstreams_down)
+        right.append(span(f"{count} upstream{'s' * (count > 1)} down  ", "critical"))
+    if status.locks:
+        right.append(span(f"{status.locks} lock{'s' * (status.locks > 1)}  ", "warning"))
+    if status.waiting:
+        right.append(span(f"{status.waiting:,} for you", "strong"))
+        late = f" ({status.late:,} late)  " if status.late else "  "
+        right.append(span(late, "critical"))
+    else:
+        right.append(span("none for you  ", "quiet"))
+    spent = status.spend_hour_micros / MICROS
+    right.append(span(f"${spent:,.2f}/h ", "text"))
+    return _spread(left, right, width)
+
+
+def state_spans(refresh: Refresh, offline: str | None, now: float) -> list[Span]:
+    """Say what is wrong with what is shown: paused, stale, or a plane that is lost."""
+    age = refresh.age(now)
+    old = "" if age is None else f" {duration_text(age)}"
+    if offline is not None:
+        return [span(f"✗ LOST{old}  ", "critical")]
+    if refresh.stale:
+        return [span(f"! STALE{old}  ", "critical")]
+    if refresh.paused:
+        return [span(f"‖ paused{old}  ", "warning")]
+    return []
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A pane's place in the line of panes."""
+
+    title: str
+    badge: str
+    front: bool
+
+
+def tab_rows(tabs: Sequence[Tab], width: int, *, production: bool = False) -> tuple[Row, Row]:
+    """Return the line of panes and the rule below it, heavy under the one in front."""
+    full = sum(
+        len(f" {i} {t.title} ") + bool(t.badge) * (len(t.badge) + 1) for i, t in enumerate(tabs)
+    )
+    line: list[Span] = []
+    rule: list[Span] = []
+    thin, heavy = ("═", "█") if production else ("─", "━")
+    for number, tab in enumerate(tabs, 1):
+        title = tab.title if full + 2 <= width or tab.front else tab.title[:3]
+        parts = [
+            span(f" {number} ", "key" if not tab.front else "accent"),
+            span(title, "accent" if tab.front else "text"),
+        ]
+        if tab.badge:
+            parts.append(span(f" {tab.badge}", "warning"))
+        parts.append(span(" "))
+        cells = sum(cell_width(part.text) for part in parts)
+        line += parts
+        rule.append(
+            span(heavy * cells if tab.front else thin * cells, "accent" if tab.front else "rule")
+        )
+    used = sum(cell_width(part.text) for part in rule)
+    rule.append(span(thin * max(0, width - used), "rule"))
+    return tuple(line), tuple(rule)
+
+
+def key_row(actions: Sequence[Action], width: int) -> Row:
+    """Say which keys act now; what is not allowed is dim, and says why when pressed."""
+    parts: list[Span] = [span(" ")]
+    used = 1
+    for action in actions:
+        label, title = make_safe(key_label(action.keys[0])), make_safe(action.title)
+        cells = cell_width(label) + 1 + cell_width(title) + 2
+        if used + cells > width + 1:
+            continue
+        allowed = action.why_not() is None
+        parts += [
+            Span(label, "key" if allowed else "quiet"),
+            span(" "),
+            Span(title, "text" if allowed else "quiet"),
+            spaces(2),
+        ]
+        used += cells
+    return tuple(parts)
+
+
+def rule_row(facts: Sequence[Span], message: Span | None, place: str, width: int) -> Row:
+    """Return the rule under the list: what narrows it, what just happened, where the cursor is."""
+    tail = f" {place} ─" if place else ""
+    room = width - len(tail) - 2
+    parts: list[Span] = [span("─", "rule")]
+    used = 0
+    for part in [*([message] if message is not None else []), *facts]:
+        short = cut(part.text, room - used - 2)
+        if room - used < 6 or not short:
+            break
+        parts += [span(" "), Span(short, part.token), span(" ─", "rule")]
+        used += cell_width(short) + 3
+    fill = max(0, width - 1 - used - len(tail))
+    parts.append(span("─" * fill, "rule"))
+    if tail:
+        parts += [span(f" {place} ", "quiet"), span("─", "rule")]
+    return tuple(parts)
+
+
+def too_small_rows(width: int, height: int) -> list[Row]:
+    """Say that the screen is too small, in whatever room there is."""
+    words = [f"This screen is {width}×{height}.", f"The console needs {SMALLEST[0]}×{SMALLEST[1]}."]
+    return [(span(cut(make_safe(word), width), "warning"),) for word in words][: max(1, height)]
+
+
+def _spread(left: list[Span], right: list[Span], width: int) -> Row:
+    taken = sum(cell_width(part.text) for part in right)
+    room = max(0, width - taken - 1)
+    kept: list[Span] = []
+    used = 0
+    for part in left:
+        short = cut(part.text, room - used)
+        if short:
+            kept.append(Span(short, part.token))
+            used += cell_width(short)
+    gap = max(0, width - taken - used)
+    return (*kept, spaces(gap), *right)
+
+
+def loud(text: object, token: Token) -> Span:
+    """Return a message with a mark that tells its kind without colour."""
+    mark = {"critical": "✗ ", "warning": "! ", "good": "✓ "}.get(token, "")
+    return span(f"{mark}{make_safe(text, limit=400)}", token)
