@@ -28,6 +28,14 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Another way out of a dialog: pressing `key` closes it and names the choice."""
+
+    key: str
+    label: str
+
+
+@dataclass(frozen=True)
 class Question:
     """What a dialog asks.
 
@@ -46,6 +54,9 @@ class Question:
     read_to_end: bool = False
     fields: tuple[Field, ...] = ()
     live: Callable[[], Awaitable[Sequence[Block]]] | None = None
+    choices: tuple[Choice, ...] = ()
+    reason_value: str = ""
+    """What the reason holds at first."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,8 @@ class Reply:
     confirmed: bool
     reason: str | None = None
     values: dict[str, str] = field(default_factory=dict)
+    choice: str | None = None
+    """The key of the choice that closed it; then nothing is confirmed."""
 
 
 class Desk(Protocol):

@@ -28,9 +28,9 @@ class Pane(Generic[Row]):
 
     key: ClassVar[str]
     """Its name on the command line and in action ids."""
-    title: ClassVar[str]
-    columns: ClassVar[tuple[Column, ...]]
-    empty: ClassVar[str] = "Nothing here."
+    title: str
+    columns: tuple[Column, ...]
+    empty: str = "Nothing here."
     """What an empty list says."""
     watched: ClassVar[tuple[str, ...]] = ("",)
     """Beginnings of the event types that change it."""
@@ -82,6 +82,14 @@ class Pane(Generic[Row]):
         """Hear what happened; by default a watched type has the list read again."""
         if any(event.type.startswith(self.watched) for event in events):
             self.dirty = True
+
+    def open(self, row: Row) -> bool:
+        """Open a row in another place on enter; False has its detail opened here."""
+        return False
+
+    def caption(self) -> Sequence[Span]:
+        """Return a line of figures above the list, or nothing."""
+        return ()
 
     def badge(self) -> str:
         """Return a short count for the tab, or nothing."""
