@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from watchkeeper.console.actions import key_label
 from watchkeeper.console.blocks import Block, Row, lay_out_blocks
 from watchkeeper.console.desk import Question, Reply
 from watchkeeper.console.editor import Editor
@@ -53,7 +54,7 @@ class Dialog(Overlay[Reply]):
             self.inputs.append(Input("name", label, Editor(), pasteable=False))
         if question.reason != "none":
             label = "Reason" if question.reason == "required" else "Reason (optional)"
-            self.inputs.append(Input("reason", label, Editor()))
+            self.inputs.append(Input("reason", label, Editor(question.reason_value)))
         last = len(self.inputs)
         self.focus = 0 if self.inputs and not question.danger else last
         self._cancel, self._confirm = last, last + 1
@@ -67,6 +68,8 @@ class Dialog(Overlay[Reply]):
         self.problem = ""
         if key == "escape":
             self.finish(Reply(False))
+        elif any(choice.key == key for choice in self.question.choices):
+            self.finish(Reply(False, self._values().get("reason") or None, {}, key))
         elif key in ("tab", "down", "shift+tab", "up"):
             step = 1 if key in ("tab", "down") else -1
             self.focus = (self.focus + step) % (self._confirm + 1)
@@ -115,10 +118,13 @@ class Dialog(Overlay[Reply]):
         self.problem = self.why_not() or ""
         if self.problem:
             return
-        values = {held.key: held.editor.text.strip() for held in self.inputs}
+        values = self._values()
         reason = values.pop("reason", "") or None
         values.pop("name", None)
         self.finish(Reply(True, reason, values))
+
+    def _values(self) -> dict[str, str]:
+        return {held.key: held.editor.text.strip() for held in self.inputs}
 
     def why_not(self) -> str | None:
         """Return what still keeps it from being confirmed; the line in fault gets the focus."""
@@ -151,7 +157,7 @@ class Dialog(Overlay[Reply]):
         if self._size is None or self._size[0] > width:
             self._size = self._measure(width, height)
         wide, body_height, _ = self._size
-        body_height = max(1, min(body_height, height - 6 - len(self.inputs)))
+        body_height = max(1, min(body_height, height - 6 - len(self.inputs) - bool(self.question.choices)))
         inner = wide - 4
         lines = lay_out_blocks(self.body, inner)
         self.scroll.fit(len(lines), body_height)
@@ -175,12 +181,20 @@ class Dialog(Overlay[Reply]):
                     *held.editor.spans(room, focused=focused),
                 )
             )
+        if self.question.choices:
+            rows.append(self._choices())
         rows.append(self._buttons())
         footer = self.scroll.words
         boxes = boxed(self.question.title, rows, wide, footer)
         x, y = (width - wide) // 2, max(0, (height - len(boxes)) // 2)
         at = None if caret is None else (x + 2 + caret[0], y + 1 + caret[1])
         return Frame(x, y, wide, boxes, at)
+
+    def _choices(self) -> Row:
+        parts = [span("  ")]
+        for choice in self.question.choices:
+            parts += [span(f"{key_label(choice.key)} ", "key"), span(f"{choice.label}   ", "quiet")]
+        return tuple(parts)
 
     def _buttons(self) -> Row:
         question = self.question
@@ -207,5 +221,5 @@ class Dialog(Overlay[Reply]):
         lines = len(lay_out_blocks(self.body, wide - 4))
         if self.question.live is not None:
             lines = max(lines, LIVE_BODY_LINES)
-        room = max(1, height - 6 - len(self.inputs))
+        room = max(1, height - 6 - len(self.inputs) - bool(self.question.choices))
         return wide, min(lines, room), height

@@ -22,7 +22,7 @@ from watchkeeper.console.words import target_text
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Mode, Target
 
-WIDER, NARROWER, OTHER_MODE = "up", "down", "ctrl+t"
+WIDER, NARROWER, OTHER_MODE = "ctrl+w", "ctrl+n", "ctrl+t"
 NO_REASON = "stopped by hand; no reason given"
 POLL_SECONDS = 0.25
 POLLS = 120
