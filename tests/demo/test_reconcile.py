@@ -72,6 +72,17 @@ def test_a_call_whose_outcome_was_never_recorded_still_has_its_permit() -> None:
     assert not reconcile(permit("dec_1", 10), [call(9_000_000)], [], {}).calls_without_event
 
 
+def test_a_preview_covers_one_reading_call_and_no_other() -> None:
+    read = Call("stripe.lookup_charge", {"charge_id": "ch_0084"}, 2_000_000, True)
+    events = [
+        event("request.created", 1_000_000, request="req_1"),
+        event("request.previewed", 3_000_000, request="req_1"),
+    ]
+    assert not reconcile(events, [read], [], ASKED).calls_without_event
+    assert len(reconcile(events, [read, read], [], ASKED).calls_without_event) == 1
+    assert reconcile(events, [call(2_000_000)], [], ASKED).calls_without_event
+
+
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=12))
 def test_calls_inside_their_permits_always_add_up(spans: list[tuple[int, int]]) -> None:
     step = LEEWAY_US * 3

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from watchkeeper.core.errors import WatchkeeperError
+
 log = logging.getLogger("watchkeeper.demo")
 
 
@@ -63,6 +65,8 @@ def _run_child(
         code = 0
     except (asyncio.CancelledError, KeyboardInterrupt):
         code = 0
+    except WatchkeeperError as error:
+        log.error("%s failed: %s", name, error)
     except BaseException:
         log.error("%s failed:\n%s", name, traceback.format_exc())
     finally:

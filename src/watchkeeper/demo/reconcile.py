@@ -13,6 +13,7 @@ from watchkeeper.core.digest import parse
 from watchkeeper.demo.sample import fleet_files
 from watchkeeper.wire.plane import EventRow
 
+FOREVER = 2**62
 LEEWAY_US = 50_000
 """Plane and tools read one clock, but not at one moment."""
 
@@ -47,17 +48,27 @@ class Books:
 
 
 @cache
-def governed_names() -> Mapping[tuple[str, str], str]:
-    """Return the governed tool's name for each (upstream, its own name of the tool)."""
+def _tools() -> tuple[Mapping[str, Any], ...]:
     import yaml
 
-    names = {}
-    for path, text in fleet_files():
-        if path.startswith("tools/"):
-            for document in yaml.safe_load_all(text):
-                tool = document["tool"]
-                names[tool["upstream"], tool["upstream_tool"]] = tool["name"]
-    return names
+    return tuple(
+        document["tool"]
+        for path, text in fleet_files()
+        if path.startswith("tools/")
+        for document in yaml.safe_load_all(text)
+    )
+
+
+@cache
+def governed_names() -> Mapping[tuple[str, str], str]:
+    """Return the governed tool's name for each (upstream, its own name of the tool)."""
+    return {(tool["upstream"], tool["upstream_tool"]): tool["name"] for tool in _tools()}
+
+
+@cache
+def previews() -> Mapping[str, str]:
+    """Return, for each tool that has one, the tool that the plane reads its preview with."""
+    return {tool["name"]: tool["preview"]["tool"] for tool in _tools() if "preview" in tool}
 
 
 def reconcile(
@@ -68,13 +79,14 @@ def reconcile(
 ) -> Books:
     """Find executed calls that no permit covers, and refunds that no used approval covers.
 
-    A permit covers one call of its tool between the decision and its recorded outcome. An
+    A permit covers one call of its tool between the decision and its recorded outcome; a
+    preview that the plane made for an approver covers one call of the tool that reads it. An
     approval covers one refund: approved, then redeemed, with exactly these arguments.
     `asked` holds tool and arguments of each approval request.
     """
     return Books(
         tuple(call.text for call in _unapproved(events, refunds, asked)),
-        tuple(call.text for call in _unrecorded(events, calls)),
+        tuple(call.text for call in _unrecorded(events, calls, asked)),
     )
 
 
@@ -94,18 +106,10 @@ def _unapproved(
     return missing
 
 
-def _unrecorded(events: Sequence[EventRow], calls: Sequence[Call]) -> list[Call]:
-    began: dict[str, tuple[str, int]] = {}
-    ended: dict[str, int] = {}
-    for event in events:
-        decision = str(event.body.get("decision", ""))
-        if event.type == "decision.permitted" and event.body.get("kind") == "tool":
-            began[decision] = (str(event.body["name"]), event.at)
-        elif event.type == "outcome.recorded":
-            ended[decision] = event.at
-    spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for decision, (tool, at) in began.items():
-        spans[tool].append((ended.get(decision, 2**62), at))
+def _unrecorded(
+    events: Sequence[EventRow], calls: Sequence[Call], asked: Mapping[str, Mapping[str, Any]]
+) -> list[Call]:
+    spans = _spans(events, asked)
     missing = []
     for call in sorted(calls, key=lambda c: c.at):
         # Of the permits that may cover it, use the one that ends first: no other choice
@@ -120,3 +124,27 @@ def _unrecorded(events: Sequence[EventRow], calls: Sequence[Call]) -> list[Call]
         else:
             missing.append(call)
     return missing
+
+
+def _spans(
+    events: Sequence[EventRow], asked: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[tuple[int, int]]]:
+    """Return, for each tool, the (end, begin) of everything that covers one call of it."""
+    began: dict[str, tuple[str, int]] = {}
+    ended: dict[str, int] = {}
+    for event in events:
+        thing = str(event.body.get("decision", event.request))
+        if event.type == "decision.permitted" and event.body.get("kind") == "tool":
+            began[thing] = (str(event.body["name"]), event.at)
+        elif event.type == "outcome.recorded":
+            ended[thing] = event.at
+        elif event.type == "request.created":
+            tool = str(asked.get(str(event.request), {}).get("tool"))
+            if tool in previews():
+                began[str(event.request)] = (previews()[tool], event.at)
+        elif event.type == "request.previewed":
+            ended[str(event.request)] = event.at
+    spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for thing, (tool, at) in began.items():
+        spans[tool].append((ended.get(thing, FOREVER), at))
+    return spans

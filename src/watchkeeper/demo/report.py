@@ -195,7 +195,7 @@ def _by_rule(events: Sequence[EventRow]) -> dict[str, int]:
 
 def _family(rule: str) -> str:
     parts = rule.split("/")
-    return "/".join("*" if part.startswith(("run_", "req_", "lck_")) else part for part in parts)
+    return "/".join("*" if part.startswith(("run_", "req_", "lock_")) else part for part in parts)
 
 
 def _checks(books: Books, audit: bool) -> dict[str, bool]:

@@ -66,6 +66,7 @@ PROFILES = (
         "You summarise supplier agreements for the purchasing desk.",
         model="large-careful",
         streams=True,
+        at_once=2,
         pause_seconds=1.6,
     ),
     Profile(
