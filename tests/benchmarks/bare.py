@@ -11,19 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.load import Result
+from watchkeeper.core.ids import hash_secret
+from watchkeeper.wire.decisions import Ask
 
 ANSWER = json.dumps({"decision": "d" * 30, "verdict": "permit", "digest": "e" * 71}).encode()
 
 
+KNOWN = {hash_secret("t" * 47): "run"}
+
+
 async def answer_post(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Read the body, parse it, and answer; nothing else."""
+    """Read the body and answer; on /decoded also check it and who sends it, but decide nothing."""
     body = b""
     more = True
     while more:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    json.loads(body)
+    if scope["path"] == "/decoded":
+        bearer = dict(scope["headers"])[b"authorization"].decode().removeprefix("Bearer ")
+        assert KNOWN[hash_secret(bearer)]
+        Ask.model_validate_json(body)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(ANSWER))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": ANSWER})

@@ -1,7 +1,8 @@
 """What a decision costs over HTTP, beside the same server bare and the disk alone, in one run.
 
-`python -m tests.benchmarks.decide [--seconds 4] [--json FILE]`. Each decision checks the token,
-locks, contract and Cedar policies, reserves on three levels (run, agent, team) and answers after
+`python -m tests.benchmarks.decide [--seconds 4] [--json FILE]`. "POST decoded" also checks a
+token and validates the body with the wire's model, which any such server must do. Each decision
+checks the token, locks, contract and Cedar policies, reserves on three levels (run, agent, team) and answers after
 a durable commit of its event. Ratios hold across machines; absolute figures do not.
 """
 
@@ -70,11 +71,13 @@ def measure(seconds: float) -> dict[str, Any]:
             port = bare.wait_for_file(directory / "bare.json")["port"]
             sendings = prepare(plane)
             body = sendings[0].bodies[0]
-            posts = [Sending(path="/v1/decide", bodies=[body], token="t" * 47)] * MOST_CLIENTS
+            posts = [Sending(path="/", bodies=[body], token="t" * 47)] * MOST_CLIENTS
+            decoded = [Sending(path="/decoded", bodies=[body], token="t" * 47)] * MOST_CLIENTS
             planes_port = urlsplit(plane.url).port or 0
             for clients in (1, MOST_CLIENTS):
                 for name, at, what, expect in (
                     ("bare POST", port, posts, ""),
+                    ("POST decoded", port, decoded, ""),
                     ("decision", planes_port, sendings, '"verdict":"permit"'),
                 ):
                     work = Work("127.0.0.1", at, what[:clients], seconds=seconds, expect=expect)
@@ -94,8 +97,9 @@ def ratios(figures: dict[str, Any]) -> dict[str, float]:
     found = {}
     for clients in (1, MOST_CLIENTS):
         decision = figures[f"decision, {clients} clients"]["per_second"]
-        bare = figures[f"bare POST, {clients} clients"]["per_second"]
-        found[f"decisions per bare POST, {clients} clients"] = round(decision / bare, 3)
+        for name in ("bare POST", "POST decoded"):
+            per_second = figures[f"{name}, {clients} clients"]["per_second"]
+            found[f"decisions per {name}, {clients} clients"] = round(decision / per_second, 3)
         commits = figures["commit alone"]["per_second"]
         found[f"decisions per commit alone, {clients} clients"] = round(decision / commits, 3)
     return found
