@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from watchkeeper.cli.output import fail
-from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.errors import Invalid, WatchkeeperError
 
 if TYPE_CHECKING:
     from watchkeeper.client.address import Address
@@ -56,6 +56,17 @@ class Session:
             raise click.Abort from None
 
 
+def _as_invalid(error: ValueError) -> Invalid:
+    """Say what a wire model refused; anything else is a defect and is raised as it is."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        raise error
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return Invalid(f"{field}: {first['msg']}")
+
+
 def speaks(*, json: bool = True) -> Callable[[Command], Command]:
     """Give a command its session: --state, --connect and, where it shows things, --json."""
 
@@ -69,7 +80,10 @@ def speaks(*, json: bool = True) -> Callable[[Command], Command]:
                 state=kwargs.pop("state") or above.get("state"),
                 json=kwargs.pop("as_json", False),
             )
-            return command(session, *args, **kwargs)
+            try:
+                return command(session, *args, **kwargs)
+            except ValueError as error:
+                fail(_as_invalid(error))
 
         wrapped: Any = run
         if json:

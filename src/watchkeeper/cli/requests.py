@@ -1,0 +1,183 @@
+"""`requests`: the approval queue without a screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from watchkeeper.cli.fleet import say_more
+from watchkeeper.cli.output import print_facts, print_json, print_table, say
+from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
+from watchkeeper.cli.words import at, left
+from watchkeeper.core.money import dollars
+
+if TYPE_CHECKING:
+    from watchkeeper.wire.requests import RequestDetail
+
+
+@click.group()
+def requests() -> None:
+    """List, show and decide approval requests."""
+
+
+@requests.command("list")
+@click.option(
+    "--which", type=click.Choice(["pending", "decided", "all"]), default="pending",
+    show_default=True, help="Which requests.",
+)  # fmt: skip
+@click.option("--role", metavar="NAME", help="Only those that ask this role.")
+@click.option("--agent", metavar="NAME", help="Only this agent's.")
+@AFTER
+@LIMIT
+@FILTER
+@speaks()
+def list_(
+    session: Session,
+    which: str,
+    role: str | None,
+    agent: str | None,
+    after: str | None,
+    limit: int,
+    filter_: str | None,
+) -> None:
+    """List requests; pending ones by deadline."""
+    page = session.call(
+        lambda plane: plane.requests(
+            state=which, role=role, agent=agent, filter=filter_, after=after, limit=limit
+        )
+    )
+    if session.json:
+        print_json(page)
+        return
+    if not page.rows:
+        say("No requests.")
+        return
+    now = session.call(lambda plane: plane.status()).now
+    print_table(
+        ("LEFT", "RISK", "STATE", "ASKS", "AGENT", "ROLE", "LEVEL", "MINE", "REQUEST"),
+        [
+            (
+                left(row.decide_by, now) if row.state == "pending" else "-",
+                row.risk,
+                row.state,
+                row.asks,
+                row.agent,
+                row.role,
+                f"{row.level}/{row.levels}",
+                "yes" if row.mine else "no",
+                row.request,
+            )
+            for row in page.rows
+        ],
+    )
+    say_more(page.next)
+
+
+@requests.command()
+@click.argument("request")
+@speaks()
+def show(session: Session, request: str) -> None:
+    """Show a request: what will happen, who asks, what it changes, which rule asked."""
+    found = session.call(lambda plane: plane.request(request))
+    if session.json:
+        print_json(found)
+    else:
+        show_request(found)
+
+
+@requests.command()
+@click.argument("request")
+@click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
+@click.option("--reason", metavar="TEXT", help="Why; kept in the ledger.")
+@speaks()
+def approve(session: Session, request: str, digest: str | None, reason: str | None) -> None:
+    """Approve a request: exactly what it asks, once."""
+    _vote(session, request, "approve", digest, reason)
+
+
+@requests.command()
+@click.argument("request")
+@click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; the agent is told.")
+@speaks()
+def deny(session: Session, request: str, digest: str | None, reason: str) -> None:
+    """Deny a request; one denial decides."""
+    _vote(session, request, "reject", digest, reason)
+
+
+@requests.command()
+@click.argument("request")
+@click.option("--reason", metavar="TEXT", help="Why; kept in the ledger.")
+@speaks()
+def escalate(session: Session, request: str, reason: str | None) -> None:
+    """Ask the next level now."""
+    from watchkeeper.wire.requests import Escalate
+
+    seen = session.call(lambda plane: plane.request(request))
+    body = Escalate(level=seen.level, reason=reason)
+    found = session.call(lambda plane: plane.escalate(request, body))
+    if session.json:
+        print_json(found)
+    else:
+        say(f"{found.request} now asks {found.role} (level {found.level} of {found.levels}).")
+
+
+def _vote(
+    session: Session,
+    request: str,
+    verdict: Literal["approve", "reject"],
+    digest: str | None,
+    reason: str | None,
+) -> None:
+    from watchkeeper.wire.requests import Vote
+
+    if digest is None:
+        seen = session.call(lambda plane: plane.request(request))
+        digest = seen.digest
+        if not session.json:
+            say(f"{seen.agent} asks {seen.role}: {seen.asks}")
+    body = Vote(verdict=verdict, digest=digest, reason=reason)
+    found = session.call(lambda plane: plane.vote(request, body))
+    if session.json:
+        print_json(found)
+    else:
+        waits = f" ({found.approvals} of {found.quorum})" if found.state == "pending" else ""
+        say(f"{found.request} is {found.state}{waits}.")
+
+
+def show_request(found: RequestDetail) -> None:
+    """Print a request in the order in which an approver reads it; the agent's words last."""
+    thing = found.object
+    behalf = f", on behalf of {found.on_behalf_of}" if found.on_behalf_of else ""
+    print_facts(
+        [
+            ("asks", found.asks),
+            ("object", f"{thing.kind} {thing.id}" if thing else None),
+            ("amount", dollars(found.amount_micros) if found.amount_micros else None),
+            ("risk", found.risk),
+            ("who", f"{found.agent} version {found.version}{behalf}"),
+            ("run", f"{found.run}: {found.goal}"),
+            ("state", found.state + (f" by {found.decided_by}" if found.decided_by else "")),
+            ("decide by", at(found.decide_by)),
+            ("blast", f"{found.blast_radius} ({found.blast_source})"),
+            ("rollback", found.rollback),
+            ("rule", f"{found.rule}: {found.rule_text}"),
+            ("agreed", f"{found.approvals} of {found.quorum}"),
+            ("mine", "yes" if found.mine else f"no: {found.why_not}"),
+            ("asked", "\n".join(found.escalation)),
+            ("history", found.history or None),
+            ("digest", found.digest),
+            ("arguments", found.canonical),
+        ]
+    )
+    for change in found.changes:
+        say(f"  {change.field}: {change.before} -> {change.after} ({change.source})")
+    for vote in found.votes:
+        say(f"  {at(vote.at)} {vote.person} {vote.verdict} as {vote.role}: {vote.reason or '-'}")
+    for entry in found.timeline:
+        say(f"  {at(entry.at)} {entry.text}")
+    if found.explanation:
+        say("the agent's own words, which nobody has checked:")
+        for line in found.explanation.splitlines():
+            say(f"  | {line}")
