@@ -60,13 +60,14 @@ class Statement:
 
     def run(self, tx: Transaction, **params: Any) -> int:
         """Run it and return how many rows it inserted, updated or deleted."""
+        plan = self._plan or self._compile()
         driver = tx.driver
         if driver is None:
+            plan.check(params)
             result = tx.connection.execute(self.element, params)
             count = result.rowcount
             result.close()
             return count
-        plan = self._plan or self._compile()
         cursor = driver.execute(plan.text, plan.bind(params))
         if cursor.description:
             cursor.fetchall()
@@ -76,22 +77,25 @@ class Statement:
         """Run it once for each mapping of values."""
         if not rows:
             return
+        plan = self._plan or self._compile()
         driver = tx.driver
         if driver is None:
+            for params in rows:
+                plan.check(params)
             tx.connection.execute(self.element, rows)
             return
-        plan = self._plan or self._compile()
         driver.executemany(plan.text, [plan.bind(params) for params in rows])
 
     def _execute(
         self, tx: Transaction, params: dict[str, Any]
     ) -> tuple[sqlite3.Cursor | CursorResult[Any], Callable[[Iterable[Any]], Row]]:
+        plan = self._plan or self._compile()
         driver = tx.driver
         if driver is None:
+            plan.check(params)
             result = tx.connection.execute(self.element, params)
             make = self._make or self._learn(result.keys())
             return result, make
-        plan = self._plan or self._compile()
         cursor = driver.execute(plan.text, plan.bind(params))
         make = self._make or self._learn(column[0] for column in cursor.description)
         return cursor, make
@@ -123,11 +127,16 @@ class _Plan:
         self._names = names
         self._pick = itemgetter(*names) if len(names) > 1 else None
 
-    def bind(self, params: dict[str, Any]) -> Sequence[Any]:
+    def check(self, params: dict[str, Any]) -> None:
+        """Raise ``TypeError`` unless each value that the statement needs is there, no other."""
         if params.keys() != self._required:
             missing = sorted(self._required - params.keys())
             unknown = sorted(params.keys() - self._required)
             raise TypeError(f"missing values {missing}, unknown values {unknown} in: {self.text}")
+
+    def bind(self, params: dict[str, Any]) -> Sequence[Any]:
+        """Return the values in the order of the text's question marks."""
+        self.check(params)
         if self._constants:
             params = {**self._constants, **params}
         if self._pick is not None:

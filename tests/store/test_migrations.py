@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Column, Connection, Table, insert, inspect, select, update
+
+from tests.store.ground import amounts, put
+from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.core.errors import Conflict
+from watchkeeper.store import migrations
+from watchkeeper.store.metadata import Whole, metadata, schema_version
+from watchkeeper.store.migrations import LATEST, Migration
+from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
+
+
+async def set_version(url: str, clock: RehearsalClock, version: int) -> None:
+    def unit(tx: Transaction) -> None:
+        tx.silent("as another program left it")
+        tx.connection.execute(update(schema_version).values(version=version))
+
+    async with await Store.open(url, clock) as store:
+        await store.write(unit)
+
+
+async def test_opening_twice_changes_nothing(database_url: str, clock: RehearsalClock) -> None:
+    async with await Store.open(database_url, clock) as store:
+        await store.write(put("a", 5))
+    clock.advance(60)
+    async with await Store.open(database_url, clock, migrate=False) as store:
+        assert await store.read(amounts) == {"a": 5}
+        row = await store.read(lambda tx: tx.connection.execute(select(schema_version)).one())
+    assert row.version == LATEST
+    assert row.applied_at < clock.now()
+
+
+async def test_newer_schema_is_refused_and_left_alone(
+    database_url: str, clock: RehearsalClock
+) -> None:
+    await set_version(database_url, clock, LATEST + 1)
+    for migrate in (True, False):
+        with pytest.raises(Conflict, match=f"schema {LATEST + 1}") as refusal:
+            await Store.open(database_url, clock, migrate=migrate)
+        assert refusal.value.code == "schema_newer"
+        assert refusal.value.remedy is not None
+
+
+async def test_older_schema_is_migrated_only_if_allowed(
+    database_url: str, clock: RehearsalClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await Store.open(database_url, clock) as store:
+        await store.write(put("a", 5))
+
+    def raise_all(connection: Connection) -> None:
+        connection.execute(update(TABLE).values(amount=50))
+
+    steps = (*migrations.MIGRATIONS, Migration(LATEST + 1, raise_all))
+    monkeypatch.setattr(migrations, "MIGRATIONS", steps)
+    monkeypatch.setattr(migrations, "LATEST", LATEST + 1)
+    with pytest.raises(Conflict, match="needs"):
+        await Store.open(database_url, clock, migrate=False)
+    for _ in range(2):
+        async with await Store.open(database_url, clock) as store:
+            assert await store.read(amounts) == {"a": 50}
+            await store.write(put("a", 0))
+
+
+async def test_failing_step_leaves_the_schema_as_it_was(
+    database_url: str, clock: RehearsalClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await Store.open(database_url, clock) as store:
+        await store.write(put("a", 5))
+
+    def fail(connection: Connection) -> None:
+        connection.execute(update(TABLE).values(amount=50))
+        connection.execute(insert(TABLE).values(name="a", amount=1))
+
+    steps = (*migrations.MIGRATIONS, Migration(LATEST + 1, fail))
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", steps)
+        patched.setattr(migrations, "LATEST", LATEST + 1)
+        with pytest.raises(Exception, match=r"(?i)unique"):
+            await Store.open(database_url, clock)
+    async with await Store.open(database_url, clock) as store:
+        assert await store.read(amounts) == {"a": 5}
+
+
+async def test_tables_of_a_room_loaded_later_are_added(
+    database_url: str, clock: RehearsalClock
+) -> None:
+    async with await Store.open(database_url, clock) as store:
+        await store.write(put("a"))
+    late = Table("test_late", metadata, Column("id", Whole, primary_key=True))
+    try:
+        async with await Store.open(database_url, clock) as store:
+            names = await store.read(lambda tx: inspect(tx.connection).get_table_names())
+            assert "test_late" in names
+            assert await store.read(amounts) == {"a": 1}
+    finally:
+        metadata.remove(late)
+
+
+TABLE = metadata.tables["test_accounts"]
