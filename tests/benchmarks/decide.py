@@ -2,8 +2,9 @@
 
 `python -m tests.benchmarks.decide [--seconds 4] [--json FILE]`. "POST decoded" also checks a
 token and validates the body with the wire's model, which any such server must do. Each decision
-checks the token, locks, contract and Cedar policies, reserves on three levels (run, agent, team) and answers after
-a durable commit of its event. Ratios hold across machines; absolute figures do not.
+checks the token, locks, contract and Cedar policies, reserves on three levels (run, agent, team)
+and answers after a durable commit of its event. Ratios hold across machines; absolute figures
+do not.
 """
 
 from __future__ import annotations
