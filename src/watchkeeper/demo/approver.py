@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from watchkeeper.client.api import PlaneClient
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound, Unavailable
 from watchkeeper.core.money import MICROS
-from watchkeeper.wire.budgets import TopUp
+from watchkeeper.wire.budgets import BudgetRow, TopUp
 from watchkeeper.wire.requests import RequestRow, Vote
 
 LABEL = "SCRIPTED"
@@ -74,11 +74,20 @@ class ScriptedApprover:
         (self.approved if verdict == "approve" else self.rejected).add(row.request)
 
     async def _top_up(self) -> None:
-        """Double each team's budget once when it is used up."""
-        page = await self.client.budgets(filter="exhausted", limit=50)
-        for row in page.rows:
-            if row.state != "exhausted" or row.period == "run" or row.budget in self.topped_up:
+        """Double each used-up budget of a team once; a run's own budget is left to end the run."""
+        for row in await self._team_budgets():
+            if row.state != "exhausted" or row.budget in self.topped_up:
                 continue
             reason = f"{LABEL}: topped up once"
             await self.client.top_up(row.budget, TopUp(amount=max(1, row.cap), reason=reason))
             self.topped_up.add(row.budget)
+
+    async def _team_budgets(self) -> list[BudgetRow]:
+        found: list[BudgetRow] = []
+        after: str | None = None
+        while True:
+            page = await self.client.budgets(filter="team/", after=after, limit=100)
+            found += page.rows
+            after = page.next
+            if after is None:
+                return found

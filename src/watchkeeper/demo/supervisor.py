@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import logging
 import os
@@ -29,6 +31,19 @@ STEADY_SECONDS = 20.0
 """A process that lived this long starts again without a longer pause."""
 STOP_SECONDS = 4.0
 SERVER_NAMES = ("models", "payments", "tickets", "cloud", "catalogue")
+SHARED_MODULES = (
+    "watchkeeper.demo.agents.process",
+    "watchkeeper.demo.serving",
+    # What the libraries themselves import only when the first request is made:
+    "anyio._backends._asyncio",
+    "httpcore",
+    "httpcore2",
+    "httptools",
+    "httpx",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.auto",
+)
 log = logging.getLogger("watchkeeper.demo")
 Make = Callable[[], Coroutine[Any, Any, object]]
 
@@ -303,6 +318,8 @@ def _listen(port: int) -> socket.socket:
 
 
 def _import_libraries() -> None:
-    """Import once what every process needs; forked processes share the memory."""
-    import watchkeeper.demo.agents.process
-    import watchkeeper.demo.serving  # noqa: F401
+    """Import once what every process needs, and keep it in memory that they share."""
+    for module in SHARED_MODULES:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
