@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Any
 
 from watchkeeper.core.errors import Invalid
 
 MICROS = 1_000_000
 LARGEST_MICROS = 10**15  # a billion dollars; far below what a 64-bit column holds
+_DECIMALS = 6
+_LONGEST = 60
+_AMOUNT = re.compile(
+    r"(?P<sign>[+-]?)\$?(?P<whole>[0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.(?P<decimals>[0-9]*))?"
+)
 
 
 def micros_from_text(text: str) -> int:
@@ -17,19 +23,16 @@ def micros_from_text(text: str) -> int:
     Raises :class:`Invalid` if it is no plain decimal number, is finer than a
     micro-dollar, or is beyond a billion dollars.
     """
-    plain = text.strip().replace("$", "", 1).replace(",", "")
-    try:
-        amount = Decimal(plain) if len(plain) <= 40 else None
-    except InvalidOperation:
-        amount = None
-    if amount is None or not amount.is_finite() or not plain.isascii() or "_" in plain:
+    parts = _AMOUNT.fullmatch(text.strip()) if len(text) <= _LONGEST else None
+    if parts is None:
         raise Invalid(f"not an amount of dollars: {text!r:.60}", remedy='write it as "0.75"')
-    if abs(amount) > LARGEST_MICROS // MICROS:
-        raise Invalid(f"amount beyond a billion dollars: {text!r:.60}")
-    micros = amount * MICROS
-    if micros != micros.to_integral_value():
+    decimals = (parts["decimals"] or "").rstrip("0")
+    if len(decimals) > _DECIMALS:
         raise Invalid(f"finer than a micro-dollar: {text!r:.60}", remedy="use six decimals or less")
-    return int(micros)
+    micros = int(parts["whole"].replace(",", "")) * MICROS + int(decimals.ljust(_DECIMALS, "0"))
+    if micros > LARGEST_MICROS:
+        raise Invalid(f"amount beyond a billion dollars: {text!r:.60}")
+    return -micros if parts["sign"] == "-" else micros
 
 
 def micros_from_number(value: Any) -> int:
