@@ -157,7 +157,9 @@ class Dialog(Overlay[Reply]):
         if self._size is None or self._size[0] > width:
             self._size = self._measure(width, height)
         wide, body_height, _ = self._size
-        body_height = max(1, min(body_height, height - 6 - len(self.inputs) - bool(self.question.choices)))
+        body_height = max(
+            1, min(body_height, height - 6 - len(self.inputs) - bool(self.question.choices))
+        )
         inner = wide - 4
         lines = lay_out_blocks(self.body, inner)
         self.scroll.fit(len(lines), body_height)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from watchkeeper.console.actions import Action, key_label
@@ -109,7 +109,7 @@ def tab_rows(tabs: Sequence[Tab], width: int, *, production: bool = False) -> tu
     return tuple(line), tuple(rule)
 
 
-def key_row(actions: Sequence[Action], width: int) -> Row:
+def key_row(actions: Sequence[Action], why_not: Callable[[Action], str | None], width: int) -> Row:
     """Say which keys act now; what is not allowed is dim, and says why when pressed."""
     parts: list[Span] = [span(" ")]
     used = 1
@@ -118,7 +118,7 @@ def key_row(actions: Sequence[Action], width: int) -> Row:
         cells = cell_width(label) + 1 + cell_width(title) + 2
         if used + cells > width + 1:
             continue
-        allowed = action.why_not() is None
+        allowed = why_not(action) is None
         parts += [
             Span(label, "key" if allowed else "quiet"),
             span(" "),
@@ -151,7 +151,8 @@ def rule_row(facts: Sequence[Span], message: Span | None, place: str, width: int
 def too_small_rows(width: int, height: int) -> list[Row]:
     """Say that the screen is too small, in whatever room there is."""
     words = [f"This screen is {width}×{height}.", f"The console needs {SMALLEST[0]}×{SMALLEST[1]}."]
-    return [(span(cut(make_safe(word), width), "warning"),) for word in words][: max(1, height)]
+    rows: list[Row] = [(span(cut(make_safe(word), width), "warning"),) for word in words]
+    return rows[: max(1, height)]
 
 
 def _spread(left: list[Span], right: list[Span], width: int) -> Row:

@@ -119,7 +119,7 @@ class ConsoleDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Enter the alternate screen; keep the title that was there."""
-        super().start_application_mode()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._writer_thread is not None:
             self.write(_SAVE_TITLE)
 

@@ -121,6 +121,11 @@ class Window(Generic[Value]):
         self.move_to(place)
         return True
 
+    def expect(self, identity: str) -> None:
+        """Have the cursor go to a row once it is read."""
+        if not self._ids:
+            self._cursor = identity
+
     # Marks
 
     def toggle(self, identity: str) -> None:
@@ -253,7 +258,7 @@ class Window(Generic[Value]):
         followers = self._followers()
         places = {identity: index for index, identity in enumerate(order)}
         if self._cursor not in places:
-            lost = self._cursor is not None and bool(order)
+            lost = self._cursor is not None and bool(order) and bool(self._ids)
             heir = next((identity for identity in followers if identity in places), None)
             if heir is None and order:
                 heir = order[min(self._index, len(order) - 1)]

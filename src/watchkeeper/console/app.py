@@ -1,0 +1,543 @@
+"""The console: one screen over a plane, driven by keys, fed by the plane's ledger."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from textual import events
+from textual.app import App
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from watchkeeper.client.api import PlaneClient
+from watchkeeper.console import frame
+from watchkeeper.console.actions import Action, Layer, Registry
+from watchkeeper.console.configuration import Configuration
+from watchkeeper.console.crash import record_crash
+from watchkeeper.console.desk import Body, Desk, Question, Reply
+from watchkeeper.console.dialog import Dialog
+from watchkeeper.console.journey import Journey
+from watchkeeper.console.link import FollowFeed, Heard, Link, follow_feed
+from watchkeeper.console.moment import Moment
+from watchkeeper.console.outside import Outside
+from watchkeeper.console.overlay import Overlay, TextView
+from watchkeeper.console.painting import Span, Token, span
+from watchkeeper.console.pane import Pane
+from watchkeeper.console.place import Place, write_place
+from watchkeeper.console.prompt import Prompt
+from watchkeeper.console.refresh import Refresh
+from watchkeeper.console.screen import MainScreen
+from watchkeeper.console.shell import shell_actions
+from watchkeeper.console.terminal import ConsoleDriver
+from watchkeeper.console.theme import Theme, plain_palette, plain_textual_theme
+from watchkeeper.console.waiting import Waiting, WaitingRoom
+from watchkeeper.core.clock import Clock, SystemClock, utc_text
+from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.places import config_file, state_directory
+from watchkeeper.wire.plane import EventRow, Status
+
+PaneMaker = Callable[[Desk], Sequence[Pane[Any]]]
+ActionMaker = Callable[[Desk], Sequence[Action]]
+TICK_SECONDS = 0.25
+RESTING_SECONDS = 0.15
+"""How long the cursor stays before the detail beside the list is read."""
+
+
+class Console(App[int], inherit_bindings=False):
+    """The application. `Journey` holds what its actions do; here is what keeps it going."""
+
+    TITLE = "Watchkeeper"
+    BINDINGS: ClassVar[list[BindingType]] = []
+    ENABLE_COMMAND_PALETTE = False
+    CSS = "Screen { background: $background; }"
+
+    def __init__(
+        self,
+        client: PlaneClient,
+        panes: PaneMaker,
+        *,
+        theme: Theme | None,
+        configuration: Configuration | None = None,
+        actions: ActionMaker = lambda desk: (),
+        clock: Clock | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        follow: FollowFeed = follow_feed,
+        state: Path | None = None,
+        place: Place | None = None,
+        opening: tuple[str, Token] | None = None,
+    ) -> None:
+        super().__init__(driver_class=ConsoleDriver, ansi_color=True if theme is None else None)
+        self.configuration = configuration or Configuration()
+        self.client = client
+        self.clock = clock or SystemClock()
+        self.monotonic = monotonic
+        self.state_directory = state or state_directory()
+        self.colours = theme
+        self.register_theme(plain_textual_theme() if theme is None else theme.for_textual())
+        self.theme = "plain" if theme is None else theme.name
+        self.animation_level = "none"
+        self.refresh_plan = Refresh(self._behind)
+        heard = Heard(self._on_events, self._on_everything, self._on_lost, self._on_found)
+        self.link = Link(client, self.clock, self.refresh_plan, heard, follow)
+        self.panes: list[Pane[Any]] = list(panes(self))
+        self.journey = Journey(self)
+        self.outside = Outside(self)
+        self.registry = self._build_registry([*actions(self)])
+        self.pane: Pane[Any] = self.panes[0]
+        self.layer: Layer = "list"
+        self.prompt: Prompt | None = None
+        self.message: Span | None = None
+        self.absolute = False
+        self.ready = False
+        self.waiting = WaitingRoom()
+        self.main: MainScreen | None = None
+        self._message_until = 0.0
+        self._reading_lists: set[str] = set()
+        self._detail_wanted: tuple[str, float] | None = None
+        self._last_waiting: int | None = None
+        if opening is not None:
+            self.say(*opening, seconds=12)
+        if place is not None:
+            self._restore(place)
+
+    def _build_registry(self, more: Iterable[Action]) -> Registry:
+        found = [*(action for pane in self.panes for action in pane.actions()), *more]
+        found += shell_actions(self.journey)
+        if self.configuration.read_only:
+            found = [action for action in found if not action.sends]
+        registry = Registry(self.configuration.keymap)
+        registry.add(found)
+        registry.check_keymap()
+        return registry
+
+    # Textual's side
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the one screen."""
+        self.main = MainScreen(self, self.palette)
+        return self.main
+
+    @property
+    def palette(self) -> Any:
+        """The colours in use."""
+        plain = self.configuration.ascii
+        if self.colours is None:
+            return plain_palette(ascii=plain)
+        return self.colours.palette(ascii=plain)
+
+    async def on_mount(self) -> None:
+        """Begin to follow the plane."""
+        self.ready = True
+        self.outside.watch_signals()
+        self.stage.place_widgets()
+        self.set_interval(TICK_SECONDS, self.tick)
+        self.run_worker(self._begin(), name="feed", exit_on_error=True)
+
+    async def _begin(self) -> None:
+        await self.link.read_status(self.monotonic())
+        self._show_status()
+        self.tick()
+        await self.link.follow()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Arrange the widgets for another size."""
+        if self.ready:
+            self.stage.place_widgets()
+
+    def on_app_blur(self) -> None:
+        """Slow down while nobody looks."""
+        self.refresh_plan.focused = False
+
+    def on_app_focus(self) -> None:
+        """Catch up at once."""
+        self.refresh_plan.focused = True
+        self.tick()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take keys and pasted text before the toolkit does; it knows none of our keys."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self.app_focus = True
+            self.take_key(event.key, event.character)
+        elif isinstance(event, events.Paste) and not event.is_forwarded:
+            self.take_paste(event.text)
+        else:
+            await super().on_event(event)
+
+    def _fatal_error(self) -> None:
+        self._crash(self._exception)
+
+    def panic(self, *renderables: Any) -> None:
+        """End with a short message; nothing of the failure reaches the screen."""
+        self._crash(self._exception)
+
+    def _crash(self, error: BaseException | None) -> None:
+        self._return_code = 1
+        words = record_crash(error, self.state_directory, self.clock)
+        self._exit_renderables[:] = [words]
+        self._close_messages_no_wait()
+
+    # Time
+
+    def tick(self) -> None:
+        """Do what is due: send what waited, read what changed, let the clock tick."""
+        now = self.monotonic()
+        for waiting in self.waiting.due(now):
+            self._send(waiting)
+        if self.message is not None and now >= self._message_until:
+            self.message = None
+        if not self.ready:
+            return
+        if self._detail_wanted is not None and now >= self._detail_wanted[1]:
+            self._detail_wanted = None
+            self._start(self._read_detail(), "detail")
+        if not self.refresh_plan.paused and self.refresh_plan.due(now):
+            self._refresh(now)
+        if not self._behind() and self.refresh_plan.clock_due(now):
+            self._tick_live()
+            self.stage.paint()
+            self._ask_echo(now)
+        elif self.waiting or self.message is None:
+            self.stage.paint_foot()
+
+    def _refresh(self, now: float) -> None:
+        if self.link.status_due(now):
+            self._start(self._read_status(), "status")
+        if self.pane.dirty and self.pane.key not in self._reading_lists:
+            self._start(self.reload(self.pane), "list")
+
+    async def _read_status(self) -> None:
+        await self.link.read_status(self.monotonic())
+        self._show_status()
+
+    async def reload(self, pane: Pane[Any]) -> None:
+        """Read a pane's list again and show it, keeping the cursor on its line."""
+        self._reading_lists.add(pane.key)
+        line = pane.window.cursor - pane.top
+        try:
+            await pane.reload(self.stage.list_height)
+        except WatchkeeperError as error:
+            pane.dirty = True
+            pane.failure = str(error)
+            self.refresh_plan.failed()
+        else:
+            pane.failure = None
+            self.refresh_plan.succeeded(self.monotonic())
+        finally:
+            self._reading_lists.discard(pane.key)
+        if pane.top > 0:
+            pane.top = max(0, pane.window.cursor - line)
+        if pane is not self.pane:
+            return
+        if pane.window.notice is not None:
+            self.say(pane.window.notice, "warning")
+            pane.window.notice = None
+        pane.forget_detail()
+        if pane.current is not None and self.stage.detail_visible:
+            self.want_detail(0.0)
+        self.stage.paint()
+        self._ask_echo(self.monotonic())
+
+    async def _read_detail(self) -> None:
+        pane = self.pane
+        try:
+            await pane.read_detail()
+        except WatchkeeperError as error:
+            self.say(error, "critical")
+        if pane is self.pane:
+            self.stage.paint_detail()
+
+    def want_detail(self, after: float = RESTING_SECONDS) -> None:
+        """Have the detail of the current row read once the cursor rests."""
+        identity = self.pane.window.current_id
+        if identity is not None and self.stage.detail_visible:
+            self._detail_wanted = (identity, self.monotonic() + after)
+
+    def _tick_live(self) -> None:
+        for overlay, _ in self.stage.overlays:
+            if isinstance(overlay, Dialog) and overlay.question.live is not None:
+                self._start(self._read_live(overlay), f"live-{id(overlay)}")
+
+    async def _read_live(self, dialog: Dialog) -> None:
+        live = dialog.question.live
+        try:
+            if live is not None:
+                dialog.body = await live()
+        except WatchkeeperError as error:
+            dialog.problem = str(error)
+        self.stage.paint_overlays()
+
+    def _start(self, work: Coroutine[Any, Any, None], group: str) -> None:
+        self.run_worker(work, group=group, exclusive=True, exit_on_error=True)
+
+    def _behind(self) -> bool:
+        driver = self._driver
+        return isinstance(driver, ConsoleDriver) and driver.behind(self.monotonic())
+
+    def _ask_echo(self, now: float) -> None:
+        driver = self._driver
+        if isinstance(driver, ConsoleDriver):
+            self.call_after_refresh(driver.ask_echo, now)
+
+    # What the plane says
+
+    def _on_events(self, found: Sequence[EventRow]) -> None:
+        for pane in self.panes:
+            pane.on_events(found)
+        self.tick()
+
+    def _on_everything(self) -> None:
+        self.mark_dirty()
+        self.tick()
+
+    def _on_lost(self, words: str) -> None:
+        self.say(words, "critical", seconds=12)
+        self.stage.paint_frame()
+
+    def _on_found(self) -> None:
+        self.say("the plane answers again", "good")
+        self.mark_dirty()
+
+    def _show_status(self) -> None:
+        status = self.status
+        if status is not None:
+            before, self._last_waiting = self._last_waiting, status.waiting
+            self.outside.set_title(
+                f"({status.waiting}) Watchkeeper" if status.waiting else "Watchkeeper"
+            )
+            if before is not None and status.waiting > before:
+                self.outside.call(f"{status.waiting} approvals wait for you")
+        self.stage.paint_frame()
+
+    # The desk
+
+    @property
+    def status(self) -> Status | None:
+        """What the plane last said of itself."""
+        return self.link.status
+
+    @property
+    def offline(self) -> str | None:
+        """Why nothing can be sent, in words."""
+        return self.link.offline
+
+    @property
+    def undo_pending(self) -> bool:
+        """Whether something can still be taken back."""
+        return bool(self.waiting)
+
+    @property
+    def stage(self) -> MainScreen:
+        """The screen."""
+        return cast(MainScreen, self.main)
+
+    def moment(self) -> Moment:
+        """Return now by the plane's clock."""
+        return Moment(self.link.now(), self.configuration.zone, self.absolute)
+
+    def clock_text(self) -> str:
+        """Write the time for the header, in the person's zone."""
+        moment = self.moment()
+        shown = moment.time(moment.now).text if self.configuration.time_zone != "UTC" else ""
+        text = shown or utc_text(moment.now)[11:]
+        return text if self.configuration.clock_seconds else text[:5] + text[8:]
+
+    def say(self, text: object, token: Token = "text", *, seconds: float = 6.0) -> None:
+        """Show one line for a while."""
+        self.message = frame.loud(text, token)
+        self._message_until = self.monotonic() + seconds
+        if self.ready:
+            self.stage.paint_foot()
+
+    async def ask(self, question: Question) -> Reply:
+        """Open a dialog and wait for its answer."""
+        reply: Reply = await self.over(Dialog(question, self.monotonic()))
+        return reply
+
+    async def view(self, title: str, body: Body) -> None:
+        """Show a text over everything."""
+        await self.over(TextView(title, body))
+
+    async def over(self, overlay: Overlay[Any]) -> Any:
+        """Show an overlay and wait for its result; the list holds still meanwhile."""
+        self.pane.window.hold(True)
+        await self.stage.open_overlay(overlay)
+        try:
+            return await overlay.result
+        finally:
+            await self.stage.close_overlay(overlay)
+            if not self.stage.overlays and self.prompt is None:
+                self.release()
+
+    def show(self, pane: str, identity: str | None = None, *, detail: bool = False) -> None:
+        """Go to a pane and one of its rows."""
+        self.journey.show_pane(pane)
+        if identity is not None:
+            self.run_worker(self.journey.seek(self.pane, identity, detail), exit_on_error=True)
+
+    def mark_dirty(self, pane: str | None = None) -> None:
+        """Have a pane, or all, read again."""
+        for held in self.panes:
+            if pane is None or held.key == pane:
+                held.dirty = True
+
+    def later(
+        self, seconds: float, key: str, words: str, run: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Run something unless it is taken back in time."""
+        waiting = Waiting(key, words, self.monotonic() + seconds, run)
+        if seconds <= 0:
+            self._send(waiting)
+        else:
+            self.waiting.add(waiting)
+            self.stage.paint_foot()
+
+    def _send(self, waiting: Waiting) -> None:
+        self.run_worker(self.guard(waiting.run()), exit_on_error=True)
+
+    async def guard(self, work: Awaitable[None]) -> None:
+        """Do something and show the plane's objection if it has one."""
+        try:
+            await work
+        except WatchkeeperError as error:
+            self.say(error, "critical", seconds=12)
+        self.mark_dirty(self.pane.key)
+
+    # Keys and actions
+
+    def perform(self, action: Action) -> None:
+        """Do an action, or say why not."""
+        why = self.why_not(action)
+        if why is not None:
+            self.say(f"{action.title}: {why}", "warning")
+            return
+        result = action.run()
+        if inspect.isawaitable(result):
+            self.run_worker(self.guard(result), exit_on_error=True)
+
+    def why_not(self, action: Action) -> str | None:
+        """Say why an action is not possible now; None if it is."""
+        return action.why_not() or (self.offline if action.sends else None)
+
+    def take_key(self, key: str, character: str | None) -> None:
+        """Give a key to what is on top: an overlay, the line being typed, or an action."""
+        if self.stage.overlays:
+            self.stage.overlays[-1][0].take_key(key, character, self.monotonic())
+            self.stage.paint_overlays()
+        elif self.prompt is not None:
+            prompt = self.prompt
+            prompt.take_key(key, character)
+            if prompt.outcome == "open":
+                self.stage.paint_foot()
+            else:
+                self.journey.prompt_ended(prompt)
+        else:
+            action = self.registry.for_key(key, self.pane.key, self.layer)
+            if action is not None:
+                self.perform(action)
+
+    def take_paste(self, text: str) -> None:
+        """Give pasted text to what takes text; it never presses keys."""
+        if self.stage.overlays:
+            self.stage.overlays[-1][0].take_paste(text, self.monotonic())
+            self.stage.paint_overlays()
+        elif self.prompt is not None:
+            self.prompt.take_paste(text)
+            self.stage.paint_foot()
+
+    def facts(self) -> list[Span]:
+        """Say what narrows the list, what is marked, what waits."""
+        window = self.pane.window
+        parts = []
+        if words := self.waiting.words(self.monotonic()):
+            parts.append(span(words, "warning"))
+        if window.filter:
+            parts.append(span(f"filter: {window.filter}", "accent"))
+        if window.marks:
+            hidden = f" ({window.hidden_marks} hidden)" if window.hidden_marks else ""
+            parts.append(span(f"{len(window.marks)} marked{hidden}", "warning"))
+        if window.fresh:
+            parts.append(span(f"{window.fresh} new", "accent"))
+        return parts
+
+    def place_words(self) -> str:
+        """Say where the cursor is and how many rows there are."""
+        window = self.pane.window
+        if not len(window):
+            return ""
+        total = window.total if window.total is not None else len(window)
+        more = "" if window.complete or window.total is not None else "+"
+        return f"{window.cursor + 1:,}/{max(total, len(window)):,}{more}"
+
+    def release(self) -> None:
+        """Let the list show what waited while it was held still."""
+        self.pane.window.hold(False)
+        self.stage.paint()
+
+    def refresh_soon(self) -> None:
+        """Read the list now instead of at the next refresh."""
+        if self.pane.key not in self._reading_lists:
+            self._start(self.reload(self.pane), "list")
+
+    def read_on(self, pane: Pane[Any]) -> None:
+        """Read the page that follows."""
+        if pane.key not in self._reading_lists:
+            self._reading_lists.add(pane.key)
+            self._start(self._read_on(pane), "more")
+
+    async def _read_on(self, pane: Pane[Any]) -> None:
+        try:
+            await pane.read_on(self.stage.list_height)
+        except WatchkeeperError as error:
+            self.say(error, "critical")
+        finally:
+            self._reading_lists.discard(pane.key)
+        self.stage.paint()
+
+    def send_waiting(self) -> None:
+        """Send at once what waits."""
+        for waiting in self.waiting.flush():
+            self._send(waiting)
+
+    def copy(self, text: str) -> None:
+        """Put text on the clipboard."""
+        self.run_worker(self.outside.copy(text), exit_on_error=True)
+
+    @property
+    def own_themes(self) -> Path:
+        """Where the person's own themes are."""
+        place = self.configuration.path or config_file()
+        return place.parent / "themes"
+
+    def recolour(self, theme: Theme) -> None:
+        """Take the colours of another theme; a console without colours stays so."""
+        if self.colours is None:
+            self.say("colours are off: NO_COLOR is set", "warning")
+            return
+        self.colours = theme
+        self.register_theme(theme.for_textual())
+        self.theme = theme.name
+        self.stage.recolour(self.palette)
+
+    def leave(self, code: int) -> None:
+        """End; the plane and the agents go on."""
+        self.remember()
+        self.exit(code, return_code=code)
+
+    def _restore(self, place: Place) -> None:
+        for pane in self.panes:
+            if pane.key == place.pane:
+                self.pane = pane
+                pane.window.narrow(place.filter)
+                if place.row:
+                    pane.window.expect(place.row)
+
+    def remember(self) -> None:
+        """Keep where the person is for the next start."""
+        window = self.pane.window
+        write_place(
+            self.state_directory, Place(self.pane.key, window.filter, window.current_id or "")
+        )

@@ -1,0 +1,117 @@
+"""What reaches beyond the screen: the window's title, calls, the clipboard, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from watchkeeper.console.terminal import (
+    ConsoleDriver,
+    call_sequence,
+    copy_command,
+    copy_sequence,
+    end_within,
+    in_tmux,
+    title_sequence,
+)
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.errors import TooLarge
+from watchkeeper.core.text import make_safe
+
+if TYPE_CHECKING:
+    from watchkeeper.console.app import Console
+
+CALL_GAP_SECONDS = 10.0
+HANG_UP_SECONDS = 1.5
+COPY_SECONDS = 2.0
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class Outside:
+    """Writes what is no part of the screen."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._called_at = float("-inf")
+        self._title = ""
+
+    def _write(self, sequence: str) -> bool:
+        driver = self._console._driver
+        if isinstance(driver, ConsoleDriver):
+            driver.write(sequence)
+            return True
+        return False
+
+    def set_title(self, text: str) -> None:
+        """Set the window's title if it changed."""
+        if text != self._title:
+            self._title = text
+            self._write(title_sequence(text))
+
+    def call(self, text: str) -> bool:
+        """Call the person as configured, not in quiet hours and not every few seconds."""
+        console = self._console
+        now = console.monotonic()
+        if self.quiet or now - self._called_at < CALL_GAP_SECONDS:
+            return False
+        self._called_at = now
+        for kind in console.configuration.notifications:
+            self._write(call_sequence(kind, text, tmux=in_tmux()))
+        return True
+
+    @property
+    def quiet(self) -> bool:
+        """Whether these are the person's quiet hours."""
+        held = self._console.configuration
+        if not held.quiet_from or not held.quiet_until:
+            return False
+        seconds = self._console.clock.now() // MICROSECONDS
+        now = datetime.fromtimestamp(seconds, held.zone).strftime("%H:%M")
+        if held.quiet_from <= held.quiet_until:
+            return held.quiet_from <= now < held.quiet_until
+        return now >= held.quiet_from or now < held.quiet_until
+
+    async def copy(self, text: str) -> None:
+        """Put text on the clipboard and say what was tried."""
+        console = self._console
+        tried = []
+        try:
+            if self._write(copy_sequence(text, tmux=in_tmux())):
+                tried.append("the terminal, through tmux" if in_tmux() else "the terminal")
+        except TooLarge as error:
+            console.say(f"not copied: {error.message}", "warning")
+            return
+        command = copy_command()
+        if command is not None and await asyncio.to_thread(_run, command, text):
+            tried.append(command[0])
+        where = " and ".join(tried) or "nothing: there is no terminal"
+        console.say(f"copied {make_safe(text, limit=60)} by {where}")
+
+    def watch_signals(self) -> None:
+        """Leave in order when told to end; give up in time when the terminal is gone."""
+        if self._console.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        for number in ENDING_SIGNALS:
+            loop.add_signal_handler(number, self._ending(number))
+
+    def _ending(self, number: signal.Signals) -> Callable[[], None]:
+        def end() -> None:
+            end_within(HANG_UP_SECONDS, 128 + number)
+            self._console.leave(128 + number)
+
+        return end
+
+
+def _run(command: list[str], text: str) -> bool:
+    try:
+        done = subprocess.run(
+            command, input=text.encode(), timeout=COPY_SECONDS, check=False, capture_output=True
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
