@@ -16,6 +16,7 @@ from watchkeeper.client.api import PlaneClient
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.core.money import dollars
 from watchkeeper.demo import fleet
+from watchkeeper.demo.agents.profile import STOPPED
 from watchkeeper.demo.approver import ScriptedApprover
 from watchkeeper.demo.preparation import wait_for_plane
 from watchkeeper.demo.reconcile import Books, Call, reconcile
@@ -23,6 +24,8 @@ from watchkeeper.demo.tool_servers.workplaces import WORKPLACES
 from watchkeeper.wire.plane import EventRow
 
 PAGE = 500
+PACE = 3.0
+HURRY = 8.0
 PLANE_SECONDS = 30.0
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.1
@@ -42,8 +45,8 @@ async def run_headless(
     socket: Path,
     url: str,
     seconds: float,
-    pace: float = 3.0,
-    hurry: float = 8.0,
+    pace: float = PACE,
+    hurry: float = HURRY,
     approve: bool = True,
 ) -> dict[str, Any]:
     """Run the fleet for a while under the plane at `socket`, end it, and report.
@@ -177,11 +180,13 @@ async def _wait_for_work(state: Path) -> None:
 
 
 def _runs(events: Sequence[EventRow], count: Counter[str]) -> dict[str, int]:
-    closed = Counter(str(e.body.get("outcome")) for e in events if e.type == "run.closed")
+    closed = [e.body for e in events if e.type == "run.closed"]
+    cut_off = sum(body.get("summary") == STOPPED for body in closed)
     return {
         "opened": count["run.opened"],
-        "succeeded": closed["succeeded"],
-        "failed": closed["failed"],
+        "succeeded": sum(body.get("outcome") == "succeeded" for body in closed),
+        "failed": sum(body.get("outcome") == "failed" for body in closed) - cut_off,
+        "at_work_when_it_ended": cut_off,
     }
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+STOPPED = "the agent was stopped while it worked on this"
+"""What a run is closed with when its agent is told to end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:

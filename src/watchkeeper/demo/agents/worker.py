@@ -16,7 +16,7 @@ from watchkeeper.client.agent import AgentClient, AgentRun
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Unavailable, WatchkeeperError
 from watchkeeper.demo.agents.chat import Chat
-from watchkeeper.demo.agents.profile import Profile
+from watchkeeper.demo.agents.profile import STOPPED, Profile
 from watchkeeper.demo.agents.refusal import NotPerformed, Refusal
 from watchkeeper.demo.agents.toolbox import Toolbox, Used
 from watchkeeper.demo.agents.worklist import Worklist
@@ -77,7 +77,7 @@ class Worker:
         except GiveUp as words:
             outcome, summary = "failed", str(words)
         except asyncio.CancelledError:
-            await self._close(run, "failed", "the agent was stopped")
+            await self._close(run, "failed", STOPPED)
             raise
         return await self._close(run, outcome, summary)
 
