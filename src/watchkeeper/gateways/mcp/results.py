@@ -12,6 +12,7 @@ import msgspec
 
 from watchkeeper import __version__
 from watchkeeper.core.clock import utc_text
+from watchkeeper.gateways.words import denial
 from watchkeeper.tools.upstreams.model import Result
 from watchkeeper.tools.upstreams.protocol import SERVER_KEY
 from watchkeeper.wire.decisions import Answer
@@ -54,10 +55,7 @@ def is_error(result: Result) -> bool:
 
 def refusal(answer: Answer) -> dict[str, Any]:
     """Return the result of a denied call."""
-    text = f"DENIED by rule {answer.rule}: {answer.reason}"
-    if answer.allowed_instead:
-        text += f" Allowed instead: {answer.allowed_instead}"
-    text += " Do not send this call again unchanged; it will be denied again."
+    text = f"{denial(answer)} Do not send this call again unchanged; it will be denied again."
     return _said(
         text,
         answer.decision,

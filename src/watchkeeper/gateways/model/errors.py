@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from watchkeeper.gateways.http import answer, header_value
+from watchkeeper.gateways.words import denial
 from watchkeeper.wire.decisions import Answer
 
 DECISION_HEADER = b"x-watchkeeper-decision"
@@ -81,14 +82,11 @@ def refused(decided: Answer) -> ModelError:
             expires_at=decided.expires_at,
         )
     budget = decided.rule.startswith("budget/")
-    message = f"DENIED by rule {decided.rule}: {decided.reason}"
-    if decided.allowed_instead:
-        message += f" Allowed instead: {decided.allowed_instead}"
     return ModelError(
         402 if budget else 403,
         "watchkeeper_budget" if budget else "watchkeeper_denied",
         "budget_exceeded" if budget else "denied",
-        message,
+        denial(decided),
         rule=decided.rule,
         allowed_instead=decided.allowed_instead,
     )

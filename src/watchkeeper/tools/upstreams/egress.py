@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 CONNECT_SECONDS = 5.0
+_LARGE = 512 * 1024  # from here on a body is sent in pieces, so that none blocks the loop
 _KEEP_ALIVE_SECONDS = 3.0  # below what servers use, so that none closes under a request
 
 
@@ -82,7 +84,7 @@ class Egress:
         try:
             async with session.post(
                 url,
-                data=body,
+                data=body if len(body) <= _LARGE else io.BytesIO(body),
                 headers={"accept-encoding": "identity", **headers},
                 allow_redirects=False,
                 trace_request_ctx=sending,

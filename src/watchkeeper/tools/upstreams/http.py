@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.tools.upstreams.credentials import credential_headers
 from watchkeeper.tools.upstreams.dialogue import (
     Listing,
@@ -46,8 +50,11 @@ from watchkeeper.tools.upstreams.protocol import (
 if TYPE_CHECKING:
     import aiohttp
 
+log = logging.getLogger(__name__)
+
 _LARGEST_ANSWER = 16 * 1024 * 1024
 _ASIDE_SECONDS = 10.0
+_LEAVE_SECONDS = 1.0
 _OK = 200
 _ACCEPTED = 202
 _NOT_FOUND = 404
@@ -58,6 +65,21 @@ class _SessionGone(Exception):
     """The server has forgotten the session: it did not act, and a new one may be opened."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Footing:
+    """What a server and the plane have agreed on."""
+
+    version: str | None = None
+    session: str | None = None
+
+    @property
+    def modern(self) -> bool:
+        return self.version == MODERN_VERSION
+
+
+_STRANGERS = _Footing()
+
+
 class HttpConnection:
     """One upstream MCP server by URL."""
 
@@ -66,34 +88,32 @@ class HttpConnection:
         self._url = spec.url or ""
         self._egress = egress
         self._numbers = itertools.count(1)
-        self._modern = False
-        self._version: str | None = None
-        self._session: str | None = None
+        self._footing = _STRANGERS
         self._shaking = asyncio.Lock()
+        self._asides: set[asyncio.Task[None]] = set()
 
     async def connect(self) -> None:
         """Agree on a protocol version; raise `UpstreamFailure` when that fails."""
-        self._version, self._session = None, None
-        answer = await self._ask("server/discover", {}, modern=True, seconds=_ASIDE_SECONDS)
+        modern = _Footing(MODERN_VERSION)
+        answer, _ = await self._ask(modern, "server/discover", {}, seconds=_ASIDE_SECONDS)
         if MODERN_VERSION in take_versions(answer):
-            self._modern, self._version = True, MODERN_VERSION
-            return
-        self._modern = False
-        await self._shake_hands()
+            self._footing = modern
+        else:
+            self._footing = await self._shake_hands()
 
-    async def _shake_hands(self) -> None:
-        self._version, self._session = None, None
-        answer = await self._ask("initialize", opening(), modern=False, seconds=_ASIDE_SECONDS)
-        self._version = take_agreed_version(answer)
-        await self._tell("notifications/initialized")
+    async def _shake_hands(self) -> _Footing:
+        answer, session = await self._ask(
+            _STRANGERS, "initialize", opening(), seconds=_ASIDE_SECONDS
+        )
+        footing = _Footing(take_agreed_version(answer), session)
+        await self._tell(footing, "notifications/initialized")
+        return footing
 
     async def list_tools(self) -> dict[str, ToolDefinition]:
         """Return what the server offers; raise `UpstreamFailure` when it does not answer."""
         listing = Listing()
         while listing.add(
-            await self._ask_again(
-                "tools/list", listing.parameters(), seconds=_ASIDE_SECONDS, headers={}
-            )
+            await self._ask_again("tools/list", listing.parameters(), seconds=_ASIDE_SECONDS)
         ):
             pass
         return listing.tools
@@ -109,7 +129,7 @@ class HttpConnection:
     ) -> Result:
         """Perform one tool call; raise `UpstreamFailure` when it has no result."""
         headers = {}
-        if self._modern and definition is not None and definition.mirrored:
+        if self._footing.modern and definition is not None and definition.mirrored:
             headers = parameter_headers(definition.mirrored, arguments)
         answer = await self._ask_again(
             "tools/call",
@@ -126,106 +146,102 @@ class HttpConnection:
 
     async def close(self) -> None:
         """End the session, if the server keeps one; a second call does nothing."""
-        session, self._session = self._session, None
-        if session is None:
+        footing, self._footing = self._footing, _STRANGERS
+        if footing.session is None:
             return
-        try:
-            async with asyncio.timeout(1):
+        with suppress(OSError, WatchkeeperError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
                 client = await self._egress.session()
-                headers = {SESSION_HEADER: session, **self._common()}
+                headers = self._headers(footing)
                 async with client.delete(self._url, headers=headers, allow_redirects=False):
                     pass
-        except OSError:
-            return
 
-    def _common(self) -> dict[str, str]:
+    def _headers(self, footing: _Footing) -> dict[str, str]:
         headers = {
             "content-type": "application/json",
             "accept": "application/json, text/event-stream",
             **credential_headers(self._spec.credential),
         }
-        if self._version is not None:
-            headers[VERSION_HEADER] = self._version
+        if footing.version is not None:
+            headers[VERSION_HEADER] = footing.version
+        if footing.session is not None:
+            headers[SESSION_HEADER] = footing.session
         return headers
 
-    async def _ask_again(
-        self,
-        method: str,
-        params: dict[str, Any],
-        *,
-        seconds: float,
-        headers: Mapping[str, str],
-        progress: Progress | None = None,
-    ) -> Message:
+    async def _ask_again(self, method: str, params: dict[str, Any], **how: Any) -> Message:
         """Ask; where the server has forgotten our session, open another and ask once more."""
-        session = self._session
+        footing = self._footing
         try:
-            return await self._ask(
-                method, params, modern=self._modern, seconds=seconds, headers=headers,
-                progress=progress,
-            )  # fmt: skip
+            answer, _ = await self._ask(footing, method, params, **how)
+            return answer
         except _SessionGone:
             async with self._shaking:
-                if self._session == session:
-                    await self._shake_hands()
-            try:
-                return await self._ask(
-                    method, params, modern=self._modern, seconds=seconds, headers=headers,
-                    progress=progress,
-                )  # fmt: skip
-            except _SessionGone:
-                raise UpstreamFailure("it keeps losing its sessions", reached=False) from None
+                if self._footing == footing:
+                    self._footing = await self._shake_hands()
+        try:
+            answer, _ = await self._ask(self._footing, method, params, **how)
+            return answer
+        except _SessionGone:
+            raise UpstreamFailure("it keeps losing its sessions", reached=False) from None
 
     async def _ask(
         self,
+        footing: _Footing,
         method: str,
         params: dict[str, Any],
         *,
-        modern: bool,
         seconds: float,
         headers: Mapping[str, str] | None = None,
         progress: Progress | None = None,
-    ) -> Message:
+    ) -> tuple[Message, str | None]:
+        """Return the answer to one request and the session that the server keeps for us."""
         number = next(self._numbers)
-        body = msgspec.json.encode(request(number, method, params, modern=modern))
-        sent_headers = {**self._common(), **(headers or {})}
-        if modern:
-            sent_headers[VERSION_HEADER] = MODERN_VERSION
+        body = msgspec.json.encode(request(number, method, params, modern=footing.modern))
+        sent_headers = {**self._headers(footing), **(headers or {})}
+        if footing.modern:
             sent_headers[METHOD_HEADER] = method
             if method == "tools/call":
                 sent_headers[NAME_HEADER] = encode_header(params["name"])
-        elif self._session is not None:
-            sent_headers[SESSION_HEADER] = self._session
         sending = Sending()
         try:
             async with (
                 asyncio.timeout(seconds),
                 self._egress.post(self._url, body, sent_headers, sending) as response,
             ):
-                return await self._take(response, number, method, progress)
+                if response.status == _NOT_FOUND and footing.session is not None:
+                    raise _SessionGone
+                session = response.headers.get(SESSION_HEADER)
+                return await _take(response, number, method, progress), session
         except TimeoutError:
             raise UpstreamFailure(
                 f"it did not answer in {seconds:g} s", reached=sending.sent
             ) from None
         except asyncio.CancelledError:
-            if sending.sent and not modern and method == "tools/call":
-                self._withdraw(number)
+            if sending.sent and not footing.modern and method == "tools/call":
+                self._withdraw(footing, number)
             raise
 
-    def _withdraw(self, number: int) -> None:
+    def _withdraw(self, footing: _Footing, number: int) -> None:
         """Tell a handshake-era server that nobody waits: there, hanging up says nothing."""
-        task = asyncio.ensure_future(self._tell("notifications/cancelled", {"requestId": number}))
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        task = asyncio.ensure_future(
+            self._tell(footing, "notifications/cancelled", {"requestId": number})
+        )
+        self._asides.add(task)
+        task.add_done_callback(self._forget)
 
-    async def _tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:
-        headers = self._common()
-        if self._session is not None:
-            headers[SESSION_HEADER] = self._session
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._asides.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.info("upstream %s did not take a withdrawal", self._spec.name)
+
+    async def _tell(
+        self, footing: _Footing, method: str, params: Mapping[str, Any] | None = None
+    ) -> None:
         body = msgspec.json.encode(notification(method, params))
         try:
             async with (
                 asyncio.timeout(_ASIDE_SECONDS),
-                self._egress.post(self._url, body, headers, Sending()) as response,
+                self._egress.post(self._url, body, self._headers(footing), Sending()) as response,
             ):
                 await response.content.readany()
         except TimeoutError:
@@ -233,59 +249,52 @@ class HttpConnection:
                 f"it did not take {method} in {_ASIDE_SECONDS:g} s", reached=False
             ) from None
 
-    async def _take(
-        self,
-        response: aiohttp.ClientResponse,
-        number: int,
-        method: str,
-        progress: Progress | None,
-    ) -> Message:
-        status = response.status
-        if status == _NOT_FOUND and self._session is not None:
-            raise _SessionGone
-        if method == "initialize" and status == _OK:
-            self._session = response.headers.get(SESSION_HEADER)
-        kind = response.content_type
-        if kind == "text/event-stream" and status == _OK:
-            return await self._take_stream(response, number, progress)
-        data = await _read_bounded(response)
-        if kind == "application/json":
-            try:
-                message = read_message(data)
-            except ValueError:
-                message = None
-            if message is not None and (message.error is not None or status == _OK):
-                return message
-        if method == "server/discover":
-            # whatever a server of the other era makes of it, it is no reason to give up
-            return Message(id=number, error=RpcError(METHOD_NOT_FOUND, f"HTTP {status}"))
-        if status == _OK:
-            raise UpstreamFailure("its answer is no JSON-RPC message", reached=True)
-        if status == _ACCEPTED:
-            raise UpstreamFailure("it acknowledged the request without a result", reached=True)
-        if status >= _SERVER_ERROR:
-            raise UpstreamFailure(f"it answered HTTP {status}", reached=True)
-        raise UpstreamFailure(f"it refused with HTTP {status}", reached=False)
 
-    async def _take_stream(
-        self, response: aiohttp.ClientResponse, number: int, progress: Progress | None
-    ) -> Message:
-        splitter = EventSplitter(_LARGEST_ANSWER)
-        try:
-            async for piece in response.content.iter_any():
-                for event in splitter.feed(piece):
-                    data = data_of(event)
-                    if not data:
-                        continue
-                    message = read_message(data)
-                    if message.id == number and message.method is None:
-                        return message
-                    report_progress(message, progress)
-        except EventTooLong:
-            raise UpstreamFailure("its answer is too large", reached=True) from None
-        except ValueError:
-            raise UpstreamFailure("its stream is malformed", reached=True) from None
-        raise UpstreamFailure("its stream ended without an answer", reached=True)
+async def _take(
+    response: aiohttp.ClientResponse, number: int, method: str, progress: Progress | None
+) -> Message:
+    status = response.status
+    kind = response.content_type
+    if kind == "text/event-stream" and status == _OK:
+        return await _take_stream(response, number, progress)
+    data = await _read_bounded(response)
+    message = None
+    if kind == "application/json":
+        with suppress(ValueError):
+            message = read_message(data)
+    if message is not None and (message.error is not None or status == _OK):
+        return message
+    if method == "server/discover":
+        # whatever a server of the other era makes of it, it is no reason to give up
+        return Message(id=number, error=RpcError(METHOD_NOT_FOUND, f"HTTP {status}"))
+    if status == _OK:
+        raise UpstreamFailure("its answer is no JSON-RPC message", reached=True)
+    if status == _ACCEPTED:
+        raise UpstreamFailure("it acknowledged the request without a result", reached=True)
+    if status >= _SERVER_ERROR:
+        raise UpstreamFailure(f"it answered HTTP {status}", reached=True)
+    raise UpstreamFailure(f"it refused with HTTP {status}", reached=False)
+
+
+async def _take_stream(
+    response: aiohttp.ClientResponse, number: int, progress: Progress | None
+) -> Message:
+    splitter = EventSplitter(_LARGEST_ANSWER)
+    try:
+        async for piece in response.content.iter_any():
+            for event in splitter.feed(piece):
+                data = data_of(event)
+                if not data:
+                    continue
+                message = read_message(data)
+                if message.id == number and message.method is None:
+                    return message
+                report_progress(message, progress)
+    except EventTooLong:
+        raise UpstreamFailure("its answer is too large", reached=True) from None
+    except ValueError:
+        raise UpstreamFailure("its stream is malformed", reached=True) from None
+    raise UpstreamFailure("its stream ended without an answer", reached=True)
 
 
 def report_progress(message: Message, progress: Progress | None) -> None:

@@ -165,6 +165,8 @@ class StdioConnection:
             raise
         finally:
             self._waiting.pop(number, None)
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # seen: the process may end before anybody waits
 
     def _withdraw(self, number: int, method: str) -> None:
         process = self._process
