@@ -30,7 +30,7 @@ from watchkeeper.console.pane import Pane
 from watchkeeper.console.place import Place, write_place
 from watchkeeper.console.prompt import Prompt
 from watchkeeper.console.refresh import Refresh
-from watchkeeper.console.screen import MainScreen
+from watchkeeper.console.screen import STYLES, MainScreen
 from watchkeeper.console.shell import shell_actions
 from watchkeeper.console.terminal import ConsoleDriver
 from watchkeeper.console.theme import Theme, plain_palette, plain_textual_theme
@@ -53,7 +53,7 @@ class Console(App[int], inherit_bindings=False):
     TITLE = "Watchkeeper"
     BINDINGS: ClassVar[list[BindingType]] = []
     ENABLE_COMMAND_PALETTE = False
-    CSS = "Screen { background: $background; }"
+    CSS = STYLES
 
     def __init__(
         self,
@@ -129,8 +129,8 @@ class Console(App[int], inherit_bindings=False):
             return plain_palette(ascii=plain)
         return self.colours.palette(ascii=plain)
 
-    async def on_mount(self) -> None:
-        """Begin to follow the plane."""
+    def begin(self) -> None:
+        """Begin to follow the plane; the screen is there."""
         self.ready = True
         self.outside.watch_signals()
         self.stage.place_widgets()

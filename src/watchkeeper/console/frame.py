@@ -29,16 +29,6 @@ def header_row(status: Status | None, state: Sequence[Span], width: int) -> Row:
         return _spread([span(" Watchkeeper", "strong")], list(state), width)
     production = is_production(status)
     environment = f"{status.environment.upper()} !" if production else status.environment
-    roles = [role for role in status.me.roles if role != "*"]
-    who = f"{status.me.person} ({', '.join([status.me.permission, *roles[:2]])})"
-    left = [
-        span(" "),
-        span(environment, "critical" if production else "strong"),
-        span(" ▪ ", "rule"),
-        span(status.plane),
-        span(" ▪ ", "rule"),
-        span(who),
-    ]
     right: list[Span] = [*state]
     if status.rehearsal:
         right.append(span("rehearsal  ", "warning"))
@@ -57,7 +47,26 @@ def header_row(status: Status | None, state: Sequence[Span], width: int) -> Row:
         right.append(span("none for you  ", "quiet"))
     spent = status.spend_hour_micros / MICROS
     right.append(span(f"${spent:,.2f}/h ", "text"))
-    return _spread(left, right, width)
+    right_cells = sum(cell_width(part.text) for part in right)
+    left = _identity(status, environment, "critical" if production else "strong")
+    for shorter in left[:-1]:
+        if sum(cell_width(part.text) for part in shorter) + right_cells < width:
+            return _spread(shorter, right, width)
+    return _spread(left[-1], right, width)
+
+
+def _identity(status: Status, environment: str, token: Token) -> list[list[Span]]:
+    """Say where and who I am, at length and shorter; environment, name and role are in all."""
+    roles = [role for role in status.me.roles if role != "*"][:2]
+    person, permission = status.me.person, status.me.permission
+    dot = span(" ▪ ", "rule")
+    place = [span(" "), span(environment, token), dot]
+    short = span(f"{person} ({permission})")
+    return [
+        [*place, span(status.plane), dot, span(f"{person} ({', '.join([permission, *roles])})")],
+        [*place, span(status.plane), dot, short],
+        [*place, short],
+    ]
 
 
 def state_spans(refresh: Refresh, offline: str | None, now: float) -> list[Span]:

@@ -26,20 +26,21 @@ SLOW_DETAIL_SECONDS = 0.004
 """A detail that takes longer to lay out does not tick with the clock."""
 
 
+STYLES = """
+MainScreen { layers: base above; background: $background; overflow: hidden; }
+#top, #tabs, #tab-rule, #foot, #keys, #heading { height: 1; }
+#clock { width: 10; }
+#body, #list { height: 1fr; }
+#list { width: 1fr; }
+#divider { width: 1; height: 1fr; }
+#detail { width: 1fr; height: 1fr; }
+.over { layer: above; position: absolute; }
+#small { layer: above; position: absolute; width: 100%; height: 100%; display: none; }
+"""
+
+
 class MainScreen(Screen[None], inherit_bindings=False):
     """Lays the widgets out and fills them from the console's state."""
-
-    CSS = """
-    MainScreen { layers: base above; background: $background; overflow: hidden; }
-    #top, #tabs, #tab-rule, #foot, #keys, #heading { height: 1; }
-    #clock { width: 10; }
-    #body, #list { height: 1fr; }
-    #list { width: 1fr; }
-    #divider { width: 1; height: 1fr; }
-    #detail { width: 1fr; height: 1fr; }
-    .over { layer: above; position: absolute; }
-    #small { layer: above; position: absolute; width: 100%; height: 100%; display: none; }
-    """
 
     def __init__(self, console: Console, palette: Palette) -> None:
         super().__init__()
@@ -78,6 +79,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
         yield self.foot
         yield self.keys
         yield self.small
+
+    def on_mount(self) -> None:
+        """Tell the console that there is a screen."""
+        self.console.begin()
 
     # Size
 
