@@ -113,10 +113,19 @@ class Fleet(RuleBasedStateMachine):
         self.runs.append((issued.run, issued.token))
 
     @precondition(lambda self: self.runs)
-    @rule(data=st.data(), amount=st.sampled_from(AMOUNTS), times=st.integers(1, 4))
-    def ask(self, data: st.DataObject, amount: int, times: int) -> None:
-        """The agent asks for the same refund several times at once."""
-        run, token = data.draw(st.sampled_from(self.runs))
+    @rule(amount=st.sampled_from(AMOUNTS), times=st.integers(1, 4))
+    def ask_in_the_newest_run(self, amount: int, times: int) -> None:
+        """The agent goes on with what it is at."""
+        self.ask(*self.runs[-1], amount, times)
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data(), amount=st.sampled_from(AMOUNTS))
+    def ask_in_any_run(self, data: st.DataObject, amount: int) -> None:
+        """The agent comes back to an older run, ended or stopped or not."""
+        self.ask(*data.draw(st.sampled_from(self.runs)), amount, 1)
+
+    def ask(self, run: str, token: str, amount: int, times: int) -> None:
+        """Ask for the same refund several times at once."""
         wanted = Ask(
             name="stripe.create_refund", arguments={"charge_id": "ch_1", "amount_usd": amount}
         )
@@ -147,6 +156,17 @@ class Fleet(RuleBasedStateMachine):
         answer = data.draw(st.sampled_from(self.permits))
         for _ in range(2):
             self.run(self.decider.settle(answer.decision, Outcome(status=status, usage=Usage())))
+
+    @rule(amount=st.sampled_from(AMOUNTS[1:]), locked=st.booleans())
+    def hold_approve_and_ask_again(self, amount: int, locked: bool) -> None:
+        """The usual way of a held action, sometimes with a lock between yes and doing it."""
+        if not self.locks:
+            self.open_run()
+            self.ask(*self.runs[-1], amount, 2)
+            self.vote("ada", "approve", "finance-ops", stale=False)
+            if locked:
+                self.lock("kill", wide=False)
+            self.ask(*self.runs[-1], amount, 3)
 
     @rule(
         person=st.sampled_from(PEOPLE),
@@ -179,6 +199,7 @@ class Fleet(RuleBasedStateMachine):
         assert person != "customer", "nobody approves what is done on their behalf"
         assert role != "legal"
 
+    @precondition(lambda self: len(self.locks) < 2)
     @rule(mode=st.sampled_from(["kill", "pause"]), wide=st.booleans())
     def lock(self, mode: Any, wide: bool) -> None:
         """A lock falls on the agent or on everything."""
@@ -274,7 +295,5 @@ class Fleet(RuleBasedStateMachine):
 
 TestFleet = Fleet.TestCase
 TestFleet.settings = settings(
-    parent=settings.get_profile("ci"), max_examples=25, stateful_step_count=25
+    parent=settings.get_profile("ci"), max_examples=30, stateful_step_count=30
 )
-
-
