@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
@@ -52,6 +51,17 @@ class Configuration:
     def zone(self) -> tzinfo:
         """The time zone to show times in."""
         return UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
+
+    def with_flags(
+        self, mouse: bool | None, ascii: bool | None, read_only: bool | None
+    ) -> Configuration:
+        """Return these settings with what was given on the command line."""
+        return replace(
+            self,
+            mouse=self.mouse if mouse is None else mouse,
+            ascii=self.ascii if ascii is None else ascii,
+            read_only=self.read_only if read_only is None else read_only,
+        )
 
 
 def read_configuration(path: Path | None = None) -> Configuration:
@@ -165,9 +175,3 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "read_only": _flag,
     "clock_seconds": _flag,
 }
-
-
-def is_dumb(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether the terminal cannot place text."""
-    held = os.environ if environment is None else environment
-    return held.get("TERM", "") in ("", "dumb", "unknown")
