@@ -91,6 +91,8 @@ def configuration_from(document: Mapping[str, Any], place: Path) -> Configuratio
     known = [item.name for item in fields(Configuration) if item.name != "path"]
     values: dict[str, Any] = {"path": place}
     for key, value in document.items():
+        if key == "plane":
+            continue  # the plane reads that table itself, and checks it
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             raise Invalid(
