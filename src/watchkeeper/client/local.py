@@ -22,6 +22,8 @@ ALREADY_RUNNING = 4
 _LOOK_SECONDS = 0.02
 _TAIL_LINES = 6
 _TAIL_BYTES = 16_384
+_started: list[subprocess.Popen[bytes]] = []
+"""Planes this process started and has not seen end; kept so that their end is noticed."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def ensure_plane(
     while True:
         plane = find_plane(directory)
         if plane is not None:
+            _notice_ends()
             return plane
         if process is None and not is_held(directory):
             process = _spawn(directory, arguments)
@@ -138,10 +141,16 @@ def stop_plane(state: str | os.PathLike[str] | None = None, *, within_seconds: f
             raise Conflict(
                 f"the plane (process {plane.pid}) has not ended after {within_seconds:g} s",
                 where=str(directory),
-                remedy="look at its log; kill the process if it hangs (nothing acknowledged is lost)",
+                remedy="look at its log; a kill loses nothing that was acknowledged",
             )
         time.sleep(_LOOK_SECONDS)
+    _notice_ends()
     return True
+
+
+def _notice_ends() -> None:
+    """Reap started planes that have ended, so that none stays a zombie."""
+    _started[:] = [process for process in _started if process.poll() is None]
 
 
 def _spawn(directory: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -159,7 +168,7 @@ def _spawn(directory: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]
     command = [sys.executable, "-m", "watchkeeper", "serve", "--detached"]
     command += ["--state", str(directory), *arguments]
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -170,6 +179,8 @@ def _spawn(directory: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]
         )
     finally:
         os.close(log)
+    _started.append(process)
+    return process
 
 
 def _failed(directory: Path, message: str) -> Unavailable:
