@@ -99,6 +99,8 @@ class Journey:
         if self._pane.current is None:
             console.say("there is nothing to open", "warning")
             return None
+        if console.layer == "list" and self._pane.open(self._pane.current):
+            return None
         console.layer = "detail"
         console.want_detail(0.0)
         console.stage.place_widgets()

@@ -28,7 +28,7 @@ SLOW_DETAIL_SECONDS = 0.004
 
 STYLES = """
 MainScreen { layers: base above; background: $background; overflow: hidden; }
-#top, #tabs, #tab-rule, #foot, #keys, #heading { height: 1; }
+#top, #tabs, #tab-rule, #foot, #keys, #caption, #heading { height: 1; }
 #clock { width: 10; }
 #body, #list { height: 1fr; }
 #list { width: 1fr; }
@@ -49,6 +49,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.clock_cell = Painted(palette, id="clock")
         self.tabs = Painted(palette, id="tabs")
         self.tab_rule = Painted(palette, id="tab-rule")
+        self.caption = Painted(palette, id="caption")
         self.heading = Painted(palette, id="heading")
         self.table = WindowTable(palette, id="table")
         self.divider = Painted(palette, id="divider")
@@ -58,7 +59,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.small = Painted(palette, id="small")
         self.scroll = Scroll()
         self.overlays: list[tuple[Overlay[Any], Painted]] = []
-        self._shown: Pane[Any] | None = None
+        self._shown: tuple[Pane[Any], object] | None = None
         self._detail_rows: list[Row] = []
         self._detail_for: tuple[object, ...] = ()
         self._detail_cost = 0.0
@@ -72,6 +73,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         yield self.tab_rule
         with Horizontal(id="body"):
             with Vertical(id="list"):
+                yield self.caption
                 yield self.heading
                 yield self.table
             yield self.divider
@@ -167,12 +169,16 @@ class MainScreen(Screen[None], inherit_bindings=False):
         if not table.display or console.layer == "detail":
             return
         window = pane.window
+        said = pane.caption()
+        self.caption.display = bool(said)
+        if said:
+            self.caption.show([(span("  "), *said)])
         height = self.list_height
         pane.top = max(window.cursor - height + 1, min(pane.top, window.cursor))
         pane.top = max(0, min(pane.top, max(0, len(window) - height)))
         table.top = pane.top
-        if self._shown is not pane:
-            self._shown = pane
+        if self._shown != (pane, pane.columns):
+            self._shown = (pane, pane.columns)
             table.show(
                 pane.columns,
                 window,
@@ -183,7 +189,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         table.say(self._empty_words() if not len(window) else ())
         self.heading.show([table.heading()])
         if window.current is not None and not self.overlays and console.prompt is None:
-            console.cursor_position = Offset(0, 4 + window.cursor - pane.top)
+            console.cursor_position = Offset(0, 4 + bool(said) + window.cursor - pane.top)
 
     def _empty_words(self) -> Row:
         pane = self.console.pane

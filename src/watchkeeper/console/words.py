@@ -6,6 +6,7 @@ nothing is told by colour alone.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from watchkeeper.console.painting import Span, Token, span
@@ -191,3 +192,11 @@ def id_text(identifier: str) -> str:
     """Shorten a long id to its kind and its last letters, which are what tells two apart."""
     kind, _, rest = identifier.rpartition("_")
     return f"{kind}_…{rest[-6:]}" if kind and len(rest) > 10 else identifier
+
+
+_ID = re.compile(r"\b([a-z]{2,5})_[0-9a-hjkmnp-tv-z]{20}([0-9a-hjkmnp-tv-z]{6})\b")
+
+
+def brief_text(text: str) -> str:
+    """Shorten every long id in a text, for a cell; the detail has them whole."""
+    return _ID.sub(r"\1_…\2", text)

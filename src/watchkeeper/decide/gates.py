@@ -369,11 +369,12 @@ def caps_over(catalogue: Catalogue, agent: str, run: str) -> Iterator[Cap]:
 
 def describe(action: Action, progress: Progress) -> str:
     """Say in words what will happen: the verb, the target, the amount."""
-    words = action.name.replace("_", " ")
+    verb = action.name.rpartition(".")[2].replace("_", " ")
+    words = f"call model {action.name}" if action.kind == "model" else verb
+    if progress.amount_micros:
+        words += f" of {dollars(progress.amount_micros)}"
     if progress.object_id:
         words += f" on {progress.object_kind} {progress.object_id}"
-    if progress.amount_micros:
-        words += f", {dollars(progress.amount_micros)}"
     return words
 
 

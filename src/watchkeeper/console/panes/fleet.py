@@ -15,7 +15,7 @@ from watchkeeper.console.painting import Span, span
 from watchkeeper.console.pane import Pane
 from watchkeeper.console.views import agents as view
 from watchkeeper.core.errors import NotFound
-from watchkeeper.wire.agents import AgentRow
+from watchkeeper.wire.agents import AgentRow, RunRow
 from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.pages import Page
 
@@ -29,8 +29,8 @@ class FleetPane(Pane[AgentRow]):
     title = "Fleet"
     columns = (
         Column("state", "STATE", 12),
-        Column("agent", "AGENT", 20, least=14, grow=1),
-        Column("doing", "DOING", 36, least=16, grow=3),
+        Column("agent", "AGENT", 18, least=15, grow=1),
+        Column("doing", "DOING", 40, least=26, grow=3),
         Column("calls", "CALLS/H", 7, align="right", priority=2),
         Column("denied", "DENIED/H", 8, align="right", priority=3),
         Column("spend", "SPEND/H", 8, align="right", priority=1),
@@ -70,12 +70,13 @@ class FleetPane(Pane[AgentRow]):
             client.decisions(agent=row.name, limit=12),
             client.locks(),
         )
-        budgets = await asyncio.gather(
-            *(self._budget(budget) for budget in detail.budgets[:MOST_BUDGETS])
+        named = [name for name in detail.budgets if "*" not in name][:MOST_BUDGETS]
+        standing, of_run = await asyncio.gather(
+            asyncio.gather(*(self._budget(name) for name in named)), self._of_run(runs.rows)
         )
         return view.AgentFile(
             detail,
-            budgets=[budget for budget in budgets if budget is not None],
+            budgets=[*(row for row in standing if row is not None), *of_run],
             runs=runs.rows,
             decisions=decisions.rows,
             locks=[lock for lock in locks.rows if lock.lock in detail.locks],
@@ -85,7 +86,15 @@ class FleetPane(Pane[AgentRow]):
         try:
             return await self.desk.client.budget(budget)
         except NotFound:
+            # nothing was drawn on it yet
             return None
+
+    async def _of_run(self, runs: Sequence[RunRow]) -> Sequence[BudgetRow]:
+        """Read the budgets of the newest run that is still open."""
+        newest = next((run for run in runs if run.closed_at is None), None)
+        if newest is None:
+            return ()
+        return (await self.desk.client.budgets(scope=f"run/{newest.run}")).rows
 
     def blocks(self, row: AgentRow, detail: Any, moment: Moment) -> Sequence[Block]:
         """Write the agent."""

@@ -25,10 +25,10 @@ class LedgerPane(Pane[EventRow]):
     title = "Ledger"
     columns = (
         Column("at", "TIME", 8),
-        Column("sequence", "ENTRY", 7, align="right", priority=2),
-        Column("type", "TYPE", 18, least=12, priority=1),
-        Column("text", "WHAT HAPPENED", 50, least=20, grow=3),
-        Column("actor", "WHO", 20, least=10, grow=1, priority=3),
+        Column("sequence", "ENTRY", 7, align="right", priority=3),
+        Column("type", "TYPE", 18, priority=2),
+        Column("text", "WHAT HAPPENED", 50, least=28, grow=3),
+        Column("actor", "WHO", 20, least=14, grow=1, priority=1),
     )
     empty = "No entry matches. Filter by text or by type: agent: run: request:"
 

@@ -14,6 +14,7 @@ from watchkeeper.console.words import (
     RUN_STATES,
     VERDICTS,
     age_text,
+    brief_text,
     count_text,
     measure_text,
     measure_word,
@@ -59,8 +60,10 @@ def cells(row: AgentRow, moment: Moment) -> Mapping[str, Span]:
 def doing_cell(row: AgentRow) -> Span:
     """Say why it does not work if it does not, else what it does."""
     if row.why and row.state in ("stopped", "paused", "waiting"):
-        return span(row.why, "warning" if row.state == "waiting" else "critical")
-    return span(row.doing or "–", "text" if row.state in ("working", "waiting") else "quiet")
+        return span(brief_text(row.why), "warning" if row.state == "waiting" else "critical")
+    return span(
+        brief_text(row.doing) or "–", "text" if row.state in ("working", "waiting") else "quiet"
+    )
 
 
 def fleet_words(rows: Iterable[AgentRow]) -> str:
@@ -146,10 +149,13 @@ def _envelope(detail: AgentDetail) -> list[Block]:
 def _budgets(detail: AgentDetail, budgets: Sequence[BudgetRow]) -> list[Block]:
     if not budgets and not detail.budgets:
         return []
-    rows: list[tuple[Span, ...]] = [(span(name, "quiet"),) for name in detail.budgets]
-    if budgets:
-        rows = [_budget_row(row) for row in budgets]
-    return [Title("What it may spend"), *aligned(rows)]
+    rows = [_budget_row(row) for row in budgets]
+    capped = [name.rpartition("/")[2] for name in detail.budgets if name.startswith("run/*/")]
+    blocks: list[Block] = [Title("What it may spend"), *aligned(rows)]
+    if capped:
+        measures = ", ".join(measure_word(measure) for measure in capped)
+        blocks.append(Fact("each run", f"its contract caps {measures}"))
+    return blocks
 
 
 def _budget_row(row: BudgetRow) -> tuple[Span, ...]:
@@ -160,7 +166,7 @@ def _budget_row(row: BudgetRow) -> tuple[Span, ...]:
     return (
         span(f"{used} of {cap}{word}", tokens.get(row.state, "text")),
         span(f"{measure_word(row.measure)} a {row.period}"),
-        span(row.scope, "quiet"),
+        span(brief_text(row.scope), "quiet"),
     )
 
 
@@ -184,7 +190,7 @@ def _decisions(decisions: Sequence[DecisionRow]) -> list[Block]:
                 span(time_text(row.at), "quiet"),
                 say(VERDICTS, row.verdict).span,
                 span(row.name),
-                span(why, "quiet"),
+                span(brief_text(why), "quiet"),
             )
         )
     return [Title("Last decisions"), *aligned(rows)]

@@ -10,6 +10,7 @@ from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.console.views.aligned import aligned
 from watchkeeper.console.words import (
     BUDGET_STATES,
+    brief_text,
     count_text,
     measure_text,
     measure_word,
@@ -33,7 +34,7 @@ def cells(row: BudgetRow, moment: Moment) -> Mapping[str, Span]:
     return {
         "used": gauge_cell(row),
         "state": say(BUDGET_STATES, row.state).span,
-        "budget": span(row.scope, "strong"),
+        "budget": span(brief_text(row.scope), "strong"),
         "measure": span(f"{measure_word(row.measure)} a {row.period}"),
         "posted": span(measure_text(row.measure, row.posted)),
         "held": span(measure_text(row.measure, row.held), "text" if row.held else "quiet"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from watchkeeper.console.blocks import Block, Code, Fact, Prose, Title
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span, Token, span
-from watchkeeper.console.words import actor_text, moment_text, plural
+from watchkeeper.console.words import actor_text, brief_text, moment_text, plural
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.wire.plane import EventRow, Verification
@@ -41,7 +41,7 @@ def cells(row: EventRow, moment: Moment) -> Mapping[str, Span]:
         "at": span(moment.time(row.at).text, "quiet"),
         "sequence": span(str(row.sequence), "quiet"),
         "type": span(row.type, token_of(row.type)),
-        "text": span(row.text),
+        "text": span(brief_text(row.text)),
         "actor": span(actor_text(row.actor), "quiet"),
     }
 

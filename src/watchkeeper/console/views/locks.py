@@ -10,6 +10,7 @@ from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.console.views.aligned import aligned
 from watchkeeper.console.words import (
     RECEIPTS,
+    brief_text,
     moment_text,
     money_text,
     person_text,
@@ -42,7 +43,7 @@ def cells(row: LockRow, moment: Moment) -> Mapping[str, Span]:
     return {
         "since": moment.age(row.created_at),
         "state": state_span(row),
-        "target": span(target_text(row.target.kind, row.target.name), "strong"),
+        "target": span(brief_text(target_text(row.target.kind, row.target.name)), "strong"),
         "by": span(person_text(row.by)),
         "receipts": receipts_cell(row),
         "reason": span(row.reason, "text" if in_force else "quiet"),

@@ -11,6 +11,7 @@ from watchkeeper.console.words import (
     HOUR,
     SOON_SECONDS,
     age_text,
+    brief_text,
     moment_text,
     money_text,
     plural,
@@ -34,7 +35,7 @@ def cells(row: Need, moment: Moment) -> Mapping[str, Span]:
         "left": left_cell(row, moment),
         "risk": risk_span(row.risk),
         "what": span(KINDS.get(row.kind, row.kind), "text" if row.mine else "quiet"),
-        "matter": span(row.text, "text" if row.mine else "quiet"),
+        "matter": span(brief_text(row.text), "text" if row.mine else "quiet"),
         "todo": span(row.todo, "quiet"),
         "since": moment.age(row.since),
     }

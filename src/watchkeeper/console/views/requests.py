@@ -13,6 +13,7 @@ from watchkeeper.console.words import (
     REQUEST_STATES,
     SOON_SECONDS,
     actor_text,
+    brief_text,
     moment_text,
     money_text,
     person_text,
@@ -43,8 +44,8 @@ def cells(row: RequestRow, moment: Moment) -> Mapping[str, Span]:
         "left": left_cell(row, moment),
         "when": moment.age(row.decided_at) if decided else NOTHING,
         "risk": risk_span(row.risk),
-        "asks": span(f"{row.agent} → {row.asks}"),
-        "object": span(object_text(row.object, row.amount_micros) or "–"),
+        "asks": span(f"{row.agent} → {verb_text(row.tool)}"),
+        "object": span(brief_text(object_text(row.object, row.amount_micros)) or "–"),
         "role": span(row.role, "text" if row.mine or decided else "quiet"),
         "by": span(person_text(row.decided_by) or "–", "quiet"),
         "state": state_cell(row),
@@ -66,9 +67,14 @@ def left_cell(row: RequestRow, moment: Moment) -> Span:
     return span(text, "text" if left < HOUR else "quiet")
 
 
+def verb_text(tool: str) -> str:
+    """Say a tool as a verb: its own name without its upstream's, spaces for underscores."""
+    return (tool.rpartition(".")[2] or tool).replace("_", " ")
+
+
 def object_text(thing: BusinessObject | None, amount_micros: int | None = None) -> str:
     """Write a business object with the amount that moves, if any."""
-    amount = "" if amount_micros is None else money_text(amount_micros)
+    amount = "" if amount_micros is None else money_text(amount_micros).removesuffix(".00")
     if thing is None:
         return amount
     return f"{thing.kind} {thing.id} {amount}".strip()
@@ -128,13 +134,12 @@ def detail_blocks(detail: RequestDetail, moment: Moment) -> list[Block]:
 def deed_blocks(row: RequestRow) -> list[Block]:
     """Write what will happen, in the fewest lines; dialogs repeat it above their question."""
     target = object_text(row.object)
-    blocks: list[Block] = [Prose(row.asks, "strong")]
-    spans = [span(row.tool)]
+    spans = [span(row.tool, "quiet")]
     if target:
-        spans += [span(" on "), span(target)]
+        spans += [span("  on ", "quiet"), span(target)]
     if row.amount_micros is not None:
         spans += [span("  amount ", "quiet"), span(money_text(row.amount_micros), "strong")]
-    blocks.append(Line(spans))
+    blocks: list[Block] = [Prose(row.asks, "strong"), Line(spans)]
     named = row.object.id if row.object is not None else ""
     if looks_alike(named) or looks_alike(row.asks):
         blocks.append(
@@ -228,7 +233,7 @@ def _voters(detail: RequestDetail, moment: Moment) -> list[Block]:
     for index, level in enumerate(detail.escalation, start=1):
         here = index == detail.level and detail.state == "pending"
         mark = "▸" if here else " "
-        blocks.append(Line([span(f"{mark} {index}  {level}", "text" if here else "quiet")]))
+        blocks.append(Line([span(f"{mark} {level}", "text" if here else "quiet")]))
     return blocks
 
 
