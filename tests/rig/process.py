@@ -84,7 +84,13 @@ class Child:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return found if not own_pid or found["pid"] == self.pid else None
 
-        return eventually(look, f"{path.name} of {self.process.args!r:.200}", seconds=seconds)
+        # a file that is still being written is not there yet
+        return eventually(
+            look,
+            f"{path.name} of {self.process.args!r:.200}",
+            seconds=seconds,
+            tolerate=(json.JSONDecodeError, FileNotFoundError),
+        )
 
     def wait(self, *, seconds: float = 20.0) -> int:
         """Wait for the end and return the exit code."""
