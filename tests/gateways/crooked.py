@@ -139,6 +139,7 @@ async def crooked(mode: str = "well", **options: Any) -> AsyncIterator[Crooked]:
     """Serve one on 127.0.0.1."""
     app = Crooked(mode, **options)
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     app.url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
     server = uvicorn.Server(
         uvicorn.Config(app, lifespan="off", ws="none", log_config=None, http="httptools")

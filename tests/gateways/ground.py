@@ -187,6 +187,7 @@ async def _serving(gateways: Gateways) -> AsyncIterator[str]:
                 await app(scope, receive, send)
 
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = uvicorn.Server(
         uvicorn.Config(route, lifespan="off", ws="none", log_config=None, http="httptools")
     )

@@ -17,7 +17,7 @@ HOSTILE_TEXT = (
     "\u202eevil\u2066\u200b\x00\x08\rfake prompt $ \x1bP+q544e\x1b\\\x1b[c"
 )
 
-ERAS = pytest.mark.parametrize("mode", ["auto", "2026-07-28", "legacy"])
+ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
 @ERAS

@@ -189,7 +189,7 @@ async def test_a_stream_that_breaks_off_is_an_error_to_the_caller(
 async def test_an_exhausted_budget_is_402_and_not_retried(
     edge: Edge, model_provider: Provider
 ) -> None:
-    await edge.apply(agent_document(budgets={"max_cost_usd_per_run": 0.000001}))
+    await edge.apply(agent_document(budgets={"max_cost_usd_per_run": 0.0001}))
     token = await edge.open_run()
     before = len(model_provider.requests())
     async with edge.openai(token, retries=2) as client:

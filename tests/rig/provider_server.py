@@ -139,6 +139,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     chosen = parser.parse_args()
     listener = socket.create_server(("127.0.0.1", chosen.port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(build_app(Control(chosen.directory)), log_level="warning")
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     chosen.ready.write_text(json.dumps({"url": address}), encoding="utf-8")

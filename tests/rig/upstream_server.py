@@ -142,6 +142,7 @@ def serve_http(books: Books, port: int, ready: Path, *, credential: str | None, 
     import uvicorn
 
     listener = socket.create_server(("127.0.0.1", port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     app = build_server(books).streamable_http_app(json_response=not sse)
     config = uvicorn.Config(with_credential(app, books, credential), log_level="warning")
     ready.write_text(
