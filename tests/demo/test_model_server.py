@@ -82,7 +82,7 @@ async def test_every_nth_call_fails_as_told(url: str) -> None:
         await chat.ask(KEY, "large-1", MESSAGES, [], stream=False)
         with pytest.raises(NotPerformed, match="overloaded") as caught:
             await chat.ask(KEY, "large-1", MESSAGES, [], stream=False)
-        assert caught.value.refusal.kind == "unreachable"
+        assert caught.value.refusal.kind == "down"
 
 
 async def test_it_refuses_strangers_unknown_models_and_nonsense(url: str) -> None:

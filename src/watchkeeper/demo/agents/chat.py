@@ -125,4 +125,4 @@ def _json(data: bytes) -> Any:
 
 
 def _lost(text: str) -> Refusal:
-    return Refusal("unreachable", "", text)
+    return Refusal("cut off", "", text)

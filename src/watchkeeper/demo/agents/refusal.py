@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["held", "locked", "over budget", "run ended", "denied", "unreachable"]
+Kind = Literal["held", "locked", "over budget", "run ended", "denied", "down", "cut off"]
+"""down: what stands behind the gateway does not work; cut off: the gateway itself does not
+answer, or no longer takes the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def from_tool(structured: Any, text: str) -> Refusal | None:
         return Refusal("held", rule, text)
     if structured["status"] == "denied":
         return Refusal(kind_of(rule), rule, text)
-    return Refusal("unreachable", rule, text) if structured["retryable"] else None
+    return Refusal("down", rule, text) if structured["retryable"] else None
 
 
 def from_model(status: int, body: Any) -> Refusal:
@@ -50,18 +52,18 @@ def from_model(status: int, body: Any) -> Refusal:
     rule = str(error.get("rule") or "")
     text = str(error.get("message") or f"the model gateway answered {status}")
     if status == 401:
-        return Refusal("run ended", rule, text)
+        return Refusal("cut off", rule, text)
     if status == 402:
         return Refusal("over budget", rule, text)
     if status == 403:
         held = error.get("code") == "approval_pending"
         return Refusal("held" if held else kind_of(rule), rule, text)
-    return Refusal("unreachable", rule, text)
+    return Refusal("down", rule, text)
 
 
 def kind_of(rule: str) -> Kind:
     """Sort a refusal by the rule that it names."""
-    if rule == "lock/run-stopped" or rule.startswith("identity/"):
+    if rule == "lock/run-stopped":
         return "run ended"
     if rule.startswith("lock/"):
         return "locked"

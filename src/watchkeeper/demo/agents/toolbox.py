@@ -14,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
 from watchkeeper.core.digest import canonical
-from watchkeeper.demo.agents.refusal import Kind, Refusal, from_tool
+from watchkeeper.demo.agents.refusal import Refusal, from_tool
 from watchkeeper.demo.plans.conversation import wire_name
 
 if TYPE_CHECKING:
@@ -106,9 +106,8 @@ class Toolbox:
                 meta=cast("RequestParamsMeta", {EXPLANATION: why}) if why else None,
             )
         except MCPError as error:
-            text = str(error.error.message)
-            kind: Kind = "run ended" if self._status in {401, 403} else "unreachable"
-            return Used(text, Refusal(kind, "", text))
+            text = f"{error.error.message} (HTTP {self._status})"
+            return Used(text, Refusal("cut off", "", text))
         words = "\n".join(str(getattr(block, "text", "")) for block in result.content)
         if result.is_error:
             refusal = from_tool(result.structured_content, words)

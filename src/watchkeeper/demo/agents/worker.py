@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import ssl
@@ -24,11 +25,13 @@ from watchkeeper.demo.plans.conversation import plain_name
 from watchkeeper.wire.agents import BusinessObject, OpenRun
 
 SLOW_SECONDS = 5.0
-"""Pause before an agent that is locked, over budget or cut off tries again."""
+SLOWEST_SECONDS = 15.0
+"""Pauses before an agent that is locked, over budget or cut off tries again."""
 HELD_SECONDS = 0.4
 """Pause before a held call is sent again; the gateway itself has kept it waiting before."""
 RUN_BUDGET_TRIES = 5
-MODEL_TRIES = 4
+LAST_SECONDS = 1.5
+DOWN_TRIES = 4
 log = logging.getLogger("watchkeeper.demo")
 
 
@@ -52,13 +55,16 @@ class Worker:
     seed: int
     context: ssl.SSLContext | None = None
     _steps: int = 0
+    _said: str = ""
 
     async def work(self) -> None:
         """Work through the list until cancelled."""
         while True:
             item = self.worklist.take()
+            tries = 0
             while not await self._attempt(item):
-                await self._wait(SLOW_SECONDS)
+                tries += 1
+                await self._wait(_slow(tries))
             self.worklist.finish(item)
             await self._think()
 
@@ -67,19 +73,22 @@ class Worker:
         try:
             run = await self.plane.open_run(_opening(item))
         except WatchkeeperError as error:
-            log.info("%s: no run for %s: %s", self.profile.name, item["item"], error)
+            self._say(f"no run for {item['item']}: {error}")
             return False
         try:
             outcome, summary = await self._under(run, item)
         except RunEnded as ended:
-            log.info("%s: %s ended: %s", self.profile.name, run.run, ended)
+            self._say(f"{run.run} ended: {ended}")
             return False
         except GiveUp as words:
             outcome, summary = "failed", str(words)
         except asyncio.CancelledError:
-            await self._close(run, "failed", STOPPED)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SECONDS):
+                    await self._close(run, "failed", STOPPED)
             raise
-        return await self._close(run, outcome, summary)
+        await self._close(run, outcome, summary)
+        return True
 
     async def _under(self, run: AgentRun, item: Mapping[str, Any]) -> tuple[str, str]:
         """Converse until the model has its last word; connect again whenever that breaks."""
@@ -99,7 +108,7 @@ class Worker:
                     except (RunEnded, GiveUp) as error:
                         ended = error  # raised outside: the client would wrap it in groups
             except Exception as error:  # whatever breaks a connection, the answer is a new one
-                log.info("%s: connection lost: %r", self.profile.name, _innermost(error))
+                self._say(f"connection lost: {_innermost(error)!r}")
             if ended is not None:
                 raise ended
             await self._wait(SLOW_SECONDS)
@@ -143,7 +152,7 @@ class Worker:
         tools: list[dict[str, Any]],
     ) -> dict[str, Any]:
         model = self._model(messages)
-        lost = tries = 0
+        tries = 0
         while True:
             try:
                 return await chat.ask(
@@ -151,13 +160,9 @@ class Worker:
                 )
             except NotPerformed as refused:
                 refusal = refused.refusal
-            if refusal.kind == "unreachable":
-                lost += 1
-                if lost >= MODEL_TRIES:
-                    raise GiveUp(refusal.text)
-            elif refusal.kind == "denied":
+            if refusal.kind == "denied" or (refusal.kind == "down" and tries >= DOWN_TRIES):
                 raise GiveUp(refusal.text)
-            tries = await self._sit_out(run, refusal, tries)
+            tries = await self._sit_out(refusal, tries)
 
     async def _use(
         self, run: AgentRun, toolbox: Toolbox, function: Mapping[str, Any], why: str
@@ -167,23 +172,26 @@ class Worker:
         tries = 0
         while True:
             used = await toolbox.use(tool, arguments, why)
-            if used.refusal is None or used.refusal.kind == "denied":
+            refusal = used.refusal
+            if refusal is None or refusal.kind == "denied":
                 return used
-            if used.refusal.kind == "unreachable":
-                raise Unavailable(used.refusal.text)
-            tries = await self._sit_out(run, used.refusal, tries)
+            if refusal.kind == "down" and tries >= DOWN_TRIES:
+                return used
+            tries = await self._sit_out(refusal, tries)
 
-    async def _sit_out(self, run: AgentRun, refusal: Refusal, tries: int) -> int:
-        """Wait as a refusal asks for, or raise what ends the run; return the tries so far."""
+    async def _sit_out(self, refusal: Refusal, tries: int) -> int:
+        """Wait as a refusal asks for, or raise what it means; return the tries so far."""
         if refusal.kind == "run ended":
             raise RunEnded(refusal.text)
+        if refusal.kind == "cut off":
+            raise Unavailable(refusal.text)
         if refusal.kind == "held":
             await self._wait(HELD_SECONDS)
             return tries
         tries += 1
         if refusal.of_run and tries >= RUN_BUDGET_TRIES:
             raise GiveUp(refusal.text)
-        await self._wait(SLOW_SECONDS)
+        await self._wait(_slow(tries))
         return tries
 
     async def _renew(self, run: AgentRun) -> None:
@@ -194,12 +202,25 @@ class Worker:
         except WatchkeeperError as error:
             raise RunEnded(str(error)) from error
 
-    async def _close(self, run: AgentRun, outcome: str, summary: str) -> bool:
-        try:
-            await run.close("failed" if outcome == "failed" else "succeeded", summary)
-        except WatchkeeperError as error:
-            log.info("%s: could not close %s: %s", self.profile.name, run.run, error)
-        return True
+    async def _close(self, run: AgentRun, outcome: str, summary: str) -> None:
+        """Close the run, as soon as the plane can be reached."""
+        while True:
+            try:
+                await run.close("failed" if outcome == "failed" else "succeeded", summary)
+            except Unavailable as error:
+                self._say(f"{run.run} not closed yet: {error}")
+                await self._wait(SLOW_SECONDS)
+            except WatchkeeperError as error:
+                self._say(f"could not close {run.run}: {error}")
+                return
+            else:
+                return
+
+    def _say(self, text: str) -> None:
+        """Log what is new; what an agent meets again and again is told once."""
+        if text != self._said:
+            self._said = text
+            log.info("%s: %s", self.profile.name, text)
 
     def _model(self, messages: list[dict[str, Any]]) -> str:
         """Return the large model once an amount on the table calls for it."""
@@ -218,6 +239,10 @@ class Worker:
 
     async def _wait(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self.pace)
+
+
+def _slow(tries: int) -> float:
+    return min(SLOWEST_SECONDS, SLOW_SECONDS + tries // 6)
 
 
 def _opening(item: Mapping[str, Any]) -> OpenRun:
