@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.approvals.ground import (
@@ -214,9 +216,7 @@ async def test_escalating_by_hand_asks_the_next_level_once(
     assert level == 2
     for seen, code in ((1, "already_escalated"), (2, "no_next_level")):
         with pytest.raises(Conflict) as stale:
-            await store.write(
-                lambda tx, seen=seen: service.escalate(tx, request, level=seen, person="ada")
-            )
+            await store.write(partial(service.escalate, request=request, level=seen, person="ada"))
         assert stale.value.code == code
     row = await read(store, request)
     assert (row.level, row.role, row.mine) == (2, "lead", True)
@@ -261,13 +261,13 @@ async def test_preview_is_attached_and_leaves_the_digest(store: Store) -> None:
     request = await open_one(store)
     before = await read(store, request)
     change = Change(field="refunded_usd", before="0", after="4000", source="measured")
-    assert await store.write(lambda tx: service.attach_preview(tx, request, [change], "measured"))
+    assert await store.write(lambda tx: service.attach_preview(tx, request, [change]))
     after = await read(store, request)
     assert after.changes == (change,)
     assert after.blast_source == "measured"
     assert (after.digest, after.canonical) == (before.digest, before.canonical)
     await vote(store, request)
-    assert not await store.write(lambda tx: service.attach_preview(tx, request, [], "measured"))
+    assert not await store.write(lambda tx: service.attach_preview(tx, request, []))
     assert (await read(store, request)).changes == (change,)
 
 

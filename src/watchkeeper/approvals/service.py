@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
@@ -78,7 +78,7 @@ _COUNT_APPROVALS = Statement(
 _SET_CHANGES = Statement(
     update(requests)
     .where(requests.c.request == bindparam("request_is"), IS_PENDING)
-    .values(changes=bindparam("new_changes"), blast_source=bindparam("source"))
+    .values(changes=bindparam("new_changes"))
 )
 _ADD_VIEW = Statement(
     insert(views)
@@ -237,15 +237,14 @@ def attach_preview(
     tx: Transaction,
     request: str,
     changes: Sequence[Change],
-    source: Literal["measured", "claimed", "declared"],
 ) -> bool:
-    """Show approvers what would change, as somebody found out since; the digest stays.
+    """Show approvers what would change, as the plane measured it since; the digest stays.
 
     False if the request is decided already.
     """
     row = find(tx, request)
     text = json.dumps([change.model_dump() for change in changes])
-    if not _SET_CHANGES.run(tx, request_is=request, new_changes=text, source=source):
+    if not _SET_CHANGES.run(tx, request_is=request, new_changes=text):
         tx.silent("it is decided; nothing was attached")
         return False
     record(
@@ -253,8 +252,7 @@ def attach_preview(
         row,
         "request.previewed",
         actor="plane",
-        text=f"what it would change was {source}: {len(changes)} fields",
-        source=source,
+        text=f"what it would change was measured: {len(changes)} fields",
         changes=text[:4000],
     )
     return True

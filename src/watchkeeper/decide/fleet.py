@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from sqlalchemy import func, select
 
@@ -14,6 +15,7 @@ from watchkeeper.identity.tables import runs
 from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import covers
 from watchkeeper.kill.service import locks_in_force
+from watchkeeper.policy.model import Question
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import AgentDetail, AgentRow, AgentState, ToolGrant
@@ -83,13 +85,30 @@ def read_agent(tx: Transaction, catalogue: Catalogue, name: str) -> AgentDetail 
 def _grants(catalogue: Catalogue, governed: GovernedAgent) -> Iterable[ToolGrant]:
     for name, asks in governed.tools.items():
         tool = catalogue.tools.get(name)
-        needs = asks or (tool is not None and tool.contract.risk == "critical")
         yield ToolGrant(
             name=name,
-            verdict="may with approval" if needs else "may",
+            verdict=_envelope(catalogue, governed, name, asks),
             risk=tool.contract.risk if tool else "unknown",
             does=tool.contract.does if tool else "No tool contract is in force: refused.",
         )
+
+
+def _envelope(
+    catalogue: Catalogue, governed: GovernedAgent, tool: str, asks: bool
+) -> Literal["may", "may with approval", "refused"]:
+    """Say what contract, risk class and policies make of a tool, for the smallest amount."""
+    contract = governed.contract
+    known = catalogue.tools.get(tool)
+    if known is None:
+        return "refused"
+    answer = catalogue.engine.ask(
+        Question(contract.name, "use_tool", "Tool", tool, next(iter(contract.environments), ""))
+    )
+    if answer.verdict == "deny":
+        return "refused"
+    if asks or known.contract.risk == "critical" or answer.verdict == "ask":
+        return "may with approval"
+    return "may"
 
 
 def _row(

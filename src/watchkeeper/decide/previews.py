@@ -65,7 +65,7 @@ class Previews:
             log.warning("no preview of %s: %s", request, make_safe(error, limit=300))
             return
         changes = compare(preview, before, asked.arguments)
-        await store.write(lambda tx: approvals.attach_preview(tx, request, changes, "measured"))
+        await store.write(lambda tx: approvals.attach_preview(tx, request, changes))
 
 
 def find_preview(catalogue: Catalogue, tool: str) -> tuple[Preview | None, ToolContract | None]:

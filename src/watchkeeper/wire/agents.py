@@ -49,7 +49,7 @@ class ToolGrant(Shown):
     """A line of an agent's permission envelope."""
 
     name: str
-    verdict: Literal["may", "may with approval"]
+    verdict: Literal["may", "may with approval", "refused"]
     risk: str
     does: str
 

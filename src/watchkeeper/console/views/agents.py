@@ -126,14 +126,21 @@ def _figure(text: str, value: int, token: Token) -> Span:
     return span(text, token if value else "quiet")
 
 
+_VERDICTS: dict[str, tuple[str, Token]] = {
+    "may": ("✓ may", "good"),
+    "may with approval": ("◐ asks first", "warning"),
+    "refused": ("✗ refused", "critical"),
+}
+
+
 def _envelope(detail: AgentDetail) -> list[Block]:
     blocks: list[Block] = [Title("What it may do")]
     rows: list[tuple[Span, ...]] = []
     for grant in detail.may:
-        asks = grant.verdict == "may with approval"
+        word, token = _VERDICTS[grant.verdict]
         rows.append(
             (
-                span("◐ asks first" if asks else "✓ may", "warning" if asks else "good"),
+                span(word, token),
                 span(grant.name),
                 risk_span(grant.risk),
                 span(grant.does, "quiet"),
