@@ -264,7 +264,7 @@ async def test_preview_is_attached_and_leaves_the_digest(store: Store) -> None:
     assert await store.write(lambda tx: service.attach_preview(tx, request, [change]))
     after = await read(store, request)
     assert after.changes == (change,)
-    assert after.blast_source == "measured"
+    assert after.blast_source == "declared"
     assert (after.digest, after.canonical) == (before.digest, before.canonical)
     await vote(store, request)
     assert not await store.write(lambda tx: service.attach_preview(tx, request, []))
