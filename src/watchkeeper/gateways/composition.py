@@ -15,6 +15,7 @@ from watchkeeper.gateways.callers import Callers
 from watchkeeper.gateways.mcp.calls import ToolCalls
 from watchkeeper.gateways.mcp.endpoint import McpEndpoint
 from watchkeeper.gateways.mcp.listening import Listeners
+from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances
@@ -43,9 +44,10 @@ class Gateways:
         self._performances = Performances(decider)
         self._listeners = Listeners()
         callers = Callers(decider)
-        calls = ToolCalls(decider, self._offers, self._pool, self._performances)
+        withdrawals = Withdrawals()
+        calls = ToolCalls(decider, self._offers, self._pool, self._performances, withdrawals)
         self.apps: Mapping[str, AsgiApp] = {
-            "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners),
+            "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners, withdrawals),
             "/openai/v1": ModelEndpoint(
                 decider, callers, self._offers, self._egress, self._performances
             ),

@@ -7,11 +7,12 @@ from watchkeeper.wire.decisions import Answer
 
 def denial(answer: Answer) -> str:
     """Return what a denial says: the rule, the reason, and what is allowed instead."""
-    text = f"DENIED by rule {answer.rule}: {_sentence(answer.reason)}"
+    text = f"DENIED by rule {answer.rule}: {sentence(answer.reason)}"
     if answer.allowed_instead:
-        text += f" Allowed instead: {_sentence(answer.allowed_instead)}"
+        text += f" Allowed instead: {sentence(answer.allowed_instead)}"
     return text
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Return text that ends like a sentence, so that another can follow."""
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."

@@ -23,6 +23,7 @@ from watchkeeper.gateways.mcp.results import (
     refusal,
     replayed,
 )
+from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.offers import Offers, Performance
 from watchkeeper.gateways.performing import Performances, Performed, Stopped
 from watchkeeper.identity.model import Caller
@@ -45,12 +46,18 @@ class ToolCalls:
     """Performs the tool calls of every agent."""
 
     def __init__(
-        self, decider: Decider, offers: Offers, pool: Pool, performances: Performances
+        self,
+        decider: Decider,
+        offers: Offers,
+        pool: Pool,
+        performances: Performances,
+        withdrawals: Withdrawals,
     ) -> None:
         self._decider = decider
         self._offers = offers
         self._pool = pool
         self._performances = performances
+        self._withdrawals = withdrawals
 
     async def call(
         self, token: str, caller: Caller, request: Request, exchange: Exchange
@@ -93,14 +100,15 @@ class ToolCalls:
                 {"progress": 0, "message": f"waiting for a person: {answer.request}"}
             )
 
-        answer = await decide_and_hold(
-            self._decider,
-            token,
-            ask,
-            hold_seconds=self._offers.hold_seconds(caller.agent),
-            gone=exchange.gone,
-            on_hold=on_hold,
-        )
+        with self._withdrawals.open(caller.run, request.id, exchange.gone):
+            answer = await decide_and_hold(
+                self._decider,
+                token,
+                ask,
+                hold_seconds=self._offers.hold_seconds(caller.agent),
+                gone=exchange.gone,
+                on_hold=on_hold,
+            )
         if answer is None:
             return None
         if answer.verdict == "permit" and answer.replay is None:

@@ -26,6 +26,7 @@ from watchkeeper.gateways.mcp.envelope import (
 from watchkeeper.gateways.mcp.exchange import Exchange, accepts, reject
 from watchkeeper.gateways.mcp.listening import Listeners
 from watchkeeper.gateways.mcp.results import SERVER, own_result
+from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.identity.model import Caller
 from watchkeeper.tools.upstreams.protocol import (
@@ -56,12 +57,18 @@ class McpEndpoint:
     """The ASGI app of the MCP gateway."""
 
     def __init__(
-        self, callers: Callers, offers: Offers, calls: ToolCalls, listeners: Listeners
+        self,
+        callers: Callers,
+        offers: Offers,
+        calls: ToolCalls,
+        listeners: Listeners,
+        withdrawals: Withdrawals,
     ) -> None:
         self._callers = callers
         self._offers = offers
         self._calls = calls
         self._listeners = listeners
+        self._withdrawals = withdrawals
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one HTTP request."""
@@ -103,7 +110,7 @@ class McpEndpoint:
             raise Rejected(HEADER_MISMATCH, f"the {twice} header came more than once")
         request = read_request(await read_body(receive, headers, LARGEST_BODY), headers)
         if request is None or request.id is None:
-            await self._take_note(request, send)
+            await self._take_note(caller, request, send)
             return
         exchange = Exchange(receive, send, request.id, streams=streams, modern=request.modern)
         if request.method == "subscriptions/listen" and not streams:
@@ -111,10 +118,12 @@ class McpEndpoint:
             return
         await exchange.run(self._dispatch(token, caller, request, exchange))
 
-    async def _take_note(self, request: Request | None, send: Any) -> None:
-        """Notifications and answers to nothing are acknowledged; none has an effect here."""
-        if request is None:
+    async def _take_note(self, caller: Caller, note: Request | None, send: Any) -> None:
+        """Acknowledge a notification; only a cancellation of the handshake era has an effect."""
+        if note is None:
             raise Rejected(INVALID_REQUEST, "this server asks nothing, so there is no answer to it")
+        if note.method == "notifications/cancelled" and not note.modern:
+            self._withdrawals.withdraw(caller.run, note)
         await answer(send, 202)
 
     async def _dispatch(

@@ -15,6 +15,7 @@ PING_SECONDS = 15.0
 _PING = b": ping\r\n\r\n"
 _BACKLOG = 256
 _UNAUTHORIZED = 401
+_WITHDRAWN = Rejected(-32000, "Request cancelled; nothing was done")
 _CHALLENGE = b'Bearer realm="watchkeeper", error="invalid_token"'
 
 
@@ -82,7 +83,7 @@ class Exchange:
             self._said.set_result(None)
 
     async def run(self, work: Coroutine[Any, Any, dict[str, Any] | None]) -> None:
-        """Run `work` and answer with the result it returns; None: the caller is gone."""
+        """Run `work` and answer with the result it returns; None: nobody waits for one."""
         task = asyncio.ensure_future(work)
         try:
             waits: list[asyncio.Future[Any]] = [task]
@@ -104,7 +105,10 @@ class Exchange:
         except Rejected as rejected:
             await reject(self._send, rejected, self._id, modern=self._modern)
             return
-        if result is not None:
+        if result is None:
+            # a caller that hung up hears nothing; one that withdrew its request needs an end
+            await answer(self._send, 200, encode_error(_WITHDRAWN, self._id))
+        else:
             await answer(self._send, 200, self._encode(result))
 
     async def _answer_streaming(self, task: asyncio.Future[dict[str, Any] | None]) -> None:
@@ -129,7 +133,6 @@ class Exchange:
             if gone.done():
                 # what is held notices by itself; what runs, runs to its end
                 await asyncio.wait({task})
-                return
         finally:
             gone.cancel()
         while not self._notes.empty():
@@ -143,7 +146,9 @@ class Exchange:
             result = task.result()
         except Rejected as rejected:
             return _event(encode_error(rejected, self._id))
-        return b"" if result is None else _event(self._encode(result))
+        if result is None:
+            return _event(encode_error(_WITHDRAWN, self._id))
+        return _event(self._encode(result))
 
     async def _push(self, event: bytes) -> None:
         await self._send({"type": "http.response.body", "body": event, "more_body": True})

@@ -12,7 +12,7 @@ import msgspec
 
 from watchkeeper import __version__
 from watchkeeper.core.clock import utc_text
-from watchkeeper.gateways.words import denial
+from watchkeeper.gateways.words import denial, sentence
 from watchkeeper.tools.upstreams.model import Result
 from watchkeeper.tools.upstreams.protocol import SERVER_KEY
 from watchkeeper.wire.decisions import Answer
@@ -70,8 +70,9 @@ def refusal(answer: Answer) -> dict[str, Any]:
 def pending(answer: Answer) -> dict[str, Any]:
     """Return the result of a call that a person has still to decide."""
     text = (
-        f"PENDING APPROVAL {answer.request}: {answer.reason} (rule {answer.rule}). Nothing has "
-        "been done. Send exactly the same call again later: once it is approved it runs, once."
+        f"PENDING APPROVAL {answer.request} under rule {answer.rule}: {sentence(answer.reason)} "
+        "Nothing has been done. Send exactly the same call again later: once it is approved it "
+        "runs, once."
     )
     if answer.expires_at is not None:
         text += f" The request expires at {utc_text(answer.expires_at)}."

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from watchkeeper.gateways.http import answer, header_value
-from watchkeeper.gateways.words import denial
+from watchkeeper.gateways.words import denial, sentence
 from watchkeeper.wire.decisions import Answer
 
 DECISION_HEADER = b"x-watchkeeper-decision"
@@ -75,8 +75,9 @@ def refused(decided: Answer) -> ModelError:
             403,
             "watchkeeper_pending",
             "approval_pending",
-            f"PENDING APPROVAL {decided.request}: {decided.reason} (rule {decided.rule}). Nothing "
-            "has been done. Send exactly the same call again once it is approved.",
+            f"PENDING APPROVAL {decided.request} under rule {decided.rule}: "
+            f"{sentence(decided.reason)} Nothing has been done. Send exactly the same call again "
+            "once it is approved.",
             rule=decided.rule,
             request=decided.request,
             expires_at=decided.expires_at,
