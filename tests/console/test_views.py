@@ -210,9 +210,22 @@ def test_all_eight_receipts_are_listed_from_the_start() -> None:
     text = read(locks.receipt_blocks(samples.lock_row(receipts=came), moment()), 100)
     assert all(effect in text for effect in locks.EFFECTS)
     assert text.count("… waiting") == 6
-    assert "✓ acknowledged  1.2 ms" in text
-    assert "1,204 ms" in text
+    assert "✓ acknowledged    1.2 ms  2 runs" in text
+    assert "? unconfirmed   1,204 ms  no" in text
     assert "check it by hand" in text
+
+
+@pytest.mark.parametrize("width", [20, 40, 78])
+def test_a_table_loses_nothing_of_its_last_column(width: int) -> None:
+    """What a receipt says can be read whole at any width."""
+    detail = "refusals are marked as not to be retried, in every protocol that can say so"
+    came = Receipt(
+        effect="prevent retries", state="acknowledged", detail=detail, at=NOW, after_ms=0
+    )
+    rows = lay_out_blocks(locks.receipt_blocks(samples.lock_row(receipts=(came,)), moment()), width)
+    words = text_of(rows).split()
+    assert all(word in words for word in detail.split())
+    assert all(sum(cell_width(part.text) for part in row) <= width for row in rows[4:])
 
 
 def test_the_blast_radius_counts_in_words() -> None:

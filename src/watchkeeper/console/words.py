@@ -185,7 +185,9 @@ def person_text(principal: str | None) -> str:
 
 def target_text(kind: str, name: str) -> str:
     """Say what a lock covers."""
-    return "everything" if kind == "everything" else f"{kind} {name}"
+    if kind == "everything":
+        return "everything"
+    return brief_text(name) if kind == "run" else f"{kind} {name}"
 
 
 def id_text(identifier: str) -> str:

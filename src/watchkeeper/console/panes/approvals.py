@@ -94,6 +94,11 @@ class ApprovalsPane(Pane[RequestRow]):
             self._shown = (detail.request, time.monotonic())
         return view.detail_blocks(detail, moment)
 
+    def badge(self) -> str:
+        """How many the caller may decide."""
+        status = self.desk.status
+        return str(status.waiting) if status is not None and status.waiting else ""
+
     def actions(self) -> Sequence[Action]:
         """Decide, alone or together."""
         return (
@@ -178,7 +183,7 @@ class ApprovalsPane(Pane[RequestRow]):
             else:
                 # nothing is sent that was not on screen before the key
                 self.desk.show(self.key, detail.request, detail=True)
-                self.desk.say("read it, then press a again")
+                self.desk.say("read it, then press a again", seconds=3)
             return
         reply = await self.desk.ask(approve_question(detail))
         if reply.confirmed:
@@ -227,8 +232,9 @@ class ApprovalsPane(Pane[RequestRow]):
             await self._send(detail, "approve", None)
 
         self._select_next(detail.request)
+        self.desk.say("")
         wait = self.desk.configuration.undo_seconds
-        self.desk.later(wait, detail.request, f"approve: {detail.asks}", send)
+        self.desk.later(wait, detail.request, f"approves {detail.asks}", send)
 
     async def _send(self, detail: RequestDetail, verdict: Verdict, reason: str | None) -> None:
         vote = Vote(

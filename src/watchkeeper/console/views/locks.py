@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from watchkeeper.console.blocks import Blank, Block, Fact, Line, Prose, Title
 from watchkeeper.console.moment import Moment
-from watchkeeper.console.painting import Span, Token, span
+from watchkeeper.console.painting import Span, span
 from watchkeeper.console.views.aligned import aligned
 from watchkeeper.console.words import (
     RECEIPTS,
@@ -139,7 +139,7 @@ def receipt_blocks(row: LockRow, moment: Moment) -> list[Block]:
     if row.lifted_at is not None:
         by = person_text(row.lifted_by) or "the plane"
         held.append(Fact("lifted", f"by {by}, {moment_text(row.lifted_at, moment.now)}"))
-    held += [Title("Receipts"), *aligned(_receipt_rows(row.receipts))]
+    held += [Title("Receipts"), *aligned(_receipt_rows(row.receipts), right=(2,))]
     unconfirmed = [receipt for receipt in row.receipts if receipt.state == "unconfirmed"]
     if unconfirmed:
         held += [
@@ -158,12 +158,11 @@ def _receipt_rows(receipts: Sequence[Receipt]) -> list[tuple[Span, ...]]:
             rows.append((span(effect), span("… waiting", "quiet"), span(""), span("")))
             continue
         said = say(RECEIPTS, receipt.state)
-        after: Token = "quiet"
         rows.append(
             (
                 span(effect),
                 said.span,
-                span(milliseconds_text(receipt.after_ms), after),
+                span(milliseconds_text(receipt.after_ms), "quiet"),
                 span(receipt.detail, "quiet"),
             )
         )

@@ -75,18 +75,19 @@ def blocks(row: Need, moment: Moment) -> list[Block]:
 def figures(status: Status) -> list[Span]:
     """Write the compact line of fleet figures."""
     late = f" ({status.late} late)" if status.late else ""
-    spans = [
+    spans: list[Span] = []
+    if status.store != "ok":
+        spans.append(span("■ the store does not answer: everything is refused · ", "critical"))
+    if status.upstreams_down:
+        spans.append(span(f"■ down: {', '.join(status.upstreams_down)} · ", "critical"))
+    return [
+        *spans,
         span(plural(status.agents, "agent"), "strong"),
         span(f" · {plural(status.open_runs, 'open run')}"),
         span(f" · {plural(status.pending, 'approval')} pending"),
         span(late, "warning"),
         span(f" · {money_text(status.spend_hour_micros)} in the last hour"),
     ]
-    if status.upstreams_down:
-        spans.append(span(f" · ■ down: {', '.join(status.upstreams_down)}", "critical"))
-    if status.store != "ok":
-        spans.append(span(" · ■ the store does not answer: everything is refused", "critical"))
-    return spans
 
 
 def place_of(row: Need) -> tuple[str, str]:
