@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -29,6 +29,7 @@ from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.console.pane import Pane
 from watchkeeper.console.place import Place, write_place
 from watchkeeper.console.prompt import Prompt
+from watchkeeper.console.pulse import TICK_SECONDS, Pulse
 from watchkeeper.console.refresh import Refresh
 from watchkeeper.console.screen import STYLES, MainScreen
 from watchkeeper.console.shell import shell_actions
@@ -38,13 +39,10 @@ from watchkeeper.console.waiting import Waiting, WaitingRoom
 from watchkeeper.core.clock import Clock, SystemClock, utc_text
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.places import config_file, state_directory
-from watchkeeper.wire.plane import EventRow, Status
+from watchkeeper.wire.plane import Status
 
 PaneMaker = Callable[[Desk], Sequence[Pane[Any]]]
 ActionMaker = Callable[[Desk], Sequence[Action]]
-TICK_SECONDS = 0.25
-RESTING_SECONDS = 0.15
-"""How long the cursor stays before the detail beside the list is read."""
 
 
 class Console(App[int], inherit_bindings=False):
@@ -80,8 +78,10 @@ class Console(App[int], inherit_bindings=False):
         self.register_theme(plain_textual_theme() if theme is None else theme.for_textual())
         self.theme = "plain" if theme is None else theme.name
         self.animation_level = "none"
-        self.refresh_plan = Refresh(self._behind)
-        heard = Heard(self._on_events, self._on_everything, self._on_lost, self._on_found)
+        self.pulse = Pulse(self)
+        self.refresh_plan = Refresh(self.pulse.behind)
+        pulse = self.pulse
+        heard = Heard(pulse.on_events, pulse.on_everything, pulse.on_lost, pulse.on_found)
         self.link = Link(client, self.clock, self.refresh_plan, heard, follow)
         self.panes: list[Pane[Any]] = list(panes(self))
         self.journey = Journey(self)
@@ -95,10 +95,7 @@ class Console(App[int], inherit_bindings=False):
         self.ready = False
         self.waiting = WaitingRoom()
         self.main: MainScreen | None = None
-        self._message_until = 0.0
-        self._reading_lists: set[str] = set()
-        self._detail_wanted: tuple[str, float] | None = None
-        self._last_waiting: int | None = None
+        self.message_until = 0.0
         if opening is not None:
             self.say(*opening, seconds=12)
         if place is not None:
@@ -134,14 +131,8 @@ class Console(App[int], inherit_bindings=False):
         self.ready = True
         self.outside.watch_signals()
         self.stage.place_widgets()
-        self.set_interval(TICK_SECONDS, self.tick)
-        self.run_worker(self._begin(), name="feed", exit_on_error=True)
-
-    async def _begin(self) -> None:
-        await self.link.read_status(self.monotonic())
-        self._show_status()
-        self.tick()
-        await self.link.follow()
+        self.set_interval(TICK_SECONDS, self.pulse.tick)
+        self.run_worker(self.pulse.begin(), name="feed", exit_on_error=True)
 
     def on_resize(self, event: events.Resize) -> None:
         """Arrange the widgets for another size."""
@@ -155,7 +146,7 @@ class Console(App[int], inherit_bindings=False):
     def on_app_focus(self) -> None:
         """Catch up at once."""
         self.refresh_plan.focused = True
-        self.tick()
+        self.pulse.tick()
 
     async def on_event(self, event: events.Event) -> None:
         """Take keys and pasted text before the toolkit does; it knows none of our keys."""
@@ -179,138 +170,6 @@ class Console(App[int], inherit_bindings=False):
         words = record_crash(error, self.state_directory, self.clock)
         self._exit_renderables[:] = [words]
         self._close_messages_no_wait()
-
-    # Time
-
-    def tick(self) -> None:
-        """Do what is due: send what waited, read what changed, let the clock tick."""
-        now = self.monotonic()
-        for waiting in self.waiting.due(now):
-            self._send(waiting)
-        if self.message is not None and now >= self._message_until:
-            self.message = None
-        if not self.ready:
-            return
-        if self._detail_wanted is not None and now >= self._detail_wanted[1]:
-            self._detail_wanted = None
-            self._start(self._read_detail(), "detail")
-        if not self.refresh_plan.paused and self.refresh_plan.due(now):
-            self._refresh(now)
-        if not self._behind() and self.refresh_plan.clock_due(now):
-            self._tick_live()
-            self.stage.paint()
-            self._ask_echo(now)
-        elif self.waiting or self.message is None:
-            self.stage.paint_foot()
-
-    def _refresh(self, now: float) -> None:
-        if self.link.status_due(now):
-            self._start(self._read_status(), "status")
-        if self.pane.dirty and self.pane.key not in self._reading_lists:
-            self._start(self.reload(self.pane), "list")
-
-    async def _read_status(self) -> None:
-        await self.link.read_status(self.monotonic())
-        self._show_status()
-
-    async def reload(self, pane: Pane[Any]) -> None:
-        """Read a pane's list again and show it, keeping the cursor on its line."""
-        self._reading_lists.add(pane.key)
-        line = pane.window.cursor - pane.top
-        try:
-            await pane.reload(self.stage.list_height)
-        except WatchkeeperError as error:
-            pane.dirty = True
-            pane.failure = str(error)
-            self.refresh_plan.failed()
-        else:
-            pane.failure = None
-            self.refresh_plan.succeeded(self.monotonic())
-        finally:
-            self._reading_lists.discard(pane.key)
-        if pane.top > 0:
-            pane.top = max(0, pane.window.cursor - line)
-        if pane is not self.pane:
-            return
-        if pane.window.notice is not None:
-            self.say(pane.window.notice, "warning")
-            pane.window.notice = None
-        pane.forget_detail()
-        if pane.current is not None and self.stage.detail_visible:
-            self.want_detail(0.0)
-        self.stage.paint()
-        self._ask_echo(self.monotonic())
-
-    async def _read_detail(self) -> None:
-        pane = self.pane
-        try:
-            await pane.read_detail()
-        except WatchkeeperError as error:
-            self.say(error, "critical")
-        if pane is self.pane:
-            self.stage.paint_detail()
-
-    def want_detail(self, after: float = RESTING_SECONDS) -> None:
-        """Have the detail of the current row read once the cursor rests."""
-        identity = self.pane.window.current_id
-        if identity is not None and self.stage.detail_visible:
-            self._detail_wanted = (identity, self.monotonic() + after)
-
-    def _tick_live(self) -> None:
-        for overlay, _ in self.stage.overlays:
-            if isinstance(overlay, Dialog) and overlay.question.live is not None:
-                self._start(self._read_live(overlay), f"live-{id(overlay)}")
-
-    async def _read_live(self, dialog: Dialog) -> None:
-        live = dialog.question.live
-        try:
-            if live is not None:
-                dialog.body = await live()
-        except WatchkeeperError as error:
-            dialog.problem = str(error)
-        self.stage.paint_overlays()
-
-    def _start(self, work: Coroutine[Any, Any, None], group: str) -> None:
-        self.run_worker(work, group=group, exclusive=True, exit_on_error=True)
-
-    def _behind(self) -> bool:
-        driver = self._driver
-        return isinstance(driver, ConsoleDriver) and driver.behind(self.monotonic())
-
-    def _ask_echo(self, now: float) -> None:
-        driver = self._driver
-        if isinstance(driver, ConsoleDriver):
-            self.call_after_refresh(driver.ask_echo, now)
-
-    # What the plane says
-
-    def _on_events(self, found: Sequence[EventRow]) -> None:
-        for pane in self.panes:
-            pane.on_events(found)
-        self.tick()
-
-    def _on_everything(self) -> None:
-        self.mark_dirty()
-        self.tick()
-
-    def _on_lost(self, words: str) -> None:
-        self.say(words, "critical", seconds=12)
-        self.stage.paint_frame()
-
-    def _on_found(self) -> None:
-        self.say("the plane answers again", "good")
-        self.mark_dirty()
-
-    def _show_status(self) -> None:
-        status = self.status
-        if status is not None:
-            before, self._last_waiting = self._last_waiting, status.waiting
-            self.outside.set_title(
-                f"({status.waiting}) Watchkeeper" if status.waiting else "Watchkeeper"
-            )
-            if before is not None and status.waiting > before:
-                self.outside.call(f"{status.waiting} approvals wait for you")
-        self.stage.paint_frame()
 
     # The desk
 
@@ -348,7 +207,7 @@ class Console(App[int], inherit_bindings=False):
     def say(self, text: object, token: Token = "text", *, seconds: float = 6.0) -> None:
         """Show one line for a while."""
         self.message = frame.loud(text, token)
-        self._message_until = self.monotonic() + seconds
+        self.message_until = self.monotonic() + seconds
         if self.ready:
             self.stage.paint_foot()
 
@@ -390,12 +249,13 @@ class Console(App[int], inherit_bindings=False):
         """Run something unless it is taken back in time."""
         waiting = Waiting(key, words, self.monotonic() + seconds, run)
         if seconds <= 0:
-            self._send(waiting)
+            self.send(waiting)
         else:
             self.waiting.add(waiting)
             self.stage.paint_foot()
 
-    def _send(self, waiting: Waiting) -> None:
+    def send(self, waiting: Waiting) -> None:
+        """Send what waited."""
         self.run_worker(self.guard(waiting.run()), exit_on_error=True)
 
     async def guard(self, work: Awaitable[None]) -> None:
@@ -477,30 +337,10 @@ class Console(App[int], inherit_bindings=False):
         self.pane.window.hold(False)
         self.stage.paint()
 
-    def refresh_soon(self) -> None:
-        """Read the list now instead of at the next refresh."""
-        if self.pane.key not in self._reading_lists:
-            self._start(self.reload(self.pane), "list")
-
-    def read_on(self, pane: Pane[Any]) -> None:
-        """Read the page that follows."""
-        if pane.key not in self._reading_lists:
-            self._reading_lists.add(pane.key)
-            self._start(self._read_on(pane), "more")
-
-    async def _read_on(self, pane: Pane[Any]) -> None:
-        try:
-            await pane.read_on(self.stage.list_height)
-        except WatchkeeperError as error:
-            self.say(error, "critical")
-        finally:
-            self._reading_lists.discard(pane.key)
-        self.stage.paint()
-
     def send_waiting(self) -> None:
         """Send at once what waits."""
         for waiting in self.waiting.flush():
-            self._send(waiting)
+            self.send(waiting)
 
     def copy(self, text: str) -> None:
         """Put text on the clipboard."""

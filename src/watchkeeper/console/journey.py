@@ -75,19 +75,19 @@ class Journey:
         """Show the cursor's new place, and read on if the end comes near."""
         console, pane = self._console, self._pane
         pane.forget_detail()
-        console.want_detail()
+        console.pulse.want_detail()
         console.stage.paint_list()
         console.stage.paint_detail()
         console.stage.paint_foot()
         if pane.window.more(max(pane.top + console.stage.list_height, pane.window.cursor)):
-            console.read_on(pane)
+            console.pulse.read_on(pane)
 
     def step_row(self, step: int) -> None:
         """Go to another row without leaving the detail."""
         console, pane = self._console, self._pane
         if pane.window.move_to(pane.window.cursor + step):
             pane.forget_detail()
-            console.want_detail(0.0)
+            console.pulse.want_detail(0.0)
             console.stage.paint()
 
     def open_detail(self) -> Awaitable[None] | None:
@@ -102,7 +102,7 @@ class Journey:
         if console.layer == "list" and self._pane.open(self._pane.current):
             return None
         console.layer = "detail"
-        console.want_detail(0.0)
+        console.pulse.want_detail(0.0)
         console.stage.place_widgets()
         return None
 
@@ -244,7 +244,7 @@ class Journey:
         pane.window.narrow(text)
         pane.top = 0
         pane.dirty = True
-        console.refresh_soon()
+        console.pulse.read_soon()
         console.stage.paint_foot()
 
     # Finding one's way
@@ -262,9 +262,9 @@ class Journey:
         if changed:
             console.stage.place_widgets()
             console.stage.paint()
-        console.want_detail()
+        console.pulse.want_detail()
         if wanted.dirty or not wanted.window.loaded:
-            console.refresh_soon()
+            console.pulse.read_soon()
 
     def next_pane(self, step: int) -> None:
         """Go to a neighbouring pane."""
@@ -275,7 +275,7 @@ class Journey:
         """Put the cursor on a row, reading on until it is found."""
         console = self._console
         if not pane.window.loaded or (pane.dirty and pane.window.place(identity) is None):
-            await console.reload(pane)
+            await console.pulse.reload(pane)
         for _ in range(FURTHEST_SEEK):
             if pane.select(identity) or not await pane.read_on(len(pane.window)):
                 break
@@ -352,7 +352,7 @@ class Journey:
         plan.paused = not plan.paused
         if not plan.paused:
             console.mark_dirty()
-            console.refresh_soon()
+            console.pulse.read_soon()
         console.stage.paint_frame()
 
     def toggle_absolute(self) -> None:
@@ -363,7 +363,7 @@ class Journey:
     def refresh_now(self) -> None:
         """Read again at once."""
         self._console.mark_dirty()
-        self._console.refresh_soon()
+        self._console.pulse.read_soon()
 
     def redraw(self) -> None:
         """Paint everything anew."""

@@ -47,7 +47,7 @@ class Refresh:
     def clock_due(self, now: float) -> bool:
         """Whether to let times tick now: once a second, rarely when nobody looks."""
         every = CLOCK_SECONDS if self.focused else BLURRED_SECONDS
-        if self.paused or now - self._clock < every * 0.9:
+        if now - self._clock < every * 0.9:
             return False
         self._clock = now
         return True
