@@ -34,8 +34,9 @@ class Aligned:
                 cells = min(widths[index], max(0, width - used))
                 align: Literal["left", "right"] = "right" if index in self.right else "left"
                 spans.append(Span(fit(cell.text, cells, align=align), cell.token))
-                spans.append(Span(fit("", GAP)))
-                used += cells + GAP
+                gap = min(GAP, width - used - cells)
+                spans.append(Span(fit("", gap)))
+                used += cells + gap
             if line:
                 yield from self._with_last(spans, used, line[-1], width)
 
