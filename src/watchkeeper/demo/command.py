@@ -126,7 +126,7 @@ def _open(given: str | None, pace: float | None) -> int:
     asyncio.run(_check_free_for_demo(address))
     fleet.start(state, socket=plane.socket, url=plane.http, pace=pace or 1.0)
     screen = importlib.import_module("watchkeeper.console.start")
-    code = int(screen.run(address) or 0)
+    code = int(screen.run(address, state=state) or 0)
     say("The demo goes on. See it again: watchkeeper demo; end it: watchkeeper demo stop", err=True)
     return code
 
