@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ async def pages(store: Store, **options: Any) -> list[RequestRow]:
     after = None
     options = {"person": "ada", "roles": OPS, "limit": 3, **options}
     while True:
-        page = await store.read(lambda tx, at=after: list_requests(tx, after=at, **options))
+        page = await store.read(partial(list_requests, after=after, **options))
         rows += page.rows
         assert page.next is None or len(page.rows) == options["limit"]
         if page.next is None:

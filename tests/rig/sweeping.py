@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from watchkeeper.store import timers
 from watchkeeper.store.store import Store
@@ -14,5 +15,5 @@ async def sweep(store: Store, handlers: Mapping[str, Handler], *, most: int = 20
     ran = 0
     while due := await store.read(lambda tx: timers.due(tx, tx.now, most)):
         for timer in due:
-            ran += await store.write(lambda tx, timer=timer: timers.fire(tx, timer, handlers))
+            ran += await store.write(partial(timers.fire, timer=timer, handlers=handlers))
     return ran
