@@ -93,7 +93,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
 @pytest.fixture(scope="module")
 def tokens(plane: Plane) -> dict[str, str]:
     agent = plane.enrol("clerk")
-    issued = {
+    issued: dict[str, str] = {
         permission: plane.operator.post(
             "/v1/persons/tokens", {"person": f"p-{permission}", "permission": permission}
         )["token"]
@@ -128,9 +128,7 @@ def test_people_need_the_permission(
     assert status(plane, operation, "wkp_unknown") == UNAUTHENTICATED
     for permission in PERMISSIONS:
         needs = operation.needs
-        allowed = needs != "owner" and (
-            PERMISSIONS.index(permission) >= PERMISSIONS.index(needs)  # type: ignore[arg-type]
-        )
+        allowed = needs != "owner" and (PERMISSIONS.index(permission) >= PERMISSIONS.index(needs))
         found = status(plane, operation, tokens[permission])
         assert (found not in (UNAUTHENTICATED, FORBIDDEN)) is allowed, (permission, found)
 

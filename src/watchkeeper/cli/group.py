@@ -48,7 +48,10 @@ class LazyGroup(click.Group):
 
         found = [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
         if incomplete.startswith("-"):
-            options = ("--connect", "--state", "--version", "--help")
+            options = (
+                "--connect", "--state", "--theme", "--read-only", "--mouse", "--ascii",
+                "--version", "--help",
+            )  # fmt: skip
             found += [CompletionItem(name) for name in options if name.startswith(incomplete)]
         return found
 
@@ -68,14 +71,18 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 )
 @click.option("--connect", metavar="URL", envvar="WATCHKEEPER_CONNECT")
 @click.option("--state", metavar="DIR", envvar="WATCHKEEPER_STATE")
+@click.option("--theme", metavar="NAME")
+@click.option("--read-only", is_flag=True, default=None)
+@click.option("--mouse", is_flag=True, default=None)
+@click.option("--ascii", is_flag=True, default=None)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version)
 @click.pass_context
-def root(context: click.Context, connect: str | None, state: str | None) -> None:
+def root(context: click.Context, /, **options: Any) -> None:
     """Open the console when no command is given."""
     if context.invoked_subcommand is None:
         from watchkeeper.cli.process import console
 
-        context.invoke(console, connect=connect, state=state)
+        context.invoke(console, **options)
 
 
 def require_terminal() -> None:

@@ -23,8 +23,9 @@ Without a command: the console on this machine's plane, started if none runs.
 Options:
   --connect URL  A remote plane's address         [WATCHKEEPER_CONNECT]
   --state DIR    State directory of this machine  [WATCHKEEPER_STATE]
-  --version      Show the version
   -h, --help     Show this; works after every command
+  --version      Show the version
+Console: --theme NAME, --read-only, --mouse, --ascii
 Environment: WATCHKEEPER_TOKEN, WATCHKEEPER_CONFIG, NO_COLOR
 Examples:
   watchkeeper demo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 
 import click
 
@@ -13,8 +14,18 @@ from watchkeeper.core.errors import WatchkeeperError
 
 
 @click.command()
+@click.option("--theme", metavar="NAME", help="Colours; see `watchkeeper help console`.")
+@click.option("--read-only", is_flag=True, default=None, help="Leave out all that changes.")
+@click.option("--mouse", is_flag=True, default=None, help="Let the terminal report the mouse.")
+@click.option("--ascii", is_flag=True, default=None, help="Draw with ASCII only.")
 @speaks(json=False)
-def console(session: Session) -> None:
+def console(
+    session: Session,
+    theme: str | None,
+    read_only: bool | None,
+    mouse: bool | None,
+    ascii: bool | None,
+) -> None:
     """Open the console; start this machine's plane first if none runs.
 
     The plane goes on when the console ends, because agents depend on it.
@@ -27,7 +38,10 @@ def console(session: Session) -> None:
     except WatchkeeperError as error:
         fail(error)
     screen = importlib.import_module("watchkeeper.console.start")
-    sys.exit(screen.run(address))
+    state = Path(session.state) if session.state else None
+    sys.exit(
+        screen.run(address, state=state, theme=theme, mouse=mouse, ascii=ascii, read_only=read_only)
+    )
 
 
 def _start(session: Session) -> object:

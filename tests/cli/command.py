@@ -1,0 +1,57 @@
+"""The command line as a person or a script uses it: a process, its output, its exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.rig.plane import Plane
+from tests.rig.process import clean_environment
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Return what it printed, parsed."""
+        return json.loads(self.out)
+
+
+def watchkeeper(
+    home: Path,
+    *arguments: str,
+    state: Path | None = None,
+    token: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Ended:
+    """Run `watchkeeper` to its end."""
+    more = dict(environ or {})
+    if state is not None:
+        more["WATCHKEEPER_STATE"] = str(state)
+    if token is not None:
+        more["WATCHKEEPER_TOKEN"] = token
+    ended = subprocess.run(
+        [sys.executable, "-m", "watchkeeper", *arguments],
+        env=clean_environment(home, **more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def on(plane: Plane, *arguments: str) -> Ended:
+    """Run `watchkeeper` against a plane of this machine."""
+    return watchkeeper(plane.directory, *arguments, state=plane.state)
