@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from tests.rig.deadline import eventually_async
 from tests.rig.postgres import Postgres
+from tests.rig.postgres_proxy import proxied
 from tests.rig.stores import sqlite_url
 from tests.store.ground import ACTOR, ADD, amounts, put
 from watchkeeper import ledger
@@ -193,6 +194,31 @@ async def test_cut_connections_lose_no_answered_unit(
         check = await store.read(ledger.verify)
         assert check.ok
         assert check.entries == len(stored)
+
+
+@pytest.mark.postgres
+async def test_wire_cut_around_a_commit_gives_the_true_answer(
+    postgres: Postgres, clock: RehearsalClock
+) -> None:
+    async with (
+        proxied(postgres.create_database()) as (proxy, url),
+        await Store.open(url, clock) as store,
+    ):
+        reader = store.subscribe()
+        assert await store.write(put("a")) == 1
+        proxy.cut = "before the commit"
+        with pytest.raises(Unavailable):
+            await store.write(put("never"))
+        assert await store.write(put("b")) == 2
+        proxy.cut = "after the commit"
+        assert await store.write(put("c")) == 3
+        assert await store.write(put("d")) == 4
+        assert set(await store.read(amounts)) == {"a", "b", "c", "d"}
+        assert (await store.read(ledger.verify)).entries == 4
+        subjects: list[str] = []
+        while len(subjects) < 4:
+            subjects += [event.subject for event in await anext(reader)]
+        assert subjects == ["a", "b", "c", "d"]
 
 
 @pytest.mark.postgres

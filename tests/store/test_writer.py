@@ -106,8 +106,8 @@ async def test_coroutine_function_is_refused(store: Store) -> None:
 
 async def test_unit_cancelled_while_it_waits_is_not_run(store: Store) -> None:
     waiting = asyncio.ensure_future(store.write(put("cancelled")))
-    asyncio.get_running_loop().call_soon(waiting.cancel)
     first = asyncio.ensure_future(store.write(put("first")))
+    await asyncio.sleep(0)  # both are queued now, and no batch has begun
     waiting.cancel()
     await first
     with pytest.raises(asyncio.CancelledError):

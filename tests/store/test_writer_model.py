@@ -99,16 +99,11 @@ class Writer(RuleBasedStateMachine):
 
     async def _write_all(self, moves: list[Move]) -> list[object]:
         waiting = [asyncio.ensure_future(self.store.write(move)) for move in moves]
-        asyncio.get_running_loop().call_soon(self._cancel, moves, waiting)
-        for move, future in zip(moves, waiting, strict=True):
-            if move.ending == "cancelled":
-                future.cancel()
-        return list(await asyncio.gather(*waiting, return_exceptions=True))
-
-    def _cancel(self, moves: list[Move], waiting: list[asyncio.Task[int | None]]) -> None:
+        await asyncio.sleep(0)  # all are queued now, and no batch has begun
         for move, task in zip(moves, waiting, strict=True):
             if move.ending == "cancelled":
                 task.cancel()
+        return list(await asyncio.gather(*waiting, return_exceptions=True))
 
     @rule(seconds=st.integers(0, 5))
     def advance(self, seconds: int) -> None:

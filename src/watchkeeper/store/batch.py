@@ -222,12 +222,12 @@ def translate(error: BaseException) -> BaseException:
     state = str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
     if isinstance(error, sqlite3.IntegrityError | exc.IntegrityError) or state.startswith("23"):
         translated: WatchkeeperError = Conflict(
-            f"the store refuses this: {_first_line(error)}", code="constraint"
+            f"the store refuses this: {first_line(error)}", code="constraint"
         )
     elif isinstance(error, sqlite3.DataError | exc.DataError | OverflowError) or (
         state.startswith("22")
     ):
-        translated = Invalid(f"the store cannot hold this: {_first_line(error)}")
+        translated = Invalid(f"the store cannot hold this: {first_line(error)}")
     elif isinstance(error, _STORAGE_ERRORS) or state[:2] in _STORAGE_STATES:
         translated = unavailable(error)
     else:
@@ -236,17 +236,20 @@ def translate(error: BaseException) -> BaseException:
     return translated
 
 
-def unavailable(error: BaseException) -> Unavailable:
+def unavailable(error: BaseException, *, unknown: bool = False) -> Unavailable:
     """Return what every unit of a lost batch is told."""
     failure = Unavailable(
-        f"the store cannot write: {_first_line(error)}",
-        code="store_unavailable",
-        remedy="free disk space or restore the database, then try again; nothing was changed",
+        f"the store cannot write: {first_line(error)}",
+        code="store_outcome_unknown" if unknown else "store_unavailable",
+        remedy="the connection broke at the commit: look whether it was done before you try again"
+        if unknown
+        else "free disk space or restore the database, then try again; nothing was changed",
     )
     failure.__cause__ = error
     return failure
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error of the database says, without the statement and its values."""
     origin = getattr(error, "orig", None) or error
     return (str(origin).splitlines() or [type(origin).__name__])[0][:200]

@@ -11,6 +11,7 @@ from watchkeeper.store.journal import Event
 RECENT_EVENTS = 8192
 EVENTS_AT_ONCE = 512
 
+Publish = Callable[[list[Event], int], None]
 ReadAfter = Callable[[int, int], Awaitable[list[Event]]]
 
 
@@ -24,14 +25,16 @@ class Feed:
         self._read_after = read_after
         self._waiting: set[asyncio.Future[None]] = set()
 
-    def publish(self, batch: list[Event]) -> None:
-        """Hand on a committed batch, which is in order."""
-        if batch[0].sequence != self.head + 1:
-            self._recent.clear()  # another process wrote in between: readers ask the store
+    def publish(self, batch: list[Event], head: int) -> None:
+        """Hand on a committed batch, which is in order, up to the ledger's ``head``."""
+        if head <= self.head:
+            return
+        if not batch or batch[0].sequence != self.head + 1:
+            self._recent.clear()  # events came another way: readers ask the store
         self._recent.extend(batch)
         if len(self._recent) > 2 * RECENT_EVENTS:
             del self._recent[:-RECENT_EVENTS]
-        self.head = batch[-1].sequence
+        self.head = head
         self._wake()
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Self, TypeVar
@@ -12,9 +13,10 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from watchkeeper.core.clock import Clock
-from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.errors import Conflict, WatchkeeperError
 from watchkeeper.store.batch import Spoiled, Unit, run_queue, translate, unavailable
-from watchkeeper.store.journal import Event, Journal
+from watchkeeper.store.feed import Publish
+from watchkeeper.store.journal import Journal
 from watchkeeper.store.migrations import migrate as migrate_schema
 from watchkeeper.store.postgres import PostgresSession
 from watchkeeper.store.queue import Queue, answer, refuse
@@ -23,6 +25,9 @@ from watchkeeper.store.transaction import Transaction
 T = TypeVar("T")
 READERS = 4
 CONNECT_SECONDS = 10
+CLOSE_SECONDS = 5
+LOCK_SECONDS = 5  # how long the server may take to notice that our old connection is gone
+_LOCK_POLL_SECONDS = 0.05
 
 
 class PostgresEngine:
@@ -38,7 +43,7 @@ class PostgresEngine:
         self._queue = Queue()
         self._writer: tuple[AsyncConnection, PostgresSession] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._publish: Callable[[list[Event]], None] = lambda batch: None
+        self._publish: Publish = lambda batch, head: None
         self.head = 0
 
     @classmethod
@@ -49,6 +54,7 @@ class PostgresEngine:
             pool_size=READERS + 1,
             max_overflow=0,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={"timeout": CONNECT_SECONDS},
         )
         self = cls(engine, clock)
@@ -62,8 +68,8 @@ class PostgresEngine:
         self.head = self._journal.sequence
         return self
 
-    def publish_to(self, publish: Callable[[list[Event]], None]) -> None:
-        """Hand committed events to ``publish``."""
+    def publish_to(self, publish: Publish) -> None:
+        """Hand committed events and the ledger's head to ``publish``."""
         self._publish = publish
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
@@ -91,8 +97,11 @@ class PostgresEngine:
         self._queue.closed = True
         if self._task is not None:
             await self._task
-        await self._disconnect()
-        await self._engine.dispose()
+        # a server that does not answer any more must not keep us
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._disconnect()
+                await self._engine.dispose()
 
     async def _drain(self) -> None:
         units: list[Unit] = []
@@ -113,8 +122,9 @@ class PostgresEngine:
             )
         except Spoiled as spoiled:
             await self._disconnect()
-            if not await self._was_committed(spoiled):
-                refuse(units, spoiled.error)
+            committed = await self._was_committed(spoiled)
+            if not committed:
+                refuse(units, spoiled.error, unknown=committed is None)
                 return
             ran, batch = spoiled.ran, spoiled.batch
         except (exc.SQLAlchemyError, OSError, WatchkeeperError) as error:
@@ -123,22 +133,24 @@ class PostgresEngine:
             return
         self._queue.put_back(units[len(ran) :])
         answer(ran)
-        if batch:
-            self._publish(batch)
+        self._publish(batch, self._journal.sequence)
 
     async def _run_sync(self, function: Callable[[], T]) -> T:
         assert self._writer is not None
         return await self._writer[0].run_sync(lambda _: function())
 
-    async def _was_committed(self, spoiled: Spoiled) -> bool:
-        """Ask the server, if the connection broke while it was told to commit."""
-        if not spoiled.committing or not spoiled.batch:
+    async def _was_committed(self, spoiled: Spoiled) -> bool | None:
+        """Ask the server, if the connection broke at a commit; None if it cannot tell."""
+        if not spoiled.committing:
             return False
         try:
+            # whoever has the lock knows that the old connection has ended, and how
             await self._connect()
         except (exc.SQLAlchemyError, OSError, WatchkeeperError):
             await self._disconnect()
-            return False
+            return None
+        if not spoiled.batch:
+            return None
         return self._journal.chain.hex() == spoiled.batch[-1].chain_hash
 
     async def _connect(
@@ -147,7 +159,15 @@ class PostgresEngine:
         connection = await self._engine.connect()
         session = PostgresSession(connection.sync_connection)  # type: ignore[arg-type]
         self._writer = (connection, session)
-        await self._run_sync(session.take_lock)
+        deadline = asyncio.get_running_loop().time() + (0 if prepare else LOCK_SECONDS)
+        while True:
+            try:
+                await self._run_sync(session.take_lock)
+                break
+            except Conflict:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+                await asyncio.sleep(_LOCK_POLL_SECONDS)
         if prepare is not None:
             await connection.run_sync(prepare)
             await connection.commit()

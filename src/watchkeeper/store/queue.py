@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from watchkeeper.core.errors import Unavailable
-from watchkeeper.store.batch import LARGEST_BATCH, Unit, unavailable
+from watchkeeper.store.batch import LARGEST_BATCH, Unit, first_line, unavailable
 from watchkeeper.store.transaction import Transaction
 
 _log = logging.getLogger(__name__)
@@ -65,9 +65,9 @@ def answer(units: Sequence[Unit]) -> None:
                     _log.exception("a callback after a commit failed")
 
 
-def refuse(units: Sequence[Unit], error: BaseException) -> None:
-    """Tell everyone in a lost batch that nothing was done."""
-    _log.error("a batch of %d units was lost: %s", len(units), error)
+def refuse(units: Sequence[Unit], error: BaseException, *, unknown: bool = False) -> None:
+    """Tell everyone in a lost batch that nothing was done, or that nobody knows."""
+    _log.error("a batch of %d units was lost: %s", len(units), first_line(error))
     for unit in units:
         if not unit.future.done():
-            unit.future.set_exception(unavailable(error))
+            unit.future.set_exception(unavailable(error, unknown=unknown))

@@ -47,7 +47,9 @@ def connect(
             where=str(path),
             remedy="check that the directory exists and is writable, and that the file is ours",
         ) from error
-    engine: Engine = create_engine("sqlite://", creator=lambda: driver, poolclass=NullPool)
+    engine: Engine = create_engine(
+        "sqlite://", creator=lambda: driver, poolclass=NullPool, hide_parameters=True
+    )
     return engine.connect(), driver
 
 

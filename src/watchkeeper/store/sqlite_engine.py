@@ -13,7 +13,8 @@ from sqlalchemy.engine import URL
 
 from watchkeeper.core.clock import Clock
 from watchkeeper.store.batch import Spoiled, run_queue, translate, unavailable
-from watchkeeper.store.journal import SELECT_HEAD, Event, Journal
+from watchkeeper.store.feed import Publish
+from watchkeeper.store.journal import SELECT_HEAD, Journal
 from watchkeeper.store.migrations import migrate as migrate_schema
 from watchkeeper.store.queue import Queue, answer, refuse
 from watchkeeper.store.sqlite import SqliteSession, connect
@@ -37,7 +38,7 @@ class SqliteEngine:
         self._journal = Journal()
         self._queue = Queue()
         self._scheduled = False
-        self._publish: Callable[[list[Event]], None] = lambda batch: None
+        self._publish: Publish = lambda batch, head: None
         self._reader, self._reader_driver = connect(path, read_only=True)
         self._scans = asyncio.Semaphore(SCANS_AT_ONCE)
         head = SELECT_HEAD.first(Transaction(self._reader, self._reader_driver, 0, None))
@@ -62,8 +63,8 @@ class SqliteEngine:
             session.close()
             raise
 
-    def publish_to(self, publish: Callable[[list[Event]], None]) -> None:
-        """Hand committed events to ``publish``."""
+    def publish_to(self, publish: Publish) -> None:
+        """Hand committed events and the ledger's head to ``publish``."""
         self._publish = publish
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
@@ -141,8 +142,7 @@ class SqliteEngine:
         else:
             self._queue.put_back(units[len(ran) :])
             answer(ran)
-            if batch:
-                self._publish(batch)
+            self._publish(batch, self._journal.sequence)
         if self._queue and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._drain)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError
 
 from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Invalid
-from watchkeeper.store.feed import Feed, Subscription
+from watchkeeper.store.feed import Feed, Publish, Subscription
 from watchkeeper.store.journal import SELECT_AFTER, Event, event_from_row
 from watchkeeper.store.transaction import Transaction
 
@@ -37,8 +37,8 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Finish what is queued and close the connections."""
 
-    def publish_to(self, publish: Callable[[list[Event]], None]) -> None:
-        """Hand committed events to ``publish``."""
+    def publish_to(self, publish: Publish) -> None:
+        """Hand committed events and the ledger's head to ``publish``."""
 
 
 class Store:
