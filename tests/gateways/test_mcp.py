@@ -161,6 +161,7 @@ async def test_hostile_bytes_reach_the_agent_and_no_log(
         await client.call_tool("books.fail", {"message": HOSTILE_TEXT})
     assert text_of(result) == HOSTILE_TEXT
     assert "\x1b" not in caplog.text
+    assert "s3cr3t-canary" not in caplog.text
     assert all("\x1b" not in str(body) for body in await edge.events("outcome.recorded"))
 
 

@@ -62,6 +62,7 @@ async def test_a_completion_is_forwarded_and_metered(edge: Edge, model_provider:
     assert completion.choices[0].message.content == "one two three one two"
     assert raw.headers["x-watchkeeper-decision"].startswith("dec_")
     sent = model_provider.requests()[-1]["body"]
+    assert model_provider.requests()[-1]["authorization"] is None
     assert sent["model"] == "small-1"
     assert sent["max_tokens"] == 5
     recorded = await outcome(edge)
@@ -234,6 +235,12 @@ async def test_a_provider_that_fails_is_502_without_its_words(
     assert "canary" not in str(failed.value)
     recorded = await outcome(edge)
     assert (recorded["status"], recorded["cost_micros"]) == ("failed", 0)
+    assert ("local", "down") in [row[:2] for row in edge.states]
+    model_provider.wish()
+    async with edge.openai(token) as client:
+        await client.chat.completions.create(**ASK)
+    (row,) = [row for row in edge.gateways.upstream_rows() if row.kind == "model"]
+    assert (row.name, row.state) == ("local", "up")
 
 
 async def test_what_the_caller_got_wrong_comes_back_as_the_provider_said_it(

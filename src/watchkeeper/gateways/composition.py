@@ -17,6 +17,7 @@ from watchkeeper.gateways.mcp.endpoint import McpEndpoint
 from watchkeeper.gateways.mcp.listening import Listeners
 from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
+from watchkeeper.gateways.model.health import ProviderHealth
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances
 from watchkeeper.registry.documents import ToolContract
@@ -43,13 +44,14 @@ class Gateways:
         self._offers = Offers(view, self._pool)
         self._performances = Performances(decider)
         self._listeners = Listeners()
+        self._health = ProviderHealth(clock, on_state)
         callers = Callers(decider)
         withdrawals = Withdrawals()
         calls = ToolCalls(decider, self._offers, self._pool, self._performances, withdrawals)
         self.apps: Mapping[str, AsgiApp] = {
             "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners, withdrawals),
             "/openai/v1": ModelEndpoint(
-                decider, callers, self._offers, self._egress, self._performances
+                decider, callers, self._offers, self._egress, self._performances, self._health
             ),
         }
         """Path prefix → app. Apps read the whole path of a request."""
@@ -91,8 +93,8 @@ class Gateways:
         return shown
 
     def upstream_rows(self) -> list[UpstreamRow]:
-        """Return how each upstream does."""
-        return self._pool.rows()
+        """Return how each upstream and provider does."""
+        return [*self._pool.rows(), *self._health.rows(self._offers.providers())]
 
     async def stop(self) -> None:
         """Let what runs end or cut it off, then close every connection."""

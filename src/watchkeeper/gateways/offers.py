@@ -102,6 +102,10 @@ class Offers:
             timeout_seconds=priced.provider.timeout_seconds,
         )
 
+    def providers(self) -> list[str]:
+        """Return every provider in force."""
+        return list(self._view.now.providers)
+
     def upstreams(self) -> list[UpstreamSpec]:
         """Return every upstream in force."""
         return [

@@ -21,6 +21,7 @@ from watchkeeper.gateways.http import (
     read_headers,
 )
 from watchkeeper.gateways.model.errors import ModelError, refused, stopped
+from watchkeeper.gateways.model.health import ProviderHealth
 from watchkeeper.gateways.model.provider import Made, ProviderCall, Whole
 from watchkeeper.gateways.model.request import Completion, read_completion, unknown_model
 from watchkeeper.gateways.offers import Offers
@@ -46,12 +47,14 @@ class ModelEndpoint:
         offers: Offers,
         egress: Egress,
         performances: Performances,
+        health: ProviderHealth,
     ) -> None:
         self._decider = decider
         self._callers = callers
         self._offers = offers
         self._egress = egress
         self._performances = performances
+        self._health = health
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one HTTP request."""
@@ -138,6 +141,7 @@ class ModelEndpoint:
             completion,
             decision=decided.decision,
             ceiling=_ceiling(completion, completion.output_tokens(route), decided),
+            health=self._health,
             watch=watch,
             send=send,
         )

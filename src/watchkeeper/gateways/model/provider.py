@@ -13,6 +13,7 @@ from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.gateways.http import CallerWatch, header_value
 from watchkeeper.gateways.model.errors import ModelError, decision_headers, stopped
+from watchkeeper.gateways.model.health import ProviderHealth
 from watchkeeper.gateways.model.metering import Meter
 from watchkeeper.gateways.model.request import Completion
 from watchkeeper.gateways.model.route import Route
@@ -62,6 +63,7 @@ class ProviderCall:
         *,
         decision: str,
         ceiling: int,
+        health: ProviderHealth,
         watch: CallerWatch,
         send: Any,
     ) -> None:
@@ -70,6 +72,7 @@ class ProviderCall:
         self._completion = completion
         self._decision = decision
         self._ceiling = ceiling
+        self._health = health
         self._watch = watch
         self._send = send
         self._meter = Meter(route, completion.input_tokens)
@@ -112,6 +115,7 @@ class ProviderCall:
     def _take_whole(self, response: aiohttp.ClientResponse, body: bytes) -> Performed[Made]:
         status = response.status
         if status == _OK or status in _CALLERS_FAULT:
+            self._health.note(self._route.provider, None)
             if status == _OK:
                 self._meter.take(body)
             made = Whole(
@@ -134,6 +138,7 @@ class ProviderCall:
                 f"provider {provider} limits the rate of calls", retry=None,
                 headers=((b"retry-after", header_value(after)),) if after else (),
             )  # fmt: skip
+        self._health.note(provider, f"it answered HTTP {status}")
         return _unavailable(f"provider {provider} answered HTTP {status}")
 
     async def _stream(
@@ -162,6 +167,7 @@ class ProviderCall:
         if not self._meter.done:
             raise UpstreamFailure("its stream ended before it was complete", reached=True)
         await self._end(b"")
+        self._health.note(self._route.provider, None)
         return Performed(None, self._outcome("succeeded", None))
 
     def _passes(self, event: bytes) -> bool:
@@ -179,6 +185,7 @@ class ProviderCall:
         return await self._give_up(error, self._outcome("unknown", error.message))
 
     async def _fail(self, why: str) -> Performed[Made]:
+        self._health.note(self._route.provider, why)
         message = f"provider {self._route.provider}: {why}"
         outcome = (
             self._outcome("failed", message)
