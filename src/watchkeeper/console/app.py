@@ -205,8 +205,8 @@ class Console(App[int], inherit_bindings=False):
         return text if self.configuration.clock_seconds else text[:5] + text[8:]
 
     def say(self, text: object, token: Token = "text", *, seconds: float = 6.0) -> None:
-        """Show one line for a while."""
-        self.message = frame.loud(text, token)
+        """Show one line for a while; an empty one takes the last away."""
+        self.message = frame.loud(text, token) if text else None
         self.message_until = self.monotonic() + seconds
         if self.ready:
             self.stage.paint_foot()

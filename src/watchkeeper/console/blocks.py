@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
 from watchkeeper.console.painting import Span, Token, span
-from watchkeeper.core.text import Safe, cell_width, cut, fit, has_hidden, make_safe
+from watchkeeper.core.text import (
+    MARKS_PER_BASE,
+    Safe,
+    cell_width,
+    cut,
+    fit,
+    has_hidden,
+    make_safe,
+)
 
 Row = tuple[Span, ...]
 LABEL_CELLS = 13
@@ -45,40 +54,51 @@ def lay_out_blocks(blocks: Iterable[Block], width: int) -> list[Row]:
 
 def wrap(text: str, width: int) -> Iterator[Safe]:
     """Yield safe lines of at most `width` cells, broken between words where possible."""
-    for paragraph in make_safe(text, limit=LARGEST_TEXT, keep_newlines=True).split("\n"):
-        line = make_safe(paragraph)
-        while cell_width(line[: width * 5]) > width:
-            head = _leading(line, width)
-            space = head.rfind(" ")
-            if len(line) > len(head) and line[len(head)] == " ":
-                space = len(head)
-            if space > 0 and head[:space].strip():
-                head = head[:space]
+    for paragraph in _paragraphs(text):
+        start = 0
+        while True:
+            head = _leading(paragraph, start, width)
+            end = start + len(head)
+            if end < len(paragraph) and paragraph[end] != " ":
+                space = head.rfind(" ")
+                if space > 0 and head[:space].strip():
+                    head = head[:space]
+                    end = start + space
             yield make_safe(head)
-            rest = line[len(head) :]
-            line = make_safe(rest[1:] if rest.startswith(" ") else rest)
-        yield line
-
-
-def _leading(text: str, width: int) -> str:
-    used = 0
-    for index, character in enumerate(text):
-        used += cell_width(character)
-        if used > width:
-            return text[: max(1, index)]
-    return text
+            start = end + 1 if end < len(paragraph) and paragraph[end] == " " else end
+            if start >= len(paragraph):
+                break
 
 
 def _pieces(text: str, width: int) -> Iterator[Safe]:
     """Yield lines cut exactly at `width` cells, keeping every space."""
-    for paragraph in make_safe(text, limit=LARGEST_TEXT, keep_newlines=True).split("\n"):
-        rest = str(paragraph)
+    for paragraph in _paragraphs(text):
+        start = 0
         while True:
-            head = _leading(rest, width)
+            head = _leading(paragraph, start, width)
             yield make_safe(head)
-            rest = rest[len(head) :]
-            if not rest:
+            start += len(head)
+            if start >= len(paragraph):
                 break
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Yield safe paragraphs; each is made safe only when it is reached."""
+    for paragraph in text[:LARGEST_TEXT].replace("\r\n", "\n").split("\n"):
+        yield make_safe(paragraph)
+
+
+def _leading(text: str, start: int, width: int) -> str:
+    """Return what fits into `width` cells from `start` on: one character at least."""
+    window = text[start : start + width * (2 + MARKS_PER_BASE)]
+    if window.isascii():
+        return window[:width]
+    used = 0
+    for index, character in enumerate(window):
+        used += cell_width(character)
+        if used > width:
+            return window[: max(1, index)]
+    return window
 
 
 @dataclass(frozen=True)
@@ -160,15 +180,16 @@ class Quoted:
         """Yield the label, the badge if anything is hidden in the words, and the words."""
         gutter = span(GUTTER, "warning")
         yield gutter, Span(cut(make_safe(self.label), width - 2), "warning")
-        if has_hidden(self.text):
-            yield gutter, span("! contains hidden characters, written out below", "warning")
         raw = self.text if isinstance(self.text, str) else make_safe(self.text, keep_newlines=True)
-        lines = list(wrap(raw[:LARGEST_TEXT], width - 2))
-        for line in lines[: self.most]:
+        if has_hidden(raw[:LARGEST_TEXT]):
+            yield gutter, span("! contains hidden characters, written out below", "warning")
+        for number, line in enumerate(wrap(raw, width - 2)):
+            if number >= self.most:
+                lines = raw.count("\n") + 1
+                words = f"… goes on: {len(raw):,} characters in {lines:,} lines, {_mark(raw)}"
+                yield gutter, Span(cut(make_safe(words), width - 2), "quiet")
+                return
             yield gutter, Span(line)
-        if len(lines) > self.most or len(raw) > LARGEST_TEXT:
-            more = f"… {len(lines) - self.most:,} more lines, {len(raw):,} characters in all"
-            yield gutter, span(more, "quiet")
 
 
 @dataclass(frozen=True)
@@ -182,11 +203,12 @@ class Code:
         """Yield its lines."""
         gutter = span(RULE, "rule")
         raw = self.text if isinstance(self.text, str) else make_safe(self.text, keep_newlines=True)
-        if has_hidden(raw):
+        if has_hidden(raw[:LARGEST_TEXT]):
             yield gutter, span("! contains hidden characters, written out below", "warning")
         for number, line in enumerate(_pieces(raw, width - 2)):
             if number >= self.most:
-                yield gutter, span(f"… more; {len(raw):,} characters in all", "quiet")
+                words = f"… goes on: {len(raw):,} characters, {_mark(raw)}"
+                yield gutter, Span(cut(make_safe(words), width - 2), "quiet")
                 return
             yield gutter, Span(line)
 
@@ -218,6 +240,11 @@ class Diff:
                 for number, line in enumerate(wrap(value, width - 4)):
                     head = sign if number == 0 else "  "
                     yield span(f"  {head}", "quiet"), Span(line, "strong" if strong else "text")
+
+
+def _mark(text: str) -> str:
+    """Return the beginning of the digest of a whole text, to compare what is not shown."""
+    return f"sha256 {sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def text_of(rows: Iterable[Row]) -> str:
