@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from watchkeeper.core.text import has_hidden, make_safe
 from watchkeeper.demo.credentials import ensure_credential
 from watchkeeper.demo.sample import read_work
 from watchkeeper.demo.tool_servers.state import ToolState
-from watchkeeper.demo.tool_servers.tool import ToolFailed
+from watchkeeper.demo.tool_servers.tool import Tool, ToolFailed, Workplace
 from watchkeeper.demo.tool_servers.workplaces import WORKPLACES
 
 REFUND = {"charge_id": "ch_0084", "amount_usd": 4000, "reason": "arrived broken"}
@@ -78,6 +79,20 @@ def test_a_failing_tool_changes_nothing_but_is_logged(tmp_path: Path) -> None:
     assert [row[0] for row in rows(state, "SELECT said FROM calls")] == [
         "there is no charge 'ch_none'"
     ]
+
+
+def test_what_a_tool_wrote_before_it_failed_is_undone(tmp_path: Path) -> None:
+    def half(connection: sqlite3.Connection, arguments: dict[str, Any]) -> dict[str, Any]:
+        connection.execute("INSERT INTO things VALUES (1)")
+        raise ToolFailed("half way")
+
+    tables = "CREATE TABLE things (thing INTEGER);"
+    workplace = Workplace("w", tables, lambda _: None, (Tool("half", "Fails.", half),))
+    state = ToolState(tmp_path / "w.db", workplace)
+    with pytest.raises(ToolFailed, match="half way"):
+        state.call("half", {})
+    assert rows(state, "SELECT * FROM things") == []
+    assert rows(state, "SELECT tool, ok, said FROM calls") == [("half", 0, "half way")]
 
 
 def test_state_outlives_the_server(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -105,6 +106,23 @@ def fork_question(
     pid = fork_task(name, answer, lifeline, [reading, *close])
     os.close(writing)
     return pid, reading
+
+
+def end_processes(pids: list[int], seconds: float) -> None:
+    """Tell children to end and wait for them; after `seconds` end them without asking."""
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + seconds
+    left = set(pids)
+    while left:
+        for pid in list(left):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                left.discard(pid)
+        if left and time.monotonic() > end:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            end = float("inf")
+        time.sleep(0.02)
 
 
 def _show_name(name: str) -> None:

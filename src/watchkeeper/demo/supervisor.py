@@ -19,9 +19,10 @@ from typing import Any
 
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.demo import settings as files
-from watchkeeper.demo.children import Lifeline, fork_question, fork_task
+from watchkeeper.demo.children import Lifeline, end_processes, fork_question, fork_task
 from watchkeeper.demo.credentials import ensure_credential
 from watchkeeper.demo.hold import FleetLock
+from watchkeeper.demo.http import listen
 from watchkeeper.demo.preparation import PORTS, prepare
 from watchkeeper.demo.settings import FleetSettings, load_settings
 
@@ -110,7 +111,7 @@ class Supervisor:
 
         self._listen_for_signals()
         for name in SERVER_NAMES:
-            self._sockets[name] = _listen(PORTS[name])
+            self._sockets[name] = listen(PORTS[name])
             ensure_credential(self.settings.path, name)
         ensure_credential(self.settings.path, "documents")
         chosen = [p.name for p in PROFILES if p.name in (self.settings.agents or [p.name])]
@@ -279,42 +280,10 @@ class Supervisor:
         """End agents before the servers they lean on."""
         for group in (self._agents, self._servers):
             pids = [child.pid for child in group.values() if child.pid]
-            _end(pids, STOP_SECONDS)
-        _end([pid for pid, _ in self._answers.values()], 0)
+            end_processes(pids, STOP_SECONDS)
+        end_processes([pid for pid, _ in self._answers.values()], 0)
         (self.settings.path / files.PROCESSES_FILE).unlink(missing_ok=True)
         log.info("the fleet has ended")
-
-
-def _end(pids: list[int], seconds: float) -> None:
-    for pid in pids:
-        os.kill(pid, signal.SIGTERM)
-    end = time.monotonic() + seconds
-    left = set(pids)
-    while left:
-        for pid in list(left):
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                left.discard(pid)
-        if left and time.monotonic() > end:
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
-            end = float("inf")
-        time.sleep(0.02)
-
-
-def _listen(port: int) -> socket.socket:
-    """Listen on the port that the documents name, or on any other if that is taken."""
-    for wanted in (port, 0):
-        bound = socket.socket()
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind(("127.0.0.1", wanted))
-            bound.listen(128)
-        except OSError:
-            bound.close()
-            continue
-        bound.setblocking(False)
-        return bound
-    raise WatchkeeperError("this machine has no free port", remedy="close some connections")
 
 
 def _import_libraries() -> None:
