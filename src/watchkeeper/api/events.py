@@ -117,7 +117,7 @@ async def _feed(call: Call, position: int) -> AsyncIterator[bytes]:
     if position > store.head or store.head - position > FURTHEST_BEHIND:
         # ahead of us: another ledger than the reader knew; far behind: cheaper to read anew
         position = store.head
-        yield f"event: resync\nid: {position}\ndata: {{}}\n\n".encode()
+        yield _resync(position)
     else:
         yield b": watching\n\n"
     subscription = store.subscribe(position)
@@ -137,6 +137,10 @@ async def _feed(call: Call, position: int) -> AsyncIterator[bytes]:
             batch = pending.result()
             if not batch:
                 return
+            if store.head - batch[0].sequence > FURTHEST_BEHIND:
+                subscription = store.subscribe(store.head)
+                yield _resync(subscription.position)
+                batch = []
             pending = asyncio.ensure_future(anext(subscription, []))
             for start in range(0, len(batch), MOST_AT_ONCE):
                 yield _chunk(batch[start : start + MOST_AT_ONCE])
@@ -145,6 +149,10 @@ async def _feed(call: Call, position: int) -> AsyncIterator[bytes]:
         call.rooms.watching -= 1
         pending.cancel()
         ending.cancel()
+
+
+def _resync(position: int) -> bytes:
+    return b"event: resync\nid: %d\ndata: {}\n\n" % position
 
 
 def _chunk(batch: Sequence[Event]) -> bytes:

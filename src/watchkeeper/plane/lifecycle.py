@@ -15,7 +15,7 @@ from watchkeeper.api.operations import routes
 from watchkeeper.api.rooms import Rooms
 from watchkeeper.approvals.timers import HANDLERS as APPROVAL_TIMERS
 from watchkeeper.budgets.timers import HANDLERS as BUDGET_TIMERS
-from watchkeeper.core.clock import Clock, RehearsalClock, SystemClock
+from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
@@ -23,6 +23,7 @@ from watchkeeper.decide.previews import Previews
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.gateways.composition import Gateways, mount
+from watchkeeper.ledger.reading import read_events
 from watchkeeper.plane.application import assemble
 from watchkeeper.plane.follower import Follower
 from watchkeeper.plane.health import PROBE_SECONDS, Health
@@ -37,6 +38,7 @@ from watchkeeper.store.store import Store
 from watchkeeper.store.timers import Handler
 
 _LOG = logging.getLogger("watchkeeper.plane")
+_TOLERATED_SECONDS = 2
 
 TIMERS: Mapping[str, Handler] = {**APPROVAL_TIMERS, **BUDGET_TIMERS}
 """Every room's timers by kind."""
@@ -133,6 +135,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     """Open the store and wire every room; the caller holds the state directory's lock."""
     clock = make_clock(settings)
     store = await Store.open(settings.database_url, clock)
+    await _keep_forward(clock, store)
     view = CatalogueView(build_catalogue({}))
     decider = Decider(store, view)
     outages = Outages(store)
@@ -192,6 +195,19 @@ def make_clock(settings: Settings) -> Clock:
     if settings.rehearsal_clock is None:
         return SystemClock()
     return RehearsalClock(frozen=settings.rehearsal_clock == "frozen")
+
+
+async def _keep_forward(clock: Clock, store: Store) -> None:
+    """Never run behind the ledger: a rehearsal goes on where it was, a wall clock is told of."""
+    head = store.head
+    if not head:
+        return
+    (newest,) = await store.read(lambda tx: read_events(tx, after=head - 1, limit=1))
+    behind = newest.at - clock.now()
+    if behind > 0 and isinstance(clock, RehearsalClock):
+        clock.advance(behind / MICROSECONDS)
+    elif behind > _TOLERATED_SECONDS * MICROSECONDS:
+        _LOG.warning("the clock is %d s behind the newest ledger entry", behind // MICROSECONDS)
 
 
 async def serve(settings: Settings, state: StateDirectory) -> None:

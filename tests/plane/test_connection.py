@@ -1,0 +1,71 @@
+"""Half-sent requests are cut off; whole ones are not."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from watchkeeper.plane import connection
+from watchkeeper.plane.server import Server, bind_loopback
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    message = await receive()
+    while message["type"] == "http.request" and message["more_body"]:
+        message = await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"heard"})
+
+
+async def answer_to(raw: bytes) -> bytes:
+    listener = bind_loopback(0)
+    server = Server(echo, most_connections=10, stop_seconds=1)
+    await server.open([listener])
+    try:
+        host, port = listener.getsockname()
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(raw)
+        received = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        return received
+    finally:
+        await server.close()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: x",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n",
+    ],
+    ids=["silent", "half a head", "half a body", "half a second request"],
+)
+async def test_what_stays_half_sent_is_cut_off(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PARTIAL_SECONDS", 0.05)
+    received = await answer_to(raw)
+    assert b" 408 " in received
+    assert b"too_slow" in received
+
+
+async def test_a_whole_request_is_answered_however_long_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "PARTIAL_SECONDS", 0.05)
+    whole = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    received = await answer_to(whole)
+    assert received.endswith(b"heard\r\n0\r\n\r\n")
+
+
+def test_a_tcp_connection_has_no_peer() -> None:
+    left, right = socket.socketpair(socket.AF_UNIX)
+    with left, right:
+        peer = connection.read_peer(left)
+        assert peer is not None
+        assert peer.pid
+    with socket.socket() as tcp:
+        assert connection.read_peer(tcp) is None or connection.read_peer(tcp).pid in (0, None)  # type: ignore[union-attr]
