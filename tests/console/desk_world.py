@@ -107,6 +107,20 @@ class DeskWorld:
         assert answer["verdict"] == "hold", answer
         return str(answer["request"])
 
+    def state(self, request: str) -> str:
+        """The state of a request, by the plane."""
+        return str(self.plane.operator.get(f"/v1/requests/{request}")["state"])
+
+    def vote(self, request: str, verdict: str, reason: str) -> None:
+        """Decide a request behind the console's back."""
+        digest = self.plane.operator.get(f"/v1/requests/{request}")["digest"]
+        body = {"verdict": verdict, "digest": digest, "reason": reason}
+        self.plane.operator.post(f"/v1/requests/{request}/votes", body)
+
+    def forget_run(self, agent: str) -> None:
+        """Have the agent open another run next."""
+        self._runs.pop(agent, None)
+
     def fill(self) -> list[str]:
         """Let every agent do something; return the requests, by risk from low to critical."""
         for number in range(3):

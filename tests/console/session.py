@@ -90,14 +90,17 @@ class Session:
         top = over[-1][0] if over else None
         return top if isinstance(top, Dialog) else None
 
-    async def confirm(self, *, typed: str = "", reason: str = "") -> Self:
+    async def confirm(
+        self, *, typed: str = "", reason: str = "", fields: dict[str, str] | None = None
+    ) -> Self:
         """Answer the dialog on top: put in what it asks for and confirm."""
         dialog = self.dialog
         assert dialog is not None, "no dialog is open"
-        wanted = {"name": typed, "reason": reason}
+        wanted = {"name": typed, "reason": reason, **(fields or {})}
         for index, held in enumerate(dialog.inputs):
             if wanted.get(held.key):
                 await self._focus(dialog, index)
+                await self.press(*["backspace"] * len(held.editor.text))
                 await self.type(wanted[held.key])
         await self._focus(dialog, len(dialog.inputs) + 1)
         return await self.press("enter")

@@ -213,7 +213,9 @@ class Dialog(Overlay[Reply]):
         if self.problem:
             parts.append(span(self.problem, "critical"))
         elif self.focus < self._cancel:
-            parts.append(span("enter next  esc cancel", "quiet"))
+            last = self.focus + 1 == self._cancel and not question.danger
+            word = question.confirm.lower() if last else "next"
+            parts.append(span(f"enter {word}  esc cancel", "quiet"))
         else:
             parts.append(span("tab move  enter choose  esc cancel", "quiet"))
         return tuple(parts)

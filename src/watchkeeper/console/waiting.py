@@ -49,7 +49,7 @@ class WaitingRoom:
         newest = list(self._waiting.values())[-1]
         left = max(0, round(newest.at - now + 0.499))
         more = f" and {len(self._waiting) - 1} more" if len(self._waiting) > 1 else ""
-        return f"{newest.words}{more} in {left} s: u takes back, enter sends now"
+        return f"{left} s: u takes back, enter sends: {newest.words}{more}"
 
     def __len__(self) -> int:
         return len(self._waiting)

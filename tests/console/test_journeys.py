@@ -1,0 +1,250 @@
+"""A person's work at the console, key by key, on a real plane with agents that ask."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.console.desk_world import DeskWorld
+from tests.console.session import session
+from tests.rig.plane import Plane
+
+
+@pytest.fixture
+def desk(plane: Plane) -> DeskWorld:
+    """A plane with something in every pane."""
+    return DeskWorld(plane)
+
+
+async def test_the_queue_is_cleared_by_keyboard(desk: DeskWorld) -> None:
+    """Low by one key with an undo window, medium by a dialog, high and critical by typing."""
+    low, medium, high, critical = desk.fill()
+    async with session(desk.plane) as console:
+        await console.press("3")
+        await console.see("teller → note", "clerk → create refund", "charge ch_81 $250")
+
+        await console.press("enter")
+        await console.see("note on account acc_7", "low risk", "Delete the note.")
+        await console.press("a")
+        await console.see("u takes back")
+        assert desk.state(low) == "pending"
+        console.skip(6)
+        await console.see("approved: note on account acc_7")
+        assert desk.state(low) == "approved"
+
+        # the cursor has gone on to the next one that waits
+        await console.see("move on account acc_7", "medium risk")
+        await console.press("a")
+        await console.see_dialog("Approve this?")
+        await console.press("enter")
+        await console.see("approved: move on account acc_7")
+        assert desk.state(medium) == "approved"
+
+        await console.see("create refund of $250.00", "high risk")
+        await console.press("a")
+        await console.see_dialog("Approve this?")
+        await console.confirm(typed="ch_18")
+        await console.see("that is not the name")
+        await console.press("escape", "a")
+        await console.see_dialog("Approve this?")
+        await console.confirm(typed="ch_81", reason="customer is right")
+        await console.see("approved: create refund")
+        assert desk.state(high) == "approved"
+
+        await console.see("close account on account acc_9", "critical risk")
+        await console.press("x")
+        await console.see_dialog("Reject this?")
+        await console.confirm()
+        await console.see("say why in a few words")
+        await console.confirm(reason="ask the customer first")
+        await console.see("rejected: close account")
+        assert desk.state(critical) == "denied"
+
+        await console.press("escape")
+        await console.see("No approvals wait. Decided ones: press d.")
+        await console.press("d")
+        await console.see("✗ denied", "✓ approved", "close account")
+
+
+async def test_a_light_approval_can_be_taken_back(desk: DeskWorld) -> None:
+    """`u` within the window: nothing is sent."""
+    low = desk.fill()[0]
+    async with session(desk.plane) as console:
+        await console.press("3")
+        await console.see("teller → note")
+        await console.press("enter")
+        await console.see("low risk")
+        await console.press("a")
+        await console.see("u takes back")
+        await console.press("u")
+        await console.see_no_more("u takes back")
+        console.skip(30)
+        await console.press("escape")
+        await console.see("teller → note")
+    assert desk.state(low) == "pending"
+
+
+async def test_the_agents_words_stay_behind_their_gutter(desk: DeskWorld) -> None:
+    """Escape sequences are spelled out, and a forged approval stays a quotation."""
+    desk.fill()
+    async with session(desk.plane, size=(100, 90)) as console:
+        await console.press("3")
+        await console.see("clerk → create refund")
+        await console.press("j", "j", "enter")
+        await console.see("clerk says", "▌ ✓ approved by ada", "hidden characters")
+        assert "\x1b" not in console.screen
+
+
+async def test_somebody_else_was_faster(desk: DeskWorld) -> None:
+    """A vote on what is decided meanwhile says by whom, and sends nothing twice."""
+    medium = desk.fill()[1]
+    async with session(desk.plane) as console:
+        await console.press("3")
+        await console.see("teller → move")
+        await console.press("j", "a")
+        await console.see_dialog("Approve this?")
+        await asyncio.to_thread(desk.vote, medium, "reject", "no such desk")
+        await console.press("enter")
+        await console.see("nothing was sent")
+    assert desk.state(medium) == "denied"
+
+
+async def test_marked_requests_are_decided_together_only_if_light(desk: DeskWorld) -> None:
+    """Several of low risk in one go; one heavier among them, and the key says why not."""
+    desk.fill()
+    more = [desk.hold("teller", "note", account=f"acc_{n}", text="x") for n in range(3)]
+    async with session(desk.plane) as console:
+        await console.press("3")
+        await console.see("account acc_2")
+        await console.press("asterisk", "a")
+        await console.see("only low risk is approved together: 3 of the 7")
+        await console.press("u", "slash")
+        await console.type("note")
+        await console.press("enter")
+        await console.see_no_more("create refund")
+        await console.press("asterisk", "a")
+        await console.see_dialog("Approve 4 requests?")
+        await console.see("4 low")
+        await console.confirm(typed="4")
+        await console.see("4 approved")
+    assert {desk.state(request) for request in more} == {"approved"}
+
+
+async def test_a_request_left_alone_escalates_and_is_denied(desk: DeskWorld) -> None:
+    """The clock runs in the list; at its end the declared outcome is taken."""
+    desk.fill()
+    async with session(desk.plane) as console:
+        await console.press("3")
+        await console.see("level 1 · 0/1")
+        await asyncio.to_thread(desk.plane.advance, 400)
+        await console.see("level 2 · 0/1", "!")
+        await asyncio.to_thread(desk.plane.advance, 600)
+        await console.see("No approvals wait.")
+        await console.press("d")
+        await console.see("× expired")
+
+
+async def test_an_exhausted_budget_is_topped_up(desk: DeskWorld) -> None:
+    """The agent is stopped with the budget's name; after the top-up it goes on."""
+    desk.fill()
+    assert desk.ask("buyer", "echo", text="more")["verdict"] == "deny"
+    async with session(desk.plane) as console:
+        await console.see("top it up")
+        await console.press("2")
+        await console.see("■ stopped", "buyer", "budget run/")
+        await console.press("5")
+        await console.see("■ exhausted", "100%")
+        await console.press("plus")
+        await console.see_dialog("Top up")
+        await console.confirm(fields={"amount": "lots"}, reason="a busy day")
+        await console.see("a whole number is needed")
+        await console.confirm(fields={"amount": "10"})
+        await console.see("the cap of this run is 13 now")
+    assert desk.ask("buyer", "echo", text="more")["verdict"] == "permit"
+
+
+async def test_an_agent_is_killed_and_let_go_again(desk: DeskWorld) -> None:
+    """Blast radius, typed name, eight receipts, refusal; then lifted with a reason."""
+    desk.fill()
+    async with session(desk.plane, size=(110, 40)) as console:
+        await console.press("2")
+        await console.see("clerk")
+        await console.press("j", "ctrl+x")
+        await console.see_dialog("Kill agent clerk?")
+        await console.see("1 open run", "1 pending approval", "widen to team finance-ops")
+        await console.press("ctrl+w")
+        await console.see_dialog("Kill team finance-ops?")
+        await console.see("clerk, teller", "4 pending approvals")
+        await console.press("ctrl+n")
+        await console.see_dialog("Kill agent clerk?")
+        await console.confirm(typed="clerk", reason="it loops")
+        await console.see("stop run", "revoke access", "✓ acknowledged", "not supported")
+        assert desk.plane.operator.get("/v1/agents/clerk")["state"] == "stopped"
+        await console.press("q")
+        await console.see("1 lock", "killed by", "it loops")
+        await console.press("l")
+        await console.see_dialog("Lift this lock?")
+        await console.confirm(reason="fixed")
+        await console.see("lifted: agent clerk")
+    desk.forget_run("clerk")
+    assert desk.ask("clerk", "lookup_charge", charge_id="ch_1")["verdict"] == "permit"
+
+
+async def test_a_run_is_killed_by_enter(desk: DeskWorld) -> None:
+    """A run takes two keys; what it asked for is revoked with it."""
+    request = desk.fill()[2]
+    async with session(desk.plane) as console:
+        await console.press("3")
+        await console.see("clerk → create refund")
+        await console.press("j", "j", "ctrl+x")
+        await console.see_dialog("Kill run_…")
+        await console.press("enter")
+        await console.see("Receipts", "✓ acknowledged")
+        await console.press("q")
+        await console.see_no_more("clerk → create refund")
+    assert desk.state(request) == "revoked"
+
+
+async def test_the_ledger_follows_holds_and_verifies(desk: DeskWorld) -> None:
+    """New entries appear on top; held, they are counted; the chain is checked."""
+    desk.fill()
+    async with session(desk.plane, size=(200, 40)) as console:
+        await console.press("7")
+        await console.see("follows the newest entry", "request.created")
+        await asyncio.to_thread(desk.hold, "teller", "note", account="acc_new", text="x")
+        await console.see("acc_new")
+        await console.press("f")
+        await console.see("‖ held")
+        await asyncio.to_thread(desk.hold, "teller", "note", account="acc_later", text="x")
+        await console.see("new entr")
+        assert "acc_later" not in console.screen
+        await console.press("f")
+        await console.see("acc_later")
+        await console.press("c")
+        await console.see("The chain is whole")
+
+
+async def test_enter_in_watch_goes_where_it_can_be_dealt_with(desk: DeskWorld) -> None:
+    """The most pressing thing stands first, and enter opens it."""
+    desk.fill()
+    async with session(desk.plane) as console:
+        await console.see("! critical", "approve or reject")
+        await console.press("enter")
+        await console.see("close account on account acc_9", "Who asks", "a approve")
+
+
+async def test_a_lost_plane_leaves_what_was_read(desk: DeskWorld) -> None:
+    """The list stays, the header says so in words, keys that send say why not."""
+    desk.fill()
+    async with session(desk.plane) as console:
+        await console.press("3")
+        await console.see("teller → note")
+        await asyncio.to_thread(desk.plane.kill)
+        await console.see("LOST", "teller → note")
+        await console.press("j", "x")
+        await console.see("the plane does not answer")
+        assert console.dialog is None
+        await asyncio.to_thread(desk.plane.restart)
+        await console.see("the plane answers again")
+        await console.see_no_more("LOST")
