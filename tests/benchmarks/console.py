@@ -8,15 +8,9 @@ emulator afterwards, so that looking at the screen costs the measurement nothing
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
-import os
-import pty
-import struct
-import subprocess
 import sys
 import tempfile
-import termios
 import threading
 import time
 from collections.abc import Callable
@@ -28,85 +22,28 @@ import pyte
 
 from tests.benchmarks.crowd import fill, keep_busy
 from tests.benchmarks.start import MIB, resident_bytes
-from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
+from tests.rig.terminal import Terminal, emulated
 
 CURSOR = "▸"
+FRAME = "Approvals"
 PRESS_EVERY_SECONDS = 0.15
 
 
-class Terminal:
-    """A PTY whose output is kept, chunk by chunk, with the time it came."""
-
-    def __init__(self, columns: int, rows: int) -> None:
-        self.columns, self.rows = columns, rows
-        self.chunks: list[tuple[float, bytes]] = []
-        self.began = 0.0
-        self.process: subprocess.Popen[bytes] | None = None
-        self._ours, self._theirs = pty.openpty()
-        size = struct.pack("HHHH", rows, columns, 0, 0)
-        fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, size)
-
-    def start(self, command: list[str], env: dict[str, str]) -> None:
-        """Run `command` with this as its controlling terminal."""
-        self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_TERMINAL, *command],
-            stdin=self._theirs,
-            stdout=self._theirs,
-            stderr=self._theirs,
-            env={**env, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
-            start_new_session=True,
-        )
-        os.close(self._theirs)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def press(self, key: str) -> float:
-        """Send a key and return the time it was sent."""
-        at = time.perf_counter()
-        os.write(self._ours, key.encode())
-        return at
-
-    @property
-    def received(self) -> int:
-        """Bytes written by the program so far."""
-        return sum(len(data) for _, data in list(self.chunks))
-
-    def shown(self) -> str:
-        """Everything written so far, as text; good enough to wait for a word."""
-        return b"".join(data for _, data in list(self.chunks)).decode(errors="replace")
-
-    def end(self) -> None:
-        """End the program."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def replay(self, look: Callable[[pyte.Screen], Any]) -> list[tuple[float, Any]]:
-        """Return when what `look` sees on the screen changed, and to what."""
-        screen = pyte.Screen(self.columns, self.rows)
-        stream = pyte.ByteStream(screen)
-        seen: list[tuple[float, Any]] = []
-        for at, data in self.chunks:
-            stream.feed(data)
-            value = look(screen)
-            if not seen or value != seen[-1][1]:
-                seen.append((at, value))
-        return seen
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._ours, 65536)
-            except OSError:
-                return
-            self.chunks.append((time.perf_counter(), data))
-
-
-_TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "os.execvp(sys.argv[1], sys.argv[1:])"
-)
+def replay(terminal: Terminal, look: Callable[[pyte.Screen], Any]) -> list[tuple[float, Any]]:
+    """Return when what `look` sees on the screen changed, and to what."""
+    screen = pyte.Screen(terminal.columns, terminal.rows)
+    stream = pyte.ByteStream(screen)
+    seen: list[tuple[float, Any]] = []
+    written = terminal.received
+    fed = 0
+    for at, length in list(terminal.arrivals):
+        stream.feed(emulated(written[fed:length]))
+        fed = length
+        value = look(screen)
+        if not seen or value != seen[-1][1]:
+            seen.append((at, value))
+    return seen
 
 
 def cursor_row(screen: pyte.Screen) -> int | None:
@@ -122,10 +59,11 @@ def key_to_paint(terminal: Terminal, presses: int) -> list[float]:
     pause = threading.Event()
     sent = []
     for number in range(presses):
-        sent.append(terminal.press("k" if number % 2 else "j"))
+        sent.append(time.perf_counter())
+        terminal.type("k" if number % 2 else "j")
         pause.wait(PRESS_EVERY_SECONDS)
     pause.wait(1.0)
-    moves = [at for at, row in terminal.replay(cursor_row) if row is not None]
+    moves = [at for at, row in replay(terminal, cursor_row) if row is not None]
     taken = []
     for at in sent:
         painted = next((moved for moved in moves if moved > at), None)
@@ -135,9 +73,9 @@ def key_to_paint(terminal: Terminal, presses: int) -> list[float]:
 
 def bytes_per_second(terminal: Terminal, seconds: float) -> float:
     """Return what the console writes when nobody touches it."""
-    before = terminal.received
+    before = len(terminal.received)
     threading.Event().wait(seconds)
-    return (terminal.received - before) / seconds
+    return (len(terminal.received) - before) / seconds
 
 
 def measure(agents: int, pending: int, events: float, size: tuple[int, int]) -> dict[str, Any]:
@@ -145,27 +83,27 @@ def measure(agents: int, pending: int, events: float, size: tuple[int, int]) -> 
     found: dict[str, Any] = {"size": f"{size[0]}x{size[1]}"}
     with tempfile.TemporaryDirectory(prefix="wk-bench-") as scratch:
         plane = Plane(Path(scratch, "p"), clock=None).start()
-        terminal = Terminal(*size)
+        terminal = Terminal(columns=size[0], rows=size[1])
         busy = None
         try:
             runs = fill(plane, agents=agents, pending=pending)
             busy = keep_busy(plane, runs, per_second=events, seconds=90)
             command = [sys.executable, "-m", "watchkeeper", "--state", str(plane.state)]
-            terminal.start(command, plane.environ)
-            eventually(lambda: "Approvals" in terminal.shown(), "the frame", seconds=30)
-            framed = next(at for at, _ in terminal.replay(lambda s: "Approvals" in s.display[1]))
-            found["first_frame_seconds"] = round(framed - terminal.began, 2)
+            began = time.perf_counter()
+            terminal.start(command, env=plane.environ, cwd=Path(scratch))
+            terminal.wait_for(FRAME)
+            frames = replay(terminal, lambda screen: any(FRAME in row for row in screen.display))
+            found["first_frame_seconds"] = round(frames[-1][0] - began, 2)
             for key, pane in (("3", "approvals"), ("2", "fleet")):
-                terminal.press(key)
+                terminal.type(key)
                 threading.Event().wait(3.0)
                 found[f"idle_bytes_per_second_{pane}"] = round(bytes_per_second(terminal, 6.0))
                 taken = sorted(key_to_paint(terminal, 60))
                 found[f"key_to_paint_p50_ms_{pane}"] = round(median(taken), 1)
                 found[f"key_to_paint_p95_ms_{pane}"] = round(taken[int(len(taken) * 0.95)], 1)
-            assert terminal.process is not None
-            if terminal.process.poll() is not None:
-                raise RuntimeError(f"the console ended:\n{terminal.shown()[-3000:]}")
-            found["console_resident_mib"] = round(resident_bytes(terminal.process.pid) / MIB, 1)
+            if terminal.status is not None:
+                raise RuntimeError(f"the console ended:\n{terminal.screen}")
+            found["console_resident_mib"] = round(resident_bytes(terminal.pid) / MIB, 1)
             assert plane.child is not None
             found["plane_resident_mib"] = round(resident_bytes(plane.child.pid) / MIB, 1)
             head = plane.operator.get("/v1/status")["sequence"]
@@ -173,7 +111,7 @@ def measure(agents: int, pending: int, events: float, size: tuple[int, int]) -> 
             now = plane.operator.get("/v1/status")["sequence"]
             found["events_per_second"] = round((now - head) / 2.0)
         finally:
-            terminal.end()
+            terminal.close()
             if busy is not None:
                 busy.kill()
                 busy.wait()
