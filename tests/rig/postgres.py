@@ -52,7 +52,7 @@ class Postgres:
     def end_connections(self, url: str) -> None:
         """Cut every connection to a database, as a restarted server or a network would."""
         name = urlsplit(url).path.lstrip("/")
-        query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608
+        query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         _execute(self._url, query)
 
     def close(self) -> None:
