@@ -185,6 +185,17 @@ async def test_a_kill_cuts_the_call_in_flight(edge: Edge, books: Upstream) -> No
     assert f"DENIED by rule lock/{lock}" in text_of(refused)
 
 
+async def test_time_that_runs_out_is_one_hold_on_record(edge: Edge) -> None:
+    await edge.apply(agent_document(hold_seconds=1))
+    token = await edge.open_run()
+    async with edge.mcp(token) as client:
+        held = await client.call_tool(
+            "books.create_refund", {"charge_id": "ch_3", "amount_usd": 270}
+        )
+    assert (held.structured_content or {})["status"] == "pending"
+    assert len(await edge.events("decision.held")) == 1
+
+
 @ERAS
 async def test_a_caller_that_gives_up_while_held_leaves_nothing_running(
     edge: Edge, books: Upstream, mode: Any

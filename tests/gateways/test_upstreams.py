@@ -228,7 +228,7 @@ async def test_a_program_that_is_no_server_is_reported_down(tmp_path: Path) -> N
         directory.mkdir()
         async with open_edge(directory, *documents(command=command)) as edge:
             await edge.upstream_up(state="down")
-            (row,) = edge.gateways.upstream_rows()
+            row = edge.gateways.upstream_rows()[0]
             assert words in row.detail
 
 

@@ -33,33 +33,33 @@ async def decide_and_hold(
         if left <= 0:
             break
         on_hold(answer)
-        await _wait_for_person(decider, asked, left, gone)
+        decided = await _wait_for_person(decider, asked, left, gone)
         if gone.is_set():
             return None
+        if not decided:
+            break
         answer = await decider.decide(token, ask)
         if gone.is_set():
-            await _give_back(decider, token, answer)
+            await _give_back(decider, answer)
             return None
     return answer
 
 
 async def _wait_for_person(
     decider: Decider, request: str, seconds: float, gone: asyncio.Event
-) -> None:
-    waits = [
-        asyncio.ensure_future(decider.wait(request, seconds)),
-        asyncio.ensure_future(gone.wait()),
-    ]
+) -> bool:
+    """Return whether the request was decided before time was up or the caller gone."""
+    decided = asyncio.ensure_future(decider.waiting.wait(request, seconds))
+    left = asyncio.ensure_future(gone.wait())
     try:
-        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({decided, left}, return_when=asyncio.FIRST_COMPLETED)
+        return decided.done() and decided.result()
     finally:
-        for wait in waits:
-            wait.cancel()
-    for wait in done:
-        wait.result()
+        decided.cancel()
+        left.cancel()
 
 
-async def _give_back(decider: Decider, token: str, answer: Answer) -> None:
+async def _give_back(decider: Decider, answer: Answer) -> None:
     if answer.verdict == "permit" and answer.replay is None:
         why = "the caller hung up before it began; nothing was done"
-        await decider.settle(answer.decision, Outcome(status="failed", error=why), token=token)
+        await decider.settle(answer.decision, Outcome(status="failed", error=why))
