@@ -35,7 +35,7 @@ def from_request(row: RequestRow, now: int) -> Need:
         subject=row.request,
         score=_weigh(harm * _urgency(left, row.decide_by - row.created_at), row.mine),
         risk=row.risk,
-        text=f"{row.agent} asks {row.role}{escalated}: {row.asks}",
+        text=f"{row.agent}: {row.asks}{escalated}",
         todo="approve or reject" if row.mine else (row.why_not or f"{row.role} decides"),
         due_at=row.decide_by,
         since=row.created_at,

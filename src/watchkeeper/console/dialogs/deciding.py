@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from watchkeeper.console.blocks import Blank, Block, Diff, Fact, Line, Prose, Title
 from watchkeeper.console.desk import Question
 from watchkeeper.console.painting import risk_span, span
-from watchkeeper.console.views.requests import SOURCES, deed_blocks, typed_text
+from watchkeeper.console.views.requests import SOURCES, change_blocks, deed_blocks, typed_text
 from watchkeeper.console.words import actor_text, person_text, plural
 from watchkeeper.wire.decisions import Risk
 from watchkeeper.wire.requests import RequestDetail, RequestRow
@@ -38,8 +38,7 @@ def summary_blocks(detail: RequestDetail) -> list[Block]:
         Line([span(f"{words.strip()} risk", token), span(f"  asked by {asker}", "quiet")]),
     ]
     if detail.changes:
-        changes = [(c.field, c.before, c.after, c.source) for c in detail.changes]
-        blocks += [Blank(), Diff(changes)]
+        blocks += [Blank(), *change_blocks(detail)]
     source = SOURCES.get(detail.blast_source, "declared")
     return [
         *blocks,

@@ -34,10 +34,10 @@ Verdict = Literal["approve", "reject"]
 WAITING = (
     Column("left", "LEFT", 7),
     Column("risk", "RISK", 10),
-    Column("asks", "ASKS", 30, least=22, grow=3),
-    Column("object", "OBJECT", 20, least=17, grow=1, priority=2),
+    Column("asks", "ASKS", 32, least=24, grow=3),
+    Column("object", "OBJECT", 21, least=17, grow=1, priority=2),
     Column("role", "ROLE", 13, least=11, priority=4),
-    Column("state", "STATE", 13, priority=3),
+    Column("state", "STATE", 8, priority=3),
 )
 DECIDED = (
     Column("when", "AGE", 5),

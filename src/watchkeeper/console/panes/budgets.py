@@ -11,7 +11,7 @@ from watchkeeper.console.columns import Column
 from watchkeeper.console.dialogs.killing import kill_action
 from watchkeeper.console.dialogs.topping import top_up_question
 from watchkeeper.console.moment import Moment
-from watchkeeper.console.painting import Span
+from watchkeeper.console.painting import Span, span
 from watchkeeper.console.pane import Pane
 from watchkeeper.console.views import budgets as view
 from watchkeeper.console.words import measure_text
@@ -25,16 +25,15 @@ class BudgetsPane(Pane[BudgetRow]):
     key = "budgets"
     title = "Budgets"
     columns = (
-        Column("used", "USED", 15),
+        Column("used", "USED", 11),
         Column("state", "STATE", 11),
-        Column("budget", "WHOSE", 24, least=14, grow=2, where="middle"),
-        Column("measure", "OF WHAT", 18, least=10, grow=1),
-        Column("posted", "SPENT", 9, align="right", priority=3),
-        Column("held", "HELD", 8, align="right", priority=4),
-        Column("cap", "CAP", 9, align="right", priority=1),
+        Column("budget", "WHOSE", 22, least=14, grow=2, where="middle"),
+        Column("measure", "OF WHAT", 19, least=15, grow=1),
+        Column("spent", "USED OF CAP", 17, priority=1),
         Column("refused", "REFUSED", 7, align="right", priority=2),
-        Column("forecast", "FULL", 9, priority=5),
-        Column("resets", "RESETS", 12, priority=6),
+        Column("held", "HELD", 8, align="right", priority=5),
+        Column("forecast", "FULL", 9, priority=3),
+        Column("resets", "RESETS", 12, priority=4),
     )
     empty = "No budgets. Contracts and budget: documents set them; see watchkeeper apply."
     watched = ("budget.", "hold.", "outcome.", "decision.", "run.")
@@ -58,6 +57,12 @@ class BudgetsPane(Pane[BudgetRow]):
     def blocks(self, row: BudgetRow, detail: Any, moment: Moment) -> Sequence[Block]:
         """Write the budget."""
         return view.blocks(detail if isinstance(detail, BudgetDetail) else row, moment)
+
+    def caption(self) -> Sequence[Span]:
+        """How many refuse."""
+        if not (self.window.complete and len(self.window)):
+            return ()
+        return (span(view.state_words(self.rows), "quiet"),)
 
     def actions(self) -> Sequence[Action]:
         """Top up, or stop who spends."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from watchkeeper.console.blocks import Block, Fact, Line, Prose, Title
 from watchkeeper.console.moment import Moment
@@ -24,7 +24,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_text
 from watchkeeper.wire.budgets import BudgetDetail, BudgetRow
 
-GAUGE_CELLS = 10
+GAUGE_CELLS = 6
 FULL, HELD, FREE = "█", "▒", "░"
 LARGEST_COUNT = 10**12
 
@@ -36,9 +36,8 @@ def cells(row: BudgetRow, moment: Moment) -> Mapping[str, Span]:
         "state": say(BUDGET_STATES, row.state).span,
         "budget": span(brief_text(row.scope), "strong"),
         "measure": span(f"{measure_word(row.measure)} a {row.period}"),
-        "posted": span(measure_text(row.measure, row.posted)),
+        "spent": spent_cell(row),
         "held": span(measure_text(row.measure, row.held), "text" if row.held else "quiet"),
-        "cap": cap_cell(row),
         "refused": span(count_text(row.refused), "critical" if row.refused else "quiet"),
         "forecast": forecast_cell(row, moment),
         "resets": resets_cell(row, moment),
@@ -66,6 +65,10 @@ def gauge_text(row: BudgetRow, width: int = GAUGE_CELLS) -> str:
     if row.posted + row.held < cap:
         filled = min(width - 1, filled)
     posted = min(filled, round(min(1.0, share(row.posted, cap)) * width))
+    if row.held == 0:
+        posted = filled
+    elif row.posted == 0:
+        posted = 0
     return FULL * posted + HELD * (filled - posted) + FREE * (width - filled)
 
 
@@ -80,6 +83,23 @@ def percent_text(row: BudgetRow) -> str:
 def gauge_cell(row: BudgetRow) -> Span:
     """Draw the gauge with its percentage."""
     return span(f"{percent_text(row):>4} {gauge_text(row)}", token_of(row))
+
+
+def spent_cell(row: BudgetRow) -> Span:
+    """Say what is used and held, of how much."""
+    used = measure_text(row.measure, row.posted + row.held)
+    return span(f"{used} of {measure_text(row.measure, row.cap + row.topped_up)}")
+
+
+def state_words(rows: Iterable[BudgetRow]) -> str:
+    """Count the budgets, those that refuse first."""
+    held = list(rows)
+    parts = [
+        f"{count} {state}"
+        for state in ("exhausted", "warning")
+        if (count := sum(row.state == state for row in held))
+    ]
+    return " · ".join([*parts, f"{len(held)} in all"])
 
 
 def cap_cell(row: BudgetRow) -> Span:

@@ -83,8 +83,9 @@ def object_text(thing: BusinessObject | None, amount_micros: int | None = None) 
 def state_cell(row: RequestRow) -> Span:
     """Say the level and how many have agreed, or how it ended."""
     if row.state == "pending":
-        level = f"level {row.level}" if row.levels > 1 else "waiting"
-        return span(f"{level} · {row.approvals}/{row.quorum}")
+        if row.quorum > 1:
+            return span(f"L{row.level} · {row.approvals}/{row.quorum}")
+        return span(f"level {row.level}" if row.levels > 1 else "waits")
     return say(REQUEST_STATES, row.state).span
 
 
@@ -193,14 +194,7 @@ def _asker(detail: RequestDetail) -> list[Block]:
 def _changes(detail: RequestDetail) -> list[Block]:
     blocks: list[Block] = [Title("What changes")]
     if detail.changes:
-        blocks.append(
-            Diff(
-                [
-                    (change.field, change.before, change.after, change.source)
-                    for change in detail.changes
-                ]
-            )
-        )
+        blocks += change_blocks(detail)
     else:
         blocks.append(Prose("no preview: this tool cannot show what it would change", "quiet"))
     source = SOURCES.get(detail.blast_source, "declared in the tool's contract")
@@ -210,6 +204,18 @@ def _changes(detail: RequestDetail) -> list[Block]:
     )
     back = detail.rollback.strip()
     blocks.append(Fact("way back", back) if back else Fact("way back", "none declared", "warning"))
+    return blocks
+
+
+def change_blocks(detail: RequestDetail) -> list[Block]:
+    """Write the diff; fields that stay as they are take one line together."""
+    changed = [c for c in detail.changes if c.before != c.after]
+    same = [f"{c.field} {c.before}" for c in detail.changes if c.before == c.after]
+    blocks: list[Block] = []
+    if changed:
+        blocks.append(Diff([(c.field, c.before, c.after, c.source) for c in changed]))
+    if same:
+        blocks.append(Fact("stays", ", ".join(same), "quiet"))
     return blocks
 
 
