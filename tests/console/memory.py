@@ -244,7 +244,7 @@ def memory_console(
     **named: Any,
 ) -> MemoryConsole:
     """Return a console over rows in memory, with time standing still."""
-    clock = RehearsalClock(frozen=True, start=START)
+    clock: Clock = named.pop("clock", None) or RehearsalClock(frozen=True, start=START)
     plane = MemoryPlane(rows, clock)
     ours: Theme | None = None if theme is None else load_theme(theme)[0]
     time = steady or SteadyTime()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from watchkeeper.console.blocks import Prose, text_of
@@ -12,12 +10,6 @@ from watchkeeper.console.dialog import GUARD_SECONDS, Dialog
 
 OPENED = 100.0
 LATER = OPENED + 1
-
-
-@pytest.fixture(autouse=True)
-async def loop() -> AsyncIterator[None]:
-    """A dialog's answer belongs to a running loop."""
-    return
 
 
 def press(dialog: Dialog, *keys: str, at: float = LATER) -> None:

@@ -34,7 +34,7 @@ from watchkeeper.console.refresh import Refresh
 from watchkeeper.console.screen import STYLES, MainScreen
 from watchkeeper.console.shell import shell_actions
 from watchkeeper.console.terminal import ConsoleDriver
-from watchkeeper.console.theme import Theme, plain_palette, plain_textual_theme
+from watchkeeper.console.theme import PLAIN_THEME, Theme, plain_palette
 from watchkeeper.console.waiting import Waiting, WaitingRoom
 from watchkeeper.core.clock import Clock, SystemClock, utc_text
 from watchkeeper.core.errors import WatchkeeperError
@@ -75,8 +75,9 @@ class Console(App[int], inherit_bindings=False):
         self.monotonic = monotonic
         self.state_directory = state or state_directory()
         self.colours = theme
-        self.register_theme(plain_textual_theme() if theme is None else theme.for_textual())
-        self.theme = "plain" if theme is None else theme.name
+        if theme is not None:
+            self.register_theme(theme.for_textual())
+        self.theme = PLAIN_THEME if theme is None else theme.name
         self.animation_level = "none"
         self.pulse = Pulse(self)
         self.refresh_plan = Refresh(self.pulse.behind)

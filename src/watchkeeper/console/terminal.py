@@ -115,6 +115,7 @@ class ConsoleDriver(LinuxDriver):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.answers = False
+        self._unconfirmed = False
         self._asked_at: float | None = None
 
     def start_application_mode(self) -> None:
@@ -128,11 +129,17 @@ class ConsoleDriver(LinuxDriver):
         self.write(_RESTORE_TITLE)
         super().stop_application_mode()
 
+    def write(self, data: str) -> None:
+        """Write, and note that there is something to confirm."""
+        self._unconfirmed = True
+        super().write(data)
+
     def ask_echo(self, now: float) -> None:
         """Ask the terminal to answer once it has taken everything written so far."""
-        if self.answers and self._asked_at is None:
+        if self.answers and self._unconfirmed and self._asked_at is None:
             self._asked_at = now
             self.write(_ECHO)
+            self._unconfirmed = False
 
     def behind(self, now: float) -> bool:
         """Whether output is still on its way; an answer that never comes is forgotten."""

@@ -18,7 +18,8 @@ from watchkeeper.core.resources import resource_dir
 from watchkeeper.core.text import make_safe
 
 DEFAULT_THEME = "watch-dark"
-PLAIN_THEME = "plain"
+PLAIN_THEME = "ansi-dark"
+"""The toolkit's theme that leaves all colours to the terminal."""
 LARGEST_THEME = 32 * 1024
 COLOURS = (
     "ground", "panel", "cursor", "marked",
@@ -84,19 +85,6 @@ def plain_palette(*, ascii: bool = False) -> Palette:
         styles["plain", token] = styles["panel", token] = styles["marked", token] = plain[token]
         styles["cursor", token] = plain[token] + Style(reverse=True)
     return Palette(styles, ascii)
-
-
-def plain_textual_theme() -> TextualTheme:
-    """Return the toolkit's theme that leaves all colours to the terminal."""
-    return TextualTheme(
-        name=PLAIN_THEME,
-        primary="ansi_default",
-        foreground="ansi_default",
-        background="ansi_default",
-        surface="ansi_default",
-        panel="ansi_default",
-        ansi=True,
-    )
 
 
 def read_theme(path: Path) -> Theme:

@@ -1,0 +1,83 @@
+"""Run the console over rows in memory in a real terminal, for the tests that count bytes.
+
+Its one argument is JSON: how many rows, how many change each second, what they hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from tests.console.corpus import HARMLESS, HOSTILE
+from tests.console.memory import Item_, MemoryConsole, items, memory_console
+from watchkeeper.console.configuration import Configuration
+from watchkeeper.console.terminal import refuse_unfit
+from watchkeeper.core.clock import MICROSECONDS, SystemClock
+from watchkeeper.core.errors import WatchkeeperError
+
+
+def main(wanted: dict[str, object]) -> int:
+    """Run until it is left."""
+    try:
+        refuse_unfit()
+    except WatchkeeperError as error:
+        print(f"watchkeeper: {error}", file=sys.stderr)
+        return 2
+    clock = SystemClock()
+    later = 40_000 * MICROSECONDS if wanted.get("far") else 0
+    rows = items(int(str(wanted.get("rows", 50))), now=clock.now() + later)
+    words = wanted.get("words")
+    if words in ("hostile", "harmless"):
+        held = HOSTILE if words == "hostile" else HARMLESS
+        rows = [
+            Item_(**{**row.model_dump(), "asks": text, "object": text, "words": text * 3})
+            for row, text in zip(items(len(held), now=clock.now()), held, strict=True)
+        ]
+    console = memory_console(
+        rows,
+        Path(os.environ["WATCHKEEPER_STATE"]),
+        theme=None if os.environ.get("NO_COLOR") else str(wanted.get("theme", "watch-dark")),
+        configuration=Configuration(
+            clock_seconds=bool(wanted.get("seconds", True)),
+            ascii=bool(wanted.get("ascii", False)),
+            notifications=("bell", "osc9") if wanted.get("calls") else (),
+        ),
+        monotonic=time.monotonic,
+        clock=clock,
+    )
+    console.plane.waiting = int(str(wanted.get("waiting", 0)))
+    changing = int(str(wanted.get("changing", 0)))
+    if changing or wanted.get("crash") or wanted.get("hog_ms"):
+        console.call_later(_disturb, console, changing, wanted)
+    console.run(mouse=False)
+    return console.return_code or 0
+
+
+async def _disturb(console: MemoryConsole, changing: int, wanted: dict[str, object]) -> None:
+    console.run_worker(_keep_disturbing(console, changing, wanted), exit_on_error=True)
+
+
+async def _keep_disturbing(
+    console: MemoryConsole, changing: int, wanted: dict[str, object]
+) -> None:
+    plane, turn = console.plane, 0
+    while True:
+        await asyncio.sleep(0.05)
+        turn += 1
+        if wanted.get("crash") and turn == 20:
+            secret = "wkr_planted-canary"
+            raise RuntimeError(secret)
+        if turn % 5 == 0 and changing:
+            for index in range(changing):
+                row = plane.rows[index]
+                new = {**row.model_dump(), "due_at": row.due_at + turn * MICROSECONDS}
+                plane.rows[index] = Item_(**new)
+            plane.say()
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}))
