@@ -15,7 +15,7 @@ from sqlalchemy import Connection, exc
 from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Conflict, Invalid, Unavailable, WatchkeeperError
 from watchkeeper.store.journal import Event, Journal
-from watchkeeper.store.transaction import Transaction
+from watchkeeper.store.transaction import Transaction, Wire
 
 LARGEST_BATCH = 256
 # SQLSTATE classes: connection, transaction, rollback, resources, intervention, system
@@ -52,6 +52,11 @@ class Session(Protocol):
     @property
     def driver(self) -> sqlite3.Connection | None:
         """The raw connection on SQLite, None elsewhere."""
+        ...
+
+    @property
+    def wire(self) -> Wire | None:
+        """PostgreSQL's own connection, None elsewhere."""
         ...
 
     def begin(self, journal: Journal) -> None:
@@ -173,7 +178,7 @@ def _run_unit(
 ) -> None:
     before = journal.position()
     changes = session.changes()
-    tx = Transaction(session.connection, session.driver, clock.now(), journal)
+    tx = Transaction(session.connection, session.driver, clock.now(), journal, session.wire)
     unit.error = None
     if isolate:
         session.mark()

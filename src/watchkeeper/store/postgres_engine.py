@@ -26,6 +26,7 @@ T = TypeVar("T")
 READERS = 4
 CONNECT_SECONDS = 10
 CLOSE_SECONDS = 5
+STATEMENTS = 500  # prepared on each connection
 LOCK_SECONDS = 5  # how long the server may take to notice that our old connection is gone
 _LOCK_POLL_SECONDS = 0.05
 
@@ -55,7 +56,7 @@ class PostgresEngine:
             max_overflow=0,
             pool_pre_ping=True,
             hide_parameters=True,
-            connect_args={"timeout": CONNECT_SECONDS},
+            connect_args={"timeout": CONNECT_SECONDS, "statement_cache_size": STATEMENTS},
         )
         self = cls(engine, clock)
         try:

@@ -12,6 +12,7 @@ from watchkeeper.core.errors import Unavailable
 from watchkeeper.store.batch import LARGEST_BATCH, Unit, first_line, unavailable
 from watchkeeper.store.transaction import Transaction
 
+LONGEST_QUEUE = 20_000
 _log = logging.getLogger(__name__)
 
 
@@ -26,9 +27,15 @@ class Queue:
         return bool(self._units)
 
     def put(self, call: Callable[[Transaction], Any]) -> asyncio.Future[Any]:
-        """Add a unit; raise :class:`Unavailable` once the store is closed."""
+        """Add a unit; raise :class:`Unavailable` if the store is closed or far behind."""
         if self.closed:
             raise Unavailable("the store is closed", code="store_closed")
+        if len(self._units) >= LONGEST_QUEUE:
+            raise Unavailable(
+                f"{LONGEST_QUEUE} units of work wait for the store",
+                code="store_busy",
+                remedy="try again in a moment",
+            )
         unit = Unit(call, asyncio.get_running_loop().create_future())
         self._units.append(unit)
         return unit.future

@@ -70,6 +70,8 @@ def _configure(driver: sqlite3.Connection, *, read_only: bool) -> None:
 class SqliteSession:
     """The writer's transaction on SQLite, spoken to the driver directly."""
 
+    wire = None
+
     def __init__(self, path: Path, *, create: bool = True) -> None:
         connection, driver = connect(path, create=create)
         self.connection = connection

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import Dialect, Executable
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import asyncpg, insert
 from sqlalchemy.sql.compiler import SQLCompiler
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ __all__ = ["Row", "Statement", "insert"]
 Row = Any
 """A named tuple of the selected columns: ``row.status`` and ``row[0]``."""
 
-_dialect = sqlite.dialect(paramstyle="qmark")
+_SQLITE = sqlite.dialect(paramstyle="qmark")
+_POSTGRES = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
 class Statement:
@@ -36,39 +37,52 @@ class Statement:
 
     def __init__(self, element: Executable) -> None:
         self.element = element
-        self._plan: _Plan | None = None
+        self._local: _Plan | None = None
+        self._remote: _Plan | None = None
         self._make: Callable[[Iterable[Any]], Row] | None = None
 
     def all(self, tx: Transaction, **params: Any) -> list[Row]:
         """Run it and return every row."""
-        cursor, make = self._execute(tx, params)
+        if tx.driver is None:
+            rows = self._fetch(tx, params)
+            return [self._make(row) for row in rows] if self._make else []
+        cursor = self._execute(tx.driver, params)
+        make = self._make or self._learn(column[0] for column in cursor.description)
         return [make(row) for row in cursor.fetchall()]
 
     def first(self, tx: Transaction, **params: Any) -> Row | None:
         """Run it and return the first row, or None."""
-        cursor, make = self._execute(tx, params)
+        if tx.driver is None:
+            rows = self._fetch(tx, params)
+            return self._make(rows[0]) if rows and self._make else None
+        cursor = self._execute(tx.driver, params)
+        make = self._make or self._learn(column[0] for column in cursor.description)
         row = cursor.fetchone()
         cursor.close()
         return None if row is None else make(row)
 
     def scalar(self, tx: Transaction, **params: Any) -> Any:
         """Run it and return the first column of the first row, or None."""
-        cursor, _ = self._execute(tx, params)
+        if tx.driver is None:
+            rows = self._fetch(tx, params)
+            return rows[0][0] if rows else None
+        cursor = self._execute(tx.driver, params)
         row = cursor.fetchone()
         cursor.close()
         return None if row is None else row[0]
 
     def run(self, tx: Transaction, **params: Any) -> int:
         """Run it and return how many rows it inserted, updated or deleted."""
-        plan = self._plan or self._compile()
-        driver = tx.driver
-        if driver is None:
-            plan.check(params)
+        if tx.wire is not None:
+            plan = self._remote_plan()
+            return tx.wire.run(plan.text, plan.bind(params))
+        if tx.driver is None:
+            self._local_plan().check(params)
             result = tx.connection.execute(self.element, params)
             count = result.rowcount
             result.close()
             return count
-        cursor = driver.execute(plan.text, plan.bind(params))
+        cursor = self._execute(tx.driver, params)
         if cursor.description:
             cursor.fetchall()
         return cursor.rowcount
@@ -77,32 +91,44 @@ class Statement:
         """Run it once for each mapping of values."""
         if not rows:
             return
-        plan = self._plan or self._compile()
-        driver = tx.driver
-        if driver is None:
+        if tx.wire is not None:
+            plan = self._remote_plan()
+            tx.wire.run_many(plan.text, [plan.bind(params) for params in rows])
+        elif tx.driver is None:
             for params in rows:
-                plan.check(params)
+                self._local_plan().check(params)
             tx.connection.execute(self.element, rows)
-            return
-        driver.executemany(plan.text, [plan.bind(params) for params in rows])
+        else:
+            plan = self._local_plan()
+            tx.driver.executemany(plan.text, [plan.bind(params) for params in rows])
 
-    def _execute(
-        self, tx: Transaction, params: dict[str, Any]
-    ) -> tuple[sqlite3.Cursor | CursorResult[Any], Callable[[Iterable[Any]], Row]]:
-        plan = self._plan or self._compile()
-        driver = tx.driver
-        if driver is None:
-            plan.check(params)
-            result = tx.connection.execute(self.element, params)
-            make = self._make or self._learn(result.keys())
-            return result, make
-        cursor = driver.execute(plan.text, plan.bind(params))
-        make = self._make or self._learn(column[0] for column in cursor.description)
-        return cursor, make
+    def _execute(self, driver: sqlite3.Connection, params: dict[str, Any]) -> sqlite3.Cursor:
+        plan = self._local or self._local_plan()
+        return driver.execute(plan.text, plan.bind(params))
 
-    def _compile(self) -> _Plan:
-        self._plan = _Plan(self.element)
-        return self._plan
+    def _fetch(self, tx: Transaction, params: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        """Return all rows from PostgreSQL: the writer's wire, or a reader's connection."""
+        if tx.wire is not None:
+            plan = self._remote_plan()
+            records = tx.wire.fetch(plan.text, plan.bind(params), changes=plan.changes)
+            if records and self._make is None:
+                self._learn(records[0].keys())
+            return records
+        self._local_plan().check(params)
+        result = tx.connection.execute(self.element, params)
+        if self._make is None:
+            self._learn(result.keys())
+        return result.all()
+
+    def _local_plan(self) -> _Plan:
+        if self._local is None:
+            self._local = _Plan(self.element, _SQLITE)
+        return self._local
+
+    def _remote_plan(self) -> _Plan:
+        if self._remote is None:
+            self._remote = _Plan(self.element, _POSTGRES)
+        return self._remote
 
     def _learn(self, names: Iterable[str]) -> Callable[[Iterable[Any]], Row]:
         make: Callable[[Iterable[Any]], Row]
@@ -112,12 +138,13 @@ class Statement:
 
 
 class _Plan:
-    """The SQL text for SQLite and how named values become positional ones."""
+    """The SQL text for one engine and how named values become positional ones."""
 
-    def __init__(self, element: Executable) -> None:
-        compiled = element.compile(dialect=_dialect)  # type: ignore[attr-defined]
+    def __init__(self, element: Executable, dialect: Dialect) -> None:
+        compiled = element.compile(dialect=dialect)  # type: ignore[attr-defined]
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled)
+        self.changes = compiled.isinsert or compiled.isupdate or compiled.isdelete
         names = tuple(compiled.positiontup or ())
         defaults = compiled.params
         self._constants = {

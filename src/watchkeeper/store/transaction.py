@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -12,15 +12,31 @@ from watchkeeper.core import ids
 from watchkeeper.store.journal import Journal
 
 
+class Wire(Protocol):
+    """PostgreSQL's own connection: text with ``$1`` and values in order."""
+
+    def fetch(self, text: str, values: Sequence[Any], *, changes: bool) -> Sequence[Any]:
+        """Return the rows; ``changes`` tells whether each is one that was changed."""
+        ...
+
+    def run(self, text: str, values: Sequence[Any]) -> int:
+        """Return how many rows were changed."""
+        ...
+
+    def run_many(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run once for each row of values."""
+
+
 class Transaction:
     """One unit of work within the batch that the writer commits.
 
-    ``connection`` is the SQLAlchemy connection, ``driver`` the raw one on SQLite (None on
-    PostgreSQL), ``now`` the time at the start of the unit in microseconds. A unit neither
-    commits nor rolls back: it returns, or raises to undo all that it did.
+    ``connection`` is the SQLAlchemy connection; ``driver`` the raw one on SQLite and
+    ``wire`` the raw one of PostgreSQL's writer, both for ``Statement``; ``now`` the time at
+    the start of the unit in microseconds. A unit neither commits nor rolls back: it
+    returns, or raises to undo all that it did.
     """
 
-    __slots__ = ("_callbacks", "_journal", "_silent", "connection", "driver", "now")
+    __slots__ = ("_callbacks", "_journal", "_silent", "connection", "driver", "now", "wire")
 
     def __init__(
         self,
@@ -28,9 +44,11 @@ class Transaction:
         driver: sqlite3.Connection | None,
         now: int,
         journal: Journal | None,
+        wire: Wire | None = None,
     ) -> None:
         self.connection = connection
         self.driver = driver
+        self.wire = wire
         self.now = now
         self._journal = journal
         self._callbacks: list[Callable[[], None]] = []
