@@ -82,10 +82,10 @@ def test_a_web_page_may_not_call(tcp: httpx.Client, plane: Plane, origin: str) -
 
 
 def test_a_declared_body_beyond_the_limit_is_refused(tcp: httpx.Client) -> None:
-    problem(tcp.post("/v1/apply", content=b" " * (MEBIBYTE + 1)), 413, "too_large")
+    problem(tcp.post("/v1/locks", content=b" " * (MEBIBYTE + 1)), 413, "too_large")
 
 
-@pytest.mark.parametrize("path", ["/v1/apply", "/v1/decide"])
+@pytest.mark.parametrize("path", ["/v1/locks", "/v1/decide"])
 def test_a_streamed_body_beyond_the_limit_is_refused(plane: Plane, path: str) -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(40):
@@ -96,9 +96,10 @@ def test_a_streamed_body_beyond_the_limit_is_refused(plane: Plane, path: str) ->
     problem(client.post(path, content=chunks(), headers=headers), 413, "too_large")
 
 
-def test_a_large_body_may_pass_the_gateways(plane: Plane, tcp: httpx.Client) -> None:
+@pytest.mark.parametrize("path", ["/mcp", "/openai/v1/chat/completions", "/v1/apply"])
+def test_a_large_body_may_pass_where_it_must(tcp: httpx.Client, path: str) -> None:
     for size, passes in ((2 * MEBIBYTE, True), (4 * MEBIBYTE + 1, False)):
-        answer = tcp.post("/mcp", content=b" " * size)
+        answer = tcp.post(path, content=b" " * size)
         assert (answer.status_code != httpx.codes.REQUEST_ENTITY_TOO_LARGE) is passes
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.approvals import reading
 from watchkeeper.approvals import service as approvals
@@ -11,6 +13,9 @@ from watchkeeper.wire.pages import Page
 from watchkeeper.wire.requests import Escalate, RequestDetail, RequestRow, Vote
 
 _PRESSING = 200
+_LONG = 1000
+_STALE_SECONDS = 0.5
+_MOST_KNOWN = 1000
 
 
 async def list_requests(call: Call) -> Page[RequestRow]:
@@ -46,10 +51,25 @@ async def pressing_requests(call: Call) -> tuple[RequestRow, ...]:
 
 
 async def count_requests(call: Call) -> Counts:
-    """Count what is pending, and what of it the caller may decide."""
-    return await call.rooms.store.read(
+    """Count what is pending, and what of it the caller may decide.
+
+    Every screen asks for this all the time, and it looks at each pending request: a long
+    queue's counts may be half a second old.
+    """
+    known, key = call.rooms.counts, (call.actor, call.roles)
+    found = known.get(key)
+    if found is not None:
+        counted_at, head, counts = found
+        same = head == call.rooms.store.head and monotonic() - counted_at < 1
+        if same or (counts.pending > _LONG and monotonic() - counted_at < _STALE_SECONDS):
+            return counts
+    counts = await call.rooms.store.read(
         lambda tx: reading.count_pending(tx, person=call.actor, roles=call.roles)
     )
+    if len(known) > _MOST_KNOWN:
+        known.clear()
+    known[key] = (monotonic(), call.rooms.store.head, counts)
+    return counts
 
 
 async def read_request(call: Call) -> RequestDetail:

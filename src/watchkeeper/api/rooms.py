@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from watchkeeper.approvals.model import Counts
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.clock import Clock
 from watchkeeper.decide.applying import Applying
@@ -48,6 +49,10 @@ class Rooms:
     """Set when the plane stops: whoever waits gives up."""
     lag_ms: float = 0.0
     """How late the event loop ran its last check; informative."""
+    counts: dict[tuple[str, frozenset[str]], tuple[float, int, Counts]] = field(
+        default_factory=dict
+    )
+    """What was counted last, by person and roles, with when and at which event."""
     _caps: tuple[Catalogue, tuple[Cap, ...]] | None = None
 
     def standing_caps(self) -> tuple[Cap, ...]:

@@ -12,6 +12,8 @@ from watchkeeper.core.errors import Forbidden, Invalid, NotFound, TooLarge, Watc
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
+LARGE = frozenset({"/v1/apply"})
+"""Routes beside the gateways that take the larger body: a whole directory of contracts."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -44,7 +46,8 @@ class Guard:
             return
         path: str = scope["path"]
         gateway = self._gateway(path)
-        limit = self._max_gateway_body if gateway else self._max_body
+        large = gateway is not None or path in LARGE
+        limit = self._max_gateway_body if large else self._max_body
         reply = _Reply(send)
         try:
             streamed = _check(scope, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from typing import Any
@@ -49,6 +50,7 @@ def serve(**flags: Any) -> None:
 def run(settings: Settings) -> None:
     """Run a plane until it is asked to end; raise `WatchkeeperError` if it cannot start."""
     os.umask(0o077)
+    _raise_file_limit(2 * settings.max_connections)
     state = StateDirectory(settings.state).prepare()
     if settings.detached:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -65,3 +67,11 @@ def run(settings: Settings) -> None:
     from watchkeeper.plane.lifecycle import serve as serve_plane
 
     asyncio.run(serve_plane(settings, state))
+
+
+def _raise_file_limit(wanted: int) -> None:
+    """Let the process hold as many connections as it accepts, where the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -219,7 +219,8 @@ async def serve(settings: Settings, state: StateDirectory) -> None:
     try:
         plane = await build(settings, state)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        ends = (signal.SIGTERM, signal.SIGINT)
+        for number in ends if settings.detached else (*ends, signal.SIGHUP):
             loop.add_signal_handler(number, _end, plane)
         try:
             await plane.start()
