@@ -164,6 +164,11 @@ def measure_word(measure: str) -> str:
     return measure.replace("_", " ")
 
 
+def period_text(period: str) -> str:
+    """Say a budget's period: ``a day``, ``an hour``."""
+    return f"an {period}" if period == "hour" else f"a {period}"
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Write a count with its noun: ``1 run``, ``3 runs``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

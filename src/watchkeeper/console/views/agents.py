@@ -19,6 +19,7 @@ from watchkeeper.console.words import (
     measure_text,
     measure_word,
     money_text,
+    period_text,
     person_text,
     plural,
     say,
@@ -172,7 +173,7 @@ def _budget_row(row: BudgetRow) -> tuple[Span, ...]:
     word = "" if row.state == "ok" else f" {row.state}"
     return (
         span(f"{used} of {cap}{word}", tokens.get(row.state, "text")),
-        span(f"{measure_word(row.measure)} a {row.period}"),
+        span(f"{measure_word(row.measure)} {period_text(row.period)}"),
         span(brief_text(row.scope), "quiet"),
     )
 

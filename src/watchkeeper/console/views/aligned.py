@@ -12,7 +12,7 @@ from watchkeeper.core.text import cell_width, fit
 
 GAP = 2
 WIDEST = 40
-LEAST_REST = 18
+LEAST_REST = 26
 """With fewer cells left for the last column, it is written below instead of beside."""
 
 

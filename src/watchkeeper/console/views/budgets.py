@@ -15,6 +15,7 @@ from watchkeeper.console.words import (
     measure_text,
     measure_word,
     moment_text,
+    period_text,
     plural,
     say,
     seconds_between,
@@ -35,7 +36,7 @@ def cells(row: BudgetRow, moment: Moment) -> Mapping[str, Span]:
         "used": gauge_cell(row),
         "state": say(BUDGET_STATES, row.state).span,
         "budget": span(brief_text(row.scope), "strong"),
-        "measure": span(f"{measure_word(row.measure)} a {row.period}"),
+        "measure": span(f"{measure_word(row.measure)} {period_text(row.period)}"),
         "spent": spent_cell(row),
         "held": span(measure_text(row.measure, row.held), "text" if row.held else "quiet"),
         "refused": span(count_text(row.refused), "critical" if row.refused else "quiet"),
@@ -133,7 +134,12 @@ def blocks(row: BudgetRow, moment: Moment) -> list[Block]:
     said = say(BUDGET_STATES, row.state)
     room = max(0, row.cap + row.topped_up - row.posted - row.held)
     held: list[Block] = [
-        Line([span(row.scope, "strong"), span(f"  {measure_word(row.measure)} a {row.period}")]),
+        Line(
+            [
+                span(row.scope, "strong"),
+                span(f"  {measure_word(row.measure)} {period_text(row.period)}"),
+            ]
+        ),
         Line(
             [
                 span(f"{gauge_text(row, 24)} {percent_text(row)} ", token_of(row)),
