@@ -156,7 +156,8 @@ def top_up(
         )
     account = Account(scope, of_period, current)
     caps = [cap.cap for cap in standing if cap.budget_id == budget]
-    if caps and _open(tx, account, _agent_of(scope), tx.now):
+    if caps:
+        _open(tx, account, _agent_of(scope), tx.now)
         sql.SET_CAP[measure].run(tx, **_key(account), limit=min(caps))
     row = sql.BALANCE.first(tx, **_key(account))
     if row is None or getattr(row, f"cap_{measure}") == NO_CAP:

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.budgets.ground import CAPS, cap
+from watchkeeper.budgets.model import NO_CAP, Account
+from watchkeeper.budgets.periods import period_key, resets_at, starts_at
+from watchkeeper.budgets.rules import (
+    accounts_of,
+    budget_id,
+    budget_state,
+    check_amounts,
+    forecast,
+    hourly_rate,
+    overshoot,
+    posted_amounts,
+    read_budget_id,
+)
+from watchkeeper.core.clock import at_from_text
+from watchkeeper.core.errors import Invalid, NotFound
+
+AT = at_from_text("2026-12-31T23:59:59Z")
+HOUR = 3600 * 1_000_000
+TIMES = st.integers(0, at_from_text("2200-01-01T00:00:00Z"))
+
+
+def test_periods_are_named_and_end_in_utc() -> None:
+    assert period_key("hour", AT, "r") == "2026-12-31T23"
+    assert period_key("day", AT, "r") == "2026-12-31"
+    assert period_key("month", AT, "r") == "2026-12"
+    assert period_key("run", AT, "run_1") == "run_1"
+    for period in ("hour", "day", "month"):
+        assert resets_at(period, AT) == at_from_text("2027-01-01T00:00:00Z")
+    assert resets_at("run", AT) is None
+    february = at_from_text("2028-02-29T12:30:00Z")
+    assert resets_at("month", february) == at_from_text("2028-03-01T00:00:00Z")
+
+
+@given(TIMES, st.sampled_from(["hour", "day", "month"]))
+def test_a_period_has_one_key_from_its_start_to_its_end(at: int, period: str) -> None:
+    start, end = starts_at(period, at), resets_at(period, at)  # type: ignore[arg-type]
+    assert end is not None
+    assert start <= at < end
+    key = period_key(period, at, "")  # type: ignore[arg-type]
+    assert period_key(period, start, "") == period_key(period, end - 1, "") == key  # type: ignore[arg-type]
+    assert period_key(period, end, "") != key  # type: ignore[arg-type]
+
+
+def test_budget_ids_are_read_as_they_are_written() -> None:
+    for one in CAPS:
+        name = budget_id(one.scope, one.period, one.measure)
+        assert read_budget_id(name) == (one.scope, one.period, one.measure)
+    for wrong in ("", "spend", "team/x/spend", "team/x/week/spend", "team/x/day/love", "run/spend"):
+        with pytest.raises(NotFound):
+            read_budget_id(wrong)
+
+
+def test_caps_of_one_account_are_one_the_lowest_and_caps_per_run_lie_with_the_run() -> None:
+    caps = [
+        *CAPS,
+        cap("team/ops", "day", "spend", 700),
+        cap("team/ops", "run", "spend", 300),
+        cap("all", "month", "output_tokens", 9),
+    ]
+    found = dict(accounts_of(caps, check_amounts({"spend": 1}), run="run_1", at=AT))
+    run, team = Account("run/run_1", "run", "run_1"), Account("team/ops", "day", "2026-12-31")
+    assert list(found) == sorted(found)
+    assert found[run]["spend"] == 300
+    assert found[team]["spend"] == 700
+    assert found[run]["tool_calls"] == found[team]["tokens"] == NO_CAP  # none of it is asked
+    assert len(found) == 4
+
+
+def test_amounts_are_checked_and_tokens_are_the_sum_of_both_kinds() -> None:
+    assert check_amounts({"input_tokens": 3, "output_tokens": 4})["tokens"] == 7
+    assert check_amounts({"input_tokens": 3, "tokens": 4})["tokens"] == 4
+    for wrong in ({"spend": -1}, {"spend": 10**15 + 1}, {"love": 1}):
+        with pytest.raises(Invalid):
+            check_amounts(wrong)
+
+
+def test_what_is_unknown_counts_as_reserved_or_more() -> None:
+    reserved = check_amounts({"spend": 100, "tool_calls": 1})
+    used = check_amounts({"spend": 30, "input_tokens": 5})
+    assert posted_amounts(reserved, used, "failed")["spend"] == 30
+    assert posted_amounts(reserved, used, "failed")["tool_calls"] == 1
+    unknown = posted_amounts(reserved, used, "unknown")
+    assert (unknown["spend"], unknown["input_tokens"]) == (100, 5)
+    assert overshoot(reserved, unknown) == {"input_tokens": 5, "tokens": 5}
+
+
+def test_state_follows_use_and_the_last_refusal() -> None:
+    def state(used: int, last_refused: int = 0) -> str:
+        return budget_state(cap=100, used=used, last_refused=last_refused)
+
+    assert [state(0), state(79), state(80), state(99), state(100), state(130)] == [
+        "ok", "ok", "warning", "warning", "exhausted", "exhausted",
+    ]  # fmt: skip
+    assert [state(50, 51), state(50, 50), state(85, 10)] == ["exhausted", "ok", "warning"]
+    assert budget_state(cap=0, used=0, last_refused=0) == "exhausted"
+
+
+def test_rate_of_the_last_hour_and_when_it_uses_up_the_rest() -> None:
+    bucket = 1000
+    at = bucket * HOUR + HOUR // 4
+    assert hourly_rate(recent=10, earlier=80, bucket=bucket, now=at) == 70
+    assert hourly_rate(recent=10, earlier=80, bucket=bucket, now=at + HOUR) == 7
+    assert hourly_rate(recent=10, earlier=80, bucket=bucket, now=at + 2 * HOUR) == 0
+    assert forecast(left=30, rate=60, now=0, resets_at=HOUR) == HOUR // 2
+    assert forecast(left=60, rate=60, now=0, resets_at=HOUR) is None
+    assert forecast(left=60, rate=60, now=0, resets_at=None) == HOUR
+    assert forecast(left=60, rate=0, now=0, resets_at=None) is None
