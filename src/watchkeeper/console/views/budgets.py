@@ -36,13 +36,18 @@ def cells(row: BudgetRow, moment: Moment) -> Mapping[str, Span]:
         "used": gauge_cell(row),
         "state": say(BUDGET_STATES, row.state).span,
         "budget": span(brief_text(row.scope), "strong"),
-        "measure": span(f"{measure_word(row.measure)} {period_text(row.period)}"),
+        "measure": span(what_text(row)),
         "spent": spent_cell(row),
         "held": span(measure_text(row.measure, row.held), "text" if row.held else "quiet"),
         "refused": span(count_text(row.refused), "critical" if row.refused else "quiet"),
         "forecast": forecast_cell(row, moment),
         "resets": resets_cell(row, moment),
     }
+
+
+def what_text(row: BudgetRow) -> str:
+    """Say what it caps and for how long."""
+    return f"{measure_word(row.measure)} {period_text(row.period)}"
 
 
 def share(amount: int, cap: int) -> float:
