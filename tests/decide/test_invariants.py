@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import text

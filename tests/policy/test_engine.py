@@ -44,9 +44,7 @@ def engine(text: str = REFUNDS) -> PolicyEngine:
 
 def refund(dollars: int, tool: str = "stripe.create_refund") -> Question:
     """The question of a refund of so many dollars."""
-    return Question(
-        "refund-assistant", "use_tool", "Tool", tool, "production", dollars * 1_000_000
-    )
+    return Question("refund-assistant", "use_tool", "Tool", tool, "production", dollars * 1_000_000)
 
 
 def test_permits_below_the_line_and_asks_above_it() -> None:

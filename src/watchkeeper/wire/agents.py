@@ -8,9 +8,7 @@ from pydantic import Field
 
 from watchkeeper.wire.base import Name, Sent, ShortText, Shown
 
-AgentState = Literal[
-    "working", "waiting", "stopped", "paused", "idle", "silent", "never seen"
-]
+AgentState = Literal["working", "waiting", "stopped", "paused", "idle", "silent", "never seen"]
 """working: a run acted lately; waiting: a run is held for a person; stopped: a lock or an
 exhausted budget refuses it; silent: an open run has not acted for a while."""
 

@@ -9,9 +9,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """The name of an agent, tool, role, budget, model, upstream or provider."""
 
-Reason = Annotated[
-    str, StringConstraints(min_length=1, max_length=4096, strip_whitespace=True)
-]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=4096, strip_whitespace=True)]
 """What a person says of a decision; kept in the ledger."""
 
 ShortText = Annotated[str, StringConstraints(max_length=2000)]
