@@ -169,7 +169,12 @@ def _may_vote(person: str, roles: Set[str], now: int) -> ColumnElement[bool]:
     conditions = [
         requests.c.decide_by > now,
         not_(requests.c.excluded.contains(json.dumps(key), autoescape=True)),
-        not_(exists().where(votes.c.request == requests.c.request, votes.c.person_key == key)),
+        not_(
+            and_(
+                requests.c.approvals > 0,
+                exists().where(votes.c.request == requests.c.request, votes.c.person_key == key),
+            )
+        ),
     ]
     if ANYONE not in roles:
         conditions.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import bindparam, literal_column, select
@@ -42,7 +43,18 @@ def find_or_none(tx: Transaction, request: str) -> Row | None:
 
 def levels_of(row: Row) -> tuple[Level, ...]:
     """Return the levels snapshotted in a request."""
-    return tuple(Level(role, after) for role, after in json.loads(row.levels))
+    return _read_levels(row.levels)
+
+
+# Thousands of requests share a few policies and exclusions.
+@lru_cache(maxsize=1024)
+def _read_levels(text: str) -> tuple[Level, ...]:
+    return tuple(Level(role, after) for role, after in json.loads(text))
+
+
+@lru_cache(maxsize=1024)
+def _read_names(text: str) -> frozenset[str]:
+    return frozenset(json.loads(text))
 
 
 def ballot_of(row: Row) -> Ballot:
@@ -53,7 +65,7 @@ def ballot_of(row: Row) -> Ballot:
         level=row.level,
         levels=levels_of(row),
         created_at=row.created_at,
-        excluded=frozenset(json.loads(row.excluded)),
+        excluded=_read_names(row.excluded),
         decided_by=row.decided_by,
         decided_at=row.decided_at,
     )

@@ -16,23 +16,15 @@ requests = Table(
     Column("agent_version", Whole, nullable=False),
     Column("run", Text, nullable=False),
     Column("on_behalf_of", Text),
-    Column("goal", Text, nullable=False),
     Column("tool", Text, nullable=False),
     Column("digest", Text, nullable=False),
-    Column("canonical", Text, nullable=False),
-    Column("arguments", Text, nullable=False),
     Column("asks", Text, nullable=False),
     Column("risk", Text, nullable=False),
     Column("object_kind", Text),
     Column("object_id", Text),
     Column("amount_micros", Whole),
-    Column("changes", Text, nullable=False),
-    Column("blast_radius", Text, nullable=False),
     Column("blast_source", Text, nullable=False),
-    Column("rollback", Text, nullable=False),
     Column("rule", Text, nullable=False),
-    Column("rule_text", Text, nullable=False),
-    Column("explanation", Text),
     Column("epoch", Whole, nullable=False),
     Column("quorum", Whole, nullable=False),
     Column("approvals", Whole, nullable=False),
@@ -57,9 +49,18 @@ requests = Table(
     Column("redeemed_at", Whole),
     Column("ended_at", Whole),
     Column("search", Text, nullable=False),
+    Column("goal", Text, nullable=False),
+    Column("canonical", Text, nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("changes", Text, nullable=False),
+    Column("blast_radius", Text, nullable=False),
+    Column("rollback", Text, nullable=False),
+    Column("rule_text", Text, nullable=False),
+    Column("explanation", Text),
 )
 """`levels` is JSON `[[role, after_seconds], …]`; `excluded` and `asked` are JSON lists;
-`search` is what the free-text filter looks in, in lower case."""
+`search` is what the free-text filter looks in, in lower case. What may be long stands
+last, so that lists need not read past it."""
 
 _OPEN = requests.c.state.in_(("pending", "approved"))
 Index(
@@ -72,13 +73,28 @@ Index(
     postgresql_where=_OPEN,
 )
 Index("ix_requests_run_digest", requests.c.run, requests.c.digest)
+_PENDING = requests.c.state == "pending"
+# On SQLite it covers all that lists filter by and counts look at; on PostgreSQL an entry of
+# an index is limited to 2.7 KB, which such texts may exceed.
 Index(
     "ix_requests_pending",
     requests.c.decide_by,
     requests.c.request,
-    sqlite_where=requests.c.state == "pending",
-    postgresql_where=requests.c.state == "pending",
-)
+    requests.c.role,
+    requests.c.agent,
+    requests.c.level,
+    requests.c.approvals,
+    requests.c.asked,
+    requests.c.excluded,
+    requests.c.search,
+    sqlite_where=_PENDING,
+).ddl_if(dialect="sqlite")
+Index(
+    "ix_requests_pending_by_deadline",
+    requests.c.decide_by,
+    requests.c.request,
+    postgresql_where=_PENDING,
+).ddl_if(dialect="postgresql")
 Index("ix_requests_decided_at_request", requests.c.decided_at, requests.c.request)
 Index(
     "ix_requests_agent_tool_created_at",
