@@ -12,7 +12,7 @@ from watchkeeper.core.clock import Clock
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.gates import caps_over
+from watchkeeper.decide.gates.budget import caps_over
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.store.store import Store

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
-from watchkeeper.decide.gates import caps_over
+from watchkeeper.decide.gates.budget import caps_over
 from watchkeeper.decide.tables import BUCKET_US, activity, decisions
 from watchkeeper.identity.tables import runs
 from watchkeeper.kill.model import Covered, LockInForce

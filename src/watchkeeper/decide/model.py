@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from watchkeeper.approvals.model import Grant
 from watchkeeper.core.digest import canonical, digest
+from watchkeeper.core.money import dollars
 from watchkeeper.wire.decisions import Risk
 
 ActionKind = Literal["tool", "model"]
@@ -99,3 +100,19 @@ def action_digest(
             "target": target,
         },
     )
+
+
+def deny(rule: str, reason: str, instead: str | None) -> Ruling:
+    """Refuse, naming the rule and what would be allowed instead."""
+    return Ruling("deny", rule, reason, instead)
+
+
+def describe(action: Action, progress: Progress) -> str:
+    """Say in words what will happen: the verb, the target, the amount."""
+    verb = action.name.rpartition(".")[2].replace("_", " ")
+    words = f"call model {action.name}" if action.kind == "model" else verb
+    if progress.amount_micros:
+        words += f" of {dollars(progress.amount_micros)}"
+    if progress.object_id:
+        words += f" on {progress.object_kind} {progress.object_id}"
+    return words

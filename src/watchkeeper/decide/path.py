@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from watchkeeper.decide.facts import Facts
-from watchkeeper.decide.gates import (
-    approval_gate,
-    budget_gate,
-    contract_gate,
-    identity_gate,
-    kill_gate,
-    policy_gate,
-)
+from watchkeeper.decide.gates.approval import approval_gate
+from watchkeeper.decide.gates.budget import budget_gate
+from watchkeeper.decide.gates.contract import contract_gate
+from watchkeeper.decide.gates.identity import identity_gate
+from watchkeeper.decide.gates.kill import kill_gate
+from watchkeeper.decide.gates.policy import policy_gate
 from watchkeeper.decide.model import Action, Progress, Ruling
 
 Gate = Callable[[Action, Facts, Progress], Ruling | None]

@@ -12,9 +12,8 @@ from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.flight import Flights, InFlight
-from watchkeeper.decide.gates import describe
 from watchkeeper.decide.live import LiveFacts
-from watchkeeper.decide.model import Action, Progress, Ruling
+from watchkeeper.decide.model import Action, Progress, Ruling, describe
 from watchkeeper.decide.path import decide as decide_by_gates
 from watchkeeper.decide.records import (
     find_by_key,

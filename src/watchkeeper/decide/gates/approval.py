@@ -1,0 +1,53 @@
+"""Has a person approved exactly this, where one must?"""
+
+from __future__ import annotations
+
+from watchkeeper.approvals.model import Standing
+from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.gates.requirement import require_by_contract
+from watchkeeper.decide.model import Action, Progress, Ruling, deny
+
+
+def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
+    """What needs a person has been approved, exactly as it stands; otherwise it is held.
+
+    A critical tool needs approval whatever contract and policies say.
+    """
+    requirement = progress.requirement or require_by_contract(action, facts)
+    if requirement is None:
+        return None
+    approved = facts.approved(progress.digest)
+    if approved is None:
+        refused = _refused_before(facts.standing(progress.digest))
+        if refused is not None:
+            return refused
+        return Ruling(
+            "hold",
+            requirement.rule,
+            f"held for {requirement.role}: {requirement.rule_text}",
+            "wait for the decision, then send exactly the same call again",
+            requirement,
+        )
+    progress.grant, progress.request = approved.grant, approved.request
+    progress.approved_by = approved.by
+    progress.permit_rule = f"approval/{approved.request}"
+    progress.permit_reason = f"approved by {', '.join(approved.by)}"
+    return None
+
+
+def _refused_before(standing: Standing | None) -> Ruling | None:
+    """A person's no, or a deadline, holds for the same call in the same run."""
+    if standing is None:
+        return None
+    rule = f"approval/{standing.request}"
+    instead = "something else; the same call stays refused in this run"
+    match standing.state:
+        case "denied":
+            said = f": {standing.reason}" if standing.reason else ""
+            return deny(rule, f"rejected by {standing.decided_by}{said}", instead)
+        case "expired":
+            return deny(rule, "nobody decided in time, and the declared outcome is deny", instead)
+        case "revoked":
+            return deny(rule, "the request was revoked by a kill", instead)
+        case _:
+            return None

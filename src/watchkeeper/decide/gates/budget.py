@@ -1,0 +1,67 @@
+"""Has every budget over it room for what it may cost?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from watchkeeper.budgets.model import Cap
+from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.model import Action, Progress, Ruling, deny
+from watchkeeper.wire.budgets import Measure
+
+
+def budget_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
+    """Every budget over it has room; what it may cost is held in all of them, or in none."""
+    if action.kind == "tool":
+        amounts = {"tool_calls": 1}
+    else:
+        tokens = action.estimated_input_tokens + action.estimated_output_tokens
+        amounts = {
+            "input_tokens": action.estimated_input_tokens,
+            "output_tokens": action.estimated_output_tokens,
+            "tokens": tokens,
+            "spend": action.estimated_cost_micros,
+        }
+    caps = [cap for cap in caps_over(facts.catalogue, facts.run.agent, facts.run.run)
+            if cap.measure in amounts]  # fmt: skip
+    refused = facts.reserve(caps, amounts)
+    if refused is None:
+        return None
+    return deny(f"budget/{refused.budget}", refused.sentence, refused.remedy)
+
+
+def caps_over(catalogue: Catalogue, agent: str, run: str) -> Iterator[Cap]:
+    """Yield every cap over an agent's run: its contract's, then the applied budgets'."""
+    governed = catalogue.agents.get(agent)
+    if governed is None:
+        return
+    ceilings = governed.contract.budgets
+    per_run: tuple[tuple[Measure, int | None], ...] = (
+        ("tool_calls", ceilings.max_steps),
+        ("input_tokens", ceilings.max_input_tokens),
+        ("output_tokens", ceilings.max_output_tokens),
+        ("spend", ceilings.max_cost_usd_per_run),
+    )
+    for measure, cap in per_run:
+        if cap is not None:
+            yield Cap(f"run/{run}/{measure}", f"run/{run}", "run", measure, cap)
+    scopes = {"all", f"team/{governed.contract.owner}", f"agent/{agent}"}
+    for budget in catalogue.budgets:
+        if budget.scope in scopes:
+            limits: tuple[tuple[Measure, int | None], ...] = (
+                ("tool_calls", budget.limits.tool_calls),
+                ("input_tokens", budget.limits.input_tokens),
+                ("output_tokens", budget.limits.output_tokens),
+                ("tokens", budget.limits.tokens),
+                ("spend", budget.limits.spend_usd),
+            )
+            for measure, cap in limits:
+                if cap is not None:
+                    yield Cap(
+                        f"{budget.scope}/{budget.period}/{measure}",
+                        budget.scope,
+                        budget.period,
+                        measure,
+                        cap,
+                    )

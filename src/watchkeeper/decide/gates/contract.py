@@ -1,0 +1,121 @@
+"""Does the contract name it, and do the arguments fit the tool?"""
+
+from __future__ import annotations
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.core.money import micros_from_number
+from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool
+from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.model import Action, Progress, Ruling, action_digest, deny
+
+LONGEST_CHECKED = 20_000
+"""Characters of an argument that a never-pattern is tried on; longer ones are refused."""
+
+
+def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
+    """The contract names it, the arguments fit the tool, and nothing on its never-list occurs."""
+    agent = facts.catalogue.agents[facts.run.agent]
+    name, contract = facts.run.agent, agent.contract
+    if facts.run.environment not in contract.environments:
+        return deny(
+            f"contract/{name}/environments",
+            f"its contract does not cover environment {facts.run.environment!r}",
+            f"environments: {', '.join(contract.environments)}",
+        )
+    target = "model"
+    if action.kind == "model":
+        refusal = _check_model(action, facts.catalogue, agent)
+    else:
+        refusal = _check_tool(action, facts.catalogue, agent, progress)
+        tool = facts.catalogue.tools.get(action.name)
+        target = tool.digest if tool else ""
+    if refusal is not None:
+        return refusal
+    progress.digest = action_digest(
+        action,
+        run=facts.run.run,
+        agent=name,
+        contract=agent.digest,
+        on_behalf_of=facts.run.on_behalf_of,
+        target=target,
+    )
+    return None
+
+
+def _check_model(action: Action, catalogue: Catalogue, agent: GovernedAgent) -> Ruling | None:
+    routing = agent.contract.model_routing
+    models = routing.models if routing else ()
+    if action.name not in models:
+        return deny(
+            f"contract/{agent.contract.name}/models",
+            f"model {action.name!r} is not among the models of its contract",
+            f"models: {', '.join(models) or 'none'}",
+        )
+    if action.name not in catalogue.models:
+        return deny(
+            f"contract/{agent.contract.name}/models",
+            f"model {action.name!r} has no provider with a known price",
+            "apply a model document for it, with its provider",
+        )
+    return None
+
+
+def _check_tool(
+    action: Action, catalogue: Catalogue, agent: GovernedAgent, progress: Progress
+) -> Ruling | None:
+    name = agent.contract.name
+    if action.name not in agent.tools:
+        return deny(
+            f"contract/{name}/tools",
+            f"tool {action.name!r} is not on its allowlist",
+            f"tools: {', '.join(agent.tools) or 'none'}",
+        )
+    tool = catalogue.tools.get(action.name)
+    if tool is None:
+        return deny(
+            f"contract/{name}/tools",
+            f"tool {action.name!r} has no tool contract in force",
+            "apply a tool document for it",
+        )
+    if agent.contract.autonomy != "act" and tool.contract.access == "write":
+        return deny(
+            f"contract/{name}/autonomy",
+            f"its autonomy is {agent.contract.autonomy!r}, and {action.name!r} changes something",
+            "propose the action to a person instead",
+        )
+    problem = tool.check(dict(action.arguments))
+    if problem is not None:
+        return deny(
+            f"tool/{action.name}/schema",
+            f"the arguments don't fit: {problem}",
+            "correct the arguments and call again",
+        )
+    return _check_never(action, tool) or _extract(action, tool, progress)
+
+
+def _check_never(action: Action, tool: GovernedTool) -> Ruling | None:
+    for argument, pattern, why in tool.never:
+        text = str(action.arguments.get(argument, ""))
+        if len(text) > LONGEST_CHECKED or pattern.search(text):
+            return deny(f"tool/{action.name}/never", f"{argument}: {why}", "nothing: never")
+    return None
+
+
+def _extract(action: Action, tool: GovernedTool, progress: Progress) -> Ruling | None:
+    """Read the amount and the business object out of the arguments."""
+    contract = tool.contract
+    if contract.amount_usd is not None and contract.amount_usd in action.arguments:
+        try:
+            progress.amount_micros = micros_from_number(action.arguments[contract.amount_usd])
+        except Invalid as error:
+            return deny(
+                f"tool/{action.name}/amount",
+                f"{contract.amount_usd}: {error.message}",
+                "send a plain number of dollars",
+            )
+    if contract.business_object is not None:
+        found = action.arguments.get(contract.business_object.id)
+        if found is not None:
+            progress.object_kind = contract.business_object.kind
+            progress.object_id = str(found)[:200]
+    return None

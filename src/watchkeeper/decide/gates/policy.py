@@ -1,0 +1,29 @@
+"""Do the policies permit it, forbid it, or ask for a person?"""
+
+from __future__ import annotations
+
+from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.gates.requirement import require_by_policy
+from watchkeeper.decide.model import Action, Progress, Ruling, deny
+from watchkeeper.policy.model import Question
+
+
+def policy_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
+    """No policy forbids it; if one asks for approval, that is noted for the approval gate."""
+    question = Question(
+        agent=facts.run.agent,
+        action="use_tool" if action.kind == "tool" else "call_model",
+        resource_kind="Tool" if action.kind == "tool" else "Model",
+        resource=action.name,
+        environment=facts.run.environment,
+        amount_micros=progress.amount_micros,
+        estimated_tokens=action.estimated_input_tokens + action.estimated_output_tokens,
+    )
+    answer = facts.catalogue.engine.ask(question)
+    if answer.verdict == "deny":
+        return deny(f"policy/{answer.policy}", answer.message, None)
+    progress.permit_rule = f"policy/{answer.policy}"
+    progress.permit_reason = answer.message
+    if answer.verdict == "ask":
+        progress.requirement = require_by_policy(answer.asks, action, facts)
+    return None
