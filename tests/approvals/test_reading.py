@@ -98,10 +98,8 @@ async def test_row_says_whether_it_is_mine_and_if_not_why(store: Store) -> None:
     assert (await read(store, request, "grace")).mine
 
 
-@pytest.mark.parametrize("roles", [OPS, LEAD, OPS | LEAD, frozenset({"*"}), frozenset()])
-@pytest.mark.parametrize("person", ["ada", "carol"])
 async def test_count_of_waiting_is_the_count_of_rows_that_are_mine(
-    store: Store, clock: RehearsalClock, roles: frozenset[str], person: str
+    store: Store, clock: RehearsalClock
 ) -> None:
     levels = (Level("ops"), Level("op", 50), Level("lead", 60))
     for n, (quorum, on_behalf) in enumerate(itertools.product((1, 2), (None, "person/carol"))):
@@ -115,10 +113,13 @@ async def test_count_of_waiting_is_the_count_of_rows_that_are_mine(
     await open_one(store, run="late")
     expired = await open_one(store, run="short", sla_seconds=1)
     clock.advance(1)
-    rows = await pages(store, person=person, roles=roles)
-    assert expired in [row.request for row in rows]
-    counts = await store.read(lambda tx: count_pending(tx, person=person, roles=roles))
-    assert counts == Counts(6, sum(row.mine for row in rows), 4)
+    for person, roles in itertools.product(
+        ("ada", "carol"), (OPS, LEAD, OPS | LEAD, frozenset({"*"}), frozenset[str]())
+    ):
+        rows = await pages(store, person=person, roles=roles)
+        assert expired in [row.request for row in rows]
+        counts = await store.read(partial(count_pending, person=person, roles=roles))
+        assert counts == Counts(6, sum(row.mine for row in rows), 4)
 
 
 async def test_detail_has_all_that_a_person_needs(store: Store, clock: RehearsalClock) -> None:

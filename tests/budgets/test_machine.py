@@ -250,4 +250,4 @@ def clear(tx: Transaction) -> None:
 def test_budgets_hold_in_any_order(database_url: str) -> None:
     machine = type("Machine", (BudgetMachine,), {"url": database_url})
     slow = database_url.startswith("postgresql")  # the same rules; a server per statement
-    run_state_machine_as_test(machine, settings=settings(max_examples=12) if slow else None)
+    run_state_machine_as_test(machine, settings=settings(max_examples=6) if slow else None)
