@@ -11,7 +11,7 @@ HOSTILE: tuple[str, ...] = (
     f"{ESC}]52;c;ZXZpbA=={BEL}",
     f"{ESC}]8;;http://evil.example{ST}click{ESC}]8;;{ST}",
     f"{ESC}]9;call me{BEL}{ESC}]777;notify;a;b{BEL}",
-    f"{ESC}P$q\"p{ST}",
+    f'{ESC}P$q"p{ST}',
     f"{ESC}Ptmux;{ESC}{ESC}]52;c;ZXZpbA=={BEL}{ST}",
     f"{ESC}_Gf=24;AAAA{ST}",
     f"{ESC}[?1049l{ESC}[?1000h{ESC}[?2004l",

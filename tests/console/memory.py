@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -180,7 +181,7 @@ class QueuePane(Pane[Item_]):
 
     async def approve(self) -> None:
         for row in self.chosen():
-            self.desk.later(5, row.id, f"approving {row.id}", lambda row=row: self.send(row, None))
+            self.desk.later(5, row.id, f"approving {row.id}", partial(self.send, row, None))
 
     async def send(self, row: Item_, reason: str | None) -> None:
         self.plane.check()

@@ -25,7 +25,7 @@ def main(wanted: dict[str, object]) -> int:
     try:
         refuse_unfit()
     except WatchkeeperError as error:
-        print(f"watchkeeper: {error}", file=sys.stderr)
+        sys.stderr.write(f"watchkeeper: {error}\n")
         return 2
     clock = SystemClock()
     later = 40_000 * MICROSECONDS if wanted.get("far") else 0

@@ -58,7 +58,6 @@ KEY_NAMES: Mapping[str, str] = {
     "slash": "/", "colon": ":", "question_mark": "?", "asterisk": "*", "escape": "esc",
     "left_square_bracket": "[", "right_square_bracket": "]", "pageup": "pgup",
     "pagedown": "pgdn", "full_stop": ".", "comma": ",", "minus": "-", "plus": "+",
-    "upper_g": "G",
 }  # fmt: skip
 _KEY_CODES = {shown: code for code, shown in KEY_NAMES.items()}
 

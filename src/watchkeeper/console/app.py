@@ -135,11 +135,6 @@ class Console(App[int], inherit_bindings=False):
         self.set_interval(TICK_SECONDS, self.pulse.tick)
         self.run_worker(self.pulse.begin(), name="feed", exit_on_error=True)
 
-    def on_resize(self, event: events.Resize) -> None:
-        """Arrange the widgets for another size."""
-        if self.ready:
-            self.stage.place_widgets()
-
     def on_app_blur(self) -> None:
         """Slow down while nobody looks."""
         self.refresh_plan.focused = False

@@ -15,6 +15,8 @@ from watchkeeper.core.text import cell_width, cut, make_safe
 from watchkeeper.wire.plane import Status
 
 SMALLEST = (40, 10)
+NARROW = 60
+"""Cells below which the header leaves out what is as it should be."""
 WIDE_COLUMNS = 120
 
 
@@ -43,10 +45,11 @@ def header_row(status: Status | None, state: Sequence[Span], width: int) -> Row:
         right.append(span(f"{status.waiting:,} for you", "strong"))
         late = f" ({status.late:,} late)  " if status.late else "  "
         right.append(span(late, "critical"))
-    else:
+    elif width >= NARROW:
         right.append(span("none for you  ", "quiet"))
-    spent = status.spend_hour_micros / MICROS
-    right.append(span(f"${spent:,.2f}/h ", "text"))
+    if width >= NARROW:
+        spent = status.spend_hour_micros / MICROS
+        right.append(span(f"${spent:,.2f}/h ", "text"))
     right_cells = sum(cell_width(part.text) for part in right)
     left = _identity(status, environment, "critical" if production else "strong")
     for shorter in left[:-1]:

@@ -39,10 +39,10 @@ def _help_line(action: Action) -> Line:
         span("  "),
         Span(fit(make_safe(keys), 18), "key"),
         span(f" {fit(make_safe(action.title), 20)} ", "text" if why is None else "quiet"),
-        span(action.explain or f":{action.command}", "quiet"),
+        span(action.explain or f":{action.command}", "quiet")
+        if why is None
+        else span(f"not now: {why}", "warning"),
     ]
-    if why is not None:
-        parts.append(span(f"  (not now: {why})", "warning"))
     return Line(parts)
 
 

@@ -109,7 +109,7 @@ class Scroll:
             "j": 1, "down": 1, "k": -1, "up": -1, "ctrl+d": self.height // 2,
             "ctrl+u": -(self.height // 2), "pagedown": page, "ctrl+f": page, "space": page,
             "pageup": -page, "ctrl+b": -page, "g": -self.lines, "home": -self.lines,
-            "G": self.lines, "upper_g": self.lines, "end": self.lines,
+            "G": self.lines, "end": self.lines,
         }  # fmt: skip
         if key not in steps:
             return False

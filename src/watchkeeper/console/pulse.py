@@ -115,9 +115,9 @@ class Pulse:
             pane.top = max(0, pane.window.cursor - line)
         if pane is not console.pane:
             return
-        if pane.window.notice is not None:
-            console.say(pane.window.notice, "warning")
-            pane.window.notice = None
+        notice, pane.window.notice = pane.window.notice, None
+        if notice is not None and console.message is None:
+            console.say(notice, "warning")  # what a person did just now explains it already
         pane.forget_detail()
         self.want_detail(0.0)
         console.stage.paint()

@@ -86,6 +86,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
         """Tell the console that there is a screen."""
         self.console.begin()
 
+    def on_resize(self) -> None:
+        """Arrange the widgets for another size."""
+        self.place_widgets()
+
     # Size
 
     @property

@@ -56,7 +56,7 @@ class Window(Generic[Value]):
         self._held = False
         self._waiting: list[str] | None = None
         self._epoch = 0
-        self._seen: set[str] = set()
+        self._narrowed = False
         self.fresh = 0
         """Rows that came while the order was held."""
 
@@ -156,6 +156,7 @@ class Window(Generic[Value]):
         """Change the filter; the list is read anew, the marks stay."""
         if text != self.filter:
             self.filter = text
+            self._narrowed = True
             self._epoch += 1
             self._pages = []
             self.loaded = False
@@ -262,18 +263,15 @@ class Window(Generic[Value]):
             heir = next((identity for identity in followers if identity in places), None)
             if heir is None and order:
                 heir = order[min(self._index, len(order) - 1)]
-            if lost and not self._renewed(order):
+            if lost and not self._narrowed:
                 self.notice = "the row under the cursor is gone; this is the next one"
             self._cursor = heir
         self._ids, self._places = order, places
         self._index = places.get(self._cursor, 0) if self._cursor is not None else 0
+        self._narrowed = False
         if len(self._values) > 2 * len(order) + 256:
             kept = places.keys() | self.marks
             self._values = {key: row for key, row in self._values.items() if key in kept}
 
     def _followers(self) -> list[str]:
         return self._ids[self._index + 1 :] if self._ids else []
-
-    def _renewed(self, order: list[str]) -> bool:
-        """Whether nothing of the list is left, as after another filter."""
-        return not any(identity in self._places for identity in order)
