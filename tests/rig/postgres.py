@@ -49,6 +49,10 @@ class Postgres:
         name = urlsplit(url).path.lstrip("/")
         _execute(self._url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
+    def execute(self, url: str, query: str) -> None:
+        """Run one statement in a database, as somebody outside would."""
+        _execute(url, query)
+
     def end_connections(self, url: str) -> None:
         """Cut every connection to a database, as a restarted server or a network would."""
         name = urlsplit(url).path.lstrip("/")

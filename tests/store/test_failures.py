@@ -197,6 +197,22 @@ async def test_cut_connections_lose_no_answered_unit(
 
 
 @pytest.mark.postgres
+async def test_ledger_moved_from_outside_is_noticed_before_anything_is_written(
+    postgres: Postgres, clock: RehearsalClock
+) -> None:
+    url = postgres.create_database()
+    async with await Store.open(url, clock) as store:
+        await store.write(put("a"))
+        postgres.execute(url, "UPDATE ledger_head SET sequence = 7")
+        with pytest.raises(Unavailable, match="another writer"):
+            await store.write(put("b"))
+        assert await store.write(put("c")) == 8
+        assert set(await store.read(amounts)) == {"a", "c"}
+        found = await store.read(ledger.verify)
+        assert (found.first_bad, found.what) == (2, "missing")
+
+
+@pytest.mark.postgres
 async def test_wire_cut_around_a_commit_gives_the_true_answer(
     postgres: Postgres, clock: RehearsalClock
 ) -> None:

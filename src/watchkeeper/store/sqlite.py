@@ -54,9 +54,7 @@ def connect(
 
 
 def _configure(driver: sqlite3.Connection, *, read_only: bool) -> None:
-    if read_only:
-        driver.execute("PRAGMA query_only=ON")
-    else:
+    if not read_only:
         mode = driver.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         if mode != "wal":
             raise sqlite3.OperationalError(f"no write-ahead log on this file system ({mode})")
