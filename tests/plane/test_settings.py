@@ -9,6 +9,7 @@ import pytest
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.plane.settings import Settings, read_settings
+from watchkeeper.plane.state import PlaneFile
 
 
 def read(
@@ -52,4 +53,12 @@ def test_a_mistake_names_its_source(
 
 
 def test_other_tables_of_the_file_are_other_rooms_business(tmp_path: Path) -> None:
-    assert read(tmp_path, 'theme = "watch-dark"\n[keymap]\nx = ["y"]\n').port == 8750
+    assert read(tmp_path, 'theme = "watch-dark"\n[keymap]\nx = ["y"]\n').like(None).port == 8750
+
+
+def test_a_plane_comes_back_where_agents_look_for_it(tmp_path: Path) -> None:
+    last = PlaneFile(1, "http://127.0.0.1:9123", "s", 0, "staging", "0.1.0")
+    again = read(tmp_path, "").like(last)
+    assert (again.port, again.environment) == (9123, "staging")
+    told = read(tmp_path, '[plane]\nport = 0\nenvironment = "prod"\n').like(last)
+    assert (told.port, told.environment) == (0, "prod")

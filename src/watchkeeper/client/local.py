@@ -116,7 +116,7 @@ def ensure_plane(
         if process is None and not is_held(directory):
             process = _spawn(directory, arguments)
         code = process.poll() if process is not None else None
-        if code == ALREADY_RUNNING:
+        if code == ALREADY_RUNNING and is_held(directory):
             process = None  # somebody else's plane won: wait for that one
         elif code is not None:
             raise _failed(directory, f"the plane ended while starting (exit code {code})")

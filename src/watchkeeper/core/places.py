@@ -16,6 +16,8 @@ LONGEST_SOCKET_PATH = 100
 
 PID_FILE = "plane.pid"
 PLANE_FILE = "plane.json"
+LAST_PLANE_FILE = "plane.last.json"
+"""What the plane that ran here last announced: the next one is found at the same place."""
 LOG_FILE = "plane.log"
 SOCKET_FILE = "plane.sock"
 DATABASE_FILE = "plane.sqlite3"

@@ -16,7 +16,7 @@ import click
 
 from watchkeeper.cli.output import fail, say
 from watchkeeper.core.errors import Conflict, WatchkeeperError
-from watchkeeper.core.places import state_directory
+from watchkeeper.core.places import LAST_PLANE_FILE, state_directory
 
 AGENT_PORT = 8750
 _DURATION = re.compile(r"^(\d{1,5})(s|m)?$")
@@ -121,7 +121,7 @@ def _open(given: str | None, pace: float | None) -> int:
 
     require_terminal()
     state = state_directory(given)
-    plane = ensure_plane(state, arguments=("--environment", "demo", "--port", str(_port())))
+    plane = ensure_plane(state, arguments=_first_time(state))
     address = Address(socket=plane.socket)
     asyncio.run(_check_free_for_demo(address))
     fleet.start(state, socket=plane.socket, url=plane.http, pace=pace or 1.0)
@@ -182,6 +182,13 @@ async def _check_free_for_demo(address: Any) -> None:
             "them; the demo would put its contracts and budgets beside theirs",
             remedy="give the demo a directory of its own: watchkeeper demo --state DIR",
         )
+
+
+def _first_time(state: Path) -> tuple[str, ...]:
+    """Return what a plane is told when none ran here before; later ones are like the last."""
+    if (state / LAST_PLANE_FILE).exists():
+        return ()
+    return ("--environment", "demo", "--port", str(_port()))
 
 
 def _port() -> int:

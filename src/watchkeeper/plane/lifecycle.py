@@ -71,7 +71,7 @@ class Plane:
         self.sweeper.start()
         if isinstance(rooms.clock, RehearsalClock):
             rooms.clock.on_advance(lambda now: self.sweeper.wake())
-        unix, tcp = bind_unix(self.state.socket), bind_loopback(self.settings.port)
+        unix, tcp = bind_unix(self.state.socket), bind_loopback(self.settings.port or 0)
         port = tcp.getsockname()[1]
         rooms.http = f"http://127.0.0.1:{port}"
         await self._record("plane.started", {"version": rooms.version, "port": port})
@@ -217,7 +217,7 @@ async def serve(settings: Settings, state: StateDirectory) -> None:
     """
     state.acquire()
     try:
-        plane = await build(settings, state)
+        plane = await build(settings.like(state.last()), state)
         loop = asyncio.get_running_loop()
         ends = (signal.SIGTERM, signal.SIGINT)
         for number in ends if settings.detached else (*ends, signal.SIGHUP):

@@ -6,14 +6,18 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.places import config_file, state_directory
+from watchkeeper.plane.state import PlaneFile
 
 MEBIBYTE = 1 << 20
+USUAL_PORT = 8750
+USUAL_ENVIRONMENT = "local"
 RehearsalMode = Literal["running", "frozen"]
 _ENVIRONMENT_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,39}$")
 _DATABASE = re.compile(r"^(sqlite|postgresql)(\+\w+)?://")
@@ -24,10 +28,12 @@ class Settings:
     """Validated settings of one plane; sizes in bytes, durations in seconds."""
 
     state: Path
-    environment: str = "local"
+    environment: str = ""
+    """Empty: as the last plane of this state directory, or else `local`."""
     plane: str = "plane-1"
-    port: int = 8750
-    """TCP port on 127.0.0.1; 0 lets the system choose."""
+    port: int | None = None
+    """TCP port on 127.0.0.1; 0 lets the system choose. None: as the last plane of this state
+    directory, so that agents find a plane that was restarted; or else 8750."""
     database: str = ""
     """Store URL; empty means SQLite inside the state directory."""
     rehearsal_clock: RehearsalMode | None = None
@@ -40,11 +46,11 @@ class Settings:
     detached: bool = False
 
     def __post_init__(self) -> None:
-        if not _ENVIRONMENT_NAME.match(self.environment):
+        if self.environment and not _ENVIRONMENT_NAME.match(self.environment):
             raise _bad("environment", "use 1 to 40 lower-case letters, digits, dot, _ or -")
         if not _ENVIRONMENT_NAME.match(self.plane):
             raise _bad("plane", "use 1 to 40 lower-case letters, digits, dot, _ or -")
-        if not 0 <= self.port <= 65_535:
+        if self.port is not None and not 0 <= self.port <= 65_535:
             raise _bad("port", "use a port from 1 to 65535, or 0 for any free one")
         if self.database and not _DATABASE.match(self.database):
             raise _bad("database", "use sqlite:///PATH or postgresql://HOST/NAME")
@@ -57,6 +63,15 @@ class Settings:
             raise _bad("max_connections", "use 8 to 100000")
         if not 0 <= self.stop_seconds <= 300:
             raise _bad("stop_seconds", "use 0 to 300 seconds")
+
+    def like(self, last: PlaneFile | None) -> Settings:
+        """Return these settings with what they leave open taken from the last plane here."""
+        port = urlsplit(last.http).port if last else None
+        return replace(
+            self,
+            environment=self.environment or (last.environment if last else USUAL_ENVIRONMENT),
+            port=self.port if self.port is not None else port or USUAL_PORT,
+        )
 
     @property
     def database_url(self) -> str:
@@ -114,7 +129,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _convert(kind: str, value: Any, source: str) -> Any:
-    if kind == "int":
+    if kind.startswith("int"):
         if isinstance(value, bool) or not re.fullmatch(r"\d{1,12}", str(value)):
             raise Invalid(f"not a whole number: {value!r:.40}", where=source)
         return int(value)

@@ -14,6 +14,7 @@ from typing import Self
 from watchkeeper.core.errors import Conflict, Unavailable
 from watchkeeper.core.places import (
     DATABASE_FILE,
+    LAST_PLANE_FILE,
     LOG_FILE,
     PID_FILE,
     PLANE_FILE,
@@ -51,6 +52,7 @@ class StateDirectory:
         self.database = path / DATABASE_FILE
         self._pid_file = path / PID_FILE
         self._plane_file = path / PLANE_FILE
+        self._last_file = path / LAST_PLANE_FILE
         self._lock: int | None = None
 
     def prepare(self) -> Self:
@@ -96,6 +98,13 @@ class StateDirectory:
             json.dump(asdict(plane), file)
         fresh.replace(self._plane_file)
 
+    def last(self) -> PlaneFile | None:
+        """Return what the plane that ran here last announced, or None if none ever did."""
+        try:
+            return PlaneFile(**json.loads(self._last_file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
     def release(self) -> None:
         """Remove what was announced and give up the lock; the pid file stays, empty."""
         if self._lock is None:
@@ -107,7 +116,8 @@ class StateDirectory:
         self._lock = None
 
     def _clear(self) -> None:
-        self._plane_file.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self._plane_file.replace(self._last_file)
         self.socket.unlink(missing_ok=True)
 
 
