@@ -25,7 +25,9 @@ _EXITS = {"already_running": 4, "port_taken": 4}
     "--port", type=int, metavar="N", help="Port on 127.0.0.1, 0 for any [as last time, else 8750]."
 )
 @click.option("--database", metavar="URL", help="sqlite:///PATH or postgresql://HOST/NAME.")
-@click.option("--environment", metavar="NAME", help="Shown on every screen [local].")
+@click.option(
+    "--environment", metavar="NAME", help="Shown on every screen [as last time, else local]."
+)
 @click.option("--plane", metavar="NAME", help="Name of this plane [plane-1].")
 @click.option(
     "--rehearsal-clock",
