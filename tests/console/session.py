@@ -115,13 +115,17 @@ class Session:
 
 @asynccontextmanager
 async def session(
-    plane: Plane, *, size: tuple[int, int] = (80, 24), **options: Any
+    plane: Plane,
+    *,
+    size: tuple[int, int] = (80, 24),
+    address: Address | None = None,
+    **options: Any,
 ) -> AsyncIterator[Session]:
-    """Open a console on a plane, as its owner over the socket."""
+    """Open a console on a plane, as its owner over the socket unless told otherwise."""
     skipped = [0.0]
     state: Path = plane.directory / "console"
     state.mkdir(exist_ok=True)
-    async with PlaneClient(Address(socket=plane.socket)) as client:
+    async with PlaneClient(address or Address(socket=plane.socket)) as client:
         console = Console(
             client,
             all_panes,

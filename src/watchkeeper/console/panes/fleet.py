@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.pages import Page
 
 MOST_BUDGETS = 8
+KEPT_SECONDS = 2.0
+"""How long an agent's detail, a dozen reads, is kept while its state stays the same."""
 
 
 class FleetPane(Pane[AgentRow]):
@@ -61,8 +64,17 @@ class FleetPane(Pane[AgentRow]):
         """One line."""
         return view.cells(row, moment)
 
+    _kept: tuple[tuple[object, ...], float, view.AgentFile] | None = None
+
     async def fetch_detail(self, row: AgentRow) -> view.AgentFile:
         """Read the agent with its budgets, runs, decisions and locks."""
+        standing = (row.name, row.version, row.state, row.locks, row.open_runs)
+        now = time.monotonic()
+        if self._kept is None or self._kept[0] != standing or now - self._kept[1] > KEPT_SECONDS:
+            self._kept = (standing, now, await self._read_file(row))
+        return self._kept[2]
+
+    async def _read_file(self, row: AgentRow) -> view.AgentFile:
         client = self.desk.client
         detail, runs, decisions, locks = await asyncio.gather(
             client.agent(row.name),

@@ -26,8 +26,8 @@ class RunsPane(Pane[RunRow]):
     columns = (
         Column("age", "AGE", 5),
         Column("state", "STATE", 11),
-        Column("agent", "AGENT", 20, least=14, grow=1),
-        Column("goal", "GOAL", 34, least=16, grow=3),
+        Column("agent", "AGENT", 18, least=15, grow=1),
+        Column("goal", "GOAL", 40, least=28, grow=3),
         Column("object", "ABOUT", 16, priority=5),
         Column("calls", "CALLS", 5, align="right", priority=2),
         Column("denied", "DENIED", 6, align="right", priority=3),
