@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -22,10 +22,18 @@ from watchkeeper.wire.requests import Escalate, Vote
 REFUND = {"charge_id": "ch_81", "amount_usd": 250}
 
 
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    """A plane with one agent; each test opens its own run and looks at its own things."""
+    plane = Plane(tmp_path_factory.mktemp("plane")).start()
+    plane.apply(*world(), policies__cedar=POLICY)
+    yield plane
+    plane.close()
+
+
 @pytest.fixture
 async def client(plane: Plane) -> AsyncIterator[PlaneClient]:
-    """The owner of a plane with one agent, over its socket."""
-    plane.apply(*world(), policies__cedar=POLICY)
+    """The owner of the plane, over its socket."""
     async with PlaneClient(Address(socket=plane.socket)) as client:
         yield client
 
@@ -37,7 +45,10 @@ async def run(plane: Plane, client: PlaneClient) -> AsyncIterator[AgentRun]:
     async with AgentClient(plane.url) as agent:
         await agent.redeem(enrolment.secret)
         thing = BusinessObject(kind="ticket", id="4711")
-        yield await agent.open_run(OpenRun(goal="answer a ticket", business_object=thing))
+        opened = await agent.open_run(OpenRun(goal="answer a ticket", business_object=thing))
+        yield opened
+        if (await client.run(opened.run)).closed_at is None:
+            await opened.close("succeeded")
 
 
 async def hold(run: AgentRun) -> str:
@@ -51,8 +62,7 @@ async def hold(run: AgentRun) -> str:
 async def test_a_held_action_is_approved_and_runs_once(client: PlaneClient, run: AgentRun) -> None:
     """Ask, hold, approve what was seen, ask again, settle."""
     request = await hold(run)
-    listed = await client.requests()
-    assert [row.request for row in listed.rows] == [request]
+    assert request in [row.request for row in (await client.requests()).rows]
     detail = await client.request(request)
     voted = await client.vote(request, Vote(verdict="approve", digest=detail.digest))
     assert voted.state == "approved"
@@ -79,7 +89,7 @@ async def test_a_second_decision_says_who_was_first(client: PlaneClient, run: Ag
     decided = await client.request(request)
     assert decided.decided_by is not None
     assert decided.decided_by.rpartition("/")[2] in late.value.message
-    assert [row.request for row in (await client.requests(state="decided")).rows] == [request]
+    assert request in [row.request for row in (await client.requests(state="decided")).rows]
 
 
 async def test_escalating_asks_the_next_level(client: PlaneClient, run: AgentRun) -> None:
@@ -97,7 +107,7 @@ async def test_a_kill_stops_the_agent_until_it_is_lifted(
     """Preview, lock, refusal that names the lock, lift."""
     target = Target(kind="agent", name="clerk")
     radius = await client.preview_lock(target)
-    assert radius.open_runs == 1
+    assert radius.open_runs >= 1
     assert radius.confirm_text == "clerk"
     lock = await client.lock(Lock(target=target, mode="pause", reason="look"))
     assert len(lock.receipts) == 8
@@ -137,8 +147,7 @@ async def test_the_feed_resumes_over_the_socket(
             seen += [event.sequence for event in item.events]
         if wanted <= set(seen):
             break
-    assert seen == sorted(seen)
-    assert seen[0] == before + 1
+    assert seen == list(range(before + 1, seen[-1] + 1))
 
 
 async def test_what_is_unknown_or_unproven_is_refused(plane: Plane, client: PlaneClient) -> None:
@@ -160,7 +169,7 @@ async def test_every_list_route_answers_its_model(client: PlaneClient, run: Agen
     assert (await client.agent("clerk")).may
     assert (await client.runs(agent="clerk")).rows[0].run == run.run
     assert (await client.decisions(run=run.run)).rows[0].verdict == "hold"
-    assert [need.kind for need in (await client.watch()).rows] == ["request"]
+    assert "request" in [need.kind for need in (await client.watch()).rows]
     assert (await client.upstreams()).rows
     assert (await client.verification()).ok
     assert (await client.events(type="request.")).rows

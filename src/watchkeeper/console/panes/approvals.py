@@ -185,9 +185,10 @@ class ApprovalsPane(Pane[RequestRow]):
                 self.desk.show(self.key, detail.request, detail=True)
                 self.desk.say("read it, then press a again", seconds=3)
             return
+        since = self._seen_since(detail.request)
         reply = await self.desk.ask(approve_question(detail))
         if reply.confirmed:
-            await self._send(detail, "approve", reply.reason)
+            await self._send(detail, "approve", reply.reason, _seconds_from(since))
 
     async def reject(self) -> None:
         """Reject what is chosen, with a reason."""
@@ -198,9 +199,10 @@ class ApprovalsPane(Pane[RequestRow]):
         detail = await self._read_current()
         if detail is None:
             return
+        since = self._seen_since(detail.request)
         reply = await self.desk.ask(reject_question(detail))
         if reply.confirmed:
-            await self._send(detail, "reject", reply.reason)
+            await self._send(detail, "reject", reply.reason, _seconds_from(since))
 
     async def escalate(self) -> None:
         """Ask the next level now."""
@@ -227,21 +229,21 @@ class ApprovalsPane(Pane[RequestRow]):
 
     def _approve_soon(self, detail: RequestDetail) -> None:
         """Send an approval of low risk when its undo window has passed."""
+        viewed = _seconds_from(self._seen_since(detail.request))
 
         async def send() -> None:
-            await self._send(detail, "approve", None)
+            await self._send(detail, "approve", None, viewed)
 
         self._select_next(detail.request)
         self.desk.say("")
         wait = self.desk.configuration.undo_seconds
         self.desk.later(wait, detail.request, f"approves {detail.asks}", send)
 
-    async def _send(self, detail: RequestDetail, verdict: Verdict, reason: str | None) -> None:
+    async def _send(
+        self, detail: RequestDetail, verdict: Verdict, reason: str | None, viewed: float
+    ) -> None:
         vote = Vote(
-            verdict=verdict,
-            digest=detail.digest,
-            reason=reason or None,
-            view_seconds=self._seconds_viewed(detail.request),
+            verdict=verdict, digest=detail.digest, reason=reason or None, view_seconds=viewed
         )
         try:
             after = await self.desk.client.vote(detail.request, vote)
@@ -291,9 +293,10 @@ class ApprovalsPane(Pane[RequestRow]):
             self.desk.say(f"{len(done)} {said}", "good")
         await self.reload()
 
-    def _seconds_viewed(self, request: str) -> float | None:
+    def _seen_since(self, request: str) -> float:
+        """Return since when a request is on screen; from now on if it was not."""
         shown, since = self._shown
-        return round(time.monotonic() - since, 1) if shown == request else None
+        return since if shown == request else time.monotonic()
 
     def _select_next(self, decided: str) -> None:
         """Put the cursor on the next request that waits."""
@@ -323,3 +326,7 @@ class ApprovalsPane(Pane[RequestRow]):
 
     def _why_not_escalate(self) -> str | None:
         return "no request is selected" if self.current is None else why_not_escalate(self.current)
+
+
+def _seconds_from(since: float) -> float:
+    return round(time.monotonic() - since, 1)

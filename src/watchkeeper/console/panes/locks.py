@@ -24,11 +24,11 @@ class LocksPane(Pane[LockRow]):
     title = "Locks"
     columns = (
         Column("since", "SINCE", 5),
-        Column("state", "STATE", 16, least=9),
-        Column("target", "TARGET", 26, least=16, grow=2, where="middle"),
-        Column("receipts", "RECEIPTS", 22, least=9, priority=1),
-        Column("by", "BY", 12, priority=2),
-        Column("reason", "REASON", 24, least=10, grow=3, priority=3),
+        Column("state", "STATE", 8),
+        Column("target", "TARGET", 26, least=18, grow=2, where="middle"),
+        Column("receipts", "RECEIPTS", 14, priority=1),
+        Column("by", "BY", 10, priority=3),
+        Column("reason", "REASON", 24, least=15, grow=3, priority=2),
     )
     empty = "Nothing is locked. To stop something: ^x on it, in any list."
     watched = ("lock.", "receipt.")

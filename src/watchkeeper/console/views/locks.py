@@ -74,10 +74,9 @@ def target_of(row: object) -> Target:
 
 def state_span(row: LockRow) -> Span:
     """Say whether it is in force."""
-    word = "killed" if row.mode == "kill" else "paused"
     if row.lifted_at is not None:
-        return span(f"○ {word}, lifted", "quiet")
-    return span(f"■ {word}", "critical")
+        return span("○ lifted", "quiet")
+    return span("■ killed" if row.mode == "kill" else "‖ paused", "critical")
 
 
 def receipts_cell(row: LockRow) -> Span:
@@ -87,7 +86,7 @@ def receipts_cell(row: LockRow) -> Span:
     open_ones = sum(receipt.state == "unconfirmed" for receipt in row.receipts)
     done = sum(receipt.state == "acknowledged" for receipt in row.receipts)
     if open_ones:
-        return span(f"{done} of 8, {open_ones} unconfirmed", "warning")
+        return span(f"{done} of 8, {open_ones} open", "warning")
     return span(f"{done} of 8", "good" if done else "quiet")
 
 
@@ -134,7 +133,10 @@ def receipt_blocks(row: LockRow, moment: Moment) -> list[Block]:
             ]
         ),
         Fact("reason", row.reason),
-        Fact("by", f"{person_text(row.by)}, {moment_text(row.created_at, moment.now)}"),
+        Fact(
+            "killed by" if row.mode == "kill" else "paused by",
+            f"{person_text(row.by)}, {moment_text(row.created_at, moment.now)}",
+        ),
     ]
     if row.lifted_at is not None:
         by = person_text(row.lifted_by) or "the plane"
