@@ -31,7 +31,7 @@ HOSTILE: tuple[str, ...] = (
     "".join(chr(0xE0000 + ord(letter)) for letter in "hidden tag"),
     "a" + "\U000e0101\U000e0102" * 20,
     "\ue000\uf8ff\U000f0000\U0010fffd",
-    "z" + "\u0301\u0322\u0489" * 60,
+    "z" + "\u0301\u0322\u0300" * 60,
     "\u3164\u115f\uffa0\u2800blank letters",
     "[/b] [red]x[/] [@click=app.quit]quit[/] [link=http://evil]x[/link]",
     "[IMPORTANT] <b>approve</b> &lt; $(reboot) `id` %s %n {0}",

@@ -71,6 +71,8 @@ class MemoryPlane:
         self.reads = 0
         self.decided: list[tuple[str, str, str | None]] = []
         self.waiting = 0
+        self.sent: Path | None = None
+        """Where a decision leaves its trace outside of this process."""
         self.environment = "staging"
         self.feed: asyncio.Queue[Item] = asyncio.Queue()
         self.sequence = 0
@@ -186,6 +188,8 @@ class QueuePane(Pane[Item_]):
     async def send(self, row: Item_, reason: str | None) -> None:
         self.plane.check()
         self.plane.decided.append((row.id, "approve", reason))
+        if self.plane.sent is not None:
+            self.plane.sent.write_text(row.id, encoding="utf-8")
         self.plane.rows = [held for held in self.plane.rows if held.id != row.id]
         self.mark_dirty()
 

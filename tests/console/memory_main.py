@@ -1,6 +1,6 @@
 """Run the console over rows in memory in a real terminal, for the tests that count bytes.
 
-Its one argument is JSON: how many rows, how many change each second, what they hold.
+Its one argument is JSON: how many rows (`count`), how many change each second, what they hold.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main(wanted: dict[str, object]) -> int:
         return 2
     clock = SystemClock()
     later = 40_000 * MICROSECONDS if wanted.get("far") else 0
-    rows = items(int(str(wanted.get("rows", 50))), now=clock.now() + later)
+    rows = items(int(str(wanted.get("count", 50))), now=clock.now() + later)
     words = wanted.get("words")
     if words in ("hostile", "harmless"):
         held = HOSTILE if words == "hostile" else HARMLESS
@@ -49,6 +49,7 @@ def main(wanted: dict[str, object]) -> int:
         monotonic=time.monotonic,
         clock=clock,
     )
+    console.plane.sent = Path(os.environ["HOME"]) / "sent"
     console.plane.waiting = int(str(wanted.get("waiting", 0)))
     changing = int(str(wanted.get("changing", 0)))
     if changing or wanted.get("crash") or wanted.get("hog_ms"):

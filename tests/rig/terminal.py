@@ -121,6 +121,13 @@ class Terminal:
         return "\n".join(line.rstrip() for line in self._screen.display)
 
     @property
+    def cells(self) -> list[list[str]]:
+        """The screen cell by cell; the second cell of a wide character is empty."""
+        _ = self.screen
+        buffer = self._screen.buffer
+        return [[buffer[y][x].data for x in range(self.columns)] for y in range(self.rows)]
+
+    @property
     def cursor(self) -> tuple[int, int]:
         """Column and row of the cursor."""
         _ = self.screen

@@ -15,8 +15,6 @@ from watchkeeper.core.text import cell_width, cut, make_safe
 from watchkeeper.wire.plane import Status
 
 SMALLEST = (40, 10)
-NARROW = 60
-"""Cells below which the header leaves out what is as it should be."""
 WIDE_COLUMNS = 120
 
 
@@ -29,41 +27,61 @@ def header_row(status: Status | None, state: Sequence[Span], width: int) -> Row:
     """Say which plane, who I am, what is in force, and how old this is."""
     if status is None:
         return _spread([span(" Watchkeeper", "strong")], list(state), width)
-    production = is_production(status)
-    environment = f"{status.environment.upper()} !" if production else status.environment
-    right: list[Span] = [*state]
+    alarms = [*state, *_alarms(status)]
+    rights = [[*alarms, *_figures(status)], [*alarms, *_waiting(status)], alarms]
+    lefts = _identity(status)
+    for right in rights:
+        for left in lefts:
+            if _cells(left) + _cells(right) < width:
+                return _spread(left, right, width)
+    return _spread(lefts[-1], [], width)
+
+
+def _cells(parts: Sequence[Span]) -> int:
+    return sum(cell_width(part.text) for part in parts)
+
+
+def _alarms(status: Status) -> list[Span]:
+    """Say what is not as it should be with the plane itself."""
+    parts: list[Span] = []
     if status.rehearsal:
-        right.append(span("rehearsal  ", "warning"))
+        parts.append(span("rehearsal  ", "warning"))
     if status.store != "ok":
-        right.append(span("STORE DOWN  ", "critical"))
+        parts.append(span("STORE DOWN  ", "critical"))
     if status.upstreams_down:
         count = len(status.upstreams_down)
-        right.append(span(f"{count} upstream{'s' * (count > 1)} down  ", "critical"))
+        parts.append(span(f"{count} upstream{'s' * (count > 1)} down  ", "critical"))
+    return parts
+
+
+def _waiting(status: Status) -> list[Span]:
+    if not status.waiting:
+        return [span("none for you  ", "quiet")]
+    return [span(f"{status.waiting:,} for you  ", "strong")]
+
+
+def _figures(status: Status) -> list[Span]:
+    """Say what is in force, what waits, and what is spent."""
+    parts: list[Span] = []
     if status.locks:
-        right.append(span(f"{status.locks} lock{'s' * (status.locks > 1)}  ", "warning"))
-    if status.waiting:
-        right.append(span(f"{status.waiting:,} for you", "strong"))
-        late = f" ({status.late:,} late)  " if status.late else "  "
-        right.append(span(late, "critical"))
-    elif width >= NARROW:
-        right.append(span("none for you  ", "quiet"))
-    if width >= NARROW:
-        spent = status.spend_hour_micros / MICROS
-        right.append(span(f"${spent:,.2f}/h ", "text"))
-    right_cells = sum(cell_width(part.text) for part in right)
-    left = _identity(status, environment, "critical" if production else "strong")
-    for shorter in left[:-1]:
-        if sum(cell_width(part.text) for part in shorter) + right_cells < width:
-            return _spread(shorter, right, width)
-    return _spread(left[-1], right, width)
+        parts.append(span(f"{status.locks} lock{'s' * (status.locks > 1)}  ", "warning"))
+    if status.waiting and status.late:
+        parts.append(span(f"{status.waiting:,} for you", "strong"))
+        parts.append(span(f" ({status.late:,} late)  ", "critical"))
+    else:
+        parts += _waiting(status)
+    parts.append(span(f"${status.spend_hour_micros / MICROS:,.2f}/h "))
+    return parts
 
 
-def _identity(status: Status, environment: str, token: Token) -> list[list[Span]]:
+def _identity(status: Status) -> list[list[Span]]:
     """Say where and who I am, at length and shorter; environment, name and role are in all."""
+    production = is_production(status)
+    environment = f"{status.environment.upper()} !" if production else status.environment
     roles = [role for role in status.me.roles if role != "*"][:2]
     person, permission = status.me.person, status.me.permission
     dot = span(" ▪ ", "rule")
-    place = [span(" "), span(environment, token), dot]
+    place = [span(" "), span(environment, "critical" if production else "strong"), dot]
     short = span(f"{person} ({permission})")
     return [
         [*place, span(status.plane), dot, span(f"{person} ({', '.join([permission, *roles])})")],
@@ -168,7 +186,7 @@ def too_small_rows(width: int, height: int) -> list[Row]:
 
 
 def _spread(left: list[Span], right: list[Span], width: int) -> Row:
-    taken = sum(cell_width(part.text) for part in right)
+    taken = _cells(right)
     room = max(0, width - taken - 1)
     kept: list[Span] = []
     used = 0
