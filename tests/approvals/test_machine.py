@@ -7,18 +7,17 @@ import json
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from sqlalchemy import delete, select
 
 from tests.approvals.ground import pass_time, redeem, wanted
+from tests.rig.machines import run_machine
 from watchkeeper.approvals import service
 from watchkeeper.approvals.model import NewRequest
 from watchkeeper.approvals.rows import TIMER, find
@@ -259,6 +258,4 @@ def check_votes(rows: list[Any], cast: list[Any]) -> None:
 
 
 def test_approvals_hold_in_any_order(database_url: str) -> None:
-    machine = type("Machine", (ApprovalMachine,), {"url": database_url})
-    slow = database_url.startswith("postgresql")  # the same rules; a server per statement
-    run_state_machine_as_test(machine, settings=settings(max_examples=6) if slow else None)
+    run_machine(ApprovalMachine, database_url)

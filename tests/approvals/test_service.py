@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -17,11 +18,12 @@ from tests.approvals.ground import (
     wanted,
 )
 from watchkeeper.approvals import service
-from watchkeeper.approvals.model import NewRequest
+from watchkeeper.approvals.model import Grant, NewRequest
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, Forbidden, Invalid, NotFound, WatchkeeperError
 from watchkeeper.oncall.model import Level
 from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.requests import Change
 
 
@@ -205,6 +207,32 @@ async def test_unused_approval_lapses(store: Store, clock: RehearsalClock) -> No
     assert (await read(store, request)).state == "lapsed"
     assert (await types(store, request))[-1] == "request.lapsed"
     assert await open_one(store) != request
+
+
+async def test_grant_found_earlier_is_checked_again_when_it_is_used(
+    store: Store, clock: RehearsalClock
+) -> None:
+    async def grant_of(run: str) -> Grant:
+        await vote(store, await open_one(store, run=run))
+        digest = wanted(run=run).digest
+        found = await store.read(lambda tx: service.find_grant(tx, run, digest, tx.now))
+        assert found is not None
+        return found
+
+    async def use(grant: Grant) -> bool:
+        def unit(tx: Transaction) -> bool:
+            tx.silent("there may be nothing to redeem")
+            return service.redeem(tx, grant, "dec_2", tx.now)
+
+        return await store.write(unit)
+
+    good, used, revoked, stale = [await grant_of(run) for run in "abcd"]
+    assert await use(used)
+    await store.write(lambda tx: service.revoke(tx, runs=["c"], lock="lock_1", now=tx.now))
+    other = replace(good, digest=used.digest)
+    assert [await use(one) for one in (used, revoked, other, good)] == [False, False, False, True]
+    clock.advance(300)
+    assert not await use(stale)
 
 
 async def test_escalating_by_hand_asks_the_next_level_once(

@@ -7,18 +7,17 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from sqlalchemy import delete, select
 
 from tests.budgets.ground import cap, pass_time
+from tests.rig.machines import run_machine
 from watchkeeper.budgets import service
 from watchkeeper.budgets.model import MEASURES, NO_CAP, Cap, Held, Settlement
 from watchkeeper.budgets.periods import period_key
@@ -248,6 +247,4 @@ def clear(tx: Transaction) -> None:
 
 
 def test_budgets_hold_in_any_order(database_url: str) -> None:
-    machine = type("Machine", (BudgetMachine,), {"url": database_url})
-    slow = database_url.startswith("postgresql")  # the same rules; a server per statement
-    run_state_machine_as_test(machine, settings=settings(max_examples=6) if slow else None)
+    run_machine(BudgetMachine, database_url)

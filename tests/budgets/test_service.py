@@ -78,6 +78,8 @@ async def test_exhausted_is_told_once_until_topped_up(store: Store, clock: Rehea
     assert isinstance(await reserve(store, "d4", {"spend": 101}, caps=caps), Held)
     row = await budget(store, "team/ops/hour/spend", caps)
     assert (row.cap, row.topped_up, row.state) == (100, 1, "exhausted")
+    assert isinstance(await reserve(store, "d40", {"spend": 5}, caps=caps), Refused)
+    assert (await types(store)).count("budget.exhausted") == 2  # told anew since the top-up
     clock.advance(3600)  # a top-up is for its period only
     assert isinstance(await reserve(store, "d5", {"spend": 101}, caps=caps), Refused)
     assert isinstance(await reserve(store, "d6", {"spend": 100}, caps=caps), Held)
