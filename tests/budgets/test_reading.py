@@ -90,6 +90,14 @@ async def test_filters_by_scope_and_words(store: Store) -> None:
         await store.read(lambda tx: list_budgets(tx, after="x"))
 
 
+async def test_near_lists_only_what_refuses_or_soon_will(store: Store) -> None:
+    assert await names(store, near=True) == []
+    await reserve(store, "d1", {"spend": 960}, caps=STANDING[:1])
+    await reserve(store, "d2", {"tool_calls": 2}, caps=STANDING[2:4])
+    await reserve(store, "d3", {"tool_calls": 2}, caps=STANDING[3:4])
+    assert await names(store, near=True) == ["agent/b/hour/tool_calls", "team/ops/day/spend"]
+
+
 async def test_a_new_period_starts_from_nothing(store: Store, clock: RehearsalClock) -> None:
     await reserve(store, "d1", {"tool_calls": 3}, caps=STANDING[3:4])
     name = "agent/b/hour/tool_calls"

@@ -26,11 +26,11 @@ async def list_budgets(call: Call) -> Page[BudgetRow]:
 
 
 async def pressing_budgets(call: Call) -> tuple[BudgetRow, ...]:
-    """Return budgets to look for those that refuse or soon will."""
+    """Return the budgets that refuse or soon will."""
     caps = call.rooms.standing_caps()
     return (
         await call.rooms.store.read(
-            lambda tx: reading.list_budgets(tx, standing=caps, limit=_PRESSING)
+            lambda tx: reading.list_budgets(tx, standing=caps, near=True, limit=_PRESSING)
         )
     ).rows
 

@@ -38,6 +38,7 @@ def list_budgets(
     standing: Sequence[Cap] = (),
     scope: str | None = None,
     text: str | None = None,
+    near: bool = False,
     after: str | None = None,
     limit: int = 100,
     sequence: int = 0,
@@ -46,7 +47,8 @@ def list_budgets(
 
     `standing` are the caps in force beside those of runs, so that unused ones are listed
     and a changed cap shows at once. Of runs only those near or at a cap are listed, unless
-    `scope` (`run`, `team`, `agent/x` …) asks for them. `text` must occur in the id.
+    `scope` (`run`, `team`, `agent/x` …) asks for them. `text` must occur in the id;
+    with `near` only those come that refuse or soon will.
     Raises `Invalid` for an `after` that no page gave.
     """
     caps = _lowest(standing)
@@ -55,9 +57,10 @@ def list_budgets(
 
     def wanted(row: BudgetRow) -> bool:
         in_scope = scope is None or row.scope == scope or row.scope.startswith(f"{scope}/")
-        return in_scope and all(word in row.budget.lower() for word in words)
+        pressing = not near or row.state != "ok"
+        return in_scope and pressing and all(word in row.budget.lower() for word in words)
 
-    used = _used_rows(tx, caps, scope, start)
+    used = _used_rows(tx, caps, scope, start, near=near)
     known: set[_Key] = set()
     unused = sorted(_unused_rows(tx, caps), key=lambda pair: pair[0])
     merged = heapq.merge(used, unused, key=lambda pair: pair[0])
@@ -133,6 +136,8 @@ def _used_rows(
     caps: dict[tuple[str, Period, Measure], int],
     scope: str | None,
     start: _Key | None,
+    *,
+    near: bool,
 ) -> Iterator[tuple[_Key, BudgetRow]]:
     conditions: list[ColumnElement[bool]] = [_is_current(tx.now, scope)]
     if scope is not None:
@@ -140,6 +145,8 @@ def _used_rows(
         conditions.append(
             or_(exact, and_(balances.c.scope >= under, balances.c.scope < under[:-1] + "0"))
         )
+    if near:
+        conditions.append(_is_pressing())
     if start is not None:
         conditions.append(balances.c.scope >= start[0])
     query = (
@@ -168,8 +175,13 @@ def _is_current(now: int, scope: str | None) -> ColumnElement[bool]:
     ]
     runs = and_(balances.c.period == "run", balances.c.opened_at >= now - RECENT_HOURS * HOUR_US)
     if scope is None:
-        runs = and_(runs, or_(*(_is_near(measure) for measure in MEASURES)))
+        runs = and_(runs, _is_pressing())
     return or_(*current, runs)
+
+
+def _is_pressing() -> ColumnElement[bool]:
+    """Select balances of which some measure refuses or is near its cap."""
+    return or_(*(_is_near(measure) for measure in MEASURES))
 
 
 def _is_near(measure: Measure) -> ColumnElement[bool]:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import jsonschema_rs
 
 from watchkeeper.core.errors import Invalid
+from watchkeeper.oncall.model import Role as People
+from watchkeeper.oncall.rules import roles_of
 from watchkeeper.policy.engine import PolicyEngine
 from watchkeeper.policy.model import AgentFacts, ResourceFacts
 from watchkeeper.policy.source import check_set
@@ -80,12 +82,9 @@ class Catalogue:
 
     def roles_of(self, person: str, *, owner: bool) -> frozenset[str]:
         """Return the roles a person holds; a role nobody defined falls to the plane's owner."""
-        held = {
-            role.name
-            for role in self.roles.values()
-            if person in role.members or "*" in role.members or (owner and "owner" in role.members)
-        }
-        return frozenset(held | {OWNER_ROLE}) if owner else frozenset(held)
+        known = (People(role.name, frozenset(role.members)) for role in self.roles.values())
+        held = roles_of(person, known, is_owner=owner)
+        return held | {OWNER_ROLE} if owner else held
 
     def known_role(self, name: str) -> str:
         """Return a role by name, or the owner's where no such role is defined."""

@@ -24,11 +24,6 @@ def covers(held: Set[str], role: str) -> bool:
     return role in held or ANYONE in held
 
 
-def level_at(policy: EscalationPolicy, elapsed_seconds: float) -> int:
-    """Return the level (from 1) that a policy has reached by itself after some time."""
-    return max(1, sum(level.after_seconds <= elapsed_seconds for level in policy.levels))
-
-
 def next_step(
     policy: EscalationPolicy, position: Position, *, created_at: int, decide_by: int
 ) -> Step:
