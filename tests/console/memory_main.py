@@ -52,7 +52,7 @@ def main(wanted: dict[str, object]) -> int:
     console.plane.sent = Path(os.environ["HOME"]) / "sent"
     console.plane.waiting = int(str(wanted.get("waiting", 0)))
     changing = int(str(wanted.get("changing", 0)))
-    if changing or wanted.get("crash") or wanted.get("hog_ms"):
+    if changing or wanted.get("crash") or wanted.get("events"):
         console.call_later(_disturb, console, changing, wanted)
     console.run(mouse=False)
     return console.return_code or 0
@@ -72,6 +72,8 @@ async def _keep_disturbing(
         if wanted.get("crash") and turn == 20:
             secret = "wkr_planted-canary"
             raise RuntimeError(secret)
+        for _ in range(int(str(wanted.get("events", 0))) // 20):
+            plane.say("run.opened" if turn % 2 else "request.created")
         if turn % 5 == 0 and changing:
             for index in range(changing):
                 row = plane.rows[index]

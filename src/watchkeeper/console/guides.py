@@ -37,8 +37,8 @@ def _help_line(action: Action) -> Line:
     why = action.why_not()
     parts: list[Span] = [
         span("  "),
-        Span(fit(make_safe(keys), 18), "key"),
-        span(f" {fit(make_safe(action.title), 20)} ", "text" if why is None else "quiet"),
+        Span(fit(make_safe(keys), 13), "key"),
+        span(f" {fit(make_safe(action.title), 17)} ", "text" if why is None else "quiet"),
         span(action.explain or f":{action.command}", "quiet")
         if why is None
         else span(f"not now: {why}", "warning"),

@@ -141,12 +141,12 @@ class TextView(Overlay[None]):
             self.scroll.take_key(key)
 
     def frame(self, width: int, height: int) -> Frame:
-        """Fill the screen but for the header and the last line."""
+        """Fill the screen below the header, which always says where and who one is."""
         blocks = self._body() if callable(self._body) else self._body
         lines = lay_out_blocks(blocks, width - 4)
-        room = max(1, height - 2)
+        room = max(1, height - 3)
         self.scroll.fit(len(lines), room)
         shown = lines[self.scroll.top : self.scroll.top + room]
         shown += [()] * (room - len(shown))
         footer = f"{self.scroll.words}  q close  j k scroll".strip()
-        return Frame(0, 0, width, boxed(self.title, shown, width, footer))
+        return Frame(0, 1, width, boxed(self.title, shown, width, footer))
