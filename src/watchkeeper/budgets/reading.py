@@ -29,7 +29,10 @@ RECENT_HOURS = 24
 """Budgets of runs that began to spend before this are left out of lists."""
 MOST_SPENDERS = 20
 
-_Key = tuple[str, str, str, int]
+_CALENDAR: tuple[Period, ...] = ("hour", "day", "month")
+
+_Key = tuple[str, Period, str, int]
+_Caps = dict[tuple[str, Period, Measure], int]
 
 
 def list_budgets(
@@ -54,22 +57,19 @@ def list_budgets(
     caps = _lowest(standing)
     start = _read_key(after) if after is not None else None
     words = (text or "").lower().split()
-
-    def wanted(row: BudgetRow) -> bool:
-        in_scope = scope is None or row.scope == scope or row.scope.startswith(f"{scope}/")
-        pressing = not near or row.state != "ok"
-        return in_scope and pressing and all(word in row.budget.lower() for word in words)
-
-    used = _used_rows(tx, caps, scope, start, near=near)
-    known: set[_Key] = set()
-    unused = sorted(_unused_rows(tx, caps), key=lambda pair: pair[0])
-    merged = heapq.merge(used, unused, key=lambda pair: pair[0])
+    used = _used(tx, caps, scope, start, near=near)
+    unused = ((key, None, cap) for key, cap in _keyed(caps, tx.now) if not (near and cap))
     found: list[tuple[_Key, BudgetRow]] = []
-    for key, row in merged:
-        if key in known or (start is not None and key <= start) or not wanted(row):
+    last: _Key | None = None
+    for key, row, cap in heapq.merge(used, unused, key=lambda entry: entry[0]):
+        # a used one comes before the same unused; a row is only made if it is shown
+        seen, last = key == last, key
+        if seen or (start is not None and key <= start) or not _matches(key, scope, words):
             continue
-        known.add(key)
-        found.append((key, row))
+        shown = _show(row, MEASURES[key[3]], cap, tx.now) if row else _empty(key, cap, tx.now)
+        if near and shown.state == "ok":
+            continue
+        found.append((key, shown))
         if len(found) > limit:
             break
     page = found[:limit]
@@ -88,7 +88,8 @@ def read_budget(tx: Transaction, budget: str, *, standing: Sequence[Cap] = ()) -
     caps = _lowest(standing)
     cap = caps.get((scope, period, measure))
     if row is None and cap is not None:
-        return BudgetDetail(**_empty(scope, period, key, measure, cap, tx.now).model_dump())
+        place = (scope, period, key, MEASURES.index(measure))
+        return BudgetDetail(**_empty(place, cap, tx.now).model_dump())
     if row is not None and cap is None:
         cap = getattr(row, f"cap_{measure}")
     if row is None or cap is None or cap == NO_CAP:
@@ -122,8 +123,8 @@ def _spenders(tx: Transaction, row: Row, measure: Measure) -> Iterator[Spender]:
         yield Spender(agent=one.agent, amount=one.amount, calls=one.actions)
 
 
-def _lowest(standing: Iterable[Cap]) -> dict[tuple[str, Period, Measure], int]:
-    caps: dict[tuple[str, Period, Measure], int] = {}
+def _lowest(standing: Iterable[Cap]) -> _Caps:
+    caps: _Caps = {}
     for cap in standing:
         if cap.period != "run":  # kept with each run
             key = (cap.scope, cap.period, cap.measure)
@@ -131,14 +132,24 @@ def _lowest(standing: Iterable[Cap]) -> dict[tuple[str, Period, Measure], int]:
     return caps
 
 
-def _used_rows(
-    tx: Transaction,
-    caps: dict[tuple[str, Period, Measure], int],
-    scope: str | None,
-    start: _Key | None,
-    *,
-    near: bool,
-) -> Iterator[tuple[_Key, BudgetRow]]:
+def _keyed(caps: _Caps, now: int) -> list[tuple[_Key, int]]:
+    names = {period: period_key(period, now, "") for period in _CALENDAR}
+    return sorted(
+        ((scope, period, names[period], MEASURES.index(measure)), cap)
+        for (scope, period, measure), cap in caps.items()
+    )
+
+
+def _matches(key: _Key, scope: str | None, words: Sequence[str]) -> bool:
+    if scope is not None and key[0] != scope and not key[0].startswith(f"{scope}/"):
+        return False
+    name = budget_id(key[0], key[1], MEASURES[key[3]]).lower() if words else ""
+    return all(word in name for word in words)
+
+
+def _used(
+    tx: Transaction, caps: _Caps, scope: str | None, start: _Key | None, *, near: bool
+) -> Iterator[tuple[_Key, Row, int]]:
     conditions: list[ColumnElement[bool]] = [_is_current(tx.now, scope)]
     if scope is not None:
         exact, under = balances.c.scope == scope, f"{scope}/"
@@ -158,20 +169,18 @@ def _used_rows(
         for index, measure in enumerate(MEASURES):
             cap = caps.get((row.scope, row.period, measure), getattr(row, f"cap_{measure}"))
             if cap != NO_CAP:
-                key = (row.scope, row.period, row.period_key, index)
-                yield key, _show(row, measure, cap, tx.now)
+                yield (row.scope, row.period, row.period_key, index), row, cap
 
 
 def _is_current(now: int, scope: str | None) -> ColumnElement[bool]:
     """Select the balances of the current hour, day and month, and of runs as listed."""
-    periods: tuple[Period, ...] = ("hour", "day", "month")
     current = [
         and_(
             balances.c.period == period,
             balances.c.opened_at >= starts_at(period, now),
             balances.c.period_key == period_key(period, now, ""),
         )
-        for period in periods
+        for period in _CALENDAR
     ]
     runs = and_(balances.c.period == "run", balances.c.opened_at >= now - RECENT_HOURS * HOUR_US)
     if scope is None:
@@ -192,15 +201,6 @@ def _is_near(measure: Measure) -> ColumnElement[bool]:
         cap != NO_CAP,
         or_(balances.c[f"asked_{measure}"] > 0, used * 100 >= limit * WARN_PERCENT),
     )
-
-
-def _unused_rows(
-    tx: Transaction, caps: dict[tuple[str, Period, Measure], int]
-) -> Iterator[tuple[_Key, BudgetRow]]:
-    for (scope, period, measure), cap in caps.items():
-        key = period_key(period, tx.now, "")
-        row = _empty(scope, period, key, measure, cap, tx.now)
-        yield (scope, period, key, MEASURES.index(measure)), row
 
 
 def _show(row: Row, measure: Measure, cap: int, now: int) -> BudgetRow:
@@ -231,13 +231,14 @@ def _show(row: Row, measure: Measure, cap: int, now: int) -> BudgetRow:
     )
 
 
-def _empty(scope: str, period: Period, key: str, measure: Measure, cap: int, now: int) -> BudgetRow:
+def _empty(key: _Key, cap: int, now: int) -> BudgetRow:
+    scope, period, name, index = key
     return BudgetRow(
-        budget=budget_id(scope, period, measure),
+        budget=budget_id(scope, period, MEASURES[index]),
         scope=scope,
-        measure=measure,
+        measure=MEASURES[index],
         period=period,
-        period_key=key,
+        period_key=name,
         cap=cap,
         topped_up=0,
         posted=0,
@@ -251,4 +252,4 @@ def _read_key(after: str) -> _Key:
     parts = after.split("|")
     if len(parts) != 4 or not parts[3].isdecimal():
         raise Invalid("not a key that a page ended with", where="after")
-    return parts[0], parts[1], parts[2], int(parts[3])
+    return parts[0], parts[1], parts[2], int(parts[3])  # type: ignore[return-value]
