@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Invalid
@@ -16,7 +17,12 @@ def period_key(period: Period, at: int, run: str) -> str:
     """Name the period that a time falls in; for ``run`` it is the run itself."""
     if period == "run":
         return run
-    text = (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H")
+    return _calendar_key(period, at // HOUR_US)
+
+
+@lru_cache(maxsize=64)
+def _calendar_key(period: Period, hour: int) -> str:
+    text = (_EPOCH + timedelta(hours=hour)).strftime("%Y-%m-%dT%H")
     return text[: {"hour": 13, "day": 10, "month": 7}[period]]
 
 

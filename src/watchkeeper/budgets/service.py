@@ -7,7 +7,6 @@ ask at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from watchkeeper.budgets import statements as sql
@@ -85,7 +84,7 @@ def reserve(
             decision=decision,
             agent=agent,
             run=run,
-            accounts=json.dumps([[a.scope, a.period, a.period_key] for a in accounts]),
+            accounts="\n".join([f"{a.scope} {a.period} {a.period_key}" for a in accounts]),
             created_at=now,
             expires_at=expires_at,
             **sql.named("reserved", asked),
@@ -292,7 +291,8 @@ def _resolve(
         return Settlement(hold.decision, done.state, before, over, first=False)
     over = overshoot(reserved, posted)
     released = sql.named("reserved", reserved)
-    for scope, period, key in json.loads(hold.accounts):
+    for line in hold.accounts.split("\n"):
+        scope, period, key = line.split(" ")
         account = Account(scope, period, key)
         sql.POST.run(tx, **_key(account), **amounts, **released, bucket_is=tx.now // HOUR_US)
         if state != "voided" and not scope.startswith(("run/", "agent/")):

@@ -52,6 +52,7 @@ holds = Table(
     *_per_measure("reserved"),
     *_per_measure("posted"),
 )
+"""`accounts` has a line `<scope> <period> <period key>` for each balance it is held in."""
 Index(
     "ix_budget_holds_live",
     holds.c.expires_at,
