@@ -550,3 +550,57 @@ async def _keep(asked: list[Awaitable[object]], console: MemoryConsole, question
 
     assert isinstance(question, Question)
     await console.ask(question)
+
+
+async def test_a_detail_never_turns_into_another_row(tmp_path: Path) -> None:
+    """What is read is what is decided: a row that is decided elsewhere stays on the screen."""
+    async with at_work(tmp_path) as ada:
+        await ada.press("enter")
+        await ada.see("What will happen", "refund $5.00")
+        ada.plane.rows = ada.plane.rows[1:]
+        ada.plane.say()
+        reads = ada.plane.reads
+        await ada.until(lambda: ada.plane.reads > reads)
+        assert "refund $5.00" in ada.screen
+        assert ada.current == "req_00000"
+        await ada.press("q")
+        await ada.see("1/59", "is gone; this is the next one")
+
+
+async def test_nothing_is_sent_for_a_row_that_has_just_come_under_the_cursor(
+    tmp_path: Path,
+) -> None:
+    async with at_work(tmp_path) as ada:
+        ada.plane.rows = ada.plane.rows[1:]
+        ada.plane.say()
+        await ada.until(lambda: ada.current == "req_00001")
+        ada.console.pulse._moved_at = ada.console.steady.now
+        await ada.press("a")
+        assert "press again" in ada.foot
+        assert not ada.console.waiting
+        await ada.pass_time(1)
+        await ada.press("a")
+        assert ada.console.waiting
+
+
+async def test_rows_are_marked_while_moving_with_shift(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as ada:
+        await ada.press("J", "J", "shift+up")
+        assert ada.console.pane.window.marks == {"req_00000", "req_00001", "req_00002"}
+        assert ada.console.pane.window.cursor == 1
+
+
+async def test_the_mouse_works_when_it_is_wanted(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as ada:
+        await ada.pilot.click("#table", offset=(10, 5))
+        await ada.see("6/60")
+
+
+async def test_a_plane_that_is_down_at_first_is_waited_for(tmp_path: Path) -> None:
+    console = memory_console(items(3), tmp_path)
+    console.plane.lost = True
+    async with console.run_test(size=(80, 24)) as pilot:
+        ada = Operator(console, pilot)
+        await ada.see("✗ LOST")
+        console.plane.lost = False
+        await ada.see("1/3", "staging")

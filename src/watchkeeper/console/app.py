@@ -267,6 +267,8 @@ class Console(App[int], inherit_bindings=False):
     def perform(self, action: Action) -> None:
         """Do an action, or say why not."""
         why = self.why_not(action)
+        if why is None and action.sends and self.pulse.just_moved:
+            why = "another row came here just now; press again"
         if why is not None:
             self.say(f"{action.title}: {why}", "warning")
             return
@@ -329,8 +331,10 @@ class Console(App[int], inherit_bindings=False):
         return f"{window.cursor + 1:,}/{max(total, len(window)):,}{more}"
 
     def release(self) -> None:
-        """Let the list show what waited while it was held still."""
-        self.pane.window.hold(False)
+        """Let the list show what waited while it was held still; in a detail it stays held."""
+        if self.layer == "list":
+            self.pane.window.hold(False)
+            self.pulse.told_of_loss(self.pane)
         self.stage.paint()
 
     def send_waiting(self) -> None:

@@ -101,10 +101,16 @@ class Journey:
             return None
         if console.layer == "list" and self._pane.open(self._pane.current):
             return None
+        self._enter_detail()
+        return None
+
+    def _enter_detail(self) -> None:
+        """Show the current row alone; the list holds still, so it stays this row."""
+        console = self._console
         console.layer = "detail"
+        self._pane.window.hold(True)
         console.pulse.want_detail(0.0)
         console.stage.place_widgets()
-        return None
 
     # Layers
 
@@ -124,6 +130,7 @@ class Journey:
         if console.layer != "detail":
             return False
         console.layer = "list"
+        console.release()
         console.stage.place_widgets()
         return True
 
@@ -175,6 +182,15 @@ class Journey:
         if not window.complete:
             self._console.say(f"marked the {len(window)} rows read so far", "warning")
         self._console.stage.paint()
+
+    def mark_and_move(self, step: int) -> None:
+        """Mark the current row and the one moved to."""
+        window = self._pane.window
+        if window.current_id is not None:
+            before = window.current_id
+            window.move_to(window.cursor + step)
+            window.marks.update({before, window.current_id})
+            self.cursor_moved()
 
     def undo(self) -> None:
         """Take back what waits; else clear the marks."""
@@ -258,6 +274,7 @@ class Journey:
             return
         self._ranging = False
         changed = wanted is not console.pane or console.layer != "list"
+        console.pane.window.hold(False)
         console.pane, console.layer = wanted, "list"
         if changed:
             console.stage.place_widgets()
@@ -284,8 +301,7 @@ class Journey:
             return
         if console.pane is pane:
             if detail:
-                console.layer = "detail"
-                console.stage.place_widgets()
+                self._enter_detail()
             self.cursor_moved()
 
     async def open_palette(self) -> None:

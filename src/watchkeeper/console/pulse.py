@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from watchkeeper.console.pane import Pane
 
 TICK_SECONDS = 0.25
+FIRST_STATUS_SECONDS = 1.0
 RESTING_SECONDS = 0.15
 """How long the cursor stays before the detail of its row is read."""
+SURPRISE_SECONDS = 0.7
+"""How long nothing is sent after the row under the cursor was replaced by another."""
 
 
 class Pulse:
@@ -29,6 +33,7 @@ class Pulse:
         self._again: set[str] = set()
         self._detail_at: float | None = None
         self._waiting_before: int | None = None
+        self._moved_at = float("-inf")
 
     # Time
 
@@ -65,7 +70,11 @@ class Pulse:
 
     async def begin(self) -> None:
         """Read the status, then follow the feed until the console ends."""
-        await self.read_status()
+        while True:
+            await self.read_status()
+            if self._console.status is not None:
+                break
+            await asyncio.sleep(FIRST_STATUS_SECONDS)
         self.tick()
         await self._console.link.follow()
 
@@ -115,13 +124,26 @@ class Pulse:
             pane.top = max(0, pane.window.cursor - line)
         if pane is not console.pane:
             return
-        notice, pane.window.notice = pane.window.notice, None
-        if notice is not None and console.message is None:
-            console.say(notice, "warning")  # what a person did just now explains it already
+        self.told_of_loss(pane)
         pane.forget_detail()
         self.want_detail(0.0)
         console.stage.paint()
         self._ask_echo(console.monotonic())
+
+    def told_of_loss(self, pane: Pane[Any]) -> None:
+        """Say that the row under the cursor is gone, and take no decision for a moment."""
+        console = self._console
+        notice, pane.window.notice = pane.window.notice, None
+        if notice is None:
+            return
+        self._moved_at = console.monotonic()
+        if console.message is None:
+            console.say(notice, "warning")  # what a person did just now explains it already
+
+    @property
+    def just_moved(self) -> bool:
+        """Whether the cursor came to another row by itself a moment ago."""
+        return self._console.monotonic() - self._moved_at < SURPRISE_SECONDS
 
     def read_on(self, pane: Pane[Any]) -> None:
         """Read the page that follows."""

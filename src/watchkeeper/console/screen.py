@@ -90,6 +90,16 @@ class MainScreen(Screen[None], inherit_bindings=False):
         """Arrange the widgets for another size."""
         self.place_widgets()
 
+    def on_window_table_picked(self, event: WindowTable.Picked) -> None:
+        """Put the cursor on a clicked row."""
+        if not self.overlays and event.index < len(self.console.pane.window):
+            self.console.journey.move(event.index - self.console.pane.window.cursor)
+
+    def on_window_table_wheeled(self, event: WindowTable.Wheeled) -> None:
+        """Move with the wheel."""
+        if not self.overlays:
+            self.console.journey.move(event.step)
+
     # Size
 
     @property

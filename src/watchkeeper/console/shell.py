@@ -52,6 +52,10 @@ class Shell(Protocol):
         """Mark every row that matches."""
         ...
 
+    def mark_and_move(self, step: int) -> None:
+        """Mark the current row and the one moved to."""
+        ...
+
     def undo(self) -> None:
         """Take back what waits; else clear the marks."""
         ...
@@ -161,6 +165,10 @@ def _list(shell: Shell) -> list[Action]:
                "Marks stay through filters and refreshes.", layers=LIST, footer=40),
         Action("list.range", "mark a range", shell.toggle_range, ("v",), "List",
                "Marks every row the cursor passes, until pressed again.", layers=LIST),
+        Action("list.mark-down", "mark down", lambda: shell.mark_and_move(1),
+               ("J", "shift+down"), "List", "Marks this row and the next.", layers=LIST),
+        Action("list.mark-up", "mark up", lambda: shell.mark_and_move(-1),
+               ("K", "shift+up"), "List", "Marks this row and the one before.", layers=LIST),
         Action("list.mark-all", "mark all", shell.mark_all, ("asterisk",), "List",
                "Marks all rows that match the filter.", layers=LIST),
         Action("list.undo", "undo", shell.undo, ("u",), "List",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from textual import events
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -62,6 +64,32 @@ class WindowTable(Widget, inherit_bindings=False):
         self._cells: Callable[[int], Mapping[str, Span]] | None = None
         self._lines: list[Line | None] = []
         self._width = -1
+
+    class Picked(Message):
+        """A row was clicked; only with the mouse on."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    class Wheeled(Message):
+        """The wheel was turned over the list; only with the mouse on."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    def on_click(self, event: events.Click) -> None:
+        """Pick a row."""
+        self.post_message(self.Picked(self.top + event.y))
+
+    def on_mouse_scroll_down(self) -> None:
+        """Move down."""
+        self.post_message(self.Wheeled(3))
+
+    def on_mouse_scroll_up(self) -> None:
+        """Move up."""
+        self.post_message(self.Wheeled(-3))
 
     def show(
         self,
