@@ -19,10 +19,10 @@ from sqlalchemy import delete, select
 from tests.budgets.ground import cap, pass_time
 from tests.rig.machines import run_machine
 from watchkeeper.budgets import service
+from watchkeeper.budgets.accounts import SWEEP, SWEEP_SECONDS
 from watchkeeper.budgets.model import MEASURES, NO_CAP, Cap, Held, Settlement
 from watchkeeper.budgets.periods import period_key
 from watchkeeper.budgets.rules import read_budget_id
-from watchkeeper.budgets.service import SWEEP, SWEEP_SECONDS
 from watchkeeper.budgets.tables import balances, holds, spenders
 from watchkeeper.core.clock import RehearsalClock, at_from_text
 from watchkeeper.store.store import Store

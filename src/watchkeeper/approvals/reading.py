@@ -25,7 +25,7 @@ from watchkeeper.approvals.model import Counts
 from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find
 from watchkeeper.approvals.rules import person_key, why_not
 from watchkeeper.approvals.tables import requests, votes
-from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.approvals.words import escalation_words, event_words, history_words
 from watchkeeper.core.errors import Invalid
 from watchkeeper.oncall.model import ANYONE
 from watchkeeper.store.journal import events
@@ -37,7 +37,6 @@ from watchkeeper.wire.requests import Change, RequestDetail, RequestRow, Timelin
 
 Which = Literal["pending", "decided", "all"]
 
-HISTORY_DAYS = 30
 LONGEST_TIMELINE = 500
 _NOT_SHOWN = {"canonical", "arguments", "changes", "goal", "rule_text", "explanation", "search"}
 _ROW = [column for column in requests.c if column.name not in _NOT_SHOWN]
@@ -50,16 +49,6 @@ _TIMELINE = Statement(
     .where(events.c.request == bindparam("request_is"))
     .order_by(events.c.sequence)
     .limit(bindparam("most"))
-)
-_HISTORY = Statement(
-    select(requests.c.state, func.count().label("count"))
-    .where(
-        requests.c.agent == bindparam("agent_is"),
-        requests.c.tool == bindparam("tool_is"),
-        requests.c.created_at > bindparam("since"),
-        requests.c.request != bindparam("but"),
-    )
-    .group_by(requests.c.state)
 )
 
 
@@ -131,8 +120,8 @@ def read_request(tx: Transaction, request: str, *, person: str, roles: Set[str])
             )
             for vote in cast
         ),
-        escalation=_escalation(row),
-        history=_history(tx, row),
+        escalation=escalation_words(row),
+        history=history_words(tx, row),
         explanation=row.explanation,
         timeline=read_timeline(tx, request),
     )
@@ -142,7 +131,7 @@ def read_timeline(tx: Transaction, request: str) -> tuple[TimelineEntry, ...]:
     """Return the events of a request's life in order, in words; at most 500."""
     return tuple(
         TimelineEntry(
-            sequence=row.sequence, at=row.at, type=row.type, actor=row.actor, text=_words(row)
+            sequence=row.sequence, at=row.at, type=row.type, actor=row.actor, text=event_words(row)
         )
         for row in _TIMELINE.all(tx, request_is=request, most=LONGEST_TIMELINE)
     )
@@ -269,54 +258,3 @@ def _shown(row: Row, person: str, roles: Set[str], *, voted: bool, now: int) -> 
         "decided_by": row.decided_by,
         "decided_at": row.decided_at,
     }
-
-
-def _escalation(row: Row) -> tuple[str, ...]:
-    lines = []
-    for number, (role, after) in enumerate(json.loads(row.levels), 1):
-        at = utc_text(row.created_at + after * MICROSECONDS)
-        if number < row.level:
-            state = "was asked and may still decide"
-        elif number == row.level:
-            state = f"asked since {utc_text(row.level_entered_at)}"
-        elif row.state == "pending" and row.created_at + after * MICROSECONDS < row.decide_by:
-            state = f"from {at}"
-        else:
-            state = "not asked"
-        lines.append(f"{number}. {role}: {state}")
-    outcome = "denied" if row.timeout_outcome == "deny" else "allowed"
-    return (*lines, f"{utc_text(row.decide_by)}: {outcome} if nobody decides")
-
-
-def _history(tx: Transaction, row: Row) -> str:
-    since = row.created_at - HISTORY_DAYS * 86_400 * MICROSECONDS
-    counts: dict[str, int] = {
-        other.state: other.count
-        for other in _HISTORY.all(
-            tx, agent_is=row.agent, tool_is=row.tool, since=since, but=row.request
-        )
-    }
-    like = f"{row.tool} by {row.agent} in the last {HISTORY_DAYS} days"
-    if not counts:
-        return f"No other request for {like}."
-    groups = {
-        "approved": ("approved", "redeemed", "succeeded", "failed", "unknown", "lapsed"),
-        "rejected": ("denied",),
-        "expired": ("expired",),
-        "revoked": ("revoked",),
-        "pending": ("pending",),
-    }
-    sums = {word: sum(counts.get(state, 0) for state in states) for word, states in groups.items()}
-    told = ", ".join(f"{count} {word}" for word, count in sums.items() if count)
-    failed = counts.get("failed", 0) + counts.get("unknown", 0)
-    text = f"{sum(counts.values())} other requests for {like}: {told}"
-    return text + (f"; {failed} approved ones did not succeed." if failed else ".")
-
-
-def _words(row: Row) -> str:
-    body = json.loads(row.body)
-    for name in ("text", "reason"):
-        if isinstance(body.get(name), str):
-            return str(body[name])
-    rest = [f"{name} {value}" for name, value in body.items() if isinstance(value, str | int)]
-    return f"{row.type.replace('.', ' ')}" + (f": {', '.join(rest[:4])}" if rest else "")

@@ -1,4 +1,4 @@
-"""Opening requests, voting, escalating by hand, looking; with the grants, the whole room."""
+"""Voting, escalating by hand, looking; with opening and the grants, the whole room."""
 
 from __future__ import annotations
 
@@ -18,23 +18,19 @@ from watchkeeper.approvals.grants import (
     redeem,
     revoke,
 )
-from watchkeeper.approvals.model import NewRequest, Verdict
-from watchkeeper.approvals.rows import IS_OPEN, IS_PENDING, TIMER, ballot_of, find, record
+from watchkeeper.approvals.model import Verdict
+from watchkeeper.approvals.opening import open_request
+from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find, record
 from watchkeeper.approvals.rules import (
     check_level,
-    excluded_keys,
     person_key,
     tally,
     why_not,
 )
 from watchkeeper.approvals.tables import requests, views, votes
-from watchkeeper.approvals.timers import catch_up, raise_level
-from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.core.digest import canonical
+from watchkeeper.approvals.timers import raise_level
 from watchkeeper.core.errors import Conflict, Forbidden
-from watchkeeper.oncall.model import EscalationPolicy, Position
-from watchkeeper.oncall.rules import covers, next_step
-from watchkeeper.store import timers
+from watchkeeper.oncall.rules import covers
 from watchkeeper.store.statement import Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.requests import Change, RequestState
@@ -55,15 +51,6 @@ __all__ = [
     "view",
 ]
 
-_ADD = Statement(requests.insert())
-_FIND_OPEN = Statement(
-    select(requests).where(
-        requests.c.run == bindparam("run_is"),
-        requests.c.tool == bindparam("tool_is"),
-        requests.c.digest == bindparam("digest_is"),
-        IS_OPEN,
-    )
-)
 _ADD_VOTE = Statement(votes.insert())
 _VOTES = Statement(
     select(votes.c.person_key, votes.c.person, votes.c.verdict)
@@ -96,46 +83,6 @@ class Asked:
     run: str
     tool: str
     arguments: dict[str, Any]
-
-
-def open_request(tx: Transaction, new: NewRequest) -> str:
-    """Open a request with its first timer and return its id.
-
-    The same action (run, tool and digest) asked again while pending, or approved and not
-    yet used, is the same request. Raises `Invalid` for arguments without canonical form.
-    """
-    existing = _FIND_OPEN.first(tx, run_is=new.run, tool_is=new.tool, digest_is=new.digest)
-    if existing is not None and catch_up(tx, existing).state in ("pending", "approved"):
-        return str(existing.request)
-    request = tx.new_id("req")
-    decide_by = tx.now + new.sla_seconds * MICROSECONDS
-    policy = EscalationPolicy(new.levels, new.remind_every_seconds)
-    first = next_step(policy, Position(1, tx.now), created_at=tx.now, decide_by=decide_by)
-    role = new.levels[0].role
-    _ADD.run(tx, **_columns(tx, new, request, decide_by=decide_by, next_at=first.due_at))
-    timers.schedule(tx, TIMER, request, first.due_at)
-    tx.record(
-        "request.created",
-        actor=f"agent/{new.agent}",
-        subject=f"request/{request}",
-        agent=new.agent,
-        run=new.run,
-        request=request,
-        body={
-            "tool": new.tool,
-            "digest": new.digest,
-            "asks": new.asks[:1000],
-            "risk": new.risk,
-            "rule": new.rule,
-            "role": role,
-            "quorum": new.quorum,
-            "decide_by": decide_by,
-            "decision": new.decision,
-            "epoch": new.epoch,
-            "text": f"{new.agent} asks {role}: {new.asks[:1000]}",
-        },
-    )
-    return request
 
 
 def cast_vote(
@@ -271,60 +218,3 @@ def view(tx: Transaction, request: str, person: str) -> bool:
         return False
     record(tx, row, "request.viewed", actor=person, text=f"{person} looked at it")
     return True
-
-
-def _columns(
-    tx: Transaction, new: NewRequest, request: str, *, decide_by: int, next_at: int
-) -> dict[str, Any]:
-    words = (new.asks, new.object_kind, new.object_id, new.tool, new.agent)
-    role = new.levels[0].role
-    return {
-        "request": request,
-        "state": "pending",
-        "decision": new.decision,
-        "agent": new.agent,
-        "agent_version": new.agent_version,
-        "run": new.run,
-        "on_behalf_of": new.on_behalf_of,
-        "goal": new.goal,
-        "tool": new.tool,
-        "digest": new.digest,
-        "canonical": new.canonical,
-        "arguments": canonical(dict(new.arguments)).decode(),
-        "asks": new.asks,
-        "risk": new.risk,
-        "object_kind": new.object_kind,
-        "object_id": new.object_id,
-        "amount_micros": new.amount_micros,
-        "changes": json.dumps([change.model_dump() for change in new.changes]),
-        "blast_radius": new.blast_radius,
-        "blast_source": new.blast_source,
-        "rollback": new.rollback,
-        "rule": new.rule,
-        "rule_text": new.rule_text,
-        "explanation": new.explanation,
-        "epoch": new.epoch,
-        "quorum": new.quorum,
-        "approvals": 0,
-        "levels": json.dumps([[level.role, level.after_seconds] for level in new.levels]),
-        "remind_every_seconds": new.remind_every_seconds,
-        "timeout_outcome": new.timeout_outcome,
-        "grant_seconds": new.grant_seconds,
-        "excluded": json.dumps(sorted(excluded_keys(new.agent, new.on_behalf_of, new.excluded))),
-        "level": 1,
-        "level_entered_at": tx.now,
-        "reminders": 0,
-        "role": role,
-        "asked": json.dumps([role]),
-        "created_at": tx.now,
-        "decide_by": decide_by,
-        "next_at": next_at,
-        "decided_by": None,
-        "decided_at": None,
-        "decided_why": None,
-        "grant_expires_at": None,
-        "redeemed_by": None,
-        "redeemed_at": None,
-        "ended_at": None,
-        "search": " ".join(word for word in words if word).lower(),
-    }

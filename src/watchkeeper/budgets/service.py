@@ -1,4 +1,4 @@
-"""Reserving, settling and topping up. Every amount is exact and every hold ends once.
+"""Reserving and settling; with topping up, the whole room. Every hold ends once, exactly.
 
 Holds are taken from all balances over an action or from none, by updates that change a
 row only if the amounts fit, so that posted + held never passes cap + top-ups however many
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from watchkeeper.budgets import statements as sql
+from watchkeeper.budgets.accounts import key_of, open_account
 from watchkeeper.budgets.model import (
     LARGEST_AMOUNT,
     MEASURES,
-    NO_CAP,
     Account,
     Cap,
     Held,
@@ -22,7 +22,7 @@ from watchkeeper.budgets.model import (
     Settlement,
     written,
 )
-from watchkeeper.budgets.periods import HOUR_US, period_key, resets_at
+from watchkeeper.budgets.periods import HOUR_US, resets_at
 from watchkeeper.budgets.rules import (
     Amounts,
     accounts_of,
@@ -31,19 +31,14 @@ from watchkeeper.budgets.rules import (
     closed_amounts,
     overshoot,
     posted_amounts,
-    read_budget_id,
 )
-from watchkeeper.core.errors import Conflict, Invalid, NotFound
-from watchkeeper.store import timers
+from watchkeeper.budgets.topping import top_up
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.budgets import Measure
 from watchkeeper.wire.decisions import OutcomeStatus
 
-SWEEP = "budgets.sweep"
-"""The kind of the one timer that expires holds."""
-SWEEP_SECONDS = 60
-"""A hold outlives its expiry by at most this much and one sweep."""
+__all__ = ["expire", "live_spend", "reserve", "settle", "top_up", "void"]
 
 
 def reserve(
@@ -66,16 +61,16 @@ def reserve(
     wanted = accounts_of(caps, asked, run=run, at=now)
     named = sql.named("amount", asked)
     for index, (account, limits) in enumerate(wanted):
-        key = _key(account)
+        key = key_of(account)
         params = {**key, **named, **sql.named("limit", limits)}
         if sql.HOLD.run(tx, **params) == 1:
             continue
-        opened = _open(tx, account, agent, now)
+        opened = open_account(tx, account, agent, now)
         if opened and sql.HOLD.run(tx, **params) == 1:
             continue
         reserved = sql.named("reserved", asked)
         for earlier, _ in wanted[:index]:
-            sql.RELEASE.run(tx, **_key(earlier), **reserved)
+            sql.RELEASE.run(tx, **key_of(earlier), **reserved)
         return _refuse(tx, account, limits, asked, agent=agent, run=run, now=now)
     accounts = tuple(account for account, _ in wanted)
     if accounts:
@@ -127,93 +122,10 @@ def expire(tx: Transaction, decision: str) -> Settlement | None:
     return ended
 
 
-def top_up(
-    tx: Transaction,
-    budget: str,
-    period: str | None,
-    amount: int,
-    *,
-    reason: str,
-    actor: str,
-    standing: Sequence[Cap] = (),
-) -> None:
-    """Raise the cap of one budget for its current period.
-
-    `period` is the period key that was on the screen, if one was. `standing` are the caps
-    in force, so that a budget may be topped up before anybody drew on it. Raises
-    :class:`NotFound` for an unknown budget, :class:`Conflict` if that period is over.
-    """
-    scope, of_period, measure = read_budget_id(budget)
-    if not 0 < amount <= LARGEST_AMOUNT:
-        raise Invalid(f"cannot top up by {amount}", where="amount", remedy="give more than zero")
-    current = period_key(of_period, tx.now, scope.removeprefix("run/"))
-    if period is not None and period != current:
-        raise Conflict(
-            f"{of_period} {period} of {budget} is over; it is now {current}",
-            code="period_over",
-            remedy="look at the budget again and top up the current period",
-        )
-    account = Account(scope, of_period, current)
-    caps = [cap.cap for cap in standing if cap.budget_id == budget]
-    if caps:
-        _open(tx, account, _agent_of(scope), tx.now)
-        sql.SET_CAP[measure].run(tx, **_key(account), limit=min(caps))
-    row = sql.BALANCE.first(tx, **_key(account))
-    if row is None or getattr(row, f"cap_{measure}") == NO_CAP:
-        raise NotFound(
-            f"there is no budget {budget} in this {of_period}",
-            remedy="see `watchkeeper budgets list` for those in use",
-        )
-    sql.TOP_UP[measure].run(tx, **_key(account), amount=amount)
-    tx.record(
-        "budget.topped_up",
-        actor=actor,
-        subject=f"budget/{budget}",
-        agent=row.agent or None,
-        run=scope.removeprefix("run/") if of_period == "run" else None,
-        body={
-            "budget": budget,
-            "period_key": current,
-            "measure": measure,
-            "amount": amount,
-            "text": written(measure, amount),
-            "reason": reason,
-        },
-    )
-
-
 def live_spend(tx: Transaction, runs: Iterable[str]) -> int:
     """Return the micro-dollars that live holds of some runs keep reserved."""
     wanted = frozenset(runs)
     return sum(row.spend for row in sql.LIVE_SPEND.all(tx) if row.run in wanted)
-
-
-def _key(account: Account) -> dict[str, str]:
-    return {
-        "scope_is": account.scope,
-        "period_is": account.period,
-        "key_is": account.period_key,
-    }
-
-
-def _agent_of(scope: str) -> str:
-    return scope.removeprefix("agent/") if scope.startswith("agent/") else ""
-
-
-def _open(tx: Transaction, account: Account, agent: str, now: int) -> bool:
-    """Write an empty balance if there is none; whether it was written."""
-    shared = not account.scope.startswith(("run/", "agent/"))
-    written_rows = sql.OPEN_BALANCE.run(
-        tx,
-        scope=account.scope,
-        period=account.period,
-        period_key=account.period_key,
-        agent="" if shared else agent,
-        opened_at=now,
-    )
-    if written_rows:
-        timers.ensure(tx, SWEEP, "holds", now + SWEEP_SECONDS * 1_000_000)
-    return written_rows == 1
 
 
 def _refuse(
@@ -226,7 +138,7 @@ def _refuse(
     run: str,
     now: int,
 ) -> Refused:
-    row = sql.BALANCE.first(tx, **_key(account))
+    row = sql.BALANCE.first(tx, **key_of(account))
     assert row is not None
     measure = next(m for m in MEASURES if _left(row, m, limits[m]) < asked[m])
     refused = Refused(
@@ -241,7 +153,7 @@ def _refuse(
         asked=asked[measure],
         resets_at=resets_at(account.period, now),
     )
-    sql.REFUSE[measure].run(tx, **_key(account), asked=asked[measure], limit=limits[measure])
+    sql.REFUSE[measure].run(tx, **key_of(account), asked=asked[measure], limit=limits[measure])
     if not getattr(row, f"asked_{measure}"):
         tx.record(
             "budget.exhausted",
@@ -294,7 +206,7 @@ def _resolve(
     for line in hold.accounts.split("\n"):
         scope, period, key = line.split(" ")
         account = Account(scope, period, key)
-        sql.POST.run(tx, **_key(account), **amounts, **released, bucket_is=tx.now // HOUR_US)
+        sql.POST.run(tx, **key_of(account), **amounts, **released, bucket_is=tx.now // HOUR_US)
         if state != "voided" and not scope.startswith(("run/", "agent/")):
             sql.SPENT.run(
                 tx, scope=scope, period=period, period_key=key, agent=hold.agent, **amounts

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from watchkeeper.budgets import statements as sql
-from watchkeeper.budgets.service import SWEEP, SWEEP_SECONDS, expire
+from watchkeeper.budgets.accounts import SWEEP, SWEEP_SECONDS
+from watchkeeper.budgets.service import expire
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store import timers
 from watchkeeper.store.timers import Handler
