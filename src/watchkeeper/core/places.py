@@ -55,7 +55,7 @@ def socket_path(state: Path) -> Path:
     mark = hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
     place = Path(tempfile.gettempdir()) / f"watchkeeper-{os.getuid()}-{mark}"
     if len(os.fsencode(place / SOCKET_FILE)) > LONGEST_SOCKET_PATH:
-        place = Path("/tmp") / place.name
+        place = Path("/tmp") / place.name  # noqa: S108 - private: made with mode 0700
     return place / SOCKET_FILE
 
 

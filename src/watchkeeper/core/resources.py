@@ -12,7 +12,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def resource_dir(name: str) -> Path:
     """Return the directory ``themes``, ``sample_data`` or ``guides``.
 
-    An installed package carries them inside; a source tree has them at its root. Raises :class:`NotFound` if neither is there.
+    An installed package carries them inside; a source tree has them at its root. Raises
+    :class:`NotFound` if neither is there.
     """
     for place in (_PACKAGE / name, _PACKAGE.parents[1] / name):
         if place.is_dir():
