@@ -72,6 +72,8 @@ async def _keep_disturbing(
         if wanted.get("crash") and turn == 20:
             secret = "wkr_planted-canary"
             raise RuntimeError(secret)
+        if wanted.get("more") and turn % 40 == 0:
+            plane.waiting += 1
         for _ in range(int(str(wanted.get("events", 0))) // 20):
             plane.say("run.opened" if turn % 2 else "request.created")
         if turn % 5 == 0 and changing:

@@ -271,3 +271,26 @@ def test_the_list_outlives_a_terminal_that_never_answers(start: Start) -> None:
     terminal = ready(start(answers=False, changing=2))
     terminal.type("jj")
     terminal.wait_for("3/50")
+
+
+def test_a_reason_may_be_written_in_ones_own_editor(start: Start, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nprintf 'no proof\\nof \\033[2Janything' > \"$1\"\n")
+    editor.chmod(0o700)
+    terminal = ready(start(env={"EDITOR": str(editor)}))
+    terminal.type("x")
+    terminal.wait_for("Reject this?", "^o editor")
+    during(terminal, 0.4)  # a dialog takes no key at once
+    terminal.type("\x0f")
+    terminal.wait_for("no proof of [2Janything")
+    terminal.type("\r")
+    terminal.wait_for("rejected req_00000")
+
+
+def test_something_new_rings_and_is_told_outside(start: Start) -> None:
+    terminal = ready(start(waiting=3, calls=True, events=40, more=True))
+    terminal.wait_for("4 for you")
+    eventually(lambda: b"\x1b]9;4 approvals wait for you\x07" in terminal.received, "it calls")
+    assert terminal.received.count(b"\x1b]9;") == 1, "and not again for ten seconds"
+    rung = terminal.received.replace(b"\x1b]", b"").count(b"\x07")
+    assert rung >= 1

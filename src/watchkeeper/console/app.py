@@ -283,7 +283,13 @@ class Console(App[int], inherit_bindings=False):
     def take_key(self, key: str, character: str | None) -> None:
         """Give a key to what is on top: an overlay, the line being typed, or an action."""
         if self.stage.overlays:
-            self.stage.overlays[-1][0].take_key(key, character, self.monotonic())
+            overlay = self.stage.overlays[-1][0]
+            writing = overlay.reason_in_focus if isinstance(overlay, Dialog) else None
+            if key == "ctrl+o" and writing is not None:
+                written = self.outside.edit(writing.text)
+                writing.set(writing.text if written is None else written)
+            else:
+                overlay.take_key(key, character, self.monotonic())
             self.stage.paint_overlays()
         elif self.prompt is not None:
             prompt = self.prompt

@@ -92,6 +92,12 @@ class Dialog(Overlay[Reply]):
             return
         held.editor.insert(text.split("\n", 1)[0][:LONGEST_REASON])
 
+    @property
+    def reason_in_focus(self) -> Editor | None:
+        """The reason being typed; it may be written in the person's own editor instead."""
+        held = self.inputs[self.focus] if self.focus < self._cancel else None
+        return held.editor if held is not None and held.key == "reason" else None
+
     def _enter(self) -> None:
         if self.focus == self._cancel:
             self.finish(Reply(False))
@@ -215,7 +221,8 @@ class Dialog(Overlay[Reply]):
         elif self.focus < self._cancel:
             last = self.focus + 1 == self._cancel and not question.danger
             word = question.confirm.lower() if last else "next"
-            parts.append(span(f"enter {word}  esc cancel", "quiet"))
+            writing = "  ^o editor" if self.reason_in_focus is not None else ""
+            parts.append(span(f"enter {word}  esc cancel{writing}", "quiet"))
         else:
             parts.append(span("tab move  enter choose  esc cancel", "quiet"))
         return tuple(parts)

@@ -15,13 +15,14 @@ class Editor:
     """Text with a caret. Keys it does not know are left to others."""
 
     def __init__(self, text: str = "") -> None:
-        self.text = text
-        self.caret = len(text)
+        self.text = ""
+        self.caret = 0
+        self.insert(text)
 
     def set(self, text: str) -> None:
         """Replace everything; the caret goes to the end."""
-        self.text = text[:LONGEST_LINE]
-        self.caret = len(self.text)
+        self.text, self.caret = "", 0
+        self.insert(text)
 
     def insert(self, text: str) -> None:
         """Put text at the caret; controls and line ends never enter a line."""

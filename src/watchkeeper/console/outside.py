@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from textual.app import SuspendNotSupported
 
 from watchkeeper.console.terminal import (
     ConsoleDriver,
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 CALL_GAP_SECONDS = 10.0
 HANG_UP_SECONDS = 1.5
 COPY_SECONDS = 2.0
+LARGEST_EDIT = 16_000
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -90,6 +97,28 @@ class Outside:
             tried.append(command[0])
         where = " and ".join(tried) or "nothing: there is no terminal"
         console.say(f"copied {make_safe(text, limit=60)} by {where}")
+
+    def edit(self, text: str) -> str | None:
+        """Have a text written in the person's editor; None if that did not succeed.
+
+        The screen is given to the editor meanwhile and comes back as it was.
+        """
+        console = self._console
+        command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+        with tempfile.TemporaryDirectory(prefix="watchkeeper-") as directory:
+            place = Path(directory) / "reason.txt"
+            place.write_text(text, encoding="utf-8")
+            try:
+                with console.suspend():
+                    done = subprocess.run([*command, str(place)], check=False)
+                written = place.read_bytes()[:LARGEST_EDIT].decode("utf-8", "replace")
+            except (OSError, SuspendNotSupported) as error:
+                console.say(f"{command[0]}: {error}", "warning")
+                return None
+        if done.returncode != 0:
+            console.say(f"{command[0]} ended with {done.returncode}; nothing is changed", "warning")
+            return None
+        return " ".join(written.split())
 
     def watch_signals(self) -> None:
         """Leave in order when told to end; give up in time when the terminal is gone."""
