@@ -60,6 +60,18 @@ def test_a_refusal_names_its_rule(action: Action, rule: str) -> None:
     assert still.asked == []
 
 
+@pytest.mark.parametrize("arguments", [{}, {"amount_usd": -4000}, {"amount_usd": None}])
+def test_an_amount_that_is_not_stated_or_below_zero_passes_no_threshold(
+    arguments: dict[str, object],
+) -> None:
+    """Even where the tool's schema would let it: its server may have a default of its own."""
+    head, _, rest = WORLD.partition("  input_schema:")
+    loose = catalogue(head + "  never:" + rest.partition("  never:")[2])
+    action = Action("tool", "stripe.create_refund", {"charge_id": "ch_81", **arguments})
+    ruling, _ = decide(action, StillFacts(loose))
+    assert (ruling.verdict, ruling.rule) == ("deny", "tool/stripe.create_refund/amount")
+
+
 def test_a_large_refund_is_held_for_the_role_the_policy_names() -> None:
     """The requirement carries role, levels, time and risk."""
     ruling, _ = decide(refund(4000), facts())

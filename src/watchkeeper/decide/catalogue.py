@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,6 +26,7 @@ from watchkeeper.registry.documents import (
     ToolContract,
     Upstream,
 )
+from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.rules import InForce, Key
 
 Kind = TypeVar("Kind")
@@ -53,7 +53,8 @@ class GovernedTool:
     digest: str
     check: Callable[[Any], str | None]
     """Returns what is wrong with arguments, or None."""
-    never: tuple[tuple[str, re.Pattern[str], str], ...]
+    never: tuple[tuple[str, Callable[[Any], bool], str], ...]
+    """Argument, whether the pattern occurs in it, and why it must not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def _compile_tool(old: InForce, contract: ToolContract) -> GovernedTool:
         contract,
         old.digest,
         _compile_schema(contract),
-        tuple((rule.argument, re.compile(rule.pattern), rule.why) for rule in contract.never),
+        tuple((rule.argument, compile_pattern(rule.pattern), rule.why) for rule in contract.never),
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.contract import AgentContract, Micros, Name, Part, Text
+from watchkeeper.registry.patterns import compile_pattern
 
 RiskClass = Literal["low", "medium", "high", "critical"]
 CredentialReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
@@ -33,9 +34,9 @@ class Never(Part):
     @classmethod
     def _compile(cls, value: str) -> str:
         try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
+            compile_pattern(value)
+        except Invalid as error:
+            raise ValueError(f"{error.message}; {error.remedy}") from error
         return value
 
 

@@ -8,9 +8,6 @@ from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, action_digest, deny
 
-LONGEST_CHECKED = 20_000
-"""Characters of an argument that a never-pattern is tried on; longer ones are refused."""
-
 
 def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """The contract names it, the arguments fit the tool, and nothing on its never-list occurs."""
@@ -94,9 +91,8 @@ def _check_tool(
 
 
 def _check_never(action: Action, tool: GovernedTool) -> Ruling | None:
-    for argument, pattern, why in tool.never:
-        text = str(action.arguments.get(argument, ""))
-        if len(text) > LONGEST_CHECKED or pattern.search(text):
+    for argument, occurs, why in tool.never:
+        if occurs(action.arguments.get(argument, "")):
             return deny(f"tool/{action.name}/never", f"{argument}: {why}", "nothing: never")
     return None
 
@@ -104,9 +100,14 @@ def _check_never(action: Action, tool: GovernedTool) -> Ruling | None:
 def _extract(action: Action, tool: GovernedTool, progress: Progress) -> Ruling | None:
     """Read the amount and the business object out of the arguments."""
     contract = tool.contract
-    if contract.amount_usd is not None and contract.amount_usd in action.arguments:
+    if contract.amount_usd is not None:
+        # an amount that is left out or below zero would pass under every threshold
         try:
+            if contract.amount_usd not in action.arguments:
+                raise Invalid("the amount is not stated")
             progress.amount_micros = micros_from_number(action.arguments[contract.amount_usd])
+            if progress.amount_micros < 0:
+                raise Invalid("an amount of money moved is not below zero")
         except Invalid as error:
             return deny(
                 f"tool/{action.name}/amount",
