@@ -16,6 +16,8 @@ from tests.gateways.ground import Edge, bodies, open_edge
 from tests.rig.deadline import eventually_async
 from tests.rig.provider import Provider
 from tests.rig.world import agent_document, world
+from watchkeeper.core.errors import Forbidden
+from watchkeeper.wire.decisions import Outcome
 
 ASK: dict[str, Any] = {
     "model": "small-fast",
@@ -134,6 +136,25 @@ async def test_a_kill_cuts_a_stream_with_an_error_and_meters_it(
             await client.chat.completions.create(**ASK)
     assert refused.value.body is not None
     assert refused.value.body["rule"] == f"lock/{lock}"  # type: ignore[index]
+
+
+async def test_an_agent_cannot_say_first_what_the_planes_own_call_cost(
+    edge: Edge, model_provider: Provider
+) -> None:
+    model_provider.wish(hold_after_words=2)
+    token = await edge.open_run()
+    async with edge.openai(token) as client:
+        stream = await client.chat.completions.create(**ASK, stream=True)
+        await anext(aiter(stream))
+        decision = stream.response.headers["x-watchkeeper-decision"]
+        with pytest.raises(Forbidden, match="the plane performs this itself"):
+            await edge.decider.settle(decision, Outcome(status="failed"), token=token)
+        model_provider.wish()
+        async for _ in stream:
+            pass
+    recorded = await outcome(edge)
+    assert recorded["status"] == "succeeded"
+    assert recorded["cost_micros"] > 0
 
 
 async def test_a_kill_cuts_a_whole_answer_too(edge: Edge, model_provider: Provider) -> None:

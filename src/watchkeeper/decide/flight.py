@@ -59,6 +59,10 @@ class Flights:
             del self._flights[decision]
             flight.ended.set()
 
+    def is_flying(self, decision: str) -> bool:
+        """Tell whether this plane performs an action right now."""
+        return decision in self._flights
+
     def count(self, target: LockTarget) -> int:
         """Return how many actions in flight a lock on `target` would cut."""
         return sum(covers(target, flight.covered) for flight in self._flights.values())

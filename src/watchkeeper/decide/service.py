@@ -85,8 +85,15 @@ class Decider:
     async def settle(self, decision: str, outcome: Outcome, *, token: str | None = None) -> None:
         """Record how a permitted action ended; saying it again changes nothing.
 
-        With a `token`, raises `Forbidden` unless the decision is of that token's run.
+        With a `token`, raises `Forbidden` unless the decision is of that token's run, and
+        while the plane itself performs the action: an agent must not say first what it cost.
         """
+        if token is not None and self.flights.is_flying(decision):
+            raise Forbidden(
+                "the plane performs this itself and records how it ended",
+                rule="identity/decision-owner",
+                remedy="report only what you perform yourself",
+            )
         await self.store.write(lambda tx: self._settle(tx, decision, outcome, token))
         self.flights.forget(decision)
 
@@ -116,8 +123,12 @@ class Decider:
             ruling = Ruling(
                 "hold", ruling.rule, ruling.reason, ruling.allowed_instead, request=request
             )
-        elif ruling.verdict == "permit" and ruling.grant is not None:
-            approvals.redeem(tx, ruling.grant, decision, tx.now)
+        elif (
+            ruling.verdict == "permit"
+            and ruling.grant is not None
+            and not approvals.redeem(tx, ruling.grant, decision, tx.now)
+        ):
+            raise Conflict("the approval was used just now", code="grant_used")
         record_decision(
             tx,
             decision,

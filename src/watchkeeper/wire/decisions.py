@@ -14,12 +14,17 @@ ActionKind = Literal["tool", "model"]
 OutcomeStatus = Literal["succeeded", "failed", "unknown"]
 
 
+LARGEST_USAGE = 10**11
+"""The most that one action may be said to use, in tokens or micro-dollars: sums of many stay
+far below what a 64-bit column holds."""
+
+
 class Usage(Sent):
     """What an action cost, as the boundary measured it. Money in micro-dollars."""
 
-    input_tokens: int = Field(0, ge=0)
-    output_tokens: int = Field(0, ge=0)
-    cost_micros: int = Field(0, ge=0)
+    input_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
+    output_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
+    cost_micros: int = Field(0, ge=0, le=LARGEST_USAGE)
 
 
 class Ask(Sent):

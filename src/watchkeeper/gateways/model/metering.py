@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from watchkeeper.gateways.model.route import Route
-from watchkeeper.wire.decisions import Usage
+from watchkeeper.wire.decisions import LARGEST_USAGE, Usage
 
 _BYTES_PER_TOKEN = 3
 _DONE = b"[DONE]"
@@ -82,14 +82,14 @@ class Meter:
     def usage(self) -> Usage:
         """Return what was used so far, priced."""
         if self._reported is not None:
-            used_in = max(0, self._reported.prompt_tokens)
-            used_out = max(0, self._reported.completion_tokens)
+            used_in = min(max(0, self._reported.prompt_tokens), LARGEST_USAGE)
+            used_out = min(max(0, self._reported.completion_tokens), LARGEST_USAGE)
         else:
             used_in, used_out = self._input_tokens, -(-self._bytes // _BYTES_PER_TOKEN)
         return Usage(
             input_tokens=used_in,
             output_tokens=used_out,
-            cost_micros=self._route.cost_micros(used_in, used_out),
+            cost_micros=min(self._route.cost_micros(used_in, used_out), LARGEST_USAGE),
         )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from watchkeeper.gateways.model.errors import ModelError
 from watchkeeper.gateways.model.route import Route
-from watchkeeper.wire.decisions import Ask, Usage
+from watchkeeper.wire.decisions import LARGEST_USAGE, Ask, Usage
 
 DEFAULT_OUTPUT_TOKENS = 1024
 """The ceiling for callers that set none: what is reserved must also be what can be spent."""
@@ -74,6 +74,9 @@ class Completion:
     def ask(self, route: Route | None) -> Ask:
         """Return the action: what it may cost at most, and a digest of what it says."""
         ceiling = self.output_tokens(route) * self.choices
+        cost = route.cost_micros(self.input_tokens, ceiling) if route else 0
+        if max(ceiling, cost) > LARGEST_USAGE:
+            raise _malformed("it may use more than any one call may: ask for fewer tokens")
         return Ask(
             kind="model",
             name=self.model,
@@ -86,7 +89,7 @@ class Completion:
             estimate=Usage(
                 input_tokens=self.input_tokens,
                 output_tokens=ceiling,
-                cost_micros=route.cost_micros(self.input_tokens, ceiling) if route else 0,
+                cost_micros=cost,
             ),
         )
 
