@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from watchkeeper.plane import connection
-from watchkeeper.plane.server import Server, bind_loopback
+from watchkeeper.plane.server import Server, bind_loopback, bind_unix
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -59,6 +60,40 @@ async def test_a_whole_request_is_answered_however_long_it_takes(
     whole = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     received = await answer_to(whole)
     assert received.endswith(b"heard\r\n0\r\n\r\n")
+
+
+async def heard_by(reader: asyncio.StreamReader) -> bytes:
+    """Return all that comes until the connection ends, however it ends."""
+    try:
+        return await asyncio.wait_for(reader.read(), 20)
+    except ConnectionError:
+        return b""
+
+
+async def test_the_owner_gets_through_however_many_agents_hold_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "MOST_REFUSALS", 2)
+    whole = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    loopback, unix = bind_loopback(0), bind_unix(tmp_path / "socket")
+    server = Server(echo, most_connections=3, stop_seconds=1)
+    await server.open([loopback, unix])
+    held = [await asyncio.open_connection(*loopback.getsockname()) for _ in range(4)]
+    try:
+        reader, writer = await asyncio.open_connection(*loopback.getsockname())
+        writer.write(whole)
+        assert b" 503 " in await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        held += [await asyncio.open_connection(*loopback.getsockname()) for _ in range(3)]
+        assert await heard_by(held[-1][0]) == b""
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "socket")
+        writer.write(whole)
+        assert b"heard" in await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+    finally:
+        for _, writer in held:
+            writer.close()
+        await server.close()
 
 
 def test_a_tcp_connection_has_no_peer() -> None:

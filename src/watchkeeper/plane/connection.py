@@ -17,6 +17,9 @@ from watchkeeper.api.callers import PEER
 MOST_HEADERS = 100
 MOST_HEAD_BYTES = 32 * 1024
 LONGEST_TARGET = 8 * 1024
+MOST_REFUSALS = 256
+"""Connections beyond the limit that are told so at once; those beyond are dropped unheard, so
+that file descriptors are left for the owner's socket."""
 PARTIAL_SECONDS = 15.0
 """How long a request may stay half sent before the connection is closed."""
 
@@ -64,7 +67,16 @@ class Connection(HttpToolsProtocol):
         if carrier is not None and carrier.family == socket.AF_UNIX:
             self._unix = True
             self._peer = read_peer(carrier)
+            # however many agents hold connections open, the owner reaches the kill switch
+            self.limit_concurrency = None
+        elif self._is_crowded():
+            transport.abort()
+            return
         self._await_rest()
+
+    def _is_crowded(self) -> bool:
+        limit = self.limit_concurrency
+        return limit is not None and len(self.connections) > limit + MOST_REFUSALS
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer with the connection."""
