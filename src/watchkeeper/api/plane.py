@@ -19,7 +19,7 @@ from watchkeeper.api.requests import count_requests, pressing_requests
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound, WatchkeeperError
-from watchkeeper.decide.fleet import list_agents, spend_last_hour
+from watchkeeper.decide.fleet import last_hour, list_agents
 from watchkeeper.decide.stop import count_open_runs
 from watchkeeper.kill.tables import locks
 from watchkeeper.store.transaction import Transaction
@@ -58,15 +58,15 @@ async def status(call: Call) -> Status:
     rooms, me = call.rooms, call.who
     held = rooms.view.now.roles if me.owner else call.roles
 
-    def query(tx: Transaction) -> tuple[int, int, int]:
+    def query(tx: Transaction) -> tuple[int, tuple[int, int], int]:
         in_force = select(func.count()).select_from(locks).where(locks.c.lifted_at.is_(None))
         return (
             int(tx.connection.execute(in_force).scalar_one()),
-            spend_last_hour(tx),
+            last_hour(tx),
             count_open_runs(tx),
         )
 
-    locked, spent, open_runs = await rooms.store.read(query)
+    locked, (calls, spent), open_runs = await rooms.store.read(query)
     counts = await count_requests(call)
     return Status(
         environment=rooms.environment,
@@ -79,6 +79,7 @@ async def status(call: Call) -> Status:
         waiting=counts.waiting,
         pending=counts.pending,
         late=counts.late,
+        calls_hour=calls,
         spend_hour_micros=spent,
         agents=len(rooms.view.now.agents),
         open_runs=open_runs,

@@ -30,6 +30,7 @@ def status(session: Session) -> None:
             ("requests", f"{found.pending} pending, {found.waiting} for me, {found.late} late"),
             ("locks", f"{found.locks} in force"),
             ("spend", f"{dollars(found.spend_hour_micros)} in the last hour"),
+            ("calls", f"{found.calls_hour:,} in the last hour"),
             ("ledger", f"{found.sequence:,} entries"),
             ("store", found.store),
             ("down", ", ".join(found.upstreams_down) or None),

@@ -227,10 +227,12 @@ def _latest(tx: Transaction, names: Sequence[str]) -> dict[str, Row]:
     return {row.agent: row for row in tx.connection.execute(query)}
 
 
-def spend_last_hour(tx: Transaction) -> int:
-    """Return what the whole fleet spent in the last hour, in micro-dollars."""
+def last_hour(tx: Transaction) -> tuple[int, int]:
+    """Return how often the whole fleet asked in the last hour, and what it spent (micros)."""
     hour = (tx.now - 3600 * 1_000_000) // BUCKET_US
-    query = select(func.coalesce(func.sum(activity.c.spend_micros), 0)).where(
-        activity.c.bucket > hour
-    )
-    return int(tx.connection.execute(query).scalar_one())
+    total = activity.c.permitted + activity.c.denied + activity.c.held
+    query = select(
+        func.coalesce(func.sum(total), 0), func.coalesce(func.sum(activity.c.spend_micros), 0)
+    ).where(activity.c.bucket > hour)
+    calls, spent = tx.connection.execute(query).one()
+    return int(calls), int(spent)

@@ -38,6 +38,8 @@ class Status(Shown):
     spend_hour_micros: int
     agents: int
     open_runs: int
+    calls_hour: int = 0
+    """What the whole fleet asked for in the last hour, permitted or not."""
     rehearsal: bool = False
     """The clock is driven by a person; nothing here happens in real time."""
     store: Literal["ok", "unavailable"] = "ok"
