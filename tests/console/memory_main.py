@@ -5,7 +5,6 @@ Its one argument is JSON: how many rows (`count`), how many change each second, 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -53,35 +52,38 @@ def main(wanted: dict[str, object]) -> int:
     console.plane.waiting = int(str(wanted.get("waiting", 0)))
     changing = int(str(wanted.get("changing", 0)))
     if changing or wanted.get("crash") or wanted.get("events"):
-        console.call_later(_disturb, console, changing, wanted)
+        disturbance = Disturbance(console, changing, wanted)
+        console.call_later(lambda: console.set_interval(0.05, disturbance.go_on))
     console.run(mouse=False)
     return console.return_code or 0
 
 
-async def _disturb(console: MemoryConsole, changing: int, wanted: dict[str, object]) -> None:
-    console.run_worker(_keep_disturbing(console, changing, wanted), exit_on_error=True)
+class Disturbance:
+    """Changes rows, says events or fails, twenty times a second."""
 
+    def __init__(self, console: MemoryConsole, changing: int, wanted: dict[str, object]) -> None:
+        self.plane = console.plane
+        self.changing = changing
+        self.wanted = wanted
+        self.events = int(str(wanted.get("events", 0))) // 20
+        self.turn = 0
 
-async def _keep_disturbing(
-    console: MemoryConsole, changing: int, wanted: dict[str, object]
-) -> None:
-    plane, turn = console.plane, 0
-    while True:
-        await asyncio.sleep(0.05)
-        turn += 1
-        if wanted.get("crash") and turn == 20:
+    def go_on(self) -> None:
+        """Take one turn; raises `RuntimeError` when a crash is wanted."""
+        self.turn += 1
+        if self.wanted.get("crash") and self.turn == 20:
             secret = "wkr_planted-canary"
             raise RuntimeError(secret)
-        if wanted.get("more") and turn % 40 == 0:
-            plane.waiting += 1
-        for _ in range(int(str(wanted.get("events", 0))) // 20):
-            plane.say("run.opened" if turn % 2 else "request.created")
-        if turn % 5 == 0 and changing:
-            for index in range(changing):
-                row = plane.rows[index]
-                new = {**row.model_dump(), "due_at": row.due_at + turn * MICROSECONDS}
-                plane.rows[index] = Item_(**new)
-            plane.say()
+        if self.wanted.get("more") and self.turn % 40 == 0:
+            self.plane.waiting += 1
+        for _ in range(self.events):
+            self.plane.say("run.opened" if self.turn % 2 else "request.created")
+        if self.turn % 5 == 0 and self.changing:
+            for index in range(self.changing):
+                row = self.plane.rows[index]
+                new = {**row.model_dump(), "due_at": row.due_at + self.turn * MICROSECONDS}
+                self.plane.rows[index] = Item_(**new)
+            self.plane.say()
 
 
 if __name__ == "__main__":
