@@ -74,7 +74,7 @@ async def test_a_light_approval_can_be_taken_back(desk: DeskWorld) -> None:
         await console.press("3")
         await console.see("teller → note")
         await console.press("enter")
-        await console.see("low risk")
+        await console.see("low risk", "Delete the note.")
         await console.press("a")
         await console.see("u takes back")
         await console.press("u")
@@ -150,7 +150,7 @@ async def test_an_exhausted_budget_is_topped_up(desk: DeskWorld) -> None:
     desk.fill()
     assert desk.ask("buyer", "echo", text="more")["verdict"] == "deny"
     async with session(desk.plane) as console:
-        await console.see("top it up")
+        await console.see("top up")
         await console.press("2")
         await console.see("■ stopped", "buyer", "budget run/")
         await console.press("5")
@@ -221,6 +221,12 @@ async def test_the_ledger_follows_holds_and_verifies(desk: DeskWorld) -> None:
         assert "acc_later" not in console.screen
         await console.press("f")
         await console.see("acc_later")
+        await console.press("j")
+        await console.see("‖ held")
+        await asyncio.to_thread(desk.hold, "teller", "note", account="acc_last", text="x")
+        await console.see("2 new entries")
+        await console.press("g")
+        await console.see("acc_last")
         await console.press("c")
         await console.see("The chain is whole")
 
@@ -229,7 +235,7 @@ async def test_enter_in_watch_goes_where_it_can_be_dealt_with(desk: DeskWorld) -
     """The most pressing thing stands first, and enter opens it."""
     desk.fill()
     async with session(desk.plane) as console:
-        await console.see("! critical", "approve or reject")
+        await console.see("! critical", "decide  teller: close account")
         await console.press("enter")
         await console.see("close account on account acc_9", "Who asks", "a approve")
 

@@ -268,7 +268,10 @@ def test_a_need_says_what_to_do_and_opens_the_right_pane() -> None:
     """What is the matter, what a person can do, how long there is."""
     cells = needs.cells(samples.need(), moment())
     assert cells["left"].text == "00:40 !"
-    assert cells["todo"].text == "approve or reject"
+    assert cells["do"].text == "decide"
+    text = read(needs.blocks(samples.need(), moment()))
+    assert "→ approve or reject" in text
+    assert needs.cells(samples.need(mine=False), moment())["do"].text == "others"
     assert needs.place_of(samples.need()) == ("approvals", "req_1")
 
 

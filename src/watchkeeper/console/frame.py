@@ -28,7 +28,14 @@ def header_row(status: Status | None, state: Sequence[Span], width: int) -> Row:
     if status is None:
         return _spread([span(" Watchkeeper", "strong")], list(state), width)
     alarms = [*state, *_alarms(status)]
-    rights = [[*alarms, *_figures(status)], [*alarms, *_waiting(status)], alarms]
+    locks, waiting = _locks(status), _waiting(status)
+    rights = [
+        [*alarms, *locks, *_figures(status)],
+        [*alarms, *locks, *waiting],
+        [*state, *locks, *waiting],
+        [*state, *locks],
+        locks,
+    ]
     lefts = _identity(status)
     for right in rights:
         for left in lefts:
@@ -54,6 +61,13 @@ def _alarms(status: Status) -> list[Span]:
     return parts
 
 
+def _locks(status: Status) -> list[Span]:
+    """Say what is in force; no screen leaves it out."""
+    if not status.locks:
+        return []
+    return [span(f"■ {status.locks} lock{'s' * (status.locks > 1)}  ", "warning")]
+
+
 def _waiting(status: Status) -> list[Span]:
     if not status.waiting:
         return [span("none for you  ", "quiet")]
@@ -61,10 +75,8 @@ def _waiting(status: Status) -> list[Span]:
 
 
 def _figures(status: Status) -> list[Span]:
-    """Say what is in force, what waits, and what is spent."""
+    """Say what waits, and what is spent."""
     parts: list[Span] = []
-    if status.locks:
-        parts.append(span(f"{status.locks} lock{'s' * (status.locks > 1)}  ", "warning"))
     if status.waiting and status.late:
         parts.append(span(f"{status.waiting:,} for you", "strong"))
         parts.append(span(f" ({status.late:,} late)  ", "critical"))

@@ -67,7 +67,7 @@ REQUEST_STATES: dict[str, Said] = {
     "lapsed": Said("×", "never used", "quiet"),
 }
 BUDGET_STATES: dict[str, Said] = {
-    "ok": Said("", "ok", "good"),
+    "ok": Said("", "ok", "quiet"),
     "warning": Said("!", "warning", "warning"),
     "exhausted": Said("■", "exhausted", "critical"),
 }

@@ -73,8 +73,11 @@ class LedgerPane(Pane[EventRow]):
             self._unread += fresh
 
     async def reload(self, height: int = 0) -> None:
-        """Read again; the cursor stays with the newest if it was there."""
+        """Read again; the cursor stays with the newest if it was there, a held list as it is."""
         newest = self._at_newest()
+        if not newest and self.window.loaded:
+            self.dirty = False
+            return
         await super().reload(height)
         if newest:
             self.window.move_to(0)
@@ -83,6 +86,8 @@ class LedgerPane(Pane[EventRow]):
     def caption(self) -> Sequence[Span]:
         """Whether it follows, and what it has not shown."""
         if self._at_newest():
+            # the cursor came back to the top: what was only counted is read now
+            self.dirty = self.dirty or self._unread > 0
             return (span("● follows the newest entry", "good"), span("  f to hold", "quiet"))
         unread = f", {plural(self._unread, 'new entry', 'new entries')}" if self._unread else ""
         return (span(f"‖ held{unread}", "warning"), span("  f to follow again", "quiet"))

@@ -25,9 +25,8 @@ class WatchPane(Pane[Need]):
     columns = (
         Column("left", "LEFT", 7),
         Column("risk", "HARM", 10),
-        Column("what", "WHAT", 8, priority=3),
-        Column("matter", "WHAT IS THE MATTER", 48, least=36, grow=3),
-        Column("todo", "WHAT TO DO", 30, least=17, grow=1, priority=1),
+        Column("do", "DO", 6, priority=1),
+        Column("matter", "WHAT IS THE MATTER", 60, least=26, grow=1),
         Column("since", "SINCE", 5, priority=2, align="right"),
     )
     empty = "Nothing needs you. The fleet goes on without you; this list fills by itself."

@@ -26,7 +26,7 @@ from watchkeeper.core.money import micros_from_text
 from watchkeeper.wire.budgets import BudgetDetail, BudgetRow
 
 GAUGE_CELLS = 6
-FULL, HELD, FREE = "█", "▒", "░"
+FULL, HELD, FREE = "█", "▒", "─"
 LARGEST_COUNT = 10**12
 
 
@@ -36,7 +36,7 @@ def cells(row: BudgetRow, moment: Moment) -> Mapping[str, Span]:
         "used": gauge_cell(row),
         "state": say(BUDGET_STATES, row.state).span,
         "budget": span(brief_text(row.scope), "strong"),
-        "measure": span(what_text(row)),
+        "measure": span(f"{measure_word(row.measure)}/{row.period}"),
         "spent": spent_cell(row),
         "held": span(measure_text(row.measure, row.held), "text" if row.held else "quiet"),
         "refused": span(count_text(row.refused), "critical" if row.refused else "quiet"),

@@ -19,14 +19,15 @@ from watchkeeper.console.words import (
 )
 from watchkeeper.wire.plane import Need, Status
 
-KINDS: Mapping[str, str] = {
-    "request": "approval",
-    "budget": "budget",
-    "lock": "kill",
-    "agent": "agent",
-    "upstream": "upstream",
-    "plane": "plane",
+DEEDS: Mapping[str, str] = {
+    "request": "decide",
+    "budget": "top up",
+    "lock": "lift",
+    "agent": "look",
+    "upstream": "check",
+    "plane": "check",
 }
+"""What to do in one word, by kind; the detail has the plane's whole sentence."""
 
 
 def cells(row: Need, moment: Moment) -> Mapping[str, Span]:
@@ -34,11 +35,19 @@ def cells(row: Need, moment: Moment) -> Mapping[str, Span]:
     return {
         "left": left_cell(row, moment),
         "risk": risk_span(row.risk),
-        "what": span(KINDS.get(row.kind, row.kind), "text" if row.mine else "quiet"),
+        "do": deed_cell(row),
         "matter": span(brief_text(row.text), "text" if row.mine else "quiet"),
-        "todo": span(row.todo, "quiet"),
         "since": moment.age(row.since),
     }
+
+
+def deed_cell(row: Need) -> Span:
+    """Say in one word what to do; that it waits for somebody else if it does."""
+    if not row.mine:
+        return span("others", "quiet")
+    if row.kind == "lock" and row.todo.startswith("check"):
+        return span("check")
+    return span(DEEDS.get(row.kind, "look"))
 
 
 def left_cell(row: Need, moment: Moment) -> Span:
@@ -75,6 +84,7 @@ def blocks(row: Need, moment: Moment) -> list[Block]:
 def figures(status: Status) -> list[Span]:
     """Write the compact line of fleet figures."""
     late = f" ({status.late} late)" if status.late else ""
+    spent = money_text(status.spend_hour_micros)
     spans: list[Span] = []
     if status.store != "ok":
         spans.append(span("■ the store does not answer: everything is refused · ", "critical"))
@@ -84,9 +94,9 @@ def figures(status: Status) -> list[Span]:
         *spans,
         span(plural(status.agents, "agent"), "strong"),
         span(f" · {plural(status.open_runs, 'open run')}"),
-        span(f" · {plural(status.pending, 'approval')} pending"),
+        span(f" · {plural(status.pending, 'approval')}"),
         span(late, "warning"),
-        span(f" · {money_text(status.spend_hour_micros)} in the last hour"),
+        span(f" · {plural(status.calls_hour, 'call')}, {spent} last hour"),
     ]
 
 
