@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.digest import DEEPEST, canonical, digest, parse
+from watchkeeper.core.digest import DEEPEST, MOST_VALUES, canonical, digest, parse
 from watchkeeper.core.errors import Invalid
 
 KEYS = st.text(st.characters(codec="utf-8"), max_size=6).map(
@@ -158,6 +158,8 @@ def test_values_without_form_are_refused(value: Any) -> None:
         b'{"a":' * 5000 + b"1" + b"}" * 5000,
         b'"\x01"',
         b"1 2",
+        b"[" + b"[]," * MOST_VALUES + b"[]]",
+        b"{" + b",".join(b'"k%d":1' % n for n in range(MOST_VALUES)) + b"}",
     ],
 )
 def test_hostile_json_is_refused(text: bytes) -> None:
@@ -170,6 +172,12 @@ def test_deepest_nesting_passes() -> None:
     assert canonical(parse(text)) == text
     wide = json.dumps([[{"a": []}]] * 200, separators=(",", ":")).encode()
     assert canonical(parse(wide)) == wide
+
+
+def test_as_many_values_as_may_be_pass_and_commas_in_text_do_not_count() -> None:
+    many = b"[" + b"1," * (MOST_VALUES - 2) + b"1]"
+    assert canonical(parse(many)) == many
+    assert parse(b'["' + b"," * (2 * MOST_VALUES) + b'"]') == ["," * (2 * MOST_VALUES)]
 
 
 @given(st.binary(max_size=60))

@@ -25,6 +25,8 @@ from typing import Any, NoReturn
 from watchkeeper.core.errors import Invalid
 
 DEEPEST = 64
+MOST_VALUES = 50_000
+"""Values in one document from outside: a megabyte of `[],[],` takes a second to go through."""
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**64 - 1
 _EXACT = 2.0**53
@@ -55,7 +57,7 @@ def parse(data: bytes | str) -> Any:
     """Read JSON that came from outside.
 
     Raises :class:`Invalid` for what is no JSON, a key twice, a key not in NFC, NaN and
-    infinities, numbers or nesting out of bounds, and lone surrogates.
+    infinities, numbers, nesting or count of values out of bounds, and lone surrogates.
     """
     try:
         text = data.decode() if isinstance(data, bytes) else data
@@ -68,8 +70,8 @@ def parse(data: bytes | str) -> Any:
         raise Invalid(f"JSON nests deeper than {DEEPEST}") from None
     except ValueError as error:
         raise Invalid(f"not JSON: {error!s:.120}") from None
-    if text.count("[") + text.count("{") > DEEPEST:
-        _check_depth(value)
+    if text.count("[") + text.count("{") > DEEPEST or text.count(",") > MOST_VALUES:
+        _check_shape(value)
     return value
 
 
@@ -165,9 +167,13 @@ def _check_level(depth: int) -> None:
         raise Invalid(f"JSON nests deeper than {DEEPEST}")
 
 
-def _check_depth(value: Any) -> None:
+def _check_shape(value: Any) -> None:
     level: list[Any] = [value]
+    count = 0
     for _ in range(DEEPEST + 1):
+        count += len(level)
+        if count > MOST_VALUES:
+            raise Invalid(f"JSON holds more than {MOST_VALUES:,} values")
         below: list[Any] = []
         for item in level:
             if type(item) is dict:
