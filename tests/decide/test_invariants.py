@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import hypothesis.strategies as st
-from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import text
 
 from tests.decide.still import POLICY, WORLD
+from tests.rig.machines import machine_settings
 from tests.rig.stores import sqlite_url
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.timers import HANDLERS as APPROVAL_TIMERS
@@ -293,6 +293,4 @@ class Fleet(RuleBasedStateMachine):
 
 
 TestFleet = Fleet.TestCase
-TestFleet.settings = settings(
-    parent=settings.get_profile("ci"), max_examples=30, stateful_step_count=30
-)
+TestFleet.settings = machine_settings(examples=12)

@@ -9,17 +9,26 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 
-def run_machine(machine: type[RuleBasedStateMachine], database_url: str) -> None:
-    """Run a machine whose `url` names the database of every example.
+def machine_settings(*, examples: int = 20) -> settings:
+    """Return the settings of a state machine: short runs in CI, the profile's own in `deep`.
 
-    PostgreSQL gets fewer examples: the rules are the same and each statement asks a server.
     A failure is shrunk only in the `deep` profile, since that takes minutes.
     """
     chosen: dict[str, Any] = {}
     if os.environ.get("HYPOTHESIS_PROFILE", "ci") == "ci":
         chosen["phases"] = (Phase.explicit, Phase.generate)
-        if database_url.startswith("postgresql"):
-            chosen["max_examples"] = 6
+        chosen["max_examples"] = examples
+        chosen["stateful_step_count"] = 30
+    return settings(**chosen)
+
+
+def run_machine(machine: type[RuleBasedStateMachine], database_url: str) -> None:
+    """Run a machine whose `url` names the database of every example.
+
+    PostgreSQL gets fewer examples: the rules are the same and each statement asks a server.
+    """
+    examples = 4 if database_url.startswith("postgresql") else 20
     run_state_machine_as_test(
-        type(machine.__name__, (machine,), {"url": database_url}), settings=settings(**chosen)
+        type(machine.__name__, (machine,), {"url": database_url}),
+        settings=machine_settings(examples=examples),
     )

@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -17,6 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.rig.machines import machine_settings
 from tests.rig.postgres import Postgres
 from tests.rig.stores import sqlite_url
 from tests.store.ground import ACTOR, PUT, TAKE, amounts
@@ -150,7 +150,7 @@ def test_on_sqlite(tmp_path: Path) -> None:
         def make_url(self) -> str:
             return sqlite_url(Path(tempfile.mkdtemp(dir=tmp_path)))
 
-    run_state_machine_as_test(OnSqlite, settings=settings(stateful_step_count=20))
+    run_state_machine_as_test(OnSqlite, settings=machine_settings(examples=20))
 
 
 @pytest.mark.postgres
@@ -159,5 +159,4 @@ def test_on_postgres(postgres: Postgres) -> None:
         def make_url(self) -> str:
             return postgres.create_database()
 
-    few = settings(max_examples=6, stateful_step_count=15)
-    run_state_machine_as_test(OnPostgres, settings=few)
+    run_state_machine_as_test(OnPostgres, settings=machine_settings(examples=4))
