@@ -25,7 +25,7 @@ from watchkeeper.console.link import FollowFeed, Heard, Link, follow_feed
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.outside import Outside
 from watchkeeper.console.overlay import Overlay, TextView
-from watchkeeper.console.painting import Span, Token, span
+from watchkeeper.console.painting import Span, Token
 from watchkeeper.console.pane import Pane
 from watchkeeper.console.place import Place, write_place
 from watchkeeper.console.prompt import Prompt
@@ -311,30 +311,6 @@ class Console(App[int], inherit_bindings=False):
         elif self.prompt is not None:
             self.prompt.take_paste(text)
             self.stage.paint_foot()
-
-    def facts(self) -> list[Span]:
-        """Say what narrows the list, what is marked, what waits."""
-        window = self.pane.window
-        parts = []
-        if words := self.waiting.words(self.monotonic()):
-            parts.append(span(words, "warning"))
-        if window.filter:
-            parts.append(span(f"filter: {window.filter}", "accent"))
-        if window.marks:
-            hidden = f" ({window.hidden_marks} hidden)" if window.hidden_marks else ""
-            parts.append(span(f"{len(window.marks)} marked{hidden}", "warning"))
-        if window.fresh:
-            parts.append(span(f"{window.fresh} new", "accent"))
-        return parts
-
-    def place_words(self) -> str:
-        """Say where the cursor is and how many rows there are."""
-        window = self.pane.window
-        if not len(window):
-            return ""
-        total = window.total if window.total is not None else len(window)
-        more = "" if window.complete or window.total is not None else "+"
-        return f"{window.cursor + 1:,}/{max(total, len(window)):,}{more}"
 
     def release(self) -> None:
         """Let the list show what waited while it was held still; in a detail it stays held."""

@@ -104,17 +104,24 @@ class Scroll:
 
     def take_key(self, key: str) -> bool:
         """Scroll by a key; tell whether it was one."""
-        page = max(1, self.height - 1)
-        steps = {
-            "j": 1, "down": 1, "k": -1, "up": -1, "ctrl+d": self.height // 2,
-            "ctrl+u": -(self.height // 2), "pagedown": page, "ctrl+f": page, "space": page,
-            "pageup": -page, "ctrl+b": -page, "g": -self.lines, "home": -self.lines,
-            "G": self.lines, "end": self.lines,
+        steps: dict[str, int | str] = {
+            "j": 1, "down": 1, "k": -1, "up": -1, "ctrl+d": "half", "ctrl+u": "-half",
+            "pagedown": "page", "ctrl+f": "page", "space": "page", "pageup": "-page",
+            "ctrl+b": "-page", "g": "first", "home": "first", "G": "last", "end": "last",
         }  # fmt: skip
         if key not in steps:
             return False
-        self.top = max(0, min(self.top + steps[key], self.last))
+        self.move(steps[key])
         return True
+
+    def move(self, step: int | str) -> None:
+        """Scroll by lines, or by page, half, to first or last; a minus goes up."""
+        page = max(1, self.height - 1)
+        sizes = {"page": page, "half": self.height // 2, "first": -self.lines, "last": self.lines}
+        if isinstance(step, str):
+            size = sizes[step.removeprefix("-")]
+            step = -size if step.startswith("-") else size
+        self.top = max(0, min(self.top + step, self.last))
 
     @property
     def words(self) -> str:

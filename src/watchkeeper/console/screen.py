@@ -15,6 +15,7 @@ from watchkeeper.console.blocks import Row, lay_out_blocks
 from watchkeeper.console.overlay import Overlay, Scroll
 from watchkeeper.console.painted import Painted
 from watchkeeper.console.painting import Palette, span
+from watchkeeper.console.standing import fact_spans, place_words
 from watchkeeper.console.table import WindowTable
 
 if TYPE_CHECKING:
@@ -172,8 +173,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self.foot.show([console.prompt.row(width)])
             self.keys.show([(span(" enter keep  esc clear  tab complete", "quiet"),)])
             return
-        place = self.scroll.words if console.layer == "detail" else console.place_words()
-        self.foot.show([frame.rule_row(console.facts(), console.message, place, width)])
+        place = self.scroll.words if console.layer == "detail" else place_words(console.pane.window)
+        waiting = console.waiting.words(console.monotonic())
+        facts = fact_spans(console.pane.window, waiting)
+        self.foot.show([frame.rule_row(facts, console.message, place, width)])
         actions = console.registry.footer(console.pane.key, console.layer)
         self.keys.show([frame.key_row(actions, console.why_not, width)])
 
