@@ -70,7 +70,8 @@ def parse(data: bytes | str) -> Any:
         raise Invalid(f"JSON nests deeper than {DEEPEST}") from None
     except ValueError as error:
         raise Invalid(f"not JSON: {error!s:.120}") from None
-    if text.count("[") + text.count("{") > DEEPEST or text.count(",") > MOST_VALUES:
+    opened = text.count("[") + text.count("{")
+    if opened > DEEPEST or opened + text.count(",") >= MOST_VALUES:
         _check_shape(value)
     return value
 
