@@ -294,3 +294,12 @@ def test_something_new_rings_and_is_told_outside(start: Start) -> None:
     assert terminal.received.count(b"\x1b]9;") == 1, "and not again for ten seconds"
     rung = terminal.received.replace(b"\x1b]", b"").count(b"\x07")
     assert rung >= 1
+
+
+def test_keys_that_come_like_a_paste_decide_nothing(start: Start, tmp_path: Path) -> None:
+    """A terminal without bracketed paste hands pasted text over as keys."""
+    terminal = ready(start())
+    terminal.type("jkjkjkjkjkjkjkjka")
+    terminal.wait_for("keys came faster than hands type")
+    terminal.type("a")
+    terminal.wait_for("u takes back")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -43,6 +44,8 @@ from watchkeeper.wire.plane import Status
 
 PaneMaker = Callable[[Desk], Sequence[Pane[Any]]]
 ActionMaker = Callable[[Desk], Sequence[Action]]
+FLOOD_KEYS, FLOOD_SECONDS = 12, 0.05
+"""So many keys in so short a time are pasted, whether or not the terminal says so."""
 
 
 class Console(App[int], inherit_bindings=False):
@@ -97,6 +100,7 @@ class Console(App[int], inherit_bindings=False):
         self.waiting = WaitingRoom()
         self.main: MainScreen | None = None
         self.message_until = 0.0
+        self._keys_at: deque[float] = deque(maxlen=FLOOD_KEYS)
         if opening is not None:
             self.say(*opening, seconds=12)
         if place is not None:
@@ -267,8 +271,8 @@ class Console(App[int], inherit_bindings=False):
     def perform(self, action: Action) -> None:
         """Do an action, or say why not."""
         why = self.why_not(action)
-        if why is None and action.sends and self.pulse.just_moved:
-            why = "another row came here just now; press again"
+        if why is None and action.sends:
+            why = self._why_not_now()
         if why is not None:
             self.say(f"{action.title}: {why}", "warning")
             return
@@ -276,12 +280,22 @@ class Console(App[int], inherit_bindings=False):
         if inspect.isawaitable(result):
             self.run_worker(self.guard(result), exit_on_error=True)
 
+    def _why_not_now(self) -> str | None:
+        """Say why a decision cannot be what the person meant at this instant."""
+        if self.pulse.just_moved:
+            return "another row came here just now; press again"
+        now = self.monotonic()
+        if sum(now - at < FLOOD_SECONDS for at in self._keys_at) >= FLOOD_KEYS:
+            return "keys came faster than hands type, as a paste does; press again"
+        return None
+
     def why_not(self, action: Action) -> str | None:
         """Say why an action is not possible now; None if it is."""
         return action.why_not() or (self.offline if action.sends else None)
 
     def take_key(self, key: str, character: str | None) -> None:
         """Give a key to what is on top: an overlay, the line being typed, or an action."""
+        self._keys_at.append(self.monotonic())
         if self.stage.overlays:
             overlay = self.stage.overlays[-1][0]
             writing = overlay.reason_in_focus if isinstance(overlay, Dialog) else None
