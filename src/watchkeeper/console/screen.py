@@ -175,8 +175,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
             return
         place = self.scroll.words if console.layer == "detail" else place_words(console.pane.window)
         waiting = console.waiting.words(console.monotonic())
-        facts = fact_spans(console.pane.window, waiting)
-        self.foot.show([frame.rule_row(facts, console.message, place, width)])
+        facts = fact_spans(console.pane.window, waiting, console.message)
+        self.foot.show([frame.rule_row(facts, None, place, width)])
         actions = console.registry.footer(console.pane.key, console.layer)
         self.keys.show([frame.key_row(actions, console.why_not, width)])
 

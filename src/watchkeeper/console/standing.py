@@ -8,9 +8,14 @@ from watchkeeper.console.painting import Span, span
 from watchkeeper.console.window import Window
 
 
-def fact_spans(window: Window[Any], waiting: str) -> list[Span]:
-    """Say what waits to be sent, what narrows the list, what is marked, what is new."""
+def fact_spans(window: Window[Any], waiting: str, message: Span | None = None) -> list[Span]:
+    """Say what waits to be sent, what just happened, what narrows, what is marked, what is new.
+
+    What can still be taken back stands first: nothing may hide it.
+    """
     parts = [span(waiting, "warning")] if waiting else []
+    if message is not None:
+        parts.append(message)
     if window.filter:
         parts.append(span(f"filter: {window.filter}", "accent"))
     if window.marks:
