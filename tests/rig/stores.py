@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.rig.postgres import Postgres
+from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.store.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +30,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     url = server.create_database()
     yield url
     server.drop_database(url)
+
+
+@pytest.fixture
+def clock() -> RehearsalClock:
+    """A clock that stands still until the test moves it."""
+    return RehearsalClock(frozen=True)
+
+
+@pytest.fixture
+async def store(database_url: str, clock: RehearsalClock) -> AsyncIterator[Store]:
+    """An open store, once on SQLite and once on PostgreSQL."""
+    opened = await Store.open(database_url, clock)
+    yield opened
+    await opened.close()
 
 
 def sqlite_url(directory: Path) -> str:
