@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from tests.rig.stores import sqlite_url
 from tests.store.ground import ACTOR, put
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.store import feed
@@ -92,13 +94,13 @@ async def test_reader_resumes_over_a_restart(database_url: str, clock: Rehearsal
 
 
 async def test_reader_behind_another_processes_writes_misses_nothing(
-    database_url: str, clock: RehearsalClock
+    tmp_path: Path, clock: RehearsalClock
 ) -> None:
-    if not database_url.startswith("sqlite"):
-        pytest.skip("on PostgreSQL the lock keeps a second writer out")
+    """On SQLite: on PostgreSQL a lock keeps the second writer out."""
+    url = sqlite_url(tmp_path)
     async with (
-        await Store.open(database_url, clock) as one,
-        await Store.open(database_url, clock) as two,
+        await Store.open(url, clock) as one,
+        await Store.open(url, clock) as two,
     ):
         reader = one.subscribe()
         assert await one.write(put("a")) == 1
