@@ -111,6 +111,9 @@ def ensure_plane(
     while True:
         plane = find_plane(directory)
         if plane is not None:
+            if process is not None and process.pid != plane.pid:
+                process.kill()  # else it might find the directory free once that plane stops
+                process.wait()
             _notice_ends()
             return plane
         if process is None and not is_held(directory):
