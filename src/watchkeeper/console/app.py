@@ -44,7 +44,7 @@ from watchkeeper.wire.plane import Status
 
 PaneMaker = Callable[[Desk], Sequence[Pane[Any]]]
 ActionMaker = Callable[[Desk], Sequence[Action]]
-FLOOD_KEYS, FLOOD_SECONDS = 12, 0.05
+FLOOD_KEYS, FLOOD_SECONDS = 12, 0.15
 """So many keys in so short a time are pasted, whether or not the terminal says so."""
 
 
@@ -152,6 +152,7 @@ class Console(App[int], inherit_bindings=False):
         """Take keys and pasted text before the toolkit does; it knows none of our keys."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             self.app_focus = True
+            self._keys_at.append(event.time)
             self.take_key(event.key, event.character)
         elif isinstance(event, events.Paste) and not event.is_forwarded:
             self.take_paste(event.text)
@@ -284,8 +285,8 @@ class Console(App[int], inherit_bindings=False):
         """Say why a decision cannot be what the person meant at this instant."""
         if self.pulse.just_moved:
             return "another row came here just now; press again"
-        now = self.monotonic()
-        if sum(now - at < FLOOD_SECONDS for at in self._keys_at) >= FLOOD_KEYS:
+        came = self._keys_at
+        if len(came) == FLOOD_KEYS and came[-1] - came[0] < FLOOD_SECONDS:
             return "keys came faster than hands type, as a paste does; press again"
         return None
 
@@ -295,7 +296,6 @@ class Console(App[int], inherit_bindings=False):
 
     def take_key(self, key: str, character: str | None) -> None:
         """Give a key to what is on top: an overlay, the line being typed, or an action."""
-        self._keys_at.append(self.monotonic())
         if self.stage.overlays:
             overlay = self.stage.overlays[-1][0]
             writing = overlay.reason_in_focus if isinstance(overlay, Dialog) else None
