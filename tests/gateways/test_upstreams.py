@@ -14,6 +14,8 @@ from tests.gateways.ground import Edge, open_edge, text_of
 from tests.rig.deadline import eventually_async
 from tests.rig.upstream import Upstream
 from tests.rig.world import agent_document, upstream_document, world
+from watchkeeper.tools.upstreams.egress import Egress
+from watchkeeper.tools.upstreams.model import UpstreamFailure
 
 SLOW_TOOL = """
 tool: {name: books.slow, upstream: books, upstream_tool: echo, does: Slow., access: read, risk: low,
@@ -252,3 +254,19 @@ def children(server: Upstream) -> list[int]:
             if str(server.database).encode() in line and b"--stdio" in line:
                 found.append(int(entry.name))
     return found
+
+
+async def test_a_server_that_drops_the_end_of_a_session_is_an_upstream_failure() -> None:
+    async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(drop, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    egress = Egress()
+    try:
+        with pytest.raises(UpstreamFailure, match="closed the connection"):
+            await egress.delete(f"http://127.0.0.1:{port}/", {})
+    finally:
+        await egress.close()
+        server.close()

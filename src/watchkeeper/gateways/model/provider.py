@@ -19,7 +19,7 @@ from watchkeeper.gateways.model.request import Completion
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.gateways.performing import Performed
 from watchkeeper.tools.upstreams.credentials import credential_headers
-from watchkeeper.tools.upstreams.egress import Egress, Sending
+from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Egress, Sending, read_bounded
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.wire.decisions import Outcome, OutcomeStatus, Usage
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LARGEST_ANSWER = 16 * 1024 * 1024
 _LAST_WORD_SECONDS = 0.2
 _PASSED_HEADERS = ("x-request-id", "openai-processing-ms")
 _OK = 200
@@ -110,7 +109,7 @@ class ProviderCall:
         ):
             if response.status == _OK and response.content_type == "text/event-stream":
                 return await self._stream(response, silence)
-            return self._take_whole(response, await _read_bounded(response))
+            return self._take_whole(response, await read_bounded(response))
 
     def _take_whole(self, response: aiohttp.ClientResponse, body: bytes) -> Performed[Made]:
         status = response.status
@@ -236,12 +235,3 @@ class ProviderCall:
 
 def _unavailable(message: str) -> ModelError:
     return ModelError(502, "watchkeeper_provider", "provider_unavailable", message, retry=None)
-
-
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    data = bytearray()
-    async for piece in response.content.iter_any():
-        data += piece
-        if len(data) > LARGEST_ANSWER:
-            raise UpstreamFailure("its answer is too large", reached=True)
-    return bytes(data)

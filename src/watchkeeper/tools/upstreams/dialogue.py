@@ -8,7 +8,13 @@ from typing import Any
 import msgspec
 
 from watchkeeper import __version__
-from watchkeeper.tools.upstreams.model import Refused, Result, ToolDefinition, UpstreamFailure
+from watchkeeper.tools.upstreams.model import (
+    Progress,
+    Refused,
+    Result,
+    ToolDefinition,
+    UpstreamFailure,
+)
 from watchkeeper.tools.upstreams.protocol import (
     CAPABILITIES_KEY,
     CLIENT_KEY,
@@ -42,6 +48,7 @@ class _Agreed(msgspec.Struct, rename="camel"):
 
 
 _members = msgspec.json.Decoder(Result)
+_params = msgspec.json.Decoder(dict[str, Any])
 _page = msgspec.json.Decoder(_ToolPage)
 _agreed = msgspec.json.Decoder(_Agreed)
 
@@ -121,6 +128,17 @@ def take_agreed_version(message: Message) -> str:
     if version not in HANDSHAKE_VERSIONS:
         raise UpstreamFailure("it speaks no version of MCP that the plane knows", reached=False)
     return version
+
+
+def report_progress(message: Message, progress: Progress | None) -> None:
+    """Hand on a progress notification; everything else an upstream says unasked is dropped."""
+    if progress is None or message.method != "notifications/progress":
+        return
+    try:
+        params = _params.decode(message.params)
+    except (msgspec.MsgspecError, RecursionError):
+        return
+    progress(params)
 
 
 class Listing:

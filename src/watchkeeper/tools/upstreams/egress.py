@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 CONNECT_SECONDS = 5.0
+LARGEST_ANSWER = 16 * 1024 * 1024
 _LARGE = 512 * 1024  # from here on a body is sent in pieces, so that none blocks the loop
 _KEEP_ALIVE_SECONDS = 3.0  # below what servers use, so that none closes under a request
 
@@ -95,11 +96,32 @@ class Egress:
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamFailure(_why(error), reached=sending.sent) from None
 
+    async def delete(self, url: str, headers: Mapping[str, str]) -> None:
+        """Send one DELETE; raise `UpstreamFailure` when it has no response."""
+        session = await self.session()
+        import aiohttp
+
+        try:
+            async with session.delete(url, headers=headers, allow_redirects=False):
+                pass
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamFailure(_why(error), reached=False) from None
+
     async def close(self) -> None:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    """Return a whole answer; raise `UpstreamFailure` for one beyond `LARGEST_ANSWER` bytes."""
+    data = bytearray()
+    async for piece in response.content.iter_any():
+        data += piece
+        if len(data) > LARGEST_ANSWER:
+            raise UpstreamFailure("its answer is too large", reached=True)
+    return bytes(data)
 
 
 def _why(error: BaseException) -> str:

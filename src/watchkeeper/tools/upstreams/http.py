@@ -19,12 +19,13 @@ from watchkeeper.tools.upstreams.dialogue import (
     call_parameters,
     notification,
     opening,
+    report_progress,
     request,
     take_agreed_version,
     take_call_result,
     take_versions,
 )
-from watchkeeper.tools.upstreams.egress import Egress, Sending
+from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Egress, Sending, read_bounded
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
 from watchkeeper.tools.upstreams.model import (
     Progress,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LARGEST_ANSWER = 16 * 1024 * 1024
 _ASIDE_SECONDS = 10.0
 _LEAVE_SECONDS = 1.0
 _OK = 200
@@ -149,12 +149,9 @@ class HttpConnection:
         footing, self._footing = self._footing, _STRANGERS
         if footing.session is None:
             return
-        with suppress(OSError, WatchkeeperError):
+        with suppress(TimeoutError, UpstreamFailure, WatchkeeperError):
             async with asyncio.timeout(_LEAVE_SECONDS):
-                client = await self._egress.session()
-                headers = self._headers(footing)
-                async with client.delete(self._url, headers=headers, allow_redirects=False):
-                    pass
+                await self._egress.delete(self._url, self._headers(footing))
 
     def _headers(self, footing: _Footing) -> dict[str, str]:
         headers = {
@@ -257,7 +254,7 @@ async def _take(
     kind = response.content_type
     if kind == "text/event-stream" and status == _OK:
         return await _take_stream(response, number, progress)
-    data = await _read_bounded(response)
+    data = await read_bounded(response)
     message = None
     if kind == "application/json":
         with suppress(ValueError):
@@ -279,7 +276,7 @@ async def _take(
 async def _take_stream(
     response: aiohttp.ClientResponse, number: int, progress: Progress | None
 ) -> Message:
-    splitter = EventSplitter(_LARGEST_ANSWER)
+    splitter = EventSplitter(LARGEST_ANSWER)
     try:
         async for piece in response.content.iter_any():
             for event in splitter.feed(piece):
@@ -295,23 +292,3 @@ async def _take_stream(
     except ValueError:
         raise UpstreamFailure("its stream is malformed", reached=True) from None
     raise UpstreamFailure("its stream ended without an answer", reached=True)
-
-
-def report_progress(message: Message, progress: Progress | None) -> None:
-    """Hand on a progress notification; everything else an upstream says unasked is dropped."""
-    if progress is None or message.method != "notifications/progress":
-        return
-    try:
-        params = msgspec.json.decode(message.params, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError):
-        return
-    progress(params)
-
-
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    data = bytearray()
-    async for piece in response.content.iter_any():
-        data += piece
-        if len(data) > _LARGEST_ANSWER:
-            raise UpstreamFailure("its answer is too large", reached=True)
-    return bytes(data)

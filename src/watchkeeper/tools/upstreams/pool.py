@@ -109,12 +109,19 @@ class _Supervised:
                 log.exception("upstream %s", self.spec.name)
             finally:
                 if self._connection is None:
-                    await connection.close()
+                    await self._let_go(connection)
             self._look_now.clear()
             await _wait_either(self._look_now.wait(), asyncio.sleep(pause))
             if self._look_now.is_set():
                 await asyncio.sleep(_FIRST_PAUSE)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _let_go(self, connection: Connection) -> None:
+        """Close a connection; trouble with that must not end the supervision."""
+        try:
+            await connection.close()
+        except Exception:
+            log.exception("upstream %s could not be let go", self.spec.name)
 
     async def _watch(self, connection: Connection) -> None:
         """Return never while the upstream lives; raise `UpstreamFailure` when it does not."""

@@ -21,12 +21,12 @@ from watchkeeper.tools.upstreams.dialogue import (
     call_parameters,
     notification,
     opening,
+    report_progress,
     request,
     take_agreed_version,
     take_call_result,
     take_versions,
 )
-from watchkeeper.tools.upstreams.http import report_progress
 from watchkeeper.tools.upstreams.model import (
     Progress,
     Refused,
@@ -217,7 +217,8 @@ class StdioConnection:
 
     def _report(self, message: Message) -> None:
         def take(params: Mapping[str, Any]) -> None:
-            progress = self._progress.get(params.get("progressToken", -1))
+            token = params.get("progressToken")
+            progress = self._progress.get(token) if isinstance(token, int) else None
             if progress is not None:
                 progress(params)
 
