@@ -58,6 +58,16 @@ def test_every_list_and_show_speaks_plainly_and_in_json(plane: Plane, run: Run, 
     assert isinstance(parsed, dict)
 
 
+def test_json_is_ascii_whatever_an_agent_wrote(plane: Plane) -> None:
+    hostile = "\x9b2J\x9d0;owned\x9c \u202egnp.exe \u200b\U000e0041\x7f \x1b]52;c;AA\x07 é"
+    plane.enrol("clerk").open_run(goal=hostile)
+    for words in (["runs"], ["events"]):
+        printed = done(on(plane, *words, "--json"))
+        assert printed.out.replace("\n", "").isascii()
+        assert printed.out.replace("\n", "").isprintable()
+        assert repr(hostile)[1:-1] in str(printed.json())
+
+
 def test_a_request_is_read_and_approved_once(plane: Plane, run: Run) -> None:
     request = run.decide("books.create_refund", LARGE)["request"]
     listed = done(on(plane, "requests", "list", "--json")).json()

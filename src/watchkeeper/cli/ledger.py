@@ -115,7 +115,7 @@ def _follow(session: Session, after: int, wanted: object) -> None:
 
 def _print(row: EventRow, as_json: bool) -> None:
     if as_json:
-        click.echo(row.model_dump_json())
+        print_json(row, indent=None)
     else:
         say(f"{row.sequence:>7}  {at(row.at)}  {row.type:<20}  {row.text}")
 

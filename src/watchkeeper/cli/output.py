@@ -24,9 +24,14 @@ def say(text: object = "", *, err: bool = False) -> None:
     click.echo(make_safe(text, keep_newlines=True), err=err)
 
 
-def print_json(value: BaseModel) -> None:
-    """Print a wire model as it crossed the API."""
-    click.echo(value.model_dump_json(indent=2))
+def print_json(value: BaseModel, *, indent: int | None = 2) -> None:
+    """Print a wire model as it crossed the API, in plain ASCII.
+
+    JSON itself lets C1 controls, text direction and DEL stand as they are, and a terminal
+    obeys them; escaped, a program reads the same text.
+    """
+    text = value.model_dump_json(indent=indent, ensure_ascii=True)
+    click.echo(text.replace("\x7f", "\\u007f"))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
