@@ -44,8 +44,8 @@ from watchkeeper.wire.plane import Status
 
 PaneMaker = Callable[[Desk], Sequence[Pane[Any]]]
 ActionMaker = Callable[[Desk], Sequence[Action]]
-FLOOD_KEYS, FLOOD_SECONDS = 12, 0.15
-"""So many keys in so short a time are pasted, whether or not the terminal says so."""
+FLOOD_KEYS, FLOOD_SECONDS = 12, 0.5
+"""So many different keys in so short a time are pasted, whether or not the terminal says so."""
 
 
 class Console(App[int], inherit_bindings=False):
@@ -100,6 +100,7 @@ class Console(App[int], inherit_bindings=False):
         self.waiting = WaitingRoom()
         self.main: MainScreen | None = None
         self.message_until = 0.0
+        self._last_key = ""
         self._keys_at: deque[float] = deque(maxlen=FLOOD_KEYS)
         if opening is not None:
             self.say(*opening, seconds=12)
@@ -152,7 +153,9 @@ class Console(App[int], inherit_bindings=False):
         """Take keys and pasted text before the toolkit does; it knows none of our keys."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             self.app_focus = True
-            self._keys_at.append(event.time)
+            if event.key != self._last_key:  # a key held down repeats; hands may do that
+                self._keys_at.append(event.time)
+            self._last_key = event.key
             self.take_key(event.key, event.character)
         elif isinstance(event, events.Paste) and not event.is_forwarded:
             self.take_paste(event.text)
@@ -287,6 +290,7 @@ class Console(App[int], inherit_bindings=False):
             return "another row came here just now; press again"
         came = self._keys_at
         if len(came) == FLOOD_KEYS and came[-1] - came[0] < FLOOD_SECONDS:
+            came.clear()
             return "keys came faster than hands type, as a paste does; press again"
         return None
 
