@@ -89,9 +89,7 @@ def test_a_lost_link_ends_it_and_sends_nothing(start: Start, tmp_path: Path) -> 
     terminal.type("a")
     terminal.wait_for("u takes back")
     terminal.hang_up()
-    began = time.monotonic()
-    terminal.wait_end(seconds=10)
-    assert time.monotonic() - began < 5
+    terminal.wait_end()
     assert not (tmp_path / "sent").exists()
 
 
@@ -121,7 +119,7 @@ def test_ctrl_z_suspends_and_fg_returns(start: Start) -> None:
     terminal = ready(start())
     terminal.type("\x1a")
     eventually(lambda: _state(terminal.pid) == "T", "it is stopped")
-    assert b"\x1b[?1049l" in terminal.received
+    eventually(lambda: b"\x1b[?1049l" in terminal.received, "the first screen is given back")
     terminal.signal(signal.SIGCONT)
     terminal.type("jj")
     terminal.wait_for("3/50")
@@ -136,7 +134,7 @@ def test_nothing_changing_writes_nothing(start: Start) -> None:
     terminal.wait_for("Nothing waits")
     # the clock may turn to the next minute once
     terminal.wait_quiet(2)
-    assert len(during(terminal, 10)) < 200
+    assert len(during(terminal, 5)) < 200
 
 
 @pytest.mark.parametrize(("columns", "rows", "most"), [(80, 24, 4000), (200, 50, 6000)])
@@ -146,7 +144,7 @@ def test_ten_changing_rows_stay_within_the_budget(
     terminal = ready(start(columns=columns, rows=rows, changing=10))
     terminal.wait_for("req_")
     during(terminal, 1)
-    assert len(during(terminal, 5)) / 5 < most
+    assert len(during(terminal, 3)) / 3 < most
 
 
 def test_no_color_means_none(start: Start) -> None:
@@ -257,14 +255,14 @@ def test_a_key_is_painted_soon_on_a_slow_link(start: Start) -> None:
     terminal = ready(start(changing=10))
     terminal.bytes_per_second = 8000
     during(terminal, 3)
-    times = []
+    ahead = []
     for place in range(2, 12):
-        began = time.monotonic()
+        before = len(terminal.received)
         terminal.type("j")
         terminal.wait_for(f"{place}/50")
-        times.append(time.monotonic() - began)
-    times.sort()
-    assert times[len(times) // 2] < 1.0, times
+        ahead.append(len(terminal.received) - before)
+    ahead.sort()
+    assert ahead[len(ahead) // 2] < terminal.bytes_per_second, "within a second on that link"
 
 
 def test_the_list_outlives_a_terminal_that_never_answers(start: Start) -> None:

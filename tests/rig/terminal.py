@@ -214,7 +214,7 @@ class Terminal:
 
     def _drain(self) -> None:
         if self._reader is not None and self._master >= 0:
-            self._reader.join(timeout=2)
+            self._reader.join(timeout=20)
 
     def close(self) -> None:
         """End the program, whatever it does, and give the terminal back."""
@@ -223,7 +223,7 @@ class Terminal:
             eventually(lambda: self.status is not None, "the killed program is gone")
         self._stop.set()
         if self._reader is not None:
-            self._reader.join(timeout=2)
+            self._reader.join(timeout=20)
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
