@@ -121,8 +121,26 @@ def test_mistakes_point_at_file_line_and_field_and_change_nothing(
 
 
 def test_what_cannot_be_read_is_said(plane: Plane, tmp_path: Path) -> None:
-    assert "no *.yaml" in apply(plane, tmp_path / "none").err
+    assert "no *.yaml" in apply(plane, tmp_path).err
+    assert "no such directory" in apply(plane, tmp_path / "none").err
     (tmp_path / "latin.yaml").write_bytes(b"agent: {name: \xe9}\n")
     ended = apply(plane, tmp_path, "--dry-run")
     assert ended.code == exits.REFUSED
     assert "latin.yaml" in ended.err
+
+
+def test_names_that_lead_nowhere_are_shown_with_the_plan(plane: Plane, directory: Path) -> None:
+    (directory / "guard.cedar").write_text(
+        '@id("guard") @obligation("require_approval") @approver_role("nobodys")\n'
+        'forbid (principal, action, resource == Tool::"mails.sned")\n'
+        'unless { context.approvals.contains("nobodys") };\n'
+    )
+    (directory / "mails.yaml").write_text(
+        "tool:\n  name: mails.send\n  does: Sends.\n  amount_usd: amount\n"
+        "  input_schema: {type: object, additionalProperties: false, properties: {to: {}}}\n"
+    )
+    planned = apply(plane, directory, "--dry-run")
+    assert planned.code == exits.OK, planned.err
+    assert "! policy file 'guard': names Tool::\"mails.sned\"" in planned.out
+    assert "! policy 'guard': @approver_role names role 'nobodys'" in planned.out
+    assert "! tool 'mails.send': amount_usd names the argument 'amount'" in planned.out

@@ -103,6 +103,20 @@ def test_the_memo_answers_as_the_engine_does(micros: int, tool: str) -> None:
     ("text", "where", "says"),
     [
         ("permit(principal, action resource);", "p.cedar:1", "not Cedar"),
+        (
+            "permit(principal, action, resource);\n"
+            '@id("b")\n'
+            "forbid(principal action, resource);\n"
+            '@id("c")\n'
+            "forbid(principal, action, resource);",
+            "p.cedar:3",
+            "not Cedar",
+        ),
+        (
+            'permit(principal, action, resource);\n@id("b")\nforbid principal;',
+            "p.cedar:3",
+            "not Cedar",
+        ),
         ("\n\npermit(principal, action, resource) when { context.nope > 1 };", "p.cedar:3", "nope"),
         (
             '@obligation("require_approval") permit(principal, action, resource);',

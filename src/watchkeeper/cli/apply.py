@@ -62,6 +62,12 @@ def read_directory(directory: Path) -> tuple[File, ...]:
     """Read what can be applied, in a stable order; raise `Invalid` naming the file."""
     from watchkeeper.wire.plane import File
 
+    if not directory.exists():
+        raise Invalid(
+            "there is no such directory",
+            where=str(directory),
+            remedy="name a directory that holds contracts or policies",
+        )
     if directory.is_file():
         paths, base = [directory], directory.parent
     else:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+from watchkeeper.decide.gaps import find_policy_gaps
 from watchkeeper.registry import service as registry
 from watchkeeper.registry.rules import Change, InForce, find_gaps, plan, plan_digest
 from watchkeeper.registry.source import Sourced, read_file
@@ -47,8 +48,7 @@ class Applying:
             changes = plan(wanted, standing, prune=prune)
             after = _after(standing, changes)
             build_catalogue(after)
-            gaps = find_gaps({key: old.document for key, old in after.items()})
-            return Planned(tuple(changes), plan_digest(changes), False, tuple(gaps))
+            return Planned(tuple(changes), plan_digest(changes), False, _gaps(after))
 
         return await self._store.read(query)
 
@@ -72,8 +72,7 @@ class Applying:
             standing = registry.read_standing(tx)
             catalogue = build_catalogue(standing)
             tx.after_commit(lambda: self._catalogue.replace(catalogue))
-            gaps = find_gaps({key: old.document for key, old in standing.items()})
-            return Planned(tuple(changes), plan_digest(changes), True, tuple(gaps))
+            return Planned(tuple(changes), plan_digest(changes), True, _gaps(standing))
 
         return await self._store.write(unit)
 
@@ -81,6 +80,11 @@ class Applying:
 def read_files(files: Sequence[tuple[str, str]]) -> list[Sourced]:
     """Read every file; raise `Invalid` for the first that is not right."""
     return [document for path, text in files for document in read_file(path, text)]
+
+
+def _gaps(standing: dict[tuple[str, str], InForce]) -> tuple[str, ...]:
+    documents = {key: old.document for key, old in standing.items()}
+    return (*find_gaps(documents), *find_policy_gaps(documents))
 
 
 def _after(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from watchkeeper.policy.annotations import Annotated, read_annotations
 from watchkeeper.policy.schema import SCHEMA
 
 _STATEMENT = re.compile(r"(?m)^\s*(?:@\w+\s*\([^)]*\)\s*)*(permit|forbid)\s*\(")
+_BEGINNING = re.compile(r"(?m)^\s*(?:@\w+\s*\([^)]*\)\s*)*(permit|forbid)\b")
 _CONTEXT = frozenset({"environment", "amount_micros", "est_tokens", "approvals"})
 
 
@@ -29,6 +30,8 @@ class Checked:
     """Whether any of them is a permit."""
     reads: frozenset[str]
     """The context attributes that they read."""
+    entities: frozenset[tuple[str, str]]
+    """The entities that they name, as (type, id); actions apart."""
 
 
 def check_file(name: str, text: str, where: str | None = None) -> Checked:
@@ -66,6 +69,7 @@ def check_file(name: str, text: str, where: str | None = None) -> Checked:
         annotated,
         any(body["effect"] == "permit" for body in statics.values()),
         frozenset().union(*(_reads(body["conditions"]) for body in statics.values())),
+        frozenset(_entities(list(statics.values()))),
     )
 
 
@@ -94,28 +98,34 @@ def _order(policy_id: str) -> int:
 
 def _lines_of(text: str) -> dict[str, int]:
     """Cedar names policies by their order; find the line on which each begins."""
-    masked = re.sub(r"//[^\n]*", lambda match: " " * len(match[0]), text)
-    masked = re.sub(
-        r'"(?:[^"\\\n]|\\.)*"',
-        lambda match: '"' + "_" * (len(match[0]) - 2) + '"',
-        masked,
-    )
+    masked = _mask(text)
     return {
         f"policy{index}": masked.count("\n", 0, match.start(1)) + 1
         for index, match in enumerate(_STATEMENT.finditer(masked))
     }
 
 
+def _mask(text: str) -> str:
+    """Blank comments and the insides of strings; every other character keeps its place."""
+    masked = re.sub(r"//[^\n]*", lambda match: " " * len(match[0]), text)
+    return re.sub(
+        r'"(?:[^"\\\n]|\\.)*"',
+        lambda match: '"' + "_" * (len(match[0]) - 2) + '"',
+        masked,
+    )
+
+
 def _locate(where: str, text: str) -> str:
-    """Cedar's parse errors carry no line: parse growing prefixes to find the broken statement."""
-    for index, line in sorted((line, key) for key, line in _lines_of(text).items()):
-        following = [other for other in _lines_of(text).values() if other > index]
-        end = min(following) - 1 if following else len(text.splitlines())
-        statement = "\n".join(text.splitlines()[index - 1 : end])
+    """Cedar's parse errors carry no line: parse each statement alone to find the broken one."""
+    masked = _mask(text)
+    starts = [match.start(1) for match in _BEGINNING.finditer(masked)]
+    for start, following in zip(starts, [*starts[1:], len(text)], strict=True):
+        # the annotations of the statement that follows stand behind this one's semicolon
+        last = masked.rfind(";", start, following)
         try:
-            cedarpy.policies_to_json_str(statement)
+            cedarpy.policies_to_json_str(text[start : last + 1 if last >= 0 else following])
         except ValueError:
-            return f"{where}:{index}" if line else where
+            return f"{where}:{text.count(chr(10), 0, start) + 1}"
     return where
 
 
@@ -138,3 +148,19 @@ def _reads(node: Any) -> frozenset[str]:
         else:
             found |= _reads(operand)
     return found
+
+
+def _entities(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield every entity a policy's parsed form names."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _entities(item)
+    elif isinstance(node, dict):
+        kind, name = node.get("type"), node.get("id")
+        if isinstance(kind, str) and isinstance(name, str) and len(node) == 2:
+            if kind != "Action":
+                yield kind, name
+        else:
+            for key, item in node.items():
+                if key != "annotations":
+                    yield from _entities(item)

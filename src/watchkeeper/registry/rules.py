@@ -138,7 +138,29 @@ def find_gaps(documents: Mapping[Key, Document]) -> list[str]:
                     f"model {document.name!r}: provider {provider.name!r} lists no "
                     f"{document.provider_model!r}; without a price its calls are refused"
                 )
+        if isinstance(document, ToolContract):
+            gaps += _argument_gaps(document)
     return gaps
+
+
+def _argument_gaps(tool: ToolContract) -> Iterable[str]:
+    """Say which arguments a tool's contract names that its schema does not let it have."""
+    schema = tool.input_schema or {}
+    arguments = schema.get("properties")
+    if not isinstance(arguments, dict) or schema.get("additionalProperties", True) is not False:
+        return
+    named = [("amount_usd", tool.amount_usd)]
+    if tool.business_object is not None:
+        named.append(("business_object.id", tool.business_object.id))
+    named += [("never.argument", never.argument) for never in tool.never]
+    if tool.preview is not None:
+        named += [("preview.arguments", name) for name in tool.preview.arguments.values()]
+    for field, name in named:
+        if name and name.split(".")[0] not in arguments:
+            yield (
+                f"tool {tool.name!r}: {field} names the argument {name!r}, which its "
+                f"input_schema does not have; it has {', '.join(map(str, arguments)) or 'none'}"
+            )
 
 
 def _references(document: Document) -> Iterable[tuple[str, str, str]]:
