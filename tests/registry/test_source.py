@@ -62,7 +62,13 @@ def test_reads_several_documents_of_one_file() -> None:
 @pytest.mark.parametrize(
     ("text", "where", "says"),
     [
-        (SAMPLE.replace("max_steps: 12", "max_step: 12"), "x.yaml:10", "max_step: no such field"),
+        (SAMPLE.replace("max_steps: 12", "max_step: 12"), "x.yaml:10", "did you mean 'max_steps'"),
+        (
+            SAMPLE.replace("  owner: finance-ops", "  ownr: finance-ops"),
+            "x.yaml:1",
+            "is needed; x.yaml:3: agent.ownr: no such field; did you mean 'owner'?",
+        ),
+        ("role:\n  name: a\n  members: ada\n", "x.yaml:3", "role.members: should be a list"),
         (SAMPLE.replace("max_steps: 12", "max_steps: many"), "x.yaml:10", "max_steps"),
         (SAMPLE.replace("0.75", "-1"), "x.yaml:13", "max_cost_usd_per_run"),
         (SAMPLE.replace("owner: finance-ops", "owner: Finance Ops"), "x.yaml:3", "owner"),

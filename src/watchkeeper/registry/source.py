@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -134,20 +134,71 @@ def _check(
         document = KINDS[kind].model_validate(body)
     except ValidationError as error:
         raise Invalid(
-            "; ".join(_say(kind, problem, path, lines) for problem in error.errors()[:8]),
+            _say_all(kind, error.errors()[:8], path, lines),
             where=_place((kind, *error.errors()[0]["loc"]), path, lines),
             remedy="correct the field and apply again; nothing was changed",
         ) from error
     return Sourced(kind, document.name, path, text, body, document)
 
 
-def _say(kind: str, problem: Any, path: str, lines: dict[tuple[str | int, ...], int]) -> str:
+_WORDS = {
+    "missing": "is needed",
+    "string_type": "should be text",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "tuple_type": "should be a list",
+    "list_type": "should be a list",
+    "model_type": "should be fields with values",
+    "dict_type": "should be fields with values",
+}
+"""What is wrong, by the checker's type of problem; its own words speak of Python."""
+
+
+def _say_all(
+    kind: str, problems: Sequence[Any], path: str, lines: dict[tuple[str | int, ...], int]
+) -> str:
+    """Say every problem; the first stands where the error points, the others say where."""
+    first = _place((kind, *problems[0]["loc"]), path, lines)
+    said = []
+    for problem in problems:
+        place = _place((kind, *problem["loc"]), path, lines)
+        said.append(_say(kind, problem) if place == first else f"{place}: {_say(kind, problem)}")
+    return "; ".join(said)
+
+
+def _say(kind: str, problem: Any) -> str:
     field = ".".join(str(part) for part in (kind, *problem["loc"]))
     message = str(problem["msg"]).removeprefix("Value error, ")
+    message = message.replace("Input should be", "should be")
     if problem["type"] == "extra_forbidden":
-        message = "no such field"
-    place = _place((kind, *problem["loc"]), path, lines)
-    return f"{place} {field}: {message}"
+        names = _fields_at(KINDS[kind], problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), names, 1)
+        message = f"no such field; did you mean {near[0]!r}?" if near else "no such field"
+    return f"{field}: {_WORDS.get(problem['type'], message)}"
+
+
+def _fields_at(model: Any, loc: Sequence[str | int]) -> list[str]:
+    """Return the field names that a document has at a place; none if that can't be told."""
+    for part in loc:
+        if isinstance(part, str):
+            field = _fields_of(model).get(part)
+            model = _model_in(field.annotation) if field is not None else None
+    return list(_fields_of(model))
+
+
+def _fields_of(model: Any) -> dict[str, Any]:
+    fields = getattr(model, "model_fields", {})
+    return {field.alias or name: field for name, field in fields.items()}
+
+
+def _model_in(annotation: Any) -> Any:
+    """Return the document part that a field's type holds, alone or in a list."""
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
 
 
 def _place(loc: tuple[str | int, ...], path: str, lines: dict[tuple[str | int, ...], int]) -> str:
