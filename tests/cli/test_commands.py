@@ -129,6 +129,13 @@ def test_a_target_that_is_none_is_refused_before_anything(plane: Plane, target: 
     assert on(plane, "kill", target, "--reason", "x", "--yes").code == exits.REFUSED
 
 
+def test_a_kill_that_stops_nobody_says_so(plane: Plane) -> None:
+    ended = done(on(plane, "kill", "clrek", "--reason", "x", "--yes"))
+    assert "agent clrek: check the name" in ended.err
+    pause = on(plane, "pause", "tool/books.create_refund", "--reason", "x", "--yes")
+    assert "check the name" not in done(pause).err
+
+
 def test_top_up_takes_dollars_or_counts(plane: Plane) -> None:
     name = "all/day/tool_calls"
     before = done(on(plane, "budgets", "show", name, "--json")).json()

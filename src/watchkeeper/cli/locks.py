@@ -138,6 +138,9 @@ def _lock(
         _confirm(blast, mode)
     body = Lock(target=target, mode=mode, reason=reason)
     found = session.call(lambda plane: plane.lock(body))
+    if yes:
+        # asked only now: nothing delays the lock itself
+        _warn_of_nobody(session.call(lambda plane: plane.preview_lock(target)))
     if session.json:
         print_json(found)
     else:
@@ -152,6 +155,7 @@ def _confirm(blast: BlastRadius, mode: str) -> None:
         f"{dollars(blast.live_holds_micros)} reserved; told: {', '.join(blast.told)}",
         err=True,
     )
+    _warn_of_nobody(blast)
     if not sys.stdin.isatty():
         say("watchkeeper: nothing was locked: there is no terminal to ask on", err=True)
         say("  try:  the same with --yes", err=True)
@@ -164,6 +168,11 @@ def _confirm(blast: BlastRadius, mode: str) -> None:
     if not agreed:
         say("Nothing was locked.", err=True)
         sys.exit(REFUSED)
+
+
+def _warn_of_nobody(blast: BlastRadius) -> None:
+    if blast.target.kind in {"agent", "team"} and not blast.agents:
+        say(f"! no contract in force knows {_target_text(blast.target)}: check the name", err=True)
 
 
 def _show(found: LockRow) -> None:
