@@ -171,7 +171,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
         console, width = self.console, self.size.width
         if console.prompt is not None:
             self.foot.show([console.prompt.row(width)])
-            self.keys.show([(span(" enter keep  esc clear  tab complete", "quiet"),)])
+            said = (
+                "enter run  esc cancel" if console.prompt.sign == ":" else "enter keep  esc clear"
+            )
+            self.keys.show([(span(f" {said}  tab complete", "quiet"),)])
             return
         place = self.scroll.words if console.layer == "detail" else place_words(console.pane.window)
         waiting = console.waiting.words(console.monotonic())
