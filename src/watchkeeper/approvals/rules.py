@@ -104,13 +104,11 @@ def why_not(
 
 def decided_words(ballot: Ballot) -> str:
     """Say who decided a request and when."""
-    by = ballot.decided_by or "the plane"
     at = utc_text(ballot.decided_at or ballot.created_at)
-    verb = {
-        "denied": "rejected",
-        "revoked": "revoked",
-        "expired": "let expire",
-    }.get(ballot.state, "approved")
+    if ballot.state == "expired":
+        return f"nobody decided it in time; it expired at {at}"
+    by = ballot.decided_by or "the plane"
+    verb = {"denied": "rejected", "revoked": "revoked"}.get(ballot.state, "approved")
     return f"{by} {verb} it at {at}"
 
 
