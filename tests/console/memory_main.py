@@ -51,7 +51,7 @@ def main(wanted: dict[str, object]) -> int:
     console.plane.sent = Path(os.environ["HOME"]) / "sent"
     console.plane.waiting = int(str(wanted.get("waiting", 0)))
     changing = int(str(wanted.get("changing", 0)))
-    if changing or wanted.get("crash") or wanted.get("events"):
+    if changing or any(wanted.get(name) for name in ("crash", "stuck", "events")):
         disturbance = Disturbance(console, changing, wanted)
         console.call_later(lambda: console.set_interval(0.05, disturbance.go_on))
     console.run(mouse=False)
@@ -76,6 +76,8 @@ class Disturbance:
             raise RuntimeError(secret)
         if self.wanted.get("more") and self.turn % 40 == 0:
             self.plane.waiting += 1
+        while self.wanted.get("stuck"):
+            Path(os.environ["HOME"], "stuck").touch()
         for _ in range(self.events):
             self.plane.say("run.opened" if self.turn % 2 else "request.created")
         if self.turn % 5 == 0 and self.changing:

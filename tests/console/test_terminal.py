@@ -93,6 +93,13 @@ def test_a_lost_link_ends_it_and_sends_nothing(start: Start, tmp_path: Path) -> 
     assert not (tmp_path / "sent").exists()
 
 
+def test_a_lost_link_ends_it_even_when_it_is_stuck(start: Start, tmp_path: Path) -> None:
+    terminal = start(stuck=True)
+    eventually((tmp_path / "stuck").exists, "it answers nothing any more")
+    terminal.hang_up()
+    assert terminal.wait_end(seconds=10) == 128 + signal.SIGHUP
+
+
 def test_what_waits_is_sent_when_its_time_has_come(start: Start, tmp_path: Path) -> None:
     terminal = ready(start())
     terminal.type("a")

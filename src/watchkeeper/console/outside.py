@@ -8,9 +8,9 @@ import shlex
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
@@ -125,15 +125,14 @@ class Outside:
         if self._console.is_headless:
             return
         loop = asyncio.get_running_loop()
-        for number in ENDING_SIGNALS:
-            loop.add_signal_handler(number, self._ending(number))
 
-    def _ending(self, number: signal.Signals) -> Callable[[], None]:
-        def end() -> None:
+        def end(number: int, frame: FrameType | None) -> None:
+            # not the loop's own handler: that one waits for whatever keeps the loop busy
             end_within(HANG_UP_SECONDS, 128 + number)
-            self._console.leave(128 + number)
+            loop.call_soon_threadsafe(self._console.leave, 128 + number)
 
-        return end
+        for number in ENDING_SIGNALS:
+            signal.signal(number, end)
 
 
 def _run(command: list[str], text: str) -> bool:

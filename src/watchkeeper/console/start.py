@@ -20,6 +20,8 @@ from watchkeeper.core.places import config_file, state_directory
 
 USAGE = 2
 THEME_VARIABLE = "WATCHKEEPER_THEME"
+SIZE_VARIABLES = ("COLUMNS", "LINES")
+"""They would stand in for the terminal's own size, and never follow it."""
 
 
 def run(
@@ -38,6 +40,8 @@ def run(
     """
     try:
         refuse_unfit()
+        for variable in SIZE_VARIABLES:
+            os.environ.pop(variable, None)
         configuration = read_configuration().with_flags(mouse, ascii, read_only)
         colours, complaint = choose_theme(configuration, theme)
         place = state_directory(state)
