@@ -12,6 +12,7 @@ import cedarpy
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.policy.annotations import Annotated, read_annotations
+from watchkeeper.policy.bounds import check_size
 from watchkeeper.policy.schema import SCHEMA
 
 _STATEMENT = re.compile(r"(?m)^\s*(?:@\w+\s*\([^)]*\)\s*)*(permit|forbid)\s*\(")
@@ -37,6 +38,7 @@ class Checked:
 def check_file(name: str, text: str, where: str | None = None) -> Checked:
     """Return a file's policies; raise `Invalid` naming the file and line of a mistake."""
     where = where or f"{name}.cedar"
+    check_size(text, where)
     try:
         parsed = json.loads(cedarpy.policies_to_json_str(text))
     except ValueError as error:
