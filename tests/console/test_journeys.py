@@ -67,6 +67,21 @@ async def test_the_queue_is_cleared_by_keyboard(desk: DeskWorld) -> None:
         await console.see("✗ denied", "✓ approved", "close account")
 
 
+async def test_watch_leads_to_the_decision_by_its_own_key(desk: DeskWorld) -> None:
+    """The deed's key opens what it is about and sends nothing; on another row it says why not."""
+    low, *_ = desk.fill()
+    async with session(desk.plane) as console:
+        await console.press("1")
+        await console.see("note on account acc_7")
+        await console.press("slash")
+        await console.type("note")
+        await console.press("enter", "plus")
+        await console.see("this row is no budget")
+        await console.press("a")
+        await console.see("read it, then press a again", "Delete the note.")
+        assert desk.state(low) == "pending"
+
+
 async def test_a_light_approval_can_be_taken_back(desk: DeskWorld) -> None:
     """`u` within the window: nothing is sent."""
     low = desk.fill()[0]

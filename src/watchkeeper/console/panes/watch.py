@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from watchkeeper.console.actions import Action
+from watchkeeper.console.actions import Action, key_label
 from watchkeeper.console.blocks import Block
 from watchkeeper.console.columns import Column
 from watchkeeper.console.dialogs.killing import kill_action, lift_action
@@ -84,5 +84,33 @@ class WatchPane(Pane[Need]):
         return str(len(self.window)) if len(self.window) else ""
 
     def actions(self) -> Sequence[Action]:
-        """Stop or let go."""
-        return (kill_action(self), lift_action(self))
+        """Go and decide, stop or let go."""
+        return (
+            self._going("approve", "a", "request"),
+            self._going("reject", "x", "request"),
+            self._going("top-up", "plus", "budget"),
+            kill_action(self),
+            lift_action(self),
+        )
+
+    def _going(self, deed: str, key: str, kind: str) -> Action:
+        """Return the key of a deed, which opens what it is about: it is pressed again there."""
+
+        def run() -> None:
+            if self.current is not None and self.open(self.current):
+                self.desk.say(f"read it, then press {key_label(key)} again", seconds=4)
+
+        def why_not() -> str | None:
+            row = self.current
+            return None if row is not None and row.kind == kind else f"this row is no {kind}"
+
+        return Action(
+            id=f"{self.key}.{deed}",
+            title=deed.replace("-", " "),
+            keys=(key,),
+            group="Decide",
+            run=run,
+            why_not=why_not,
+            pane=self.key,
+            explain=f"Open the {kind}; the same key decides there.",
+        )
