@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
-from watchkeeper.decide.facts import Approved, NoRoom
+from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.model import Action
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
@@ -109,7 +109,6 @@ def a_run(**changes: object) -> RunFacts:
         "object_id": None,
         "token_expires_at": 10**16,
         "token_revoked_at": None,
-        "token_epoch": 0,
     }
     return RunFacts(**(values | changes))  # type: ignore[arg-type]
 
@@ -129,12 +128,11 @@ class StillFacts:
     stands: Mapping[str, Standing] = field(default_factory=dict)
     asked: list[Mapping[str, int]] = field(default_factory=list)
 
-    def approved(self, digest: str) -> Approved | None:
+    def approved(self, digest: str) -> Grant | None:
         """Return a grant for the digests that are granted."""
         if digest not in self.granted:
             return None
-        grant = Grant("req_1", digest, 10**16, ("finance-ops",), ("person/ada",))
-        return Approved(grant, "req_1", ("finance-ops",), ("person/ada",))
+        return Grant("req_1", digest, 10**16, ("finance-ops",), ("person/ada",))
 
     def standing(self, digest: str) -> Standing | None:
         """Return where the request of a digest stands."""

@@ -11,6 +11,7 @@ from watchkeeper.approvals.model import Standing
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.path import decide
 from watchkeeper.kill.model import LockInForce, LockTarget, Mode, TargetKind
+from watchkeeper.wire.decisions import Usage
 from watchkeeper.wire.requests import RequestState
 
 CATALOGUE = catalogue()
@@ -49,7 +50,10 @@ def test_permits_what_the_contract_allows() -> None:
         (refund(20, note="as a GIFT card"), "tool/stripe.create_refund/never"),
         (refund(20, note="x" * 20_001), "tool/stripe.create_refund/never"),
         (refund(10**12), "tool/stripe.create_refund/amount"),
-        (Action("model", "small-fast", {}, 9000, 2000), "policy/no-long-calls"),
+        (
+            Action("model", "small-fast", {}, Usage(input_tokens=9000, output_tokens=2000)),
+            "policy/no-long-calls",
+        ),
     ],
 )
 def test_a_refusal_names_its_rule(action: Action, rule: str) -> None:

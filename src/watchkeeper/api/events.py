@@ -80,7 +80,8 @@ async def list_events(call: Call) -> Page[EventRow]:
             low, high = (low, following) if after is None else (following, high)
         return shown, following
 
-    read = call.rooms.store.scan if needle else call.rooms.store.read
+    # a rare type may be looked for through the whole ledger
+    read = call.rooms.store.scan if needle or about["type"] else call.rooms.store.read
     rows, following = await read(query)
     return Page[EventRow](
         rows=tuple(rows),

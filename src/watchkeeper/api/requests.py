@@ -38,7 +38,9 @@ async def list_requests(call: Call) -> Page[RequestRow]:
             sequence=head,
         )
 
-    return await call.rooms.store.read(query)
+    # decided ones are without number, and words are looked for in each
+    read = call.rooms.store.scan if needle and state != "pending" else call.rooms.store.read
+    return await read(query)
 
 
 async def pressing_requests(call: Call) -> tuple[RequestRow, ...]:

@@ -21,7 +21,8 @@ async def runs(call: Call) -> Page[RunRow]:
     def query(tx: Transaction) -> tuple[list[RunRow], str | None]:
         return list_runs(tx, agent=agent, state=state, filter_text=needle, after=after, limit=limit)
 
-    rows, following = await call.rooms.store.read(query)
+    read = call.rooms.store.scan if needle else call.rooms.store.read
+    rows, following = await read(query)
     return Page[RunRow](rows=tuple(rows), next=following, sequence=call.rooms.store.head)
 
 
@@ -48,7 +49,9 @@ async def decisions(call: Call) -> Page[DecisionRow]:
             tx, agent=agent, run=in_run, verdict=verdict, after=after, limit=limit
         )
 
-    rows, following = await call.rooms.store.read(query)
+    # a rare verdict may be looked for through the whole table
+    read = call.rooms.store.scan if verdict else call.rooms.store.read
+    rows, following = await read(query)
     return Page[DecisionRow](rows=tuple(rows), next=following, sequence=call.rooms.store.head)
 
 

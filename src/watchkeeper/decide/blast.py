@@ -6,7 +6,7 @@ from watchkeeper.approvals import service as approvals
 from watchkeeper.budgets import service as budgets
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.flight import Flights
-from watchkeeper.decide.stop import open_runs_under, people_told, team_of
+from watchkeeper.decide.stop import open_runs_under, people_told
 from watchkeeper.identity.tables import runs
 from watchkeeper.kill.model import Covered, LockTarget
 from watchkeeper.kill.rules import confirmation, covers, wider
@@ -24,7 +24,7 @@ def measure(
     if target.kind == "run":
         found = tx.connection.execute(runs.select().where(runs.c.run == target.name)).first()
         agent = found.agent if found else None
-    team = target.name if target.kind == "team" else team_of(catalogue, agent or "")
+    team = target.name if target.kind == "team" else catalogue.team_of(agent or "")
     how, text = confirmation(target)
     return BlastRadius(
         target=Target(kind=target.kind, name=target.name),

@@ -87,6 +87,11 @@ class Catalogue:
         held = roles_of(person, known, is_owner=owner)
         return held | {OWNER_ROLE} if owner else held
 
+    def team_of(self, agent: str) -> str:
+        """Return the team that owns an agent, or an empty text if no contract is in force."""
+        governed = self.agents.get(agent)
+        return governed.contract.owner if governed else ""
+
     def known_role(self, name: str) -> str:
         """Return a role by name, or the owner's where no such role is defined."""
         return name if name in self.roles else OWNER_ROLE
@@ -185,8 +190,11 @@ def _compile_schema(contract: ToolContract) -> Callable[[Any], str | None]:
     try:
         validator = jsonschema_rs.validator_for(contract.input_schema, offline=True)
     except (ValueError, jsonschema_rs.ValidationError) as error:
+        # the checker goes on to print the schema and its own schema: the first line says it
+        problem = str(error).partition("\n")[0]
         raise Invalid(
-            f"tool {contract.name!r}: input_schema is not a usable JSON Schema: {error}"[:400],
+            f"tool {contract.name!r}: input_schema is not a usable JSON Schema: {problem}"[:400],
+            remedy="correct the schema and apply again; nothing was changed",
         ) from error
 
     def check(arguments: Any) -> str | None:

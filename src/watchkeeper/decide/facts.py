@@ -18,16 +18,6 @@ from watchkeeper.kill.model import LockInForce
 
 
 @dataclass(frozen=True, slots=True)
-class Approved:
-    """A grant that may be redeemed for one action."""
-
-    grant: Grant
-    request: str
-    roles: tuple[str, ...]
-    by: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class NoRoom:
     """A budget without room for an action."""
 
@@ -44,7 +34,7 @@ class Facts(Protocol):
     run: RunFacts
     locks: Sequence[LockInForce]
 
-    def approved(self, digest: str) -> Approved | None:
+    def approved(self, digest: str) -> Grant | None:
         """Return the unredeemed, unexpired grant for an action's digest."""
         ...
 

@@ -7,10 +7,12 @@ from typing import Literal
 
 from sqlalchemy import func, select
 
+from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
 from watchkeeper.decide.gates.budget import caps_over
-from watchkeeper.decide.tables import BUCKET_US, activity, decisions
+from watchkeeper.decide.records import newest_decisions
+from watchkeeper.decide.tables import BUCKET_US, activity
 from watchkeeper.identity.tables import runs
 from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import covers
@@ -20,9 +22,9 @@ from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import AgentDetail, AgentRow, AgentState, ToolGrant
 
-SILENT_US = 120 * 1_000_000
+SILENT_US = 120 * MICROSECONDS
 """An open run that has not acted for this long makes its agent `silent`."""
-WORKING_US = 20 * 1_000_000
+WORKING_US = 20 * MICROSECONDS
 """An agent that acted within this time is `working`."""
 
 
@@ -46,7 +48,7 @@ def describe_agents(tx: Transaction, catalogue: Catalogue, names: Sequence[str])
     """Return a row for each named agent."""
     sums = _sum_activity(tx, names)
     open_runs = _count_open(tx, names)
-    latest = _latest(tx, names)
+    latest = newest_decisions(tx, "agent", names)
     locks = locks_in_force(tx)
     return [
         _row(
@@ -179,8 +181,8 @@ def _locks_agent(lock: LockInForce, name: str, governed: GovernedAgent) -> bool:
 
 
 def _sum_activity(tx: Transaction, names: Sequence[str]) -> dict[str, Row]:
-    hour = (tx.now - 3600 * 1_000_000) // BUCKET_US
-    day = (tx.now - 86_400 * 1_000_000) // BUCKET_US
+    hour = (tx.now - 3600 * MICROSECONDS) // BUCKET_US
+    day = (tx.now - 86_400 * MICROSECONDS) // BUCKET_US
     in_hour = activity.c.bucket > hour
     total = activity.c.permitted + activity.c.denied + activity.c.held
     query = (
@@ -206,30 +208,9 @@ def _count_open(tx: Transaction, names: Sequence[str]) -> dict[str, int]:
     return {row[0]: row[1] for row in tx.connection.execute(query)}
 
 
-def _latest(tx: Transaction, names: Sequence[str]) -> dict[str, Row]:
-    newest = (
-        select(func.max(decisions.c.decision).label("decision"))
-        .where(decisions.c.agent.in_(names))
-        .group_by(decisions.c.agent)
-        .subquery()
-    )
-    query = select(
-        decisions.c.agent,
-        decisions.c.at,
-        decisions.c.name,
-        decisions.c.verdict,
-        decisions.c.rule,
-        decisions.c.reason,
-        decisions.c.outcome,
-        decisions.c.cost_micros,
-        decisions.c.request,
-    ).join(newest, decisions.c.decision == newest.c.decision)
-    return {row.agent: row for row in tx.connection.execute(query)}
-
-
 def last_hour(tx: Transaction) -> tuple[int, int]:
     """Return how often the whole fleet asked in the last hour, and what it spent (micros)."""
-    hour = (tx.now - 3600 * 1_000_000) // BUCKET_US
+    hour = (tx.now - 3600 * MICROSECONDS) // BUCKET_US
     total = activity.c.permitted + activity.c.denied + activity.c.held
     query = select(
         func.coalesce(func.sum(total), 0), func.coalesce(func.sum(activity.c.spend_micros), 0)

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from watchkeeper.kill.model import Covered, LockTarget
 from watchkeeper.kill.rules import covers
 
+MOST_EXPECTED = 20_000
+"""Permits remembered that nobody performed or settled; beyond these the oldest is forgotten."""
+
 
 @dataclass(slots=True, eq=False)
 class InFlight:
@@ -32,6 +35,8 @@ class Flights:
     def expect(self, decision: str, covered: Covered) -> None:
         """Remember what a permitted action touches until it is performed or settled."""
         self._covered[decision] = covered
+        if len(self._covered) > MOST_EXPECTED:
+            del self._covered[next(iter(self._covered))]
 
     def forget(self, decision: str) -> None:
         """Drop a settled action."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Select, func, or_, select
 
+from watchkeeper.decide.records import newest_decisions
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.tables import runs
 from watchkeeper.store.statement import Row
@@ -57,7 +58,7 @@ def read_run(tx: Transaction, run: str) -> RunDetail | None:
 def _describe_runs(tx: Transaction, page: Sequence[Row]) -> list[RunRow]:
     names = [row.run for row in page]
     sums = _sum_decisions(tx, names)
-    latest = _latest(tx, names)
+    latest = newest_decisions(tx, "run", names)
     shown = []
     for row in page:
         total = sums.get(row.run)
@@ -108,24 +109,6 @@ def _sum_decisions(tx: Transaction, names: Sequence[str]) -> dict[str, Row]:
         .where(decisions.c.run.in_(names))
         .group_by(decisions.c.run)
     )
-    return {row.run: row for row in tx.connection.execute(query)}
-
-
-def _latest(tx: Transaction, names: Sequence[str]) -> dict[str, Row]:
-    newest = (
-        select(func.max(decisions.c.decision).label("decision"))
-        .where(decisions.c.run.in_(names))
-        .group_by(decisions.c.run)
-        .subquery()
-    )
-    query = select(
-        decisions.c.run,
-        decisions.c.at,
-        decisions.c.name,
-        decisions.c.verdict,
-        decisions.c.outcome,
-        decisions.c.reason,
-    ).join(newest, decisions.c.decision == newest.c.decision)
     return {row.run: row for row in tx.connection.execute(query)}
 
 

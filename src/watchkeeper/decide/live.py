@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from watchkeeper.approvals import service as approvals
-from watchkeeper.approvals.model import Standing
+from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.budgets import service as budgets
 from watchkeeper.budgets.model import Cap, Refused
+from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.facts import Approved, NoRoom
+from watchkeeper.decide.facts import NoRoom
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.transaction import Transaction
 
 HOLD_SECONDS = 900
-"""How long a reservation outlives its decision before the sweeper settles it as unknown."""
+"""How long a reservation may stay unsettled; then all of it counts as used."""
 
 
 class LiveFacts:
@@ -30,12 +31,9 @@ class LiveFacts:
         self._tx = tx
         self._decision = decision
 
-    def approved(self, digest: str) -> Approved | None:
+    def approved(self, digest: str) -> Grant | None:
         """Return the unredeemed, unexpired grant for an action's digest."""
-        grant = approvals.find_grant(self._tx, self.run.run, digest, self.now)
-        if grant is None:
-            return None
-        return Approved(grant, grant.request, grant.roles, grant.by)
+        return approvals.find_grant(self._tx, self.run.run, digest, self.now)
 
     def standing(self, digest: str) -> Standing | None:
         """Return where the newest request for an action's digest stands."""
@@ -50,7 +48,7 @@ class LiveFacts:
             run=self.run.run,
             caps=caps,
             amounts=amounts,
-            expires_at=self.now + HOLD_SECONDS * 1_000_000,
+            expires_at=self.now + HOLD_SECONDS * MICROSECONDS,
             now=self.now,
         )
         if isinstance(answer, Refused):

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 from watchkeeper.approvals.model import Grant
 from watchkeeper.core.digest import canonical, digest
 from watchkeeper.core.money import dollars
-from watchkeeper.wire.decisions import Risk
+from watchkeeper.wire.decisions import ActionKind, Risk, Usage, Verdict
 
-ActionKind = Literal["tool", "model"]
-Verdict = Literal["permit", "hold", "deny"]
-RISKS: tuple[Risk, ...] = ("low", "medium", "high", "critical")
+RISKS: tuple[Risk, ...] = get_args(Risk)
 """In rising order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing an agent wants. Estimates in tokens and micro-dollars."""
+    """One thing an agent wants; `estimate` is the most that it may use."""
 
     kind: ActionKind
     name: str
     arguments: Mapping[str, Any]
-    estimated_input_tokens: int = 0
-    estimated_output_tokens: int = 0
-    estimated_cost_micros: int = 0
+    estimate: Usage = field(default_factory=Usage)
     explanation: str | None = None
 
     def text(self) -> str:
@@ -74,8 +70,6 @@ class Progress:
     object_kind: str | None = None
     digest: str = ""
     grant: Grant | None = None
-    request: str | None = None
-    approved_by: tuple[str, ...] = ()
 
 
 def action_digest(

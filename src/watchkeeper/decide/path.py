@@ -39,7 +39,7 @@ def decide(action: Action, facts: Facts) -> tuple[Ruling, Progress]:
             progress.permit_rule,
             progress.permit_reason,
             grant=progress.grant,
-            request=progress.request,
+            request=progress.grant.request if progress.grant else None,
         ),
         progress,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 from sqlalchemy import bindparam, select, update
 
 from watchkeeper.core.errors import NotFound
@@ -20,6 +23,16 @@ _BY_KEY = Statement(
         decisions.c.verdict == "permit",
     )
 )
+_NEWEST = {
+    # one short look into an index for each: grouping reads every decision there is
+    by: Statement(
+        select(decisions)
+        .where(decisions.c[by] == bindparam("name_is"))
+        .order_by(decisions.c.decision.desc())
+        .limit(1)
+    )
+    for by in ("agent", "run")
+}
 _SETTLE = Statement(
     update(decisions)
     .where(decisions.c.decision == bindparam("decision_is"), decisions.c.settled_at.is_(None))
@@ -181,6 +194,14 @@ def find_decision(tx: Transaction, decision: str) -> Row:
 def find_by_key(tx: Transaction, run: str, key: str) -> Row | None:
     """Return the permitted decision of a run that used an idempotency key."""
     return _BY_KEY.first(tx, run_is=run, key_is=key)
+
+
+def newest_decisions(
+    tx: Transaction, by: Literal["agent", "run"], names: Iterable[str]
+) -> dict[str, Row]:
+    """Return the newest decision of each named agent or run that has one."""
+    newest = ((name, _NEWEST[by].first(tx, name_is=name)) for name in names)
+    return {name: row for name, row in newest if row is not None}
 
 
 def _bump_activity(tx: Transaction, agent: str, verdict: str | None, spend: int) -> None:

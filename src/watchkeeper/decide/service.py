@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import NewRequest
@@ -12,6 +11,8 @@ from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.flight import Flights, InFlight
+from watchkeeper.decide.gates.budget import amounts_of
+from watchkeeper.decide.gates.kill import covered_by
 from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Action, Progress, Ruling, describe
 from watchkeeper.decide.path import decide as decide_by_gates
@@ -31,7 +32,7 @@ from watchkeeper.kill.service import current_epoch
 from watchkeeper.oncall.model import Level
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.decisions import Answer, Ask, Outcome, Usage
+from watchkeeper.wire.decisions import Answer, Ask, Outcome
 
 
 class Decider:
@@ -72,10 +73,6 @@ class Decider:
         run = await self.store.read(lambda tx: check_token(facts_of(tx, token), tx.now))
         return Caller(run.agent, run.run)
 
-    async def wait(self, request: str, seconds: float) -> None:
-        """Return when a request is decided, or after `seconds`."""
-        await self.waiting.wait(request, seconds)
-
     def in_flight(
         self, decision: str, cancel: Callable[[], None]
     ) -> AbstractContextManager[InFlight]:
@@ -97,11 +94,6 @@ class Decider:
         await self.store.write(lambda tx: self._settle(tx, decision, outcome, token))
         self.flights.forget(decision)
 
-    def hold_seconds(self, agent: str) -> float:
-        """Return how long a gateway keeps this agent's held calls waiting."""
-        governed = self.catalogue.now.agents.get(agent)
-        return governed.contract.approvals.hold_seconds if governed else 0
-
     def _lock_over(self, covered: Covered) -> str | None:
         lock = covering(self.locks, covered)
         return lock.lock if lock else None
@@ -110,13 +102,16 @@ class Decider:
         self, tx: Transaction, token: str, ask: Ask, action: Action
     ) -> tuple[Answer, Covered | None]:
         run = check_token(facts_of(tx, token), tx.now)
-        if ask.idempotency_key is not None:
+        catalogue = self.catalogue.now
+        decision = tx.new_id("dec")
+        facts = LiveFacts(tx, catalogue, run, decision)
+        covered = covered_by(catalogue, run, action)
+        # a caller that overlooks the replay must not act on a permit under a lock
+        if run.state == "open" and covering(facts.locks, covered) is None:
             replayed = _replay(tx, run, ask, action)
             if replayed is not None:
                 return replayed, None
-        catalogue = self.catalogue.now
-        decision = tx.new_id("dec")
-        ruling, progress = decide_by_gates(action, LiveFacts(tx, catalogue, run, decision))
+        ruling, progress = decide_by_gates(action, facts)
         epoch = current_epoch(tx)
         if ruling.verdict == "hold":
             request = _open_request(tx, decision, catalogue, run, action, ruling, progress, epoch)
@@ -138,12 +133,10 @@ class Decider:
             digest=progress.digest,
             epoch=epoch,
             idempotency_key=ask.idempotency_key,
-            approved_by=progress.approved_by,
+            approved_by=ruling.grant.by if ruling.grant else (),
         )
-        covered = None
-        if ruling.verdict == "permit":
-            covered = covered_by(catalogue, run, action)
-        return _as_answer(decision, ruling, progress), covered
+        answer = _as_answer(decision, ruling, progress)
+        return answer, covered if ruling.verdict == "permit" else None
 
     def _settle(self, tx: Transaction, decision: str, outcome: Outcome, token: str | None) -> None:
         row = find_decision(tx, decision)
@@ -171,21 +164,9 @@ class Decider:
             result_digest=outcome.result_digest,
             error=outcome.error,
         )
-        budgets.settle(tx, decision, _amounts(row.kind, usage), outcome.status)
+        budgets.settle(tx, decision, amounts_of(usage), outcome.status)
         if row.request is not None:
             approvals.record_outcome(tx, row.request, outcome.status)
-
-
-def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
-    """Return what an action touches, as locks see it."""
-    agent = catalogue.agents.get(run.agent)
-    return Covered(
-        run.run,
-        run.agent,
-        agent.contract.owner if agent else "",
-        action.name if action.kind == "tool" else None,
-        action.name if action.kind == "model" else None,
-    )
 
 
 def _open_request(
@@ -234,8 +215,7 @@ def _open_request(
 
 def _replay(tx: Transaction, run: RunFacts, ask: Ask, action: Action) -> Answer | None:
     """Answer a call whose key has run already, without running it again."""
-    assert ask.idempotency_key is not None
-    row = find_by_key(tx, run.run, ask.idempotency_key)
+    row = find_by_key(tx, run.run, ask.idempotency_key) if ask.idempotency_key else None
     if row is None:
         return None
     if (row.kind, row.name, row.arguments) != (action.kind, action.name, action.text()):
@@ -257,15 +237,7 @@ def _replay(tx: Transaction, run: RunFacts, ask: Ask, action: Action) -> Answer 
 
 
 def _as_action(ask: Ask) -> Action:
-    return Action(
-        ask.kind,
-        ask.name,
-        ask.arguments,
-        ask.estimate.input_tokens,
-        ask.estimate.output_tokens,
-        ask.estimate.cost_micros,
-        ask.explanation,
-    )
+    return Action(ask.kind, ask.name, ask.arguments, ask.estimate, ask.explanation)
 
 
 def _as_answer(decision: str, ruling: Ruling, progress: Progress) -> Answer:
@@ -278,15 +250,3 @@ def _as_answer(decision: str, ruling: Ruling, progress: Progress) -> Answer:
         digest=progress.digest,
         request=ruling.request,
     )
-
-
-def _amounts(kind: str, usage: Usage) -> Mapping[str, int]:
-    amounts: dict[str, Any] = {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "tokens": usage.input_tokens + usage.output_tokens,
-        "spend": usage.cost_micros,
-    }
-    if kind == "tool":
-        amounts["tool_calls"] = 1
-    return amounts

@@ -53,28 +53,37 @@ class KillSwitch:
         check_target(target)
         catalogue = self._decider.catalogue.now
 
+        # after the commit whatever becomes of the caller, who may hang up at any time
         def unit(tx: Transaction) -> tuple[LockInForce, tuple[Receipt, ...]]:
             lock = locks.put_in_force(tx, target, mode=mode, reason=reason, by=by)
             receipts = _effects_in_store(tx, catalogue, lock, self._decider.flights.count(target))
             locks.record_receipts(tx, lock.lock, receipts)
+            tx.after_commit(lambda: self._come_into_force(lock, catalogue))
             return lock, receipts
 
-        lock, receipts = await self._decider.store.write(unit)
-        self._decider.locks = (*self._decider.locks, lock)
-        cut = self._decider.flights.cut(target, lock.lock) if mode == "kill" else []
-        self._decider.waiting.wake_all()
-        task = asyncio.create_task(self._follow_up(lock, cut, catalogue))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return lock, receipts
+        return await self._decider.store.write(unit)
 
     async def lift(self, lock: str, *, reason: str, by: str) -> LockInForce:
         """End a lock; runs it stopped stay stopped, new ones may be opened."""
-        lifted = await self._decider.store.write(
-            lambda tx: locks.lift(tx, lock, reason=reason, by=by)
-        )
+
+        def unit(tx: Transaction) -> LockInForce:
+            lifted = locks.lift(tx, lock, reason=reason, by=by)
+            tx.after_commit(lambda: self._forget(lock))
+            return lifted
+
+        return await self._decider.store.write(unit)
+
+    def _come_into_force(self, lock: LockInForce, catalogue: Catalogue) -> None:
+        self._decider.locks = (*self._decider.locks, lock)
+        flights = self._decider.flights
+        cut = flights.cut(lock.target, lock.lock) if lock.mode == "kill" else []
+        self._decider.waiting.wake_all()
+        task = asyncio.get_running_loop().create_task(self._follow_up(lock, cut, catalogue))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _forget(self, lock: str) -> None:
         self._decider.locks = tuple(one for one in self._decider.locks if one.lock != lock)
-        return lifted
 
     async def _follow_up(
         self, lock: LockInForce, cut: Sequence[InFlight], catalogue: Catalogue
@@ -124,14 +133,17 @@ def check_target(target: LockTarget) -> None:
 
 async def _wait_for_end(cut: Sequence[InFlight]) -> int:
     if cut:
-        await asyncio.wait(
-            [asyncio.create_task(flight.ended.wait()) for flight in cut], timeout=ENDING_SECONDS
-        )
+        waits = [asyncio.create_task(flight.ended.wait()) for flight in cut]
+        _, left = await asyncio.wait(waits, timeout=ENDING_SECONDS)
+        for wait in left:
+            wait.cancel()
     return sum(flight.ended.is_set() for flight in cut)
 
 
 def open_runs_under(tx: Transaction, catalogue: Catalogue, target: LockTarget) -> list[Row]:
     """Return the open runs a lock on `target` covers. A tool or model lock stops no run."""
+    if target.kind in {"tool", "model"}:
+        return []
     query = select(runs.c.run, runs.c.agent).where(runs.c.state == "open")
     if target.kind == "run":
         query = query.where(runs.c.run == target.name)
@@ -140,14 +152,8 @@ def open_runs_under(tx: Transaction, catalogue: Catalogue, target: LockTarget) -
     return [
         row
         for row in tx.connection.execute(query)
-        if covers(target, Covered(row.run, row.agent, team_of(catalogue, row.agent)))
+        if covers(target, Covered(row.run, row.agent, catalogue.team_of(row.agent)))
     ]
-
-
-def team_of(catalogue: Catalogue, agent: str) -> str:
-    """Return the team that owns an agent, or an empty text if no contract is in force."""
-    governed = catalogue.agents.get(agent)
-    return governed.contract.owner if governed else ""
 
 
 def people_told(catalogue: Catalogue, target: LockTarget) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Table, Text
 
+from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store.metadata import Key, Whole, metadata
 
 decisions = Table(
@@ -43,7 +44,7 @@ Index(
     postgresql_where=(decisions.c.idempotency_key.is_not(None)) & (decisions.c.verdict == "permit"),
 )
 
-BUCKET_US = 300 * 1_000_000
+BUCKET_US = 300 * MICROSECONDS
 """Width of an activity bucket: five minutes."""
 
 activity = Table(

@@ -9,19 +9,6 @@ Permission = Literal["viewer", "approver", "responder", "admin"]
 PERMISSIONS: tuple[Permission, ...] = ("viewer", "approver", "responder", "admin")
 """In rising order: each includes those before it."""
 
-TRUST_DOMAIN = "watchkeeper.local"
-
-
-def agent_principal(agent: str, run: str | None = None) -> str:
-    """Return the SPIFFE-style id of an agent or of one of its runs."""
-    tail = f"/run/{run}" if run else ""
-    return f"spiffe://{TRUST_DOMAIN}/agent/{agent}{tail}"
-
-
-def person_principal(person: str) -> str:
-    """Return the SPIFFE-style id of a person."""
-    return f"spiffe://{TRUST_DOMAIN}/person/{person}"
-
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
@@ -38,7 +25,6 @@ class RunFacts:
     object_id: str | None
     token_expires_at: int
     token_revoked_at: int | None
-    token_epoch: int
 
 
 @dataclass(frozen=True, slots=True)

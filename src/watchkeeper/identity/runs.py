@@ -7,7 +7,6 @@ from sqlalchemy import bindparam, delete, select, update
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts
-from watchkeeper.identity.rules import RUN_ENDED
 from watchkeeper.identity.tables import run_tokens, runs
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
@@ -27,7 +26,6 @@ _FACTS = Statement(
         runs.c.object_id,
         run_tokens.c.expires_at,
         run_tokens.c.revoked_at,
-        run_tokens.c.epoch,
     )
     .select_from(run_tokens.join(runs, runs.c.run == run_tokens.c.run))
     .where(run_tokens.c.secret_hash == bindparam("hash_is"))
@@ -173,8 +171,3 @@ def purge_tokens(tx: Transaction, before: int) -> int:
     """Delete tokens that expired before a time; they open nothing any more."""
     tx.silent("an expired token carries no authority; issuing it was recorded with its run")
     return _PURGE.run(tx, before=before)
-
-
-def is_ended(state: str) -> bool:
-    """Tell whether a run in this state can act no more."""
-    return state in RUN_ENDED

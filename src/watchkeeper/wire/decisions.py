@@ -39,13 +39,6 @@ class Ask(Sent):
     """The agent's own words on why; shown to approvers last, as the agent's words."""
 
 
-class Obligation(Shown):
-    """What the caller must do when it performs a permitted action."""
-
-    kind: str
-    value: str
-
-
 class Answer(Shown):
     """What was decided of one action."""
 
@@ -59,7 +52,6 @@ class Answer(Shown):
     request: str | None = None
     """Id of the approval request that a hold waits for."""
     expires_at: int | None = None
-    obligations: tuple[Obligation, ...] = ()
     replay: dict[str, Any] | None = None
     """The recorded outcome, when the same idempotency key already ran."""
 

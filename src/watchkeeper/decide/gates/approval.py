@@ -16,8 +16,8 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
     requirement = progress.requirement or require_by_contract(action, facts)
     if requirement is None:
         return None
-    approved = facts.approved(progress.digest)
-    if approved is None:
+    grant = facts.approved(progress.digest)
+    if grant is None:
         refused = _refused_before(facts.standing(progress.digest))
         if refused is not None:
             return refused
@@ -28,10 +28,9 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
             "wait for the decision, then send exactly the same call again",
             requirement,
         )
-    progress.grant, progress.request = approved.grant, approved.request
-    progress.approved_by = approved.by
-    progress.permit_rule = f"approval/{approved.request}"
-    progress.permit_reason = f"approved by {', '.join(approved.by)}"
+    progress.grant = grant
+    progress.permit_rule = f"approval/{grant.request}"
+    progress.permit_reason = f"approved by {', '.join(grant.by)}"
     return None
 
 

@@ -9,26 +9,28 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.wire.budgets import Measure
+from watchkeeper.wire.decisions import Usage
 
 
 def budget_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """Every budget over it has room; what it may cost is held in all of them, or in none."""
-    if action.kind == "tool":
-        amounts = {"tool_calls": 1}
-    else:
-        tokens = action.estimated_input_tokens + action.estimated_output_tokens
-        amounts = {
-            "input_tokens": action.estimated_input_tokens,
-            "output_tokens": action.estimated_output_tokens,
-            "tokens": tokens,
-            "spend": action.estimated_cost_micros,
-        }
+    amounts = {"tool_calls": 1} if action.kind == "tool" else amounts_of(action.estimate)
     caps = [cap for cap in caps_over(facts.catalogue, facts.run.agent, facts.run.run)
             if cap.measure in amounts]  # fmt: skip
     refused = facts.reserve(caps, amounts)
     if refused is None:
         return None
     return deny(f"budget/{refused.budget}", refused.sentence, refused.remedy)
+
+
+def amounts_of(usage: Usage) -> dict[str, int]:
+    """Return usage by measure, as budgets count it."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "tokens": usage.input_tokens + usage.output_tokens,
+        "spend": usage.cost_micros,
+    }
 
 
 def caps_over(catalogue: Catalogue, agent: str, run: str) -> Iterator[Cap]:

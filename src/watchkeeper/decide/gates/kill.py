@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
+from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import Covered
 from watchkeeper.kill.rules import covering
 
 
+def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
+    """Return what an action touches, as locks see it."""
+    return Covered(
+        run.run,
+        run.agent,
+        catalogue.team_of(run.agent),
+        action.name if action.kind == "tool" else None,
+        action.name if action.kind == "model" else None,
+    )
+
+
 def kill_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """No lock in force covers what the action touches."""
-    agent = facts.catalogue.agents[facts.run.agent]
-    lock = covering(
-        facts.locks,
-        Covered(
-            facts.run.run,
-            facts.run.agent,
-            agent.contract.owner,
-            action.name if action.kind == "tool" else None,
-            action.name if action.kind == "model" else None,
-        ),
-    )
+    lock = covering(facts.locks, covered_by(facts.catalogue, facts.run, action))
     if lock is not None:
         verb = "killed" if lock.mode == "kill" else "paused"
         return deny(

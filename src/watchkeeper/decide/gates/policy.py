@@ -17,7 +17,7 @@ def policy_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | No
         resource=action.name,
         environment=facts.run.environment,
         amount_micros=progress.amount_micros,
-        estimated_tokens=action.estimated_input_tokens + action.estimated_output_tokens,
+        estimated_tokens=action.estimate.input_tokens + action.estimate.output_tokens,
     )
     answer = facts.catalogue.engine.ask(question)
     if answer.verdict == "deny":

@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/openai/v1"
 LARGEST_BODY = 8 * 1024 * 1024
-_LOWER_TOKENS = frozenset({"max_tokens", "max_output_tokens"})
-"""Obligations that lower the ceiling on output tokens."""
 
 
 class ModelEndpoint:
@@ -140,7 +138,7 @@ class ModelEndpoint:
             route,
             completion,
             decision=decided.decision,
-            ceiling=_ceiling(completion, completion.output_tokens(route), decided),
+            ceiling=completion.output_tokens(route),
             health=self._health,
             watch=watch,
             send=send,
@@ -160,14 +158,6 @@ class ModelEndpoint:
             raise made
         if isinstance(made, Whole):
             await answer(send, made.status, made.body, made.headers, made.kind.encode("latin-1"))
-
-
-def _ceiling(completion: Completion, ceiling: int, decided: Answer) -> int:
-    """Return the ceiling per choice, lowered to what the decision obliges."""
-    for obligation in decided.obligations:
-        if obligation.kind in _LOWER_TOKENS and obligation.value.isdecimal():
-            ceiling = min(ceiling, max(1, int(obligation.value) // completion.choices))
-    return ceiling
 
 
 def _bad_request(status: int, code: str, message: str) -> ModelError:
