@@ -11,8 +11,13 @@ from watchkeeper.cli.output import say
 from watchkeeper.core.resources import resource_dir
 
 
+def _topics(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    names = sorted(path.stem for path in resource_dir("guides").glob("*.md"))
+    return [name for name in names if name.startswith(begun)]
+
+
 @click.command("help")
-@click.argument("topic", required=False)
+@click.argument("topic", required=False, shell_complete=_topics)
 def help_(topic: str | None) -> None:
     """Show a guide; without TOPIC, list them."""
     guides = {path.stem: path for path in sorted(resource_dir("guides").glob("*.md"))}

@@ -94,7 +94,11 @@ def stop(context: click.Context, state: str | None) -> None:
             ended = stop_plane(directory) or ended
     except WatchkeeperError as error:
         fail(error)
-    say("The demo has ended." if ended else "No demo runs here.")
+    if not ended:
+        say("No demo runs here.")
+        return
+    say(f"The demo has ended. What it did stays in {directory}")
+    say("For your own agents use another directory: --state DIR, or WATCHKEEPER_STATE")
 
 
 @demo.command()
