@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from watchkeeper.cli.output import fail, say
-from watchkeeper.core.errors import Conflict, WatchkeeperError
+from watchkeeper.core.errors import Conflict, Unavailable, WatchkeeperError
 from watchkeeper.core.places import LAST_PLANE_FILE, state_directory
 
 AGENT_PORT = 8750
@@ -125,7 +125,15 @@ def _open(given: str | None, pace: float | None) -> int:
 
     require_terminal()
     state = state_directory(given)
-    plane = ensure_plane(state, arguments=_first_time(state))
+    arguments = _first_time(state)
+    try:
+        plane = ensure_plane(state, arguments=arguments)
+    except Unavailable:
+        otherwise = _first_time(state)
+        if otherwise == arguments:
+            raise
+        # the port was free when it was looked at; another program was faster
+        plane = ensure_plane(state, arguments=otherwise)
     address = Address(socket=plane.socket)
     asyncio.run(_check_free_for_demo(address))
     fleet.start(state, socket=plane.socket, url=plane.http, pace=pace or 1.0)
