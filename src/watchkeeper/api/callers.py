@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from watchkeeper.core.errors import Forbidden, Unauthenticated
@@ -58,8 +59,12 @@ async def find_person(store: Store, scope: Mapping[str, Any], bearer: str | None
     )
 
 
+@cache
 def account_name(uid: int) -> str:
-    """Return the name of an account on this machine, as people are named in the ledger."""
+    """Return the name of an account on this machine, as people are named in the ledger.
+
+    Asked once: a directory service that does not answer must not hold up the socket.
+    """
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:

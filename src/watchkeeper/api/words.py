@@ -20,7 +20,7 @@ _SENTENCES: dict[str, str] = {
     "decision.denied": "{name} denied by {rule}: {reason}",
     "outcome.recorded": "{name} {status}",
     "agent.enrolled": "{agent} enrolled",
-    "enrolment.created": "{actor} made an enrolment secret for {agent}",
+    "agent.enrolment_issued": "{actor} made an enrolment secret for {agent}",
     "person.token_issued": "{actor} issued a {permission} token for {subject}",
     "lock.created": "{actor} put a {mode} on {target}: {reason}",
     "lock.lifted": "{actor} lifted the lock on {target}: {reason}",
@@ -49,7 +49,7 @@ def say(type_: str, actor: str, subject: str, agent: str | None, body: Mapping[s
         if type_ == "outcome.recorded":
             text += _cost(body)
         return text[:_LONGEST]
-    told = body.get("text") or body.get("sentence")
+    told = body.get("text")
     if isinstance(told, str):
         return told[:_LONGEST]
     if type_ == "receipt.recorded":

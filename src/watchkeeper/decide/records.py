@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.model import Action, Ruling
@@ -69,6 +69,7 @@ _BUMP = Statement(
         },
     )
 )
+_PURGE_ACTIVITY = Statement(delete(activity).where(activity.c.bucket < bindparam("before")))
 _EVENT = {"permit": "decision.permitted", "hold": "decision.held", "deny": "decision.denied"}
 
 
@@ -202,6 +203,12 @@ def newest_decisions(
     """Return the newest decision of each named agent or run that has one."""
     newest = ((name, _NEWEST[by].first(tx, name_is=name)) for name in names)
     return {name: row for name, row in newest if row is not None}
+
+
+def purge_activity(tx: Transaction, before: int) -> int:
+    """Delete the sums of five minutes that ended before a time; return how many."""
+    tx.silent("sums that nothing shows any more; the decisions themselves stay")
+    return _PURGE_ACTIVITY.run(tx, before=before // BUCKET_US)
 
 
 def _bump_activity(tx: Transaction, agent: str, verdict: str | None, spend: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Conflict, NotFound
@@ -46,7 +46,6 @@ _REVOKE = Statement(
     .where(run_tokens.c.run == bindparam("run_is"), run_tokens.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("at"))
 )
-_PURGE = Statement(delete(run_tokens).where(run_tokens.c.expires_at < bindparam("before")))
 
 
 def open_run(
@@ -165,9 +164,3 @@ def stop_run(tx: Transaction, run: str, why: str) -> bool:
 def revoke_tokens(tx: Transaction, run: str) -> int:
     """Revoke every token of a run; return how many were live."""
     return _REVOKE.run(tx, run_is=run, at=tx.now)
-
-
-def purge_tokens(tx: Transaction, before: int) -> int:
-    """Delete tokens that expired before a time; they open nothing any more."""
-    tx.silent("an expired token carries no authority; issuing it was recorded with its run")
-    return _PURGE.run(tx, before=before)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 
+from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.waiting import DECIDED
+from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store
+
+_LOG = logging.getLogger("watchkeeper.plane.follower")
+_RETRY_SECONDS = 1.0
 
 
 class Follower:
@@ -33,19 +39,34 @@ class Follower:
         subscription = self._store.subscribe()
 
         async def follow() -> None:
-            async for batch in subscription:
-                decided = [e.request for e in batch if e.type in DECIDED and e.request]
-                if decided:
-                    self._decided(decided)
-                for event in batch:
-                    if event.type == "request.created" and event.request:
-                        self._created(event.request)
-                if any(e.type.endswith((".applied", ".removed")) for e in batch):
-                    self._changed()
-                if any(e.request is not None for e in batch):
-                    self._wake()
+            while True:
+                try:
+                    async for batch in subscription:
+                        self._tell(batch)
+                    return
+                except WatchkeeperError as error:
+                    _LOG.warning("the feed cannot be read, which is tried again: %s", error)
+                    await asyncio.sleep(_RETRY_SECONDS)
 
         self._task = asyncio.get_running_loop().create_task(follow(), name="follower")
+
+    def _tell(self, batch: Sequence[Event]) -> None:
+        decided = [e.request for e in batch if e.type in DECIDED and e.request]
+        self._attempt(self._decided, decided)
+        for event in batch:
+            if event.type == "request.created" and event.request:
+                self._attempt(self._created, event.request)
+        if any(e.type.endswith((".applied", ".removed")) for e in batch):
+            self._attempt(self._changed)
+        if any(e.request is not None for e in batch):
+            self._attempt(self._wake)
+
+    def _attempt(self, tell: Callable[..., None], *what: object) -> None:
+        """Tell one listener; what fails there must not leave the others untold from then on."""
+        try:
+            tell(*what)
+        except Exception:
+            _LOG.exception("a follower of the ledger failed")
 
     async def stop(self) -> None:
         """End."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.identity.runs import purge_tokens
+from watchkeeper.decide.records import purge_activity
+from watchkeeper.identity.purging import purge_expired
 from watchkeeper.store.store import Store
 
 _LOG = logging.getLogger("watchkeeper.plane.schedule")
@@ -19,6 +20,8 @@ _GUARD_SECONDS = 20
 _PURGE_SECONDS = 3600
 _KEPT_SECONDS = 86_400
 """How long an expired token is kept, so that its refusal can still name its run."""
+_SUMMED_SECONDS = 2 * 86_400
+"""How long sums of activity are kept; screens show those of a day."""
 
 
 class Schedule:
@@ -67,7 +70,8 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
         wake()
 
     async def purge() -> None:
-        await store.write(lambda tx: purge_tokens(tx, tx.now - _KEPT_SECONDS * MICROSECONDS))
+        await store.write(lambda tx: purge_expired(tx, tx.now - _KEPT_SECONDS * MICROSECONDS))
+        await store.write(lambda tx: purge_activity(tx, tx.now - _SUMMED_SECONDS * MICROSECONDS))
 
     schedule.every(_GUARD_SECONDS, "guard of the sweeper", guard)
-    schedule.every(_PURGE_SECONDS, "purge of expired tokens", purge)
+    schedule.every(_PURGE_SECONDS, "purge of what has expired", purge)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from watchkeeper.core.clock import MICROSECONDS, Clock
@@ -38,7 +37,6 @@ class Sweeper:
         self._clock = clock
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._swept: Callable[[], Awaitable[None]] | None = None
 
     def start(self) -> None:
         """Begin sweeping on the running loop."""
