@@ -132,3 +132,14 @@ def test_without_a_terminal_the_console_points_to_plain_commands(
     assert ended.code == 2
     assert "watchkeeper requests list" in ended.err
     assert not (tmp_path / "state").exists(), "it starts no plane for a screen it cannot draw"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_answer_that_cannot_be_written_is_said_plainly() -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "watchkeeper", "help", "getting-started"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr == ("watchkeeper: the answer cannot be written: No space left on device\n")

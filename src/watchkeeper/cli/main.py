@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -61,6 +62,10 @@ COMMANDS: dict[str, str] = {
 the command line itself knows the client, the wire and the core only."""
 
 
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF})
+"""What standard output fails with when its disk is full or gone."""
+
+
 def load(name: str) -> Any:
     """Import one command."""
     module, _, attribute = COMMANDS[name].partition(":")
@@ -81,4 +86,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(0)
     from watchkeeper.cli.group import root
 
-    root.main(args=given, prog_name="watchkeeper")
+    try:
+        root.main(args=given, prog_name="watchkeeper")
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        sys.stderr.write(f"watchkeeper: the answer cannot be written: {error.strerror}\n")
+        sys.stderr.flush()
+        os._exit(1)  # an ordinary end would try to write it again, and complain
