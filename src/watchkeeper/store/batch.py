@@ -27,7 +27,7 @@ _STORAGE_ERRORS = (
     exc.InterfaceError,
     OSError,
 )
-LONGEST_BATCH_SECONDS = 0.010  # past this the rest waits for the next batch
+LONGEST_BATCH_SECONDS = 0.020  # past this the rest waits for the next batch
 
 
 @dataclass(slots=True, eq=False)

@@ -131,9 +131,8 @@ class SqliteEngine:
         if not units:
             return
         try:
-            ran, batch = run_queue(
-                self._session, self._journal, self._clock, units, isolate=len(units) > 1
-            )
+            # savepoints copy every page that a unit touches: only once a unit has failed late
+            ran, batch = run_queue(self._session, self._journal, self._clock, units, isolate=False)
         except Spoiled as spoiled:
             refuse(units, spoiled.error)
         except BaseException as error:
