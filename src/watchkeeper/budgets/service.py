@@ -59,14 +59,16 @@ def reserve(
     """
     asked = check_amounts(amounts)
     wanted = accounts_of(caps, asked, run=run, at=now)
-    named = sql.named("amount", asked)
+    measures = tuple(measure for measure in MEASURES if asked[measure]) or MEASURES[:1]
+    hold = sql.hold_of(measures)
+    amount_of = {f"amount_{measure}": asked[measure] for measure in measures}
     for index, (account, limits) in enumerate(wanted):
         key = key_of(account)
-        params = {**key, **named, **sql.named("limit", limits)}
-        if sql.HOLD.run(tx, **params) == 1:
+        limit_of = {f"limit_{measure}": limits[measure] for measure in measures}
+        if hold.run(tx, **key, **amount_of, **limit_of) == 1:
             continue
         opened = open_account(tx, account, agent, now)
-        if opened and sql.HOLD.run(tx, **params) == 1:
+        if opened and hold.run(tx, **key, **amount_of, **limit_of) == 1:
             continue
         reserved = sql.named("reserved", asked)
         for earlier, _ in wanted[:index]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -20,6 +21,7 @@ from watchkeeper.budgets.model import MEASURES, NO_CAP
 from watchkeeper.budgets.tables import balances, holds, spenders
 from watchkeeper.store.metadata import Whole
 from watchkeeper.store.statement import Statement, insert
+from watchkeeper.wire.budgets import Measure
 
 
 def _number(name: str) -> BindParameter[int]:
@@ -55,20 +57,27 @@ _THIS_ACCOUNT = (
     balances.c.period_key == bindparam("key_is"),
 )
 
-HOLD = Statement(
-    update(balances)
-    .where(
-        *_THIS_ACCOUNT,
-        *(_POSTED[m] + _HELD[m] + _AMOUNT[m] <= _LIMIT[m] + _TOPPED[m] for m in MEASURES),
+
+@cache
+def hold_of(measures: tuple[Measure, ...]) -> Statement:
+    """Return what holds amounts of some measures if each has room under its limit.
+
+    It changes no row otherwise.
+    """
+    return Statement(
+        update(balances)
+        .where(
+            *_THIS_ACCOUNT,
+            *(_POSTED[m] + _HELD[m] + _AMOUNT[m] <= _LIMIT[m] + _TOPPED[m] for m in measures),
+        )
+        .values(
+            **_named("held", {m: _HELD[m] + _AMOUNT[m] for m in measures}),
+            **_named(
+                "cap", {m: case((_LIMIT[m] < NO_CAP, _LIMIT[m]), else_=_CAP[m]) for m in measures}
+            ),
+        )
     )
-    .values(
-        **_named("held", {m: _HELD[m] + _AMOUNT[m] for m in MEASURES}),
-        **_named(
-            "cap", {m: case((_LIMIT[m] < NO_CAP, _LIMIT[m]), else_=_CAP[m]) for m in MEASURES}
-        ),
-    )
-)
-"""Holds amounts if every measure has room under its limit; changes no row otherwise."""
+
 
 RELEASE = Statement(
     update(balances)

@@ -118,10 +118,12 @@ def _write_object(value: dict[Any, Any], add: Any, depth: int) -> None:
         keys = sorted(value, key=_utf16)
     separator = "{"
     for key in keys:
-        add(separator)
-        add(encode_basestring(key))
-        add(":")
-        _write(value[key], add, depth + 1)
+        item = value[key]
+        if type(item) is str:
+            add(f"{separator}{encode_basestring(key)}:{encode_basestring(item)}")
+        else:
+            add(f"{separator}{encode_basestring(key)}:")
+            _write(item, add, depth + 1)
         separator = ","
     add("}" if keys else "{}")
 

@@ -163,9 +163,13 @@ class _Plan:
 
     def bind(self, params: dict[str, Any]) -> Sequence[Any]:
         """Return the values in the order of the text's question marks."""
-        self.check(params)
-        if self._constants:
-            params = {**self._constants, **params}
-        if self._pick is not None:
-            return self._pick(params)  # type: ignore[no-any-return]
-        return [params[name] for name in self._names]
+        if len(params) != len(self._required):
+            self.check(params)
+        values = {**self._constants, **params} if self._constants else params
+        try:
+            if self._pick is not None:
+                return self._pick(values)  # type: ignore[no-any-return]
+            return [values[name] for name in self._names]
+        except KeyError:  # as many values as needed, but others
+            self.check(params)
+            raise
