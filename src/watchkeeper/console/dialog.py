@@ -224,7 +224,8 @@ class Dialog(Overlay[Reply]):
             writing = "  ^o editor" if self.reason_in_focus is not None else ""
             parts.append(span(f"enter {word}  esc cancel{writing}", "quiet"))
         else:
-            parts.append(span("tab move  enter choose  esc cancel", "quiet"))
+            move = "tab to type" if on_cancel and self.inputs else "tab move"
+            parts.append(span(f"{move}  enter choose  esc cancel", "quiet"))
         return tuple(parts)
 
     def _measure(self, width: int, height: int) -> tuple[int, int, int]:

@@ -20,10 +20,11 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.identity.runs import revoke_tokens, stop_run
 from watchkeeper.identity.tables import runs
 from watchkeeper.kill import service as locks
-from watchkeeper.kill.model import Covered, LockInForce, LockTarget, Mode, Receipt
+from watchkeeper.kill.model import Covered, LockInForce, LockTarget, Receipt
 from watchkeeper.kill.rules import covers
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.locks import Mode
 
 ENDING_SECONDS = 10.0
 """How long a cut call may take to end before its receipt says unconfirmed."""
@@ -102,11 +103,11 @@ class KillSwitch:
                     Receipt(
                         "stop run",
                         state,  # type: ignore[arg-type]
-                        f"{stopped.detail}; {ended} of {len(cut)} calls in flight cut",
+                        f"{stopped.detail}; calls in flight cut: {ended} of {len(cut)}",
                         tx.now,
                     )
                 )
-            seen = f"{watchers} consoles are showing it" if watchers else "no console is open"
+            seen = f"open consoles that show it: {watchers}" if watchers else "no console is open"
             final.append(
                 Receipt(
                     "notify owner",
@@ -182,7 +183,7 @@ def _effects_in_store(
     covered = open_runs_under(tx, catalogue, lock.target)
     if lock.mode == "pause":
         stopped, revoked, requests, grants = 0, 0, 0, 0
-        said = f"paused: {len(covered)} open runs are refused until the lock is lifted"
+        said = f"paused: open runs refused until the lock is lifted: {len(covered)}"
         access = "tokens are refused while the lock is in force, and valid again after"
         safe = "open requests wait on; none is revoked by a pause"
         retries = "refusals are marked as not to be retried"
@@ -190,10 +191,10 @@ def _effects_in_store(
         stopped = sum(stop_run(tx, row.run, lock.lock) for row in covered)
         revoked = sum(revoke_tokens(tx, row.run) for row in covered)
         requests, grants = _revoke_approvals(tx, lock, [row.run for row in covered])
-        said = f"{stopped} open runs stopped"
-        access = f"{revoked} run tokens revoked; no new run while the lock is in force"
-        safe = f"{requests} open requests revoked; their callers are told"
-        retries = f"refusals are marked as not to be retried; {grants} unused grants revoked"
+        said = f"open runs stopped: {stopped}"
+        access = f"run tokens revoked: {revoked}; no new run while the lock is in force"
+        safe = f"open requests revoked: {requests}; their callers are told"
+        retries = f"refusals are marked as not to be retried; unused grants revoked: {grants}"
         _record_stopped(tx, lock, covered)
     waiting = lock.mode == "kill" and in_flight > 0
     return (

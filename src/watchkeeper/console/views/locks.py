@@ -86,8 +86,8 @@ def receipts_cell(row: LockRow) -> Span:
     open_ones = sum(receipt.state == "unconfirmed" for receipt in row.receipts)
     done = sum(receipt.state == "acknowledged" for receipt in row.receipts)
     if open_ones:
-        return span(f"{done} of 8, {open_ones} open", "warning")
-    return span(f"{done} of 8", "good" if done else "quiet")
+        return span(f"{done} done, {open_ones} open", "warning")
+    return span(f"{done} done", "good" if done else "quiet")
 
 
 def radius_blocks(radius: BlastRadius) -> list[Block]:
