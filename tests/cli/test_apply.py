@@ -8,36 +8,8 @@ import pytest
 
 from tests.cli.command import Ended, on
 from tests.rig.plane import Plane
-from tests.rig.world import POLICY, agent_document
+from tests.rig.world import CONTRACT, POLICY, agent_document
 from watchkeeper.cli import exits
-
-SAMPLE = """
-agent:
-  name: refund-assistant
-  owner: finance-ops
-  model_routing:
-    default: small-fast
-    escalate_on:
-      - tool_error_rate_gt: 0.05
-      - amount_usd_ge: 200
-  budgets:
-    max_steps: 12
-    max_input_tokens: 12000
-    max_output_tokens: 1500
-    max_cost_usd_per_run: 0.75
-  tools:
-    allowlist:
-      - name: zendesk.read_ticket
-      - name: stripe.lookup_charge
-      - name: stripe.create_refund
-        requires_approval: true
-  identity:
-    mode: on_behalf_of
-    token_ttl_seconds: 900
-  logging:
-    trace_level: full
-    pii_redaction: strict
-"""
 
 
 @pytest.fixture
@@ -92,7 +64,7 @@ def test_prune_deletes_only_when_asked(plane: Plane, directory: Path) -> None:
 
 
 def test_the_sample_contract_is_valid_as_it_stands(plane: Plane, tmp_path: Path) -> None:
-    (tmp_path / "sample.yaml").write_text(SAMPLE)
+    (tmp_path / "sample.yaml").write_text(CONTRACT)
     assert apply(plane, tmp_path / "sample.yaml", "--yes").code == exits.OK
     assert plane.operator.get("/v1/agents/refund-assistant")["owner"] == "finance-ops"
 

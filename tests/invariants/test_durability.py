@@ -14,7 +14,7 @@ from tests.rig.agent import Run
 from tests.rig.plane import Plane
 from tests.rig.world import POLICY, budget_document, world
 
-ROUNDS = 5
+ROUNDS = 3
 CLIENTS = 8
 CALLS_CAP = 100_000
 

@@ -4,42 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tests.rig.world import CONTRACT
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.source import read_file
 
-SAMPLE = """\
-agent:
-  name: refund-assistant
-  owner: finance-ops
-  model_routing:
-    default: small-fast
-    escalate_on:
-      - tool_error_rate_gt: 0.05
-      - amount_usd_ge: 200
-  budgets:
-    max_steps: 12
-    max_input_tokens: 12000
-    max_output_tokens: 1500
-    max_cost_usd_per_run: 0.75
-  tools:
-    allowlist:
-      - name: zendesk.read_ticket
-      - name: stripe.lookup_charge
-      - name: stripe.create_refund
-        requires_approval: true
-  identity:
-    mode: on_behalf_of
-    token_ttl_seconds: 900
-  logging:
-    trace_level: full
-    pii_redaction: strict
-"""
-
 
 def test_reads_the_contract_as_it_stands() -> None:
     """The field names, units and defaults of a contract are what they say."""
-    (document,) = read_file("refund-assistant.yaml", SAMPLE)
+    (document,) = read_file("refund-assistant.yaml", CONTRACT)
     contract = document.document
     assert isinstance(contract, AgentContract)
     assert contract.budgets.max_cost_usd_per_run == 750_000
@@ -51,7 +24,7 @@ def test_reads_the_contract_as_it_stands() -> None:
 
 def test_reads_several_documents_of_one_file() -> None:
     """Each document keeps its own text, for its own diff."""
-    two = read_file("two.yaml", SAMPLE + "---\nrole: {name: legal, members: [owner]}\n")
+    two = read_file("two.yaml", CONTRACT + "---\nrole: {name: legal, members: [owner]}\n")
     assert [(one.kind, one.name) for one in two] == [
         ("agent", "refund-assistant"),
         ("role", "legal"),
@@ -62,16 +35,20 @@ def test_reads_several_documents_of_one_file() -> None:
 @pytest.mark.parametrize(
     ("text", "where", "says"),
     [
-        (SAMPLE.replace("max_steps: 12", "max_step: 12"), "x.yaml:10", "did you mean 'max_steps'"),
         (
-            SAMPLE.replace("  owner: finance-ops", "  ownr: finance-ops"),
+            CONTRACT.replace("max_steps: 12", "max_step: 12"),
+            "x.yaml:10",
+            "did you mean 'max_steps'",
+        ),
+        (
+            CONTRACT.replace("  owner: finance-ops", "  ownr: finance-ops"),
             "x.yaml:1",
             "is needed; x.yaml:3: agent.ownr: no such field; did you mean 'owner'?",
         ),
         ("role:\n  name: a\n  members: ada\n", "x.yaml:3", "role.members: should be a list"),
-        (SAMPLE.replace("max_steps: 12", "max_steps: many"), "x.yaml:10", "max_steps"),
-        (SAMPLE.replace("0.75", "-1"), "x.yaml:13", "max_cost_usd_per_run"),
-        (SAMPLE.replace("owner: finance-ops", "owner: Finance Ops"), "x.yaml:3", "owner"),
+        (CONTRACT.replace("max_steps: 12", "max_steps: many"), "x.yaml:10", "max_steps"),
+        (CONTRACT.replace("0.75", "-1"), "x.yaml:13", "max_cost_usd_per_run"),
+        (CONTRACT.replace("owner: finance-ops", "owner: Finance Ops"), "x.yaml:3", "owner"),
         ("agnt:\n  name: a\n", "x.yaml:1", "did you mean 'agent'"),
         ("agent: {name: a\n", "x.yaml:2:1", "not YAML"),
         ("agent:\n  name: a\n  name: b\n", "x.yaml:3", "stands twice"),

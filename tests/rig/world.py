@@ -23,6 +23,35 @@ agent:
   identity: {{mode: own, token_ttl_seconds: 900}}
 """
 
+CONTRACT = """\
+agent:
+  name: refund-assistant
+  owner: finance-ops
+  model_routing:
+    default: small-fast
+    escalate_on:
+      - tool_error_rate_gt: 0.05
+      - amount_usd_ge: 200
+  budgets:
+    max_steps: 12
+    max_input_tokens: 12000
+    max_output_tokens: 1500
+    max_cost_usd_per_run: 0.75
+  tools:
+    allowlist:
+      - name: zendesk.read_ticket
+      - name: stripe.lookup_charge
+      - name: stripe.create_refund
+        requires_approval: true
+  identity:
+    mode: on_behalf_of
+    token_ttl_seconds: 900
+  logging:
+    trace_level: full
+    pii_redaction: strict
+"""
+"""A contract as a team wrote it, with every section it may have."""
+
 TOOLS = """
 tool:
   name: books.lookup_charge
