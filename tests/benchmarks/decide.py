@@ -25,6 +25,8 @@ from tests.rig.world import POLICY, agent_document, budget_document, world
 
 MOST_CLIENTS = 64
 EXTRA_POLICIES = 8
+PACE = 600.0
+"""Decisions a second, over all clients, at which latency is measured below saturation."""
 ASKED = {"charge_id": "ch_1", "amount_usd": 12.5, "reason": "arrived broken"}
 
 
@@ -87,6 +89,15 @@ def measure(seconds: float) -> dict[str, Any]:
                         raise SystemExit(
                             f"{name}: {result.unexpected} not as expected, e.g. {result.sample}"
                         )
+            paced = Work(
+                "127.0.0.1",
+                planes_port,
+                sendings,
+                seconds=seconds,
+                per_second=PACE,
+                expect='"verdict":"permit"',
+            )
+            figures[f"decision, paced {PACE:.0f}/s"] = run_apart(paced)
         finally:
             bare.kill()
             plane.close()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
-from watchkeeper.budgets.model import Cap
+from watchkeeper.budgets.model import MEASURES, Cap
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
@@ -15,8 +15,7 @@ from watchkeeper.wire.decisions import Usage
 def budget_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """Every budget over it has room; what it may cost is held in all of them, or in none."""
     amounts = {"tool_calls": 1} if action.kind == "tool" else amounts_of(action.estimate)
-    caps = [cap for cap in caps_over(facts.catalogue, facts.run.agent, facts.run.run)
-            if cap.measure in amounts]  # fmt: skip
+    caps = list(caps_over(facts.catalogue, facts.run.agent, facts.run.run, amounts))
     refused = facts.reserve(caps, amounts)
     if refused is None:
         return None
@@ -33,8 +32,10 @@ def amounts_of(usage: Usage) -> dict[str, int]:
     }
 
 
-def caps_over(catalogue: Catalogue, agent: str, run: str) -> Iterator[Cap]:
-    """Yield every cap over an agent's run: its contract's, then the applied budgets'."""
+def caps_over(
+    catalogue: Catalogue, agent: str, run: str, measures: Container[str] = MEASURES
+) -> Iterator[Cap]:
+    """Yield every cap of some measures over an agent's run: its contract's, then the budgets'."""
     governed = catalogue.agents.get(agent)
     if governed is None:
         return
@@ -46,7 +47,7 @@ def caps_over(catalogue: Catalogue, agent: str, run: str) -> Iterator[Cap]:
         ("spend", ceilings.max_cost_usd_per_run),
     )
     for measure, cap in per_run:
-        if cap is not None:
+        if cap is not None and measure in measures:
             yield Cap(f"run/{run}/{measure}", f"run/{run}", "run", measure, cap)
     scopes = {"all", f"team/{governed.contract.owner}", f"agent/{agent}"}
     for budget in catalogue.budgets:
@@ -59,7 +60,7 @@ def caps_over(catalogue: Catalogue, agent: str, run: str) -> Iterator[Cap]:
                 ("spend", budget.limits.spend_usd),
             )
             for measure, cap in limits:
-                if cap is not None:
+                if cap is not None and measure in measures:
                     yield Cap(
                         f"{budget.scope}/{budget.period}/{measure}",
                         budget.scope,
