@@ -12,6 +12,7 @@ _LONGEST = 300
 
 _SENTENCES: dict[str, str] = {
     "run.opened": "{agent} opened a run: {goal}",
+    "run.refused": "{agent} may not open a run: {reason}",
     "run.closed": "{agent} closed its run: {outcome}",
     "run.stopped": "run stopped by {lock}: {reason}",
     "run.token_renewed": "{agent} renewed the token of its run",

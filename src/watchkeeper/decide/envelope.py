@@ -25,7 +25,7 @@ class Envelopes:
         """Open a run for the agent that `credential` belongs to; return agent and run.
 
         Raises `Unauthenticated` for a bad credential, `Forbidden` if no contract is in force
-        for the agent or a lock covers it.
+        for the agent or a lock covers it; that is recorded too.
         """
 
         def unit(tx: Transaction) -> tuple[str, IssuedRun]:
@@ -48,7 +48,24 @@ class Envelopes:
             )
             return agent, issued
 
-        return await self._decider.store.write(unit)
+        try:
+            return await self._decider.store.write(unit)
+        except Forbidden as error:
+            await self._record_refusal(credential, new.goal, error)
+            raise
+
+    async def _record_refusal(self, credential: str, goal: str, error: Forbidden) -> None:
+        def unit(tx: Transaction) -> None:
+            agent = agent_of(tx, credential)
+            tx.record(
+                "run.refused",
+                actor=f"agent/{agent}",
+                subject=f"agent/{agent}",
+                agent=agent,
+                body={"goal": goal, "rule": error.rule, "reason": error.message},
+            )
+
+        await self._decider.store.write(unit)
 
     async def renew(self, credential: str, run: str) -> tuple[str, IssuedRun]:
         """Issue another token for an open run of the credential's agent."""
