@@ -51,6 +51,8 @@ class Tmux:
         inner = shlex.join(["env", "-i", *pairs, "TERM=tmux-256color", *command])
         size = ["-x", str(self.columns), "-y", str(self.rows)]
         self._run("new-session", "-d", "-s", "main", *size, "-c", str(cwd), inner)
+        given = self._ask("#{pane_width} #{pane_height}")
+        assert given == f"{self.columns} {self.rows}", f"the window is {given}"
         return self
 
     def keys(self, *keys: str) -> None:
@@ -63,6 +65,13 @@ class Tmux:
     def screen(self) -> str:
         """The text on the screen, one line per row, without trailing blanks."""
         return self._run("capture-pane", "-p", "-t", "main").rstrip("\n")
+
+    def last_screen(self) -> str:
+        """The screen for the report of a failure; in words when the terminal is gone."""
+        try:
+            return self.screen
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            return f"no screen: {error}"
 
     @property
     def styled_screen(self) -> str:
@@ -78,6 +87,15 @@ class Tmux:
     def pid(self) -> int:
         """Process id of the command in the window."""
         return int(self._ask("#{pane_pid}"))
+
+    @property
+    def processes(self) -> list[int]:
+        """Process ids of everything that runs on this terminal."""
+        tty = self._ask("#{pane_tty}").removeprefix("/dev/")
+        listed = subprocess.run(
+            ["ps", "-t", tty, "-o", "pid="], capture_output=True, text=True, check=False
+        )
+        return [int(pid) for pid in listed.stdout.split()]
 
     @property
     def ended(self) -> bool:
