@@ -10,8 +10,9 @@ from tests.decide.still import WORLD, StillFacts, a_run, catalogue, refund
 from watchkeeper.approvals.model import Standing
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.path import decide
-from watchkeeper.kill.model import LockInForce, LockTarget, Mode, TargetKind
+from watchkeeper.kill.model import LockInForce, LockTarget
 from watchkeeper.wire.decisions import Usage
+from watchkeeper.wire.locks import Mode, TargetKind
 from watchkeeper.wire.requests import RequestState
 
 CATALOGUE = catalogue()

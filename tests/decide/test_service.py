@@ -21,9 +21,10 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
-from watchkeeper.kill.model import Covered, LockTarget, TargetKind
+from watchkeeper.kill.model import Covered, LockTarget
 from watchkeeper.store.store import Store
 from watchkeeper.wire.decisions import Ask, Outcome
+from watchkeeper.wire.locks import TargetKind
 
 AGENT = "refund-assistant"
 REFUND = Ask(

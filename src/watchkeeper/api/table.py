@@ -26,8 +26,9 @@ from watchkeeper.api.respond import (
 from watchkeeper.api.rooms import Rooms
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Forbidden, Invalid, Unauthenticated, WatchkeeperError
-from watchkeeper.identity.model import Permission, Person
+from watchkeeper.identity.model import Person
 from watchkeeper.oncall.model import ANYONE
+from watchkeeper.wire.plane import Permission
 
 Needs = Literal["anyone", "agent", "viewer", "approver", "responder", "admin", "owner"]
 """Who may call. `agent`: any bearer, which the route itself checks; `owner`: the account that

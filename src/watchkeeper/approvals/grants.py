@@ -16,13 +16,14 @@ from sqlalchemy import (
     update,
 )
 
-from watchkeeper.approvals.model import Grant, Outcome, Standing
+from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.rows import IS_OPEN, TIMER, find, record
 from watchkeeper.approvals.rules import follows
 from watchkeeper.approvals.tables import requests, votes
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.decisions import OutcomeStatus
 
 _AT_ONCE = 500
 
@@ -128,7 +129,7 @@ def redeem(tx: Transaction, grant: Grant, decision: str, now: int) -> bool:
     return True
 
 
-def record_outcome(tx: Transaction, request: str, status: Outcome) -> bool:
+def record_outcome(tx: Transaction, request: str, status: OutcomeStatus) -> bool:
     """Record how the approved action ended; False if that is on record already."""
     if not _END.run(tx, request_is=request, new_state=status, at=tx.now):
         return False

@@ -15,7 +15,6 @@ GRANT_SECONDS = 300
 """How long an approval may wait to be used."""
 
 Verdict = Literal["approve", "reject"]
-Outcome = Literal["succeeded", "failed", "unknown"]
 TimeoutOutcome = Literal["deny", "allow"]
 
 STATES: tuple[RequestState, ...] = get_args(RequestState)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Permission = Literal["viewer", "approver", "responder", "admin"]
-PERMISSIONS: tuple[Permission, ...] = ("viewer", "approver", "responder", "admin")
+from watchkeeper.wire.plane import Permission
+
+PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
 """In rising order: each includes those before it."""
 
 

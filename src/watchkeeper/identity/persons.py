@@ -6,10 +6,11 @@ from sqlalchemy import bindparam, select
 
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Unauthenticated
-from watchkeeper.identity.model import Permission, Person
+from watchkeeper.identity.model import Person
 from watchkeeper.identity.tables import person_tokens
 from watchkeeper.store.statement import Statement
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.plane import Permission
 
 _ADD = Statement(person_tokens.insert())
 _FIND = Statement(select(person_tokens).where(person_tokens.c.secret_hash == bindparam("hash_is")))

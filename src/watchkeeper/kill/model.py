@@ -3,21 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-TargetKind = Literal["run", "agent", "tool", "model", "team", "everything"]
-Mode = Literal["kill", "pause"]
-Effect = Literal[
-    "stop run",
-    "revoke access",
-    "freeze memory",
-    "prevent retries",
-    "block delegation",
-    "preserve traces",
-    "notify owner",
-    "safe state",
-]
-ReceiptState = Literal["acknowledged", "unconfirmed", "not supported"]
+from watchkeeper.wire.locks import Effect, Mode, ReceiptState, TargetKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 from sqlalchemy import bindparam, func, select, update
 
 from watchkeeper.core.errors import Conflict, NotFound
-from watchkeeper.kill.model import LockInForce, LockTarget, Mode, Receipt
+from watchkeeper.kill.model import LockInForce, LockTarget, Receipt
 from watchkeeper.kill.tables import locks, receipts
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.locks import Effect, Mode
 
 _IN_FORCE = Statement(select(locks).where(locks.c.lifted_at.is_(None)).order_by(locks.c.epoch))
 _EPOCH = Statement(select(func.max(locks.c.epoch)))
@@ -135,13 +137,9 @@ def record_receipts(tx: Transaction, lock: str, effects: Sequence[Receipt]) -> N
 def receipts_of(tx: Transaction, lock: str) -> tuple[Receipt, ...]:
     """Return the receipts of a lock in the order in which its effects are listed."""
     rows = {row.effect: row for row in _RECEIPTS.all(tx, lock_is=lock)}
-    order = (
-        "stop run", "revoke access", "freeze memory", "prevent retries", "block delegation",
-        "preserve traces", "notify owner", "safe state",
-    )  # fmt: skip
     return tuple(
         Receipt(row.effect, row.state, row.detail, row.at)
-        for effect in order
+        for effect in get_args(Effect)
         if (row := rows.get(effect))
     )
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import get_args
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.policy.model import Obligation
+from watchkeeper.wire.base import NAME
+from watchkeeper.wire.decisions import Risk
 
 _KNOWN = {"id", "message", "obligation", "approver_role", "escalation", "sla", "risk"}
-_DURATION = re.compile(r"^(\d{1,6})([smhd])$")
+_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
-_RISKS = {"low", "medium", "high", "critical"}
+_NAME = re.compile(NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,10 @@ def read_annotations(
             remedy='an approval is asked for by forbid with @obligation("require_approval")',
         )
     role = annotations.get("approver_role", "")
-    if not _NAME.match(role):
+    if not _NAME.fullmatch(role):
         raise Invalid(f"policy {policy!r}: @approver_role({role!r}) is not a role", where=where)
     risk = annotations.get("risk")
-    if risk is not None and risk not in _RISKS:
+    if risk is not None and risk not in get_args(Risk):
         raise Invalid(f"policy {policy!r}: @risk({risk!r}) is not a risk class", where=where)
     return Annotated(
         policy,
@@ -74,7 +76,7 @@ def read_annotations(
 def _seconds(policy: str, text: str | None, where: str) -> int | None:
     if text is None:
         return None
-    match = _DURATION.match(text)
+    match = _DURATION.fullmatch(text)
     if not match or int(match[1]) == 0:
         raise Invalid(
             f"policy {policy!r}: @sla({text!r}) is not a duration",

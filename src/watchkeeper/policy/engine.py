@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import cedarpy
 
@@ -22,6 +22,7 @@ from watchkeeper.policy.model import (
 )
 from watchkeeper.policy.schema import SCHEMA
 from watchkeeper.policy.source import Checked
+from watchkeeper.wire.decisions import Risk
 
 BASE = '@id("contract-allows")\n@message("the contract allows it and no policy forbids it")\n' \
     "permit(principal, action, resource);\n"  # fmt: skip
@@ -140,7 +141,9 @@ class PolicyEngine:
         return PolicyAnswer("ask", asks[0].policy, asks[0].message, _by_strictness(asks))
 
 
-_RISK_ORDER = {"critical": 0, "high": 1, "medium": 2, "low": 3, None: 4}
+_RISK_ORDER: dict[Risk | None, int] = {
+    risk: place for place, risk in enumerate((*reversed(get_args(Risk)), None))
+}
 
 
 def _by_strictness(asks: tuple[Obligation, ...]) -> tuple[Obligation, ...]:

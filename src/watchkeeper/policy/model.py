@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from watchkeeper.wire.decisions import Risk
+
 ActionName = Literal["use_tool", "call_model"]
 
 
@@ -55,7 +57,7 @@ class Obligation:
     message: str
     escalation: str | None = None
     sla_seconds: int | None = None
-    risk: Literal["low", "medium", "high", "critical"] | None = None
+    risk: Risk | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_number
-
-NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+from watchkeeper.wire.base import Name
 
 
 def _read_dollars(value: Any) -> int:

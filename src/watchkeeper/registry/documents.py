@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.registry.contract import AgentContract, Micros, Name, Part, Text
+from watchkeeper.registry.contract import AgentContract, Micros, Part, Text
 from watchkeeper.registry.patterns import compile_pattern
+from watchkeeper.wire.base import NAME, Name
+from watchkeeper.wire.budgets import Period
+from watchkeeper.wire.decisions import Risk
 
-RiskClass = Literal["low", "medium", "high", "critical"]
 CredentialReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 
 
@@ -65,7 +67,7 @@ class ToolContract(Part):
     upstream_tool: str | None = Field(None, max_length=128)
     does: Text
     access: Literal["read", "write"] = "write"
-    risk: RiskClass = "medium"
+    risk: Risk = "medium"
     tags: tuple[Name, ...] = ()
     region: Name = "eu"
     amount_usd: str | None = Field(None, max_length=60)
@@ -185,8 +187,8 @@ class Budget(Part):
     """A cap over a team, an agent or everything, per period (UTC)."""
 
     name: Name
-    scope: str = Field(pattern=r"^(all|(team|agent)/[a-z0-9][a-z0-9._-]{0,62})$")
-    period: Literal["run", "hour", "day", "month"]
+    scope: str = Field(pattern=f"^(all|(team|agent)/{NAME})$")
+    period: Period
     limits: BudgetLimits
 
 

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
+"""The form of every name, as a regular expression to be matched whole."""
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 """The name of an agent, tool, role, budget, model, upstream or provider."""
 
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=4096, strip_whitespace=True)]

@@ -6,8 +6,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from watchkeeper.wire.agents import AgentRow
-from watchkeeper.wire.base import Sent, Shown
+from watchkeeper.wire.base import Name, Sent, Shown
+from watchkeeper.wire.decisions import Risk
+
+Permission = Literal["viewer", "approver", "responder", "admin"]
+"""In rising order: each includes those before it."""
 
 
 class Me(Shown):
@@ -15,7 +18,7 @@ class Me(Shown):
 
     person: str
     roles: tuple[str, ...]
-    permission: Literal["viewer", "approver", "responder", "admin"]
+    permission: Permission
     via: Literal["socket", "token"]
 
 
@@ -58,7 +61,7 @@ class Need(Shown):
     subject: str
     """Id or name to open."""
     score: int
-    risk: Literal["low", "medium", "high", "critical"]
+    risk: Risk
     text: str
     """What is the matter, in words."""
     todo: str
@@ -154,8 +157,8 @@ class UpstreamRow(Shown):
 class IssueToken(Sent):
     """Ask for a person's token for a remote console."""
 
-    person: str = Field(max_length=63)
-    permission: Literal["viewer", "approver", "responder", "admin"] = "viewer"
+    person: Name
+    permission: Permission = "viewer"
     ttl_seconds: int = Field(43_200, ge=60, le=30 * 86_400)
 
 
@@ -165,9 +168,3 @@ class PersonToken(Shown):
     person: str
     token: str
     expires_at: int
-
-
-class Fleet(Shown):
-    """A page of agents in a stable order."""
-
-    agents: tuple[AgentRow, ...]

@@ -30,11 +30,12 @@ from watchkeeper.identity.model import Caller
 from watchkeeper.tools.upstreams.model import Progress, UpstreamFailure
 from watchkeeper.tools.upstreams.pool import Pool
 from watchkeeper.tools.upstreams.protocol import INVALID_PARAMS, UNAUTHENTICATED
+from watchkeeper.wire.base import NAME
 from watchkeeper.wire.decisions import Answer, Ask, Outcome
 
 IDEMPOTENCY_KEY = "watchkeeper/idempotency-key"
 EXPLANATION_KEY = "watchkeeper/explanation"
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_NAME = re.compile(NAME)
 _LONGEST_KEY = 200
 _LONGEST_EXPLANATION = 2000
 _LONGEST_ERROR = 500

@@ -11,13 +11,14 @@ import msgspec
 
 from watchkeeper.gateways.model.errors import ModelError
 from watchkeeper.gateways.model.route import Route
+from watchkeeper.wire.base import NAME
 from watchkeeper.wire.decisions import LARGEST_USAGE, Ask, Usage
 
 DEFAULT_OUTPUT_TOKENS = 1024
 """The ceiling for callers that set none: what is reserved must also be what can be spent."""
 _BYTES_PER_TOKEN = 3
 _MOST_CHOICES = 128
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_NAME = re.compile(NAME)
 _LOCAL_TOOLS = frozenset({"function", "custom"})
 
 
