@@ -62,12 +62,11 @@ def socket_path(state: Path) -> Path:
 def make_private(directory: Path) -> None:
     """Create a directory that only its owner may enter, or tighten one that is there.
 
-    Raises :class:`Forbidden` if somebody else owns it or it is a link, :class:`Invalid` if it
+    Raises :class:`Forbidden` if somebody else owns it or a link to it, :class:`Invalid` if it
     cannot be made: whoever controls the directory could stand in for the plane.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = directory.lstat()
     except OSError as error:
         raise Invalid(
             f"cannot make the directory: {error.strerror}",
@@ -75,16 +74,16 @@ def make_private(directory: Path) -> None:
             remedy="choose another with --state DIR or WATCHKEEPER_STATE",
         ) from None
     check_owner(directory)
-    if found.st_mode & 0o077:
+    if directory.stat().st_mode & 0o077:
         directory.chmod(0o700)
 
 
 def check_owner(directory: Path) -> None:
-    """Raise :class:`Forbidden` unless ``directory`` is a real directory of this user."""
-    found = directory.stat()
-    if found.st_uid != os.getuid():
+    """Raise :class:`Forbidden` unless ``directory``, or the link and where it leads, is ours."""
+    strangers = {directory.lstat().st_uid, directory.stat().st_uid} - {os.getuid()}
+    if strangers:
         raise Forbidden(
-            f"the directory belongs to user {found.st_uid}, not to you",
+            f"the directory belongs to user {min(strangers)}, not to you",
             where=str(directory),
             remedy="run as that user, or choose another with --state DIR",
         )
