@@ -11,6 +11,7 @@ import pytest
 
 from tests.decide.still import POLICY, WORLD
 from tests.rig.stores import sqlite_url
+from watchkeeper.approvals.rows import find
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
@@ -119,3 +120,11 @@ async def test_the_newest_decision_is_found_for_each_run_and_agent(ground: Groun
     by_agent = await ground.store.read(lambda tx: newest_decisions(tx, "agent", (AGENT,)))
     assert {name: row.decision for name, row in by_run.items()} == {ground.run: newest.decision}
     assert by_agent[AGENT].decision == newest.decision
+
+
+async def test_a_hold_says_until_when_it_waits(ground: Ground) -> None:
+    large = {"charge_id": "ch_1", "amount_usd": 300}
+    held = await ground.decider.decide(ground.token, Ask(name=REFUND.name, arguments=large))
+    assert held.request is not None
+    row = await ground.store.read(lambda tx: find(tx, held.request or ""))
+    assert (held.verdict, held.expires_at) == ("hold", row.decide_by)

@@ -113,11 +113,14 @@ class Decider:
                 return replayed, None
         ruling, progress = decide_by_gates(action, facts)
         epoch = current_epoch(tx)
+        decide_by = None
         if ruling.verdict == "hold":
             request = _open_request(tx, decision, catalogue, run, action, ruling, progress, epoch)
             ruling = Ruling(
                 "hold", ruling.rule, ruling.reason, ruling.allowed_instead, request=request
             )
+            standing = facts.standing(progress.digest)
+            decide_by = standing.decide_by if standing else None
         elif (
             ruling.verdict == "permit"
             and ruling.grant is not None
@@ -135,7 +138,7 @@ class Decider:
             idempotency_key=ask.idempotency_key,
             approved_by=ruling.grant.by if ruling.grant else (),
         )
-        answer = _as_answer(decision, ruling, progress)
+        answer = _as_answer(decision, ruling, progress, decide_by)
         return answer, covered if ruling.verdict == "permit" else None
 
     def _settle(self, tx: Transaction, decision: str, outcome: Outcome, token: str | None) -> None:
@@ -240,7 +243,7 @@ def _as_action(ask: Ask) -> Action:
     return Action(ask.kind, ask.name, ask.arguments, ask.estimate, ask.explanation)
 
 
-def _as_answer(decision: str, ruling: Ruling, progress: Progress) -> Answer:
+def _as_answer(decision: str, ruling: Ruling, progress: Progress, decide_by: int | None) -> Answer:
     return Answer(
         decision=decision,
         verdict=ruling.verdict,
@@ -249,4 +252,5 @@ def _as_answer(decision: str, ruling: Ruling, progress: Progress) -> Answer:
         allowed_instead=ruling.allowed_instead,
         digest=progress.digest,
         request=ruling.request,
+        expires_at=decide_by,
     )

@@ -52,6 +52,7 @@ class Answer(Shown):
     request: str | None = None
     """Id of the approval request that a hold waits for."""
     expires_at: int | None = None
+    """When a hold that nobody decides ends."""
     replay: dict[str, Any] | None = None
     """The recorded outcome, when the same idempotency key already ran."""
 
