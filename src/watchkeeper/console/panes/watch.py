@@ -26,7 +26,7 @@ class WatchPane(Pane[Need]):
         Column("left", "LEFT", 7),
         Column("risk", "HARM", 10),
         Column("do", "DO", 6, priority=1),
-        Column("matter", "WHAT IS THE MATTER", 60, least=26, grow=1),
+        Column("matter", "WHAT IS THE MATTER", 60, least=30, grow=1),
         Column("since", "SINCE", 5, priority=2, align="right"),
     )
     empty = "Nothing needs you. The fleet goes on without you; this list fills by itself."

@@ -135,11 +135,12 @@ def detail_blocks(detail: RequestDetail, moment: Moment) -> list[Block]:
 def deed_blocks(row: RequestRow) -> list[Block]:
     """Write what will happen, in the fewest lines; dialogs repeat it above their question."""
     target = object_text(row.object)
-    spans = [span(row.tool, "quiet")]
-    if target:
-        spans += [span("  on ", "quiet"), span(target)]
+    spans = []
     if row.amount_micros is not None:
-        spans += [span("  amount ", "quiet"), span(money_text(row.amount_micros), "strong")]
+        spans += [span(money_text(row.amount_micros), "strong"), span("  ")]
+    if target:
+        spans += [span("on ", "quiet"), span(target), span("  ")]
+    spans.append(span(f"by {row.tool}", "quiet"))
     blocks: list[Block] = [Prose(row.asks, "strong"), Line(spans)]
     named = row.object.id if row.object is not None else ""
     if looks_alike(named) or looks_alike(row.asks):
