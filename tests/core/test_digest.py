@@ -158,6 +158,7 @@ def test_values_without_form_are_refused(value: Any) -> None:
         b'{"a":' * 5000 + b"1" + b"}" * 5000,
         b'"\x01"',
         b"1 2",
+        b'["' + b'\\",' * 300_000,
         b"[" + b"[]," * MOST_VALUES + b"[]]",
         b"{" + b",".join(b'"k%d":1' % n for n in range(MOST_VALUES)) + b"}",
     ],

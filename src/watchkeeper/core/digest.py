@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from json.encoder import encode_basestring
@@ -32,6 +33,8 @@ LARGEST_INTEGER = 2**64 - 1
 _EXACT = 2.0**53
 _PLAIN_FROM = 1e-6  # smaller floats are written with an exponent
 _LONGEST_NUMBER = 40
+# one that never ends takes the rest in one match: tried from every quote it would take forever
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 
 
 def canonical(value: Any) -> bytes:
@@ -61,6 +64,7 @@ def parse(data: bytes | str) -> Any:
     """
     try:
         text = data.decode() if isinstance(data, bytes) else data
+        opened = _check_size(text)
         value = _decoder.decode(text)
         if "\\u" in text or isinstance(data, str):
             json.dumps(value, ensure_ascii=False).encode()
@@ -70,9 +74,8 @@ def parse(data: bytes | str) -> Any:
         raise Invalid(f"JSON nests deeper than {DEEPEST}") from None
     except ValueError as error:
         raise Invalid(f"not JSON: {error!s:.120}") from None
-    opened = text.count("[") + text.count("{")
-    if opened > DEEPEST or opened + text.count(",") >= MOST_VALUES:
-        _check_shape(value)
+    if opened > DEEPEST:
+        _check_depth(value)
     return value
 
 
@@ -170,13 +173,20 @@ def _check_level(depth: int) -> None:
         raise Invalid(f"JSON nests deeper than {DEEPEST}")
 
 
-def _check_shape(value: Any) -> None:
+def _check_size(text: str) -> int:
+    """Count the brackets that open; raise `Invalid` if there are too many values to decode."""
+    opened = text.count("[") + text.count("{")
+    if opened + text.count(",") < MOST_VALUES:
+        return opened
+    plain = _STRING.sub("", text)
+    if plain.count("[") + plain.count("{") + plain.count(",") >= MOST_VALUES:
+        raise Invalid(f"JSON holds more than {MOST_VALUES:,} values")
+    return opened
+
+
+def _check_depth(value: Any) -> None:
     level: list[Any] = [value]
-    count = 0
     for _ in range(DEEPEST + 1):
-        count += len(level)
-        if count > MOST_VALUES:
-            raise Invalid(f"JSON holds more than {MOST_VALUES:,} values")
         below: list[Any] = []
         for item in level:
             if type(item) is dict:
