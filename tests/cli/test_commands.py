@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from tests.cli.command import Ended, on, watchkeeper
 from tests.rig.agent import Run
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
-from tests.rig.process import clean_environment
+from tests.rig.process import Child, clean_environment
 from tests.rig.world import POLICY, budget_document, world
 from watchkeeper.cli import exits
 from watchkeeper.core.text import has_hidden
@@ -191,23 +189,26 @@ def test_no_plane_has_its_code_and_says_what_to_do(tmp_path: Path) -> None:
     assert remote.code == exits.UNREACHABLE
 
 
-def test_events_are_filtered_and_followed(plane: Plane, run: Run) -> None:
+def test_events_are_filtered_and_followed(plane: Plane, run: Run, tmp_path: Path) -> None:
     run.decide("books.nothing", {})
     rows = done(on(plane, "events", "--type", "decision.denied", "--run", run.id, "--json")).json()
     assert [row["run"] for row in rows["rows"]] == [run.id]
-    command = [sys.executable, "-m", "watchkeeper", "events", "--follow", "--limit", "1", "--json"]
     environ = clean_environment(plane.directory, WATCHKEEPER_STATE=str(plane.state))
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as following:
-        assert following.stdout is not None
-        following.stdout.readline()
-        run.decide("books.create_refund", SMALL)
-        seen: list[dict[str, Any]] = []
-        for line in following.stdout:
-            seen.append(json.loads(line))
-            if seen[-1]["type"] == "decision.permitted":
-                break
-        following.terminate()
-    sequences = [event["sequence"] for event in seen]
+    words = ("-m", "watchkeeper", "events", "--follow", "--limit", "1", "--json")
+    following = Child.python(*words, log=tmp_path / "followed", env=environ)
+
+    def seen() -> list[dict[str, Any]]:
+        lines = following.output.split("\n")[:-1]
+        return [json.loads(line) for line in lines if not line.startswith("#")]
+
+    try:
+        eventually(seen, "the newest entry is told")
+        assert run.decide("books.create_refund", SMALL)["verdict"] == "permit"
+        permitted = "decision.permitted"
+        eventually(lambda: seen()[-1]["type"] == permitted, "the decision is told", seconds=60)
+    finally:
+        following.kill()
+    sequences = [event["sequence"] for event in seen()[1:]]
     assert sequences == list(range(sequences[0], sequences[0] + len(sequences)))
 
 

@@ -82,11 +82,12 @@ async def list_events(call: Call) -> Page[EventRow]:
 
     # a rare type may be looked for through the whole ledger
     read = call.rooms.store.scan if needle or about["type"] else call.rooms.store.read
+    head = call.rooms.store.head  # first: what comes meanwhile is followed from here
     rows, following = await read(query)
     return Page[EventRow](
         rows=tuple(rows),
         next=None if following is None else str(following),
-        sequence=call.rooms.store.head,
+        sequence=head,
     )
 
 
