@@ -11,9 +11,11 @@ from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.records import purge_activity
 from watchkeeper.decide.tables import BUCKET_US, activity
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
+from watchkeeper.identity.model import NewRun
 from watchkeeper.identity.persons import issue_token
 from watchkeeper.identity.purging import purge_expired
-from watchkeeper.identity.tables import credentials, enrolments, person_tokens
+from watchkeeper.identity.runs import expire_runs, open_run
+from watchkeeper.identity.tables import credentials, enrolments, person_tokens, runs
 from watchkeeper.store.store import Store
 
 TABLES = (enrolments, credentials, person_tokens)
@@ -54,3 +56,19 @@ async def test_old_sums_of_activity_are_forgotten(tmp_path: Path) -> None:
 
         await store.write(add)
         assert await store.write(lambda tx: purge_activity(tx, 3 * BUCKET_US)) == 2
+
+
+async def test_a_run_whose_tokens_are_gone_has_expired(tmp_path: Path) -> None:
+    clock = RehearsalClock(frozen=True)
+    async with await Store.open(sqlite_url(tmp_path), clock) as store:
+        new = NewRun("left behind")
+        left = await store.write(lambda tx: open_run(tx, "clerk", 1, new, ttl_seconds=60, epoch=0))
+        clock.advance(61)
+        alive = await store.write(lambda tx: open_run(tx, "clerk", 1, new, ttl_seconds=60, epoch=0))
+        assert await store.write(expire_runs) == 0
+        await store.write(lambda tx: purge_expired(tx, tx.now))
+        assert await store.write(expire_runs) == 1
+        states = await store.read(
+            lambda tx: dict(tx.connection.execute(select(runs.c.run, runs.c.state)).all())
+        )
+        assert states == {left.run: "expired", alive.run: "open"}

@@ -14,6 +14,7 @@ _SENTENCES: dict[str, str] = {
     "run.opened": "{agent} opened a run: {goal}",
     "run.refused": "{agent} may not open a run: {reason}",
     "run.closed": "{agent} closed its run: {outcome}",
+    "run.expired": "{agent} left its run: its last token expired long ago",
     "run.stopped": "run stopped by {lock}: {reason}",
     "run.token_renewed": "{agent} renewed the token of its run",
     "decision.permitted": "{name} permitted by {rule}",

@@ -41,6 +41,14 @@ _STOP = Statement(
     .where(runs.c.run == bindparam("run_is"), runs.c.state == "open")
     .values(state="stopped", why=bindparam("because"))
 )
+_ABANDONED = Statement(
+    select(runs.c.run, runs.c.agent)
+    .where(
+        runs.c.state == "open",
+        ~select(run_tokens.c.run).where(run_tokens.c.run == runs.c.run).exists(),
+    )
+    .limit(500)
+)
 _REVOKE = Statement(
     update(run_tokens)
     .where(run_tokens.c.run == bindparam("run_is"), run_tokens.c.revoked_at.is_(None))
@@ -154,6 +162,24 @@ def close_run(tx: Transaction, agent: str, run: str, outcome: str, summary: str 
         run=run,
         body={"outcome": state, "summary": summary},
     )
+
+
+def expire_runs(tx: Transaction) -> int:
+    """End open runs whose every token has expired and been purged; return how many."""
+    abandoned = _ABANDONED.all(tx)
+    if not abandoned:
+        tx.silent("every open run has a token")
+    for row in abandoned:
+        _CLOSE.run(tx, run_is=row.run, state_to="expired", at=tx.now, said=None)
+        tx.record(
+            "run.expired",
+            actor="plane",
+            subject=f"run/{row.run}",
+            agent=row.agent,
+            run=row.run,
+            body={},
+        )
+    return len(abandoned)
 
 
 def stop_run(tx: Transaction, run: str, why: str) -> bool:

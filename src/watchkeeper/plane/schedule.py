@@ -11,6 +11,7 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.records import purge_activity
 from watchkeeper.identity.purging import purge_expired
+from watchkeeper.identity.runs import expire_runs
 from watchkeeper.store.store import Store
 
 _LOG = logging.getLogger("watchkeeper.plane.schedule")
@@ -71,6 +72,7 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
 
     async def purge() -> None:
         await store.write(lambda tx: purge_expired(tx, tx.now - _KEPT_SECONDS * MICROSECONDS))
+        await store.write(expire_runs)
         await store.write(lambda tx: purge_activity(tx, tx.now - _SUMMED_SECONDS * MICROSECONDS))
 
     schedule.every(_GUARD_SECONDS, "guard of the sweeper", guard)
