@@ -13,15 +13,13 @@ from watchkeeper.wire.pages import Page
 async def fleet(call: Call) -> Page[AgentRow]:
     """List agents by name."""
     after, limit, needle = call.text("after"), call.limit(), call.text("filter") or ""
-    catalogue = call.rooms.view.now
+    catalogue, head = call.rooms.view.now, call.rooms.store.head
 
     def query(tx: Transaction) -> tuple[list[AgentRow], str | None, int]:
         return list_agents(tx, catalogue, after=after, limit=limit, filter_text=needle)
 
     rows, following, total = await call.rooms.store.read(query)
-    return Page[AgentRow](
-        rows=tuple(rows), next=following, total=total, sequence=call.rooms.store.head
-    )
+    return Page[AgentRow](rows=tuple(rows), next=following, total=total, sequence=head)
 
 
 async def agent(call: Call) -> AgentDetail:

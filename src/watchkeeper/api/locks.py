@@ -17,12 +17,13 @@ from watchkeeper.wire.pages import Page
 async def list_locks(call: Call) -> Page[LockRow]:
     """List locks, newest first."""
     in_force = call.one_of("state", ("in_force", "all")) == "in_force"
+    head = call.rooms.store.head
 
     def query(tx: Transaction) -> tuple[LockRow, ...]:
         return tuple(_show(tx, row) for row in locks.list_locks(tx, in_force=in_force))
 
     rows = await call.rooms.store.read(query)
-    return Page[LockRow](rows=rows, total=len(rows), sequence=call.rooms.store.head)
+    return Page[LockRow](rows=rows, total=len(rows), sequence=head)
 
 
 async def preview(call: Call) -> BlastRadius:

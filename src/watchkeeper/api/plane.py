@@ -58,6 +58,8 @@ async def status(call: Call) -> Status:
     rooms, me = call.rooms, call.who
     held = rooms.view.now.roles if me.owner else call.roles
 
+    head = rooms.store.head
+
     def query(tx: Transaction) -> tuple[int, tuple[int, int], int]:
         in_force = select(func.count()).select_from(locks).where(locks.c.lifted_at.is_(None))
         return (
@@ -74,7 +76,7 @@ async def status(call: Call) -> Status:
         version=rooms.version,
         me=Me(person=me.name, roles=tuple(sorted(held)), permission=me.permission, via=me.via),
         now=rooms.clock.now(),
-        sequence=rooms.store.head,
+        sequence=head,
         locks=locked,
         waiting=counts.waiting,
         pending=counts.pending,
@@ -93,7 +95,7 @@ async def watch(call: Call) -> Page[Need]:
     """List what needs a person now, most pressing first."""
     rooms, limit = call.rooms, call.limit()
     now, catalogue = rooms.clock.now(), rooms.view.now
-    may_respond = call.who.may("responder")
+    may_respond, head = call.who.may("responder"), rooms.store.head
 
     def query(tx: Transaction) -> list[Need | None]:
         agents, _, _ = list_agents(tx, catalogue, after=None, limit=_MOST_AGENTS)
@@ -105,7 +107,7 @@ async def watch(call: Call) -> Page[Need]:
     found += [from_lock(row, now, mine=may_respond) for row in (await list_locks(call)).rows]
     found += [from_upstream(row, now) for row in rooms.upstreams()]
     ranked = rank(need for need in found if need is not None)
-    return Page[Need](rows=ranked[:limit], total=len(ranked), sequence=rooms.store.head)
+    return Page[Need](rows=ranked[:limit], total=len(ranked), sequence=head)
 
 
 async def list_upstreams(call: Call) -> Page[UpstreamRow]:

@@ -17,13 +17,14 @@ async def runs(call: Call) -> Page[RunRow]:
     """List runs, newest first."""
     agent, state, after = call.text("agent"), call.text("state"), call.text("after")
     needle, limit = call.text("filter") or "", call.limit()
+    head = call.rooms.store.head
 
     def query(tx: Transaction) -> tuple[list[RunRow], str | None]:
         return list_runs(tx, agent=agent, state=state, filter_text=needle, after=after, limit=limit)
 
     read = call.rooms.store.scan if needle else call.rooms.store.read
     rows, following = await read(query)
-    return Page[RunRow](rows=tuple(rows), next=following, sequence=call.rooms.store.head)
+    return Page[RunRow](rows=tuple(rows), next=following, sequence=head)
 
 
 async def run(call: Call) -> RunDetail:
@@ -43,6 +44,7 @@ async def decisions(call: Call) -> Page[DecisionRow]:
     """List recorded decisions, newest first."""
     agent, in_run, after = call.text("agent"), call.text("run"), call.text("after")
     verdict, limit = call.text("verdict"), call.limit()
+    head = call.rooms.store.head
 
     def query(tx: Transaction) -> tuple[list[DecisionRow], str | None]:
         return list_decisions(
@@ -52,7 +54,7 @@ async def decisions(call: Call) -> Page[DecisionRow]:
     # a rare verdict may be looked for through the whole table
     read = call.rooms.store.scan if verdict else call.rooms.store.read
     rows, following = await read(query)
-    return Page[DecisionRow](rows=tuple(rows), next=following, sequence=call.rooms.store.head)
+    return Page[DecisionRow](rows=tuple(rows), next=following, sequence=head)
 
 
 async def decision(call: Call) -> Answer:
