@@ -126,6 +126,7 @@ class StillFacts:
     full: str | None = None
     """A budget id that has no room."""
     stands: Mapping[str, Standing] = field(default_factory=dict)
+    pending: int = 0
     asked: list[Mapping[str, int]] = field(default_factory=list)
 
     def approved(self, digest: str) -> Grant | None:
@@ -137,6 +138,10 @@ class StillFacts:
     def standing(self, digest: str) -> Standing | None:
         """Return where the request of a digest stands."""
         return self.stands.get(digest)
+
+    def waiting(self) -> int:
+        """Return how many requests wait."""
+        return self.pending
 
     def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
         """Refuse where the full budget is among the caps."""

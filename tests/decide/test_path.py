@@ -136,6 +136,17 @@ def test_a_no_holds_for_the_same_call(state: RequestState, says: str) -> None:
     assert decide(refund(3999), still)[0].verdict == "hold"
 
 
+def test_an_agent_cannot_bury_its_approvers() -> None:
+    """At its limit of waiting requests a new one is refused; one that waits already is not."""
+    ruling, progress = decide(refund(4000), facts(pending=49))
+    assert ruling.verdict == "hold"
+    ruling, _ = decide(refund(4000), facts(pending=50))
+    assert (ruling.verdict, ruling.rule) == ("deny", "contract/refund-assistant/max_pending")
+    waits = Standing("req_1", "pending", None, None, None, 2)
+    again = facts(pending=50, stands={progress.digest: waits})
+    assert decide(refund(4000), again)[0].verdict == "hold"
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [

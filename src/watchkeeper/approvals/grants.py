@@ -85,6 +85,12 @@ _NEWEST = Statement(
     .limit(1)
 )
 
+_WAITING = Statement(
+    select(func.count()).where(
+        requests.c.agent == bindparam("agent_is"), requests.c.state == "pending"
+    )
+)
+
 
 def find_grant(tx: Transaction, run: str, digest: str, now: int) -> Grant | None:
     """Return the unused, unexpired approval of exactly this action in this run, or None."""
@@ -177,6 +183,11 @@ def count_open(tx: Transaction, *, runs: Iterable[str] = (), tool: str | None = 
     for condition in _conditions(runs, tool):
         found += tx.connection.execute(query.where(condition)).scalar_one()
     return found
+
+
+def count_waiting(tx: Transaction, agent: str) -> int:
+    """Count the pending requests of an agent."""
+    return int(_WAITING.scalar(tx, agent_is=agent))
 
 
 def _revoke_where(tx: Transaction, condition: ColumnElement[bool], lock: str, now: int) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select, update
 from watchkeeper.approvals.deciding import decide
 from watchkeeper.approvals.grants import (
     count_open,
+    count_waiting,
     find_grant,
     find_standing,
     record_outcome,
@@ -41,6 +42,7 @@ __all__ = [
     "attach_preview",
     "cast_vote",
     "count_open",
+    "count_waiting",
     "escalate",
     "find_grant",
     "find_standing",

@@ -95,6 +95,12 @@ Index(
     requests.c.request,
     postgresql_where=_PENDING,
 ).ddl_if(dialect="postgresql")
+Index(
+    "ix_requests_pending_by_agent",
+    requests.c.agent,
+    sqlite_where=_PENDING,
+    postgresql_where=_PENDING,
+)
 Index("ix_requests_decided_at_request", requests.c.decided_at, requests.c.request)
 Index(
     "ix_requests_agent_tool_created_at",

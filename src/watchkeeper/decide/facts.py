@@ -42,6 +42,10 @@ class Facts(Protocol):
         """Return where the newest request for an action's digest stands."""
         ...
 
+    def waiting(self) -> int:
+        """Return how many requests of the agent wait for a person."""
+        ...
+
     def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
         """Hold amounts under every cap, all or nothing."""
         ...

@@ -39,6 +39,10 @@ class LiveFacts:
         """Return where the newest request for an action's digest stands."""
         return approvals.find_standing(self._tx, self.run.run, digest)
 
+    def waiting(self) -> int:
+        """Return how many requests of the agent wait for a person."""
+        return approvals.count_waiting(self._tx, self.run.agent)
+
     def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
         """Hold amounts under every cap, all or nothing."""
         answer = budgets.reserve(

@@ -103,6 +103,8 @@ class ContractApprovals(Part):
     sla_seconds: int = Field(1800, ge=5, le=30 * 86_400)
     hold_seconds: int = Field(4, ge=0, le=3600)
     """How long a gateway keeps the caller waiting before it answers `pending`."""
+    max_pending: int = Field(50, ge=1, le=10_000)
+    """How many of the agent's requests may wait for a person at a time."""
 
 
 class ContractLogging(Part):

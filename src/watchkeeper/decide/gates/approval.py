@@ -18,7 +18,8 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
         return None
     grant = facts.approved(progress.digest)
     if grant is None:
-        refused = _refused_before(facts.standing(progress.digest))
+        standing = facts.standing(progress.digest)
+        refused = _refused_before(standing) or _refuse_a_flood(standing, facts)
         if refused is not None:
             return refused
         return Ruling(
@@ -32,6 +33,18 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
     progress.permit_rule = f"approval/{grant.request}"
     progress.permit_reason = f"approved by {', '.join(grant.by)}"
     return None
+
+
+def _refuse_a_flood(standing: Standing | None, facts: Facts) -> Ruling | None:
+    """An agent can't bury its approvers: only so many of its requests wait at a time."""
+    most = facts.catalogue.agents[facts.run.agent].contract.approvals.max_pending
+    if (standing is not None and standing.state == "pending") or facts.waiting() < most:
+        return None
+    return deny(
+        f"contract/{facts.run.agent}/max_pending",
+        f"{most} of its requests wait for a person already",
+        "wait until some are decided",
+    )
 
 
 def _refused_before(standing: Standing | None) -> Ruling | None:
