@@ -250,7 +250,7 @@ async def test_enter_in_watch_goes_where_it_can_be_dealt_with(desk: DeskWorld) -
     """The most pressing thing stands first, and enter opens it."""
     desk.fill()
     async with session(desk.plane) as console:
-        await console.see("! critical", "decide  teller: close account")
+        await console.see("! critical", "decide  close account on account acc_9")
         await console.press("enter")
         await console.see("close account on account acc_9", "Who asks", "a approve")
 

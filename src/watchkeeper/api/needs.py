@@ -35,7 +35,8 @@ def from_request(row: RequestRow, now: int) -> Need:
         subject=row.request,
         score=_weigh(harm * _urgency(left, row.decide_by - row.created_at), row.mine),
         risk=row.risk,
-        text=f"{row.agent}: {row.asks}{escalated}",
+        # the deed first: where there is little room, the end is what is lost
+        text=f"{row.asks} · {row.agent}{escalated}",
         todo="approve or reject" if row.mine else (row.why_not or f"{row.role} decides"),
         due_at=row.decide_by,
         since=row.created_at,
