@@ -19,6 +19,7 @@ from watchkeeper.core.errors import Conflict, Unavailable, WatchkeeperError
 from watchkeeper.core.places import LAST_PLANE_FILE, state_directory
 
 AGENT_PORT = 8750
+_DEMO = ("--environment", "demo")
 _DURATION = re.compile(r"^(\d{1,5})(s|m)?$")
 STATE = click.option("--state", metavar="DIR", help="State directory [WATCHKEEPER_STATE].")
 
@@ -125,15 +126,13 @@ def _open(given: str | None, pace: float | None) -> int:
 
     require_terminal()
     state = state_directory(given)
-    arguments = _first_time(state)
     try:
-        plane = ensure_plane(state, arguments=arguments)
+        plane = ensure_plane(state, arguments=_first_time(state))
     except Unavailable:
-        otherwise = _first_time(state)
-        if otherwise == arguments:
+        # Another program may have taken the port; agents that run know no other.
+        if fleet.status(state).running:
             raise
-        # the port was free when it was looked at; another program was faster
-        plane = ensure_plane(state, arguments=otherwise)
+        plane = ensure_plane(state, arguments=(*_DEMO, "--port", "0"))
     address = Address(socket=plane.socket)
     asyncio.run(_check_free_for_demo(address))
     fleet.start(state, socket=plane.socket, url=plane.http, pace=pace or 1.0)
@@ -164,7 +163,7 @@ def _rehearse_in(state: Path, seconds: float, pace: float | None, as_json: bool)
             remedy="stop it with `watchkeeper demo stop`, or leave out --state",
         )
     found = find_plane(state)
-    plane = found or ensure_plane(state, arguments=("--environment", "demo", "--port", "0"))
+    plane = found or ensure_plane(state, arguments=(*_DEMO, "--port", "0"))
     try:
         asyncio.run(_check_free_for_demo(Address(socket=plane.socket)))
         report = asyncio.run(
@@ -200,7 +199,7 @@ def _first_time(state: Path) -> tuple[str, ...]:
     """Return what a plane is told when none ran here before; later ones are like the last."""
     if (state / LAST_PLANE_FILE).exists():
         return ()
-    return ("--environment", "demo", "--port", str(_port()))
+    return (*_DEMO, "--port", str(_port()))
 
 
 def _port() -> int:
