@@ -34,7 +34,7 @@ Verdict = Literal["approve", "reject"]
 WAITING = (
     Column("left", "LEFT", 7),
     Column("risk", "RISK", 10),
-    Column("asks", "ASKS", 22, grow=6),
+    Column("asks", "ASKS", 22, grow=12),
     Column("object", "OBJECT", 22, least=20, grow=1, priority=2, where="middle"),
     Column("role", "ROLE", 13, least=11, priority=4),
     Column("state", "STATE", 8, priority=3),
@@ -43,7 +43,7 @@ DECIDED = (
     Column("when", "AGE", 5),
     Column("state", "STATE", 19, least=11),
     Column("risk", "RISK", 10, priority=4),
-    Column("asks", "ASKS", 22, grow=6),
+    Column("asks", "ASKS", 22, grow=12),
     Column("object", "OBJECT", 22, least=20, grow=1, priority=2, where="middle"),
     Column("by", "BY", 10, priority=3),
 )
