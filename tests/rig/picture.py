@@ -55,7 +55,7 @@ def draw(styled_screen: str, *, columns: int) -> str:
     for line in styled_screen.split("\n"):
         console.print(Text.from_ansi(line), no_wrap=True, crop=True, end="\n")
     drawn = console.export_svg(
-        theme=THEME, code_format=FORMAT, font_aspect_ratio=0.61, unique_id="screen"
+        theme=THEME, code_format=FORMAT, font_aspect_ratio=0.602, unique_id="screen"
     )
     drawn = re.sub(r"[ \t]+$", "", drawn, flags=re.MULTILINE)
     return _without_title_bar(drawn)
