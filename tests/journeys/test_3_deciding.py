@@ -53,7 +53,8 @@ def test_a_refund_is_read_and_approved_and_happens(
     assert demo.refunds()[charge] == micros // 10_000
 
     console.press("q").expect_no("q back").press("d")
-    console.row("✓ done", "refund-assistant", charge)
+    # a large amount leaves room for the ends of the charge's id only
+    console.row("✓ done", "refund-assistant", charge[-2:])
 
 
 def test_a_refund_is_rejected_with_a_reason_that_the_agent_reads(
