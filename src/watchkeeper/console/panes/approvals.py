@@ -41,11 +41,11 @@ WAITING = (
 )
 DECIDED = (
     Column("when", "AGE", 5),
-    Column("state", "STATE", 19, least=11),
+    Column("state", "STATE", 12, grow=3),
     Column("risk", "RISK", 10, priority=4),
     Column("asks", "ASKS", 22, grow=12),
     Column("object", "OBJECT", 22, least=20, grow=1, priority=2, where="middle"),
-    Column("by", "BY", 10, priority=3),
+    Column("by", "BY", 10, least=8, priority=3),
 )
 
 
