@@ -21,9 +21,10 @@ def _shell(make_terminal: Open, tmp_path: Path, script: str, **size: int) -> Tmu
 
 
 def test_types_reads_and_learns_the_exit_code(make_terminal: Open, tmp_path: Path) -> None:
-    terminal = _shell(make_terminal, tmp_path, 'read line; echo "got <$line>"; exit 3')
+    terminal = _shell(make_terminal, tmp_path, 'read line; echo "got <$line>"; read line; exit 3')
     terminal.keys("a b; c", "Enter")
     terminal.wait_for("got <a b; c>")
+    terminal.keys("Enter")
     assert terminal.wait_end() == 3
 
 

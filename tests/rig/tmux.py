@@ -100,7 +100,8 @@ class Tmux:
     @property
     def ended(self) -> bool:
         """Whether the command has ended; its last screen stays readable."""
-        return self._ask("#{pane_dead}") == "1"
+        # the terminal may be closed a moment before it is known how the command ended
+        return self._ask("#{pane_dead} #{pane_dead_status}#{pane_dead_signal}")[2:] != ""
 
     @property
     def exit_code(self) -> int | None:
