@@ -100,8 +100,11 @@ class Tmux:
     @property
     def ended(self) -> bool:
         """Whether the command has ended; its last screen stays readable."""
-        # the terminal may be closed a moment before it is known how the command ended
-        return self._ask("#{pane_dead} #{pane_dead_status}#{pane_dead_signal}")[2:] != ""
+        found = self._ask("#{pane_dead} #{pane_dead_status}#{pane_dead_signal}")
+        if found == "1":
+            # tmux may miss that its child ended, and looks at all of them when another one does
+            self._run("run-shell", "true")
+        return found.startswith("1 ")
 
     @property
     def exit_code(self) -> int | None:
