@@ -29,6 +29,19 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RateLimit(Part):
+    """So many calls in a time, of which `burst` may come at once (all of them when absent)."""
+
+    calls: int = Field(ge=1, le=1_000_000)
+    per: Literal["second", "minute", "hour", "day"] = "minute"
+    burst: int | None = Field(None, ge=1, le=1_000_000)
+
+    @property
+    def seconds(self) -> int:
+        """How long the time is, in seconds."""
+        return {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}[self.per]
+
+
 class EscalateOn(Part):
     """One condition under which the agent's calls go to the stronger model."""
 
@@ -87,11 +100,29 @@ class ContractTools(Part):
         return value
 
 
+class TrustedWorkload(Part):
+    """A workload that may act as the agent: what a trusted issuer says of it."""
+
+    issuer: Name
+    """An issuer document."""
+    subject: str = Field(min_length=1, max_length=500)
+    """The `sub` claim, whole: a SPIFFE id, a repository and its branch."""
+    claims: dict[str, str] = Field(default_factory=dict, max_length=20)
+    """Other claims that must be exactly so."""
+
+
 class ContractIdentity(Part):
     """How the agent acts for others, and how long its run tokens live."""
 
     mode: Literal["own", "on_behalf_of"] = "own"
     token_ttl_seconds: int = Field(900, ge=30, le=86_400)
+    verified: bool = False
+    """Whether on whose behalf it acts must be proven by a token, never only said."""
+    workloads: tuple[TrustedWorkload, ...] = ()
+    delegates_to: tuple[Name, ...] = ()
+    """Agents that it may open child runs for."""
+    delegation_depth: int = Field(2, ge=0, le=8)
+    """How many runs deep its work may be handed on."""
 
 
 class ContractApprovals(Part):
@@ -105,6 +136,29 @@ class ContractApprovals(Part):
     """How long a gateway keeps the caller waiting before it answers `pending`."""
     max_pending: int = Field(50, ge=1, le=10_000)
     """How many of the agent's requests may wait for a person at a time."""
+
+
+class PromptTemplate(Part):
+    """A prompt that was reviewed, by the SHA-256 of its text."""
+
+    name: Name
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+
+
+class ContractContext(Part):
+    """What may be put before a model."""
+
+    max_window_tokens: int | None = Field(None, ge=1)
+    """The most that one call may hold, input and output together."""
+    prompt_templates: tuple[PromptTemplate, ...] = ()
+    """When any is named, a model call must carry one of them."""
+
+
+class ContractMemory(Part):
+    """Memory stores that the agent may read and write."""
+
+    read: tuple[Name, ...] = ()
+    write: tuple[Name, ...] = ()
 
 
 class ContractLogging(Part):
@@ -126,6 +180,17 @@ class AgentContract(Part):
     tags: tuple[Name, ...] = ()
     autonomy: Literal["observe", "propose", "act"] = "act"
     environments: tuple[Name, ...] = ("production",)
+    regions: tuple[Name, ...] = ()
+    """Where its tools and models may be; empty: anywhere."""
+    rollback: Text | None = None
+    """How what it did is taken back."""
+    shutdown: Text | None = None
+    """How it is stopped without breaking the work around it."""
+    runtime: str | None = Field(None, max_length=500)
+    """Where it runs: the address of its runtime."""
+    context: ContractContext = ContractContext()
+    memory: ContractMemory = ContractMemory()
+    rate_limit: RateLimit | None = None
     model_routing: ModelRouting | None = None
     budgets: ContractBudgets = ContractBudgets()
     tools: ContractTools = ContractTools()

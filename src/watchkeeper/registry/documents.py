@@ -8,13 +8,21 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.registry.contract import AgentContract, Micros, Part, Text
+from watchkeeper.registry.contract import AgentContract, Micros, Part, RateLimit, Text
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.wire.base import NAME, Name
 from watchkeeper.wire.budgets import Period
 from watchkeeper.wire.decisions import Risk
 
-CredentialReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
+CredentialReference = Annotated[
+    str,
+    Field(
+        max_length=500,
+        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|sealed:[a-z0-9][a-z0-9._-]{0,62}"
+        r"|vault:[A-Za-z0-9._/-]+#[A-Za-z0-9._-]+)$",
+    ),
+]
+"""Where a secret is: a variable or file of the plane, its sealed store, or a vault's field."""
 
 
 class ObjectExtractor(Part):
@@ -58,6 +66,32 @@ class Preview(Part):
     changes: tuple[PreviewChange, ...] = ()
 
 
+class ToolData(Part):
+    """Which classes of data may pass the tool; absent: every class but secrets."""
+
+    taken: tuple[Name, ...] | None = Field(None, alias="in")
+    given: tuple[Name, ...] | None = Field(None, alias="out")
+
+
+class Idempotency(Part):
+    """When a call is the same call again, and for how long it then gets the first one's result.
+
+    `arguments`: equal arguments in one run, while the first still runs or after it was
+    approved; `key`: only the caller's own key says so.
+    """
+
+    by: Literal["arguments", "key"] = "arguments"
+    window_seconds: int = Field(600, ge=0, le=86_400)
+
+
+class ToolGate(Part):
+    """The approval that every call of the tool needs."""
+
+    role: Name
+    escalation: Name | None = None
+    sla_seconds: int | None = Field(None, ge=5, le=30 * 86_400)
+
+
 class ToolContract(Part):
     """What one tool does, may never do, and how risky it is."""
 
@@ -79,6 +113,20 @@ class ToolContract(Part):
     never: tuple[Never, ...] = ()
     preview: Preview | None = None
     timeout_seconds: int = Field(30, ge=1, le=3600)
+    output_schema: dict[str, Any] | None = None
+    """What a result must look like; one that does not is withheld."""
+    data: ToolData = ToolData()
+    reversible: bool | None = None
+    """Whether `rollback` undoes it; None: nobody has said."""
+    rate_limit: RateLimit | None = None
+    idempotency: Idempotency = Idempotency()
+    approval: ToolGate | None = None
+    display: str | None = Field(None, max_length=300)
+    """What approvers read, with arguments in braces: `Refund {amount_usd} on {charge_id}`."""
+    blast_preview: Preview | None = None
+    """A read-only tool call that shows what an action would reach."""
+    pin: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
+    """Digest of the upstream's definition that is trusted; another is quarantined."""
 
     @model_validator(mode="after")
     def _check(self) -> ToolContract:
@@ -87,14 +135,42 @@ class ToolContract(Part):
         return self
 
 
-class CredentialUse(Part):
-    """A credential by reference and where it is injected; agents never hold it."""
+class ClientCredentials(Part):
+    """An OAuth client of the plane's own (RFC 6749, 4.4) that fetches tokens for an upstream."""
 
-    source: CredentialReference = Field(alias="from")
+    token_url: str = Field(max_length=500, pattern=r"^https?://")
+    client_id: str = Field(min_length=1, max_length=200)
+    client_secret: CredentialReference
+    scope: str | None = Field(None, max_length=500)
+    resource: str | None = Field(None, max_length=500)
+
+
+class MintedToken(Part):
+    """A JWT that the plane signs for each call: who acts, for whom, in which run."""
+
+    audience: str = Field(min_length=1, max_length=500)
+    ttl_seconds: int = Field(60, ge=5, le=3600)
+
+
+class CredentialUse(Part):
+    """A credential and where it is injected; agents never hold it.
+
+    It comes from one place: a reference, an OAuth client, or the plane's own signature.
+    """
+
+    source: CredentialReference | None = Field(None, alias="from")
+    oauth: ClientCredentials | None = None
+    minted: MintedToken | None = None
     header: str = Field("Authorization", max_length=100)
     prefix: str = Field("Bearer ", max_length=40)
     environment: str | None = Field(None, max_length=100)
     """For stdio upstreams: the variable the child process gets it in."""
+
+    @model_validator(mode="after")
+    def _check(self) -> CredentialUse:
+        if sum(one is not None for one in (self.source, self.oauth, self.minted)) != 1:
+            raise ValueError("name one of: from, oauth, minted")
+        return self
 
 
 class Upstream(Part):
@@ -105,6 +181,8 @@ class Upstream(Part):
     url: str | None = Field(None, max_length=500, pattern=r"^https?://")
     command: tuple[str, ...] = ()
     credential: CredentialUse | None = None
+    allow_private: bool = False
+    """Whether its host name may resolve to an address inside a private network."""
 
     @model_validator(mode="after")
     def _check(self) -> Upstream:
@@ -131,6 +209,8 @@ class Provider(Part):
     base_url: str = Field(max_length=500, pattern=r"^https?://")
     region: Name = "eu"
     credential: CredentialUse | None = None
+    allow_private: bool = False
+    """Whether its host name may resolve to an address inside a private network."""
     models: tuple[ProviderModel, ...]
     timeout_seconds: int = Field(120, ge=1, le=3600)
 
@@ -192,8 +272,82 @@ class Budget(Part):
     limits: BudgetLimits
 
 
+class Rate(Part):
+    """So many calls in a time, over a team or everything."""
+
+    name: Name
+    scope: str = Field(pattern=f"^(all|team/{NAME})$")
+    limit: RateLimit
+
+
+class Issuer(Part):
+    """Whose signed tokens the plane believes, and about whom: workloads, people or both."""
+
+    name: Name
+    issuer: str = Field(max_length=500, pattern=r"^https?://|^spiffe://|^urn:")
+    """The `iss` claim, whole."""
+    audience: str = Field(min_length=1, max_length=500)
+    """The `aud` claim that its tokens must bear."""
+    of: Literal["workloads", "people", "both"] = "workloads"
+    jwks_url: str | None = Field(None, max_length=500, pattern=r"^https?://")
+    jwks: dict[str, Any] | None = None
+    """Its public keys, where they are not fetched."""
+    algorithms: tuple[Literal["EdDSA", "ES256", "ES384", "RS256", "PS256"], ...] = (
+        "EdDSA",
+        "ES256",
+        "RS256",
+    )
+    allow_private: bool = False
+    person_claim: str = Field("sub", max_length=60)
+    """The claim that people are known by (`person.oidc.subject`)."""
+    client_id: str | None = Field(None, max_length=200)
+    """The plane's client at the issuer, for people who log in by device."""
+    device_authorization_url: str | None = Field(None, max_length=500, pattern=r"^https?://")
+    token_url: str | None = Field(None, max_length=500, pattern=r"^https?://")
+
+    @model_validator(mode="after")
+    def _check(self) -> Issuer:
+        if (self.jwks is None) == (self.jwks_url is None):
+            raise ValueError("give its keys once: jwks or jwks_url")
+        return self
+
+
+class Assignment(Part):
+    """An operator role that a person holds, in some teams or in all."""
+
+    role: Name
+    teams: tuple[Name, ...] = ()
+    """Empty: every team."""
+
+
+class OidcSubject(Part):
+    """Who a person is at an issuer."""
+
+    issuer: Name
+    subject: str = Field(min_length=1, max_length=500)
+
+
+class Person(Part):
+    """A person: what they may do here, and how they are known."""
+
+    name: Name
+    operates: tuple[Assignment, ...] = ()
+    oidc: tuple[OidcSubject, ...] = ()
+    ssh_keys: tuple[Annotated[str, Field(max_length=2000)], ...] = ()
+    """Public keys as in `authorized_keys`."""
+    accounts: tuple[Annotated[str, Field(max_length=63)], ...] = ()
+    """Accounts of this machine that are this person on the plane's socket."""
+
+
+class OperatorRole(Part):
+    """An operator role of your own, beside viewer, approver, responder, admin and auditor."""
+
+    name: Name
+    permissions: tuple[Name, ...] = Field(min_length=1)
+
+
 class Policy(Part):
-    """One Cedar file."""
+    """One Cedar file: a policy set with a stage and versions of its own."""
 
     name: Name
     text: str = Field(max_length=1_000_000)
@@ -208,6 +362,10 @@ Document = (
     | Role
     | Escalation
     | Budget
+    | Rate
+    | Issuer
+    | Person
+    | OperatorRole
     | Policy
 )
 
@@ -220,6 +378,10 @@ KINDS: dict[str, type[Document]] = {
     "role": Role,
     "escalation": Escalation,
     "budget": Budget,
+    "rate": Rate,
+    "issuer": Issuer,
+    "person": Person,
+    "operator_role": OperatorRole,
     "policy": Policy,
 }
 """The root key of a document and what it holds; `policy` documents are *.cedar files."""

@@ -50,8 +50,12 @@ class Change:
 
 
 def document_digest(kind: str, document: Document) -> str:
-    """Return the digest of what a document means; layout and comments don't count."""
-    return digest(f"watchkeeper/{kind}/v1", document.model_dump(mode="json", by_alias=True))
+    """Return the digest of what a document means; layout and comments don't count.
+
+    What is left at its default is left out: a field that a later version adds changes no digest.
+    """
+    meant = document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return digest(f"watchkeeper/{kind}/v1", meant)
 
 
 def plan(
