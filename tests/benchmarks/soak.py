@@ -1,0 +1,273 @@
+"""Soak: many calls through the MCP gateway at a failing upstream, counted on both sides.
+
+``python -m tests.benchmarks.soak [CALLS] [KILLS]`` sends CALLS calls (100,000) over 32
+connections while the upstream fails in nine ways and the plane is killed with SIGKILL KILLS
+times (2) and started again. Then three accounts are held against each other: what clients
+asked and heard, what the plane recorded, what the upstream executed. The result counts only
+if none of them holds anything that the others do not explain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.rig.agent import Run
+from tests.rig.faulty_upstream import EXECUTES, FAULTS
+from tests.rig.plane import Plane
+from tests.rig.process import Child, clean_environment
+from tests.rig.world import AMPLE
+
+CONNECTIONS = 32
+TOOL = "journal.post"
+DOCUMENTS = """
+agent:
+  name: poster
+  owner: finance-ops
+  budgets: {ample}
+  tools: {{allowlist: [{{name: journal.post}}]}}
+---
+tool:
+  name: journal.post
+  upstream: journal
+  upstream_tool: post
+  does: Post one entry.
+  access: write
+  risk: low
+  timeout_seconds: 1
+  input_schema:
+    type: object
+    properties: {{entry: {{type: string}}, fault: {{type: string}}}}
+    required: [entry]
+    additionalProperties: false
+  output_schema:
+    type: object
+    properties: {{posted: {{type: string}}}}
+    required: [posted]
+  never: [{{argument: entry, pattern: "^forbidden", why: Such entries are never posted.}}]
+---
+upstream: {{name: journal, transport: http, url: "{url}"}}
+"""
+REFUSALS = ("unlisted", "schema", "never")
+"""Calls that must be denied: another tool, arguments that don't fit, a never-pattern."""
+
+
+@dataclass
+class Heard:
+    """What clients asked and heard. Keys are entries."""
+
+    asked: dict[str, str] = field(default_factory=dict)
+    """Entry → the fault or refusal it was sent with."""
+    answered: dict[str, str | None] = field(default_factory=dict)
+    """Entry → decision, of every call that had an answer."""
+    unanswered: set[str] = field(default_factory=set)
+    """Calls that were under way when the plane was killed."""
+
+
+@dataclass
+class Account:
+    """The three accounts held against each other."""
+
+    asked: int
+    answered: int
+    unanswered: int
+    recorded: int
+    permitted: int
+    executed: int
+    outcomes: dict[str, int]
+    problems: list[str]
+    per_second: float = 0.0
+    verified_entries: int = 0
+
+
+def plan(calls: int, seed: int) -> list[tuple[str, str]]:
+    """Return (entry, fault or refusal) for every call: four in ten go wrong in some way."""
+    chance = random.Random(seed)
+    kinds = [*FAULTS, *REFUSALS]
+    weights = [600, *([40] * (len(FAULTS) - 1)), *([40] * len(REFUSALS))]
+    weights[kinds.index("slow")] = 4
+    return [
+        (f"e{number:07}", kind)
+        for number, kind in enumerate(chance.choices(kinds, weights, k=calls))
+    ]
+
+
+async def post_all(plane: Plane, runs: list[Run], work: list[tuple[str, str]], kills: int) -> Heard:
+    """Send every call once; kill the plane `kills` times on the way."""
+    heard = Heard()
+    waiting = iter(work)
+    marks = {len(work) * (n + 1) // (kills + 1) for n in range(kills)}
+    up = asyncio.Event()
+    up.set()
+
+    async def send(http: aiohttp.ClientSession, run: Run) -> None:
+        for entry, kind in waiting:
+            await up.wait()
+            heard.asked[entry] = kind
+            if len(heard.asked) in marks:
+                asyncio.get_running_loop().create_task(restart())
+            try:
+                heard.answered[entry] = await call(http, plane, run, entry, kind)
+            except (aiohttp.ClientError, ConnectionError):
+                heard.unanswered.add(entry)
+                up.clear() if not plane_runs(plane) else None
+                await asyncio.sleep(0)
+
+    async def restart() -> None:
+        up.clear()
+        await asyncio.to_thread(plane.kill)
+        await asyncio.to_thread(plane.restart)
+        up.set()
+
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+    timeout = aiohttp.ClientTimeout(total=120)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
+        await asyncio.gather(*(send(http, run) for run in runs))
+    return heard
+
+
+def plane_runs(plane: Plane) -> bool:
+    """Tell whether the plane's process is alive."""
+    return plane.child is not None and plane.child.running
+
+
+async def call(
+    http: aiohttp.ClientSession, plane: Plane, run: Run, entry: str, kind: str
+) -> str | None:
+    """Send one ``tools/call`` and return the decision that its answer names."""
+    name, arguments = TOOL, {"entry": entry, "fault": kind}
+    if kind == "unlisted":
+        name = "journal.delete"
+    elif kind == "schema":
+        arguments = {"entry": entry, "extra": kind}
+    elif kind == "never":
+        arguments = {"entry": f"forbidden {entry}"}
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"name": name, "arguments": arguments, "_meta": meta}
+    body = {"jsonrpc": "2.0", "id": entry, "method": "tools/call", "params": params}
+    headers = {
+        "authorization": f"Bearer {run.token}",
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": "tools/call",
+        "mcp-name": name,
+    }
+    async with http.post(f"{plane.url}/mcp", json=body, headers=headers) as answer:
+        said = json.loads(await answer.read())
+    result: dict[str, Any] = said["result"]
+    decision: str | None = result["_meta"].get("watchkeeper/decision")
+    return decision
+
+
+def settle_accounts(plane: Plane, heard: Heard, account: Path) -> Account:
+    """Hold what was asked, recorded and executed against each other; the plane is stopped."""
+    executed = account.read_text(encoding="utf-8").split() if account.exists() else []
+    database = sqlite3.connect(plane.state / "plane.sqlite3")
+    rows = database.execute(
+        "select decision, name, arguments, verdict, outcome from decisions"
+    ).fetchall()
+    events = Counter(
+        json.loads(body)["decision"]
+        for (body,) in database.execute("select body from events where type like 'decision.%'")
+    )
+    database.close()
+    problems: list[str] = []
+    by_entry: dict[str, list[tuple[str, str, str | None]]] = {}
+    for decision, name, arguments, verdict, outcome in rows:
+        said = json.loads(arguments)["entry"].removeprefix("forbidden ")
+        by_entry.setdefault(said, []).append((decision, verdict, outcome))
+        if events[decision] < 1:
+            problems.append(f"{decision} of {name} has no event")
+    if len(executed) != len(set(executed)):
+        problems.append(f"{len(executed) - len(set(executed))} entries were executed twice")
+    for entry in executed:
+        found = by_entry.get(entry, [])
+        if [verdict for _, verdict, _ in found] != ["permit"]:
+            problems.append(f"{entry} was executed with the decisions {found}")
+    ran = set(executed)
+    for entry, kind in heard.asked.items():
+        found = by_entry.get(entry, [])
+        if entry in heard.unanswered:
+            continue
+        if [decision for decision, _, _ in found] != [heard.answered.get(entry)]:
+            problems.append(f"{entry} ({kind}) heard {heard.answered.get(entry)}, has {found}")
+            continue
+        ((_, verdict, outcome),) = found
+        if verdict != ("deny" if kind in REFUSALS else "permit"):
+            problems.append(f"{entry} ({kind}) had the verdict {verdict}")
+        if kind in FAULTS and (entry in ran) != (kind in EXECUTES):
+            problems.append(f"{entry} ({kind}) executed: {entry in ran}")
+        if outcome == "succeeded" and (entry not in ran or kind not in ("none",)):
+            problems.append(f"{entry} ({kind}) is recorded as succeeded")
+        if outcome == "failed" and kind in ("cut-after", "garbage", "slow", "wrong-output"):
+            problems.append(f"{entry} ({kind}) ran and is recorded as failed")
+    return Account(
+        asked=len(heard.asked),
+        answered=len(heard.answered),
+        unanswered=len(heard.unanswered),
+        recorded=len(rows),
+        permitted=sum(1 for row in rows if row[3] == "permit"),
+        executed=len(executed),
+        outcomes=dict(Counter(str(row[4]) for row in rows if row[3] == "permit")),
+        problems=problems,
+    )
+
+
+def soak(directory: Path, calls: int, *, kills: int, seed: int = 1) -> Account:
+    """Run the soak in `directory` and return the accounts."""
+    account, ready = directory / "executed", directory / "upstream.json"
+    upstream = Child.python(
+        *("-m", "tests.rig.faulty_upstream", "--account", str(account), "--ready", str(ready)),
+        log=directory / "upstream.out",
+        env=clean_environment(directory),
+    )
+    plane = Plane(directory / "plane", clock=None)
+    try:
+        url = upstream.wait_for_file(ready)["url"]
+        plane.start()
+        plane.apply(DOCUMENTS.format(ample=json.dumps(AMPLE), url=url))
+        agent = plane.enrol("poster")
+        runs = [agent.open_run(f"soak {n}") for n in range(CONNECTIONS)]
+        begun = time.perf_counter()
+        heard = asyncio.run(post_all(plane, runs, plan(calls, seed), kills))
+        seconds = time.perf_counter() - begun
+        verified = plane.operator.get("/v1/audit/verification")
+        plane.stop()
+        found = settle_accounts(plane, heard, account)
+    finally:
+        plane.close()
+        upstream.kill()
+    if not verified["ok"]:
+        found.problems.append(f"the ledger does not verify: {verified['what']}")
+    found.verified_entries = verified["entries"]
+    found.per_second = round(calls / seconds, 1)
+    return found
+
+
+def main() -> None:
+    """Run and print the accounts; the exit code is 1 if they do not agree."""
+    calls, kills = ([int(word) for word in sys.argv[1:]] + [100_000, 2][len(sys.argv) - 1 :])[:2]
+    with tempfile.TemporaryDirectory() as directory:
+        found = soak(Path(directory), calls, kills=kills)
+    problems = found.problems
+    print(json.dumps({**found.__dict__, "problems": len(problems)}, indent=2))
+    print("\n".join(problems[:20]))
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()
