@@ -1,7 +1,7 @@
-"""The one HTTP client towards upstreams and providers: no redirects, cookies or proxies.
+"""The one HTTP client to the outside: declared places only, no redirects, cookies or proxies.
 
-A request goes to the declared address or nowhere, and its caller learns whether the server
-may have seen it.
+A request goes to the declared place, at an address that was checked (`connecting`), or nowhere;
+and its caller learns whether the server may have seen it.
 """
 
 from __future__ import annotations
@@ -9,18 +9,28 @@ from __future__ import annotations
 import asyncio
 import importlib
 import io
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
+import msgspec
+
+from watchkeeper.core.addresses import place_of
+from watchkeeper.core.errors import Invalid, Unavailable
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 
 if TYPE_CHECKING:
     import aiohttp
 
+    from watchkeeper.tools.upstreams.connecting import Lookup
+
 CONNECT_SECONDS = 5.0
 LARGEST_ANSWER = 16 * 1024 * 1024
+USUAL_JSON = 1024 * 1024
+JSON_SECONDS = 10.0
+_OK = 200
 _LARGE = 512 * 1024  # from here on a body is sent in pieces, so that none blocks the loop
 _KEEP_ALIVE_SECONDS = 3.0  # below what servers use, so that none closes under a request
 
@@ -33,24 +43,49 @@ class Sending:
 
 
 class Egress:
-    """A pool of connections; open it once, on the loop that uses it."""
+    """Two pools of connections, of which one may reach inside; use it on one loop.
 
-    def __init__(self, connections: int = 256) -> None:
+    `declares` tells whether a `scheme://host:port` is one that a document or setting names;
+    without it, every place is. `lookup` stands for the system's resolver.
+    """
+
+    def __init__(
+        self,
+        connections: int = 256,
+        *,
+        declares: Callable[[str], bool] | None = None,
+        lookup: Lookup | None = None,
+    ) -> None:
         self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._declares = declares
+        self._lookup = lookup
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._opening = asyncio.Lock()
 
-    async def session(self) -> aiohttp.ClientSession:
-        """Return the session; the first call loads the client library off the loop."""
-        if self._session is None:
+    async def _session(self, url: str, allow_private: bool) -> aiohttp.ClientSession:
+        """Return the session for a URL; the first call loads the client library off the loop."""
+        try:
+            place = place_of(url)
+        except Invalid as error:
+            raise UpstreamFailure(error.message, reached=False) from None
+        if self._declares is not None and not self._declares(place.origin):
+            raise UpstreamFailure(f"no document declares {place.origin}", reached=False)
+        inside = allow_private or place.declared_local
+        session = self._sessions.get(inside)
+        if session is None:
             async with self._opening:
-                if self._session is None:
-                    await asyncio.to_thread(importlib.import_module, "aiohttp")
-                    self._session = self._open()
-        return self._session
+                await asyncio.to_thread(
+                    importlib.import_module, "watchkeeper.tools.upstreams.connecting"
+                )
+                session = self._sessions.get(inside)
+                if session is None:
+                    session = self._sessions[inside] = self._open(inside)
+        return session
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self, inside: bool) -> aiohttp.ClientSession:
         import aiohttp
+
+        from watchkeeper.tools.upstreams.connecting import checked_connector, system_lookup
 
         trace = aiohttp.TraceConfig()
 
@@ -60,8 +95,11 @@ class Egress:
 
         trace.on_request_headers_sent.append(mark_sent)
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._connections, keepalive_timeout=_KEEP_ALIVE_SECONDS
+            connector=checked_connector(
+                self._lookup or system_lookup,
+                connections=self._connections,
+                allow_private=inside,
+                keep_alive_seconds=_KEEP_ALIVE_SECONDS,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
@@ -71,61 +109,168 @@ class Egress:
         )
 
     @asynccontextmanager
-    async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], sending: Sending
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        sending: Sending,
+        *,
+        body: bytes | None = None,
+        allow_private: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send one POST and give its response; leaving the block early aborts the request.
+        """Send one request and give its response; leaving the block early aborts it.
 
         Raises `UpstreamFailure` when there is no response, or when it breaks off inside the
-        block. A redirect is handed back as it is, never followed.
+        block. A redirect is handed back as it is, never followed. `allow_private`: whether the
+        document that declares the URL lets its host name lead inside a private network.
         """
-        session = await self.session()
+        session = await self._session(url, allow_private)
         import aiohttp
 
         try:
-            async with session.post(
+            async with session.request(
+                method,
                 url,
-                data=body if len(body) <= _LARGE else io.BytesIO(body),
+                data=io.BytesIO(body) if body is not None and len(body) > _LARGE else body,
                 headers={"accept-encoding": "identity", **headers},
                 allow_redirects=False,
                 trace_request_ctx=sending,
             ) as response:
                 yield response
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise UpstreamFailure(_why(error), reached=False) from None
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamFailure(_why(error), reached=sending.sent) from None
 
-    async def delete(self, url: str, headers: Mapping[str, str]) -> None:
-        """Send one DELETE; raise `UpstreamFailure` when it has no response."""
-        session = await self.session()
-        import aiohttp
+    @asynccontextmanager
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        sending: Sending,
+        *,
+        allow_private: bool = False,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one POST, as :meth:`request` does."""
+        async with self.request(
+            "POST", url, headers, sending, body=body, allow_private=allow_private
+        ) as response:
+            yield response
 
-        try:
-            async with session.delete(url, headers=headers, allow_redirects=False):
-                pass
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamFailure(_why(error), reached=False) from None
+    async def delete(
+        self, url: str, headers: Mapping[str, str], *, allow_private: bool = False
+    ) -> None:
+        """Send one DELETE; raise `UpstreamFailure` when it has no response."""
+        async with self.request("DELETE", url, headers, Sending(), allow_private=allow_private):
+            pass
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
 
 
-async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    """Return a whole answer; raise `UpstreamFailure` for one beyond `LARGEST_ANSWER` bytes."""
+@dataclass(frozen=True, slots=True)
+class JsonAnswer:
+    """An answer in JSON: its status, and the value; None where it is not JSON."""
+
+    status: int
+    value: Any
+
+
+async def ask_json(
+    egress: Egress,
+    url: str,
+    *,
+    allow_private: bool = False,
+    method: str = "GET",
+    body: Any = None,
+    form: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    limit: int = USUAL_JSON,
+    seconds: float = JSON_SECONDS,
+) -> JsonAnswer:
+    """Send `body` as JSON or `form` as fields to a declared URL; return whatever it answers.
+
+    `limit` is the most bytes of an answer, `seconds` the most time for all of it. Raises
+    `Unavailable` when there is no answer; nothing that was sent is in the message.
+    """
+    sent = {"accept": "application/json", **(headers or {})}
+    data: bytes | None = None
+    if form is not None:
+        data = urlencode(form).encode()
+        sent["content-type"] = "application/x-www-form-urlencoded"
+    elif body is not None:
+        data = msgspec.json.encode(body)
+        sent["content-type"] = "application/json"
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            egress.request(
+                method, url, sent, Sending(), body=data, allow_private=allow_private
+            ) as response,
+        ):
+            raw = await read_bounded(response, limit)
+            status = response.status
+    except UpstreamFailure as failure:
+        raise Unavailable(failure.message, where=_shown(url)) from None
+    except TimeoutError:
+        raise Unavailable(f"it did not answer in {seconds:g} s", where=_shown(url)) from None
+    try:
+        return JsonAnswer(status, msgspec.json.decode(raw))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return JsonAnswer(status, None)
+
+
+async def fetch_json(
+    egress: Egress,
+    url: str,
+    *,
+    allow_private: bool = False,
+    method: str = "GET",
+    body: Any = None,
+    form: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    limit: int = USUAL_JSON,
+    seconds: float = JSON_SECONDS,
+) -> Any:
+    """Return the JSON value that a declared URL answers with status 200; as :func:`ask_json`.
+
+    Raises `Unavailable` for another status, or for what is no JSON.
+    """
+    answer = await ask_json(
+        egress, url, allow_private=allow_private, method=method, body=body, form=form,
+        headers=headers, limit=limit, seconds=seconds,
+    )  # fmt: skip
+    if answer.status != _OK:
+        raise Unavailable(f"it answered HTTP {answer.status}", where=_shown(url))
+    if answer.value is None:
+        raise Unavailable("its answer is no JSON", where=_shown(url))
+    return answer.value
+
+
+def _shown(url: str) -> str:
+    """Return where a URL leads without its query, which may hold what is nobody's business."""
+    return url.partition("?")[0][:200]
+
+
+async def read_bounded(response: aiohttp.ClientResponse, limit: int = LARGEST_ANSWER) -> bytes:
+    """Return a whole answer; raise `UpstreamFailure` for one beyond `limit` bytes."""
     data = bytearray()
     async for piece in response.content.iter_any():
         data += piece
-        if len(data) > LARGEST_ANSWER:
+        if len(data) > limit:
             raise UpstreamFailure("its answer is too large", reached=True)
     return bytes(data)
 
 
 def _why(error: BaseException) -> str:
     """Return words for a transport error that cannot hold what was sent."""
+    cause = getattr(error, "os_error", None) or error
+    if type(cause).__name__ == "AddressRefused":
+        return str(cause.args[1])
     name = type(error).__name__
     known = {
         "ClientConnectorDNSError": "its host name has no address",

@@ -1,0 +1,102 @@
+"""Connecting to checked addresses only: names are resolved once, and what was checked is dialled.
+
+Loaded when the first request is sent: the client library is slow to import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from aiohttp import TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from watchkeeper.core.addresses import check_addresses, is_localhost, reach_of
+from watchkeeper.core.errors import Invalid
+
+log = logging.getLogger(__name__)
+
+Lookup = Callable[[str, int, int], Awaitable[Sequence[tuple[int, str]]]]
+"""Takes host, port and family; returns family and address of each answer."""
+
+_RESOLVE_SECONDS = 5.0
+_MOST_ADDRESSES = 64
+
+
+class AddressRefused(OSError):
+    """A name leads, or a connection would go, where nothing may be called."""
+
+
+class CheckedResolver(AbstractResolver):
+    """Resolves a name and hands on its addresses only if all of them may be called."""
+
+    def __init__(self, lookup: Lookup, *, allow_private: bool) -> None:
+        self._lookup = lookup
+        self._allow_private = allow_private
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the checked addresses; raise `OSError` where there are none."""
+        try:
+            async with asyncio.timeout(_RESOLVE_SECONDS):
+                found = list(await self._lookup(host, port, family))[:_MOST_ADDRESSES]
+        except TimeoutError:
+            raise OSError(None, "its name was not resolved in time") from None
+        if not found:
+            raise OSError(None, "its name has no address")
+        try:
+            check_addresses(
+                host, (address for _, address in found), allow_private=self._allow_private
+            )
+        except Invalid as error:
+            log.warning("%s", error)
+            raise AddressRefused(None, "its name leads to an address it may not have") from None
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=kind,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, address in found
+        ]
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+def checked_connector(lookup: Lookup, *, connections: int, allow_private: bool,
+                      keep_alive_seconds: float) -> TCPConnector:  # fmt: skip
+    """Return a connector that dials checked addresses only, whatever gave it the address."""
+
+    def open_socket(info: tuple[Any, ...]) -> socket.socket:
+        """Look once more at the very address that is dialled next."""
+        family, kind, protocol, _, target = info
+        reach = reach_of(ip_address(target[0]))
+        if reach != "public" and not (reach == "private" and allow_private):
+            raise AddressRefused(None, "its address is one that nothing may be called at")
+        return socket.socket(family, kind, protocol)
+
+    return TCPConnector(
+        limit=connections,
+        keepalive_timeout=keep_alive_seconds,
+        resolver=CheckedResolver(lookup, allow_private=allow_private),
+        socket_factory=open_socket,
+    )
+
+
+async def system_lookup(host: str, port: int, family: int) -> Sequence[tuple[int, str]]:
+    """Ask the system's resolver."""
+    # a machine without a network still has itself
+    flags = 0 if is_localhost(host) else socket.AI_ADDRCONFIG
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, family=family, flags=flags
+    )
+    return [(one[0], str(one[4][0])) for one in found]
