@@ -6,15 +6,16 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.documents import KINDS, Document, Policy
 
 _MAX_NODES = 50_000
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,21 @@ def read_file(path: str, text: str) -> list[Sourced]:
             where=path,
             remedy="name it *.yaml for documents or *.cedar",
         )
-    return list(_read_yaml(path, text))
+    return [_check(path, written) for written in read_yaml(path, text)]
 
 
-def _read_yaml(path: str, text: str) -> Iterator[Sourced]:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One YAML document as plain values, with the line of each field."""
+
+    text: str
+    value: Any
+    lines: dict[tuple[str | int, ...], int]
+    line: int
+
+
+def read_yaml(path: str, text: str) -> Iterator[Written]:
+    """Yield the YAML documents of a file; raise `Invalid` that names file and line."""
     try:
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
     except yaml.YAMLError as error:
@@ -68,7 +80,7 @@ def _read_yaml(path: str, text: str) -> Iterator[Sourced]:
         lines: dict[tuple[str | int, ...], int] = {}
         value = _Builder(path, lines).build(node, (), frozenset())
         written = text[node.start_mark.index : node.end_mark.index]
-        yield _check(path, written, value, lines, node.start_mark.line + 1)
+        yield Written(written, value, lines, node.start_mark.line + 1)
 
 
 class _Builder:
@@ -117,9 +129,22 @@ class _Builder:
         return result
 
 
-def _check(
-    path: str, text: str, value: Any, lines: dict[tuple[str | int, ...], int], line: int
-) -> Sourced:
+def validate(
+    model: type[Model], body: Any, under: tuple[str, ...], path: str, written: Written
+) -> Model:
+    """Return what stands `under` some root key as a model; raise `Invalid` at its field."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise Invalid(
+            _say_all(model, under, error.errors()[:8], path, written.lines),
+            where=_place((*under, *error.errors()[0]["loc"]), path, written.lines),
+            remedy="correct the field and apply again; nothing was changed",
+        ) from error
+
+
+def _check(path: str, written: Written) -> Sourced:
+    value = written.value
     known = [kind for kind in KINDS if kind != "policy"]
     if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in known:
         found = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
@@ -127,18 +152,11 @@ def _check(
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise Invalid(
             f"expected one root key of {', '.join(known)}; found {found or 'nothing'}{hint}",
-            where=f"{path}:{line}",
+            where=f"{path}:{written.line}",
         )
     kind, body = next(iter(value.items()))
-    try:
-        document = KINDS[kind].model_validate(body)
-    except ValidationError as error:
-        raise Invalid(
-            _say_all(kind, error.errors()[:8], path, lines),
-            where=_place((kind, *error.errors()[0]["loc"]), path, lines),
-            remedy="correct the field and apply again; nothing was changed",
-        ) from error
-    return Sourced(kind, document.name, path, text, body, document)
+    document = validate(KINDS[kind], body, (kind,), path, written)
+    return Sourced(kind, document.name, path, written.text, body, document)
 
 
 _WORDS = {
@@ -158,23 +176,28 @@ _WORDS = {
 
 
 def _say_all(
-    kind: str, problems: Sequence[Any], path: str, lines: dict[tuple[str | int, ...], int]
+    model: Any,
+    under: tuple[str, ...],
+    problems: Sequence[Any],
+    path: str,
+    lines: dict[tuple[str | int, ...], int],
 ) -> str:
     """Say every problem; the first stands where the error points, the others say where."""
-    first = _place((kind, *problems[0]["loc"]), path, lines)
+    first = _place((*under, *problems[0]["loc"]), path, lines)
     said = []
     for problem in problems:
-        place = _place((kind, *problem["loc"]), path, lines)
-        said.append(_say(kind, problem) if place == first else f"{place}: {_say(kind, problem)}")
+        place = _place((*under, *problem["loc"]), path, lines)
+        words = _say(model, under, problem)
+        said.append(words if place == first else f"{place}: {words}")
     return "; ".join(said)
 
 
-def _say(kind: str, problem: Any) -> str:
-    field = ".".join(str(part) for part in (kind, *problem["loc"]))
+def _say(model: Any, under: tuple[str, ...], problem: Any) -> str:
+    field = ".".join(str(part) for part in (*under, *problem["loc"]))
     message = str(problem["msg"]).removeprefix("Value error, ")
     message = message.replace("Input should be", "should be")
     if problem["type"] == "extra_forbidden":
-        names = _fields_at(KINDS[kind], problem["loc"][:-1])
+        names = _fields_at(model, problem["loc"][:-1])
         near = difflib.get_close_matches(str(problem["loc"][-1]), names, 1)
         message = f"no such field; did you mean {near[0]!r}?" if near else "no such field"
     return f"{field}: {_WORDS.get(problem['type'], message)}"
