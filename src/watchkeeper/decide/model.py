@@ -29,6 +29,10 @@ class Action:
         """Return the arguments in canonical form: the bytes that a digest covers, as text."""
         return canonical(dict(self.arguments)).decode()
 
+    def call_digest(self) -> str:
+        """Return the digest of what is called and with what, whoever calls it."""
+        return digest("watchkeeper/call/v1", [self.kind, self.name, dict(self.arguments)])
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:

@@ -32,6 +32,13 @@ decisions = Table(
     Column("cost_micros", Whole, nullable=False),
     Column("result_digest", Text),
     Column("error", Text),
+    # what was called and with what; the arguments themselves are kept without what must not be
+    Column("call_digest", Text),
+    # classes of data, by name: found in the arguments, found in the result, and those of the
+    # result that the agent was not given
+    Column("classes_in", Text),
+    Column("classes_out", Text),
+    Column("classes_redacted", Text),
 )
 Index("decisions_by_run", decisions.c.run, decisions.c.decision)
 Index("decisions_by_agent", decisions.c.agent, decisions.c.decision)
