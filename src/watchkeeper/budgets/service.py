@@ -22,11 +22,11 @@ from watchkeeper.budgets.model import (
     Settlement,
     written,
 )
-from watchkeeper.budgets.periods import HOUR_US, resets_at
+from watchkeeper.budgets.periods import HOUR_US
+from watchkeeper.budgets.room import refusal
 from watchkeeper.budgets.rules import (
     Amounts,
     accounts_of,
-    budget_id,
     check_amounts,
     closed_amounts,
     overshoot,
@@ -35,7 +35,6 @@ from watchkeeper.budgets.rules import (
 from watchkeeper.budgets.topping import top_up
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.budgets import Measure
 from watchkeeper.wire.decisions import OutcomeStatus
 
 __all__ = ["expire", "live_spend", "reserve", "settle", "top_up", "void"]
@@ -142,19 +141,9 @@ def _refuse(
 ) -> Refused:
     row = sql.BALANCE.first(tx, **key_of(account))
     assert row is not None
-    measure = next(m for m in MEASURES if _left(row, m, limits[m]) < asked[m])
-    refused = Refused(
-        budget_id=budget_id(account.scope, account.period, measure),
-        scope=account.scope,
-        period=account.period,
-        period_key=account.period_key,
-        measure=measure,
-        used=getattr(row, f"posted_{measure}"),
-        held=getattr(row, f"held_{measure}"),
-        cap=limits[measure] + getattr(row, f"topped_{measure}"),
-        asked=asked[measure],
-        resets_at=resets_at(account.period, now),
-    )
+    refused = refusal(account, limits, asked, row, now)
+    assert refused is not None
+    measure = refused.measure
     sql.REFUSE[measure].run(tx, **key_of(account), asked=asked[measure], limit=limits[measure])
     if not getattr(row, f"asked_{measure}"):
         tx.record(
@@ -175,11 +164,6 @@ def _refuse(
             },
         )
     return refused
-
-
-def _left(row: Row, measure: Measure, limit: int) -> int:
-    topped, posted = getattr(row, f"topped_{measure}"), getattr(row, f"posted_{measure}")
-    return int(limit + topped - posted - getattr(row, f"held_{measure}"))
 
 
 def _close(tx: Transaction, decision: str, state: HoldState) -> Settlement | None:

@@ -26,11 +26,18 @@ GATES: tuple[Gate, ...] = (
 """In order; the first that answers decides."""
 
 
-def decide(action: Action, facts: Facts) -> tuple[Ruling, Progress]:
-    """Put an action through the gates and return the ruling with what they found out."""
+def decide(
+    action: Action, facts: Facts, watch: Callable[[Gate, Ruling | None], None] | None = None
+) -> tuple[Ruling, Progress]:
+    """Put an action through the gates and return the ruling with what they found out.
+
+    `watch` is told what each gate said, in order, up to the one that decided.
+    """
     progress = Progress()
     for gate in GATES:
         ruling = gate(action, facts, progress)
+        if watch is not None:
+            watch(gate, ruling)
         if ruling is not None:
             return ruling, progress
     return (

@@ -1,0 +1,102 @@
+"""Deciding without a world: no locks, empty budgets, nobody asked before.
+
+The path is the real one; only the facts are at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from watchkeeper.approvals.model import Grant, Standing
+from watchkeeper.budgets.model import Cap
+from watchkeeper.budgets.room import find_room
+from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.facts import NoRoom
+from watchkeeper.decide.model import Action, Progress, Requirement, Ruling
+from watchkeeper.decide.path import decide
+from watchkeeper.identity.model import RunFacts
+from watchkeeper.kill.model import LockInForce
+
+FOREVER = 2**62
+REHEARSED = "rehearsal"
+"""Stands for the run, the request and the approver of a rehearsal."""
+
+
+@dataclass(slots=True)
+class RehearsalFacts:
+    """A world at rest."""
+
+    now: int
+    catalogue: Catalogue
+    run: RunFacts
+    locks: Sequence[LockInForce] = ()
+    granted: frozenset[str] = field(default=frozenset())
+    """Digests of actions that a person has approved."""
+
+    def approved(self, digest: str) -> Grant | None:
+        """Return a grant for an action that is approved."""
+        if digest not in self.granted:
+            return None
+        return Grant(REHEARSED, digest, FOREVER, (), (REHEARSED,))
+
+    def standing(self, digest: str) -> Standing | None:
+        """Nothing was asked before."""
+        return None
+
+    def waiting(self) -> int:
+        """No request waits."""
+        return 0
+
+    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
+        """Every budget is empty; what is more than its cap finds no room all the same."""
+        refused = find_room(None, run=self.run.run, caps=caps, amounts=amounts, now=self.now)
+        return NoRoom(refused.budget_id, refused.sentence, refused.remedy) if refused else None
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What was decided in a rehearsal."""
+
+    ruling: Ruling
+    progress: Progress
+    asked: Requirement | None
+    """The approval that the action needed, given or not."""
+
+    @property
+    def rule(self) -> str:
+        """The rule that decided; of an approved action, the rule that asked."""
+        if self.ruling.verdict == "permit" and self.asked is not None:
+            return self.asked.rule
+        return self.ruling.rule
+
+
+def rehearse(action: Action, facts: RehearsalFacts, approvals: frozenset[str]) -> Rehearsed:
+    """Decide an action that people of some roles have approved.
+
+    An approval counts where the role is among those who are asked, at any level.
+    """
+    ruling, progress = decide(action, facts)
+    asked = ruling.requirement
+    if asked is None or not approvals.intersection(role for role, _ in asked.levels):
+        return Rehearsed(ruling, progress, asked)
+    facts.granted = frozenset({progress.digest})
+    ruling, progress = decide(action, facts)
+    return Rehearsed(ruling, progress, asked)
+
+
+def run_at_rest(agent: str, version: int, environment: str, on_behalf_of: str | None) -> RunFacts:
+    """Return a run of an agent that has just begun."""
+    return RunFacts(
+        run=REHEARSED,
+        agent=agent,
+        version=version,
+        state="open",
+        on_behalf_of=on_behalf_of,
+        environment=environment,
+        goal="",
+        object_kind=None,
+        object_id=None,
+        token_expires_at=FOREVER,
+        token_revoked_at=None,
+    )
