@@ -9,6 +9,8 @@ from typing import Any, get_args
 from watchkeeper.approvals.model import Grant
 from watchkeeper.core.digest import canonical, digest
 from watchkeeper.core.money import dollars
+from watchkeeper.policy.model import PolicyAnswer
+from watchkeeper.policy.model import Question
 from watchkeeper.wire.decisions import ActionKind, Risk, Usage, Verdict
 
 RISKS: tuple[Risk, ...] = get_args(Risk)
@@ -60,6 +62,8 @@ class Ruling:
     grant: Grant | None = None
     """The grant that a permit must redeem."""
     request: str | None = None
+    retry_after_seconds: int | None = None
+    """When a refusal may be another answer for the same call."""
 
 
 @dataclass(slots=True)
@@ -74,6 +78,8 @@ class Progress:
     object_kind: str | None = None
     digest: str = ""
     grant: Grant | None = None
+    question: Question | None = None
+    """What was put to the policies; None where an earlier gate refused."""
 
 
 def action_digest(

@@ -59,6 +59,11 @@ class PolicyEngine:
         )
         self._memo: dict[Question, PolicyAnswer] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The id of every policy in force, in the order they stand."""
+        return tuple(policy.policy for policy in self._policies)
+
     def ask(self, question: Question) -> PolicyAnswer:
         """Return permit, deny, or the approvals that would turn the answer into a permit."""
         key = self._narrow(question)
@@ -79,7 +84,8 @@ class PolicyEngine:
             question.resource,
             question.environment,
             question.amount_micros if "amount_micros" in self._reads else 0,
-            question.estimated_tokens if "est_tokens" in self._reads else 0,
+            question.input_tokens if "est_tokens" in self._reads else 0,
+            question.output_tokens if "est_tokens" in self._reads else 0,
             question.approvals,
         )
 
@@ -114,7 +120,7 @@ class PolicyEngine:
             "context": {
                 "environment": question.environment,
                 "amount_micros": question.amount_micros,
-                "est_tokens": question.estimated_tokens,
+                "est_tokens": question.input_tokens + question.output_tokens,
                 "approvals": sorted(approvals),
             },
         }

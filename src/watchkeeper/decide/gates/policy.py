@@ -17,9 +17,14 @@ def policy_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | No
         resource=action.name,
         environment=facts.run.environment,
         amount_micros=progress.amount_micros,
-        estimated_tokens=action.estimate.input_tokens + action.estimate.output_tokens,
+        input_tokens=action.estimate.input_tokens,
+        output_tokens=action.estimate.output_tokens,
+        on_behalf_of=facts.run.on_behalf_of or "",
+        object_kind=progress.object_kind or facts.run.object_kind or "",
+        object_id=progress.object_id or facts.run.object_id or "",
     )
-    answer = facts.catalogue.engine.ask(question)
+    progress.question = question
+    answer = progress.policy = facts.catalogue.engine.ask(question)
     if answer.verdict == "deny":
         return deny(f"policy/{answer.policy}", answer.message, None)
     progress.permit_rule = f"policy/{answer.policy}"
