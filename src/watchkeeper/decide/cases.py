@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.model import Action
-from watchkeeper.decide.rehearsal import Rehearsed, RehearsalFacts, rehearse, run_at_rest
+from watchkeeper.decide.rehearsal import RehearsalFacts, Rehearsed, rehearse, run_at_rest
 from watchkeeper.registry.cases import Case, Placed
 
 _MOST_SHOWN = 5

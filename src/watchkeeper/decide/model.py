@@ -9,8 +9,7 @@ from typing import Any, get_args
 from watchkeeper.approvals.model import Grant
 from watchkeeper.core.digest import canonical, digest
 from watchkeeper.core.money import dollars
-from watchkeeper.policy.model import PolicyAnswer
-from watchkeeper.policy.model import Question
+from watchkeeper.policy.model import PolicyAnswer, Question
 from watchkeeper.wire.decisions import ActionKind, Risk, Usage, Verdict
 
 RISKS: tuple[Risk, ...] = get_args(Risk)
@@ -80,6 +79,8 @@ class Progress:
     grant: Grant | None = None
     question: Question | None = None
     """What was put to the policies; None where an earlier gate refused."""
+    policy: PolicyAnswer | None = None
+    """What they answered."""
 
 
 def action_digest(
