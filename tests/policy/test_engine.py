@@ -93,10 +93,23 @@ def test_the_memo_answers_as_the_engine_does(micros: int, tool: str) -> None:
     """Asking again, or with what no policy reads changed, gives the same answer."""
     shared = engine()
     question = Question(
-        "refund-assistant", "use_tool", "Tool", tool, "production", micros, estimated_tokens=7
+        "refund-assistant", "use_tool", "Tool", tool, "production", micros, input_tokens=7
     )
     first = shared.ask(question)
     assert shared.ask(question) == first == engine().ask(question)
+
+
+def test_a_question_is_read_again_as_it_was_put() -> None:
+    """What is at its default is left out, so that a later attribute changes no old record."""
+    question = Question(
+        "a", "call_model", "Model", "m", "production", 7, 8, 9,
+        approvals=frozenset({"b", "a"}), proven=True, data_classes=frozenset({"email"}),
+    )  # fmt: skip
+    assert Question.read(question.text()) == question
+    assert "object_id" not in question.text()
+    for text in ("[]", '{"agent":"a"}', '{"nope":1}', "{"):
+        with pytest.raises(Invalid):
+            Question.read(text)
 
 
 @pytest.mark.parametrize(

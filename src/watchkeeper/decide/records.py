@@ -11,6 +11,7 @@ from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.model import Action, Ruling
 from watchkeeper.decide.tables import BUCKET_US, activity, decisions
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.policy.model import Question
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 
@@ -84,6 +85,7 @@ def record_decision(
     epoch: int,
     idempotency_key: str | None,
     approved_by: tuple[str, ...],
+    question: Question | None = None,
 ) -> None:
     """Keep a decision and its event. The event carries the digest, not the arguments."""
     _ADD.run(
@@ -98,6 +100,8 @@ def record_decision(
         arguments=action.text(),
         digest=digest,
         call_digest=action.call_digest(),
+        question=question.text() if question else None,
+        would=None,
         classes_in=None,
         classes_out=None,
         classes_redacted=None,

@@ -137,6 +137,7 @@ class Decider:
             epoch=epoch,
             idempotency_key=ask.idempotency_key,
             approved_by=ruling.grant.by if ruling.grant else (),
+            question=progress.question,
         )
         answer = _as_answer(decision, ruling, progress, decide_by)
         return answer, covered if ruling.verdict == "permit" else None
@@ -254,4 +255,5 @@ def _as_answer(decision: str, ruling: Ruling, progress: Progress, decide_by: int
         digest=progress.digest,
         request=ruling.request,
         expires_at=decide_by,
+        retry_after_seconds=ruling.retry_after_seconds,
     )

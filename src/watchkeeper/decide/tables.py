@@ -39,6 +39,10 @@ decisions = Table(
     Column("classes_in", Text),
     Column("classes_out", Text),
     Column("classes_redacted", Text),
+    # what was put to the policies, as canonical JSON: enough to put it to others later
+    Column("question", Text),
+    # what policy sets in observe or warn would have said otherwise, as JSON
+    Column("would", Text),
 )
 Index("decisions_by_run", decisions.c.run, decisions.c.decision)
 Index("decisions_by_agent", decisions.c.agent, decisions.c.decision)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from watchkeeper.core.digest import canonical, parse
+from watchkeeper.core.errors import Invalid
 from watchkeeper.wire.decisions import Risk
 
 ActionName = Literal["use_tool", "call_model"]
+ResourceKind = Literal["Tool", "Model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,49 @@ class Question:
 
     agent: str
     action: ActionName
-    resource_kind: Literal["Tool", "Model"]
+    resource_kind: ResourceKind
     resource: str
     environment: str
     amount_micros: int = 0
-    estimated_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    """The most that a model call may take and give."""
     approvals: frozenset[str] = frozenset()
     """Roles that have approved exactly this action."""
+    on_behalf_of: str = ""
+    proven: bool = False
+    """Whether a token proves on whose behalf, or the agent only says so."""
+    data_classes: frozenset[str] = frozenset()
+    """Classes of data found in the arguments."""
+    object_kind: str = ""
+    object_id: str = ""
+    model: str = ""
+    """The model that the run called last, where a policy reads it."""
+
+    def text(self) -> str:
+        """Return it as canonical JSON without what is left at its default."""
+        meant: dict[str, object] = {}
+        for name, default in _DEFAULTS.items():
+            value = getattr(self, name)
+            if value != default:
+                meant[name] = sorted(value) if isinstance(value, frozenset) else value
+        return canonical(meant).decode()
+
+    @classmethod
+    def read(cls, text: str) -> Question:
+        """Return the question that `text` says; raise `Invalid` for another text."""
+        said = parse(text)
+        if not isinstance(said, dict) or not set(said) <= set(_DEFAULTS):
+            raise Invalid("this is no recorded question")
+        for name in ("approvals", "data_classes"):
+            said[name] = frozenset(said.get(name, ()))
+        try:
+            return cls(**said)
+        except TypeError as error:
+            raise Invalid("this is no recorded question") from error
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Question)}
 
 
 @dataclass(frozen=True, slots=True)

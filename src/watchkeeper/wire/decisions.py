@@ -53,6 +53,8 @@ class Answer(Shown):
     """Id of the approval request that a hold waits for."""
     expires_at: int | None = None
     """When a hold that nobody decides ends."""
+    retry_after_seconds: int | None = None
+    """After how long the same call may be permitted, where a rate limit refused it."""
     replay: dict[str, Any] | None = None
     """The recorded outcome, when the same idempotency key already ran."""
 
