@@ -14,6 +14,8 @@ from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.registry.rules import InForce, document_digest
 from watchkeeper.registry.source import read_file
+from watchkeeper.tools.rates.rules import Limit
+from watchkeeper.tools.rates.service import TooSoon
 
 WORLD = """
 agent:
@@ -128,6 +130,9 @@ class StillFacts:
     stands: Mapping[str, Standing] = field(default_factory=dict)
     pending: int = 0
     asked: list[Mapping[str, int]] = field(default_factory=list)
+    too_soon: str | None = None
+    """A rate limit that has no call left."""
+    passed: list[str] = field(default_factory=list)
 
     def approved(self, digest: str) -> Grant | None:
         """Return a grant for the digests that are granted."""
@@ -142,6 +147,14 @@ class StillFacts:
     def waiting(self) -> int:
         """Return how many requests wait."""
         return self.pending
+
+    def pass_rates(self, limits: Sequence[Limit]) -> TooSoon | None:
+        """Refuse where the spent limit is among them."""
+        for limit in limits:
+            if limit.rule == self.too_soon:
+                return TooSoon(limit, 7)
+        self.passed += [limit.rule for limit in limits]
+        return None
 
     def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
         """Refuse where the full budget is among the caps."""

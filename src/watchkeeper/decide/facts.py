@@ -15,6 +15,8 @@ from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
+from watchkeeper.tools.rates.rules import Limit
+from watchkeeper.tools.rates.service import TooSoon
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Facts(Protocol):
 
     def waiting(self) -> int:
         """Return how many requests of the agent wait for a person."""
+        ...
+
+    def pass_rates(self, limits: Sequence[Limit]) -> TooSoon | None:
+        """Spend one call of every limit, all or nothing; given back where `reserve` refuses."""
         ...
 
     def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:

@@ -15,6 +15,8 @@ from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.tools.rates import service as rates
+from watchkeeper.tools.rates.rules import Limit
 
 HOLD_SECONDS = 900
 """How long a reservation may stay unsettled; then all of it counts as used."""
@@ -30,6 +32,7 @@ class LiveFacts:
         self.locks: Sequence[LockInForce] = locks_in_force(tx)
         self._tx = tx
         self._decision = decision
+        self._passed: Sequence[Limit] = ()
 
     def approved(self, digest: str) -> Grant | None:
         """Return the unredeemed, unexpired grant for an action's digest."""
@@ -42,6 +45,13 @@ class LiveFacts:
     def waiting(self) -> int:
         """Return how many requests of the agent wait for a person."""
         return approvals.count_waiting(self._tx, self.run.agent)
+
+    def pass_rates(self, limits: Sequence[Limit]) -> rates.TooSoon | None:
+        """Spend one call of every limit, all or nothing; given back where `reserve` refuses."""
+        refused = rates.take(self._tx, limits)
+        if refused is None:
+            self._passed = limits
+        return refused
 
     def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
         """Hold amounts under every cap, all or nothing."""
@@ -56,5 +66,6 @@ class LiveFacts:
             now=self.now,
         )
         if isinstance(answer, Refused):
+            rates.put_back(self._tx, self._passed)
             return NoRoom(answer.budget_id, answer.sentence, answer.remedy)
         return None

@@ -17,6 +17,8 @@ from watchkeeper.decide.model import Action, Progress, Requirement, Ruling
 from watchkeeper.decide.path import decide
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
+from watchkeeper.tools.rates.rules import Limit
+from watchkeeper.tools.rates.service import TooSoon
 
 FOREVER = 2**62
 REHEARSED = "rehearsal"
@@ -47,6 +49,10 @@ class RehearsalFacts:
     def waiting(self) -> int:
         """No request waits."""
         return 0
+
+    def pass_rates(self, limits: Sequence[Limit]) -> TooSoon | None:
+        """Nothing was called before."""
+        return None
 
     def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
         """Every budget is empty; what is more than its cap finds no room all the same."""

@@ -55,11 +55,15 @@ def is_error(result: Result) -> bool:
 
 def refusal(answer: Answer) -> dict[str, Any]:
     """Return the result of a denied call."""
-    text = f"{denial(answer)} Do not send this call again unchanged; it will be denied again."
+    later = answer.retry_after_seconds
+    text = denial(answer)
+    if later is None:
+        text += " Do not send this call again unchanged; it will be denied again."
     return _said(
         text,
         answer.decision,
-        retryable=False,
+        retryable=later is not None,
+        retry_after_seconds=later,
         status="denied",
         rule=answer.rule,
         reason=answer.reason,

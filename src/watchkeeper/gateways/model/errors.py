@@ -11,6 +11,8 @@ from watchkeeper.gateways.words import denial, sentence
 from watchkeeper.wire.decisions import Answer
 
 DECISION_HEADER = b"x-watchkeeper-decision"
+LONGEST_CLIENT_WAIT_SECONDS = 60
+"""OpenAI's clients heed a longer ``Retry-After`` by trying again at once: better not at all."""
 
 
 class ModelError(Exception):
@@ -82,6 +84,8 @@ def refused(decided: Answer) -> ModelError:
             request=decided.request,
             expires_at=decided.expires_at,
         )
+    if decided.retry_after_seconds is not None:
+        return _too_soon(decided, decided.retry_after_seconds)
     budget = decided.rule.startswith("budget/")
     return ModelError(
         402 if budget else 403,
@@ -90,6 +94,20 @@ def refused(decided: Answer) -> ModelError:
         denial(decided),
         rule=decided.rule,
         allowed_instead=decided.allowed_instead,
+    )
+
+
+def _too_soon(decided: Answer, seconds: int) -> ModelError:
+    """A rate limit: clients that heed ``Retry-After`` wait as long, if they wait so long at all."""
+    return ModelError(
+        429,
+        "watchkeeper_rate",
+        "rate_limit_exceeded",
+        denial(decided),
+        retry=seconds <= LONGEST_CLIENT_WAIT_SECONDS,
+        headers=((b"retry-after", str(seconds).encode()),),
+        rule=decided.rule,
+        retry_after_seconds=seconds,
     )
 
 

@@ -1,0 +1,62 @@
+"""Spending rate limits in the transaction that decides: all of them over a call, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
+
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.store.statement import Statement, insert
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.tools.rates.rules import Limit, give_back, spend
+from watchkeeper.tools.rates.tables import rates
+
+# the row stays locked once read: of two writers the second waits for the first
+_READ = Statement(
+    select(rates.c.arrival).where(rates.c.rule == bindparam("rule_is")).with_for_update()
+)
+_put = insert(rates).values(rule=bindparam("rule"), arrival=bindparam("arrival"))
+_PUT = Statement(
+    _put.on_conflict_do_update(index_elements=["rule"], set_={"arrival": _put.excluded.arrival})
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TooSoon:
+    """The limit over a call that has none left for the longest time."""
+
+    limit: Limit
+    retry_after_seconds: int
+    """From when on the call passes, if nothing else is called meanwhile; rounded up."""
+
+
+def take(tx: Transaction, limits: Sequence[Limit]) -> TooSoon | None:
+    """Spend one call of every limit; or, if any has none left, of no limit.
+
+    The caller records the decision, so this records nothing.
+    """
+    found = [(limit, _READ.scalar(tx, rule_is=limit.rule)) for limit in _in_order(limits)]
+    spent = [(limit, was, *spend(was, limit, tx.now)) for limit, was in found]
+    longest = max(spent, key=lambda one: one[3], default=None)
+    if longest is None:
+        return None
+    refused = longest[3] > 0
+    for limit, was, arrival, wait in spent:
+        drawn_in = wait > 0 and was is not None and arrival < was
+        if drawn_in or not refused:
+            _PUT.run(tx, rule=limit.rule, arrival=arrival)
+    return TooSoon(longest[0], -(-longest[3] // MICROSECONDS)) if refused else None
+
+
+def put_back(tx: Transaction, limits: Sequence[Limit]) -> None:
+    """Undo what `take` spent in this unit: the call is not made after all."""
+    for limit in _in_order(limits):
+        arrival = give_back(_READ.scalar(tx, rule_is=limit.rule), limit)
+        _PUT.run(tx, rule=limit.rule, arrival=arrival)
+
+
+def _in_order(limits: Sequence[Limit]) -> list[Limit]:
+    """Two units that lock the same rows lock them in one order."""
+    return sorted(limits, key=lambda limit: limit.rule)
