@@ -52,6 +52,27 @@ class ToolGrant(Shown):
     does: str
 
 
+class EnvelopeRow(Shown):
+    """What an agent may do with one tool or model, in words."""
+
+    kind: Literal["tool", "model"]
+    name: str
+    may: Literal["yes", "approval", "never"]
+    """yes: at once, at least for the smallest amount; approval: a person decides each time."""
+    words: str
+    """e.g. `up to $200 freely; above with approval by finance-ops`."""
+    rule: str
+    """The rule that decides of the smallest amount."""
+    risk: str = "low"
+    does: str = ""
+
+
+class Envelope(Shown):
+    """An agent's permission envelope: every tool and model that its contract names."""
+
+    rows: tuple[EnvelopeRow, ...] = ()
+
+
 class AgentDetail(AgentRow):
     """An agent with its contract as applied."""
 
@@ -60,6 +81,7 @@ class AgentDetail(AgentRow):
     contract_digest: str
     contract_yaml: str
     may: tuple[ToolGrant, ...] = ()
+    envelope: Envelope = Envelope()
     models: tuple[str, ...] = ()
     budgets: tuple[str, ...] = ()
     """Ids of the budgets that cap it."""

@@ -27,6 +27,22 @@ class Usage(Sent):
     cost_micros: int = Field(0, ge=0, le=LARGEST_USAGE)
 
 
+DutyKind = Literal["route", "redact", "max_output_tokens"]
+"""route: another model answers the call; redact: classes of data are taken out of the result;
+max_output_tokens: no more may be generated."""
+
+
+class Duty(Shown):
+    """What a permit asks of whoever performs the action; a performer that can't must not act."""
+
+    kind: DutyKind
+    policy: str
+    """The policy that asks for it."""
+    model: str | None = None
+    classes: tuple[str, ...] = ()
+    max_output_tokens: int | None = None
+
+
 class Ask(Sent):
     """One action an agent wants: a tool with arguments, or a model call with an estimate."""
 
@@ -37,6 +53,10 @@ class Ask(Sent):
     estimate: Usage = Usage()
     explanation: ShortText | None = None
     """The agent's own words on why; shown to approvers last, as the agent's words."""
+    fulfils: tuple[DutyKind, ...] = ()
+    """The obligations that the caller can carry out; a permit with another one is a denial."""
+    prompt_template: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
+    """Of a model call: SHA-256 over the text of its system message."""
 
 
 class Answer(Shown):
@@ -57,6 +77,10 @@ class Answer(Shown):
     """After how long the same call may be permitted, where a rate limit refused it."""
     replay: dict[str, Any] | None = None
     """The recorded outcome, when the same idempotency key already ran."""
+    obligations: tuple[Duty, ...] = ()
+    """What must be done along with a permitted action."""
+    warnings: tuple[str, ...] = ()
+    """What policies that are not enforced yet would have said otherwise."""
 
 
 class Outcome(Sent):
