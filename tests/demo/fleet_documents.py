@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 
+from watchkeeper.decide.applying import read_files
 from watchkeeper.demo.sample import fleet_files
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import ToolContract
-from watchkeeper.registry.source import Sourced, read_file
+from watchkeeper.registry.source import Sourced
 
 
 @cache
 def documents() -> tuple[Sourced, ...]:
-    return tuple(found for path, text in fleet_files() for found in read_file(path, text))
+    return tuple(read_files(fleet_files()))
 
 
 def contracts() -> dict[str, AgentContract]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo.fleet_documents import contracts, documents, tools
+from watchkeeper.decide.applying import read_files
 from watchkeeper.demo.agents.profile import PROFILES
 from watchkeeper.demo.plans.next_step import PLANS
 from watchkeeper.demo.preparation import documents as fleet_documents
@@ -16,7 +17,6 @@ from watchkeeper.demo.tool_servers.workplaces import WORKPLACES
 from watchkeeper.policy.source import check_set
 from watchkeeper.registry.documents import Policy
 from watchkeeper.registry.rules import plan
-from watchkeeper.registry.source import read_file
 
 
 def test_the_documents_apply_as_one_directory() -> None:
@@ -66,19 +66,14 @@ def test_a_fleet_puts_its_own_addresses_and_credentials_in(tmp_path: Path) -> No
     assert "127.0.0.1:41001/mcp" in texts["upstreams.yaml"]
     assert f"file:{tmp_path}/credentials/payments" in texts["upstreams.yaml"]
     assert "python3" not in texts["upstreams.yaml"]
-    for path, text in texts.items():
-        assert "file:demo/" not in text
-        read_file(path, text)
+    assert not any("file:demo/" in text for text in texts.values())
+    read_files(list(texts.items()))
 
 
 @pytest.mark.parametrize("hurry", [3.0, 10.0, 100.0])
 def test_hurried_delays_are_still_valid_documents(tmp_path: Path, hurry: float) -> None:
     settings = FleetSettings(str(tmp_path), "s", "http://127.0.0.1:1", hurry=hurry)
-    sources = [
-        source
-        for file in fleet_documents(settings, {})
-        for source in read_file(file.path, file.text)
-    ]
+    sources = read_files([(file.path, file.text) for file in fleet_documents(settings, {})])
     plan(sources, {}, prune=False)
     policies = [s.document for s in sources if isinstance(s.document, Policy)]
     slas = [

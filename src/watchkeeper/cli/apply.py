@@ -16,8 +16,6 @@ from watchkeeper.core.errors import Invalid
 if TYPE_CHECKING:
     from watchkeeper.wire.plane import File, Plan
 
-SUFFIXES = (".yaml", ".yml", ".cedar")
-_LARGEST = 1_000_000
 _SIGNS = {"create": "+", "update": "~", "delete": "-", "unchanged": "="}
 
 
@@ -36,6 +34,8 @@ def apply(
     Every *.yaml, *.yml and *.cedar file counts. All of it is applied, or on any mistake
     nothing. What is in force already stays as it is; --prune deletes the rest.
     """
+    from watchkeeper.client.directory import read_directory
+
     try:
         files = read_directory(Path(directory))
     except Invalid as error:
@@ -56,47 +56,6 @@ def apply(
         print_json(applied)
     else:
         say(f"Applied: {_summary(applied)}.")
-
-
-def read_directory(directory: Path) -> tuple[File, ...]:
-    """Read what can be applied, in a stable order; raise `Invalid` naming the file."""
-    from watchkeeper.wire.plane import File
-
-    if not directory.exists():
-        raise Invalid(
-            "there is no such directory",
-            where=str(directory),
-            remedy="name a directory that holds contracts or policies",
-        )
-    if directory.is_file():
-        paths, base = [directory], directory.parent
-    else:
-        paths = sorted(
-            path
-            for path in directory.rglob("*")
-            if path.suffix in SUFFIXES and path.is_file() and not _hidden(path, directory)
-        )
-        base = directory
-    if not paths:
-        raise Invalid(
-            f"no {', '.join('*' + suffix for suffix in SUFFIXES)} file",
-            where=str(directory),
-            remedy="name a directory that holds contracts or policies",
-        )
-    files = []
-    for path in paths:
-        name = path.relative_to(base).as_posix()
-        try:
-            if path.stat().st_size > _LARGEST:
-                raise Invalid(f"larger than {_LARGEST:,} bytes", where=str(path))
-            files.append(File(path=name, text=path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError) as error:
-            raise Invalid(f"cannot be read: {error}", where=str(path)) from None
-    return tuple(files)
-
-
-def _hidden(path: Path, directory: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(directory).parts)
 
 
 def _plan(session: Session, files: tuple[File, ...], *, prune: bool) -> Plan:

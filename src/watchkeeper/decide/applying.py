@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from watchkeeper.decide.cases import check_cases
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.gaps import find_policy_gaps
 from watchkeeper.registry import service as registry
-from watchkeeper.registry.rules import Change, InForce, find_gaps, plan, plan_digest
+from watchkeeper.registry.cases import is_cases, read_cases
+from watchkeeper.registry.rules import Change, InForce, Key, find_gaps, plan, plan_digest
 from watchkeeper.registry.source import Sourced, read_file
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -39,18 +41,19 @@ class Applying:
     async def plan(self, files: Sequence[tuple[str, str]], *, prune: bool) -> Planned:
         """Return what applying (path, text) pairs would change; nothing is changed.
 
-        Raises `Invalid` that points at file, line and field.
+        Raises `Invalid` that points at file, line and field, or at a case that would fail.
         """
-        wanted = read_files(files)
+        wanted, cases = read_files(files), read_cases(files)
 
         def query(tx: Transaction) -> Planned:
             standing = registry.read_standing(tx)
             changes = plan(wanted, standing, prune=prune)
-            after = _after(standing, changes)
-            build_catalogue(after)
-            return Planned(tuple(changes), plan_digest(changes), False, _gaps(after))
+            after = after_plan(standing, changes)
+            check_cases(build_catalogue(after), cases, tx.now)
+            return Planned(tuple(changes), plan_digest(changes), False, gaps_of(after))
 
-        return await self._store.read(query)
+        # thousands of cases take a while: away from the loop
+        return await (self._store.scan if cases else self._store.read)(query)
 
     async def apply(
         self,
@@ -62,34 +65,39 @@ class Applying:
     ) -> Planned:
         """Apply (path, text) pairs: all of them, or on any mistake none.
 
-        Raises `Invalid` that points at file, line and field, and `Conflict` if the plan is no
-        longer the one seen.
+        Raises `Invalid` that points at file, line and field or at a case that fails, and
+        `Conflict` if the plan is no longer the one seen.
         """
         wanted = read_files(files)
+        if any(is_cases(path) for path, _ in files):
+            rehearsed = await self.plan(files, prune=prune)
+            seen_plan = seen_plan or rehearsed.digest
 
         def unit(tx: Transaction) -> Planned:
             changes = registry.apply(tx, wanted, actor=actor, prune=prune, seen_plan=seen_plan)
             standing = registry.read_standing(tx)
             catalogue = build_catalogue(standing)
             tx.after_commit(lambda: self._catalogue.replace(catalogue))
-            return Planned(tuple(changes), plan_digest(changes), True, _gaps(standing))
+            return Planned(tuple(changes), plan_digest(changes), True, gaps_of(standing))
 
         return await self._store.write(unit)
 
 
 def read_files(files: Sequence[tuple[str, str]]) -> list[Sourced]:
-    """Read every file; raise `Invalid` for the first that is not right."""
-    return [document for path, text in files for document in read_file(path, text)]
+    """Read every file but the cases; raise `Invalid` for the first that is not right."""
+    return [
+        document for path, text in files if not is_cases(path) for document in read_file(path, text)
+    ]
 
 
-def _gaps(standing: dict[tuple[str, str], InForce]) -> tuple[str, ...]:
+def gaps_of(standing: Mapping[Key, InForce]) -> tuple[str, ...]:
+    """Return, in words, every reference among documents that leads nowhere."""
     documents = {key: old.document for key, old in standing.items()}
     return (*find_gaps(documents), *find_policy_gaps(documents))
 
 
-def _after(
-    standing: dict[tuple[str, str], InForce], changes: Sequence[Change]
-) -> dict[tuple[str, str], InForce]:
+def after_plan(standing: Mapping[Key, InForce], changes: Sequence[Change]) -> dict[Key, InForce]:
+    """Return what would be in force once changes were made."""
     after = dict(standing)
     for change in changes:
         key = (change.kind, change.name)

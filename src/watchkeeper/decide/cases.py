@@ -23,6 +23,7 @@ class CaseResult:
     passed: bool
     expected: str
     came: str
+    reason: str
     rule: str
     decided: frozenset[str]
     """The policies that had a part in it."""
@@ -45,9 +46,8 @@ def check_cases(catalogue: Catalogue, cases: Iterable[Placed], now: int) -> None
     )
     more = len(failed) - _MOST_SHOWN
     raise Invalid(
-        f"the case {first.name!r} fails: expected {first.expected}, came {first.came}"
-        + others
-        + (f"; and {more} more" if more > 0 else ""),
+        f"the case {first.name!r} fails: expected {first.expected}, "
+        f"came {first.came}: {first.reason}" + others + (f"; and {more} more" if more > 0 else ""),
         code="case_failed",
         where=first.where,
         remedy="correct the policy or the case; nothing was changed",
@@ -78,16 +78,24 @@ def _run(catalogue: Catalogue, placed: Placed, now: int) -> CaseResult:
         found = rehearse(action, facts, frozenset(given.approvals))
     except Invalid as error:
         return CaseResult(
-            case.name, placed.where, False, _expected(case), f"no answer: {error}", "", frozenset()
+            case.name,
+            placed.where,
+            passed=False,
+            expected=_expected(case),
+            came="no answer",
+            reason=str(error),
+            rule="",
+            decided=frozenset(),
         )
     return CaseResult(
         case.name,
         placed.where,
-        _fits(case, found),
-        _expected(case),
-        _came(found),
-        found.rule,
-        _policies(found),
+        passed=_fits(case, found),
+        expected=_expected(case),
+        came=_came(found),
+        reason=found.ruling.reason,
+        rule=found.rule,
+        decided=_policies(found),
     )
 
 
@@ -108,7 +116,7 @@ def _expected(case: Case) -> str:
 def _came(found: Rehearsed) -> str:
     held = found.ruling.verdict == "hold" and found.asked is not None
     role = found.asked.role if held and found.asked else None
-    return f"{_say(found.ruling.verdict, found.rule, role)} ({found.ruling.reason})"
+    return _say(found.ruling.verdict, found.rule, role)
 
 
 def _say(verdict: str, rule: str | None, role: str | None) -> str:

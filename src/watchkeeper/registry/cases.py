@@ -114,6 +114,8 @@ def _read_file(path: str, text: str) -> list[Placed]:
     found: list[Placed] = []
     names: dict[str, str] = {}
     for written in read_yaml(path, text):
+        if not isinstance(written.value, dict) or set(written.value) != {"cases"}:
+            raise Invalid("expected one root key, cases", where=f"{path}:{written.line}")
         file = validate(_CaseFile, written.value, (), path, written)
         for index, case in enumerate(file.cases):
             where = f"{path}:{written.lines.get(('cases', index), written.line)}"

@@ -76,6 +76,48 @@ class PolicyVersionRow(Shown):
     """Against the version before it."""
 
 
+class CaseRow(Shown):
+    """What came of one case."""
+
+    name: str
+    where: str
+    """`path:line`."""
+    passed: bool
+    expected: str
+    came: str
+    reason: str
+    """Why, in the words of the rule that decided."""
+    rule: str
+
+
+class CaseReport(Shown):
+    """What came of the cases of a directory."""
+
+    cases: tuple[CaseRow, ...]
+    passed: int
+    failed: int
+    undecided: tuple[str, ...]
+    """Policies that no case reaches."""
+
+
+class Finding(Shown):
+    """One thing that a check of a directory found."""
+
+    severity: Literal["error", "warning", "hint"]
+    where: str
+    message: str
+    remedy: str | None = None
+
+
+class CheckReport(Shown):
+    """What a check of a directory found."""
+
+    documents: int
+    policies: int
+    cases: int
+    findings: tuple[Finding, ...]
+
+
 class SetStage(Sent):
     """Move a policy set to another stage; refused if it changed since it was seen."""
 
