@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.policy.engine import PolicyEngine
-from watchkeeper.policy.model import AgentFacts, Question, ResourceFacts
+from watchkeeper.policy.facts import AgentFacts, ToolFacts
+from watchkeeper.policy.model import Question
 from watchkeeper.policy.source import check_set
 
 REFUNDS = """
@@ -36,8 +37,8 @@ def engine(text: str = REFUNDS) -> PolicyEngine:
         check_set([("refunds", text)]),
         [AgentFacts("refund-assistant", "support", "finance-ops")],
         [
-            ResourceFacts("Tool", "stripe.create_refund"),
-            ResourceFacts("Tool", "us.export", region="us-east"),
+            ToolFacts("stripe.create_refund"),
+            ToolFacts("us.export", region="us-east"),
         ],
     )
 

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import jsonschema_rs
 
 from watchkeeper.core.errors import Invalid
+from watchkeeper.decide.entities import agent_facts, model_facts, store_facts, tool_facts
+from watchkeeper.identity.operators import Assigned, Permissions, Roles, permissions_of
+from watchkeeper.identity.proofs import key_proof, subject_proof
 from watchkeeper.oncall.model import Role as People
 from watchkeeper.oncall.rules import roles_of
 from watchkeeper.policy.engine import PolicyEngine
-from watchkeeper.policy.model import AgentFacts, ResourceFacts
 from watchkeeper.policy.source import check_set
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import (
     Budget,
     Escalation,
+    Issuer,
     LogicalModel,
+    OperatorRole,
+    Person,
     Policy,
     Provider,
     ProviderModel,
+    Rate,
     Role,
     ToolContract,
     Upstream,
 )
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.rules import InForce, Key
+from watchkeeper.tools.pins.model import NO_PINS, Distrusted, Pins, Trusted
+from watchkeeper.tools.pins.rules import trust
+from watchkeeper.wire.permissions import BUILT_IN_ROLES
 
 Kind = TypeVar("Kind")
 OWNER_ROLE = "owner"
@@ -75,17 +84,53 @@ class Catalogue:
     models: Mapping[str, PricedModel]
     upstreams: Mapping[str, Upstream]
     providers: Mapping[str, Provider]
+    issuers: Mapping[str, Issuer]
     roles: Mapping[str, Role]
     escalations: Mapping[str, Escalation]
     budgets: tuple[Budget, ...]
+    rates: tuple[Rate, ...]
     policies: Mapping[str, str]
     engine: PolicyEngine
+    people: Mapping[str, Person]
+    operator_roles: Roles
+    """Built in and of its own: role → permissions."""
+    pins: Pins = NO_PINS
+    """Which definitions of upstream tools are trusted; kept when documents are applied."""
+
+    def trust(self, tool: ToolContract) -> Trusted | Distrusted:
+        """Say under which definition a tool may be called, or why it may not."""
+        if tool.upstream is None:
+            return Trusted(None)
+        return trust(self.pins, tool.upstream, tool.upstream_tool or tool.name, tool.pin)
+
+    def permissions_of(self, person: str) -> Permissions | None:
+        """Return what a person's document lets them do; None if no document is in force."""
+        document = self.people.get(person)
+        if document is None:
+            return None
+        assigned = (Assigned(one.role, frozenset(one.teams)) for one in document.operates)
+        return permissions_of(assigned, self.operator_roles)
+
+    def proofs_of(self, person: str) -> frozenset[str]:
+        """Return the digests of what a person may prove themselves with now."""
+        document = self.people.get(person)
+        if document is None:
+            return frozenset()
+        keys = (key_proof(key) for key in document.ssh_keys)
+        return frozenset(keys) | {subject_proof(one.issuer, one.subject) for one in document.oidc}
 
     def roles_of(self, person: str, *, owner: bool) -> frozenset[str]:
         """Return the roles a person holds; a role nobody defined falls to the plane's owner."""
         known = (People(role.name, frozenset(role.members)) for role in self.roles.values())
         held = roles_of(person, known, is_owner=owner)
         return held | {OWNER_ROLE} if owner else held
+
+    def seen_in(self, teams: frozenset[str] | None) -> Catalogue:
+        """Return the catalogue with the agents of some teams only; None: of every team."""
+        if teams is None:
+            return self
+        seen = {name: one for name, one in self.agents.items() if one.contract.owner in teams}
+        return replace(self, agents=seen)
 
     def team_of(self, agent: str) -> str:
         """Return the team that owns an agent, or an empty text if no contract is in force."""
@@ -116,36 +161,31 @@ def build_catalogue(standing: Mapping[Key, InForce]) -> Catalogue:
     files = check_set((old.name, policy.text) for old, policy in _of(standing, Policy))
     engine = PolicyEngine(
         files,
+        [agent_facts(agent.contract, agent.version) for agent in agents.values()],
         [
-            AgentFacts(
-                name,
-                agent.contract.namespace,
-                agent.contract.owner,
-                agent.contract.tags,
-                agent.contract.autonomy,
-            )
-            for name, agent in agents.items()
+            *(tool_facts(tool.contract) for tool in tools.values()),
+            *(model_facts(m.model, m.provider, m.priced) for m in models.values()),
+            *store_facts(agent.contract for agent in agents.values()),
         ],
-        [
-            *(
-                ResourceFacts("Tool", name, t.contract.region, t.contract.tags,
-                              t.contract.access, t.contract.risk)
-                for name, t in tools.items()
-            ),
-            *(ResourceFacts("Model", name, m.provider.region) for name, m in models.items()),
-        ],
-    )  # fmt: skip
+    )
     return Catalogue(
         agents=agents,
         tools=tools,
         models=models,
         upstreams={old.name: one for old, one in _of(standing, Upstream)},
         providers={old.name: one for old, one in _of(standing, Provider)},
+        issuers={old.name: one for old, one in _of(standing, Issuer)},
         roles={old.name: one for old, one in _of(standing, Role)},
         escalations={old.name: one for old, one in _of(standing, Escalation)},
         budgets=tuple(one for _, one in _of(standing, Budget)),
+        rates=tuple(one for _, one in _of(standing, Rate)),
         policies={file.name: file.text for file in files},
         engine=engine,
+        people={old.name: one for old, one in _of(standing, Person)},
+        operator_roles={
+            **BUILT_IN_ROLES,
+            **{old.name: frozenset(one.permissions) for old, one in _of(standing, OperatorRole)},
+        },
     )
 
 
@@ -156,8 +196,12 @@ class CatalogueView:
         self.now = catalogue
 
     def replace(self, catalogue: Catalogue) -> None:
-        """Put a new catalogue in force for every decision from here on."""
-        self.now = catalogue
+        """Put a new catalogue in force for every decision from here on; the pins stay."""
+        self.now = replace(catalogue, pins=self.now.pins)
+
+    def pin(self, pins: Pins) -> None:
+        """Trust these definitions, and no others, from here on."""
+        self.now = replace(self.now, pins=pins)
 
 
 def _of(standing: Mapping[Key, InForce], kind: type[Kind]) -> list[tuple[InForce, Kind]]:

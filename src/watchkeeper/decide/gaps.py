@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from watchkeeper.policy.schema import ASKED
 from watchkeeper.policy.source import Checked, check_set
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import Document, Policy
@@ -22,11 +23,21 @@ def find_policy_gaps(documents: Mapping[Key, Document]) -> list[str]:
 
 def _gaps(file: Checked, bearers: frozenset[tuple[str, str]]) -> Iterator[str]:
     for kind, name in sorted(file.entities - bearers):
+        if kind == "Action":
+            if name not in ASKED:
+                yield f"policy file {file.name!r}: nothing asks for Action::\"{name}\" yet"
+            continue
         yield (
             f'policy file {file.name!r}: names {kind}::"{name}", which does not exist; '
             "what is said of it applies to nothing"
         )
     for policy in file.policies:
+        for duty in policy.duties:
+            if duty.model and ("Model", duty.model) not in bearers:
+                yield (
+                    f"policy {policy.policy!r}: leads calls to model {duty.model!r}, which does "
+                    "not exist; they are denied until it does"
+                )
         asked = policy.obligation
         if asked is None:
             continue
@@ -50,4 +61,5 @@ def _bearers(documents: Mapping[Key, Document]) -> frozenset[tuple[str, str]]:
     for document in documents.values():
         if isinstance(document, AgentContract):
             found |= {("Team", document.owner), ("Namespace", document.namespace)}
+            found |= {("Store", name) for name in document.memory.read + document.memory.write}
     return frozenset(found)

@@ -9,78 +9,151 @@ from typing import get_args
 from watchkeeper.core.errors import Invalid
 from watchkeeper.policy.model import Obligation
 from watchkeeper.wire.base import NAME
-from watchkeeper.wire.decisions import Risk
+from watchkeeper.wire.decisions import LARGEST_USAGE, Duty, Risk
 
-_KNOWN = {"id", "message", "obligation", "approver_role", "escalation", "sla", "risk"}
+_BELONGS: dict[str, frozenset[str]] = {
+    "require_approval": frozenset({"approver_role", "quorum", "escalation", "sla", "risk"}),
+    "route": frozenset({"route_to"}),
+    "redact": frozenset({"redact"}),
+    "degrade": frozenset({"degrade_to", "max_output_tokens"}),
+}
+"""Obligation → the annotations that say more of it."""
+_DETAILS = frozenset().union(*_BELONGS.values())
+_KNOWN = frozenset({"id", "message", "obligation"}) | _DETAILS
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NAME = re.compile(NAME)
+_QUORUM = re.compile(rf"([1-9][0-9]?) of ({NAME})")
+_MOST_CLASSES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A policy's name, its message, and the approval it asks for, if it does."""
+    """A policy's name and message, and what it asks for if it is more than a yes or no."""
 
     policy: str
     message: str
     obligation: Obligation | None
+    """The approval that it asks for."""
+    duties: tuple[Duty, ...] = ()
+    """What it attaches to a permit."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    policy: str
+    values: dict[str, str]
+    where: str
+
+    def wrong(self, problem: str, remedy: str | None = None) -> Invalid:
+        return Invalid(f"policy {self.policy!r}: {problem}", where=self.where, remedy=remedy)
+
+    def name(self, annotation: str, what: str) -> str:
+        value = self.values.get(annotation, "")
+        if not _NAME.fullmatch(value):
+            raise self.wrong(f"@{annotation}({value!r}) is not {what}")
+        return value
 
 
 def read_annotations(
     policy: str, effect: str, annotations: dict[str, str], where: str
 ) -> Annotated:
     """Check a policy's annotations; raise `Invalid` for one that could be misread."""
+    said = _Said(policy, annotations, where)
     unknown = sorted(set(annotations) - _KNOWN)
     if unknown:
-        raise Invalid(
-            f"policy {policy!r}: unknown annotation @{unknown[0]}",
-            where=where,
-            remedy=f"known ones: {', '.join('@' + name for name in sorted(_KNOWN))}",
+        raise said.wrong(
+            f"unknown annotation @{unknown[0]}",
+            f"known ones: {', '.join('@' + name for name in sorted(_KNOWN))}",
         )
     message = annotations.get("message", "")
     kind = annotations.get("obligation")
+    belongs = _BELONGS.get(kind, frozenset()) if kind is not None else frozenset()
+    stray = sorted(set(annotations) & _DETAILS - belongs)
     if kind is None:
-        stray = sorted(set(annotations) & {"approver_role", "escalation", "sla", "risk"})
         if stray:
-            raise Invalid(
-                f"policy {policy!r}: @{stray[0]} without @obligation means nothing",
-                where=where,
-            )
+            raise said.wrong(f"@{stray[0]} without @obligation means nothing")
         return Annotated(policy, message, None)
-    if kind != "require_approval" or effect != "forbid":
-        raise Invalid(
-            f"policy {policy!r}: @obligation({kind!r}) on a {effect}",
-            where=where,
-            remedy='an approval is asked for by forbid with @obligation("require_approval")',
+    if kind not in _BELONGS or effect != "forbid":
+        raise said.wrong(
+            f"@obligation({kind!r}) on a {effect}",
+            f"an obligation stands on a forbid and is one of: {', '.join(_BELONGS)}",
         )
-    role = annotations.get("approver_role", "")
-    if not _NAME.fullmatch(role):
-        raise Invalid(f"policy {policy!r}: @approver_role({role!r}) is not a role", where=where)
-    risk = annotations.get("risk")
+    if stray:
+        raise said.wrong(f"@{stray[0]} has no meaning beside @obligation({kind!r})")
+    if kind == "require_approval":
+        return Annotated(policy, message, _read_approval(said, message))
+    return Annotated(policy, message, None, _read_duties(said, kind))
+
+
+def _read_approval(said: _Said, message: str) -> Obligation:
+    role = said.name("approver_role", "a role")
+    risk = said.values.get("risk")
     if risk is not None and risk not in get_args(Risk):
-        raise Invalid(f"policy {policy!r}: @risk({risk!r}) is not a risk class", where=where)
-    return Annotated(
-        policy,
+        raise said.wrong(f"@risk({risk!r}) is not a risk class")
+    return Obligation(
+        said.policy,
+        role,
         message,
-        Obligation(
-            policy,
-            role,
-            message,
-            annotations.get("escalation"),
-            _seconds(policy, annotations.get("sla"), where),
-            risk,  # type: ignore[arg-type]
-        ),
+        said.values.get("escalation"),
+        _seconds(said),
+        risk,  # type: ignore[arg-type]
+        _quorum(said, role),
     )
 
 
-def _seconds(policy: str, text: str | None, where: str) -> int | None:
+def _quorum(said: _Said, role: str) -> int:
+    text = said.values.get("quorum")
+    if text is None:
+        return 1
+    match = _QUORUM.fullmatch(text)
+    if not match or match[2] != role:
+        raise said.wrong(f"@quorum({text!r}) is not a quorum", f'write it as "1 of {role}"')
+    if int(match[1]) != 1:
+        # an approval by fewer people than the policy asks for must never be enough
+        raise said.wrong(
+            f"@quorum({text!r}): a quorum is not enforced yet, and one approval would do",
+            f'write "1 of {role}", or forbid it until quorums are enforced',
+        )
+    return 1
+
+
+def _read_duties(said: _Said, kind: str) -> tuple[Duty, ...]:
+    policy = said.policy
+    if kind == "route":
+        return (Duty(kind="route", policy=policy, model=said.name("route_to", "a model")),)
+    if kind == "redact":
+        classes = [one.strip() for one in said.values.get("redact", "").split(",")]
+        if len(classes) > _MOST_CLASSES or not all(_NAME.fullmatch(one) for one in classes):
+            raise said.wrong(
+                f"@redact({said.values.get('redact', '')!r}) names no classes of data",
+                'write them as "email,phone"',
+            )
+        return (Duty(kind="redact", policy=policy, classes=tuple(dict.fromkeys(classes))),)
+    duties = []
+    if "degrade_to" in said.values:
+        model = said.name("degrade_to", "a model")
+        duties.append(Duty(kind="route", policy=policy, model=model))
+    most = said.values.get("max_output_tokens")
+    if most is not None:
+        if not re.fullmatch("[1-9][0-9]{0,10}", most) or int(most) > LARGEST_USAGE:
+            raise said.wrong(f"@max_output_tokens({most!r}) is not a number of tokens")
+        duties.append(Duty(kind="max_output_tokens", policy=policy, max_output_tokens=int(most)))
+    if not duties:
+        raise said.wrong(
+            '@obligation("degrade") says not to what',
+            'add @degrade_to("MODEL") or @max_output_tokens("500")',
+        )
+    return tuple(duties)
+
+
+def _seconds(said: _Said) -> int | None:
+    text = said.values.get("sla")
     if text is None:
         return None
     match = _DURATION.fullmatch(text)
     if not match or int(match[1]) == 0:
-        raise Invalid(
-            f"policy {policy!r}: @sla({text!r}) is not a duration",
-            where=where,
-            remedy='write it as "90s", "15m", "4h" or "2d"',
+        raise said.wrong(
+            f"@sla({text!r}) is not a duration", 'write it as "90s", "15m", "4h" or "2d"'
         )
     return int(match[1]) * _SECONDS[match[2]]

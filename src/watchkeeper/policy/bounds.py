@@ -41,3 +41,14 @@ def check_size(text: str, where: str) -> None:
         raise Invalid(
             problem, where=f"{where}:{line}", remedy="write it as several smaller policies"
         )
+
+
+def split(text: str) -> list[str]:
+    """Return the policies of a text that Cedar has parsed, in order, each with what precedes it."""
+    statements = []
+    begin = 0
+    for match in _TOKEN.finditer(text):
+        if match[0] == ";":
+            statements.append(text[begin : match.end()].strip())
+            begin = match.end()
+    return statements

@@ -1,34 +1,28 @@
-"""Evaluating policies: one Cedar set, parsed once, asked many times.
+"""Evaluating policies: parsed once, asked many times.
 
 Cedar skips a `forbid` whose evaluation errs, which would open what it meant to close: any
-error in an evaluation is a deny here.
+error in an evaluation is a deny here, and so is an agent or a resource that is not in force.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
-import cedarpy
-
-from watchkeeper.policy.annotations import Annotated
-from watchkeeper.policy.model import (
-    AgentFacts,
-    Obligation,
-    PolicyAnswer,
-    Question,
-    ResourceFacts,
-)
-from watchkeeper.policy.schema import SCHEMA
-from watchkeeper.policy.source import Checked
-from watchkeeper.wire.decisions import Risk
+from watchkeeper.policy.facts import AgentFacts, ResourceFacts
+from watchkeeper.policy.model import Obligation, PolicyAnswer, Question
+from watchkeeper.policy.population import Population
+from watchkeeper.policy.reading import narrow
+from watchkeeper.policy.slices import Slice, Slices
+from watchkeeper.policy.source import Checked, Rule, check_file
+from watchkeeper.wire.decisions import Duty, Risk
 
 BASE = '@id("contract-allows")\n@message("the contract allows it and no policy forbids it")\n' \
     "permit(principal, action, resource);\n"  # fmt: skip
 """In force only while no applied policy is a permit: the contract's allowlist then permits."""
 
 _MEMO_SIZE = 8192
+_UNKNOWN = PolicyAnswer("deny", "error", "agent or resource is not in force")
 
 
 class PolicyEngine:
@@ -40,57 +34,63 @@ class PolicyEngine:
         agents: Iterable[AgentFacts] = (),
         resources: Iterable[ResourceFacts] = (),
     ) -> None:
-        texts = [file.text for file in files]
-        self._policies: list[Annotated] = [policy for file in files for policy in file.policies]
-        if not any(file.permits for file in files):
-            texts.append(BASE)
-            self._policies.append(
-                Annotated(
-                    "contract-allows",
-                    "the contract allows it and no policy forbids it",
-                    None,
-                )
-            )
-        self._reads = frozenset().union(*(file.reads for file in files))
-        self._set = cedarpy.PolicySet.from_str("\n".join(texts))
-        self._schema = cedarpy.Schema.from_str(SCHEMA)
-        self._entities = cedarpy.Entities.from_json_str(
-            json.dumps(_entities(agents, resources)), SCHEMA
-        )
-        self._memo: dict[Question, PolicyAnswer] = {}
+        rules: list[Rule] = [rule for file in files for rule in file.rules]
+        if not any(rule.permits for rule in rules):
+            rules += check_file("base", BASE).rules
+        self._rules = tuple(rules)
+        self._population = Population(agents, resources)
+        self._slices = Slices(self._rules, self._population)
+        self._memo: dict[tuple[Any, ...], PolicyAnswer] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The id of every policy in force, in the order they stand."""
-        return tuple(policy.policy for policy in self._policies)
+        """The names of all policies, in order."""
+        return tuple(rule.annotated.policy for rule in self._rules)
+
+    def slice_of(self, question: Question) -> Slice | None:
+        """Return the policies that can matter; None where agent or resource is not in force."""
+        return self._slices.find(
+            question.agent, question.action, (question.resource_kind, question.resource)
+        )
 
     def ask(self, question: Question) -> PolicyAnswer:
         """Return permit, deny, or the approvals that would turn the answer into a permit."""
-        key = self._narrow(question)
+        found = self.slice_of(question)
+        if found is None:
+            return _UNKNOWN
+        key = (
+            question.agent,
+            question.action,
+            question.resource,
+            question.approvals,
+            # what no policy reads is left out, so that like questions meet in the memo
+            *(narrow(lines, getattr(question, name)) for name, lines in found.reads.items()),
+        )
         answer = self._memo.get(key)
         if answer is None:
-            answer = self._evaluate(key)
+            answer = self._evaluate(question, found)
             if len(self._memo) >= _MEMO_SIZE:
                 self._memo.clear()
             self._memo[key] = answer
         return answer
 
-    def _narrow(self, question: Question) -> Question:
-        """Drop what no policy reads, so that equal questions meet in the memo."""
-        return Question(
-            question.agent,
-            question.action,
-            question.resource_kind,
-            question.resource,
-            question.environment,
-            question.amount_micros if "amount_micros" in self._reads else 0,
-            question.input_tokens if "est_tokens" in self._reads else 0,
-            question.output_tokens if "est_tokens" in self._reads else 0,
-            question.approvals,
+    def _evaluate(self, question: Question, found: Slice) -> PolicyAnswer:
+        answer = self._decide(question, found)
+        if answer.verdict == "deny" or found.obliging is None:
+            return answer
+        said = found.obliging.evaluate(
+            _request(question, found, question.approvals), self._population
         )
+        if said.errors:
+            return _failed(said.errors)
+        duties = tuple(duty for rule in said.reasons for duty in rule.annotated.duties)
+        return PolicyAnswer(
+            answer.verdict, answer.policy, answer.message, answer.asks,
+            duties=tuple(sorted(duties, key=_by_name)),
+        )  # fmt: skip
 
-    def _evaluate(self, question: Question) -> PolicyAnswer:
-        answer = self._evaluate_once(question, question.approvals)
+    def _decide(self, question: Question, found: Slice) -> PolicyAnswer:
+        answer = self._decide_once(question, found, question.approvals)
         asks = answer.asks
         granted = question.approvals
         while answer.verdict == "ask":
@@ -105,37 +105,21 @@ class PolicyEngine:
                     f'unless {{ context.approvals.contains("{answer.asks[0].role}") }}',
                 )
             granted = granted | wanted
-            answer = self._evaluate_once(question, granted)
+            answer = self._decide_once(question, found, granted)
             asks = (*asks, *(ask for ask in answer.asks if ask not in asks))
         if answer.verdict == "permit" and asks:
             strictest = asks[0]
             return PolicyAnswer("ask", strictest.policy, strictest.message, asks)
         return answer
 
-    def _evaluate_once(self, question: Question, approvals: frozenset[str]) -> PolicyAnswer:
-        request: dict[str, Any] = {
-            "principal": {"type": "Agent", "id": question.agent},
-            "action": {"type": "Action", "id": question.action},
-            "resource": {"type": question.resource_kind, "id": question.resource},
-            "context": {
-                "environment": question.environment,
-                "amount_micros": question.amount_micros,
-                "est_tokens": question.input_tokens + question.output_tokens,
-                "approvals": sorted(approvals),
-            },
-        }
-        result = cedarpy.is_authorized(request, self._set, self._entities, self._schema)
-        errors = tuple(str(error) for error in result.diagnostics.errors)
-        if errors:
-            return PolicyAnswer(
-                "deny", "error", "a policy could not be evaluated, so nothing is permitted",
-                errors=errors,
-            )  # fmt: skip
-        reasons = [
-            self._policies[int(r.removeprefix("policy"))] for r in result.diagnostics.reasons
-        ]
-        reasons.sort(key=lambda policy: policy.policy)
-        if result.allowed:
+    def _decide_once(
+        self, question: Question, found: Slice, approvals: frozenset[str]
+    ) -> PolicyAnswer:
+        said = found.deciding.evaluate(_request(question, found, approvals), self._population)
+        if said.errors:
+            return _failed(said.errors)
+        reasons = sorted((rule.annotated for rule in said.reasons), key=lambda one: one.policy)
+        if said.allowed:
             first = reasons[0]
             return PolicyAnswer("permit", first.policy, first.message or "permitted by policy")
         plain = [policy for policy in reasons if policy.obligation is None]
@@ -144,7 +128,28 @@ class PolicyEngine:
         if not reasons:
             return PolicyAnswer("deny", "none", "no policy permits it")
         asks = tuple(policy.obligation for policy in reasons if policy.obligation)
-        return PolicyAnswer("ask", asks[0].policy, asks[0].message, _by_strictness(asks))
+        asks = _by_strictness(asks)
+        return PolicyAnswer("ask", asks[0].policy, asks[0].message, asks)
+
+
+def _request(question: Question, found: Slice, approvals: frozenset[str]) -> dict[str, Any]:
+    """Return the request as Cedar takes it, with what the policies of the slice read."""
+    context: dict[str, Any] = {}
+    for name in found.reads:
+        value = approvals if name == "approvals" else getattr(question, name)
+        context[name] = sorted(value) if isinstance(value, frozenset) else value
+    return {
+        "principal": {"type": "Agent", "id": question.agent},
+        "action": {"type": "Action", "id": question.action},
+        "resource": {"type": question.resource_kind, "id": question.resource},
+        "context": context,
+    }
+
+
+def _failed(errors: tuple[str, ...]) -> PolicyAnswer:
+    return PolicyAnswer(
+        "deny", "error", "a policy could not be evaluated, so nothing is permitted", errors=errors
+    )
 
 
 _RISK_ORDER: dict[Risk | None, int] = {
@@ -156,44 +161,5 @@ def _by_strictness(asks: tuple[Obligation, ...]) -> tuple[Obligation, ...]:
     return tuple(sorted(asks, key=lambda ask: (_RISK_ORDER[ask.risk], ask.policy)))
 
 
-def _entities(
-    agents: Iterable[AgentFacts], resources: Iterable[ResourceFacts]
-) -> list[dict[str, Any]]:
-    agents = tuple(agents)
-    parents = {("Namespace", agent.namespace) for agent in agents}
-    parents |= {("Team", agent.team) for agent in agents}
-    entities: list[dict[str, Any]] = [
-        {"uid": {"type": kind, "id": name}, "attrs": {}, "parents": []}
-        for kind, name in sorted(parents)
-    ]
-    for agent in agents:
-        entities.append(
-            {
-                "uid": {"type": "Agent", "id": agent.name},
-                "attrs": {
-                    "name": agent.name,
-                    "team": agent.team,
-                    "autonomy": agent.autonomy,
-                    "tags": list(agent.tags),
-                },
-                "parents": [
-                    {"type": "Namespace", "id": agent.namespace},
-                    {"type": "Team", "id": agent.team},
-                ],
-            }
-        )
-    for resource in resources:
-        entities.append(
-            {
-                "uid": {"type": resource.kind, "id": resource.name},
-                "attrs": {
-                    "name": resource.name,
-                    "region": resource.region,
-                    "access": resource.access,
-                    "risk": resource.risk,
-                    "tags": list(resource.tags),
-                },
-                "parents": [],
-            }
-        )
-    return entities
+def _by_name(duty: Duty) -> tuple[str, str]:
+    return duty.policy, duty.kind

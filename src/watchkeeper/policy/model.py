@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid
-from watchkeeper.wire.decisions import Risk
+from watchkeeper.wire.decisions import Duty, Risk
 
-ActionName = Literal["use_tool", "call_model"]
-ResourceKind = Literal["Tool", "Model"]
-
-
-@dataclass(frozen=True, slots=True)
-class AgentFacts:
-    """What policies may know of an agent."""
-
-    name: str
-    namespace: str = "default"
-    team: str = ""
-    tags: tuple[str, ...] = ()
-    autonomy: str = "act"
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceFacts:
-    """What policies may know of a tool or a model."""
-
-    kind: Literal["Tool", "Model"]
-    name: str
-    region: str = "eu"
-    tags: tuple[str, ...] = ()
-    access: str = "read"
-    risk: str = "low"
+ActionName = Literal["use_tool", "call_model", "read_memory", "write_memory"]
+ResourceKind = Literal["Tool", "Model", "Store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +37,11 @@ class Question:
     object_id: str = ""
     model: str = ""
     """The model that the run called last, where a policy reads it."""
+
+    @property
+    def est_tokens(self) -> int:
+        """The most tokens that a model call may use, in and out."""
+        return self.input_tokens + self.output_tokens
 
     def text(self) -> str:
         """Return it as canonical JSON without what is left at its default."""
@@ -97,6 +79,8 @@ class Obligation:
     escalation: str | None = None
     sla_seconds: int | None = None
     risk: Risk | None = None
+    quorum: int = 1
+    """How many people of the role must approve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +91,6 @@ class PolicyAnswer:
     policy: str
     message: str
     asks: tuple[Obligation, ...] = ()
-    errors: tuple[str, ...] = field(default=())
+    errors: tuple[str, ...] = ()
+    duties: tuple[Duty, ...] = ()
+    """What a permit, or an approval, carries along."""

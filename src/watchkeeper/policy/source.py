@@ -12,12 +12,26 @@ import cedarpy
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.policy.annotations import Annotated, read_annotations
-from watchkeeper.policy.bounds import check_size
-from watchkeeper.policy.schema import SCHEMA
+from watchkeeper.policy.bounds import check_size, split
+from watchkeeper.policy.reading import Reads, read_context
+from watchkeeper.policy.schema import CONTEXT, SCHEMA
+from watchkeeper.policy.scope import Scope, read_scope
 
 _STATEMENT = re.compile(r"(?m)^\s*(?:@\w+\s*\([^)]*\)\s*)*(permit|forbid)\s*\(")
 _BEGINNING = re.compile(r"(?m)^\s*(?:@\w+\s*\([^)]*\)\s*)*(permit|forbid)\b")
-_CONTEXT = frozenset({"environment", "amount_micros", "est_tokens", "approvals"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One policy, with all that evaluating it needs."""
+
+    annotated: Annotated
+    text: str
+    """The whole statement with its annotations, an @id always among them."""
+    permits: bool
+    scope: Scope
+    reads: Reads
+    line: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +40,19 @@ class Checked:
 
     name: str
     text: str
-    policies: tuple[Annotated, ...]
-    permits: bool
-    """Whether any of them is a permit."""
-    reads: frozenset[str]
-    """The context attributes that they read."""
+    rules: tuple[Rule, ...]
     entities: frozenset[tuple[str, str]]
-    """The entities that they name, as (type, id); actions apart."""
+    """The entities that they name, as (type, id), actions among them."""
+
+    @property
+    def policies(self) -> tuple[Annotated, ...]:
+        """What they are called and ask for, in the order they stand."""
+        return tuple(rule.annotated for rule in self.rules)
+
+    @property
+    def permits(self) -> bool:
+        """Whether any of them is a permit."""
+        return any(rule.permits for rule in self.rules)
 
 
 def check_file(name: str, text: str, where: str | None = None) -> Checked:
@@ -54,24 +74,31 @@ def check_file(name: str, text: str, where: str | None = None) -> Checked:
         raise Invalid(
             re.sub(r"^for policy `[^`]*`, ", "", str(first.error)),
             where=f"{where}:{line}" if line else where,
-            remedy="entities are Agent, Tool, Model; context has " + ", ".join(sorted(_CONTEXT)),
+            remedy="entities are Agent, Tool, Model, Store; context has "
+            + ", ".join(sorted(CONTEXT)),
         )
-    annotated = tuple(
-        read_annotations(
-            _name_of(name, policy_id, body),
-            body["effect"],
-            {key: str(value or "") for key, value in body.get("annotations", {}).items()},
-            f"{where}:{lines[policy_id]}" if policy_id in lines else where,
-        )
-        for policy_id, body in sorted(statics.items(), key=lambda item: _order(item[0]))
+    ordered = sorted(statics.items(), key=lambda item: _order(item[0]))
+    rules = tuple(
+        _read_rule(_name_of(name, policy_id, body), body, statement, where, lines.get(policy_id))
+        for (policy_id, body), statement in zip(ordered, split(text), strict=True)
     )
-    return Checked(
+    return Checked(name, text, rules, frozenset(_entities(list(statics.values()))))
+
+
+def _read_rule(name: str, body: Mapping[str, Any], text: str, where: str, line: int | None) -> Rule:
+    annotated = read_annotations(
         name,
-        text,
+        body["effect"],
+        {key: str(value or "") for key, value in body.get("annotations", {}).items()},
+        f"{where}:{line}" if line else where,
+    )
+    return Rule(
         annotated,
-        any(body["effect"] == "permit" for body in statics.values()),
-        frozenset().union(*(_reads(body["conditions"]) for body in statics.values())),
-        frozenset(_entities(list(statics.values()))),
+        text if "id" in body.get("annotations", {}) else f'@id("{name}")\n{text}',
+        body["effect"] == "permit",
+        read_scope(body),
+        read_context(body["conditions"]),
+        line,
     )
 
 
@@ -135,23 +162,6 @@ def _first_line(error: ValueError) -> str:
     return str(error).splitlines()[0] if str(error) else "unreadable"
 
 
-def _reads(node: Any) -> frozenset[str]:
-    """Return the context attributes an expression reads; all of them if it can't be told."""
-    if isinstance(node, list):
-        return frozenset().union(*(_reads(item) for item in node))
-    if not isinstance(node, dict):
-        return frozenset()
-    if node.get("Var") == "context":
-        return _CONTEXT
-    found: frozenset[str] = frozenset()
-    for operator, operand in node.items():
-        if operator in {".", "has"} and operand.get("left") == {"Var": "context"}:
-            found |= {str(operand.get("attr"))} if "attr" in operand else _CONTEXT
-        else:
-            found |= _reads(operand)
-    return found
-
-
 def _entities(node: Any) -> Iterator[tuple[str, str]]:
     """Yield every entity a policy's parsed form names."""
     if isinstance(node, list):
@@ -160,8 +170,7 @@ def _entities(node: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(node, dict):
         kind, name = node.get("type"), node.get("id")
         if isinstance(kind, str) and isinstance(name, str) and len(node) == 2:
-            if kind != "Action":
-                yield kind, name
+            yield kind, name
         else:
             for key, item in node.items():
                 if key != "annotations":

@@ -13,6 +13,7 @@ from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.wire.base import NAME, Name
 from watchkeeper.wire.budgets import Period
 from watchkeeper.wire.decisions import Risk
+from watchkeeper.wire.permissions import BUILT_IN_ROLES, OWNER_ONLY, Permission
 
 CredentialReference = Annotated[
     str,
@@ -221,6 +222,7 @@ class LogicalModel(Part):
     name: Name
     provider: Name
     provider_model: str = Field(max_length=120)
+    tags: tuple[Name, ...] = ()
 
 
 class Role(Part):
@@ -333,8 +335,19 @@ class Person(Part):
     name: Name
     operates: tuple[Assignment, ...] = ()
     oidc: tuple[OidcSubject, ...] = ()
-    ssh_keys: tuple[Annotated[str, Field(max_length=2000)], ...] = ()
-    """Public keys as in `authorized_keys`."""
+    ssh_keys: tuple[
+        Annotated[
+            str,
+            Field(
+                max_length=2000,
+                pattern=r"^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp(256|384|521)"
+                r"|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
+                r" [A-Za-z0-9+/]{40,}={0,2}( [^\x00-\x1f\x7f]*)?$",
+            ),
+        ],
+        ...,
+    ] = Field((), max_length=20)
+    """Public keys as in `authorized_keys`, without options."""
     accounts: tuple[Annotated[str, Field(max_length=63)], ...] = ()
     """Accounts of this machine that are this person on the plane's socket."""
 
@@ -343,7 +356,21 @@ class OperatorRole(Part):
     """An operator role of your own, beside viewer, approver, responder, admin and auditor."""
 
     name: Name
-    permissions: tuple[Name, ...] = Field(min_length=1)
+    permissions: tuple[Permission, ...] = Field(min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _own(cls, value: str) -> str:
+        if value in (*BUILT_IN_ROLES, "owner"):
+            raise ValueError(f"{value} is built in; give the role a name of its own")
+        return value
+
+    @field_validator("permissions")
+    @classmethod
+    def _grantable(cls, value: tuple[Permission, ...]) -> tuple[Permission, ...]:
+        if taken := sorted(OWNER_ONLY & set(value)):
+            raise ValueError(f"{', '.join(taken)}: only the account that runs the plane has that")
+        return value
 
 
 class Policy(Part):
