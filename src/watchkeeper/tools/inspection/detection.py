@@ -1,0 +1,67 @@
+"""Every recogniser over one text."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import jsonschema_rs
+
+from watchkeeper.tools.inspection.accounts import find_accounts, find_addresses
+from watchkeeper.tools.inspection.model import Finding, Recogniser, Spans, TooLarge
+from watchkeeper.tools.inspection.numbers import find_numbers
+from watchkeeper.tools.inspection.secrets import find_secrets
+
+LARGEST = 4 * 1024 * 1024
+"""Characters inspected at once; more than that is refused where anything may not pass."""
+MOST_FINDINGS = 50_000
+
+RECOGNISERS: tuple[Recogniser, ...] = (find_secrets, find_numbers, find_accounts, find_addresses)
+_SPACES = (
+    "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f"
+)
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212\ufe58\ufe63\uff0d"
+_PLAIN: dict[int, str] = {
+    **{ord(space): " " for space in _SPACES},
+    **{ord(dash): "-" for dash in _DASHES},
+    **{0xFF00 + offset: chr(0x20 + offset) for offset in range(1, 0x5F)},
+    **{
+        point: str(unicodedata.decimal(chr(point)))
+        for point in range(0x80, 0x20000)  # no script beyond has digits
+        if unicodedata.category(chr(point)) == "Nd"
+    },
+}
+_is_disguised = jsonschema_rs.validator_for(
+    {"pattern": rf"[\p{{Nd}}&&[^0-9]]|[{_SPACES}{_DASHES}\uff01-\uff5e]"},
+    offline=True,
+    pattern_options=jsonschema_rs.RegexOptions(),
+).is_valid
+
+
+def find(text: str) -> Spans:
+    """Return everything recognised in a text, in order of place; spans may overlap.
+
+    Digits, letters and signs of other widths and scripts count as the plain ones they stand
+    for. Linear in the length of the text. Raises `TooLarge` beyond what can be inspected.
+    """
+    if len(text) > LARGEST or text.count("@") > MOST_FINDINGS:
+        raise TooLarge(f"more than {LARGEST:,} characters")
+    if not text.isascii() and _has_disguise(text):
+        text = text.translate(_PLAIN)
+    found: Spans = []
+    for recognise in RECOGNISERS:
+        found += recognise(text)
+        if len(found) > MOST_FINDINGS:
+            raise TooLarge(f"more than {MOST_FINDINGS:,} findings")
+    found.sort(key=_place)
+    return found
+
+
+def _has_disguise(text: str) -> bool:
+    try:
+        return bool(_is_disguised(text))
+    except (ValueError, UnicodeError):  # text that is no Unicode
+        return True
+
+
+def _place(finding: Finding) -> tuple[int, int]:
+    return finding.start, -finding.end
