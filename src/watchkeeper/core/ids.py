@@ -59,6 +59,11 @@ def secret(prefix: str) -> str:
     return f"{prefix}_{secrets.token_urlsafe(32)}"
 
 
+def random_bytes(count: int) -> bytes:
+    """Return so many bytes that nobody can guess, as nonces and keys need."""
+    return os.urandom(count)
+
+
 def hash_secret(text: str) -> str:
     """Return the hex SHA-256 under which a secret is stored; the secret itself never is."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

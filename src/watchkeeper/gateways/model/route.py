@@ -21,6 +21,8 @@ class Route:
     output_micros_per_million: int
     context_window: int
     timeout_seconds: float = 120
+    allow_private: bool = False
+    """Whether the provider's host name may lead inside a private network."""
 
     def cost_micros(self, input_tokens: int, output_tokens: int) -> int:
         """Return the price of a call in micro-dollars, rounded up."""
