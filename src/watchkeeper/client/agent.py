@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel
 
 from watchkeeper.client.address import Address
-from watchkeeper.client.api import path_part
+from watchkeeper.client.calls import path_part
 from watchkeeper.client.problems import Model, error_of, read
 from watchkeeper.client.transport import Transport
 from watchkeeper.wire.agents import CloseRun, Credential, OpenRun, Redeem, RunOpened, RunRow
