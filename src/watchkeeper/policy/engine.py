@@ -38,8 +38,8 @@ class PolicyEngine:
         if not any(rule.permits for rule in rules):
             rules += check_file("base", BASE).rules
         self._rules = tuple(rules)
-        self._population = Population(agents, resources)
-        self._slices = Slices(self._rules, self._population)
+        self.population = Population(agents, resources)
+        self._slices = Slices(self._rules, self.population)
         self._memo: dict[tuple[Any, ...], PolicyAnswer] = {}
 
     @property
@@ -79,7 +79,7 @@ class PolicyEngine:
         if answer.verdict == "deny" or found.obliging is None:
             return answer
         said = found.obliging.evaluate(
-            _request(question, found, question.approvals), self._population
+            request_of(question, found, question.approvals), self.population
         )
         if said.errors:
             return _failed(said.errors)
@@ -115,7 +115,7 @@ class PolicyEngine:
     def _decide_once(
         self, question: Question, found: Slice, approvals: frozenset[str]
     ) -> PolicyAnswer:
-        said = found.deciding.evaluate(_request(question, found, approvals), self._population)
+        said = found.deciding.evaluate(request_of(question, found, approvals), self.population)
         if said.errors:
             return _failed(said.errors)
         reasons = sorted((rule.annotated for rule in said.reasons), key=lambda one: one.policy)
@@ -132,7 +132,7 @@ class PolicyEngine:
         return PolicyAnswer("ask", asks[0].policy, asks[0].message, asks)
 
 
-def _request(question: Question, found: Slice, approvals: frozenset[str]) -> dict[str, Any]:
+def request_of(question: Question, found: Slice, approvals: frozenset[str]) -> dict[str, Any]:
     """Return the request as Cedar takes it, with what the policies of the slice read."""
     context: dict[str, Any] = {}
     for name in found.reads:

@@ -35,9 +35,11 @@ class Parsed:
 
     def __init__(self, rules: Sequence[Rule], base: Parsed | None = None) -> None:
         text = "\n".join(rule.text for rule in rules)
-        known = base._rules if base else {}
-        self._rules = {**known, **{rule.annotated.policy: rule for rule in rules}}
-        self._set = base._set.with_added_str(text) if base else cedarpy.PolicySet.from_str(text)
+        known: dict[str, Rule] = base._rules if base else {}
+        self._rules: dict[str, Rule] = {**known, **{rule.annotated.policy: rule for rule in rules}}
+        self._set: cedarpy.PolicySet = (
+            base._set.with_added_str(text) if base else cedarpy.PolicySet.from_str(text)
+        )
 
     def evaluate(self, request: dict[str, Any], population: Population) -> Evaluation:
         """Put one request to the policies."""
