@@ -9,6 +9,8 @@ from typing import Any, get_args
 from watchkeeper.approvals.model import Grant
 from watchkeeper.core.digest import canonical, digest
 from watchkeeper.core.money import dollars
+from watchkeeper.decide.contents import Contents, examine
+from watchkeeper.identity.scope import Detail
 from watchkeeper.policy.model import PolicyAnswer, Question
 from watchkeeper.wire.decisions import ActionKind, Risk, Usage, Verdict
 
@@ -25,6 +27,13 @@ class Action:
     arguments: Mapping[str, Any]
     estimate: Usage = field(default_factory=Usage)
     explanation: str | None = None
+    examined: Contents | None = None
+    """What is in the arguments, where that was looked at before."""
+
+    @property
+    def contents(self) -> Contents:
+        """What is in the arguments, and what may be kept of them."""
+        return self.examined or examine(self.arguments)
 
     def text(self) -> str:
         """Return the arguments in canonical form: the bytes that a digest covers, as text."""
@@ -76,7 +85,11 @@ class Progress:
     object_id: str | None = None
     object_kind: str | None = None
     digest: str = ""
+    definition: str | None = None
+    """Digest of the upstream's definition that a tool is permitted under."""
     grant: Grant | None = None
+    spends: tuple[Detail, ...] = ()
+    """The authorization details of its token that a permit is counted against."""
     question: Question | None = None
     """What was put to the policies; None where an earlier gate refused."""
     policy: PolicyAnswer | None = None

@@ -10,8 +10,10 @@ from watchkeeper.approvals.model import NewRequest
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
+from watchkeeper.decide.contents import check_names, examine_aside, without_secrets
 from watchkeeper.decide.flight import Flights, InFlight
 from watchkeeper.decide.gates.budget import amounts_of
+from watchkeeper.decide.gates.identity import use_of
 from watchkeeper.decide.gates.kill import covered_by
 from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Action, Progress, Ruling, describe
@@ -22,17 +24,31 @@ from watchkeeper.decide.records import (
     record_decision,
     record_outcome,
 )
+from watchkeeper.decide.repeats import (
+    Taken,
+    find_first,
+    is_remembered,
+    keep_result,
+    name_call,
+    recall,
+    release,
+    remember,
+    stands_for,
+)
 from watchkeeper.decide.waiting import Waiting
+from watchkeeper.identity import uses
 from watchkeeper.identity.model import Caller, RunFacts
 from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of
+from watchkeeper.identity.scope import read_token_scope
 from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import current_epoch
 from watchkeeper.oncall.model import Level
+from watchkeeper.store.statement import Row
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.decisions import Answer, Ask, Outcome
+from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer
 
 
 class Decider:
@@ -42,28 +58,22 @@ class Decider:
         self.store = store
         self.catalogue = catalogue
         self.flights = Flights()
-        self.waiting = Waiting()
+        self.waiting = Waiting(store.clock)
+        self.taken = Taken()
         self.locks: tuple[LockInForce, ...] = ()
         """The locks in force as last committed; the deciding transaction reads its own."""
 
-    async def decide(self, token: str, ask: Ask, *, wait_seconds: float = 0) -> Answer:
-        """Decide one action of the run that `token` opens.
+    async def decide(self, token: str, ask: Ask, *, performer: Performer = "agent") -> Answer:
+        """Decide one action of the run that `token` opens, for `performer` to carry out.
 
-        A held action waits up to `wait_seconds` for its decision before the hold is answered.
-        Raises `Unauthenticated` for a token that opens nothing, `Invalid` for arguments that
-        have no canonical form, `Unavailable` when the store can't be written.
+        An answer with a `replay` is of a call that was permitted before: it is not to be
+        carried out. Raises `Unauthenticated` for a token that opens nothing, `Invalid` for
+        arguments that have no canonical form, `Unavailable` when the store can't be written.
         """
-        action = _as_action(ask)
-        answer, covered = await self.store.write(lambda tx: self._decide(tx, token, ask, action))
-        if (
-            answer.request is not None
-            and answer.verdict == "hold"
-            and wait_seconds > 0
-            and await self.waiting.wait(answer.request, wait_seconds)
-        ):
-            answer, covered = await self.store.write(
-                lambda tx: self._decide(tx, token, ask, action)
-            )
+        action = await _as_action(ask)
+        answer, covered = await self.store.write(
+            lambda tx: self._decide(tx, token, ask, action, performer)
+        )
         if covered is not None:
             self.flights.expect(answer.decision, covered)
         return answer
@@ -71,7 +81,7 @@ class Decider:
     async def identify(self, token: str) -> Caller:
         """Return whose run token this is; raise `Unauthenticated` if it opens nothing."""
         run = await self.store.read(lambda tx: check_token(facts_of(tx, token), tx.now))
-        return Caller(run.agent, run.run)
+        return Caller(run.agent, run.run, read_token_scope(run.scope))
 
     def in_flight(
         self, decision: str, cancel: Callable[[], None]
@@ -79,27 +89,40 @@ class Decider:
         """Register a permitted action while it is performed; a kill calls `cancel`."""
         return self.flights.fly(decision, cancel, self._lock_over)
 
-    async def settle(self, decision: str, outcome: Outcome, *, token: str | None = None) -> None:
+    async def settle(
+        self,
+        decision: str,
+        outcome: Outcome,
+        *,
+        token: str | None = None,
+        result: str | None = None,
+        begun: bool = True,
+    ) -> None:
         """Record how a permitted action ended; saying it again changes nothing.
 
-        With a `token`, raises `Forbidden` unless the decision is of that token's run, and
-        while the plane itself performs the action: an agent must not say first what it cost.
+        `result` is what its caller is given, kept a while for the same call; an action that
+        has not `begun` leaves the same call free to be made. With a `token`, raises `Forbidden`
+        unless the decision is of that token's run and the agent carries it out: no agent says
+        what the plane's own calls cost.
         """
-        if token is not None and self.flights.is_flying(decision):
-            raise Forbidden(
-                "the plane performs this itself and records how it ended",
-                rule="identity/decision-owner",
-                remedy="report only what you perform yourself",
-            )
-        await self.store.write(lambda tx: self._settle(tx, decision, outcome, token))
+        await self.store.write(lambda tx: self._settle(tx, decision, outcome, token, result, begun))
         self.flights.forget(decision)
+
+    def settle_in(self, tx: Transaction, decision: str, outcome: Outcome) -> None:
+        """Record within a unit of work how an action ended that nobody settles any more."""
+        self._settle(tx, decision, outcome, None, None, begun=True)
+        tx.after_commit(lambda: self.flights.forget(decision))
+
+    async def recall(self, decision: str) -> str | None:
+        """Return what the caller of a settled decision was given, if that is kept."""
+        return await self.store.read(lambda tx: recall(tx, find_decision(tx, decision)))
 
     def _lock_over(self, covered: Covered) -> str | None:
         lock = covering(self.locks, covered)
         return lock.lock if lock else None
 
     def _decide(
-        self, tx: Transaction, token: str, ask: Ask, action: Action
+        self, tx: Transaction, token: str, ask: Ask, action: Action, performer: Performer
     ) -> tuple[Answer, Covered | None]:
         run = check_token(facts_of(tx, token), tx.now)
         catalogue = self.catalogue.now
@@ -107,8 +130,16 @@ class Decider:
         facts = LiveFacts(tx, catalogue, run, decision)
         covered = covered_by(catalogue, run, action)
         # a caller that overlooks the replay must not act on a permit under a lock
-        if run.state == "open" and covering(facts.locks, covered) is None:
-            replayed = _replay(tx, run, ask, action)
+        tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
+        contract = tool.contract if tool else None
+        call = name_call(ask.idempotency_key, action, contract)
+        if (
+            call
+            and run.state == "open"
+            and covering(facts.locks, covered) is None
+            and read_token_scope(run.scope).admits(use_of(catalogue, action))
+        ):
+            replayed = self._replay(tx, run, ask, action, call)
             if replayed is not None:
                 return replayed, None
         ruling, progress = decide_by_gates(action, facts)
@@ -127,6 +158,10 @@ class Decider:
             and not approvals.redeem(tx, ruling.grant, decision, tx.now)
         ):
             raise Conflict("the approval was used just now", code="grant_used")
+        if ruling.verdict == "permit" and not all(
+            uses.count(tx, detail, progress.amount_micros) for detail in progress.spends
+        ):
+            raise Conflict("what the token is good for was used up just now", code="token_used")
         record_decision(
             tx,
             decision,
@@ -136,13 +171,58 @@ class Decider:
             digest=progress.digest,
             epoch=epoch,
             idempotency_key=ask.idempotency_key,
+            performer=performer,
             approved_by=ruling.grant.by if ruling.grant else (),
             question=progress.question,
+            level=catalogue.redaction_of(run.agent),
         )
+        if (
+            call
+            and ruling.verdict == "permit"
+            and is_remembered(
+                contract,
+                performer,
+                keyed=ask.idempotency_key is not None,
+                approved=ruling.grant is not None,
+            )
+        ):
+            remember(tx, run.run, call, decision, contract)
         answer = _as_answer(decision, ruling, progress, decide_by)
         return answer, covered if ruling.verdict == "permit" else None
 
-    def _settle(self, tx: Transaction, decision: str, outcome: Outcome, token: str | None) -> None:
+    def _replay(
+        self, tx: Transaction, run: RunFacts, ask: Ask, action: Action, call: str
+    ) -> Answer | None:
+        """Answer a call that is the same as one before, without a decision of its own."""
+        keyed = ask.idempotency_key is not None
+        row = find_first(tx, run.run, call)
+        if row is not None and not stands_for(
+            row, keyed=keyed, taken=row.decision in self.taken, now=tx.now
+        ):
+            row = None
+        if row is None and ask.idempotency_key is not None:
+            row = find_by_key(tx, run.run, ask.idempotency_key)
+        if row is None:
+            return None
+        # a row from before calls had digests has none, and is no match
+        if row.call_digest != action.call_digest():
+            raise Conflict(
+                "this idempotency key was used for another call",
+                code="idempotency_mismatch",
+                remedy="use a new key for a new call",
+            )
+        tx.silent("the first of these calls is on record")
+        return _as_replay(row)
+
+    def _settle(
+        self,
+        tx: Transaction,
+        decision: str,
+        outcome: Outcome,
+        token: str | None,
+        result: str | None,
+        begun: bool,
+    ) -> None:
         row = find_decision(tx, decision)
         if token is not None:
             facts = facts_of(tx, token)
@@ -151,6 +231,12 @@ class Decider:
                     "the decision belongs to another run",
                     rule="identity/decision-owner",
                     remedy="report with the token of the run that asked",
+                )
+            if row.performer == "plane":
+                raise Forbidden(
+                    "the plane performs this itself and records how it ended",
+                    rule="identity/decision-owner",
+                    remedy="report only what you perform yourself",
                 )
         if row.verdict != "permit":
             raise Conflict(f"decision {decision} was not a permit: nothing ran under it")
@@ -168,6 +254,10 @@ class Decider:
             result_digest=outcome.result_digest,
             error=outcome.error,
         )
+        if begun:
+            keep_result(tx, row, result)
+        else:
+            release(tx, row)
         budgets.settle(tx, decision, amounts_of(usage), outcome.status)
         if row.request is not None:
             approvals.record_outcome(tx, row.request, outcome.status)
@@ -195,8 +285,8 @@ def _open_request(
             run=run.run,
             tool=action.name,
             digest=progress.digest,
-            canonical=action.text(),
-            arguments=action.arguments,
+            canonical=action.contents.text,
+            arguments=action.contents.arguments,
             asks=describe(action, progress),
             risk=requirement.risk,
             levels=tuple(Level(role, after) for role, after in requirement.levels),
@@ -217,32 +307,35 @@ def _open_request(
     )
 
 
-def _replay(tx: Transaction, run: RunFacts, ask: Ask, action: Action) -> Answer | None:
-    """Answer a call whose key has run already, without running it again."""
-    row = find_by_key(tx, run.run, ask.idempotency_key) if ask.idempotency_key else None
-    if row is None:
-        return None
-    # a row from before calls had digests has none, and is no match
-    if row.call_digest != action.call_digest():
-        raise Conflict(
-            "this idempotency key was used for another call",
-            code="idempotency_mismatch",
-            remedy="use a new key for a new call",
-        )
-    tx.silent("the first call with this key is on record")
+def _as_replay(row: Row) -> Answer:
+    """Return the answer to a call that stands for an earlier one."""
+    if row.settled_at is not None:
+        reason = f"this call ran already: {row.outcome}"
+    elif row.performer == "agent":
+        reason = "this call was permitted already: carry it out only if you have not begun"
+    else:
+        reason = "this call is still running"
     return Answer(
         decision=row.decision,
         verdict="permit",
         rule=row.rule,
-        reason=f"this key ran already: {row.outcome or 'still running'}",
+        reason=reason,
         digest=row.digest,
         request=row.request,
         replay={"status": row.outcome or "running", "result_digest": row.result_digest},
     )
 
 
-def _as_action(ask: Ask) -> Action:
-    return Action(ask.kind, ask.name, ask.arguments, ask.estimate, ask.explanation)
+async def _as_action(ask: Ask) -> Action:
+    check_names(ask)
+    return Action(
+        ask.kind,
+        ask.name,
+        ask.arguments,
+        ask.estimate,
+        without_secrets(ask.explanation) if ask.explanation else None,
+        await examine_aside(ask.arguments),
+    )
 
 
 def _as_answer(decision: str, ruling: Ruling, progress: Progress, decide_by: int | None) -> Answer:
@@ -256,4 +349,5 @@ def _as_answer(decision: str, ruling: Ruling, progress: Progress, decide_by: int
         request=ruling.request,
         expires_at=decide_by,
         retry_after_seconds=ruling.retry_after_seconds,
+        definition=progress.definition if ruling.verdict == "permit" else None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -11,7 +11,9 @@ from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.service import Decider
+from watchkeeper.decide.sightings import Sightings
 from watchkeeper.gateways.callers import Callers
+from watchkeeper.gateways.declared import DeclaredPlaces
 from watchkeeper.gateways.mcp.calls import ToolCalls
 from watchkeeper.gateways.mcp.endpoint import McpEndpoint
 from watchkeeper.gateways.mcp.listening import Listeners
@@ -21,6 +23,13 @@ from watchkeeper.gateways.model.health import ProviderHealth
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances
 from watchkeeper.registry.documents import ToolContract
+from watchkeeper.tools.pins.model import Distrusted
+from watchkeeper.tools.secrets.known import KnownValues
+from watchkeeper.tools.secrets.oauth import OAuthTokens
+from watchkeeper.tools.secrets.references import References
+from watchkeeper.tools.secrets.sealed import SealedStore
+from watchkeeper.tools.secrets.vault import Vault, VaultSettings
+from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.tools.upstreams.pool import OnState, Pool
@@ -38,10 +47,18 @@ class Gateways:
         view: CatalogueView,
         clock: Clock,
         on_state: OnState | None = None,
+        *,
+        sealed: SealedStore | None = None,
+        vault: VaultSettings | None = None,
     ) -> None:
-        self._egress = Egress()
-        self._pool = Pool(self._egress, clock, on_state)
-        self._offers = Offers(view, self._pool)
+        self._egress = Egress(declares=DeclaredPlaces(view, vault.url if vault else ""))
+        self.credentials = _credentials(self._egress, clock, sealed, vault)
+        """What upstreams and providers are given; `known` finds what is echoed of it."""
+        self.sightings = Sightings(decider.store, view)
+        """What upstreams offer, compared with the definitions that are trusted."""
+        self._pool = Pool(self._egress, clock, self.credentials, on_state, self.sightings.listed)
+        self._view = view
+        self._offers = Offers(view)
         self._performances = Performances(decider)
         self._listeners = Listeners()
         self._health = ProviderHealth(clock, on_state)
@@ -51,10 +68,21 @@ class Gateways:
         self.apps: Mapping[str, AsgiApp] = {
             "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners, withdrawals),
             "/openai/v1": ModelEndpoint(
-                decider, callers, self._offers, self._egress, self._performances, self._health
+                decider,
+                callers,
+                self._offers,
+                self._egress,
+                self.credentials,
+                self._performances,
+                self._health,
             ),
         }
         """Path prefix → app. Apps read the whole path of a request."""
+
+    @property
+    def egress(self) -> Egress:
+        """The checked way out, for what else the plane fetches (keys of issuers)."""
+        return self._egress
 
     @property
     def pool(self) -> Pool:
@@ -62,13 +90,19 @@ class Gateways:
         return self._pool
 
     async def start(self) -> None:
-        """Connect to the upstreams in force; returns before they have answered."""
+        """Read which definitions are trusted, then connect; returns before they have answered."""
+        await self.sightings.load()
         self.refresh()
 
     def refresh(self) -> None:
         """Follow a change of what is in force: connect, let go, tell listening agents."""
         self._pool.apply(self._offers.upstreams())
+        self.sightings.follow()
         self._listeners.announce()
+
+    def secrets_changed(self, names: Collection[str]) -> None:
+        """Let upstreams whose sealed credential has changed be opened with the new one."""
+        self._pool.look({f"sealed:{name}" for name in names})
 
     async def read(self, tool: ToolContract, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Call a read-only tool for the plane itself and return its structured result.
@@ -77,12 +111,18 @@ class Gateways:
         """
         if tool.upstream is None:
             raise Unavailable(f"{tool.name} is performed by agents, not by the plane")
+        trusted = self._view.now.trust(tool)
+        if isinstance(trusted, Distrusted):
+            raise Unavailable(
+                f"{tool.name}: {trusted.reason}", rule=f"tool/{tool.name}/{trusted.rule}"
+            )
         try:
             result = await self._pool.call(
                 tool.upstream,
                 tool.upstream_tool or tool.name,
                 arguments,
                 timeout_seconds=tool.timeout_seconds,
+                permitted=trusted.digest,
             )
         except UpstreamFailure as failure:
             raise Unavailable(f"{tool.name}: {failure.message}") from failure
@@ -101,6 +141,7 @@ class Gateways:
         self._listeners.close()
         await self._performances.stop()
         await self._pool.close()
+        await self.sightings.stop()
         await self._egress.close()
 
 
@@ -109,6 +150,19 @@ def mount(
     view: CatalogueView,
     clock: Clock,
     on_state: OnState | None = None,
+    *,
+    sealed: SealedStore | None = None,
+    vault: VaultSettings | None = None,
 ) -> Gateways:
     """Build the gateways; mount `apps`, then `start` them on the loop that serves."""
-    return Gateways(decider, view, clock, on_state)
+    return Gateways(decider, view, clock, on_state, sealed=sealed, vault=vault)
+
+
+def _credentials(
+    egress: Egress, clock: Clock, sealed: SealedStore | None, vault: VaultSettings | None
+) -> Credentials:
+    known = KnownValues()
+    references = References(known, sealed=sealed.read if sealed else None)
+    if vault is not None:
+        references.vault = Vault(vault, egress, clock, references.read).read
+    return Credentials(references, OAuthTokens(egress, clock, references.read, known), known)

@@ -8,8 +8,7 @@ from typing import Any
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.registry.documents import CredentialUse, ToolContract
-from watchkeeper.tools.upstreams.model import Credential, UpstreamSpec
-from watchkeeper.tools.upstreams.pool import Pool
+from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient, UpstreamSpec
 from watchkeeper.tools.upstreams.protocol import without_mirrors
 
 _DEFAULT_HOLD_SECONDS = 4
@@ -28,9 +27,8 @@ class Performance:
 class Offers:
     """Reads the catalogue in force; each call sees the newest."""
 
-    def __init__(self, view: CatalogueView, pool: Pool) -> None:
+    def __init__(self, view: CatalogueView) -> None:
         self._view = view
-        self._pool = pool
 
     def hold_seconds(self, agent: str) -> float:
         """Return how long the agent's client bears to wait for a person."""
@@ -48,12 +46,13 @@ class Offers:
         ]
 
     def _describe(self, contract: ToolContract) -> dict[str, Any]:
-        """The words are the contract's: a server's own description could mislead the agent."""
-        definition = None
-        if contract.upstream is not None:
-            definition = self._pool.definition(
-                contract.upstream, contract.upstream_tool or contract.name
-            )
+        """The words are the contract's, the schemas of the definition that is pinned.
+
+        A server's own description could mislead the agent, and so could one nobody accepted.
+        """
+        key = (contract.upstream or "", contract.upstream_tool or contract.name)
+        pin = self._view.now.pins.by_tool.get(key)
+        definition = pin.pinned if pin else None
         schema = contract.input_schema or (definition.input_schema if definition else None)
         shown: dict[str, Any] = {
             "name": contract.name,
@@ -94,12 +93,13 @@ class Offers:
         return Route(
             provider=priced.provider.name,
             base_url=priced.provider.base_url,
-            credential=_credential(priced.provider.credential),
+            credential=_credential(priced.provider.credential, priced.provider.allow_private),
             provider_model=priced.priced.name,
             input_micros_per_million=priced.priced.input_usd_per_million,
             output_micros_per_million=priced.priced.output_usd_per_million,
             context_window=priced.priced.context_window,
             timeout_seconds=priced.provider.timeout_seconds,
+            allow_private=priced.provider.allow_private,
         )
 
     def providers(self) -> list[str]:
@@ -109,12 +109,27 @@ class Offers:
     def upstreams(self) -> list[UpstreamSpec]:
         """Return every upstream in force."""
         return [
-            UpstreamSpec(one.name, one.transport, one.url, one.command, _credential(one.credential))
+            UpstreamSpec(
+                one.name,
+                one.transport,
+                one.url,
+                one.command,
+                _credential(one.credential, one.allow_private),
+                one.allow_private,
+            )
             for one in self._view.now.upstreams.values()
         ]
 
 
-def _credential(use: CredentialUse | None) -> Credential | None:
+def _credential(use: CredentialUse | None, allow_private: bool) -> Credential | None:
     if use is None:
         return None
-    return Credential(use.source, use.header, use.prefix, use.environment)
+    client = minted = None
+    if use.oauth is not None:
+        one = use.oauth
+        client = OAuthClient(
+            one.token_url, one.client_id, one.client_secret, one.scope, one.resource, allow_private
+        )
+    if use.minted is not None:
+        minted = Minting(use.minted.audience, use.minted.ttl_seconds)
+    return Credential(use.source, use.header, use.prefix, use.environment, client, minted)

@@ -12,6 +12,8 @@ Risk = Literal["low", "medium", "high", "critical"]
 Verdict = Literal["permit", "hold", "deny"]
 ActionKind = Literal["tool", "model"]
 OutcomeStatus = Literal["succeeded", "failed", "unknown"]
+Performer = Literal["plane", "agent"]
+"""Who carries a permitted action out, and so says how it ended."""
 
 
 LARGEST_USAGE = 10**11
@@ -75,8 +77,10 @@ class Answer(Shown):
     """When a hold that nobody decides ends."""
     retry_after_seconds: int | None = None
     """After how long the same call may be permitted, where a rate limit refused it."""
+    definition: str | None = None
+    """Digest of the upstream's definition of the tool that was permitted; it runs under no other."""
     replay: dict[str, Any] | None = None
-    """The recorded outcome, when the same idempotency key already ran."""
+    """The recorded outcome, when this is a call that ran already: nothing is to be done."""
     obligations: tuple[Duty, ...] = ()
     """What must be done along with a permitted action."""
     warnings: tuple[str, ...] = ()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_number
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool
+from watchkeeper.decide.contents import without_secrets
 from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.gates.data import check_data
 from watchkeeper.decide.model import Action, Progress, Ruling, action_digest, deny
+from watchkeeper.tools.pins.model import Distrusted
 
 
 def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
@@ -25,7 +28,7 @@ def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
     else:
         refusal = _check_tool(action, facts.catalogue, agent, progress)
         tool = facts.catalogue.tools.get(action.name)
-        target = tool.digest if tool else ""
+        target = f"{tool.digest} {progress.definition or 'unseen'}" if tool else ""
     if refusal is not None:
         return refusal
     progress.digest = action_digest(
@@ -80,6 +83,10 @@ def _check_tool(
             f"its autonomy is {agent.contract.autonomy!r}, and {action.name!r} changes something",
             "propose the action to a person instead",
         )
+    trusted = catalogue.trust(tool.contract)
+    if isinstance(trusted, Distrusted):
+        return deny(f"tool/{action.name}/{trusted.rule}", trusted.reason, trusted.instead)
+    progress.definition = trusted.digest
     problem = tool.check(dict(action.arguments))
     if problem is not None:
         return deny(
@@ -87,7 +94,11 @@ def _check_tool(
             f"the arguments don't fit: {problem}",
             "correct the arguments and call again",
         )
-    return _check_never(action, tool) or _extract(action, tool, progress)
+    return (
+        _check_never(action, tool)
+        or check_data(action, tool.contract.data.taken)
+        or _extract(action, tool, progress)
+    )
 
 
 def _check_never(action: Action, tool: GovernedTool) -> Ruling | None:
@@ -118,5 +129,5 @@ def _extract(action: Action, tool: GovernedTool, progress: Progress) -> Ruling |
         found = action.arguments.get(contract.business_object.id)
         if found is not None:
             progress.object_kind = contract.business_object.kind
-            progress.object_id = str(found)[:200]
+            progress.object_id = without_secrets(str(found))[:200]
     return None

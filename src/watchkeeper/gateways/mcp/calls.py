@@ -7,19 +7,24 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.flight import InFlight
+from watchkeeper.decide.holding import decide_and_hold
 from watchkeeper.decide.service import Decider
-from watchkeeper.gateways.holding import decide_and_hold
 from watchkeeper.gateways.mcp.envelope import Rejected, Request
 from watchkeeper.gateways.mcp.exchange import Exchange
 from watchkeeper.gateways.mcp.results import (
+    as_result,
+    cut_off,
     failure,
     forwarded,
     is_error,
     own_result,
     pending,
+    read_result,
     refusal,
     replayed,
 )
@@ -27,7 +32,7 @@ from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.offers import Offers, Performance
 from watchkeeper.gateways.performing import Performances, Performed, Stopped
 from watchkeeper.identity.model import Caller
-from watchkeeper.tools.upstreams.model import Progress, UpstreamFailure
+from watchkeeper.tools.upstreams.model import Progress, Result, UpstreamFailure
 from watchkeeper.tools.upstreams.pool import Pool
 from watchkeeper.tools.upstreams.protocol import INVALID_PARAMS, UNAUTHENTICATED
 from watchkeeper.wire.base import NAME
@@ -95,10 +100,14 @@ class ToolCalls:
                 failure(text, None, status="refused", retryable=False), modern=request.modern
             )
 
-        def on_hold(answer: Answer) -> None:
+        if performance is not None and performance.upstream is not None:
+            # what a tool may be called under is known once its upstream has been listed
+            await self._pool.settle(performance.upstream)
+
+        def on_hold(answer: Answer, waited: float) -> None:
             exchange.watch()
             _report(request, exchange)(
-                {"progress": 0, "message": f"waiting for a person: {answer.request}"}
+                {"progress": waited, "message": f"waiting for a person: {answer.request}"}
             )
 
         with self._withdrawals.open(caller.run, request.id, exchange.gone):
@@ -106,21 +115,51 @@ class ToolCalls:
                 self._decider,
                 token,
                 ask,
+                performer="plane",
                 hold_seconds=self._offers.hold_seconds(caller.agent),
                 gone=exchange.gone,
                 on_hold=on_hold,
             )
-        if answer is None:
-            return None
-        if answer.verdict == "permit" and answer.replay is None:
-            return await self._perform(answer, ask, performance, request, exchange)
-        if answer.verdict == "permit":
-            said = replayed(answer)
-        elif answer.verdict == "hold":
-            said = pending(answer)
-        else:
-            said = refusal(answer)
+            if answer is None:
+                return None
+            if answer.verdict == "permit":
+                # who hangs up while it runs does not get the result, and may ask for it again
+                exchange.watch()
+                exchange.when_taken(lambda: self._decider.taken.add(answer.decision))
+                return await self._carry_out(answer, ask, performance, request, exchange)
+        said = pending(answer) if answer.verdict == "hold" else refusal(answer)
         return own_result(said, modern=request.modern)
+
+    async def _carry_out(
+        self,
+        answer: Answer,
+        ask: Ask,
+        performance: Performance | None,
+        request: Request,
+        exchange: Exchange,
+    ) -> Shown:
+        """Perform a call, join it where it runs already, or tell what it got."""
+        try:
+            if answer.replay is None:
+                result: Result | None = await self._perform(
+                    answer, ask, performance, request, exchange
+                )
+            elif answer.replay["status"] == "running":
+                result = await self._performances.join(answer.decision)
+            else:
+                result = None
+        except Stopped as stopped:
+            said = cut_off(answer.decision, stopped.lock)
+            return own_result(said, modern=request.modern)
+        if result is None:
+            result = await self._recall(answer)
+        return forwarded(result, answer.decision, modern=request.modern)
+
+    async def _recall(self, answer: Answer) -> Result:
+        kept = await self._decider.recall(answer.decision)
+        if kept is not None:
+            return read_result(kept.encode())
+        return as_result(replayed(answer))
 
     async def _perform(
         self,
@@ -129,24 +168,13 @@ class ToolCalls:
         performance: Performance | None,
         request: Request,
         exchange: Exchange,
-    ) -> Shown:
+    ) -> Result:
         progress = _report(request, exchange) if "progressToken" in request.meta else None
 
-        async def work(_flight: InFlight) -> Performed[Shown]:
-            return await self._forward(answer, ask, performance, progress, request.modern)
+        async def work(_flight: InFlight) -> Performed[Result]:
+            return await self._forward(answer, ask, performance, progress)
 
-        try:
-            return await self._performances.perform(answer.decision, work)
-        except Stopped as stopped:
-            what = f"lock {stopped.lock}" if stopped.lock else "the plane, which is stopping,"
-            text = (
-                f"STOPPED: {what} cut this call off while it ran. Whether it took effect is "
-                "unknown. Do not send it again without checking."
-            )
-            said = failure(
-                text, answer.decision, status="unknown", retryable=False, lock=stopped.lock
-            )
-        return own_result(said, modern=request.modern)
+        return await self._performances.perform(answer.decision, work)
 
     async def _forward(
         self,
@@ -154,8 +182,7 @@ class ToolCalls:
         ask: Ask,
         performance: Performance | None,
         progress: Progress | None,
-        modern: bool,
-    ) -> Performed[Shown]:
+    ) -> Performed[Result]:
         try:
             if performance is None or performance.upstream is None:
                 raise UpstreamFailure("no upstream performs it", reached=False)
@@ -164,22 +191,23 @@ class ToolCalls:
                 performance.tool,
                 ask.arguments,
                 timeout_seconds=performance.timeout_seconds,
+                permitted=answer.definition,
                 progress=progress,
             )
         except UpstreamFailure as error:
-            return self._failed(answer, ask, performance, error, modern)
-        shown = forwarded(result, answer.decision, modern=modern)
+            return self._failed(answer, ask, performance, error)
         failed = is_error(result)
         digest = hashlib.sha256(
             b"".join(bytes(result.get(part, b"")) for part in ("content", "structuredContent"))
         ).hexdigest()
         return Performed(
-            shown,
+            result,
             Outcome(
                 status="failed" if failed else "succeeded",
                 result_digest=f"sha256:{digest}",
                 error="the tool reported an error" if failed else None,
             ),
+            kept=msgspec.json.encode(result),
         )
 
     def _failed(
@@ -188,8 +216,7 @@ class ToolCalls:
         ask: Ask,
         performance: Performance | None,
         error: UpstreamFailure,
-        modern: bool,
-    ) -> Performed[Shown]:
+    ) -> Performed[Result]:
         upstream = performance.upstream if performance else None
         after = (
             "Whether it took effect is unknown: check before sending it again."
@@ -199,15 +226,17 @@ class ToolCalls:
         status = "unknown" if error.reached else "failed"
         words = make_safe(error.message, limit=_LONGEST_ERROR)
         text = f"FAILED: {ask.name} at upstream {upstream or 'none'}: {words}. {after}"
+        result = as_result(
+            failure(text, answer.decision, status=status, retryable=not error.reached)
+        )
         return Performed(
-            own_result(
-                failure(text, answer.decision, status=status, retryable=not error.reached),
-                modern=modern,
-            ),
+            result,
             Outcome(
                 status="unknown" if error.reached else "failed",
                 error=f"upstream {upstream or 'none'}: {words}",
             ),
+            kept=msgspec.json.encode(result),
+            begun=error.reached,
         )
 
 

@@ -1,56 +1,57 @@
-"""Secrets by reference: read when used, never kept in a document, a log or an error."""
+"""What is injected at the boundary for an upstream: read or fetched when used, never kept."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Mapping
 
 from watchkeeper.core.errors import Unavailable
-from watchkeeper.tools.upstreams.model import Credential
+from watchkeeper.tools.secrets.known import KnownValues
+from watchkeeper.tools.secrets.oauth import OAuthTokens
+from watchkeeper.tools.secrets.references import References
+from watchkeeper.tools.upstreams.model import CallContext, Credential, Mint
 
-_LARGEST = 16_384
 
+class Credentials:
+    """Turns a credential of a document into the header or value that an upstream is given."""
 
-def read_secret(source: str) -> str:
-    """Return the secret that ``env:NAME`` or ``file:PATH`` refers to.
+    def __init__(
+        self, references: References, oauth: OAuthTokens | None, known: KnownValues
+    ) -> None:
+        self._references = references
+        self._oauth = oauth
+        self.known = known
+        self.mint: Mint | None = None
+        """Signs a token for an audience; without it, `minted` credentials are unavailable."""
 
-    Raises `Unavailable` when there is none; the message names the reference, never a value.
-    """
-    kind, _, place = source.partition(":")
-    if kind == "env":
-        secret = os.environ.get(place, "")
-        remedy = f"set the variable {place} where the plane is started, then restart it"
-    elif kind == "file":
-        secret, remedy = _read_file(place), f"put the secret in {place}, readable by the plane"
-    else:
+    async def value(self, credential: Credential, context: CallContext | None = None) -> str:
+        """Return the secret itself; raise `Unavailable` when there is none."""
+        if credential.source is not None:
+            return await self._references.read(credential.source)
+        if credential.oauth is not None and self._oauth is not None:
+            return await self._oauth.token(credential.oauth)
+        if credential.minted is not None and self.mint is not None:
+            token = self.mint(credential.minted.audience, credential.minted.ttl_seconds, context)
+            self.known.remember(f"minted:{credential.minted.audience}", token)
+            return token
         raise Unavailable(
-            "a credential reference is neither env:NAME nor file:PATH",
-            code="credential_missing",
+            "this plane cannot provide that kind of credential yet", code="credential_missing"
         )
-    secret = secret.strip()
-    if not secret:
-        raise Unavailable(
-            f"the credential {source} has no value", code="credential_missing", remedy=remedy
-        )
-    if not secret.isprintable() or not secret.isascii():
-        raise Unavailable(
-            f"the credential {source} holds characters that no header can carry",
-            code="credential_missing",
-            remedy=remedy,
-        )
-    return secret
 
+    async def headers(
+        self, credential: Credential | None, context: CallContext | None = None
+    ) -> dict[str, str]:
+        """Return the header that carries the credential; raises as :meth:`value`."""
+        if credential is None:
+            return {}
+        return {credential.header: credential.prefix + await self.value(credential, context)}
 
-def _read_file(place: str) -> str:
-    try:
-        with Path(place).expanduser().open("rb") as stream:
-            return stream.read(_LARGEST).decode("utf-8", "replace")
-    except OSError:
-        return ""
+    def refused(self, credential: Credential | None, headers: Mapping[str, str]) -> bool:
+        """Take that an upstream refused these headers (HTTP 401).
 
-
-def credential_headers(credential: Credential | None) -> dict[str, str]:
-    """Return the header that carries the credential; raises as :func:`read_secret`."""
-    if credential is None:
-        return {}
-    return {credential.header: credential.prefix + read_secret(credential.source)}
+        Returns whether asking once more makes sense: a fresh token can be fetched.
+        """
+        if credential is None or credential.oauth is None or self._oauth is None:
+            return False
+        token = headers.get(credential.header, "").removeprefix(credential.prefix)
+        self._oauth.refuse(credential.oauth, token)
+        return True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from watchkeeper import __version__
+from watchkeeper.tools.upstreams.definitions import hash_of, read_definition, twice
 from watchkeeper.tools.upstreams.model import (
     Progress,
     Refused,
@@ -23,28 +25,24 @@ from watchkeeper.tools.upstreams.protocol import (
     MODERN_VERSION,
     VERSION_KEY,
     Message,
-    mirrored_parameters,
 )
 
 CLIENT = {"name": "watchkeeper", "version": __version__}
 _PAGES = 50
 _TOOLS = 2000
-
-
-class _Tool(msgspec.Struct, rename="camel"):
-    name: str
-    input_schema: dict[str, Any] = {}
-    output_schema: dict[str, Any] | None = None
+_LISTING = 16 * 1024 * 1024
+_LONG = 32 * 1024
 
 
 class _ToolPage(msgspec.Struct, rename="camel"):
-    tools: list[_Tool]
+    tools: list[msgspec.Raw]
     next_cursor: str | None = None
 
 
 class _Agreed(msgspec.Struct, rename="camel"):
     protocol_version: str = ""
     supported_versions: list[str] = []
+    capabilities: dict[str, Any] = {}
 
 
 _members = msgspec.json.Decoder(Result)
@@ -117,6 +115,15 @@ def take_versions(message: Message) -> list[str]:
         return []
 
 
+def announces_changes(message: Message) -> bool:
+    """Whether ``server/discover`` offers word of it when tools change."""
+    try:
+        tools = _agreed.decode(message.result).capabilities.get("tools")
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return isinstance(tools, dict) and tools.get("listChanged") is True
+
+
 def take_agreed_version(message: Message) -> str:
     """Return the version that ``initialize`` agreed on; raise `UpstreamFailure` if unknown."""
     if message.error is not None:
@@ -142,12 +149,15 @@ def report_progress(message: Message, progress: Progress | None) -> None:
 
 
 class Listing:
-    """Gathers ``tools/list`` over its pages."""
+    """Gathers ``tools/list`` over its pages; what an earlier listing had is not read again."""
 
-    def __init__(self) -> None:
-        self.tools: dict[str, ToolDefinition] = {}
+    def __init__(self, earlier: Listing | None = None) -> None:
         self.cursor: str | None = None
+        self.known: dict[bytes, ToolDefinition] = {}
+        self._earlier = earlier.known if earlier is not None else {}
+        self._raw: list[tuple[bytes, bytes]] = []
         self._pages = 0
+        self._bytes = 0
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters that ask for the next page."""
@@ -159,16 +169,35 @@ class Listing:
         try:
             page = _page.decode(message.result)
         except (msgspec.MsgspecError, RecursionError):
-            raise UpstreamFailure("its tools/list is malformed", reached=False) from None
-        for tool in page.tools:
-            self.tools[tool.name] = ToolDefinition(
-                tool.name,
-                tool.input_schema,
-                tool.output_schema,
-                mirrored_parameters(tool.input_schema),
-            )
+            raise _malformed() from None
+        self._raw += [(hash_of(tool), bytes(tool)) for tool in page.tools]
         self._pages += 1
-        if self._pages > _PAGES or len(self.tools) > _TOOLS:
+        self._bytes += len(message.result)
+        if self._pages > _PAGES or len(self._raw) > _TOOLS:
             raise UpstreamFailure(f"it lists more than {_TOOLS} tools", reached=False)
+        if self._bytes > _LISTING:
+            raise UpstreamFailure("its tools/list is too large", reached=False)
         self.cursor = page.next_cursor
         return self.cursor is not None
+
+    async def tools(self) -> dict[str, ToolDefinition]:
+        """Return what is listed, by name; raise `UpstreamFailure` for an entry without a name."""
+        fresh = sum(len(raw) for key, raw in self._raw if key not in self._earlier)
+        # a long list that is new takes a while to read: the loop goes on meanwhile
+        return await asyncio.to_thread(self._read) if fresh > _LONG else self._read()
+
+    def _read(self) -> dict[str, ToolDefinition]:
+        tools: dict[str, ToolDefinition] = {}
+        for key, raw in self._raw:
+            found = self._earlier.get(key)
+            try:
+                one = self.known[key] = found if found is not None else read_definition(raw)
+            except (msgspec.MsgspecError, RecursionError):
+                raise _malformed() from None
+            tools[one.name] = twice(tools[one.name], one) if one.name in tools else one
+        self._raw.clear()
+        return tools
+
+
+def _malformed() -> UpstreamFailure:
+    return UpstreamFailure("its tools/list is malformed", reached=False)

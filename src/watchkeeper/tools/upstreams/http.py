@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.tools.upstreams.credentials import credential_headers
+from watchkeeper.tools.secrets.known import KnownValues
+from watchkeeper.tools.upstreams.announcements import Announcements
+from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.dialogue import (
     Listing,
+    announces_changes,
     call_parameters,
     notification,
     opening,
@@ -28,6 +31,7 @@ from watchkeeper.tools.upstreams.dialogue import (
 from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Egress, Sending, read_bounded
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
 from watchkeeper.tools.upstreams.model import (
+    CallContext,
     Progress,
     Result,
     ToolDefinition,
@@ -57,12 +61,17 @@ _ASIDE_SECONDS = 10.0
 _LEAVE_SECONDS = 1.0
 _OK = 200
 _ACCEPTED = 202
+_UNAUTHORISED = 401
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
 
 
 class _SessionGone(Exception):
     """The server has forgotten the session: it did not act, and a new one may be opened."""
+
+
+class _TokenRefused(Exception):
+    """The server did not act: it does not take the token, and another can be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +92,17 @@ _STRANGERS = _Footing()
 class HttpConnection:
     """One upstream MCP server by URL."""
 
-    def __init__(self, spec: UpstreamSpec, egress: Egress) -> None:
+    def __init__(self, spec: UpstreamSpec, egress: Egress, credentials: Credentials) -> None:
         self._spec = spec
+        self._credentials = credentials
         self._url = spec.url or ""
         self._egress = egress
         self._numbers = itertools.count(1)
         self._footing = _STRANGERS
         self._shaking = asyncio.Lock()
         self._asides: set[asyncio.Task[None]] = set()
+        self._listing: Listing | None = None
+        self._announcements = Announcements(spec.name, self._listen)
 
     async def connect(self) -> None:
         """Agree on a protocol version; raise `UpstreamFailure` when that fails."""
@@ -98,6 +110,8 @@ class HttpConnection:
         answer, _ = await self._ask(modern, "server/discover", {}, seconds=_ASIDE_SECONDS)
         if MODERN_VERSION in take_versions(answer):
             self._footing = modern
+            if announces_changes(answer):
+                self._announcements.start()
         else:
             self._footing = await self._shake_hands()
 
@@ -111,12 +125,14 @@ class HttpConnection:
 
     async def list_tools(self) -> dict[str, ToolDefinition]:
         """Return what the server offers; raise `UpstreamFailure` when it does not answer."""
-        listing = Listing()
+        listing = Listing(self._listing)
         while listing.add(
             await self._ask_again("tools/list", listing.parameters(), seconds=_ASIDE_SECONDS)
         ):
             pass
-        return listing.tools
+        tools = await listing.tools()
+        self._listing = listing
+        return tools
 
     async def call(
         self,
@@ -126,6 +142,7 @@ class HttpConnection:
         timeout_seconds: float,
         definition: ToolDefinition | None,
         progress: Progress | None,
+        context: CallContext | None,
     ) -> Result:
         """Perform one tool call; raise `UpstreamFailure` when it has no result."""
         headers = {}
@@ -137,6 +154,7 @@ class HttpConnection:
             seconds=timeout_seconds,
             headers=headers,
             progress=progress,
+            context=context,
         )
         return take_call_result(answer)
 
@@ -144,20 +162,48 @@ class HttpConnection:
         """Never return: each call connects anew."""
         await asyncio.Event().wait()
 
+    async def wait_changed(self) -> None:
+        """Return when the server says that its tools have changed; it can in the modern era."""
+        await self._announcements.wait()
+
+    @asynccontextmanager
+    async def _listen(self) -> AsyncIterator[aiohttp.ClientResponse]:
+        method, wanted = "subscriptions/listen", {"notifications": {"toolsListChanged": True}}
+        footing = self._footing
+        body = msgspec.json.encode(
+            request(next(self._numbers), method, wanted, modern=footing.modern)
+        )
+        headers = {**await self._headers(footing), METHOD_HEADER: method}
+        async with self._egress.post(
+            self._url, body, headers, Sending(), allow_private=self._spec.allow_private
+        ) as response:
+            yield response
+
+    async def is_current(self) -> bool:
+        """Return True: the credential is read for each request."""
+        return True
+
     async def close(self) -> None:
         """End the session, if the server keeps one; a second call does nothing."""
+        await self._announcements.stop()
         footing, self._footing = self._footing, _STRANGERS
         if footing.session is None:
             return
         with suppress(TimeoutError, UpstreamFailure, WatchkeeperError):
             async with asyncio.timeout(_LEAVE_SECONDS):
-                await self._egress.delete(self._url, self._headers(footing))
+                await self._egress.delete(
+                    self._url,
+                    await self._headers(footing),
+                    allow_private=self._spec.allow_private,
+                )
 
-    def _headers(self, footing: _Footing) -> dict[str, str]:
+    async def _headers(
+        self, footing: _Footing, context: CallContext | None = None
+    ) -> dict[str, str]:
         headers = {
             "content-type": "application/json",
             "accept": "application/json, text/event-stream",
-            **credential_headers(self._spec.credential),
+            **await self._credentials.headers(self._spec.credential, context),
         }
         if footing.version is not None:
             headers[VERSION_HEADER] = footing.version
@@ -182,6 +228,25 @@ class HttpConnection:
             raise UpstreamFailure("it keeps losing its sessions", reached=False) from None
 
     async def _ask(
+        self, footing: _Footing, method: str, params: dict[str, Any], **how: Any
+    ) -> tuple[Message, str | None]:
+        """Return the answer to one request and the session that the server keeps for us.
+
+        A server that does not take the token has not acted: it is asked once more with a fresh
+        one, where one can be fetched.
+        """
+        try:
+            return await self._ask_once(footing, method, params, **how)
+        except _TokenRefused:
+            pass
+        try:
+            return await self._ask_once(footing, method, params, **how)
+        except _TokenRefused:
+            raise UpstreamFailure(
+                "it refused with HTTP 401, a fresh token too", reached=False
+            ) from None
+
+    async def _ask_once(
         self,
         footing: _Footing,
         method: str,
@@ -190,11 +255,11 @@ class HttpConnection:
         seconds: float,
         headers: Mapping[str, str] | None = None,
         progress: Progress | None = None,
+        context: CallContext | None = None,
     ) -> tuple[Message, str | None]:
-        """Return the answer to one request and the session that the server keeps for us."""
         number = next(self._numbers)
         body = msgspec.json.encode(request(number, method, params, modern=footing.modern))
-        sent_headers = {**self._headers(footing), **(headers or {})}
+        sent_headers = {**await self._headers(footing, context), **(headers or {})}
         if footing.modern:
             sent_headers[METHOD_HEADER] = method
             if method == "tools/call":
@@ -203,12 +268,20 @@ class HttpConnection:
         try:
             async with (
                 asyncio.timeout(seconds),
-                self._egress.post(self._url, body, sent_headers, sending) as response,
-            ):
+                self._egress.post(
+                    self._url, body, sent_headers, sending,
+                    allow_private=self._spec.allow_private,
+                ) as response,
+            ):  # fmt: skip
+                if response.status == _UNAUTHORISED and self._credentials.refused(
+                    self._spec.credential, sent_headers
+                ):
+                    raise _TokenRefused
                 if response.status == _NOT_FOUND and footing.session is not None:
                     raise _SessionGone
                 session = response.headers.get(SESSION_HEADER)
-                return await _take(response, number, method, progress), session
+                known = self._credentials.known
+                return await _take(response, number, method, progress, known), session
         except TimeoutError:
             raise UpstreamFailure(
                 f"it did not answer in {seconds:g} s", reached=sending.sent
@@ -235,10 +308,13 @@ class HttpConnection:
         self, footing: _Footing, method: str, params: Mapping[str, Any] | None = None
     ) -> None:
         body = msgspec.json.encode(notification(method, params))
+        headers = await self._headers(footing)
         try:
             async with (
                 asyncio.timeout(_ASIDE_SECONDS),
-                self._egress.post(self._url, body, self._headers(footing), Sending()) as response,
+                self._egress.post(
+                    self._url, body, headers, Sending(), allow_private=self._spec.allow_private
+                ) as response,
             ):
                 await response.content.readany()
         except TimeoutError:
@@ -248,13 +324,17 @@ class HttpConnection:
 
 
 async def _take(
-    response: aiohttp.ClientResponse, number: int, method: str, progress: Progress | None
+    response: aiohttp.ClientResponse,
+    number: int,
+    method: str,
+    progress: Progress | None,
+    known: KnownValues,
 ) -> Message:
     status = response.status
     kind = response.content_type
     if kind == "text/event-stream" and status == _OK:
-        return await _take_stream(response, number, progress)
-    data = await read_bounded(response)
+        return await _take_stream(response, number, progress, known)
+    data = known.redact_known(await read_bounded(response))
     message = None
     if kind == "application/json":
         with suppress(ValueError):
@@ -274,7 +354,7 @@ async def _take(
 
 
 async def _take_stream(
-    response: aiohttp.ClientResponse, number: int, progress: Progress | None
+    response: aiohttp.ClientResponse, number: int, progress: Progress | None, known: KnownValues
 ) -> Message:
     splitter = EventSplitter(LARGEST_ANSWER)
     try:
@@ -283,7 +363,7 @@ async def _take_stream(
                 data = data_of(event)
                 if not data:
                     continue
-                message = read_message(data)
+                message = read_message(known.redact_known(data))
                 if message.id == number and message.method is None:
                     return message
                 report_progress(message, progress)

@@ -13,14 +13,53 @@ Progress = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """A secret by reference (``env:NAME`` or ``file:PATH``) and where it is injected."""
+class OAuthClient:
+    """A client of the plane's own that fetches tokens for an upstream (RFC 6749, 4.4)."""
 
-    source: str
+    token_url: str
+    client_id: str
+    client_secret: str
+    """By reference."""
+    scope: str | None = None
+    resource: str | None = None
+    allow_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Minting:
+    """A token that the plane signs itself, for one audience."""
+
+    audience: str
+    ttl_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """For which decision an upstream is called; a minted token says so."""
+
+    decision: str
+    run: str
+    agent: str
+    tool: str
+    on_behalf_of: str | None = None
+
+
+Mint = Callable[[str, int, CallContext | None], str]
+"""Takes audience, life in seconds and the call (None: the plane's own errand, such as listing
+tools); returns a signed token. Raises `Unavailable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A secret by reference, an OAuth client or a minted token, and where it is injected."""
+
+    source: str | None
     header: str = "Authorization"
     prefix: str = "Bearer "
     environment: str | None = None
     """For a child process: the variable it gets the secret in."""
+    oauth: OAuthClient | None = None
+    minted: Minting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +71,29 @@ class UpstreamSpec:
     url: str | None = None
     command: tuple[str, ...] = ()
     credential: Credential | None = None
+    allow_private: bool = False
+    """Whether its host name may lead inside a private network."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolDefinition:
-    """A tool as its server describes it; the words are the server's own, so not to be trusted."""
+    """A tool as its server describes it; the words are the server's own, so not to be trusted.
+
+    `text` is its canonical form (name, title, description, schemas, annotations) and `digest`
+    is over that. With a `problem` it can't be trusted whatever a person says of it; then the
+    digest is over the bytes that were sent.
+    """
 
     name: str
-    input_schema: dict[str, Any]
+    input_schema: dict[str, Any] = field(default_factory=dict)
     output_schema: dict[str, Any] | None = None
     mirrored: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    title: str | None = None
+    description: str | None = None
+    annotations: dict[str, Any] | None = None
+    text: str = ""
+    digest: str = ""
+    problem: str | None = None
 
 
 Result = dict[str, msgspec.Raw]
@@ -88,11 +140,18 @@ class Connection(Protocol):
         timeout_seconds: float,
         definition: ToolDefinition | None,
         progress: Progress | None,
+        context: CallContext | None,
     ) -> Result:
         """Perform one tool call; raise `UpstreamFailure` when it has no result."""
 
     async def wait_lost(self) -> None:
         """Return when the connection is gone; never, where each call connects anew."""
+
+    async def wait_changed(self) -> None:
+        """Return when the server says that its tools have changed; never, where it can't."""
+
+    async def is_current(self) -> bool:
+        """Return whether the credential that it was opened with is still the one to use."""
 
     async def close(self) -> None:
         """Let go of it; a second call does nothing."""

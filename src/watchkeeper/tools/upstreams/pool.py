@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Literal
 
 from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.text import make_safe
+from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress
 from watchkeeper.tools.upstreams.http import HttpConnection
 from watchkeeper.tools.upstreams.model import (
+    CallContext,
     Connection,
     Progress,
     Result,
@@ -28,19 +31,33 @@ log = logging.getLogger(__name__)
 State = Literal["up", "down", "unknown"]
 OnState = Callable[[str, State, str], None]
 """Takes name, state and detail of an upstream whose state has changed."""
+OnTools = Callable[[str, Mapping[str, ToolDefinition]], Awaitable[None]]
+"""Takes what an upstream lists, before any call is made under it."""
 
 _CHECK_SECONDS = 30.0
+_RELIST_SECONDS = 1.0
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 15.0
 _OPENING_SECONDS = 5.0
+_DRAIN_SECONDS = 60.0
 _DETAIL = 300
+
+
+class _Outdated(Exception):
+    """A connection holds a credential that has changed: it ends when its calls have."""
 
 
 class _Supervised:
     """One upstream: connects, checks that it lives, connects again after a growing pause."""
 
     def __init__(
-        self, spec: UpstreamSpec, egress: Egress, clock: Clock, on_state: OnState | None
+        self,
+        spec: UpstreamSpec,
+        egress: Egress,
+        clock: Clock,
+        credentials: Credentials,
+        on_state: OnState | None,
+        on_tools: OnTools | None,
     ) -> None:
         self.spec = spec
         self.tools: Mapping[str, ToolDefinition] = {}
@@ -49,38 +66,71 @@ class _Supervised:
         self.since = clock.now()
         self._egress = egress
         self._clock = clock
+        self._credentials = credentials
         self._on_state = on_state
+        self._on_tools = on_tools
         self._connection: Connection | None = None
+        self._calls: Counter[Connection] = Counter()
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
         self._settled = asyncio.Event()
         self._look_now = asyncio.Event()
+        self._listed_at = 0.0
         self._task = asyncio.create_task(self._supervise())
 
     async def call(
-        self, tool: str, arguments: Mapping[str, Any], seconds: float, progress: Progress | None
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        seconds: float,
+        progress: Progress | None,
+        context: CallContext | None,
+        permitted: str | None,
     ) -> Result:
-        if not self._settled.is_set():
-            try:
-                async with asyncio.timeout(min(seconds, _OPENING_SECONDS)):
-                    await self._settled.wait()
-            except TimeoutError:
-                self.detail = self.detail or "it has not answered yet"
+        await self.settle(seconds)
         connection = self._connection
         if connection is None:
             self._look_now.set()
             raise UpstreamFailure(self.detail or "it is not connected", reached=False)
+        definition = self.tools.get(tool)
+        if definition is None or definition.problem or definition.digest != permitted:
+            raise UpstreamFailure(
+                f"its definition of {make_safe(tool, limit=80)} is not the one that was permitted",
+                reached=False,
+            )
+        self._calls[connection] += 1
         try:
             return await connection.call(
                 tool,
                 arguments,
                 timeout_seconds=seconds,
-                definition=self.tools.get(tool),
+                definition=definition,
                 progress=progress,
+                context=context,
             )
         except UpstreamFailure:
             self._look_now.set()
             raise
         except WatchkeeperError as error:
             raise UpstreamFailure(error.message, reached=False) from None
+        finally:
+            self._calls[connection] -= 1
+            if not self._calls[connection]:
+                del self._calls[connection]
+                self._idle.set()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait a moment for an upstream that has only just been told of."""
+        if not self._settled.is_set():
+            try:
+                async with asyncio.timeout(min(seconds, _OPENING_SECONDS)):
+                    await self._settled.wait()
+            except TimeoutError:
+                self.detail = self.detail or "it has not answered yet"
+
+    def look(self) -> None:
+        """Look at the upstream now: what it needs may have changed."""
+        self._look_now.set()
 
     async def close(self) -> None:
         self._task.cancel()
@@ -88,18 +138,25 @@ class _Supervised:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
 
     async def _supervise(self) -> None:
         pause = _FIRST_PAUSE
         while True:
-            connection = self._open()
+            connection, retired = self._open(), False
             try:
                 await connection.connect()
-                self.tools = await connection.list_tools()
+                await self._list(connection)
                 self._connection = connection
                 self._set("up", f"{len(self.tools)} tools")
                 pause = _FIRST_PAUSE
                 await self._watch(connection)
+            except _Outdated:
+                retired = True
+                self._retire(connection)
+                continue
             except (UpstreamFailure, WatchkeeperError) as error:
                 self._connection = None
                 self._set("down", make_safe(error.message, limit=_DETAIL))
@@ -108,13 +165,40 @@ class _Supervised:
                 self._set("down", "the connection failed in the plane; its log says why")
                 log.exception("upstream %s", self.spec.name)
             finally:
-                if self._connection is None:
+                if self._connection is None and not retired:
                     await self._let_go(connection)
             self._look_now.clear()
             await _wait_either(self._look_now.wait(), asyncio.sleep(pause))
             if self._look_now.is_set():
                 await asyncio.sleep(_FIRST_PAUSE)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _retire(self, connection: Connection) -> None:
+        """Take no more calls on a connection, and close it once those that run have ended."""
+        self._connection = None
+        self._settled.clear()
+        log.info("upstream %s: its credential has changed; it is started anew", self.spec.name)
+        task = asyncio.create_task(self._drain(connection))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _drain(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._calls[connection]:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            log.warning("upstream %s: calls of its old credential are cut off", self.spec.name)
+        finally:
+            await self._let_go(connection)
+
+    async def _list(self, connection: Connection) -> None:
+        """Ask what the upstream offers, and tell before anything is called under it."""
+        self._listed_at = asyncio.get_running_loop().time()
+        self.tools = await connection.list_tools()
+        if self._on_tools is not None:
+            await self._on_tools(self.spec.name, self.tools)
 
     async def _let_go(self, connection: Connection) -> None:
         """Close a connection; trouble with that must not end the supervision."""
@@ -128,24 +212,32 @@ class _Supervised:
         while True:
             self._look_now.clear()
             lost = asyncio.ensure_future(connection.wait_lost())
+            changed = asyncio.ensure_future(connection.wait_changed())
+            look = asyncio.ensure_future(self._look_now.wait())
             try:
                 await asyncio.wait(
-                    {lost, look := asyncio.ensure_future(self._look_now.wait())},
+                    {lost, changed, look},
                     timeout=_CHECK_SECONDS,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                look.cancel()
+                if changed.done():
+                    # at once, but for a server that says so all the time
+                    spent = asyncio.get_running_loop().time() - self._listed_at
+                    await asyncio.wait({lost}, timeout=max(0.0, _RELIST_SECONDS - spent))
                 if lost.done():
                     raise UpstreamFailure("its process ended", reached=False)
             finally:
-                lost.cancel()
-            self.tools = await connection.list_tools()
+                for waiting in (lost, changed, look):
+                    waiting.cancel()
+            if not await connection.is_current():
+                raise _Outdated
+            await self._list(connection)
             self._set("up", f"{len(self.tools)} tools")
 
     def _open(self) -> Connection:
         if self.spec.transport == "stdio":
-            return StdioConnection(self.spec)
-        return HttpConnection(self.spec, self._egress)
+            return StdioConnection(self.spec, self._credentials)
+        return HttpConnection(self.spec, self._egress, self._credentials)
 
     def _set(self, state: State, detail: str) -> None:
         changed = state != self.state
@@ -165,10 +257,19 @@ class _Supervised:
 class Pool:
     """The plane's upstreams by name."""
 
-    def __init__(self, egress: Egress, clock: Clock, on_state: OnState | None = None) -> None:
+    def __init__(
+        self,
+        egress: Egress,
+        clock: Clock,
+        credentials: Credentials,
+        on_state: OnState | None = None,
+        on_tools: OnTools | None = None,
+    ) -> None:
         self._egress = egress
         self._clock = clock
+        self._credentials = credentials
         self._on_state = on_state
+        self._on_tools = on_tools
         self._upstreams: dict[str, _Supervised] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -183,7 +284,20 @@ class Pool:
                 task.add_done_callback(self._leaving.discard)
         for name, spec in wanted.items():
             if name not in self._upstreams:
-                self._upstreams[name] = _Supervised(spec, self._egress, self._clock, self._on_state)
+                self._upstreams[name] = _Supervised(
+                    spec,
+                    self._egress,
+                    self._clock,
+                    self._credentials,
+                    self._on_state,
+                    self._on_tools,
+                )
+
+    def look(self, sources: Collection[str]) -> None:
+        """Look now at the upstreams whose credential comes from one of these references."""
+        for one in self._upstreams.values():
+            if one.spec.credential is not None and one.spec.credential.source in sources:
+                one.look()
 
     async def call(
         self,
@@ -192,21 +306,26 @@ class Pool:
         arguments: Mapping[str, Any],
         *,
         timeout_seconds: float,
+        permitted: str | None,
         progress: Progress | None = None,
+        context: CallContext | None = None,
     ) -> Result:
         """Perform one tool call; raise `UpstreamFailure` when it has no result.
 
-        Cancelling the call aborts the request.
+        `permitted` is the digest of the definition it was permitted under: under another, or
+        under none, nothing is sent. `context` says for which decision; a minted token carries
+        it. Cancelling the call aborts the request.
         """
         one = self._upstreams.get(upstream)
         if one is None:
             raise UpstreamFailure("no such upstream is in force", reached=False)
-        return await one.call(tool, arguments, timeout_seconds, progress)
+        return await one.call(tool, arguments, timeout_seconds, progress, context, permitted)
 
-    def definition(self, upstream: str, tool: str) -> ToolDefinition | None:
-        """Return a tool as its server last described it."""
+    async def settle(self, upstream: str) -> None:
+        """Wait a moment for an upstream that was told of just now and has not answered yet."""
         one = self._upstreams.get(upstream)
-        return one.tools.get(tool) if one else None
+        if one is not None:
+            await one.settle(_OPENING_SECONDS)
 
     def rows(self) -> list[UpstreamRow]:
         """Return how each upstream does, by name."""

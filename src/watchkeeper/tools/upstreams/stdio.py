@@ -15,7 +15,7 @@ import msgspec
 
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.core.text import make_safe
-from watchkeeper.tools.upstreams.credentials import read_secret
+from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.dialogue import (
     Listing,
     call_parameters,
@@ -28,6 +28,7 @@ from watchkeeper.tools.upstreams.dialogue import (
     take_versions,
 )
 from watchkeeper.tools.upstreams.model import (
+    CallContext,
     Progress,
     Refused,
     Result,
@@ -38,6 +39,7 @@ from watchkeeper.tools.upstreams.model import (
 from watchkeeper.tools.upstreams.protocol import (
     METHOD_NOT_FOUND,
     MODERN_VERSION,
+    TOOLS_CHANGED,
     UNSUPPORTED_VERSION,
     Message,
     read_message,
@@ -50,21 +52,26 @@ _OPENING_SECONDS = 20.0
 _LEAVE_SECONDS = 2.0
 _LOG_LINES = 200
 _LOG_CHARACTERS = 500
+_LONGEST_LOG_LINE = 64 * 1024
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 
 
 class StdioConnection:
     """One child process; when it ends, a new connection has to be made."""
 
-    def __init__(self, spec: UpstreamSpec) -> None:
+    def __init__(self, spec: UpstreamSpec, credentials: Credentials) -> None:
         self._spec = spec
+        self._credentials = credentials
+        self._given: str | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._progress: dict[int, Progress] = {}
         self._readers: list[asyncio.Task[None]] = []
         self._lost = asyncio.Event()
+        self._changed = asyncio.Event()
         self._modern = False
+        self._listing: Listing | None = None
 
     async def connect(self) -> None:
         """Start the process and agree on a version; raise `UpstreamFailure` when that fails."""
@@ -77,7 +84,7 @@ class StdioConnection:
 
     async def _start(self) -> None:
         try:
-            environment = _child_environment(self._spec)
+            environment = await self._environment()
             self._process = await asyncio.create_subprocess_exec(
                 *self._spec.command,
                 stdin=asyncio.subprocess.PIPE,
@@ -116,12 +123,14 @@ class StdioConnection:
 
     async def list_tools(self) -> dict[str, ToolDefinition]:
         """Return what the server offers; raise `UpstreamFailure` when it does not answer."""
-        listing = Listing()
+        listing = Listing(self._listing)
         while listing.add(
             await self._ask("tools/list", listing.parameters(), seconds=_OPENING_SECONDS)
         ):
             pass
-        return listing.tools
+        tools = await listing.tools()
+        self._listing = listing
+        return tools
 
     async def call(
         self,
@@ -131,6 +140,7 @@ class StdioConnection:
         timeout_seconds: float,
         definition: ToolDefinition | None,
         progress: Progress | None,
+        context: CallContext | None,
     ) -> Result:
         """Perform one tool call; raise `UpstreamFailure` when it has no result."""
         number = next(self._numbers)
@@ -146,6 +156,36 @@ class StdioConnection:
     async def wait_lost(self) -> None:
         """Return when the process has ended or closed its output."""
         await self._lost.wait()
+
+    async def is_current(self) -> bool:
+        """Return whether the child still has the credential it would be given now.
+
+        One that cannot be read just now changes nothing; one that is gone does.
+        """
+        if self._spec.credential is None:
+            return True
+        try:
+            return await self._credentials.value(self._spec.credential) == self._given
+        except Unavailable as error:
+            return error.code != "credential_missing"
+
+    async def _environment(self) -> dict[str, str]:
+        """Return the little that a child gets: nothing of the plane's own secrets."""
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        credential = self._spec.credential
+        if credential is not None:
+            name = credential.environment
+            if name is None and credential.source and credential.source.startswith("env:"):
+                name = credential.source.removeprefix("env:")
+            if name is None:
+                raise Unavailable("its credential names no environment variable to be given in")
+            environment[name] = self._given = await self._credentials.value(credential)
+        return environment
+
+    async def wait_changed(self) -> None:
+        """Return when the server says that its tools have changed."""
+        await self._changed.wait()
+        self._changed.clear()
 
     async def _ask(
         self, method: str, params: dict[str, Any], *, seconds: float, number: int | None = None
@@ -201,6 +241,7 @@ class StdioConnection:
                     )
 
     def _take_line(self, line: bytes) -> None:
+        line = self._credentials.known.redact_known(line)
         try:
             message = read_message(line)
         except ValueError:
@@ -216,6 +257,10 @@ class StdioConnection:
             self._report(message)
 
     def _report(self, message: Message) -> None:
+        if message.method == TOOLS_CHANGED:
+            self._changed.set()
+            return
+
         def take(params: Mapping[str, Any]) -> None:
             token = params.get("progressToken")
             progress = self._progress.get(token) if isinstance(token, int) else None
@@ -238,14 +283,22 @@ class StdioConnection:
     async def _read_log(self, process: asyncio.subprocess.Process) -> None:
         """Copy what the child complains about to the log: bounded, and made safe."""
         assert process.stderr is not None
-        written = 0
+        written, kept = 0, b""
         while piece := await process.stderr.read(4096):
-            for line in piece.splitlines():
+            # whole lines: half a credential would not be recognised
+            *lines, kept = (kept + piece).split(b"\n")
+            if len(kept) > _LONGEST_LOG_LINE:
+                lines, kept = [*lines, b"(a line that is too long)"], b""
+            for line in lines:
                 written += 1
                 if written <= _LOG_LINES:
-                    log.info("upstream %s: %s", self._spec.name, _shown(line))
+                    shown = _shown(self._credentials.known.redact_known(line))
+                    log.info("upstream %s: %s", self._spec.name, shown)
                 elif written == _LOG_LINES + 1:
                     log.info("upstream %s: further output is left out", self._spec.name)
+        if kept and written < _LOG_LINES:
+            shown = _shown(self._credentials.known.redact_known(kept))
+            log.info("upstream %s: %s", self._spec.name, shown)
 
     async def close(self) -> None:
         """End the process: close its input, then ask, then insist; a second call does nothing."""
@@ -280,17 +333,3 @@ def _signal(process: asyncio.subprocess.Process, which: signal.Signals) -> None:
 
 def _shown(line: bytes) -> str:
     return make_safe(line.decode("utf-8", "replace"), limit=_LOG_CHARACTERS)
-
-
-def _child_environment(spec: UpstreamSpec) -> dict[str, str]:
-    """Return the little that a child gets: nothing of the plane's own secrets."""
-    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    if spec.credential is not None:
-        credential = spec.credential
-        name = credential.environment
-        if name is None and credential.source.startswith("env:"):
-            name = credential.source.removeprefix("env:")
-        if name is None:
-            raise Unavailable("its credential names no environment variable to be given in")
-        environment[name] = read_secret(credential.source)
-    return environment
