@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,7 +14,8 @@ from watchkeeper.api.rooms import Rooms
 from watchkeeper.api.table import say_invalid
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid, Unauthenticated, WatchkeeperError
-from watchkeeper.wire.decisions import Ask
+from watchkeeper.decide.holding import decide_and_hold
+from watchkeeper.wire.decisions import Answer, Ask
 
 LONGEST_WAIT_SECONDS = 300.0
 
@@ -36,7 +38,9 @@ class Decide:
                 )
             ask = read_ask(await read_all(receive))
             wait = read_wait(scope["query_string"])
-            answer = await self._rooms.decider.decide(token, ask, wait_seconds=wait)
+            answer = await self._decide(receive, token, ask, wait)
+            if answer is None:
+                return
         except WatchkeeperError as error:
             await send_problem(send, error)
         except Disconnected:
@@ -45,6 +49,33 @@ class Decide:
             await send_problem(send, unexpected(error))
         else:
             await send_bytes(send, 200, answer.model_dump_json().encode())
+
+    async def _decide(self, receive: Any, token: str, ask: Ask, wait: float) -> Answer | None:
+        """Return the answer, or None when the caller hung up while it waited.
+
+        An approval that came after that is not used up: the same call finds it.
+        """
+        gone = asyncio.Event()
+        watch = asyncio.create_task(_watch(receive, gone)) if wait else None
+        try:
+            return await decide_and_hold(
+                self._rooms.decider,
+                token,
+                ask,
+                performer="agent",
+                hold_seconds=wait,
+                gone=gone,
+                on_hold=lambda answer, waited: None,
+            )
+        finally:
+            if watch is not None:
+                watch.cancel()
+
+
+async def _watch(receive: Any, gone: asyncio.Event) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
 
 
 class Disconnected(Exception):

@@ -31,16 +31,25 @@ class Flights:
     def __init__(self) -> None:
         self._covered: dict[str, Covered] = {}
         self._flights: dict[str, InFlight] = {}
+        self._settled: dict[str, asyncio.Event] = {}
 
     def expect(self, decision: str, covered: Covered) -> None:
         """Remember what a permitted action touches until it is performed or settled."""
         self._covered[decision] = covered
         if len(self._covered) > MOST_EXPECTED:
-            del self._covered[next(iter(self._covered))]
+            self.forget(next(iter(self._covered)))
 
     def forget(self, decision: str) -> None:
         """Drop a settled action."""
         self._covered.pop(decision, None)
+        waited = self._settled.pop(decision, None)
+        if waited is not None:
+            waited.set()
+
+    async def settled(self, decision: str) -> None:
+        """Wait until an action is settled; returns at once for one that this plane has not."""
+        if decision in self._covered:
+            await self._settled.setdefault(decision, asyncio.Event()).wait()
 
     @contextmanager
     def fly(

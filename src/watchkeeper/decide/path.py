@@ -8,9 +8,10 @@ from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.approval import approval_gate
 from watchkeeper.decide.gates.budget import budget_gate
 from watchkeeper.decide.gates.contract import contract_gate
-from watchkeeper.decide.gates.identity import identity_gate
+from watchkeeper.decide.gates.identity import identity_gate, limits_gate
 from watchkeeper.decide.gates.kill import kill_gate
 from watchkeeper.decide.gates.policy import policy_gate
+from watchkeeper.decide.gates.rate import rate_gate
 from watchkeeper.decide.model import Action, Progress, Ruling
 
 Gate = Callable[[Action, Facts, Progress], Ruling | None]
@@ -19,8 +20,10 @@ GATES: tuple[Gate, ...] = (
     identity_gate,
     kill_gate,
     contract_gate,
+    limits_gate,
     policy_gate,
     approval_gate,
+    rate_gate,
     budget_gate,
 )
 """In order; the first that answers decides."""

@@ -14,6 +14,9 @@ from watchkeeper.identity.model import RunFacts
 from watchkeeper.policy.model import Question
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.tools.inspection.rules import listed
+from watchkeeper.wire.data import RedactionLevel
+from watchkeeper.wire.decisions import Performer
 
 _ADD = Statement(decisions.insert())
 _FIND = Statement(select(decisions).where(decisions.c.decision == bindparam("decision_is")))
@@ -84,10 +87,13 @@ def record_decision(
     digest: str,
     epoch: int,
     idempotency_key: str | None,
+    performer: Performer,
     approved_by: tuple[str, ...],
     question: Question | None = None,
+    level: RedactionLevel,
 ) -> None:
     """Keep a decision and its event. The event carries the digest, not the arguments."""
+    contents = action.contents
     _ADD.run(
         tx,
         decision=decision,
@@ -97,12 +103,13 @@ def record_decision(
         version=run.version,
         kind=action.kind,
         name=action.name,
-        arguments=action.text(),
+        arguments=contents.kept(level),
         digest=digest,
+        performer=performer,
         call_digest=action.call_digest(),
         question=question.text() if question else None,
         would=None,
-        classes_in=None,
+        classes_in=listed(contents.classes),
         classes_out=None,
         classes_redacted=None,
         verdict=ruling.verdict,
@@ -129,6 +136,8 @@ def record_decision(
         "version": run.version,
         "epoch": epoch,
     }
+    if contents.classes:
+        body["classes_in"] = listed(contents.classes)
     if run.on_behalf_of:
         body["on_behalf_of"] = run.on_behalf_of
     if approved_by:

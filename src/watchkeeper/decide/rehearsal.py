@@ -16,6 +16,7 @@ from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.model import Action, Progress, Requirement, Ruling
 from watchkeeper.decide.path import decide
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.scope import Used
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon
@@ -49,6 +50,10 @@ class RehearsalFacts:
     def waiting(self) -> int:
         """No request waits."""
         return 0
+
+    def used(self, counter: str) -> Used:
+        """Nothing was used before."""
+        return Used()
 
     def pass_rates(self, limits: Sequence[Limit]) -> TooSoon | None:
         """Nothing was called before."""

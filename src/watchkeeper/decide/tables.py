@@ -32,6 +32,8 @@ decisions = Table(
     Column("cost_micros", Whole, nullable=False),
     Column("result_digest", Text),
     Column("error", Text),
+    # plane or agent: who carries it out
+    Column("performer", Text),
     # what was called and with what; the arguments themselves are kept without what must not be
     Column("call_digest", Text),
     # classes of data, by name: found in the arguments, found in the result, and those of the
@@ -54,6 +56,9 @@ Index(
     sqlite_where=(decisions.c.idempotency_key.is_not(None)) & (decisions.c.verdict == "permit"),
     postgresql_where=(decisions.c.idempotency_key.is_not(None)) & (decisions.c.verdict == "permit"),
 )
+# few at a time: what was permitted and has not ended
+is_open = (decisions.c.verdict == "permit") & decisions.c.settled_at.is_(None)
+Index("decisions_open", decisions.c.at, sqlite_where=is_open, postgresql_where=is_open)
 
 BUCKET_US = 300 * MICROSECONDS
 """Width of an activity bucket: five minutes."""

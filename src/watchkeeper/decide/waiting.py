@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock
+
 DECIDED = frozenset(
     {"request.approved", "request.denied", "request.expired", "request.revoked", "request.lapsed"}
 )
@@ -14,24 +16,28 @@ DECIDED = frozenset(
 class Waiting:
     """Wakes callers by request; fed with committed events."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._events: dict[str, set[asyncio.Event]] = {}
+        self._clock = clock
+        self._ticks: set[asyncio.Event] = set()
+        self._rehearsed = isinstance(clock, RehearsalClock)
+        if isinstance(clock, RehearsalClock):
+            clock.on_advance(lambda now: self._tick())
 
     async def wait(self, request: str, seconds: float) -> bool:
-        """Wait until the request is decided or `seconds` have passed; tell which."""
+        """Wait until the request is decided or `seconds` have passed; tell which.
+
+        Under a rehearsal clock they pass as that clock says.
+        """
         event = asyncio.Event()
         waiters = self._events.setdefault(request, set())
         waiters.add(event)
         try:
-            async with asyncio.timeout(seconds):
-                await event.wait()
-        except TimeoutError:
-            return False
+            return await self._until(event, seconds)
         finally:
             waiters.discard(event)
             if not waiters:
                 self._events.pop(request, None)
-        return True
 
     def wake(self, requests: Iterable[str]) -> None:
         """Wake who waits for any of these requests."""
@@ -43,3 +49,25 @@ class Waiting:
         """Wake everybody: a lock came into force, or the plane stops."""
         for request in tuple(self._events):
             self.wake((request,))
+
+    async def _until(self, event: asyncio.Event, seconds: float) -> bool:
+        until = self._clock.now() + seconds * MICROSECONDS
+        left = seconds
+        while left > 0:
+            tick = asyncio.Event() if self._rehearsed else event
+            waits = [asyncio.ensure_future(one.wait()) for one in {event, tick}]
+            self._ticks.add(tick)
+            try:
+                await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._ticks.discard(tick)
+                for wait in waits:
+                    wait.cancel()
+            if event.is_set() or not self._rehearsed:
+                break
+            left = (until - self._clock.now()) / MICROSECONDS
+        return event.is_set()
+
+    def _tick(self) -> None:
+        for tick in self._ticks:
+            tick.set()

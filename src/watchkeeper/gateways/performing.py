@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.decide.flight import InFlight
@@ -29,6 +29,10 @@ class Performed(Generic[Made]):
 
     made: Made
     outcome: Outcome
+    kept: bytes | None = None
+    """What the caller is given, kept a while for the same call; JSON."""
+    begun: bool = True
+    """False where nothing was done: the same call may be made anew."""
 
 
 class Stopped(Exception):
@@ -44,7 +48,7 @@ class Performances:
 
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
-        self._running: set[asyncio.Task[object]] = set()
+        self._running: dict[str, asyncio.Task[Any]] = {}
         self._stopping = False
 
     async def perform(
@@ -57,11 +61,23 @@ class Performances:
         """
         if self._stopping:
             why = "the plane is stopping; nothing was done"
-            await self._settle(decision, Outcome(status="failed", error=why))
+            nothing = Outcome(status="failed", error=why)
+            await self._settle(decision, Performed(None, nothing, begun=False))
             raise Unavailable(why)
         task = asyncio.create_task(self._carry_out(decision, work))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[decision] = task
+        task.add_done_callback(lambda _: self._running.pop(decision, None))
+        return await asyncio.shield(task)
+
+    async def join(self, decision: str) -> Any:
+        """Wait for what another caller began and return what it made; None if it has ended.
+
+        Raises as `perform`.
+        """
+        task = self._running.get(decision)
+        if task is None:
+            await self._decider.flights.settled(decision)
+            return None
         return await asyncio.shield(task)
 
     async def _carry_out(
@@ -82,7 +98,9 @@ class Performances:
         def cut() -> None:
             inner.cancel()
 
-        outcome = Outcome(status="unknown", error="it failed inside the plane")
+        ended: Performed[Any] = Performed(
+            None, Outcome(status="unknown", error="it failed inside the plane")
+        )
         try:
             with self._decider.in_flight(decision, cut) as flight:
                 begin.set_result(flight)
@@ -94,18 +112,19 @@ class Performances:
             if inner.cancelled():
                 why = f"stopped by lock {flight.cancelled}" if flight.cancelled else "cut off"
                 status: OutcomeStatus = "unknown" if begun else "failed"
-                outcome = Outcome(status=status, error=why)
+                ended = Performed(None, Outcome(status=status, error=why), begun=begun)
                 raise Stopped(flight.cancelled)
             performed = inner.result()
-            outcome = performed.outcome
+            ended = performed
             return performed.made
         finally:
             inner.cancel()
-            await self._settle(decision, outcome)
+            await self._settle(decision, ended)
 
-    async def _settle(self, decision: str, outcome: Outcome) -> None:
+    async def _settle(self, decision: str, ended: Performed[Any]) -> None:
+        kept = ended.kept.decode() if ended.kept is not None else None
         try:
-            await self._decider.settle(decision, outcome)
+            await self._decider.settle(decision, ended.outcome, result=kept, begun=ended.begun)
         except Exception:
             # the action has happened: its caller still gets the result, and the open hold
             # of the decision is resolved as unknown when it expires
@@ -114,7 +133,7 @@ class Performances:
     async def stop(self) -> None:
         """Take nothing new, give what runs a moment to end, then cut it off."""
         self._stopping = True
-        running = set(self._running)
+        running = set(self._running.values())
         if running:
             _, left = await asyncio.wait(running, timeout=STOP_SECONDS)
             for task in left:

@@ -18,10 +18,13 @@ from watchkeeper.budgets.timers import HANDLERS as BUDGET_TIMERS
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+from watchkeeper.decide.children import HANDLERS as CHILD_TIMERS
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.previews import Previews
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
+from watchkeeper.decide.unsettled import recover, sweeping
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.plane.application import assemble
@@ -40,7 +43,7 @@ from watchkeeper.store.timers import Handler
 _LOG = logging.getLogger("watchkeeper.plane")
 _TOLERATED_SECONDS = 2
 
-TIMERS: Mapping[str, Handler] = {**APPROVAL_TIMERS, **BUDGET_TIMERS}
+TIMERS: Mapping[str, Handler] = {**APPROVAL_TIMERS, **BUDGET_TIMERS, **CHILD_TIMERS}
 """Every room's timers by kind."""
 
 
@@ -66,6 +69,7 @@ class Plane:
         rooms = self.rooms
         await rooms.applying.load()
         await rooms.kill.load()
+        await recover(rooms.decider)
         self.follower.start()
         await self.gateways.start()
         self.sweeper.start()
@@ -140,7 +144,8 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     decider = Decider(store, view)
     outages = Outages(store)
     gateways = mount(decider, view, clock, outages.changed)
-    sweeper = Sweeper(StoredTimers(store, TIMERS), clock)
+    handlers = {**TIMERS, UNSETTLED: sweeping(decider)}
+    sweeper = Sweeper(StoredTimers(store, handlers), clock)
     health = Health(state.path)
     ending = asyncio.Event()
     rooms = Rooms(

@@ -9,9 +9,10 @@ from typing import Any
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.decide.children import expire_runs
 from watchkeeper.decide.records import purge_activity
+from watchkeeper.decide.repeats import AT_ONCE, purge_calls
 from watchkeeper.identity.purging import purge_expired
-from watchkeeper.identity.runs import expire_runs
 from watchkeeper.store.store import Store
 
 _LOG = logging.getLogger("watchkeeper.plane.schedule")
@@ -19,6 +20,7 @@ Job = Callable[[], Awaitable[object]]
 
 _GUARD_SECONDS = 20
 _PURGE_SECONDS = 3600
+_FORGET_SECONDS = 60
 _KEPT_SECONDS = 86_400
 """How long an expired token is kept, so that its refusal can still name its run."""
 _SUMMED_SECONDS = 2 * 86_400
@@ -75,5 +77,10 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
         await store.write(expire_runs)
         await store.write(lambda tx: purge_activity(tx, tx.now - _SUMMED_SECONDS * MICROSECONDS))
 
+    async def forget_calls() -> None:
+        while await store.write(purge_calls) == AT_ONCE:
+            pass
+
+    schedule.every(_FORGET_SECONDS, "purge of results kept for retries", forget_calls)
     schedule.every(_GUARD_SECONDS, "guard of the sweeper", guard)
     schedule.every(_PURGE_SECONDS, "purge of what has expired", purge)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -63,6 +63,7 @@ class Exchange:
         self._notes: asyncio.Queue[bytes] = asyncio.Queue(_BACKLOG)
         self._said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watch = CallerWatch(receive)
+        self._when_taken: Callable[[], None] | None = None
 
     @property
     def gone(self) -> asyncio.Event:
@@ -72,6 +73,10 @@ class Exchange:
     def watch(self) -> None:
         """Begin to notice when the caller hangs up."""
         self._watch.start()
+
+    def when_taken(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once the whole answer was sent to a caller that had not hung up."""
+        self._when_taken = tell
 
     def say(self, method: str, params: Mapping[str, Any]) -> None:
         """Send a notification before the answer; dropped where the caller takes no stream."""
@@ -95,6 +100,8 @@ class Exchange:
                 await self._answer_whole(task)
             else:
                 await self._answer_streaming(task)
+            if self._when_taken is not None and not self.gone.is_set():
+                self._when_taken()
         finally:
             task.cancel()
             await self._watch.stop()

@@ -92,13 +92,41 @@ def pending(answer: Answer) -> dict[str, Any]:
     )
 
 
+def as_result(members: dict[str, Any]) -> Result:
+    """Return a result of the gateway's own in the form that upstreams' results have."""
+    return read_result(msgspec.json.encode(members))
+
+
+def read_result(data: bytes) -> Result:
+    """Return the members of a result that was kept."""
+    return _meta.decode(data)
+
+
+def cut_off(decision: str, lock: str | None) -> dict[str, Any]:
+    """Return the result of a call that was cut off while it ran."""
+    what = f"lock {lock}" if lock else "the plane, which is stopping,"
+    text = (
+        f"STOPPED: {what} cut this call off while it ran. Whether it took effect is "
+        "unknown. Do not send it again without checking."
+    )
+    return failure(text, decision, status="unknown", retryable=False, lock=lock)
+
+
 def replayed(answer: Answer) -> dict[str, Any]:
-    """Return the recorded outcome of a call that ran before under the same key."""
+    """Return the recorded outcome of a call that ran before, where its result is not kept."""
     recorded = answer.replay or {}
     status = str(recorded.get("status", "unknown"))
-    said = _said(
+    text = (
         f"This call ran before (decision {answer.decision}) and was not run again. "
-        f"Its recorded outcome: {status}.",
+        f"Its recorded outcome: {status}."
+    )
+    if status == "unknown":
+        text += (
+            " Whether it took effect is unknown: check before you do anything about it, and "
+            "to call once more on purpose give it a new idempotency key."
+        )
+    said = _said(
+        text,
         answer.decision,
         retryable=False,
         status=status,

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
+from watchkeeper.decide.holding import decide_and_hold
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.callers import Callers
-from watchkeeper.gateways.holding import decide_and_hold
 from watchkeeper.gateways.http import (
     CallerGone,
     CallerWatch,
@@ -26,6 +26,7 @@ from watchkeeper.gateways.model.provider import Made, ProviderCall, Whole
 from watchkeeper.gateways.model.request import Completion, read_completion, unknown_model
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances, Stopped
+from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress
 from watchkeeper.wire.decisions import Answer, Outcome
 
@@ -44,6 +45,7 @@ class ModelEndpoint:
         callers: Callers,
         offers: Offers,
         egress: Egress,
+        credentials: Credentials,
         performances: Performances,
         health: ProviderHealth,
     ) -> None:
@@ -51,6 +53,7 @@ class ModelEndpoint:
         self._callers = callers
         self._offers = offers
         self._egress = egress
+        self._credentials = credentials
         self._performances = performances
         self._health = health
 
@@ -118,9 +121,10 @@ class ModelEndpoint:
             self._decider,
             token,
             completion.ask(self._offers.route(completion.model)),
+            performer="plane",
             hold_seconds=self._offers.hold_seconds(caller.agent),
             gone=watch.gone,
-            on_hold=lambda _: watch.start(),
+            on_hold=lambda answer, waited: watch.start(),
         )
 
     async def _perform(
@@ -135,6 +139,7 @@ class ModelEndpoint:
             raise unknown_model(completion.model)
         call = ProviderCall(
             self._egress,
+            self._credentials,
             route,
             completion,
             decision=decided.decision,
