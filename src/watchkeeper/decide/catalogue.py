@@ -36,6 +36,7 @@ from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.rules import InForce, Key
 from watchkeeper.tools.pins.model import NO_PINS, Distrusted, Pins, Trusted
 from watchkeeper.tools.pins.rules import trust
+from watchkeeper.wire.data import RedactionLevel
 from watchkeeper.wire.permissions import BUILT_IN_ROLES
 
 Kind = TypeVar("Kind")
@@ -136,6 +137,11 @@ class Catalogue:
         """Return the team that owns an agent, or an empty text if no contract is in force."""
         governed = self.agents.get(agent)
         return governed.contract.owner if governed else ""
+
+    def redaction_of(self, agent: str) -> RedactionLevel:
+        """Return how much personal data is kept from an agent and its records."""
+        governed = self.agents.get(agent)
+        return governed.contract.logging.pii_redaction if governed else "strict"
 
     def known_role(self, name: str) -> str:
         """Return a role by name, or the owner's where no such role is defined."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_number
 from watchkeeper.wire.base import Name
+from watchkeeper.wire.data import RedactionLevel
 
 
 def _read_dollars(value: Any) -> int:
@@ -165,7 +166,7 @@ class ContractLogging(Part):
     """How much of the agent's work is recorded."""
 
     trace_level: Literal["off", "metadata", "full"] = "full"
-    pii_redaction: Literal["off", "standard", "strict"] = "standard"
+    pii_redaction: RedactionLevel = "standard"
 
 
 class AgentContract(Part):

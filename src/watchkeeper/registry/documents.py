@@ -12,6 +12,7 @@ from watchkeeper.registry.contract import AgentContract, Micros, Part, RateLimit
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.wire.base import NAME, Name
 from watchkeeper.wire.budgets import Period
+from watchkeeper.wire.data import DataClass
 from watchkeeper.wire.decisions import Risk
 from watchkeeper.wire.permissions import BUILT_IN_ROLES, OWNER_ONLY, Permission
 
@@ -70,8 +71,8 @@ class Preview(Part):
 class ToolData(Part):
     """Which classes of data may pass the tool; absent: every class but secrets."""
 
-    taken: tuple[Name, ...] | None = Field(None, alias="in")
-    given: tuple[Name, ...] | None = Field(None, alias="out")
+    taken: tuple[DataClass, ...] | None = Field(None, alias="in")
+    given: tuple[DataClass, ...] | None = Field(None, alias="out")
 
 
 class Idempotency(Part):

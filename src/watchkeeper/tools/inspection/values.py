@@ -106,6 +106,30 @@ def where(value: Any, inspection: Inspection, data_class: DataClass, root: str) 
     return root
 
 
+def is_larger(value: Any, size: int) -> bool:
+    """Whether the texts of a value come to more than so many characters; cheap either way."""
+    return _left(value, size, 0) < 0
+
+
+def _left(value: Any, left: int, depth: int) -> int:
+    if isinstance(value, str):
+        return left - len(value)
+    left -= 8
+    if depth > DEEPEST:
+        return -1
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            left = _left(item, left - len(key), depth + 1)
+            if left < 0:
+                break
+    elif isinstance(value, list | tuple):
+        for item in value:
+            left = _left(item, left, depth + 1)
+            if left < 0:
+                break
+    return left
+
+
 def marker(data_class: DataClass) -> str:
     """Return what stands in place of what was taken out."""
     return f"[{data_class} redacted]"

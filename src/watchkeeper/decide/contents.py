@@ -1,0 +1,80 @@
+"""What is in an action's arguments, and what may be kept and shown of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from watchkeeper.core.digest import canonical
+from watchkeeper.core.errors import Invalid
+from watchkeeper.tools.inspection.model import TooLarge
+from watchkeeper.tools.inspection.rules import ALL, SECRETS, UNREADABLE, Classes, look
+from watchkeeper.tools.inspection.values import Inspection, is_larger, redact, redact_text
+from watchkeeper.wire.data import RedactionLevel
+from watchkeeper.wire.decisions import Ask
+
+LARGEST_AT_ONCE = 8 * 1024
+"""Characters inspected on the event loop; more is done beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What was found in arguments, and the arguments without what is never kept."""
+
+    inspection: Inspection
+    arguments: Mapping[str, Any]
+    """Without secrets, personal data as it is: what approvers see."""
+    text: str
+    """Those in canonical form."""
+    strict_text: str
+    """The arguments without any personal data, in canonical form."""
+
+    @property
+    def classes(self) -> Classes:
+        """The classes of data in the arguments."""
+        return self.inspection.classes
+
+    def kept(self, level: RedactionLevel) -> str:
+        """Return the arguments as they are recorded of an agent with this redaction level."""
+        return self.strict_text if level == "strict" else self.text
+
+
+def examine(arguments: Mapping[str, Any]) -> Contents:
+    """Say what is in arguments; what can't be inspected is not kept at all."""
+    inspection = look(arguments)
+    text = canonical(dict(arguments)).decode()
+    if not inspection.classes:
+        return Contents(inspection, arguments, text, text)
+    try:
+        shown: dict[str, Any] = redact(arguments, SECRETS, inspection)
+        strict = redact(shown, ALL)
+    except TooLarge:
+        inspection, shown = UNREADABLE, {"arguments": "[too large to inspect]"}
+        strict = shown
+    return Contents(inspection, shown, canonical(shown).decode(), canonical(strict).decode())
+
+
+async def examine_aside(arguments: Mapping[str, Any]) -> Contents:
+    """Say what is in arguments, beside the event loop where there is much of it."""
+    if is_larger(arguments, LARGEST_AT_ONCE):
+        return await asyncio.to_thread(examine, arguments)
+    return examine(arguments)
+
+
+def check_names(ask: Ask) -> None:
+    """Refuse a secret where a name belongs: names are kept and shown everywhere."""
+    for what, said in (("name", ask.name), ("idempotency_key", ask.idempotency_key)):
+        if said and redact_text(said, SECRETS) != said:
+            raise Invalid(
+                f"{what} holds what looks like a secret, and names are recorded",
+                where=what,
+                rule="data/secret",
+                remedy="use a name that tells nothing",
+            )
+
+
+def without_secrets(text: str) -> str:
+    """Return free text of an agent or a tool as it may be kept at every level."""
+    return redact_text(text, SECRETS)
