@@ -11,6 +11,7 @@ from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.model import Action
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.scope import Used
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.registry.rules import InForce, document_digest
 from watchkeeper.registry.source import read_file
@@ -129,6 +130,8 @@ class StillFacts:
     """A budget id that has no room."""
     stands: Mapping[str, Standing] = field(default_factory=dict)
     pending: int = 0
+    spent: Mapping[str, Used] = field(default_factory=dict)
+    """What was used of authorization details, by counter."""
     asked: list[Mapping[str, int]] = field(default_factory=list)
     too_soon: str | None = None
     """A rate limit that has no call left."""
@@ -147,6 +150,10 @@ class StillFacts:
     def waiting(self) -> int:
         """Return how many requests wait."""
         return self.pending
+
+    def used(self, counter: str) -> Used:
+        """Return what was used under a counter."""
+        return self.spent.get(counter, Used())
 
     def pass_rates(self, limits: Sequence[Limit]) -> TooSoon | None:
         """Refuse where the spent limit is among them."""

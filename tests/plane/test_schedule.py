@@ -8,15 +8,17 @@ from sqlalchemy import func, select
 
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.decide.children import expire_runs
 from watchkeeper.decide.records import purge_activity
 from watchkeeper.decide.tables import BUCKET_US, activity
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
-from watchkeeper.identity.model import NewRun
+from watchkeeper.identity.model import IssuedRun, NewRun, Workload
 from watchkeeper.identity.persons import issue_token
 from watchkeeper.identity.purging import purge_expired
-from watchkeeper.identity.runs import expire_runs, open_run
+from watchkeeper.identity.runs import open_run
 from watchkeeper.identity.tables import credentials, enrolments, person_tokens, runs
 from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
 
 TABLES = (enrolments, credentials, person_tokens)
 
@@ -62,9 +64,14 @@ async def test_a_run_whose_tokens_are_gone_has_expired(tmp_path: Path) -> None:
     clock = RehearsalClock(frozen=True)
     async with await Store.open(sqlite_url(tmp_path), clock) as store:
         new = NewRun("left behind")
-        left = await store.write(lambda tx: open_run(tx, "clerk", 1, new, ttl_seconds=60, epoch=0))
+        clerk = Workload("clerk", "proof")
+
+        def begin(tx: Transaction) -> IssuedRun:
+            return open_run(tx, clerk, 1, new, run=tx.new_id("run"), ttl_seconds=60, epoch=0)
+
+        left = await store.write(begin)
         clock.advance(61)
-        alive = await store.write(lambda tx: open_run(tx, "clerk", 1, new, ttl_seconds=60, epoch=0))
+        alive = await store.write(begin)
         assert await store.write(expire_runs) == 0
         await store.write(lambda tx: purge_expired(tx, tx.now))
         assert await store.write(expire_runs) == 1

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 from watchkeeper.api.runs import show_run
 from watchkeeper.api.table import Call, Operation
-from watchkeeper.core.errors import Unauthenticated
-from watchkeeper.identity import enrolment
+from watchkeeper.core.errors import Invalid, Unauthenticated
+from watchkeeper.decide.envelope import Under
+from watchkeeper.identity import agent_keys, enrolment
+from watchkeeper.identity.issuers import load_library
 from watchkeeper.identity.model import IssuedRun, NewRun
-from watchkeeper.wire.agents import CloseRun, Credential, OpenRun, Redeem, RunOpened, RunRow
+from watchkeeper.wire.agents import (
+    ChildBudget,
+    CloseRun,
+    Credential,
+    OpenRun,
+    Redeem,
+    RunOpened,
+    RunRow,
+)
+from watchkeeper.wire.budgets import Measure
 from watchkeeper.wire.decisions import Outcome
 
 
 async def redeem(call: Call) -> Credential:
-    """Exchange a one-time enrolment secret for the agent's credential."""
+    """Exchange a one-time secret for the agent's credential, or register the agent's key."""
     body: Redeem = call.body
+    token_url = f"{call.rooms.http}/oauth/token"
+    if body.jwk is not None:
+        await load_library()
+        thumbprint, key = agent_keys.check_key(body.jwk)
+        agent, expires_at = await call.rooms.store.write(
+            lambda tx: agent_keys.register(tx, body.secret, thumbprint, key)
+        )
+        return Credential(agent=agent, expires_at=expires_at, key=thumbprint, token_url=token_url)
     issued = await call.rooms.store.write(lambda tx: enrolment.redeem_enrolment(tx, body.secret))
-    return Credential(agent=issued.agent, credential=issued.secret, expires_at=issued.expires_at)
+    return Credential(
+        agent=issued.agent,
+        credential=issued.secret,
+        expires_at=issued.expires_at,
+        token_url=token_url,
+    )
 
 
 async def open_run(call: Call) -> RunOpened:
@@ -29,7 +53,23 @@ async def open_run(call: Call) -> RunOpened:
         object_id=thing.id if thing else None,
         environment=body.environment,
     )
-    return _opened(call, *await call.rooms.envelopes.open(call.token, new))
+    under = Under(body.parent, wanted_of(body.budget)) if body.parent is not None else None
+    if under is None and body.budget is not None:
+        raise Invalid("a budget is lent by a parent: name it", where="body: budget")
+    return _opened(call, *await call.rooms.envelopes.open(call.token, new, under))
+
+
+def wanted_of(budget: ChildBudget | None) -> dict[Measure, int]:
+    """Return what is wanted of a parent's budget, by measure."""
+    if budget is None:
+        return {}
+    wanted: dict[Measure, int | None] = {
+        "tool_calls": budget.tool_calls,
+        "input_tokens": budget.input_tokens,
+        "output_tokens": budget.output_tokens,
+        "spend": budget.spend_micros,
+    }
+    return {measure: amount for measure, amount in wanted.items() if amount is not None}
 
 
 async def renew_token(call: Call) -> RunOpened:
@@ -71,7 +111,7 @@ OPERATIONS = (
         "/v1/enrolments/redeem",
         "anyone",
         redeem,
-        "Exchange a one-time enrolment secret for the agent's credential.",
+        "Exchange a one-time enrolment secret for the agent's credential, or register its key.",
         answers=Credential,
         takes=Redeem,
         tags=("agents",),

@@ -99,10 +99,10 @@ def settle(
     hold = sql.FIND_HOLD.first(tx, decision_is=decision)
     if hold is None:
         return None
-    reserved = _amounts(hold, "reserved")
+    reserved = amounts_of_row(hold, "reserved")
     bounded = {measure: min(amount, LARGEST_AMOUNT) for measure, amount in used.items()}
     posted = posted_amounts(reserved, check_amounts(bounded), status)
-    return _resolve(tx, hold, "settled", reserved, posted)
+    return resolve(tx, hold, "settled", reserved, posted)
 
 
 def void(tx: Transaction, decision: str) -> Settlement | None:
@@ -170,13 +170,14 @@ def _close(tx: Transaction, decision: str, state: HoldState) -> Settlement | Non
     hold = sql.FIND_HOLD.first(tx, decision_is=decision)
     if hold is None:
         return None
-    reserved = _amounts(hold, "reserved")
-    return _resolve(tx, hold, state, reserved, closed_amounts(reserved, state))
+    reserved = amounts_of_row(hold, "reserved")
+    return resolve(tx, hold, state, reserved, closed_amounts(reserved, state))
 
 
-def _resolve(
+def resolve(
     tx: Transaction, hold: Row, state: HoldState, reserved: Amounts, posted: Amounts
 ) -> Settlement:
+    """End a hold with what is posted of it; if it had ended before, say how."""
     amounts = sql.named("amount", posted)
     moved = hold.state == "live" and sql.RESOLVE.run(
         tx, decision_is=hold.decision, new_state=state, at=tx.now, **amounts
@@ -184,7 +185,7 @@ def _resolve(
     if not moved:
         done = sql.FIND_HOLD.first(tx, decision_is=hold.decision)
         assert done is not None
-        before = _amounts(done, "posted")
+        before = amounts_of_row(done, "posted")
         over = overshoot(reserved, before) if done.state == "settled" else {}
         return Settlement(hold.decision, done.state, before, over, first=False)
     over = overshoot(reserved, posted)
@@ -209,5 +210,6 @@ def _resolve(
     return Settlement(hold.decision, state, posted, over, first=True)
 
 
-def _amounts(row: Row, prefix: str) -> Amounts:
+def amounts_of_row(row: Row, prefix: str) -> Amounts:
+    """Return the amounts that a hold has under a prefix, `reserved` or `posted`."""
     return {measure: getattr(row, f"{prefix}_{measure}") for measure in MEASURES}

@@ -166,9 +166,10 @@ NEXT_EXPIRY = Statement(
 )
 LIVE_SPEND = Statement(
     select(holds.c.run, func.sum(holds.c.reserved_spend).label("spend"))
-    .where(holds.c.state == literal_column("'live'"))
+    .where(holds.c.state == literal_column("'live'"), holds.c.decision < literal_column("'run_'"))
     .group_by(holds.c.run)
 )
+"""What is lent to child runs is left out: their own calls hold it."""
 
 _spent = insert(spenders)
 SPENT = Statement(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel
 
@@ -86,10 +86,13 @@ class AgentClient:
         """Give the connections back."""
         await self._transport.close()
 
-    async def redeem(self, secret: str) -> Credential:
-        """Exchange a one-time enrolment secret for the credential, and keep it."""
+    async def redeem(self, secret: str, jwk: dict[str, Any] | None = None) -> Credential:
+        """Exchange a one-time enrolment secret for the credential, and keep it.
+
+        With the public half of a key pair (`jwk`) that is registered, and there is no credential.
+        """
         credential = await self.post(
-            Credential, "/v1/enrolments/redeem", Redeem(secret=secret), token=None
+            Credential, "/v1/enrolments/redeem", Redeem(secret=secret, jwk=jwk), token=None
         )
         self.credential = credential.credential
         return credential

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from watchkeeper.core.errors import Forbidden
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from watchkeeper.core.errors import BudgetExceeded, Forbidden
+from watchkeeper.core.ids import hash_secret
+from watchkeeper.decide import children
 from watchkeeper.decide.catalogue import GovernedAgent
+from watchkeeper.decide.gates.kill import runs_above
 from watchkeeper.decide.service import Decider
-from watchkeeper.identity.enrolment import agent_of
-from watchkeeper.identity.model import IssuedRun, NewRun
-from watchkeeper.identity.rules import check_owner
-from watchkeeper.identity.runs import close_run, facts_of, open_run, renew_token
+from watchkeeper.identity.enrolment import workload_of
+from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts, Workload, read_lineage
+from watchkeeper.identity.rules import check_owner, check_token
+from watchkeeper.identity.runs import facts_of, find_run, open_run, renew_token
+from watchkeeper.identity.scope import Layer, read_token_scope
 from watchkeeper.kill.model import Covered
 from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import current_epoch, locks_in_force
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.budgets import Measure
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """The run that a child run is opened under: its token, and what is wanted of its budget."""
+
+    token: str
+    wanted: Mapping[Measure, int] = field(default_factory=dict)
+    narrower: Layer = field(default_factory=Layer)
 
 
 class Envelopes:
@@ -21,92 +41,165 @@ class Envelopes:
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
 
-    async def open(self, credential: str, new: NewRun) -> tuple[str, IssuedRun]:
+    async def open(
+        self, credential: str, new: NewRun, under: Under | None = None
+    ) -> tuple[str, IssuedRun]:
         """Open a run for the agent that `credential` belongs to; return agent and run.
 
-        Raises `Unauthenticated` for a bad credential, `Forbidden` if no contract is in force
-        for the agent or a lock covers it; that is recorded too.
+        With `under` it is a child run, as `open_in` says. Raises `Unauthenticated` for a bad
+        credential or parent's token; a refusal is recorded too.
         """
 
         def unit(tx: Transaction) -> tuple[str, IssuedRun]:
-            agent = agent_of(tx, credential)
-            governed = self._admit(tx, agent, run="")
-            contract = governed.contract
-            if new.environment not in contract.environments:
-                raise Forbidden(
-                    f"the contract of {agent} does not cover environment {new.environment!r}",
-                    rule=f"contract/{agent}/environments",
-                    remedy=f"environments: {', '.join(contract.environments)}",
-                )
-            issued = open_run(
-                tx,
-                agent,
-                governed.version,
-                new,
-                ttl_seconds=contract.identity.token_ttl_seconds,
-                epoch=current_epoch(tx),
-            )
-            return agent, issued
+            workload = workload_of(tx, credential)
+            return workload.agent, self.open_in(tx, workload, new, under)
 
+        return await self.recorded(lambda tx: workload_of(tx, credential).agent, new.goal, unit)
+
+    async def recorded(
+        self, agent: Callable[[Transaction], str], goal: str, unit: Callable[[Transaction], T]
+    ) -> T:
+        """Run a unit that opens a run; if the agent may not, that is recorded."""
         try:
             return await self._decider.store.write(unit)
-        except Forbidden as error:
-            await self._record_refusal(credential, new.goal, error)
+        except (Forbidden, BudgetExceeded) as error:
+            refusal = error
+
+            def record(tx: Transaction) -> None:
+                name = agent(tx)
+                tx.record(
+                    "run.refused",
+                    actor=f"agent/{name}",
+                    subject=f"agent/{name}",
+                    agent=name,
+                    body={"goal": goal, "rule": refusal.rule, "reason": refusal.message},
+                )
+
+            await self._decider.store.write(record)
             raise
 
-    async def _record_refusal(self, credential: str, goal: str, error: Forbidden) -> None:
-        def unit(tx: Transaction) -> None:
-            agent = agent_of(tx, credential)
-            tx.record(
-                "run.refused",
-                actor=f"agent/{agent}",
-                subject=f"agent/{agent}",
-                agent=agent,
-                body={"goal": goal, "rule": error.rule, "reason": error.message},
-            )
+    def open_in(
+        self, tx: Transaction, workload: Workload, new: NewRun, under: Under | None = None
+    ) -> IssuedRun:
+        """Open a run for an agent that proved itself.
 
-        await self._decider.store.write(unit)
+        A child run acts for whom its parent acts, in its environment, within its token's scope
+        and on a part of its budget, for no longer. Raises `Forbidden` if no contract is in force
+        for the agent, its contract or the parent's does not allow it, or a lock covers it or a
+        run above it; `BudgetExceeded` if the parent has too little left.
+        """
+        agent = workload.agent
+        parent = check_token(facts_of(tx, under.token), tx.now) if under else None
+        governed = self._admit(tx, agent, "", children.lineage_under(parent) if parent else ())
+        contract = governed.contract
+        run = tx.new_id("run")
+        if under is not None and parent is not None:
+            new = self._inherit(tx, governed, new, run, parent, under)
+        if new.environment not in contract.environments:
+            raise Forbidden(
+                f"the contract of {agent} does not cover environment {new.environment!r}",
+                rule=f"contract/{agent}/environments",
+                remedy=f"environments: {', '.join(contract.environments)}",
+            )
+        if contract.identity.verified and new.on_behalf_of and not new.on_behalf_of_proof:
+            raise Forbidden(
+                f"the contract of {agent} wants proof of on whose behalf it acts",
+                rule=f"contract/{agent}/identity",
+                remedy="open the run at /oauth/token with a token of the person",
+            )
+        issued = open_run(
+            tx,
+            workload,
+            governed.version,
+            new,
+            run=run,
+            ttl_seconds=contract.identity.token_ttl_seconds,
+            epoch=current_epoch(tx),
+        )
+        if parent is not None:
+            children.watch(tx, run, issued.expires_at)
+        return issued
+
+    def _inherit(
+        self,
+        tx: Transaction,
+        governed: GovernedAgent,
+        new: NewRun,
+        run: str,
+        parent: RunFacts,
+        under: Under,
+    ) -> NewRun:
+        catalogue = self._decider.catalogue.now
+        if parent.state != "open":
+            raise Forbidden(
+                f"run {parent.run} was stopped by a kill", code="locked", rule="lock/run-stopped"
+            )
+        children.check_delegation(catalogue, parent, governed.contract.name)
+        if new.on_behalf_of not in (None, parent.on_behalf_of):
+            raise Forbidden(
+                "a child run acts for whom its parent acts, and for nobody else",
+                rule="identity/on-behalf-of",
+                remedy="leave on_behalf_of out",
+            )
+        held = read_token_scope(parent.scope)
+        held.check_wider(under.narrower)
+        return replace(
+            new,
+            on_behalf_of=parent.on_behalf_of,
+            on_behalf_of_proof=parent.on_behalf_of_proof,
+            environment=parent.environment,
+            proof_hash=hash_secret(under.token),
+            proof_expires_at=parent.token_expires_at,
+            scope=held.narrowed(under.narrower),
+            child=children.borrow(tx, catalogue, parent, run, governed, under.wanted),
+        )
 
     async def renew(self, credential: str, run: str) -> tuple[str, IssuedRun]:
         """Issue another token for an open run of the credential's agent."""
 
         def unit(tx: Transaction) -> tuple[str, IssuedRun]:
-            agent = agent_of(tx, credential)
-            governed = self._admit(tx, agent, run)
+            workload = workload_of(tx, credential)
+            row = find_run(tx, run)
+            above = read_lineage(row.lineage) if row is not None else ()
+            governed = self._admit(tx, workload.agent, run, above)
             issued = renew_token(
                 tx,
-                agent,
+                workload,
                 run,
                 ttl_seconds=governed.contract.identity.token_ttl_seconds,
                 epoch=current_epoch(tx),
             )
-            return agent, issued
+            return workload.agent, issued
 
         return await self._decider.store.write(unit)
 
     async def close(self, bearer: str, run: str, outcome: str, summary: str | None) -> None:
-        """Close a run with the agent's credential or the run's own token."""
+        """Close a run, and its children, with the agent's credential or the run's own token."""
 
         def unit(tx: Transaction) -> None:
             if bearer.startswith("wka_"):
-                agent = agent_of(tx, bearer)
+                agent = workload_of(tx, bearer).agent
             else:
                 facts = facts_of(tx, bearer)
                 agent = check_owner(facts, run).agent
             tx.silent("closing a closed run again changes nothing")
-            close_run(tx, agent, run, outcome, summary)
+            children.end_run(tx, agent, run, outcome, summary)
 
         await self._decider.store.write(unit)
 
-    def _admit(self, tx: Transaction, agent: str, run: str) -> GovernedAgent:
-        governed = self._decider.catalogue.now.agents.get(agent)
+    def _admit(
+        self, tx: Transaction, agent: str, run: str, above: tuple[tuple[str, str], ...] = ()
+    ) -> GovernedAgent:
+        catalogue = self._decider.catalogue.now
+        governed = catalogue.agents.get(agent)
         if governed is None:
             raise Forbidden(
                 f"no contract is in force for agent {agent!r}",
                 rule="identity/contract",
                 remedy="apply its contract with `watchkeeper apply -f DIR`",
             )
-        lock = covering(locks_in_force(tx), Covered(run, agent, governed.contract.owner))
+        covered = Covered(run, agent, governed.contract.owner, above=runs_above(catalogue, above))
+        lock = covering(locks_in_force(tx), covered)
         if lock is not None:
             raise Forbidden(
                 f"{lock.target.kind} {lock.target.name} is under a {lock.mode}: {lock.reason}",

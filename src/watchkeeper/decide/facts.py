@@ -14,6 +14,7 @@ from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.scope import Used
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon
@@ -46,6 +47,10 @@ class Facts(Protocol):
 
     def waiting(self) -> int:
         """Return how many requests of the agent wait for a person."""
+        ...
+
+    def used(self, counter: str) -> Used:
+        """Return what was used under a counter of the token's authorization details."""
         ...
 
     def pass_rates(self, limits: Sequence[Limit]) -> TooSoon | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Select, func, or_, select
 
+from watchkeeper.core.digest import parse
 from watchkeeper.decide.records import newest_decisions
 from watchkeeper.decide.tables import decisions
+from watchkeeper.identity.scope import read_token_scope
 from watchkeeper.identity.tables import runs
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -19,6 +21,7 @@ def list_runs(
     tx: Transaction,
     *,
     agent: str | None = None,
+    agents: Collection[str] | None = None,
     state: str | None = None,
     filter_text: str = "",
     after: str | None = None,
@@ -28,6 +31,8 @@ def list_runs(
     query = select(runs).order_by(runs.c.run.desc()).limit(limit + 1)
     if agent:
         query = query.where(runs.c.agent == agent)
+    if agents is not None:
+        query = query.where(runs.c.agent.in_(agents))
     if state:
         query = query.where(runs.c.state == state)
     if filter_text:
@@ -52,7 +57,13 @@ def read_run(tx: Transaction, run: str) -> RunDetail | None:
     if row is None:
         return None
     shown = _describe_runs(tx, [row])[0]
-    return RunDetail(**shown.model_dump(), summary=row.summary, environment=row.environment)
+    return RunDetail(
+        **shown.model_dump(),
+        summary=row.summary,
+        environment=row.environment,
+        scope=read_token_scope(row.scope).scope_text,
+        lent=None if row.grants is None else parse(row.grants),
+    )
 
 
 def _describe_runs(tx: Transaction, page: Sequence[Row]) -> list[RunRow]:
@@ -74,6 +85,8 @@ def _describe_runs(tx: Transaction, page: Sequence[Row]) -> list[RunRow]:
                 state=state,
                 goal=row.goal,
                 on_behalf_of=row.on_behalf_of,
+                on_behalf_of_proof=row.on_behalf_of_proof,
+                parent=row.parent,
                 business_object=BusinessObject(kind=row.object_kind, id=row.object_id)
                 if row.object_kind and row.object_id
                 else None,
@@ -116,6 +129,7 @@ def list_decisions(
     tx: Transaction,
     *,
     agent: str | None = None,
+    agents: Collection[str] | None = None,
     run: str | None = None,
     verdict: str | None = None,
     after: str | None = None,
@@ -127,6 +141,8 @@ def list_decisions(
     )
     if agent:
         query = query.where(decisions.c.agent == agent)
+    if agents is not None:
+        query = query.where(decisions.c.agent.in_(agents))
     if run:
         query = query.where(decisions.c.run == run)
     if verdict:

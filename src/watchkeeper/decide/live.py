@@ -11,7 +11,9 @@ from watchkeeper.budgets.model import Cap, Refused
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
+from watchkeeper.identity import uses
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.scope import USED_UP, Used
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.transaction import Transaction
@@ -45,6 +47,10 @@ class LiveFacts:
     def waiting(self) -> int:
         """Return how many requests of the agent wait for a person."""
         return approvals.count_waiting(self._tx, self.run.agent)
+
+    def used(self, counter: str) -> Used:
+        """Return what was used under a counter; one that is not kept any more is used up."""
+        return uses.used(self._tx, counter) or USED_UP
 
     def pass_rates(self, limits: Sequence[Limit]) -> rates.TooSoon | None:
         """Spend one call of every limit, all or nothing; given back where `reserve` refuses."""

@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from watchkeeper.approvals import service as approvals
+from watchkeeper.budgets import lending
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.flight import InFlight
+from watchkeeper.decide.gates.kill import runs_above
 from watchkeeper.decide.service import Decider
+from watchkeeper.identity.model import read_lineage
 from watchkeeper.identity.runs import revoke_tokens, stop_run
 from watchkeeper.identity.tables import runs
 from watchkeeper.kill import service as locks
@@ -44,7 +47,7 @@ class KillSwitch:
         self._decider.locks = await self._decider.store.read(locks.locks_in_force)
 
     async def lock(
-        self, target: LockTarget, *, mode: Mode, reason: str, by: str
+        self, target: LockTarget, *, mode: Mode, reason: str, by: str, authority: int = 0
     ) -> tuple[LockInForce, tuple[Receipt, ...]]:
         """Put a lock in force and return it with the receipts known so far.
 
@@ -56,7 +59,9 @@ class KillSwitch:
 
         # after the commit whatever becomes of the caller, who may hang up at any time
         def unit(tx: Transaction) -> tuple[LockInForce, tuple[Receipt, ...]]:
-            lock = locks.put_in_force(tx, target, mode=mode, reason=reason, by=by)
+            lock = locks.put_in_force(
+                tx, target, mode=mode, reason=reason, by=by, authority=authority
+            )
             receipts = _effects_in_store(tx, catalogue, lock, self._decider.flights.count(target))
             locks.record_receipts(tx, lock.lock, receipts)
             tx.after_commit(lambda: self._come_into_force(lock, catalogue))
@@ -64,11 +69,11 @@ class KillSwitch:
 
         return await self._decider.store.write(unit)
 
-    async def lift(self, lock: str, *, reason: str, by: str) -> LockInForce:
+    async def lift(self, lock: str, *, reason: str, by: str, authority: int = 0) -> LockInForce:
         """End a lock; runs it stopped stay stopped, new ones may be opened."""
 
         def unit(tx: Transaction) -> LockInForce:
-            lifted = locks.lift(tx, lock, reason=reason, by=by)
+            lifted = locks.lift(tx, lock, reason=reason, by=by, authority=authority)
             tx.after_commit(lambda: self._forget(lock))
             return lifted
 
@@ -145,15 +150,23 @@ def open_runs_under(tx: Transaction, catalogue: Catalogue, target: LockTarget) -
     """Return the open runs a lock on `target` covers. A tool or model lock stops no run."""
     if target.kind in {"tool", "model"}:
         return []
-    query = select(runs.c.run, runs.c.agent).where(runs.c.state == "open")
+    query = select(runs.c.run, runs.c.agent, runs.c.lineage).where(runs.c.state == "open")
     if target.kind == "run":
-        query = query.where(runs.c.run == target.name)
+        query = query.where(or_(runs.c.run == target.name, runs.c.lineage.is_not(None)))
     elif target.kind == "agent":
-        query = query.where(runs.c.agent == target.name)
+        query = query.where(or_(runs.c.agent == target.name, runs.c.lineage.is_not(None)))
     return [
         row
         for row in tx.connection.execute(query)
-        if covers(target, Covered(row.run, row.agent, catalogue.team_of(row.agent)))
+        if covers(
+            target,
+            Covered(
+                row.run,
+                row.agent,
+                catalogue.team_of(row.agent),
+                above=runs_above(catalogue, read_lineage(row.lineage)),
+            ),
+        )
     ]
 
 
@@ -184,6 +197,7 @@ def _effects_in_store(
     if lock.mode == "pause":
         stopped, revoked, requests, grants = 0, 0, 0, 0
         said = f"paused: open runs refused until the lock is lifted: {len(covered)}"
+        delegation = "child runs are refused what their parents are"
         access = "tokens are refused while the lock is in force, and valid again after"
         safe = "open requests wait on; none is revoked by a pause"
         retries = "refusals are marked as not to be retried"
@@ -192,6 +206,11 @@ def _effects_in_store(
         revoked = sum(revoke_tokens(tx, row.run) for row in covered)
         requests, grants = _revoke_approvals(tx, lock, [row.run for row in covered])
         said = f"open runs stopped: {stopped}"
+        children = [row for row in covered if row.lineage is not None]
+        delegation = f"child runs stopped: {len(children)}"
+        # the innermost first: what they used is part of what those above them used
+        for row in sorted(children, key=lambda row: -len(read_lineage(row.lineage))):
+            lending.give_back(tx, row.run)
         access = f"run tokens revoked: {revoked}; no new run while the lock is in force"
         safe = f"open requests revoked: {requests}; their callers are told"
         retries = f"refusals are marked as not to be retried; unused grants revoked: {grants}"
@@ -203,7 +222,7 @@ def _effects_in_store(
         Receipt("freeze memory", "not supported", "this plane has no memory store", at),
         Receipt("prevent retries", "acknowledged", retries, at),
         Receipt(
-            "block delegation", "not supported", "agents can't delegate through this plane", at
+            "block delegation", "acknowledged", delegation, at
         ),
         Receipt(
             "preserve traces",

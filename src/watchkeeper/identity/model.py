@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-from watchkeeper.wire.plane import Permission
-
-PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
-"""In rising order: each includes those before it."""
+from watchkeeper.identity.operators import Permissions
+from watchkeeper.identity.scope import UNLIMITED, TokenScope
+from watchkeeper.wire.people import Via
+from watchkeeper.wire.permissions import Permission
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +25,36 @@ class RunFacts:
     object_id: str | None
     token_expires_at: int
     token_revoked_at: int | None
+    scope: str | None = None
+    """What narrows the token, as `scope.read_token_scope` reads it; None: nothing."""
+    on_behalf_of_proof: str | None = None
+    """Issuer and subject that prove on whose behalf it acts; None: it is only claimed."""
+    lineage: str | None = None
+    """The runs above it with their agents, outermost first: a line `run agent` for each."""
+    grants: str | None = None
+    """What its parent's budget lent it, by measure, as JSON; None for a run of its own."""
+
+    @property
+    def ancestors(self) -> tuple[tuple[str, str], ...]:
+        """The runs above it with their agents, outermost first."""
+        return read_lineage(self.lineage)
+
+
+def read_lineage(text: str | None) -> tuple[tuple[str, str], ...]:
+    """Read runs and their agents, outermost first, as a run keeps them."""
+    if text is None:
+        return ()
+    lines = (line.partition(" ") for line in text.split("\n"))
+    return tuple((run, agent) for run, _, agent in lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a run token belongs to."""
+    """Who a run token belongs to, and what it may be used for."""
 
     agent: str
     run: str
+    scope: TokenScope = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +66,30 @@ class NewRun:
     object_kind: str | None = None
     object_id: str | None = None
     environment: str = "production"
+    on_behalf_of_proof: str | None = None
+    """Issuer and subject that prove on whose behalf; None: it is only said."""
+    proof_hash: str | None = None
+    """The hash of the token it is opened with: a person's, or its parent's."""
+    proof_expires_at: int | None = None
+    scope: TokenScope = UNLIMITED
+    child: ChildOf | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOf:
+    """What a child run has from the run that opens it."""
+
+    parent: str
+    lineage: str
+    grants: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """An agent that proved itself, and what with: the hash of a secret, or a key."""
+
+    agent: str
+    proof: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +106,15 @@ class Person:
     """A person as the plane knows the caller."""
 
     name: str
-    permission: Permission
-    via: Literal["socket", "token"]
+    roles: tuple[str, ...]
+    """The operator roles that what they may do comes from, in words."""
+    permissions: Permissions
+    via: Via
     owner: bool = False
     """Whether this is the account that runs the plane."""
+    token: str | None = None
+    """The id of the token they called with."""
 
     def may(self, needed: Permission) -> bool:
-        """Tell whether the person has a permission or a higher one."""
-        return PERMISSIONS.index(self.permission) >= PERMISSIONS.index(needed)
+        """Tell whether the person has a permission, in one team at least."""
+        return needed in self.permissions.anywhere()

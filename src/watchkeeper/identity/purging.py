@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, delete
 
-from watchkeeper.identity.tables import credentials, enrolments, person_tokens, run_tokens
+from watchkeeper.identity.tables import (
+    agent_keys,
+    assertions,
+    credentials,
+    enrolments,
+    login_challenges,
+    person_tokens,
+    run_tokens,
+    signing_keys,
+    token_uses,
+)
 from watchkeeper.store.statement import Statement
 from watchkeeper.store.transaction import Transaction
 
 _PURGES = tuple(
     Statement(delete(table).where(table.c.expires_at < bindparam("before")))
-    for table in (run_tokens, enrolments, credentials, person_tokens)
-)
+    for table in (
+        run_tokens,
+        enrolments,
+        credentials,
+        agent_keys,
+        assertions,
+        token_uses,
+        person_tokens,
+        login_challenges,
+    )
+) + (Statement(delete(signing_keys).where(signing_keys.c.published_until < bindparam("before"))),)
 
 
 def purge_expired(tx: Transaction, before: int) -> int:

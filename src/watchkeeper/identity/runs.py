@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from watchkeeper.core import ids
-from watchkeeper.core.errors import Conflict, NotFound
-from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.errors import Conflict, Forbidden, NotFound
+from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts, Workload
+from watchkeeper.identity.revocation import is_revoked
+from watchkeeper.identity.scope import TokenScope
 from watchkeeper.identity.tables import run_tokens, runs
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
@@ -26,11 +29,18 @@ _FACTS = Statement(
         runs.c.object_id,
         run_tokens.c.expires_at,
         run_tokens.c.revoked_at,
+        run_tokens.c.scope,
+        runs.c.on_behalf_of_proof,
+        runs.c.lineage,
+        runs.c.grants,
     )
     .select_from(run_tokens.join(runs, runs.c.run == run_tokens.c.run))
     .where(run_tokens.c.secret_hash == bindparam("hash_is"))
 )
 _RUN = Statement(select(runs).where(runs.c.run == bindparam("run_is")))
+_EPOCH_OF = Statement(
+    select(run_tokens.c.epoch).where(run_tokens.c.secret_hash == bindparam("hash_is"))
+)
 _CLOSE = Statement(
     update(runs)
     .where(runs.c.run == bindparam("run_is"), runs.c.closed_at.is_(None))
@@ -49,6 +59,16 @@ _ABANDONED = Statement(
     )
     .limit(500)
 )
+_OPEN_CHILDREN = Statement(
+    select(runs.c.run, runs.c.agent, runs.c.state).where(
+        runs.c.parent == bindparam("run_is"), runs.c.closed_at.is_(None)
+    )
+)
+_LATEST_EXPIRY = Statement(
+    select(func.max(run_tokens.c.expires_at)).where(
+        run_tokens.c.run == bindparam("run_is"), run_tokens.c.revoked_at.is_(None)
+    )
+)
 _REVOKE = Statement(
     update(run_tokens)
     .where(run_tokens.c.run == bindparam("run_is"), run_tokens.c.revoked_at.is_(None))
@@ -57,10 +77,17 @@ _REVOKE = Statement(
 
 
 def open_run(
-    tx: Transaction, agent: str, version: int, new: NewRun, *, ttl_seconds: int, epoch: int
+    tx: Transaction,
+    workload: Workload,
+    version: int,
+    new: NewRun,
+    *,
+    run: str,
+    ttl_seconds: int,
+    epoch: int,
 ) -> IssuedRun:
-    """Open a run for an agent and return it with its token."""
-    run = tx.new_id("run")
+    """Open a run for an agent under the id `run` and return it with its token."""
+    agent, child = workload.agent, new.child
     _ADD_RUN.run(
         tx,
         run=run,
@@ -76,46 +103,112 @@ def open_run(
         closed_at=None,
         summary=None,
         why=None,
+        on_behalf_of_proof=new.on_behalf_of_proof,
+        proof_hash=new.proof_hash,
+        parent=child.parent if child else None,
+        lineage=child.lineage if child else None,
+        scope=new.scope.text(),
+        grants=child.grants if child else None,
     )
+    body: dict[str, object] = {
+        "version": version,
+        "goal": new.goal,
+        "on_behalf_of": new.on_behalf_of,
+        "object": f"{new.object_kind} {new.object_id}" if new.object_id else None,
+        "environment": new.environment,
+    }
+    if new.on_behalf_of_proof:
+        body["on_behalf_of_proof"] = new.on_behalf_of_proof
+    if new.scope.scope_text is not None:
+        body["scope"] = new.scope.scope_text
+    if child:
+        body["parent"] = child.parent
     tx.record(
         "run.opened",
         actor=f"agent/{agent}",
         subject=f"run/{run}",
         agent=agent,
         run=run,
-        body={
-            "version": version,
-            "goal": new.goal,
-            "on_behalf_of": new.on_behalf_of,
-            "object": f"{new.object_kind} {new.object_id}" if new.object_id else None,
-            "environment": new.environment,
-        },
+        body=body,
     )
-    return _issue_token(tx, run, ttl_seconds, epoch)
+    expires_at = tx.now + ttl_seconds * MICROSECONDS
+    if new.proof_expires_at is not None:
+        expires_at = min(expires_at, new.proof_expires_at)
+    scope = new.scope.text()
+    return _issue_token(tx, run, expires_at, epoch, scope=scope, parent=workload.proof)
 
 
 def renew_token(
-    tx: Transaction, agent: str, run: str, *, ttl_seconds: int, epoch: int
+    tx: Transaction, workload: Workload, run: str, *, ttl_seconds: int, epoch: int
 ) -> IssuedRun:
-    """Issue a new token for an open run of the agent; older ones live out their time."""
+    """Issue a new token for an open run of the agent; older ones live out their time.
+
+    It may be used for what the run was opened for. A child's token ends with its parent's, and
+    none is issued once the token that the run was opened with was revoked.
+    """
+    agent = workload.agent
     row = _own_run(tx, agent, run)
     if row.state != "open":
         raise Conflict(f"run {run} is {row.state}", code="run_ended", remedy="open a new run")
-    issued = _issue_token(tx, run, ttl_seconds, epoch)
-    tx.record(
-        "run.token_renewed",
-        actor=f"agent/{agent}",
-        subject=f"run/{run}",
-        agent=agent,
-        run=run,
-        body={"expires_at": issued.expires_at},
-    )
+    if row.proof_hash is not None and is_revoked(tx, row.proof_hash):
+        raise Forbidden(
+            "the token that the run was opened with was revoked",
+            rule="identity/token-revoked",
+            remedy="open a new run",
+        )
+    expires_at = tx.now + ttl_seconds * MICROSECONDS
+    if row.parent is not None:
+        latest = latest_expiry(tx, row.parent)
+        if latest is None or latest <= tx.now:
+            raise Forbidden(
+                f"its parent, run {row.parent}, has no valid token",
+                rule="identity/parent",
+                remedy="renew the parent's token first",
+            )
+        expires_at = min(expires_at, latest)
+    issued = _issue_token(tx, run, expires_at, epoch, scope=row.scope, parent=workload.proof)
+    _record_renewal(tx, agent, issued)
     return issued
 
 
-def _issue_token(tx: Transaction, run: str, ttl_seconds: int, epoch: int) -> IssuedRun:
+def narrow_token(
+    tx: Transaction, token: str, facts: RunFacts, scope: TokenScope, *, ttl_seconds: int
+) -> IssuedRun:
+    """Issue a token of the same run that may be used for less, for no longer."""
+    expires_at = min(tx.now + ttl_seconds * MICROSECONDS, facts.token_expires_at)
+    hashed = ids.hash_secret(token)
+    epoch = int(_EPOCH_OF.scalar(tx, hash_is=hashed))
+    issued = _issue_token(tx, facts.run, expires_at, epoch, scope=scope.text(), parent=hashed)
+    _record_renewal(tx, facts.agent, issued, scope=scope.scope_text)
+    return issued
+
+
+def _record_renewal(
+    tx: Transaction, agent: str, issued: IssuedRun, scope: str | None = None
+) -> None:
+    body: dict[str, object] = {"expires_at": issued.expires_at}
+    if scope is not None:
+        body["scope"] = scope
+    tx.record(
+        "run.token_renewed",
+        actor=f"agent/{agent}",
+        subject=f"run/{issued.run}",
+        agent=agent,
+        run=issued.run,
+        body=body,
+    )
+
+
+def _issue_token(
+    tx: Transaction,
+    run: str,
+    expires_at: int,
+    epoch: int,
+    *,
+    scope: str | None,
+    parent: str,
+) -> IssuedRun:
     token = ids.secret("wkr")
-    expires_at = tx.now + ttl_seconds * 1_000_000
     _ADD_TOKEN.run(
         tx,
         secret_hash=ids.hash_secret(token),
@@ -124,8 +217,15 @@ def _issue_token(tx: Transaction, run: str, ttl_seconds: int, epoch: int) -> Iss
         expires_at=expires_at,
         revoked_at=None,
         epoch=epoch,
+        scope=scope,
+        parent=parent,
     )
     return IssuedRun(run, token, expires_at)
+
+
+def find_run(tx: Transaction, run: str) -> Row | None:
+    """Return a run's row, or None."""
+    return _RUN.first(tx, run_is=run)
 
 
 def _own_run(tx: Transaction, agent: str, run: str) -> Row:
@@ -139,6 +239,35 @@ def facts_of(tx: Transaction, token: str) -> RunFacts | None:
     """Return the run a token was issued for, or None if no such token was issued."""
     row = _FACTS.first(tx, hash_is=ids.hash_secret(token))
     return None if row is None else RunFacts(*row)
+
+
+def open_children(tx: Transaction, run: str) -> list[Row]:
+    """Return the runs (`run`, `agent`) that a run opened and that have not ended."""
+    return _OPEN_CHILDREN.all(tx, run_is=run)
+
+
+def latest_expiry(tx: Transaction, run: str) -> int | None:
+    """Return when the last valid token of a run expires, or None if it has none."""
+    found = _LATEST_EXPIRY.scalar(tx, run_is=run)
+    return None if found is None else int(found)
+
+
+def expire_run(tx: Transaction, run: str, agent: str) -> None:
+    """End a run that nobody can act in any more; one that has ended stays as it is."""
+    if _CLOSE.run(tx, run_is=run, state_to="expired", at=tx.now, said=None):
+        _REVOKE.run(tx, run_is=run, at=tx.now)
+        tx.record("run.expired", actor="plane", subject=f"run/{run}", agent=agent, run=run, body={})
+
+
+def abandoned_runs(tx: Transaction) -> list[Row]:
+    """Return open runs (`run`, `agent`) whose every token has expired and been purged."""
+    return _ABANDONED.all(tx)
+
+
+def agent_of_run(tx: Transaction, run: str) -> str | None:
+    """Return whose run it is, or None if there is no such run."""
+    row = _RUN.first(tx, run_is=run)
+    return None if row is None else str(row.agent)
 
 
 def close_run(tx: Transaction, agent: str, run: str, outcome: str, summary: str | None) -> None:
@@ -162,24 +291,6 @@ def close_run(tx: Transaction, agent: str, run: str, outcome: str, summary: str 
         run=run,
         body={"outcome": state, "summary": summary},
     )
-
-
-def expire_runs(tx: Transaction) -> int:
-    """End open runs whose every token has expired and been purged; return how many."""
-    abandoned = _ABANDONED.all(tx)
-    if not abandoned:
-        tx.silent("every open run has a token")
-    for row in abandoned:
-        _CLOSE.run(tx, run_is=row.run, state_to="expired", at=tx.now, said=None)
-        tx.record(
-            "run.expired",
-            actor="plane",
-            subject=f"run/{row.run}",
-            agent=row.agent,
-            run=row.run,
-            body={},
-        )
-    return len(abandoned)
 
 
 def stop_run(tx: Transaction, run: str, why: str) -> bool:

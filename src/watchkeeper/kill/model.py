@@ -37,6 +37,8 @@ class Covered:
     team: str
     tool: str | None = None
     model: str | None = None
+    above: tuple[Covered, ...] = ()
+    """The runs that its run was opened under: what covers them covers it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,12 @@ from watchkeeper.kill.model import Covered, LockInForce, LockTarget
 
 
 def covers(target: LockTarget, action: Covered) -> bool:
-    """Tell whether a lock on `target` covers an action. Names are compared literally."""
+    """Tell whether a lock on `target` covers an action. Names are compared literally.
+
+    A lock on a run, an agent or a team covers the child runs below it too.
+    """
+    if any(covers(target, one) for one in action.above):
+        return True
     match target.kind:
         case "everything":
             return True

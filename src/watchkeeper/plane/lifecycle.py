@@ -39,9 +39,12 @@ from watchkeeper.plane.sweeper import Sweeper
 from watchkeeper.plane.timers import StoredTimers
 from watchkeeper.store.store import Store
 from watchkeeper.store.timers import Handler
+from watchkeeper.tools.secrets.keys import key_source
+from watchkeeper.tools.secrets.sealed import SealedStore
 
 _LOG = logging.getLogger("watchkeeper.plane")
 _TOLERATED_SECONDS = 2
+_USES_SECONDS = 60
 
 TIMERS: Mapping[str, Handler] = {**APPROVAL_TIMERS, **BUDGET_TIMERS, **CHILD_TIMERS}
 """Every room's timers by kind."""
@@ -71,6 +74,7 @@ class Plane:
         await rooms.kill.load()
         await recover(rooms.decider)
         self.follower.start()
+        await rooms.sealed.load()
         await self.gateways.start()
         self.sweeper.start()
         if isinstance(rooms.clock, RehearsalClock):
@@ -80,6 +84,7 @@ class Plane:
         rooms.http = f"http://127.0.0.1:{port}"
         await self._record("plane.started", {"version": rooms.version, "port": port})
         await self.server.open([unix, tcp])
+        self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
         plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
         self.schedule.start()
@@ -115,6 +120,7 @@ class Plane:
         self.schedule.stop()
         await self._step("sweeper", self.sweeper.stop())
         await self._step("follower", self.follower.stop())
+        await self._step("uses of secrets", self.rooms.sealed.note_uses())
         await self._step("previews", self.previews.stop())
         await self._step("outages", self.outages.finish())
         if self.server.started:
@@ -143,7 +149,10 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     view = CatalogueView(build_catalogue({}))
     decider = Decider(store, view)
     outages = Outages(store)
-    gateways = mount(decider, view, clock, outages.changed)
+    sealed = SealedStore(store, key_source(settings.sealing_key, state.path))
+    gateways = mount(
+        decider, view, clock, outages.changed, sealed=sealed, vault=settings.vault
+    )
     handlers = {**TIMERS, UNSETTLED: sweeping(decider)}
     sweeper = Sweeper(StoredTimers(store, handlers), clock)
     health = Health(state.path)
@@ -157,6 +166,8 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         plane=settings.plane,
         version=__version__,
         upstreams=gateways.upstream_rows,
+        sealed=sealed,
+        credential_troubles=gateways.credential_troubles,
         kill=KillSwitch(decider, lambda: rooms.watching),
         applying=Applying(store, view),
         envelopes=Envelopes(decider),

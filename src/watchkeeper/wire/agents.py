@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from watchkeeper.wire.base import Name, Sent, ShortText, Shown
+from watchkeeper.wire.base import Name, Reason, Sent, ShortText, Shown
 
 AgentState = Literal["working", "waiting", "stopped", "paused", "idle", "silent", "never seen"]
 """working: a run acted lately; waiting: a run is held for a person; stopped: a lock or an
@@ -76,6 +76,7 @@ class Envelope(Shown):
 class AgentDetail(AgentRow):
     """An agent with its contract as applied."""
 
+    spiffe_id: str | None = None
     mission: str | None = None
     business_process: str | None = None
     contract_digest: str
@@ -105,17 +106,59 @@ class Enrol(Sent):
 
 
 class Redeem(Sent):
-    """Exchange a one-time enrolment secret for the agent's credential."""
+    """Exchange a one-time enrolment secret for the agent's credential, or to register a key."""
 
     secret: str = Field(max_length=200)
+    jwk: dict[str, Any] | None = Field(None, max_length=20)
+    """The public half of the workload's key pair (Ed25519 or P-256); then no secret is given."""
 
 
 class Credential(Shown):
     """What an enrolled workload opens runs with; revocable, expires."""
 
     agent: str
-    credential: str
+    credential: str | None = None
+    """The shared secret; none where a key was registered."""
     expires_at: int
+    key: str | None = None
+    """The thumbprint (RFC 7638) of the registered key: the `kid` of its assertions."""
+    token_url: str | None = None
+    """Where the workload gets access tokens: the audience of its assertions."""
+
+
+class CredentialRow(Shown):
+    """One way in which an agent may prove itself."""
+
+    id: str
+    agent: str
+    kind: Literal["secret", "key", "access token"]
+    algorithm: str | None = None
+    created_at: int
+    expires_at: int
+    revoked_at: int | None = None
+
+
+class RevokeCredential(Sent):
+    """Take back a credential or key with every token that was got with it."""
+
+    reason: Reason
+
+
+class Revoked(Shown):
+    """What was taken back."""
+
+    id: str
+    revoked: int
+    """How many secrets, keys and tokens were valid until now."""
+
+
+class ChildBudget(Sent):
+    """What a child run may use of its parent's budget; left out: as much as its contract says."""
+
+    tool_calls: int | None = Field(None, ge=0, le=10**9)
+    input_tokens: int | None = Field(None, ge=0, le=10**12)
+    output_tokens: int | None = Field(None, ge=0, le=10**12)
+    spend_micros: int | None = Field(None, ge=0, le=10**15)
 
 
 class OpenRun(Sent):
@@ -125,6 +168,10 @@ class OpenRun(Sent):
     on_behalf_of: str | None = Field(None, max_length=200)
     business_object: BusinessObject | None = None
     environment: str = Field("production", max_length=60)
+    parent: str | None = Field(None, max_length=200)
+    """The token of the run that this one is opened under."""
+    budget: ChildBudget | None = None
+    """With a parent: what the run gets of its budget."""
 
 
 class RunOpened(Shown):
@@ -154,6 +201,10 @@ class RunRow(Shown):
     state: RunState
     goal: str
     on_behalf_of: str | None = None
+    on_behalf_of_proof: str | None = None
+    """By whom and as whom it was proven; none: the agent only claims it."""
+    parent: str | None = None
+    """The run that opened it."""
     business_object: BusinessObject | None = None
     opened_at: int
     closed_at: int | None = None
@@ -171,3 +222,8 @@ class RunDetail(RunRow):
 
     summary: str | None = None
     environment: str = "production"
+    spiffe_id: str | None = None
+    scope: str | None = None
+    """What its tokens are for at most; none: all that its contract allows."""
+    lent: dict[str, int] | None = None
+    """What its parent's budget lent it, by measure."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from watchkeeper.budgets.model import MEASURES, Cap
+from watchkeeper.core.digest import parse
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
@@ -15,11 +16,25 @@ from watchkeeper.wire.decisions import Usage
 def budget_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """Every budget over it has room; what it may cost is held in all of them, or in none."""
     amounts = {"tool_calls": 1} if action.kind == "tool" else amounts_of(action.estimate)
-    caps = list(caps_over(facts.catalogue, facts.run.agent, facts.run.run, amounts))
+    run = facts.run
+    caps = [
+        *caps_over(facts.catalogue, run.agent, run.run, amounts),
+        *lent_to(run.run, run.grants, amounts),
+    ]
     refused = facts.reserve(caps, amounts)
     if refused is None:
         return None
     return deny(f"budget/{refused.budget}", refused.sentence, refused.remedy)
+
+
+def lent_to(run: str, grants: str | None, measures: Container[str] = MEASURES) -> Iterator[Cap]:
+    """Yield the caps of a child run: what its parent lent it of some measures."""
+    if grants is None:
+        return
+    lent = parse(grants)
+    for measure in MEASURES:
+        if measure in lent and measure in measures:
+            yield Cap(f"run/{run}/{measure}", f"run/{run}", "run", measure, lent[measure])
 
 
 def amounts_of(usage: Usage) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
@@ -18,7 +20,13 @@ def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
         catalogue.team_of(run.agent),
         action.name if action.kind == "tool" else None,
         action.name if action.kind == "model" else None,
+        above=runs_above(catalogue, run.ancestors),
     )
+
+
+def runs_above(catalogue: Catalogue, ancestors: Iterable[tuple[str, str]]) -> tuple[Covered, ...]:
+    """Return the runs that a child run was opened under, as locks see them."""
+    return tuple(Covered(run, agent, catalogue.team_of(agent)) for run, agent in ancestors)
 
 
 def kill_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
