@@ -176,7 +176,7 @@ def test_a_remote_person_is_held_to_the_permission(plane: Plane, tmp_path: Path)
     assert json.loads(done(ada("status", "--json")).out)["me"]["person"] == "ada"
     refused = ada("kill", "clerk", "--reason", "x", "--yes")
     assert refused.code == exits.NOT_ALLOWED
-    assert "permission/responder" in refused.err
+    assert "permission/lock" in refused.err
     assert ada("status", token="wkp_wrong").code == exits.NOT_ALLOWED
     assert token not in plane.output
 

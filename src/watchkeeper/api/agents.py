@@ -13,7 +13,8 @@ from watchkeeper.wire.pages import Page
 async def fleet(call: Call) -> Page[AgentRow]:
     """List agents by name."""
     after, limit, needle = call.text("after"), call.limit(), call.text("filter") or ""
-    catalogue, head = call.rooms.view.now, call.rooms.store.head
+    catalogue = call.rooms.view.now.seen_in(call.who.permissions.teams("read"))
+    head = call.rooms.store.head
 
     def query(tx: Transaction) -> tuple[list[AgentRow], str | None, int]:
         return list_agents(tx, catalogue, after=after, limit=limit, filter_text=needle)
@@ -25,6 +26,8 @@ async def fleet(call: Call) -> Page[AgentRow]:
 async def agent(call: Call) -> AgentDetail:
     """Show one agent with its contract, envelope and budgets."""
     name, catalogue = call.path("agent"), call.rooms.view.now
+    if name in catalogue.agents:
+        call.check_agent("read", name)
     found = await call.rooms.store.read(lambda tx: read_agent(tx, catalogue, name))
     if found is None:
         raise NotFound(f"there is no agent {name!r:.80}", remedy="see `watchkeeper agents`")
@@ -35,7 +38,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/agents",
-        "viewer",
+        "read",
         fleet,
         "List agents by name: what each is doing, in words and figures.",
         answers=Page[AgentRow],
@@ -45,7 +48,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/agents/{agent}",
-        "viewer",
+        "read",
         agent,
         "Show an agent with its contract, permission envelope and budgets.",
         answers=AgentDetail,

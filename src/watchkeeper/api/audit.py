@@ -24,7 +24,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/audit/verification",
-        "viewer",
+        "audit",
         verification,
         "Verify the ledger's hash chain and name the first bad entry.",
         answers=Verification,

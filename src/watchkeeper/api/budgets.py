@@ -45,6 +45,12 @@ async def top_up(call: Call) -> BudgetRow:
     """Raise a cap for its current period only."""
     body: TopUp = call.body
     name, caps = call.path("budget"), call.rooms.standing_caps()
+    scope, _, rest = name.partition("/")
+    about = rest.partition("/")[0]
+    if scope == "agent":
+        call.check_agent("top-up", about)
+    else:
+        call.check_team("top-up", about if scope == "team" else "")
 
     def unit(tx: Transaction) -> BudgetRow:
         budgets.top_up(
@@ -59,7 +65,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/budgets",
-        "viewer",
+        "read",
         list_budgets,
         "List budgets of the current periods with what is used and held.",
         answers=Page[BudgetRow],
@@ -69,7 +75,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/budgets/{budget:path}",
-        "viewer",
+        "read",
         read_budget,
         "Show a budget with who draws on it.",
         answers=BudgetDetail,
@@ -78,11 +84,12 @@ OPERATIONS = (
     Operation(
         "POST",
         "/v1/top-ups/{budget:path}",
-        "responder",
+        "top-up",
         top_up,
         "Raise a cap for its current period only.",
         answers=BudgetRow,
         takes=TopUp,
+        by_team=True,
         tags=("budgets",),
     ),
 )

@@ -10,8 +10,10 @@ from functools import cache
 from typing import Any
 
 from watchkeeper.core.errors import Forbidden, Unauthenticated
+from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.identity.model import Person
-from watchkeeper.identity.persons import person_of
+from watchkeeper.identity.operators import ALL, Assigned, Permissions, permissions_of
+from watchkeeper.identity.persons import OWN_ROLES, TokenFacts, facts_of_token
 from watchkeeper.store.store import Store
 
 PEER = "watchkeeper.peer"
@@ -28,35 +30,87 @@ def bearer_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return None
 
 
-async def find_person(store: Store, scope: Mapping[str, Any], bearer: str | None) -> Person:
-    """Return the person who calls.
+async def find_person(
+    store: Store, catalogue: Catalogue, scope: Mapping[str, Any], bearer: str | None
+) -> Person:
+    """Return the person who calls, with what they may do now.
 
     Over the socket the kernel vouches for the account: the one that runs the plane is its
-    owner and nobody else is let in. Elsewhere a person's token is needed. Raises
-    `Unauthenticated` or `Forbidden`.
+    owner, another is whoever's document names it, and nobody else is let in. Elsewhere a
+    person's token is needed. Raises `Unauthenticated` or `Forbidden`.
     """
     if bearer is not None:
         if not bearer.startswith("wkp_"):
             raise Unauthenticated(
                 "this needs a person, and the token is not a person's",
                 rule="identity/person-token",
-                remedy="use a token from `watchkeeper token PERSON`",
+                remedy="use a token from `watchkeeper login` or `watchkeeper token PERSON`",
             )
-        return await store.read(lambda tx: person_of(tx, bearer))
+        return bearer_person(await store.read(lambda tx: facts_of_token(tx, bearer)), catalogue)
     if PEER in scope:
-        peer = scope[PEER]
-        if peer is not None and peer.uid == os.getuid():
-            return Person(account_name(peer.uid), "admin", "socket", owner=True)
-        raise Forbidden(
-            "only the account that runs this plane may use its socket",
-            rule="identity/socket-peer",
-            remedy="ask the owner for a person's token and use the HTTP address",
-        )
+        return _peer_person(scope[PEER], catalogue)
     raise Unauthenticated(
         "no bearer token was given",
         rule="identity/person-token",
         remedy="send `Authorization: Bearer wkp_…`, or use the Unix socket on the machine",
     )
+
+
+def bearer_person(facts: TokenFacts, catalogue: Catalogue) -> Person:
+    """Return the person of a live token.
+
+    A token never carries more than its person's document grants at this moment, and one that
+    was had by a login ends with what was logged in with. Raises `Unauthenticated`.
+    """
+    documented = catalogue.permissions_of(facts.person)
+    if facts.role == OWN_ROLES:
+        if documented is None or facts.proof not in catalogue.proofs_of(facts.person):
+            raise Unauthenticated(
+                "what this token was had with counts no longer",
+                rule="identity/person-token",
+                remedy="log in again with `watchkeeper login`",
+            )
+        return Person(
+            facts.person, roles_in_words(catalogue, facts.person), documented, facts.via,
+            token=facts.id,
+        )  # fmt: skip
+    granted = permissions_of([Assigned(facts.role)], catalogue.operator_roles)
+    if documented is not None:
+        granted = granted.within(documented)
+    return Person(facts.person, (facts.role,), granted, facts.via, token=facts.id)
+
+
+def _peer_person(peer: Any, catalogue: Catalogue) -> Person:
+    if peer is not None and peer.uid == os.getuid():
+        return Person(account_name(peer.uid), ("owner",), ALL, "socket", owner=True)
+    account = _account(peer.uid) if peer is not None else ""
+    if account:
+        for name, document in catalogue.people.items():
+            if account in document.accounts:
+                held = catalogue.permissions_of(name) or Permissions()
+                return Person(name, roles_in_words(catalogue, name), held, "socket")
+    raise Forbidden(
+        "only the account that runs this plane, and those that a person document names, may "
+        "use its socket",
+        rule="identity/socket-peer",
+        remedy="ask the owner for a person's token and use the HTTP address",
+    )
+
+
+def roles_in_words(catalogue: Catalogue, name: str) -> tuple[str, ...]:
+    """Return a person's operator roles, each with its teams where it counts in some only."""
+    document = catalogue.people[name]
+    return tuple(
+        one.role + (f" ({', '.join(one.teams)})" if one.teams else "") for one in document.operates
+    )
+
+
+@cache
+def _account(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
 
 
 @cache
@@ -65,9 +119,5 @@ def account_name(uid: int) -> str:
 
     Asked once: a directory service that does not answer must not hold up the socket.
     """
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = ""
-    plain = re.sub(r"[^a-z0-9._-]", "-", name.lower())[:63].lstrip("._-")
+    plain = re.sub(r"[^a-z0-9._-]", "-", _account(uid).lower())[:63].lstrip("._-")
     return plain or f"uid-{uid}"

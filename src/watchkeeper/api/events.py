@@ -181,7 +181,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/events",
-        "viewer",
+        "read",
         list_events,
         "List ledger entries, newest first; after a sequence, oldest first.",
         answers=Page[EventRow],
@@ -191,7 +191,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/events/stream",
-        "viewer",
+        "read",
         stream_events,
         "Follow the ledger live (server-sent events); resume with Last-Event-ID.",
         query=("after",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.decide.blast import measure
 from watchkeeper.decide.stop import check_target
+from watchkeeper.identity.runs import agent_of_run
 from watchkeeper.kill import service as locks
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.kill.model import Receipt as KeptReceipt
@@ -41,8 +42,13 @@ async def lock(call: Call) -> LockRow:
     """Put a lock in force; once this answers, nothing it covers is permitted."""
     body: Lock = call.body
     target = LockTarget(body.target.kind, body.target.name)
+    call.check_team("lock", await _team(call, target))
     made, receipts = await call.rooms.kill.lock(
-        target, mode=body.mode, reason=body.reason, by=call.actor
+        target,
+        mode=body.mode,
+        reason=body.reason,
+        by=call.actor,
+        authority=call.who.permissions.rank,
     )
     return LockRow(
         lock=made.lock,
@@ -65,8 +71,22 @@ async def lift(call: Call) -> LockRow:
     """End a lock."""
     body: Lift = call.body
     name = call.path("lock")
-    await call.rooms.kill.lift(name, reason=body.reason, by=call.actor)
+    row = await call.rooms.store.read(lambda tx: locks.find(tx, name))
+    call.check_team("lift", await _team(call, LockTarget(row.target_kind, row.target_name)))
+    await call.rooms.kill.lift(
+        name, reason=body.reason, by=call.actor, authority=call.who.permissions.rank
+    )
     return await _read(call, name)
+
+
+async def _team(call: Call, target: LockTarget) -> str:
+    """Return the one team that a target belongs to; empty: none, or every one."""
+    if target.kind == "team":
+        return target.name
+    agent: str | None = target.name if target.kind == "agent" else None
+    if target.kind == "run":
+        agent = await call.rooms.store.read(lambda tx: agent_of_run(tx, target.name))
+    return call.rooms.view.now.team_of(agent) if agent else ""
 
 
 async def _read(call: Call, name: str) -> LockRow:
@@ -102,7 +122,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/locks",
-        "viewer",
+        "read",
         list_locks,
         "List locks, newest first.",
         answers=Page[LockRow],
@@ -112,7 +132,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/v1/locks/preview",
-        "viewer",
+        "read",
         preview,
         "Count what a lock on a target would stop now.",
         answers=BlastRadius,
@@ -122,17 +142,18 @@ OPERATIONS = (
     Operation(
         "POST",
         "/v1/locks",
-        "responder",
+        "lock",
         lock,
         "Kill or pause a target; once answered, nothing it covers is permitted.",
         answers=LockRow,
         takes=Lock,
+        by_team=True,
         tags=("kill switch",),
     ),
     Operation(
         "GET",
         "/v1/locks/{lock}",
-        "viewer",
+        "read",
         read_lock,
         "Show a lock with its receipts.",
         answers=LockRow,
@@ -141,11 +162,12 @@ OPERATIONS = (
     Operation(
         "POST",
         "/v1/locks/{lock}/lift",
-        "responder",
+        "lift",
         lift,
         "End a lock.",
         answers=LockRow,
         takes=Lift,
+        by_team=True,
         tags=("kill switch",),
     ),
 )

@@ -11,11 +11,13 @@ from watchkeeper.api import (
     budgets,
     events,
     locks,
+    login,
     persons,
     plane,
     registry,
     requests,
     runs,
+    secrets,
     workloads,
 )
 from watchkeeper.api.openapi import describe
@@ -58,6 +60,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *audit.OPERATIONS,
     *registry.OPERATIONS,
     *persons.OPERATIONS,
+    *secrets.OPERATIONS,
+    *login.OPERATIONS,
     *workloads.OPERATIONS,
     DECIDE,
     Operation("GET", "/v1/openapi.json", "anyone", openapi, "This description.", tags=("plane",)),

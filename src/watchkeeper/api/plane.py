@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import func, select
 from starlette.responses import JSONResponse, Response
 
@@ -10,6 +12,7 @@ from watchkeeper.api.locks import list_locks
 from watchkeeper.api.needs import (
     from_agent,
     from_budget,
+    from_credential,
     from_lock,
     from_request,
     from_upstream,
@@ -21,9 +24,11 @@ from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound, WatchkeeperError
 from watchkeeper.decide.fleet import last_hour, list_agents
 from watchkeeper.decide.stop import count_open_runs
+from watchkeeper.identity.model import Person
 from watchkeeper.kill.tables import locks
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.pages import Page
+from watchkeeper.wire.permissions import PERMISSIONS
 from watchkeeper.wire.plane import AdvanceClock, Me, Need, Status, UpstreamRow
 
 _MOST_AGENTS = 2000
@@ -74,7 +79,7 @@ async def status(call: Call) -> Status:
         environment=rooms.environment,
         plane=rooms.plane,
         version=rooms.version,
-        me=Me(person=me.name, roles=tuple(sorted(held)), permission=me.permission, via=me.via),
+        me=show_me(me, held),
         now=rooms.clock.now(),
         sequence=head,
         locks=locked,
@@ -91,11 +96,23 @@ async def status(call: Call) -> Status:
     )
 
 
+def show_me(me: Person, held: Iterable[str]) -> Me:
+    """Return a caller as the API tells them who they are."""
+    return Me(
+        person=me.name,
+        roles=tuple(sorted(held)),
+        permission=", ".join(me.roles),
+        via=me.via,
+        permissions=tuple(sorted(one for one in PERMISSIONS if me.may(one))),
+    )
+
+
 async def watch(call: Call) -> Page[Need]:
     """List what needs a person now, most pressing first."""
     rooms, limit = call.rooms, call.limit()
     now, catalogue = rooms.clock.now(), rooms.view.now
-    may_respond, head = call.who.may("responder"), rooms.store.head
+    may_raise, may_lift = call.who.may("top-up"), call.who.may("lift")
+    head, catalogue = rooms.store.head, catalogue.seen_in(call.who.permissions.teams("read"))
 
     def query(tx: Transaction) -> list[Need | None]:
         agents, _, _ = list_agents(tx, catalogue, after=None, limit=_MOST_AGENTS)
@@ -103,9 +120,10 @@ async def watch(call: Call) -> Page[Need]:
 
     found = await rooms.store.read(query)
     found += [from_request(row, now) for row in await pressing_requests(call)]
-    found += [from_budget(row, now, mine=may_respond) for row in await pressing_budgets(call)]
-    found += [from_lock(row, now, mine=may_respond) for row in (await list_locks(call)).rows]
+    found += [from_budget(row, now, mine=may_raise) for row in await pressing_budgets(call)]
+    found += [from_lock(row, now, mine=may_lift) for row in (await list_locks(call)).rows]
     found += [from_upstream(row, now) for row in rooms.upstreams()]
+    found += [from_credential(one, now) for one in await rooms.credential_troubles()]
     ranked = rank(need for need in found if need is not None)
     return Page[Need](rows=ranked[:limit], total=len(ranked), sequence=head)
 
@@ -140,7 +158,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/status",
-        "viewer",
+        "read",
         status,
         "Who I am, and the figures of every screen's header.",
         answers=Status,
@@ -149,7 +167,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/watch",
-        "viewer",
+        "read",
         watch,
         "List what needs a person now, ranked by harm and time left.",
         answers=Page[Need],
@@ -159,7 +177,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/upstreams",
-        "viewer",
+        "read",
         list_upstreams,
         "List upstreams and providers and how they do.",
         answers=Page[UpstreamRow],
@@ -168,7 +186,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/v1/rehearsal/clock",
-        "admin",
+        "plane",
         advance_clock,
         "Move the clock of a rehearsal forward.",
         answers=Status,
@@ -178,7 +196,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/v1/plane/stop",
-        "owner",
+        "plane",
         stop,
         "Stop the plane in order.",
         tags=("plane",),

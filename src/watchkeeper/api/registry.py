@@ -39,6 +39,7 @@ def _plan(planned: Planned) -> Plan:
 async def enrol(call: Call) -> Enrolment:
     """Make a one-time secret for an agent that has a contract."""
     body: Enrol = call.body
+    call.check_agent("enroll", body.agent)
     if body.agent not in call.rooms.view.now.agents:
         raise NotFound(
             f"no contract is in force for agent {body.agent}",
@@ -62,7 +63,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/v1/apply",
-        "admin",
+        "apply",
         apply,
         "Plan or apply a directory of contracts and policies.",
         answers=Plan,
@@ -72,11 +73,12 @@ OPERATIONS = (
     Operation(
         "POST",
         "/v1/enrolments",
-        "admin",
+        "enroll",
         enrol,
         "Make a one-time enrolment secret for an agent.",
         answers=Enrolment,
         takes=Enrol,
+        by_team=True,
         tags=("contracts",),
     ),
 )

@@ -8,8 +8,10 @@ from watchkeeper.api.table import Call, Operation
 from watchkeeper.approvals import reading
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import Counts
+from watchkeeper.approvals.rows import find
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.pages import Page
+from watchkeeper.wire.permissions import Permission
 from watchkeeper.wire.requests import Escalate, RequestDetail, RequestRow, Vote
 
 _PRESSING = 200
@@ -23,6 +25,7 @@ async def list_requests(call: Call) -> Page[RequestRow]:
     state = call.one_of("state", ("pending", "decided", "all"))
     role, agent, needle = call.text("role"), call.text("agent"), call.text("filter")
     after, limit, head = call.text("after"), call.limit(), call.rooms.store.head
+    seen = call.agents_seen()
 
     def query(tx: Transaction) -> Page[RequestRow]:
         return reading.list_requests(
@@ -32,6 +35,7 @@ async def list_requests(call: Call) -> Page[RequestRow]:
             state=state,  # type: ignore[arg-type]
             role=role,
             agent=agent,
+            agents=seen,
             text=needle,
             after=after,
             limit=limit,
@@ -46,8 +50,12 @@ async def list_requests(call: Call) -> Page[RequestRow]:
 async def pressing_requests(call: Call) -> tuple[RequestRow, ...]:
     """Return the pending requests that are due first."""
 
+    seen = call.agents_seen()
+
     def query(tx: Transaction) -> tuple[RequestRow, ...]:
-        return reading.list_requests(tx, person=call.actor, roles=call.roles, limit=_PRESSING).rows
+        return reading.list_requests(
+            tx, person=call.actor, roles=call.roles, agents=seen, limit=_PRESSING
+        ).rows
 
     return await call.rooms.store.read(query)
 
@@ -77,7 +85,8 @@ async def count_requests(call: Call) -> Counts:
 async def read_request(call: Call) -> RequestDetail:
     """Show a request in full; that a person saw it is recorded once."""
     name = call.path("request")
-    if call.who.may("approver"):
+    await _check(call, name, "read")
+    if call.who.may("decide"):
 
         def look(tx: Transaction) -> None:
             tx.silent("a second look is not recorded")
@@ -91,6 +100,7 @@ async def vote(call: Call) -> RequestDetail:
     """Approve or reject exactly what the digest names."""
     body: Vote = call.body
     name = call.path("request")
+    await _check(call, name, "decide")
     await call.rooms.store.write(
         lambda tx: approvals.cast_vote(
             tx,
@@ -110,12 +120,19 @@ async def escalate(call: Call) -> RequestDetail:
     """Ask the next level now."""
     body: Escalate = call.body
     name = call.path("request")
+    await _check(call, name, "decide")
     await call.rooms.store.write(
         lambda tx: approvals.escalate(
             tx, name, level=body.level, person=call.actor, reason=body.reason
         )
     )
     return await _read(call, name)
+
+
+async def _check(call: Call, name: str, needed: Permission) -> None:
+    """Raise `Forbidden` unless the person has a permission in the team of who asks."""
+    if call.who.permissions.teams(needed) is not None:
+        call.check_agent(needed, await call.rooms.store.read(lambda tx: find(tx, name).agent))
 
 
 async def _read(call: Call, name: str) -> RequestDetail:
@@ -128,7 +145,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/requests",
-        "viewer",
+        "read",
         list_requests,
         "List approval requests; pending ones by deadline.",
         answers=Page[RequestRow],
@@ -138,7 +155,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/requests/{request}",
-        "viewer",
+        "read",
         read_request,
         "Show a request with everything an approver needs.",
         answers=RequestDetail,
@@ -147,21 +164,23 @@ OPERATIONS = (
     Operation(
         "POST",
         "/v1/requests/{request}/votes",
-        "approver",
+        "decide",
         vote,
         "Approve or reject a request; the digest names what was on the screen.",
         answers=RequestDetail,
         takes=Vote,
+        by_team=True,
         tags=("approvals",),
     ),
     Operation(
         "POST",
         "/v1/requests/{request}/escalate",
-        "approver",
+        "decide",
         escalate,
         "Ask the next level now.",
         answers=RequestDetail,
         takes=Escalate,
+        by_team=True,
         tags=("approvals",),
     ),
 )

@@ -15,7 +15,10 @@ from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.gates.budget import caps_over
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.identity.attempts import Attempts
 from watchkeeper.store.store import Store
+from watchkeeper.tools.secrets.model import Trouble
+from watchkeeper.tools.secrets.sealed import SealedStore
 from watchkeeper.wire.plane import UpstreamRow
 
 
@@ -32,6 +35,9 @@ class Rooms:
     version: str
     upstreams: Callable[[], list[UpstreamRow]]
     """How upstreams and providers do now."""
+    sealed: SealedStore
+    credential_troubles: Callable[[], Awaitable[list[Trouble]]]
+    """Which credentials that are referred to cannot be had now."""
     kill: KillSwitch
     applying: Applying
     envelopes: Envelopes
@@ -53,6 +59,8 @@ class Rooms:
         default_factory=dict
     )
     """What was counted last, by person and roles, with when and at which event."""
+    logins: Attempts = field(default_factory=Attempts)
+    """How often somebody may try to log in."""
     _caps: tuple[Catalogue, tuple[Cap, ...]] | None = None
 
     def standing_caps(self) -> tuple[Cap, ...]:

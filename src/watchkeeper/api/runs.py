@@ -17,10 +17,18 @@ async def runs(call: Call) -> Page[RunRow]:
     """List runs, newest first."""
     agent, state, after = call.text("agent"), call.text("state"), call.text("after")
     needle, limit = call.text("filter") or "", call.limit()
-    head = call.rooms.store.head
+    head, seen = call.rooms.store.head, call.agents_seen()
 
     def query(tx: Transaction) -> tuple[list[RunRow], str | None]:
-        return list_runs(tx, agent=agent, state=state, filter_text=needle, after=after, limit=limit)
+        return list_runs(
+            tx,
+            agent=agent,
+            agents=seen,
+            state=state,
+            filter_text=needle,
+            after=after,
+            limit=limit,
+        )
 
     read = call.rooms.store.scan if needle else call.rooms.store.read
     rows, following = await read(query)
@@ -29,7 +37,9 @@ async def runs(call: Call) -> Page[RunRow]:
 
 async def run(call: Call) -> RunDetail:
     """Show one run."""
-    return await show_run(call, call.path("run"))
+    found = await show_run(call, call.path("run"))
+    call.check_agent("read", found.agent)
+    return found
 
 
 async def show_run(call: Call, run: str) -> RunDetail:
@@ -44,11 +54,11 @@ async def decisions(call: Call) -> Page[DecisionRow]:
     """List recorded decisions, newest first."""
     agent, in_run, after = call.text("agent"), call.text("run"), call.text("after")
     verdict, limit = call.text("verdict"), call.limit()
-    head = call.rooms.store.head
+    head, seen = call.rooms.store.head, call.agents_seen()
 
     def query(tx: Transaction) -> tuple[list[DecisionRow], str | None]:
         return list_decisions(
-            tx, agent=agent, run=in_run, verdict=verdict, after=after, limit=limit
+            tx, agent=agent, agents=seen, run=in_run, verdict=verdict, after=after, limit=limit
         )
 
     # a rare verdict may be looked for through the whole table
@@ -84,7 +94,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/runs",
-        "viewer",
+        "read",
         runs,
         "List runs, newest first.",
         answers=Page[RunRow],
@@ -94,7 +104,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/runs/{run}",
-        "viewer",
+        "read",
         run,
         "Show a run.",
         answers=RunDetail,
@@ -103,7 +113,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/decisions",
-        "viewer",
+        "read",
         decisions,
         "List recorded decisions, newest first.",
         answers=Page[DecisionRow],

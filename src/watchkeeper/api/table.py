@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
@@ -28,11 +28,19 @@ from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Forbidden, Invalid, Unauthenticated, WatchkeeperError
 from watchkeeper.identity.model import Person
 from watchkeeper.oncall.model import ANYONE
-from watchkeeper.wire.plane import Permission
+from watchkeeper.wire.permissions import Permission
 
-Needs = Literal["anyone", "agent", "viewer", "approver", "responder", "admin", "owner"]
-"""Who may call. `agent`: any bearer, which the route itself checks; `owner`: the account that
-runs the plane, over its socket; the others are a person's permissions in rising order."""
+OldNeeds = Literal["viewer", "approver", "responder", "admin", "owner"]
+Needs = Literal["anyone", "agent", "person"] | Permission | OldNeeds
+"""Who may call. `agent`: any bearer, which the route itself checks; `person`: whoever the plane
+knows as a person; the others are a permission that the person must have."""
+_OLD: Mapping[Needs, Permission] = {
+    "viewer": "read",
+    "approver": "decide",
+    "responder": "lock",
+    "admin": "apply",
+    "owner": "plane",
+}
 
 MOST_ROWS = 500
 USUAL_ROWS = 100
@@ -66,6 +74,28 @@ class Call:
         """The roles the person holds now; `*` stands for every role, which the owner holds."""
         held = self.rooms.view.now.roles_of(self.who.name, owner=self.who.owner)
         return held | {ANYONE} if self.who.owner else held
+
+    def check_team(self, needed: Permission, team: str) -> None:
+        """Raise `Forbidden` unless the person has the permission in a team (empty: in all)."""
+        allowed = self.who.permissions.teams(needed)
+        if allowed is None or team in allowed:
+            return
+        where = f"in team {team}" if team else "in every team"
+        raise Forbidden(
+            f"this needs {needed} {where}; {self.who.name} has it in "
+            + (", ".join(sorted(allowed)) or "none"),
+            rule=f"permission/{needed}",
+            remedy="ask somebody whose role counts there",
+        )
+
+    def check_agent(self, needed: Permission, agent: str) -> None:
+        """Raise `Forbidden` unless the person has the permission in an agent's team."""
+        self.check_team(needed, self.rooms.view.now.team_of(agent))
+
+    def agents_seen(self) -> frozenset[str] | None:
+        """Return the agents of the teams the person may read; None: of every team."""
+        teams = self.who.permissions.teams("read")
+        return None if teams is None else frozenset(self.rooms.view.now.seen_in(teams).agents)
 
     @property
     def token(self) -> str:
@@ -123,6 +153,9 @@ class Operation:
     query: tuple[str, ...] = ()
     status: int = 200
     tags: tuple[str, ...] = field(default=())
+    by_team: bool = False
+    """The route itself checks in which team the permission is held (`Call.check_team`). Where it
+    does not, everything but reading needs it in every team."""
 
 
 def route(operation: Operation, rooms: Rooms) -> Route:
@@ -157,8 +190,8 @@ class ProblemRoute(Route):
 async def _check(operation: Operation, request: Request, rooms: Rooms) -> Call:
     call = Call(rooms, request, bearer_of(request.scope["headers"]))
     if operation.needs not in ("anyone", "agent"):
-        call.person = await find_person(rooms.store, request.scope, call.bearer)
-        check_permission(operation.needs, call.person)
+        call.person = await find_person(rooms.store, rooms.view.now, request.scope, call.bearer)
+        check_permission(operation, call.person)
     unknown = set(request.query_params) - set(operation.query)
     if unknown:
         raise Invalid(
@@ -171,21 +204,22 @@ async def _check(operation: Operation, request: Request, rooms: Rooms) -> Call:
     return call
 
 
-def check_permission(needs: Needs, person: Person) -> None:
-    """Raise `Forbidden` unless the person may use a route that needs this."""
-    allowed = person.owner if needs == "owner" else person.may(_as_permission(needs))
-    if not allowed:
-        raise Forbidden(
-            f"this needs {needs}; {person.name} is {person.permission}",
-            rule=f"permission/{needs}",
-            remedy="ask the owner of the plane for a token with that permission",
-        )
-
-
-def _as_permission(needs: Needs) -> Permission:
-    if needs in ("viewer", "approver", "responder", "admin"):
-        return needs
-    raise Forbidden("this route admits no people", rule=f"permission/{needs}")
+def check_permission(operation: Operation, person: Person) -> None:
+    """Raise `Forbidden` unless the person may use a route."""
+    if operation.needs == "person":
+        return
+    if operation.needs in ("anyone", "agent"):
+        raise Forbidden("this route admits no people", rule=f"permission/{operation.needs}")
+    needed = _OLD.get(operation.needs) or cast(Permission, operation.needs)
+    teams = person.permissions.teams(needed)
+    if teams is None or (teams and (needed == "read" or operation.by_team)):
+        return
+    held = ", ".join(person.roles) or "no role"
+    raise Forbidden(
+        f"this needs {needed}{' in every team' if teams else ''}; {person.name} has {held}",
+        rule=f"permission/{needed}",
+        remedy="ask somebody who may, or the owner of the plane for a role that may",
+    )
 
 
 def read_body(model: type[Model], raw: bytes) -> Model:

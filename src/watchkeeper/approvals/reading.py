@@ -60,6 +60,7 @@ def list_requests(
     state: Which = "pending",
     role: str | None = None,
     agent: str | None = None,
+    agents: Collection[str] | None = None,
     text: str | None = None,
     after: str | None = None,
     limit: int = 100,
@@ -69,10 +70,12 @@ def list_requests(
 
     Pending ones come by deadline, the others newest decision first, all of them newest
     first. `role` is the one asked now; `text` is looked for in what is asked, the object,
-    the tool and the agent. `total` counts all that match. Raises `Invalid` for an `after`
+    the tool and the agent; `agents`, where given, are the only ones shown. `total` counts all that match. Raises `Invalid` for an `after`
     that no page gave.
     """
     conditions = _filters(state, role, agent, text)
+    if agents is not None:
+        conditions.append(requests.c.agent.in_(agents))
     query = select(*_ROW).where(*conditions)
     query = _in_order(query, state, after).limit(limit + 1)
     found = list(tx.connection.execute(query))

@@ -54,7 +54,7 @@ def enroll(session: Session, agent: str, ttl: int) -> None:
 @speaks()
 def token(session: Session, person: str, permission: Permission, ttl: int) -> None:
     """Issue a bearer token to a person for a remote console; it is shown once."""
-    from watchkeeper.wire.plane import IssueToken
+    from watchkeeper.wire.people import IssueToken
 
     body = IssueToken.model_construct(person=person, permission=permission, ttl_seconds=ttl)
     found = session.call(lambda plane: plane.issue_token(body))

@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel
-
-from watchkeeper.client.address import Address
-from watchkeeper.client.problems import Model, error_of, read
-from watchkeeper.client.transport import Transport
+from watchkeeper.client.calls import path_part
+from watchkeeper.client.policies import PolicyCalls
+from watchkeeper.client.problems import error_of
 from watchkeeper.core.digest import parse
 from watchkeeper.wire.agents import AgentDetail, AgentRow, Enrol, Enrolment, RunDetail, RunRow
 from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, TopUp
 from watchkeeper.wire.decisions import DecisionRow
 from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Target
 from watchkeeper.wire.pages import Page
+from watchkeeper.wire.people import IssueToken, PersonToken
 from watchkeeper.wire.plane import (
     AdvanceClock,
     Apply,
     EventRow,
-    IssueToken,
     Need,
-    PersonToken,
     Plan,
     Status,
     UpstreamRow,
     Verification,
 )
+from watchkeeper.wire.secrets import KeyRotation, PutSecret, SecretRow
 from watchkeeper.wire.requests import Escalate, RequestDetail, RequestRow, Vote
 
 VERIFY_SECONDS = 600.0
-Option = str | int | None
 
 
-class PlaneClient:
+class PlaneClient(PolicyCalls):
     """A person's view of one plane.
 
     Every method raises the error of `core.errors` that the plane answered with
     (code, remedy and rule included), or `Unavailable` when it cannot be reached.
     Lists come in pages: pass a page's `next` as `after` for the following one.
     """
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self.transport = Transport(address)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self.transport.close()
 
     # The plane
 
@@ -281,36 +263,22 @@ class PlaneClient:
         """Plan or apply a directory of contracts and policies."""
         return await self._post(Plan, "/v1/apply", apply, wait_seconds=60)
 
+    async def secrets(self) -> Page[SecretRow]:
+        """List sealed secrets; never their values."""
+        return await self._get(Page[SecretRow], "/v1/secrets")
+
+    async def put_secret(self, name: str, put: PutSecret) -> SecretRow:
+        """Seal a value as the secret's next version."""
+        return await self._post(SecretRow, f"/v1/secrets/{path_part(name)}", put)
+
+    async def remove_secret(self, name: str) -> None:
+        """Forget a secret's value."""
+        await self._send_nothing(f"/v1/secrets/{path_part(name)}/remove")
+
+    async def rotate_sealing_key(self) -> KeyRotation:
+        """Seal every secret with a new key."""
+        return await self._post(KeyRotation, "/v1/sealing-key/rotate", None, wait_seconds=60)
+
     async def issue_token(self, ask: IssueToken) -> PersonToken:
         """Make a person's token for a remote console."""
         return await self._post(PersonToken, "/v1/persons/tokens", ask)
-
-    async def _get(
-        self, model: type[Model], path: str, *, wait_seconds: float = 0, **options: Option
-    ) -> Model:
-        reply = await self.transport.send(
-            "GET", path, params=_params(options), wait_seconds=wait_seconds
-        )
-        return read(reply, model)
-
-    async def _post(
-        self, model: type[Model], path: str, body: BaseModel, *, wait_seconds: float = 0
-    ) -> Model:
-        reply = await self.transport.send(
-            "POST", path, body=body.model_dump_json().encode(), wait_seconds=wait_seconds
-        )
-        return read(reply, model)
-
-    async def _send_nothing(self, path: str) -> None:
-        reply = await self.transport.send("POST", path, body=b"{}")
-        if reply.status >= 400:
-            raise error_of(reply)
-
-
-def path_part(text: str) -> str:
-    """Quote one part of a path, slashes included."""
-    return quote(text, safe="")
-
-
-def _params(options: Mapping[str, Option]) -> dict[str, str]:
-    return {name: str(value) for name, value in options.items() if value is not None}

@@ -21,6 +21,7 @@ _KINDS: dict[int, type[errors.WatchkeeperError]] = {
     409: errors.Conflict,
     413: errors.TooLarge,
     422: errors.Invalid,
+    429: errors.TooMany,
     502: errors.Unavailable,
     503: errors.Unavailable,
     504: errors.Unavailable,

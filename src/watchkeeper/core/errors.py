@@ -100,6 +100,13 @@ class TooLarge(WatchkeeperError):
     default_code = "too_large"
 
 
+class TooMany(WatchkeeperError):
+    """Asked too often; later it may be granted."""
+
+    status = 429
+    default_code = "too_many"
+
+
 class Unavailable(WatchkeeperError):
     """The plane, its store or an upstream cannot serve this now; nothing was done."""
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 from sqlalchemy import bindparam, func, select, update
 
-from watchkeeper.core.errors import Conflict, NotFound
+from watchkeeper.core.errors import Conflict, Forbidden, NotFound
 from watchkeeper.kill.model import LockInForce, LockTarget, Receipt
 from watchkeeper.kill.tables import locks, receipts
 from watchkeeper.store.statement import Row, Statement, insert
@@ -54,9 +54,12 @@ def current_epoch(tx: Transaction) -> int:
 
 
 def put_in_force(
-    tx: Transaction, target: LockTarget, *, mode: Mode, reason: str, by: str
+    tx: Transaction, target: LockTarget, *, mode: Mode, reason: str, by: str, authority: int = 0
 ) -> LockInForce:
-    """Put a lock in force and raise the epoch. From this commit on it refuses."""
+    """Put a lock in force and raise the epoch. From this commit on it refuses.
+
+    `authority` is the rank of who locks; nobody of a lower one may lift it.
+    """
     lock = tx.new_id("lock")
     epoch = current_epoch(tx) + 1
     _ADD.run(
@@ -71,6 +74,7 @@ def put_in_force(
         created_at=tx.now,
         lifted_at=None,
         lifted_by=None,
+        authority=authority,
     )
     tx.record(
         "lock.created",
@@ -88,9 +92,18 @@ def put_in_force(
     return LockInForce(lock, target, mode, reason, by, epoch, tx.now)
 
 
-def lift(tx: Transaction, lock: str, *, reason: str, by: str) -> LockInForce:
-    """End a lock; what it revoked stays revoked. Raises `Conflict` if it was lifted already."""
+def lift(tx: Transaction, lock: str, *, reason: str, by: str, authority: int = 0) -> LockInForce:
+    """End a lock; what it revoked stays revoked.
+
+    Raises `Conflict` if it was lifted already, `Forbidden` if who locked had more authority.
+    """
     row = find(tx, lock)
+    if authority < (row.authority or 0):
+        raise Forbidden(
+            f"{row.by.removeprefix('person/')} locked it with more authority than yours",
+            rule="kill/authority",
+            remedy="ask them, or somebody who may do as much, to lift it",
+        )
     if _LIFT.run(tx, lock_is=lock, at=tx.now, who=by) != 1:
         raise Conflict(
             f"{row.lifted_by} lifted it already", code="already_lifted", remedy="nothing to do"

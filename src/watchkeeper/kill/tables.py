@@ -19,6 +19,7 @@ locks = Table(
     Column("created_at", Whole, nullable=False),
     Column("lifted_at", Whole),
     Column("lifted_by", Text),
+    Column("authority", Whole),
 )
 Index("locks_in_force", locks.c.epoch, sqlite_where=locks.c.lifted_at.is_(None),
       postgresql_where=locks.c.lifted_at.is_(None))  # fmt: skip

@@ -6,11 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from watchkeeper.wire.base import Name, Sent, Shown
+from watchkeeper.wire.base import Sent, Shown
 from watchkeeper.wire.decisions import Risk
-
-Permission = Literal["viewer", "approver", "responder", "admin"]
-"""In rising order: each includes those before it."""
+from watchkeeper.wire.people import Via
 
 
 class Me(Shown):
@@ -18,8 +16,12 @@ class Me(Shown):
 
     person: str
     roles: tuple[str, ...]
-    permission: Permission
-    via: Literal["socket", "token"]
+    """The roles in which they are asked to approve."""
+    permission: str
+    """The operator roles they hold, in words."""
+    via: Via
+    permissions: tuple[str, ...] = ()
+    """What they may do, in some team at least."""
 
 
 class Status(Shown):
@@ -152,19 +154,3 @@ class UpstreamRow(Shown):
     tools: int = 0
     detail: str = ""
     since: int | None = None
-
-
-class IssueToken(Sent):
-    """Ask for a person's token for a remote console."""
-
-    person: Name
-    permission: Permission = "viewer"
-    ttl_seconds: int = Field(43_200, ge=60, le=30 * 86_400)
-
-
-class PersonToken(Shown):
-    """A person's bearer token; shown once, hashed at rest."""
-
-    person: str
-    token: str
-    expires_at: int
