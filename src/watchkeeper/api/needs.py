@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.wire.agents import AgentRow
 from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.locks import LockRow
@@ -132,6 +133,20 @@ def from_upstream(row: UpstreamRow, now: int) -> Need | None:
         text=f"{row.name} does not answer{detail}",
         todo="check the server; calls to it fail until it answers",
         since=row.since or now,
+    )
+
+
+def from_credential(trouble: Trouble, now: int) -> Need:
+    """A credential that documents refer to cannot be had: what needs it is refused."""
+    return Need(
+        need=f"credential/{trouble.source}"[:200],
+        kind="plane",
+        subject=trouble.source,
+        score=115,
+        risk="high",
+        text=f"{', '.join(trouble.users)} has no credential: {trouble.message}",
+        todo=trouble.remedy,
+        since=now,
     )
 
 

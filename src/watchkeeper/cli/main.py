@@ -17,7 +17,7 @@ Without a command: the console on this machine's plane, started if none runs.
   See       status  watch  agents  runs  events  audit
   Decide    requests  budgets
   Stop      kill  pause  locks
-  Govern    apply  enroll  token
+  Govern    apply  enroll  token  secrets
   Plane     serve  stop  console  demo  config
   Learn     help TOPIC  completion SHELL
 
@@ -50,6 +50,7 @@ COMMANDS: dict[str, str] = {
     "apply": "watchkeeper.cli.apply:apply",
     "enroll": "watchkeeper.cli.people:enroll",
     "token": "watchkeeper.cli.people:token",
+    "secrets": "watchkeeper.cli.secrets:secrets",
     "serve": "watchkeeper.plane.command:serve",
     "stop": "watchkeeper.cli.process:stop",
     "console": "watchkeeper.cli.process:console",

@@ -10,6 +10,7 @@ from watchkeeper.client.policies import PolicyCalls
 from watchkeeper.client.problems import error_of
 from watchkeeper.core.digest import parse
 from watchkeeper.wire.agents import AgentDetail, AgentRow, Enrol, Enrolment, RunDetail, RunRow
+from watchkeeper.wire.base import Sent
 from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, TopUp
 from watchkeeper.wire.decisions import DecisionRow
 from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Target
@@ -25,8 +26,8 @@ from watchkeeper.wire.plane import (
     UpstreamRow,
     Verification,
 )
-from watchkeeper.wire.secrets import KeyRotation, PutSecret, SecretRow
 from watchkeeper.wire.requests import Escalate, RequestDetail, RequestRow, Vote
+from watchkeeper.wire.secrets import KeyRotation, PutSecret, SecretRow
 
 VERIFY_SECONDS = 600.0
 
@@ -277,7 +278,7 @@ class PlaneClient(PolicyCalls):
 
     async def rotate_sealing_key(self) -> KeyRotation:
         """Seal every secret with a new key."""
-        return await self._post(KeyRotation, "/v1/sealing-key/rotate", None, wait_seconds=60)
+        return await self._post(KeyRotation, "/v1/sealing-key/rotate", Sent(), wait_seconds=60)
 
     async def issue_token(self, ask: IssueToken) -> PersonToken:
         """Make a person's token for a remote console."""

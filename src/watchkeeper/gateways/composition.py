@@ -10,6 +10,7 @@ import msgspec
 from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.credentials import references_in_force
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.sightings import Sightings
 from watchkeeper.gateways.callers import Callers
@@ -25,6 +26,7 @@ from watchkeeper.gateways.performing import Performances
 from watchkeeper.registry.documents import ToolContract
 from watchkeeper.tools.pins.model import Distrusted
 from watchkeeper.tools.secrets.known import KnownValues
+from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.tools.secrets.oauth import OAuthTokens
 from watchkeeper.tools.secrets.references import References
 from watchkeeper.tools.secrets.sealed import SealedStore
@@ -100,6 +102,15 @@ class Gateways:
         self.sightings.follow()
         self._listeners.announce()
 
+    async def credential_troubles(self) -> list[Trouble]:
+        """Return which credentials that documents refer to cannot be had now."""
+        found = []
+        for source, users in references_in_force(self._view.now).items():
+            error = await self.credentials.trouble(source)
+            if error is not None:
+                found.append(Trouble(source, users, error.message, error.remedy or "restore it"))
+        return found
+
     def secrets_changed(self, names: Collection[str]) -> None:
         """Let upstreams whose sealed credential has changed be opened with the new one."""
         self._pool.look({f"sealed:{name}" for name in names})
@@ -162,7 +173,7 @@ def _credentials(
     egress: Egress, clock: Clock, sealed: SealedStore | None, vault: VaultSettings | None
 ) -> Credentials:
     known = KnownValues()
-    references = References(known, sealed=sealed.read if sealed else None)
+    references = References(known, sealed=sealed)
     if vault is not None:
         references.vault = Vault(vault, egress, clock, references.read).read
     return Credentials(references, OAuthTokens(egress, clock, references.read, known), known)

@@ -10,6 +10,7 @@ from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.waiting import DECIDED
 from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store
+from watchkeeper.tools.pins.service import EVENTS as PIN_EVENTS
 
 _LOG = logging.getLogger("watchkeeper.plane.follower")
 _RETRY_SECONDS = 1.0
@@ -17,7 +18,7 @@ _RETRY_SECONDS = 1.0
 
 class Follower:
     """Hands decided requests to their waiting callers, new ones to the previews, new timers to
-    the sweeper, and changes of what is in force to the gateways."""
+    the sweeper, and changes of what is in force and of secrets to the gateways."""
 
     def __init__(
         self,
@@ -26,12 +27,14 @@ class Follower:
         wake: Callable[[], None],
         changed: Callable[[], None],
         created: Callable[[str], None],
+        secrets_changed: Callable[[Sequence[str]], None],
     ) -> None:
         self._store = store
         self._decided = decided
         self._wake = wake
         self._changed = changed
         self._created = created
+        self._secrets_changed = secrets_changed
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -56,8 +59,14 @@ class Follower:
         for event in batch:
             if event.type == "request.created" and event.request:
                 self._attempt(self._created, event.request)
-        if any(e.type.endswith((".applied", ".removed")) for e in batch):
+        if any(e.type.endswith((".applied", ".removed")) or e.type in PIN_EVENTS for e in batch):
             self._attempt(self._changed)
+        if secrets := [
+            e.subject.removeprefix("secret/")
+            for e in batch
+            if e.type in ("secret.sealed", "secret.removed")
+        ]:
+            self._attempt(self._secrets_changed, secrets)
         if any(e.request is not None for e in batch):
             self._attempt(self._wake)
 

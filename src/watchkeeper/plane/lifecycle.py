@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watchkeeper import __version__
@@ -150,9 +150,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     decider = Decider(store, view)
     outages = Outages(store)
     sealed = SealedStore(store, key_source(settings.sealing_key, state.path))
-    gateways = mount(
-        decider, view, clock, outages.changed, sealed=sealed, vault=settings.vault
-    )
+    gateways = mount(decider, view, clock, outages.changed, sealed=sealed, vault=settings.vault)
     handlers = {**TIMERS, UNSETTLED: sweeping(decider)}
     sweeper = Sweeper(StoredTimers(store, handlers), clock)
     health = Health(state.path)
@@ -182,6 +180,11 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         max_body=settings.max_body,
         max_gateway_body=settings.max_gateway_body,
     )
+
+    def secrets_changed(names: Sequence[str]) -> None:
+        sealed.forget(names)
+        gateways.secrets_changed(names)
+
     previews = Previews(decider, gateways.read)
     plane = Plane(
         settings=settings,
@@ -191,7 +194,12 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         sweeper=sweeper,
         schedule=Schedule(),
         follower=Follower(
-            store, decider.waiting.wake, sweeper.wake, gateways.refresh, previews.begin
+            store,
+            decider.waiting.wake,
+            sweeper.wake,
+            gateways.refresh,
+            previews.begin,
+            secrets_changed,
         ),
         previews=previews,
         health=health,

@@ -8,18 +8,27 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
+from watchkeeper.core.addresses import place_of
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.places import config_file, state_directory
 from watchkeeper.plane.state import PlaneFile
+
+if TYPE_CHECKING:
+    from watchkeeper.tools.secrets.vault import VaultSettings
 
 MEBIBYTE = 1 << 20
 USUAL_PORT = 8750
 USUAL_ENVIRONMENT = "local"
 RehearsalMode = Literal["running", "frozen"]
 _ENVIRONMENT_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,39}$")
+_KEY_PLACE = re.compile(r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*|keyring:.+)$")
+_TOKEN_PLACE = re.compile(
+    r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*|sealed:[a-z0-9][a-z0-9._-]{0,62})$"
+)
+_NAMESPACE = re.compile(r"[A-Za-z0-9._/-]{0,200}")
 _DATABASE = re.compile(r"^(sqlite|postgresql)(\+\w+)?://")
 
 
@@ -43,6 +52,15 @@ class Settings:
     stop_seconds: int = 5
     """How long calls in flight may finish when the plane stops."""
     log_bytes: int = 8 * MEBIBYTE
+    sealing_key: str = ""
+    """Where the key is that seals secrets: file:PATH, env:NAME or keyring:NAME; empty: a file
+    in the state directory."""
+    vault_url: str = ""
+    vault_token: str = ""
+    """Reference to the token of the vault: env:NAME, file:PATH or sealed:NAME."""
+    vault_namespace: str = ""
+    vault_allow_private: bool = False
+    """Whether the vault's host name may lead inside a private network."""
     detached: bool = False
 
     def __post_init__(self) -> None:
@@ -61,8 +79,37 @@ class Settings:
                 raise _bad(name, "use 1 KiB to 1 GiB, in bytes")
         if not 8 <= self.max_connections <= 100_000:
             raise _bad("max_connections", "use 8 to 100000")
+        self._check_secrets()
         if not 0 <= self.stop_seconds <= 300:
             raise _bad("stop_seconds", "use 0 to 300 seconds")
+
+    def _check_secrets(self) -> None:
+        if self.sealing_key and not _KEY_PLACE.match(self.sealing_key):
+            raise _bad("sealing_key", "use file:PATH, env:NAME or keyring:NAME")
+        if bool(self.vault_url) != bool(self.vault_token):
+            name = "vault_token" if self.vault_url else "vault_url"
+            raise _bad(name, "a vault needs both vault_url and vault_token")
+        if self.vault_token and not _TOKEN_PLACE.match(self.vault_token):
+            raise _bad("vault_token", "use env:NAME, file:PATH or sealed:NAME")
+        if self.vault_url:
+            try:
+                place_of(self.vault_url)
+            except Invalid as error:
+                raise _bad("vault_url", error.message) from None
+        if not _NAMESPACE.fullmatch(self.vault_namespace):
+            raise _bad("vault_namespace", "use letters, digits, dots, dashes, _ and /")
+
+    @property
+    def vault(self) -> VaultSettings | None:
+        """The vault that references may name, or None."""
+        if not self.vault_url:
+            return None
+        # imported here: settings are read before anything else, and are to stay light
+        from watchkeeper.tools.secrets.vault import VaultSettings
+
+        return VaultSettings(
+            self.vault_url, self.vault_token, self.vault_namespace, self.vault_allow_private
+        )
 
     def like(self, last: PlaneFile | None) -> Settings:
         """Return these settings with what they leave open taken from the last plane here."""
@@ -102,7 +149,9 @@ def read_settings(
     for name in known:
         variable = f"WATCHKEEPER_{name.upper()}"
         if environ.get(variable):
-            chosen[name] = (environ[variable], variable)
+            # this variable holds the key itself, and so says where the key is
+            value = f"env:{variable}" if name == "sealing_key" else environ[variable]
+            chosen[name] = (value, variable)
     for name, value in flags.items():
         if value is not None:
             chosen[name] = (value, f"--{name.replace('_', '-')}")

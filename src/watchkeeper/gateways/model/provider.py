@@ -18,7 +18,7 @@ from watchkeeper.gateways.model.metering import Meter
 from watchkeeper.gateways.model.request import Completion
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.gateways.performing import Performed
-from watchkeeper.tools.upstreams.credentials import credential_headers
+from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Egress, Sending, read_bounded
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
 from watchkeeper.tools.upstreams.model import UpstreamFailure
@@ -33,6 +33,7 @@ _LAST_WORD_SECONDS = 0.2
 _PASSED_HEADERS = ("x-request-id", "openai-processing-ms")
 _OK = 200
 _TOO_MANY = 429
+_UNAUTHORISED = 401
 _CALLERS_FAULT = frozenset({400, 413, 422})
 _ESTIMATED = "usage is an estimate: the provider reported none"
 
@@ -57,6 +58,7 @@ class ProviderCall:
     def __init__(
         self,
         egress: Egress,
+        credentials: Credentials,
         route: Route,
         completion: Completion,
         *,
@@ -67,6 +69,7 @@ class ProviderCall:
         send: Any,
     ) -> None:
         self._egress = egress
+        self._credentials = credentials
         self._route = route
         self._completion = completion
         self._decision = decision
@@ -96,20 +99,37 @@ class ProviderCall:
             return await self._fail("the plane's credential for it is missing")
 
     async def _call(self) -> Performed[Made]:
+        """Send it; where a fetched token is refused, which is before anything ran, once anew."""
+        made = await self._send_once(last=False) or await self._send_once(last=True)
+        assert made is not None, "the last attempt always ends"
+        return made
+
+    async def _send_once(self, *, last: bool) -> Performed[Made] | None:
+        """Return how it ended, or None to be called again with another token."""
+        self._sending = Sending()
         body = self._completion.forwarded(self._route, self._ceiling)
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if self._completion.stream else "application/json",
-            **credential_headers(self._route.credential),
+            **await self._credentials.headers(self._route.credential),
         }
         url = self._route.base_url.rstrip("/") + "/chat/completions"
         async with (
             asyncio.timeout(self._route.timeout_seconds) as silence,
-            self._egress.post(url, body, headers, self._sending) as response,
+            self._egress.post(
+                url, body, headers, self._sending, allow_private=self._route.allow_private
+            ) as response,
         ):
+            if (
+                response.status == _UNAUTHORISED
+                and self._credentials.refused(self._route.credential, headers)
+                and not last
+            ):
+                return None
             if response.status == _OK and response.content_type == "text/event-stream":
                 return await self._stream(response, silence)
-            return self._take_whole(response, await read_bounded(response))
+            data = self._credentials.known.redact_known(await read_bounded(response))
+            return self._take_whole(response, data)
 
     def _take_whole(self, response: aiohttp.ClientResponse, body: bytes) -> Performed[Made]:
         status = response.status
@@ -148,15 +168,17 @@ class ProviderCall:
         gone = asyncio.ensure_future(self._watch.gone.wait())
         gone.add_done_callback(lambda done: done.cancelled() or (task and task.cancel()))
         loop = asyncio.get_running_loop()
+        redact = self._credentials.known.redact_known
         try:
             await self._begin(response)
             splitter = EventSplitter(LARGEST_ANSWER)
             async for piece in response.content.iter_any():
                 silence.reschedule(loop.time() + self._route.timeout_seconds)
-                passed = b"".join(event for event in splitter.feed(piece) if self._passes(event))
+                events = [redact(event) for event in splitter.feed(piece)]
+                passed = b"".join(event for event in events if self._passes(event))
                 if passed:
                     await self._push(passed)
-            rest = splitter.rest()
+            rest = redact(splitter.rest())
             if rest and self._passes(rest):
                 await self._push(rest)
         except EventTooLong:
@@ -211,7 +233,7 @@ class ProviderCall:
 
     def _passed(self, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
         return decision_headers(self._decision) + [
-            (name.encode(), header_value(headers[name]))
+            (name.encode(), header_value(self._credentials.known.redact_text(headers[name])))
             for name in _PASSED_HEADERS
             if name in headers
         ]

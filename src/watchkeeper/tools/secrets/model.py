@@ -33,5 +33,6 @@ class Trouble:
     """A credential that is referred to and cannot be had."""
 
     source: str
+    users: tuple[str, ...]
     message: str
     remedy: str

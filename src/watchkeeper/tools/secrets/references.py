@@ -8,8 +8,9 @@ import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from watchkeeper.core.errors import Unavailable
+from watchkeeper.core.errors import Unavailable, WatchkeeperError
 from watchkeeper.tools.secrets.known import KnownValues
+from watchkeeper.tools.secrets.sealed import SealedStore
 
 _LARGEST = 16_384
 Read = Callable[[str], Awaitable[str]]
@@ -18,7 +19,7 @@ Read = Callable[[str], Awaitable[str]]
 class References:
     """Reads when asked, keeps nothing itself, and tells `known` what it has read."""
 
-    def __init__(self, known: KnownValues, *, sealed: Read | None = None) -> None:
+    def __init__(self, known: KnownValues, *, sealed: SealedStore | None = None) -> None:
         self._known = known
         self._sealed = sealed
         self.vault: Read | None = None
@@ -36,7 +37,7 @@ class References:
             secret = await asyncio.to_thread(_read_file, place)
             remedy = f"put the secret in {place}, readable by the plane"
         elif kind == "sealed" and self._sealed is not None:
-            secret = await self._sealed(place)
+            secret = await self._sealed.read(place)
             remedy = f"watchkeeper secrets put {place}"
         elif kind == "vault":
             secret = await self._read_vault(place)
@@ -60,6 +61,18 @@ class References:
             )
         self._known.remember(source, secret)
         return secret
+
+    async def trouble(self, source: str) -> WatchkeeperError | None:
+        """Return why a secret cannot be had; a vault is not asked only to find out."""
+        kind, _, place = source.partition(":")
+        if kind == "sealed" and self._sealed is not None:
+            return await self._sealed.trouble(place)
+        try:
+            if kind != "vault":
+                await self.read(source)
+        except WatchkeeperError as error:
+            return error
+        return None
 
     async def _read_vault(self, place: str) -> str:
         if self.vault is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from watchkeeper.core import ids
@@ -191,14 +191,3 @@ class SealedStore:
             except Conflict:
                 self._keys = ()
         return await attempt()
-
-
-def uses_of(named: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """Return, by sealed secret, who refers to it, from the references of each."""
-    found: dict[str, list[str]] = {}
-    for who, sources in named.items():
-        for source in sources:
-            kind, _, name = source.partition(":")
-            if kind == "sealed":
-                found.setdefault(name, []).append(who)
-    return {name: tuple(sorted(set(users))) for name, users in found.items()}

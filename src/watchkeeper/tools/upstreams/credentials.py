@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from watchkeeper.core.errors import Unavailable
+from watchkeeper.core.errors import Unavailable, WatchkeeperError
 from watchkeeper.tools.secrets.known import KnownValues
 from watchkeeper.tools.secrets.oauth import OAuthTokens
 from watchkeeper.tools.secrets.references import References
@@ -44,6 +44,10 @@ class Credentials:
         if credential is None:
             return {}
         return {credential.header: credential.prefix + await self.value(credential, context)}
+
+    async def trouble(self, source: str) -> WatchkeeperError | None:
+        """Return why the secret behind a reference cannot be had, or None."""
+        return await self._references.trouble(source)
 
     def refused(self, credential: Credential | None, headers: Mapping[str, str]) -> bool:
         """Take that an upstream refused these headers (HTTP 401).
