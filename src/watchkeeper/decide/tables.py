@@ -48,6 +48,14 @@ decisions = Table(
 )
 Index("decisions_by_run", decisions.c.run, decisions.c.decision)
 Index("decisions_by_agent", decisions.c.agent, decisions.c.decision)
+# with all that is counted of a tool
+Index(
+    "decisions_by_name",
+    decisions.c.kind,
+    decisions.c.name,
+    decisions.c.decision,
+    decisions.c.verdict,
+)
 Index(
     "decisions_by_key",
     decisions.c.run,
