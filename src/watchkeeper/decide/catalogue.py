@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import jsonschema_rs
-
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.entities import agent_facts, model_facts, store_facts, tool_facts
 from watchkeeper.identity.operators import Assigned, Permissions, Roles, permissions_of
@@ -15,7 +13,7 @@ from watchkeeper.identity.proofs import key_proof, subject_proof
 from watchkeeper.oncall.model import Role as People
 from watchkeeper.oncall.rules import roles_of
 from watchkeeper.policy.engine import PolicyEngine
-from watchkeeper.policy.source import check_set
+from watchkeeper.policy.source import Checked, check_set
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import (
     Budget,
@@ -34,6 +32,7 @@ from watchkeeper.registry.documents import (
 )
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.rules import InForce, Key
+from watchkeeper.tools.inspection.schemas import Check, compile_schema
 from watchkeeper.tools.pins.model import NO_PINS, Distrusted, Pins, Trusted
 from watchkeeper.tools.pins.rules import trust
 from watchkeeper.wire.data import RedactionLevel
@@ -61,8 +60,10 @@ class GovernedTool:
 
     contract: ToolContract
     digest: str
-    check: Callable[[Any], str | None]
-    """Returns what is wrong with arguments, or None."""
+    check: Check | None
+    """What is wrong with arguments; None where no schema is declared."""
+    check_output: Check | None
+    """What is wrong with a result; None where the contract declares no schema for it."""
     never: tuple[tuple[str, Callable[[Any], bool], str], ...]
     """Argument, whether the pattern occurs in it, and why it must not."""
 
@@ -74,6 +75,16 @@ class PricedModel:
     model: LogicalModel
     provider: Provider
     priced: ProviderModel
+
+
+@dataclass(frozen=True, slots=True)
+class GovernedPolicy:
+    """A policy set in force: its policies, and where it was applied from."""
+
+    file: Checked
+    path: str
+    version: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ class Catalogue:
     escalations: Mapping[str, Escalation]
     budgets: tuple[Budget, ...]
     rates: tuple[Rate, ...]
-    policies: Mapping[str, str]
+    policies: Mapping[str, GovernedPolicy]
     engine: PolicyEngine
     people: Mapping[str, Person]
     operator_roles: Roles
@@ -118,7 +129,23 @@ class Catalogue:
         if document is None:
             return frozenset()
         keys = (key_proof(key) for key in document.ssh_keys)
-        return frozenset(keys) | {subject_proof(one.issuer, one.subject) for one in document.oidc}
+        known = (one for one in document.oidc if self._is_of_people(one.issuer))
+        return frozenset(keys) | {subject_proof(one.issuer, one.subject) for one in known}
+
+    def person_at(self, issuer: str, subject: str) -> str | None:
+        """Return the one person that an issuer knows by a subject; None: none, or several."""
+        if not self._is_of_people(issuer):
+            return None
+        found = [
+            name
+            for name, person in self.people.items()
+            if any(one.issuer == issuer and one.subject == subject for one in person.oidc)
+        ]
+        return found[0] if len(found) == 1 else None
+
+    def _is_of_people(self, issuer: str) -> bool:
+        document = self.issuers.get(issuer)
+        return document is not None and document.of != "workloads"
 
     def roles_of(self, person: str, *, owner: bool) -> frozenset[str]:
         """Return the roles a person holds; a role nobody defined falls to the plane's owner."""
@@ -185,7 +212,10 @@ def build_catalogue(standing: Mapping[Key, InForce]) -> Catalogue:
         escalations={old.name: one for old, one in _of(standing, Escalation)},
         budgets=tuple(one for _, one in _of(standing, Budget)),
         rates=tuple(one for _, one in _of(standing, Rate)),
-        policies={file.name: file.text for file in files},
+        policies={
+            file.name: GovernedPolicy(file, old.path, old.version, old.digest)
+            for file, (old, _) in zip(files, _of(standing, Policy), strict=True)
+        },
         engine=engine,
         people={old.name: one for old, one in _of(standing, Person)},
         operator_roles={
@@ -229,33 +259,19 @@ def _compile_tool(old: InForce, contract: ToolContract) -> GovernedTool:
     return GovernedTool(
         contract,
         old.digest,
-        _compile_schema(contract),
+        _compile(contract, "input_schema", contract.input_schema),
+        _compile(contract, "output_schema", contract.output_schema),
         tuple((rule.argument, compile_pattern(rule.pattern), rule.why) for rule in contract.never),
     )
 
 
-def _compile_schema(contract: ToolContract) -> Callable[[Any], str | None]:
-    if contract.input_schema is None:
-        return lambda arguments: None
+def _compile(contract: ToolContract, field: str, schema: dict[str, Any] | None) -> Check | None:
+    if schema is None:
+        return None
     try:
-        validator = jsonschema_rs.validator_for(contract.input_schema, offline=True)
-    except (ValueError, jsonschema_rs.ValidationError) as error:
-        # the checker goes on to print the schema and its own schema: the first line says it
-        problem = str(error).partition("\n")[0]
+        return compile_schema(schema, "arguments" if field == "input_schema" else "result")
+    except Invalid as error:
         raise Invalid(
-            f"tool {contract.name!r}: input_schema is not a usable JSON Schema: {problem}"[:400],
+            f"tool {contract.name!r}: {field} is {error.message}",
             remedy="correct the schema and apply again; nothing was changed",
         ) from error
-
-    def check(arguments: Any) -> str | None:
-        if validator.is_valid(arguments):
-            return None
-        problems = []
-        for error in validator.iter_errors(arguments):
-            at = ".".join(str(part) for part in error.instance_path) or "arguments"
-            problems.append(f"{at}: {error.message}"[:300])
-            if len(problems) == 3:
-                break
-        return "; ".join(problems)
-
-    return check

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import Invalid
+from watchkeeper.identity.model import NewRun
 from watchkeeper.tools.inspection.model import TooLarge
-from watchkeeper.tools.inspection.rules import ALL, SECRETS, UNREADABLE, Classes, look
+from watchkeeper.tools.inspection.rules import (
+    ALL,
+    SECRETS,
+    UNREADABLE,
+    Classes,
+    look,
+    unrecorded,
+)
 from watchkeeper.tools.inspection.values import Inspection, is_larger, redact, redact_text
 from watchkeeper.wire.data import RedactionLevel
 from watchkeeper.wire.decisions import Ask
@@ -73,6 +81,20 @@ def check_names(ask: Ask) -> None:
                 rule="data/secret",
                 remedy="use a name that tells nothing",
             )
+
+
+def kept_of_run(new: NewRun, level: RedactionLevel) -> NewRun:
+    """Return a run as it may be recorded: who acts for whom is known, other words are not.
+
+    Whom it acts for stays even where it is an address: nobody could be held to account else.
+    """
+    unwanted = unrecorded(level)
+    return replace(
+        new,
+        goal=redact_text(new.goal, unwanted),
+        on_behalf_of=without_secrets(new.on_behalf_of) if new.on_behalf_of else new.on_behalf_of,
+        object_id=without_secrets(new.object_id) if new.object_id else new.object_id,
+    )
 
 
 def without_secrets(text: str) -> str:

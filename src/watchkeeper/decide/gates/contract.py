@@ -87,7 +87,7 @@ def _check_tool(
     if isinstance(trusted, Distrusted):
         return deny(f"tool/{action.name}/{trusted.rule}", trusted.reason, trusted.instead)
     progress.definition = trusted.digest
-    problem = tool.check(dict(action.arguments))
+    problem = tool.check(dict(action.arguments)) if tool.check else None
     if problem is not None:
         return deny(
             f"tool/{action.name}/schema",

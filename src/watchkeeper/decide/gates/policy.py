@@ -20,6 +20,7 @@ def policy_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | No
         input_tokens=action.estimate.input_tokens,
         output_tokens=action.estimate.output_tokens,
         on_behalf_of=facts.run.on_behalf_of or "",
+        data_classes=frozenset(action.contents.classes),
         object_kind=progress.object_kind or facts.run.object_kind or "",
         object_id=progress.object_id or facts.run.object_id or "",
     )
