@@ -32,6 +32,7 @@ class Rule:
     scope: Scope
     reads: Reads
     line: int | None
+    annotations: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +87,16 @@ def check_file(name: str, text: str, where: str | None = None) -> Checked:
 
 
 def _read_rule(name: str, body: Mapping[str, Any], text: str, where: str, line: int | None) -> Rule:
-    annotated = read_annotations(
-        name,
-        body["effect"],
-        {key: str(value or "") for key, value in body.get("annotations", {}).items()},
-        f"{where}:{line}" if line else where,
-    )
+    said = {key: str(value or "") for key, value in body.get("annotations", {}).items()}
+    annotated = read_annotations(name, body["effect"], said, f"{where}:{line}" if line else where)
     return Rule(
         annotated,
-        text if "id" in body.get("annotations", {}) else f'@id("{name}")\n{text}',
+        text if "id" in said else f'@id("{name}")\n{text}',
         body["effect"] == "permit",
         read_scope(body),
         read_context(body["conditions"]),
         line,
+        said,
     )
 
 

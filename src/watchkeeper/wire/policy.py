@@ -13,6 +13,8 @@ from watchkeeper.wire.plane import File
 Stage = Literal["observe", "warn", "enforce"]
 """observe: asked and recorded, never obeyed; warn: the agent is told too; enforce: obeyed."""
 
+Effect = Literal["permit", "forbid", "ask"]
+"""`ask`: a forbid that a person's approval lifts."""
 GateResult = Literal["pass", "refuse", "hold", "not reached"]
 ReplayState = Literal["running", "done", "failed"]
 
@@ -44,8 +46,7 @@ class PolicyRow(Shown):
     """One policy of a set: what it says, and what it did."""
 
     policy: str
-    effect: Literal["permit", "forbid", "ask"]
-    """`ask`: a forbid that a person's approval lifts."""
+    effect: Effect
     message: str
     line: int
     annotations: dict[str, str] = Field(default_factory=dict)
@@ -176,7 +177,7 @@ class PolicyMatch(Shown):
     where: str
     """File and line, e.g. `policies/finance.cedar:8`."""
     stage: Stage = "enforce"
-    effect: Literal["permit", "forbid", "ask"]
+    effect: Effect
     message: str
     annotations: dict[str, str] = Field(default_factory=dict)
     decided: bool = False

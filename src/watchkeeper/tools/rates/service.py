@@ -13,6 +13,7 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.rates.rules import Limit, give_back, spend
 from watchkeeper.tools.rates.tables import rates
 
+_LOOK = Statement(select(rates.c.arrival).where(rates.c.rule == bindparam("rule_is")))
 # the row stays locked once read: of two writers the second waits for the first
 _READ = Statement(
     select(rates.c.arrival).where(rates.c.rule == bindparam("rule_is")).with_for_update()
@@ -48,6 +49,18 @@ def take(tx: Transaction, limits: Sequence[Limit]) -> TooSoon | None:
         if drawn_in or not refused:
             _PUT.run(tx, rule=limit.rule, arrival=arrival)
     return TooSoon(longest[0], -(-longest[3] // MICROSECONDS)) if refused else None
+
+
+def look(tx: Transaction, limits: Sequence[Limit]) -> TooSoon | None:
+    """Return what `take` would refuse with now; nothing is spent."""
+    waits = [
+        (limit, spend(_LOOK.scalar(tx, rule_is=limit.rule), limit, tx.now)[1])
+        for limit in _in_order(limits)
+    ]
+    limit, wait = max(waits, key=lambda one: one[1], default=(None, 0))
+    if limit is None or wait <= 0:
+        return None
+    return TooSoon(limit, -(-wait // MICROSECONDS))
 
 
 def put_back(tx: Transaction, limits: Sequence[Limit]) -> None:

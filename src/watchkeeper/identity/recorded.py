@@ -1,0 +1,40 @@
+"""Runs as they are on record, for looking at an action without the run's token."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import select
+
+from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.tables import runs
+from watchkeeper.store.statement import Row
+from watchkeeper.store.transaction import Transaction
+
+FOREVER = 2**62
+
+
+def recorded_runs(tx: Transaction, names: Collection[str]) -> dict[str, RunFacts]:
+    """Return the named runs that there are, as a token without limits of its own shows them."""
+    rows = tx.connection.execute(select(runs).where(runs.c.run.in_(names)))
+    return {row.run: _as_facts(row) for row in rows}
+
+
+def _as_facts(row: Row) -> RunFacts:
+    return RunFacts(
+        run=row.run,
+        agent=row.agent,
+        version=row.version,
+        state=row.state,
+        on_behalf_of=row.on_behalf_of,
+        environment=row.environment,
+        goal=row.goal,
+        object_kind=row.object_kind,
+        object_id=row.object_id,
+        token_expires_at=FOREVER,
+        token_revoked_at=None,
+        scope=row.scope,
+        on_behalf_of_proof=row.on_behalf_of_proof,
+        lineage=row.lineage,
+        grants=row.grants,
+    )
