@@ -107,6 +107,12 @@ def show_me(me: Person, held: Iterable[str]) -> Me:
     )
 
 
+async def whoami(call: Call) -> Me:
+    """Say who the plane takes the caller for."""
+    me = call.who
+    return show_me(me, call.rooms.view.now.roles if me.owner else call.roles)
+
+
 async def watch(call: Call) -> Page[Need]:
     """List what needs a person now, most pressing first."""
     rooms, limit = call.rooms, call.limit()
@@ -162,6 +168,15 @@ OPERATIONS = (
         status,
         "Who I am, and the figures of every screen's header.",
         answers=Status,
+        tags=("plane",),
+    ),
+    Operation(
+        "GET",
+        "/v1/me",
+        "person",
+        whoami,
+        "Who I am here, and what I may do.",
+        answers=Me,
         tags=("plane",),
     ),
     Operation(

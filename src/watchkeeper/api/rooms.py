@@ -16,6 +16,8 @@ from watchkeeper.decide.gates.budget import caps_over
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.attempts import Attempts
+from watchkeeper.identity.devices import DeviceLogins
+from watchkeeper.identity.issuers import Issuers
 from watchkeeper.store.store import Store
 from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.tools.secrets.sealed import SealedStore
@@ -38,6 +40,10 @@ class Rooms:
     sealed: SealedStore
     credential_troubles: Callable[[], Awaitable[list[Trouble]]]
     """Which credentials that are referred to cannot be had now."""
+    issuers: Issuers
+    """Whose tokens are believed, with their keys."""
+    devices: DeviceLogins
+    """Logins that people confirm at an issuer."""
     kill: KillSwitch
     applying: Applying
     envelopes: Envelopes

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from watchkeeper.core.errors import Invalid
+from watchkeeper.core.money import price
 from watchkeeper.decide.entities import agent_facts, model_facts, store_facts, tool_facts
 from watchkeeper.identity.operators import Assigned, Permissions, Roles, permissions_of
 from watchkeeper.identity.proofs import key_proof, subject_proof
@@ -75,6 +76,15 @@ class PricedModel:
     model: LogicalModel
     provider: Provider
     priced: ProviderModel
+
+    def cost_micros(self, input_tokens: int, output_tokens: int) -> int:
+        """Return the price of a call in micro-dollars, rounded up."""
+        return price(
+            input_tokens,
+            output_tokens,
+            self.priced.input_usd_per_million,
+            self.priced.output_usd_per_million,
+        )
 
 
 @dataclass(frozen=True, slots=True)

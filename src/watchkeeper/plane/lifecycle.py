@@ -28,6 +28,7 @@ from watchkeeper.decide.unsettled import recover, sweeping
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.plane.application import assemble
+from watchkeeper.plane.asking import open_device_logins, open_issuers
 from watchkeeper.plane.follower import Follower
 from watchkeeper.plane.health import PROBE_SECONDS, Health
 from watchkeeper.plane.outages import Outages
@@ -155,6 +156,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     sweeper = Sweeper(StoredTimers(store, handlers), clock)
     health = Health(state.path)
     ending = asyncio.Event()
+    issuers = open_issuers(gateways.egress, clock)
     rooms = Rooms(
         store=store,
         clock=clock,
@@ -166,6 +168,8 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         upstreams=gateways.upstream_rows,
         sealed=sealed,
         credential_troubles=gateways.credential_troubles,
+        issuers=issuers,
+        devices=open_device_logins(gateways.egress, clock, issuers),
         kill=KillSwitch(decider, lambda: rooms.watching),
         applying=Applying(store, view),
         envelopes=Envelopes(decider),
