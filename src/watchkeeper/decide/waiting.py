@@ -24,6 +24,11 @@ class Waiting:
         if isinstance(clock, RehearsalClock):
             clock.on_advance(lambda now: self._tick())
 
+    @property
+    def callers(self) -> int:
+        """How many wait now."""
+        return sum(map(len, self._events.values()))
+
     async def wait(self, request: str, seconds: float) -> bool:
         """Wait until the request is decided or `seconds` have passed; tell which.
 
