@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.approval import approval_gate
@@ -30,14 +30,20 @@ GATES: tuple[Gate, ...] = (
 
 
 def decide(
-    action: Action, facts: Facts, watch: Callable[[Gate, Ruling | None], None] | None = None
+    action: Action,
+    facts: Facts,
+    watch: Callable[[Gate, Ruling | None], None] | None = None,
+    *,
+    gates: Sequence[Gate] = GATES,
+    progress: Progress | None = None,
 ) -> tuple[Ruling, Progress]:
     """Put an action through the gates and return the ruling with what they found out.
 
-    `watch` is told what each gate said, in order, up to the one that decided.
+    `watch` is told what each gate said, in order, up to the one that decided. A replay that
+    lacks what a gate looks at leaves that gate out and gives the `progress` it made then.
     """
-    progress = Progress()
-    for gate in GATES:
+    progress = Progress() if progress is None else progress
+    for gate in gates:
         ruling = gate(action, facts, progress)
         if watch is not None:
             watch(gate, ruling)

@@ -1,0 +1,178 @@
+"""Deciding a recorded decision again: the real path over the facts that were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from watchkeeper.approvals.model import Grant, Standing
+from watchkeeper.budgets.model import Cap
+from watchkeeper.core.digest import parse
+from watchkeeper.core.errors import Invalid
+from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.facts import NoRoom
+from watchkeeper.decide.gates.contract import contract_gate
+from watchkeeper.decide.model import Action, Progress, Ruling
+from watchkeeper.decide.path import GATES, decide
+from watchkeeper.decide.rehearsal import FOREVER, RehearsalFacts
+from watchkeeper.identity.model import RunFacts
+from watchkeeper.policy.model import Question
+from watchkeeper.store.statement import Row
+from watchkeeper.tools.rates.rules import Limit
+from watchkeeper.tools.rates.service import TooSoon
+from watchkeeper.wire.decisions import ActionKind, Usage, Verdict
+
+BEFORE_CONTRACT = ("lock/", "identity/")
+"""Rules of gates that look at what is not recorded, before contract and policies are asked."""
+AFTER_APPROVAL = ("rate/", "budget/")
+"""Rules of such gates that come when everything else has let pass."""
+UNPINNED = ("/quarantine", "/gone", "/unpinned")
+"""How rules end that speak of an upstream's definitions at the time."""
+WITHOUT_CONTRACT = tuple(gate for gate in GATES if gate is not contract_gate)
+
+Again = Literal["decided", "kept", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A decision as it was recorded, with the run it was made in."""
+
+    decision: str
+    at: int
+    agent: str
+    run: str
+    kind: ActionKind
+    name: str
+    verdict: Verdict
+    rule: str
+    reason: str
+    request: str | None
+    digest: str
+    action: Action | None
+    """None where the arguments can't be read again."""
+    intact: bool
+    """Whether the arguments were kept as they were sent."""
+    question: Question | None
+    facts: RunFacts | None
+    """None where the run is not on record any more."""
+
+
+def read_recorded(row: Row, run: RunFacts | None) -> Recorded:
+    """Return a row of decisions as a decision that can be made again."""
+    question = _question(row.question)
+    arguments = _arguments(row.arguments)
+    action = None
+    if arguments is not None:
+        usage = Usage(
+            input_tokens=question.input_tokens if question else 0,
+            output_tokens=question.output_tokens if question else 0,
+        )
+        action = Action(row.kind, row.name, arguments, usage)
+    return Recorded(
+        row.decision,
+        row.at,
+        row.agent,
+        row.run,
+        row.kind,
+        row.name,
+        row.verdict,
+        row.rule,
+        row.reason,
+        row.request,
+        row.digest,
+        action,
+        action is not None and row.call_digest in (None, action.call_digest()),
+        question,
+        run,
+    )
+
+
+@dataclass(slots=True)
+class RecordedFacts(RehearsalFacts):
+    """The world as far as it was recorded with a decision."""
+
+    recorded: Recorded | None = None
+
+    def approved(self, digest: str) -> Grant | None:
+        """Return a grant where the action was let through, by a person or past that gate."""
+        was = self.recorded
+        if was is None or not (was.rule.startswith(("approval/", *AFTER_APPROVAL))):
+            return None
+        if was.verdict == "deny" and was.rule.startswith("approval/"):
+            return None
+        return Grant(was.request or was.decision, digest, FOREVER, (), ())
+
+    def standing(self, digest: str) -> Standing | None:
+        """Return where the request stood that refused the action."""
+        was = self.recorded
+        if was is None or was.verdict != "deny" or not was.rule.startswith("approval/"):
+            return None
+        request = was.rule.removeprefix("approval/")
+        return Standing(request, "denied", None, was.at, was.reason, was.at)
+
+    def waiting(self) -> int:
+        """Return more than any contract lets wait, where that was what refused."""
+        was = self.recorded
+        return FOREVER if was is not None and was.rule.endswith("/max_pending") else 0
+
+    def pass_rates(self, limits: Sequence[Limit]) -> TooSoon | None:
+        """Rates are not decided again."""
+        return None
+
+    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
+        """Budgets are not decided again."""
+        return None
+
+
+def decide_again(was: Recorded, catalogue: Catalogue) -> tuple[Again, Ruling | None]:
+    """Return what would be decided under another catalogue, and how that is known.
+
+    `kept`: the recorded refusal stands, for it came of what is not decided again. `skipped`:
+    too little was recorded.
+    """
+    if was.rule.startswith(BEFORE_CONTRACT) or was.rule.endswith(UNPINNED):
+        return "kept", None
+    if was.action is None or was.facts is None:
+        return "skipped", None
+    run = replace(was.facts, state="open", scope=None)
+    facts = RecordedFacts(was.at, catalogue, run, recorded=was)
+    try:
+        if was.intact:
+            ruling, _ = decide(was.action, facts)
+        elif was.question is None or run.agent not in catalogue.agents:
+            return "skipped", None
+        else:
+            ruling, _ = decide(
+                was.action, facts, gates=WITHOUT_CONTRACT, progress=_progress(was, was.question)
+            )
+    except Invalid:
+        return "skipped", None
+    if was.rule.startswith(AFTER_APPROVAL) and ruling.verdict == "permit":
+        return "kept", None
+    return "decided", ruling
+
+
+def _progress(was: Recorded, question: Question) -> Progress:
+    """Return what the contract gate found out then: the arguments are not all kept."""
+    return Progress(
+        amount_micros=question.amount_micros,
+        object_kind=question.object_kind or None,
+        object_id=question.object_id or None,
+        digest=was.digest,
+    )
+
+
+def _question(text: str | None) -> Question | None:
+    try:
+        return Question.read(text) if text else None
+    except Invalid:
+        return None
+
+
+def _arguments(text: str) -> dict[str, Any] | None:
+    try:
+        found = parse(text)
+    except Invalid:
+        return None
+    return found if isinstance(found, dict) else None
