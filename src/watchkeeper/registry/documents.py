@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from watchkeeper.core.addresses import place_of
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.contract import AgentContract, Micros, Part, RateLimit, Text
 from watchkeeper.registry.patterns import compile_pattern
@@ -21,10 +22,22 @@ CredentialReference = Annotated[
     Field(
         max_length=500,
         pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|sealed:[a-z0-9][a-z0-9._-]{0,62}"
-        r"|vault:[A-Za-z0-9._/-]+#[A-Za-z0-9._-]+)$",
+        r"|vault:[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+#[A-Za-z0-9._-]+)$",
     ),
 ]
 """Where a secret is: a variable or file of the plane, its sealed store, or a vault's field."""
+
+
+def _check_url(value: str) -> str:
+    try:
+        place_of(value)
+    except Invalid as error:
+        raise ValueError("; ".join(filter(None, (error.message, error.remedy)))) from error
+    return value
+
+
+Url = Annotated[str, Field(max_length=500, pattern=r"^https?://"), AfterValidator(_check_url)]
+"""Where the plane sends requests: one reading only, and no place that nothing may be sent to."""
 
 
 class ObjectExtractor(Part):
@@ -140,7 +153,7 @@ class ToolContract(Part):
 class ClientCredentials(Part):
     """An OAuth client of the plane's own (RFC 6749, 4.4) that fetches tokens for an upstream."""
 
-    token_url: str = Field(max_length=500, pattern=r"^https?://")
+    token_url: Url
     client_id: str = Field(min_length=1, max_length=200)
     client_secret: CredentialReference
     scope: str | None = Field(None, max_length=500)
@@ -180,14 +193,22 @@ class Upstream(Part):
 
     name: Name
     transport: Literal["http", "stdio"]
-    url: str | None = Field(None, max_length=500, pattern=r"^https?://")
+    url: Url | None = None
     command: tuple[str, ...] = ()
     credential: CredentialUse | None = None
     allow_private: bool = False
     """Whether its host name may resolve to an address inside a private network."""
+    direct_audience: str | None = Field(None, min_length=1, max_length=500)
+    """For an upstream that verifies tokens and decides by itself: the `aud` of the JWTs that
+    agents may ask for and present to it directly. Absent: none may."""
 
     @model_validator(mode="after")
     def _check(self) -> Upstream:
+        minted = self.credential.minted if self.credential else None
+        if self.direct_audience and minted and self.direct_audience == minted.audience:
+            raise ValueError(
+                "direct_audience: agents would hold what the plane's own calls are known by"
+            )
         if self.transport == "http" and not self.url:
             raise ValueError("url: an http upstream needs one")
         if self.transport == "stdio" and not self.command:
@@ -208,7 +229,7 @@ class Provider(Part):
     """A model provider that speaks the OpenAI protocol."""
 
     name: Name
-    base_url: str = Field(max_length=500, pattern=r"^https?://")
+    base_url: Url
     region: Name = "eu"
     credential: CredentialUse | None = None
     allow_private: bool = False
@@ -292,7 +313,7 @@ class Issuer(Part):
     audience: str = Field(min_length=1, max_length=500)
     """The `aud` claim that its tokens must bear."""
     of: Literal["workloads", "people", "both"] = "workloads"
-    jwks_url: str | None = Field(None, max_length=500, pattern=r"^https?://")
+    jwks_url: Url | None = None
     jwks: dict[str, Any] | None = None
     """Its public keys, where they are not fetched."""
     algorithms: tuple[Literal["EdDSA", "ES256", "ES384", "RS256", "PS256"], ...] = (
@@ -305,8 +326,8 @@ class Issuer(Part):
     """The claim that people are known by (`person.oidc.subject`)."""
     client_id: str | None = Field(None, max_length=200)
     """The plane's client at the issuer, for people who log in by device."""
-    device_authorization_url: str | None = Field(None, max_length=500, pattern=r"^https?://")
-    token_url: str | None = Field(None, max_length=500, pattern=r"^https?://")
+    device_authorization_url: Url | None = None
+    token_url: Url | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Issuer:
