@@ -130,12 +130,17 @@ class StillFacts:
     """A budget id that has no room."""
     stands: Mapping[str, Standing] = field(default_factory=dict)
     pending: int = 0
+    model: str | None = None
     spent: Mapping[str, Used] = field(default_factory=dict)
     """What was used of authorization details, by counter."""
     asked: list[Mapping[str, int]] = field(default_factory=list)
     too_soon: str | None = None
     """A rate limit that has no call left."""
     passed: list[str] = field(default_factory=list)
+
+    def answered_by(self) -> str | None:
+        """Return the model that answered last."""
+        return self.model
 
     def approved(self, digest: str) -> Grant | None:
         """Return a grant for the digests that are granted."""

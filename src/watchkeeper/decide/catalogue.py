@@ -67,6 +67,8 @@ class GovernedTool:
     """What is wrong with a result; None where the contract declares no schema for it."""
     never: tuple[tuple[str, Callable[[Any], bool], str], ...]
     """Argument, whether the pattern occurs in it, and why it must not."""
+    text: str = ""
+    """The document as it was applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +274,7 @@ def _compile_tool(old: InForce, contract: ToolContract) -> GovernedTool:
         _compile(contract, "input_schema", contract.input_schema),
         _compile(contract, "output_schema", contract.output_schema),
         tuple((rule.argument, compile_pattern(rule.pattern), rule.why) for rule in contract.never),
+        old.text,
     )
 
 

@@ -37,6 +37,10 @@ class Facts(Protocol):
     run: RunFacts
     locks: Sequence[LockInForce]
 
+    def answered_by(self) -> str | None:
+        """Return the model that the run last had an answer from."""
+        ...
+
     def approved(self, digest: str) -> Grant | None:
         """Return the unredeemed, unexpired grant for an action's digest."""
         ...

@@ -25,7 +25,7 @@ def _gaps(file: Checked, bearers: frozenset[tuple[str, str]]) -> Iterator[str]:
     for kind, name in sorted(file.entities - bearers):
         if kind == "Action":
             if name not in ASKED:
-                yield f"policy file {file.name!r}: nothing asks for Action::\"{name}\" yet"
+                yield f'policy file {file.name!r}: nothing asks for Action::"{name}" yet'
             continue
         yield (
             f'policy file {file.name!r}: names {kind}::"{name}", which does not exist; '

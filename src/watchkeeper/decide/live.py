@@ -11,6 +11,7 @@ from watchkeeper.budgets.model import Cap, Refused
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
+from watchkeeper.decide.records import last_model
 from watchkeeper.identity import uses
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.scope import USED_UP, Used
@@ -35,6 +36,10 @@ class LiveFacts:
         self._tx = tx
         self._decision = decision
         self._passed: Sequence[Limit] = ()
+
+    def answered_by(self) -> str | None:
+        """Return the model that the run last had an answer from."""
+        return last_model(self._tx, self.run.run)
 
     def approved(self, digest: str) -> Grant | None:
         """Return the unredeemed, unexpired grant for an action's digest."""

@@ -12,7 +12,7 @@ from watchkeeper.core.money import dollars
 from watchkeeper.decide.contents import Contents, examine
 from watchkeeper.identity.scope import Detail
 from watchkeeper.policy.model import PolicyAnswer, Question
-from watchkeeper.wire.decisions import ActionKind, Risk, Usage, Verdict
+from watchkeeper.wire.decisions import ActionKind, Duty, DutyKind, Risk, Usage, Verdict
 
 RISKS: tuple[Risk, ...] = get_args(Risk)
 """In rising order."""
@@ -27,6 +27,10 @@ class Action:
     arguments: Mapping[str, Any]
     estimate: Usage = field(default_factory=Usage)
     explanation: str | None = None
+    fulfils: tuple[DutyKind, ...] = ()
+    """The obligations that its performer can carry out."""
+    prompt_template: str | None = None
+    """Of a model call: digest of its system message's text."""
     examined: Contents | None = None
     """What is in the arguments, where that was looked at before."""
 
@@ -94,6 +98,12 @@ class Progress:
     """What was put to the policies; None where an earlier gate refused."""
     policy: PolicyAnswer | None = None
     """What they answered."""
+    obligations: tuple[Duty, ...] = ()
+    """What a permit obliges its performer to."""
+    model: str | None = None
+    """The model that answers instead of the one that was called."""
+    estimate: Usage | None = None
+    """What the action may use at most, where obligations change that."""
 
 
 def action_digest(

@@ -8,10 +8,9 @@ from typing import Literal
 from sqlalchemy import bindparam, delete, select, update
 
 from watchkeeper.core.errors import NotFound
-from watchkeeper.decide.model import Action, Ruling
+from watchkeeper.decide.model import Action, Progress, Ruling
 from watchkeeper.decide.tables import BUCKET_US, activity, decisions
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.policy.model import Question
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.inspection.rules import listed
@@ -73,6 +72,16 @@ _BUMP = Statement(
         },
     )
 )
+_LAST_MODEL = Statement(
+    select(decisions.c.name, decisions.c.model)
+    .where(
+        decisions.c.run == bindparam("run_is"),
+        decisions.c.kind == "model",
+        decisions.c.outcome == "succeeded",
+    )
+    .order_by(decisions.c.decision.desc())
+    .limit(1)
+)
 _PURGE_ACTIVITY = Statement(delete(activity).where(activity.c.bucket < bindparam("before")))
 _EVENT = {"permit": "decision.permitted", "hold": "decision.held", "deny": "decision.denied"}
 
@@ -89,7 +98,7 @@ def record_decision(
     idempotency_key: str | None,
     performer: Performer,
     approved_by: tuple[str, ...],
-    question: Question | None = None,
+    progress: Progress,
     level: RedactionLevel,
 ) -> None:
     """Keep a decision and its event. The event carries the digest, not the arguments."""
@@ -107,7 +116,8 @@ def record_decision(
         digest=digest,
         performer=performer,
         call_digest=action.call_digest(),
-        question=question.text() if question else None,
+        question=progress.question.text() if progress.question else None,
+        model=progress.model,
         would=None,
         classes_in=listed(contents.classes),
         classes_out=None,
@@ -138,6 +148,10 @@ def record_decision(
     }
     if contents.classes:
         body["classes_in"] = listed(contents.classes)
+    if progress.obligations and ruling.verdict == "permit":
+        body["obligations"] = [
+            duty.model_dump(mode="json", exclude_defaults=True) for duty in progress.obligations
+        ]
     if run.on_behalf_of:
         body["on_behalf_of"] = run.on_behalf_of
     if approved_by:
@@ -212,6 +226,12 @@ def find_decision(tx: Transaction, decision: str) -> Row:
 def find_by_key(tx: Transaction, run: str, key: str) -> Row | None:
     """Return the permitted decision of a run that used an idempotency key."""
     return _BY_KEY.first(tx, run_is=run, key_is=key)
+
+
+def last_model(tx: Transaction, run: str) -> str | None:
+    """Return the model that a run last had an answer from."""
+    row = _LAST_MODEL.first(tx, run_is=run)
+    return (row.model or row.name) if row else None
 
 
 def newest_decisions(

@@ -36,6 +36,12 @@ class RehearsalFacts:
     locks: Sequence[LockInForce] = ()
     granted: frozenset[str] = field(default=frozenset())
     """Digests of actions that a person has approved."""
+    model: str | None = None
+    """The model that the run last had an answer from."""
+
+    def answered_by(self) -> str | None:
+        """Return the model that is said to have answered."""
+        return self.model
 
     def approved(self, digest: str) -> Grant | None:
         """Return a grant for an action that is approved."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import NewRequest
@@ -173,7 +174,7 @@ class Decider:
             idempotency_key=ask.idempotency_key,
             performer=performer,
             approved_by=ruling.grant.by if ruling.grant else (),
-            question=progress.question,
+            progress=progress,
             level=catalogue.redaction_of(run.agent),
         )
         if (
@@ -187,6 +188,8 @@ class Decider:
             )
         ):
             remember(tx, run.run, call, decision, contract)
+        if progress.model is not None:
+            covered = replace(covered, model=progress.model)
         answer = _as_answer(decision, ruling, progress, decide_by)
         return answer, covered if ruling.verdict == "permit" else None
 
@@ -334,6 +337,8 @@ async def _as_action(ask: Ask) -> Action:
         ask.arguments,
         ask.estimate,
         without_secrets(ask.explanation) if ask.explanation else None,
+        ask.fulfils,
+        ask.prompt_template,
         await examine_aside(ask.arguments),
     )
 
@@ -350,4 +355,5 @@ def _as_answer(decision: str, ruling: Ruling, progress: Progress, decide_by: int
         expires_at=decide_by,
         retry_after_seconds=ruling.retry_after_seconds,
         definition=progress.definition if ruling.verdict == "permit" else None,
+        obligations=progress.obligations if ruling.verdict == "permit" else (),
     )

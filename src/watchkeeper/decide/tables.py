@@ -43,6 +43,8 @@ decisions = Table(
     Column("classes_redacted", Text),
     # what was put to the policies, as canonical JSON: enough to put it to others later
     Column("question", Text),
+    # the model that answered, where it was not the one that was called
+    Column("model", Text),
     # what policy sets in observe or warn would have said otherwise, as JSON
     Column("would", Text),
 )

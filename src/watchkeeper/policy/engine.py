@@ -53,6 +53,11 @@ class PolicyEngine:
             question.agent, question.action, (question.resource_kind, question.resource)
         )
 
+    def reads(self, question: Question, name: str) -> bool:
+        """Tell whether a policy that can matter reads an attribute of the context."""
+        found = self.slice_of(question)
+        return found is not None and name in found.reads
+
     def ask(self, question: Question) -> PolicyAnswer:
         """Return permit, deny, or the approvals that would turn the answer into a permit."""
         found = self.slice_of(question)

@@ -15,7 +15,11 @@ from watchkeeper.wire.decisions import Usage
 
 def budget_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """Every budget over it has room; what it may cost is held in all of them, or in none."""
-    amounts = {"tool_calls": 1} if action.kind == "tool" else amounts_of(action.estimate)
+    amounts = (
+        {"tool_calls": 1}
+        if action.kind == "tool"
+        else amounts_of(progress.estimate or action.estimate)
+    )
     run = facts.run
     caps = [
         *caps_over(facts.catalogue, run.agent, run.run, amounts),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_number
-from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool
+from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool, PricedModel
 from watchkeeper.decide.contents import without_secrets
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.data import check_data
@@ -57,6 +57,48 @@ def _check_model(action: Action, catalogue: Catalogue, agent: GovernedAgent) -> 
             f"model {action.name!r} has no provider with a known price",
             "apply a model document for it, with its provider",
         )
+    return _check_region(
+        agent, f"model {action.name!r}", catalogue.models[action.name].provider.region
+    ) or _check_context(action, catalogue.models[action.name], agent)
+
+
+def _check_region(agent: GovernedAgent, what: str, region: str) -> Ruling | None:
+    """What it uses is where its contract lets it be; a contract without regions does not ask."""
+    contract = agent.contract
+    if not contract.regions or region in contract.regions:
+        return None
+    return deny(
+        f"contract/{contract.name}/regions",
+        f"{what} is in region {region!r}, and its contract covers other regions only",
+        f"regions: {', '.join(contract.regions)}",
+    )
+
+
+def _check_context(action: Action, priced: PricedModel, agent: GovernedAgent) -> Ruling | None:
+    """The call fits the windows of contract and model, and its prompt was reviewed."""
+    context, name = agent.contract.context, agent.contract.name
+    tokens = action.estimate.input_tokens + action.estimate.output_tokens
+    if context.max_window_tokens is not None and tokens > context.max_window_tokens:
+        return deny(
+            f"contract/{name}/context",
+            f"the call may hold {tokens:,} tokens, and its contract lets one call hold "
+            f"{context.max_window_tokens:,}",
+            "send less of the conversation, or ask for fewer output tokens",
+        )
+    window = priced.priced.context_window
+    if tokens > window:
+        return deny(
+            f"model/{action.name}/context_window",
+            f"the call may hold {tokens:,} tokens, and the model's window holds {window:,}",
+            "send less of the conversation, or ask for fewer output tokens",
+        )
+    templates = context.prompt_templates
+    if templates and action.prompt_template not in {one.digest for one in templates}:
+        return deny(
+            f"contract/{name}/prompt_templates",
+            "its system message is not, word for word, a prompt that its contract names",
+            f"prompts: {', '.join(one.name for one in templates)}",
+        )
     return None
 
 
@@ -77,6 +119,9 @@ def _check_tool(
             f"tool {action.name!r} has no tool contract in force",
             "apply a tool document for it",
         )
+    elsewhere = _check_region(agent, f"tool {action.name!r}", tool.contract.region)
+    if elsewhere is not None:
+        return elsewhere
     if agent.contract.autonomy != "act" and tool.contract.access == "write":
         return deny(
             f"contract/{name}/autonomy",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.gates.obligation import take_on
 from watchkeeper.decide.gates.requirement import require_by_policy
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.policy.model import Question
@@ -20,16 +23,25 @@ def policy_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | No
         input_tokens=action.estimate.input_tokens,
         output_tokens=action.estimate.output_tokens,
         on_behalf_of=facts.run.on_behalf_of or "",
+        proven=facts.run.on_behalf_of_proof is not None,
         data_classes=frozenset(action.contents.classes),
         object_kind=progress.object_kind or facts.run.object_kind or "",
         object_id=progress.object_id or facts.run.object_id or "",
     )
+    if facts.catalogue.engine.reads(question, "model"):
+        question = replace(question, model=facts.answered_by() or "")
     progress.question = question
     answer = progress.policy = facts.catalogue.engine.ask(question)
     if answer.verdict == "deny":
         return deny(f"policy/{answer.policy}", answer.message, None)
+    if answer.duties:
+        answer, refused = take_on(action, question, answer, facts, progress)
+        if refused is not None:
+            return refused
     progress.permit_rule = f"policy/{answer.policy}"
     progress.permit_reason = answer.message
+    if progress.model is not None:
+        progress.permit_reason += f"; {progress.model} answers instead of {action.name}"
     if answer.verdict == "ask":
         progress.requirement = require_by_policy(answer.asks, action, facts)
     return None

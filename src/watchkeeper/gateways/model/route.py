@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from watchkeeper.core.money import price
 from watchkeeper.tools.upstreams.model import Credential
-
-_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +25,9 @@ class Route:
 
     def cost_micros(self, input_tokens: int, output_tokens: int) -> int:
         """Return the price of a call in micro-dollars, rounded up."""
-        exact = (
-            input_tokens * self.input_micros_per_million
-            + output_tokens * self.output_micros_per_million
+        return price(
+            input_tokens,
+            output_tokens,
+            self.input_micros_per_million,
+            self.output_micros_per_million,
         )
-        return -(-exact // _MILLION)
