@@ -100,3 +100,8 @@ def kept_of_run(new: NewRun, level: RedactionLevel) -> NewRun:
 def without_secrets(text: str) -> str:
     """Return free text of an agent or a tool as it may be kept at every level."""
     return redact_text(text, SECRETS)
+
+
+def kept_words(text: str | None, level: RedactionLevel) -> str | None:
+    """Return words about an agent's work as they are recorded of it."""
+    return redact_text(text, unrecorded(level)) if text else text

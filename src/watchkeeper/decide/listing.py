@@ -14,6 +14,7 @@ from watchkeeper.identity.tables import runs
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import BusinessObject, RunDetail, RunRow, RunState
+from watchkeeper.wire.data import DataClass
 from watchkeeper.wire.decisions import DecisionRow
 
 
@@ -132,6 +133,8 @@ def list_decisions(
     agents: Collection[str] | None = None,
     run: str | None = None,
     verdict: str | None = None,
+    data: DataClass | None = None,
+    since: int | None = None,
     after: str | None = None,
     limit: int = 64,
 ) -> tuple[list[DecisionRow], str | None]:
@@ -147,6 +150,13 @@ def list_decisions(
         query = query.where(decisions.c.run == run)
     if verdict:
         query = query.where(decisions.c.verdict == verdict)
+    if since is not None:
+        query = query.where(decisions.c.at >= since)
+    if data:
+        # no class is named within another's name
+        query = query.where(
+            or_(decisions.c.classes_in.contains(data), decisions.c.classes_out.contains(data))
+        )
     if after:
         query = query.where(decisions.c.decision < after)
     rows: list[Row] = list(tx.connection.execute(query))
@@ -171,7 +181,14 @@ def as_row(row: Row) -> DecisionRow:
         cost_micros=row.cost_micros,
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
+        classes_in=_names(row.classes_in),
+        classes_out=_names(row.classes_out),
+        classes_redacted=_names(row.classes_redacted),
     )
+
+
+def _names(listed: str | None) -> tuple[str, ...]:
+    return tuple(listed.split(",")) if listed else ()
 
 
 def _escape(text: str) -> str:

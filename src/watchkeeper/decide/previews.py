@@ -11,6 +11,7 @@ from watchkeeper.approvals import service as approvals
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.contents import without_secrets
 from watchkeeper.decide.service import Decider
 from watchkeeper.registry.documents import Preview, ToolContract
 from watchkeeper.wire.requests import Change
@@ -101,4 +102,7 @@ def compare(
 
 
 def _shown(value: Any) -> str | None:
-    return None if value is None else str(make_safe(value, limit=LONGEST_VALUE))
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else str(value)
+    return str(make_safe(without_secrets(text), limit=LONGEST_VALUE))

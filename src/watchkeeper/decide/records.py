@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from sqlalchemy import bindparam, delete, select, update
@@ -13,8 +13,9 @@ from watchkeeper.decide.tables import BUCKET_US, activity, decisions
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.tools.inspection.rules import listed
-from watchkeeper.wire.data import RedactionLevel
+from watchkeeper.tools.inspection.rules import listed, unrecorded
+from watchkeeper.tools.inspection.values import redact_text
+from watchkeeper.wire.data import DataClass, RedactionLevel
 from watchkeeper.wire.decisions import Performer
 
 _ADD = Statement(decisions.insert())
@@ -47,6 +48,8 @@ _SETTLE = Statement(
         cost_micros=bindparam("cost"),
         result_digest=bindparam("result"),
         error=bindparam("problem"),
+        classes_out=bindparam("found"),
+        classes_redacted=bindparam("kept_back"),
     )
 )
 _bump = insert(activity)
@@ -103,6 +106,9 @@ def record_decision(
 ) -> None:
     """Keep a decision and its event. The event carries the digest, not the arguments."""
     contents = action.contents
+    reason = ruling.reason
+    if ruling.verdict != "permit":
+        reason = redact_text(reason, unrecorded(level))
     _ADD.run(
         tx,
         decision=decision,
@@ -124,7 +130,7 @@ def record_decision(
         classes_redacted=None,
         verdict=ruling.verdict,
         rule=ruling.rule,
-        reason=ruling.reason,
+        reason=reason,
         request=ruling.request,
         idempotency_key=idempotency_key,
         epoch=epoch,
@@ -142,7 +148,7 @@ def record_decision(
         "name": action.name,
         "digest": digest,
         "rule": ruling.rule,
-        "reason": ruling.reason,
+        "reason": reason,
         "version": run.version,
         "epoch": epoch,
     }
@@ -178,6 +184,8 @@ def record_outcome(
     cost_micros: int,
     result_digest: str | None,
     error: str | None,
+    classes: Collection[DataClass] = (),
+    redacted: Collection[DataClass] = (),
 ) -> bool:
     """Keep how a permitted action ended, once; tell whether this was the first word on it."""
     first = _SETTLE.run(
@@ -190,6 +198,8 @@ def record_outcome(
         cost=cost_micros,
         result=result_digest,
         problem=error,
+        found=listed(classes),
+        kept_back=listed(redacted),
     )
     if first != 1:
         return False
@@ -209,6 +219,8 @@ def record_outcome(
             "cost_micros": cost_micros,
             "result_digest": result_digest,
             "error": error,
+            **({"classes_out": listed(classes)} if classes else {}),
+            **({"classes_redacted": listed(redacted)} if redacted else {}),
         },
     )
     _bump_activity(tx, row.agent, None, cost_micros)

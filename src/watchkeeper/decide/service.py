@@ -11,7 +11,7 @@ from watchkeeper.approvals.model import NewRequest
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
-from watchkeeper.decide.contents import check_names, examine_aside, without_secrets
+from watchkeeper.decide.contents import check_names, examine_aside, kept_words, without_secrets
 from watchkeeper.decide.flight import Flights, InFlight
 from watchkeeper.decide.gates.budget import amounts_of
 from watchkeeper.decide.gates.identity import use_of
@@ -247,6 +247,7 @@ class Decider:
             tx.silent("it was settled before, and that is on record")
             return
         usage = outcome.usage
+        level = self.catalogue.now.redaction_of(row.agent)
         record_outcome(
             tx,
             row,
@@ -254,8 +255,10 @@ class Decider:
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cost_micros=usage.cost_micros,
-            result_digest=outcome.result_digest,
-            error=outcome.error,
+            result_digest=kept_words(outcome.result_digest, level),
+            error=kept_words(outcome.error, level),
+            classes=outcome.classes,
+            redacted=outcome.redacted,
         )
         if begun:
             keep_result(tx, row, result)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.registry.documents import CredentialUse, ToolContract
 from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient, UpstreamSpec
 from watchkeeper.tools.upstreams.protocol import without_mirrors
+from watchkeeper.wire.decisions import Answer
 
 _DEFAULT_HOLD_SECONDS = 4
 
@@ -64,9 +66,14 @@ class Offers:
                 and contract.risk in ("high", "critical"),
             },
         }
-        if definition is not None and definition.output_schema is not None:
-            shown["outputSchema"] = definition.output_schema
+        output = contract.output_schema or (definition.output_schema if definition else None)
+        if output is not None:
+            shown["outputSchema"] = output
         return shown
+
+    def outlet(self, agent: str, tool: str, answer: Answer) -> Outlet:
+        """Return what lets an agent have what it may of a permitted call's result."""
+        return Outlet(self._view, agent, tool, answer)
 
     def performance(self, tool: str) -> Performance | None:
         """Return how a tool is performed, or None when no such tool is in force."""
@@ -84,6 +91,11 @@ class Offers:
         governed = now.agents.get(agent)
         routing = governed.contract.model_routing if governed else None
         return [name for name in routing.models if name in now.models] if routing else []
+
+    def names_prompts(self, agent: str) -> bool:
+        """Tell whether an agent's contract names the prompts that it may send."""
+        governed = self._view.now.agents.get(agent)
+        return governed is not None and bool(governed.contract.context.prompt_templates)
 
     def route(self, model: str) -> Route | None:
         """Return where a logical model is served and what it costs, or None."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from watchkeeper.wire.base import Name, Sent, ShortText, Shown
+from watchkeeper.wire.data import DataClass
 
 Risk = Literal["low", "medium", "high", "critical"]
 Verdict = Literal["permit", "hold", "deny"]
@@ -94,6 +95,10 @@ class Outcome(Sent):
     usage: Usage = Usage()
     result_digest: str | None = Field(None, max_length=100)
     error: ShortText | None = None
+    classes: tuple[DataClass, ...] = Field((), max_length=20)
+    """Classes of data that were found in the result."""
+    redacted: tuple[DataClass, ...] = Field((), max_length=20)
+    """Those of them that the agent was not given."""
 
 
 class DecisionRow(Shown):
@@ -113,3 +118,9 @@ class DecisionRow(Shown):
     cost_micros: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    classes_in: tuple[str, ...] = ()
+    """Classes of data that were found in the arguments."""
+    classes_out: tuple[str, ...] = ()
+    """Classes of data that were found in the result."""
+    classes_redacted: tuple[str, ...] = ()
+    """Those of the result that the agent was not given."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,12 +15,12 @@ from watchkeeper.decide.holding import decide_and_hold
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.mcp.envelope import Rejected, Request
 from watchkeeper.gateways.mcp.exchange import Exchange
+from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.mcp.results import (
     as_result,
     cut_off,
     failure,
     forwarded,
-    is_error,
     own_result,
     pending,
     read_result,
@@ -126,13 +125,16 @@ class ToolCalls:
                 # who hangs up while it runs does not get the result, and may ask for it again
                 exchange.watch()
                 exchange.when_taken(lambda: self._decider.taken.add(answer.decision))
-                return await self._carry_out(answer, ask, performance, request, exchange)
+                return await self._carry_out(
+                    answer, caller.agent, ask, performance, request, exchange
+                )
         said = pending(answer) if answer.verdict == "hold" else refusal(answer)
         return own_result(said, modern=request.modern)
 
     async def _carry_out(
         self,
         answer: Answer,
+        agent: str,
         ask: Ask,
         performance: Performance | None,
         request: Request,
@@ -142,7 +144,7 @@ class ToolCalls:
         try:
             if answer.replay is None:
                 result: Result | None = await self._perform(
-                    answer, ask, performance, request, exchange
+                    answer, agent, ask, performance, request, exchange
                 )
             elif answer.replay["status"] == "running":
                 result = await self._performances.join(answer.decision)
@@ -164,15 +166,17 @@ class ToolCalls:
     async def _perform(
         self,
         answer: Answer,
+        agent: str,
         ask: Ask,
         performance: Performance | None,
         request: Request,
         exchange: Exchange,
     ) -> Result:
         progress = _report(request, exchange) if "progressToken" in request.meta else None
+        outlet = self._offers.outlet(agent, ask.name, answer)
 
         async def work(_flight: InFlight) -> Performed[Result]:
-            return await self._forward(answer, ask, performance, progress)
+            return await self._forward(answer, ask, performance, outlet, progress)
 
         return await self._performances.perform(answer.decision, work)
 
@@ -181,6 +185,7 @@ class ToolCalls:
         answer: Answer,
         ask: Ask,
         performance: Performance | None,
+        outlet: Outlet,
         progress: Progress | None,
     ) -> Performed[Result]:
         try:
@@ -192,29 +197,18 @@ class ToolCalls:
                 ask.arguments,
                 timeout_seconds=performance.timeout_seconds,
                 permitted=answer.definition,
-                progress=progress,
+                progress=outlet.progress(progress),
             )
         except UpstreamFailure as error:
-            return self._failed(answer, ask, performance, error)
-        failed = is_error(result)
-        digest = hashlib.sha256(
-            b"".join(bytes(result.get(part, b"")) for part in ("content", "structuredContent"))
-        ).hexdigest()
-        return Performed(
-            result,
-            Outcome(
-                status="failed" if failed else "succeeded",
-                result_digest=f"sha256:{digest}",
-                error="the tool reported an error" if failed else None,
-            ),
-            kept=msgspec.json.encode(result),
-        )
+            return self._failed(answer, ask, performance, outlet, error)
+        return await outlet.performed(result)
 
     def _failed(
         self,
         answer: Answer,
         ask: Ask,
         performance: Performance | None,
+        outlet: Outlet,
         error: UpstreamFailure,
     ) -> Performed[Result]:
         upstream = performance.upstream if performance else None
@@ -224,7 +218,7 @@ class ToolCalls:
             else "It did not take effect."
         )
         status = "unknown" if error.reached else "failed"
-        words = make_safe(error.message, limit=_LONGEST_ERROR)
+        words = make_safe(outlet.words(error.message), limit=_LONGEST_ERROR)
         text = f"FAILED: {ask.name} at upstream {upstream or 'none'}: {words}. {after}"
         result = as_result(
             failure(text, answer.decision, status=status, retryable=not error.reached)

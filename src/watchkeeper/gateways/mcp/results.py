@@ -135,6 +135,17 @@ def replayed(answer: Answer) -> dict[str, Any]:
     return {**said, "isError": status != "succeeded"}
 
 
+def withheld(rule: str, problem: str, decision: str, *, status: str) -> dict[str, Any]:
+    """Return what stands for a result that the agent is not given."""
+    text = (
+        f"WITHHELD by rule {rule}: {sentence(problem)} The call ran, and its result is not shown. "
+        "Sending it again will not show it."
+    )
+    if status == "unknown":
+        text += " Whether it did what it should is not known: check before doing it again."
+    return _said(text, decision, retryable=False, status=status, rule=rule, reason=problem)
+
+
 def failure(
     text: str, decision: str | None, *, status: str, retryable: bool, **members: Any
 ) -> dict[str, Any]:

@@ -48,6 +48,11 @@ def look(value: object) -> Inspection:
         return UNREADABLE
 
 
+def in_order(classes: Collection[DataClass]) -> tuple[DataClass, ...]:
+    """Return classes in the order in which they are named, what harms most first."""
+    return tuple(one for one in DATA_CLASSES if one in classes)
+
+
 def listed(classes: Collection[DataClass]) -> str | None:
-    """Return class names as they are recorded: by comma, what harms most first; None for none."""
-    return ",".join(one for one in DATA_CLASSES if one in classes) or None
+    """Return class names as they are recorded, with commas; None for none."""
+    return ",".join(in_order(classes)) or None

@@ -1,0 +1,136 @@
+"""What of a tool's answer goes to the agent: inspected, checked, and recorded as such."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.digest import canonical, parse
+from watchkeeper.core.errors import Invalid
+from watchkeeper.core.text import make_safe
+from watchkeeper.decide.catalogue import Catalogue, CatalogueView, GovernedTool
+from watchkeeper.decide.contents import LARGEST_AT_ONCE
+from watchkeeper.gateways.mcp.results import as_result, is_error, withheld
+from watchkeeper.gateways.performing import Performed
+from watchkeeper.tools.inspection.results import Released, Terms, Withheld, release
+from watchkeeper.tools.inspection.rules import ALL, Classes, in_order, withheld_out
+from watchkeeper.tools.inspection.schemas import Check, compile_schema
+from watchkeeper.tools.inspection.values import redact_text
+from watchkeeper.tools.upstreams.model import Progress, Result
+from watchkeeper.wire.data import DATA_CLASSES
+from watchkeeper.wire.decisions import Answer, Outcome, OutcomeStatus
+
+_LONGEST_MESSAGE = 2000
+
+
+class Outlet:
+    """Lets one agent have what it may of one call's answer."""
+
+    def __init__(self, view: CatalogueView, agent: str, tool: str, answer: Answer) -> None:
+        catalogue = view.now
+        governed = catalogue.tools.get(tool)
+        self._answer = answer
+        self._reads = governed is not None and governed.contract.access == "read"
+        self._terms = Terms(
+            tool, _unwanted(catalogue, agent, governed, answer), _check(catalogue, governed)
+        )
+
+    def words(self, text: str) -> str:
+        """Return a message of the tool as the agent may have it."""
+        return redact_text(text, self._terms.unwanted)
+
+    def progress(self, send: Progress | None) -> Progress | None:
+        """Return what passes progress on to the agent, its words inspected like a result."""
+        if send is None:
+            return None
+
+        def passing(params: Mapping[str, Any]) -> None:
+            said = params.get("message")
+            if isinstance(said, str):
+                send({**params, "message": self.words(said[:_LONGEST_MESSAGE])})
+            else:
+                send({name: item for name, item in params.items() if name != "message"})
+
+        return passing
+
+    async def performed(self, result: Result) -> Performed[Result]:
+        """Return what the agent gets of a result, and how the call is recorded to have ended."""
+        if sum(len(bytes(raw)) for raw in result.values()) > LARGEST_AT_ONCE:
+            released = await asyncio.to_thread(release, result, self._terms)
+        else:
+            released = release(result, self._terms)
+        digest = hashlib.sha256(
+            b"".join(bytes(result.get(part, b"")) for part in ("content", "structuredContent"))
+        ).hexdigest()
+        status: OutcomeStatus = "failed" if is_error(result) else "succeeded"
+        error = "the tool reported an error" if status == "failed" else None
+        shown = released.result
+        if isinstance(shown, Withheld):
+            # it ran: only what changes nothing has simply failed
+            status = "failed" if self._reads else "unknown"
+            error = str(make_safe(f"withheld by rule {shown.rule}: {shown.problem}", limit=1000))
+            shown = as_result(
+                withheld(shown.rule, shown.problem, self._answer.decision, status=status)
+            )
+        return Performed(
+            shown,
+            Outcome(
+                status=status,
+                result_digest=f"sha256:{digest}",
+                error=error,
+                classes=in_order(released.classes),
+                redacted=in_order(released.redacted),
+            ),
+            kept=msgspec.json.encode(shown) if _may_be_kept(released) else None,
+        )
+
+
+def _may_be_kept(released: Released) -> bool:
+    """A secret that the agent is given is not kept: the same call is told only how it ended."""
+    return isinstance(released.result, Withheld) or "secret" not in (
+        released.classes - released.redacted
+    )
+
+
+def _unwanted(
+    catalogue: Catalogue, agent: str, governed: GovernedTool | None, answer: Answer
+) -> Classes:
+    given = governed.contract.data.given if governed else ()
+    unwanted = withheld_out(catalogue.redaction_of(agent), given)
+    for duty in answer.obligations:
+        if duty.kind == "redact":
+            named = frozenset(one for one in DATA_CLASSES if one in duty.classes)
+            # a class that nobody can recognise is kept back with all others
+            unwanted |= named if len(named) == len(set(duty.classes)) else ALL
+    return unwanted
+
+
+def _check(catalogue: Catalogue, governed: GovernedTool | None) -> Check | None:
+    """Return the contract's check of results, or that of the definition which is pinned."""
+    if governed is None:
+        return None
+    contract = governed.contract
+    if governed.check_output is not None or contract.upstream is None:
+        return governed.check_output
+    pin = catalogue.pins.by_tool.get((contract.upstream, contract.upstream_tool or contract.name))
+    schema = pin.pinned.output_schema if pin and pin.pinned else None
+    if schema is None:
+        return None
+    try:
+        return _compiled(canonical(schema))
+    except Invalid:
+        return _unusable
+
+
+def _unusable(value: Any) -> str:
+    return "result: its server declares an output schema that can't be used"
+
+
+@lru_cache(512)
+def _compiled(schema: bytes) -> Check:
+    return compile_schema(parse(schema), "result")
