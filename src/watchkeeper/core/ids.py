@@ -44,6 +44,16 @@ def new_at(prefix: str, at: int) -> str:
     """Return ``<prefix>_<26 characters>`` that sorts by ``at`` (microseconds)."""
     milliseconds, microseconds = divmod(at, 1000)
     value = (((milliseconds << _TIME_BITS) | microseconds) << _RANDOM_BITS) | _sequence.next(at)
+    return _write(prefix, value)
+
+
+def first_at(prefix: str, at: int) -> str:
+    """Return the lowest id there can be of a time: ids made from then on sort after it."""
+    milliseconds, microseconds = divmod(at, 1000)
+    return _write(prefix, ((milliseconds << _TIME_BITS) | microseconds) << _RANDOM_BITS)
+
+
+def _write(prefix: str, value: int) -> str:
     return f"{prefix}_" + "".join(
         [_PAIRS[(value >> shift) & 1023] for shift in range(_TOTAL_BITS - 10, -10, -10)]
     )

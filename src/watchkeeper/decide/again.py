@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.budgets.model import Cap
@@ -21,7 +21,7 @@ from watchkeeper.policy.model import Question
 from watchkeeper.store.statement import Row
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon
-from watchkeeper.wire.decisions import ActionKind, Usage, Verdict
+from watchkeeper.wire.decisions import ActionKind, DutyKind, Usage, Verdict
 
 BEFORE_CONTRACT = ("lock/", "identity/")
 """Rules of gates that look at what is not recorded, before contract and policies are asked."""
@@ -30,6 +30,8 @@ AFTER_APPROVAL = ("rate/", "budget/")
 UNPINNED = ("/quarantine", "/gone", "/unpinned")
 """How rules end that speak of an upstream's definitions at the time."""
 WITHOUT_CONTRACT = tuple(gate for gate in GATES if gate is not contract_gate)
+
+_UNFULFILLED = "does not say it can do"
 
 Again = Literal["decided", "kept", "skipped"]
 
@@ -62,13 +64,7 @@ def read_recorded(row: Row, run: RunFacts | None) -> Recorded:
     """Return a row of decisions as a decision that can be made again."""
     question = _question(row.question)
     arguments = _arguments(row.arguments)
-    action = None
-    if arguments is not None:
-        usage = Usage(
-            input_tokens=question.input_tokens if question else 0,
-            output_tokens=question.output_tokens if question else 0,
-        )
-        action = Action(row.kind, row.name, arguments, usage)
+    action = _action(row, arguments, question) if arguments is not None else None
     return Recorded(
         row.decision,
         row.at,
@@ -88,11 +84,26 @@ def read_recorded(row: Row, run: RunFacts | None) -> Recorded:
     )
 
 
+def _action(row: Row, arguments: dict[str, Any], question: Question | None) -> Action:
+    usage = Usage(
+        input_tokens=question.input_tokens if question else 0,
+        output_tokens=question.output_tokens if question else 0,
+    )
+    # what a performer can carry out is not recorded, but that it could not is
+    fulfils = () if _UNFULFILLED in row.reason else get_args(DutyKind)
+    return Action(row.kind, row.name, arguments, usage, fulfils=fulfils)
+
+
 @dataclass(slots=True)
 class RecordedFacts(RehearsalFacts):
     """The world as far as it was recorded with a decision."""
 
     recorded: Recorded | None = None
+
+    def answered_by(self) -> str | None:
+        """Return the model that had answered, where a policy then wanted to know."""
+        question = self.recorded.question if self.recorded else None
+        return question.model or None if question else None
 
     def approved(self, digest: str) -> Grant | None:
         """Return a grant where the action was let through, by a person or past that gate."""
