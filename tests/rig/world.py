@@ -149,7 +149,7 @@ provider:
     - name: small-1
       input_usd_per_million: 0.40
       output_usd_per_million: 1.60
-      context_window: 32000
+      context_window: 1000000
 ---
 model: {name: small-fast, provider: local, provider_model: small-1}
 """

@@ -28,7 +28,7 @@ from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances, Stopped
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress
-from watchkeeper.wire.decisions import Answer, Outcome
+from watchkeeper.wire.decisions import LARGEST_USAGE, Answer, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,10 @@ class ModelEndpoint:
         return await decide_and_hold(
             self._decider,
             token,
-            completion.ask(self._offers.route(completion.model)),
+            completion.ask(
+                self._offers.route(completion.model),
+                templates=self._offers.names_prompts(caller.agent),
+            ),
             performer="plane",
             hold_seconds=self._offers.hold_seconds(caller.agent),
             gone=watch.gone,
@@ -132,18 +135,24 @@ class ModelEndpoint:
     ) -> None:
         if decided.verdict != "permit":
             raise refused(decided)
-        route = self._offers.route(completion.model)
+        asked = self._offers.route(completion.model)
+        model, most = _obliged(decided, completion)
+        route = self._offers.route(model)
         if route is None:
             why = "no provider serves the model any more; nothing was done"
             await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
-            raise unknown_model(completion.model)
+            raise unknown_model(model)
+        if most < 1:
+            why = "a policy lets it generate fewer tokens than it asks for choices"
+            await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
+            raise _bad_request(400, "too_many_choices", f"{why}; nothing was done")
         call = ProviderCall(
             self._egress,
             self._credentials,
             route,
             completion,
             decision=decided.decision,
-            ceiling=completion.output_tokens(route),
+            ceiling=min(completion.output_tokens(asked), most),
             health=self._health,
             watch=watch,
             send=send,
@@ -163,6 +172,17 @@ class ModelEndpoint:
             raise made
         if isinstance(made, Whole):
             await answer(send, made.status, made.body, made.headers, made.kind.encode("latin-1"))
+
+
+def _obliged(decided: Answer, completion: Completion) -> tuple[str, int]:
+    """Return the model that answers, and the most output tokens per choice."""
+    model, most = completion.model, LARGEST_USAGE
+    for duty in decided.obligations:
+        if duty.kind == "route" and duty.model != completion.model:
+            model = duty.model or model
+        elif duty.max_output_tokens is not None:
+            most = min(most, duty.max_output_tokens)
+    return model, most // completion.choices
 
 
 def _bad_request(status: int, code: str, message: str) -> ModelError:

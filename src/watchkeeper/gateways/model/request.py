@@ -19,6 +19,7 @@ DEFAULT_OUTPUT_TOKENS = 1024
 _BYTES_PER_TOKEN = 3
 _MOST_CHOICES = 128
 _NAME = re.compile(NAME)
+_INSTRUCTS = frozenset({"system", "developer"})
 _LOCAL_TOOLS = frozenset({"function", "custom"})
 
 
@@ -42,7 +43,27 @@ class _Governed(msgspec.Struct):
     web_search_options: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Role(msgspec.Struct):
+    role: str = ""
+
+
+class _Part(msgspec.Struct):
+    type: str = "text"
+    text: str = ""
+
+
+class _Message(msgspec.Struct):
+    content: str | list[_Part] | None = None
+
+    def words(self) -> str:
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+
 _governed = msgspec.json.Decoder(_Governed)
+_role = msgspec.json.Decoder(_Role)
+_message = msgspec.json.Decoder(_Message)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -54,7 +75,7 @@ class Completion:
     members: dict[str, msgspec.Raw]
     digest: str
     size: int
-    messages: int
+    messages: list[msgspec.Raw]
     stream: bool
     wants_usage: bool
     choices: int
@@ -67,13 +88,34 @@ class Completion:
         """An estimate from above for most texts: three bytes a token."""
         return -(-self.size // _BYTES_PER_TOKEN)
 
+    def prompt_digest(self) -> str | None:
+        """Return the digest of its system message's text; None where it has none.
+
+        Of several, all texts count, an empty line between them: a second one can't hide
+        behind the first. Raises `ModelError` for a message that can't be read.
+        """
+        try:
+            texts = [
+                _message.decode(message).words()
+                for message in self.messages
+                if _role.decode(message).role in _INSTRUCTS
+            ]
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise _malformed(f"its messages can't be read: {str(error)[:200]}") from None
+        if not texts:
+            return None
+        return "sha256:" + hashlib.sha256("\n\n".join(texts).encode()).hexdigest()
+
     def output_tokens(self, route: Route | None) -> int:
         """Return the ceiling on output tokens per choice: the caller's own, or a default."""
-        room = route.context_window if route else DEFAULT_OUTPUT_TOKENS
-        return min(self.limit if self.limit is not None else DEFAULT_OUTPUT_TOKENS, room)
+        room = route.context_window - self.input_tokens if route else DEFAULT_OUTPUT_TOKENS
+        return min(self.limit if self.limit is not None else DEFAULT_OUTPUT_TOKENS, max(1, room))
 
-    def ask(self, route: Route | None) -> Ask:
-        """Return the action: what it may cost at most, and a digest of what it says."""
+    def ask(self, route: Route | None, *, templates: bool = False) -> Ask:
+        """Return the action: what it may cost at most, and a digest of what it says.
+
+        `templates`: whether it matters if its prompt is a reviewed one.
+        """
         ceiling = self.output_tokens(route) * self.choices
         cost = route.cost_micros(self.input_tokens, ceiling) if route else 0
         if max(ceiling, cost) > LARGEST_USAGE:
@@ -81,9 +123,11 @@ class Completion:
         return Ask(
             kind="model",
             name=self.model,
+            fulfils=("route", "max_output_tokens"),
+            prompt_template=self.prompt_digest() if templates else None,
             arguments={
                 "body": self.digest,
-                "messages": self.messages,
+                "messages": len(self.messages),
                 "max_output_tokens": ceiling,
                 "stream": self.stream,
             },
@@ -134,7 +178,7 @@ def read_completion(body: bytes) -> Completion:
         members=members,
         digest="sha256:" + hashlib.sha256(body).hexdigest(),
         size=len(body),
-        messages=len(governed.messages),
+        messages=governed.messages,
         stream=bool(governed.stream),
         wants_usage=bool(options and options.include_usage),
         choices=choices,
