@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from watchkeeper.api.table import Call, Operation
+from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import NotFound, Unauthenticated
 from watchkeeper.decide.listing import list_decisions, list_runs, read_run
 from watchkeeper.decide.records import find_decision
 from watchkeeper.identity.runs import facts_of
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import RunDetail, RunRow
+from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.decisions import Answer, DecisionRow
 from watchkeeper.wire.pages import Page
 
@@ -54,15 +56,27 @@ async def decisions(call: Call) -> Page[DecisionRow]:
     """List recorded decisions, newest first."""
     agent, in_run, after = call.text("agent"), call.text("run"), call.text("after")
     verdict, limit = call.text("verdict"), call.limit()
+    data = call.one_of("data", ("any", *DATA_CLASSES))
+    within = call.whole("within_seconds")
+    since = None if within is None else call.rooms.clock.now() - within * MICROSECONDS
     head, seen = call.rooms.store.head, call.agents_seen()
 
     def query(tx: Transaction) -> tuple[list[DecisionRow], str | None]:
         return list_decisions(
-            tx, agent=agent, agents=seen, run=in_run, verdict=verdict, after=after, limit=limit
+            tx,
+            agent=agent,
+            agents=seen,
+            run=in_run,
+            verdict=verdict,
+            data=next((one for one in DATA_CLASSES if one == data), None),
+            since=since,
+            after=after,
+            limit=limit,
         )
 
-    # a rare verdict may be looked for through the whole table
-    read = call.rooms.store.scan if verdict else call.rooms.store.read
+    # what is rare may be looked for through the whole table
+    rare = verdict or data != "any" or since is not None
+    read = call.rooms.store.scan if rare else call.rooms.store.read
     rows, following = await read(query)
     return Page[DecisionRow](rows=tuple(rows), next=following, sequence=head)
 
@@ -117,7 +131,7 @@ OPERATIONS = (
         decisions,
         "List recorded decisions, newest first.",
         answers=Page[DecisionRow],
-        query=("agent", "run", "verdict", "after", "limit"),
+        query=("agent", "run", "verdict", "data", "within_seconds", "after", "limit"),
         tags=("runs",),
     ),
     Operation(
