@@ -21,6 +21,12 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/status"): "read",
     ("GET", "/v1/watch"): "read",
     ("GET", "/v1/upstreams"): "read",
+    ("GET", "/v1/tools"): "read",
+    ("GET", "/v1/tools/{name:path}"): "read",
+    ("GET", "/v1/quarantine"): "read",
+    ("POST", "/v1/quarantine/accept"): "tools-accept",
+    ("POST", "/v1/quarantine/reject"): "tools-accept",
+    ("GET", "/v1/upstreams/{name}/draft"): "read",
     ("GET", "/v1/agents"): "read",
     ("GET", "/v1/agents/{agent}"): "read",
     ("GET", "/v1/runs"): "read",
@@ -229,6 +235,59 @@ def test_agents_routes_are_not_for_people(ground: Ground, operation: Operation) 
         found, _ = ground.answer(operation, token)
         # the body is judged first on some routes; what matters is that nothing is done
         assert found in (UNAUTHENTICATED, FORBIDDEN, httpx.codes.BAD_REQUEST), (token, found)
+
+
+def test_who_may_apply_may_not_say_who_may_do_what(ground: Ground) -> None:
+    builder = "operator_role: {name: builder, permissions: [read, apply]}"
+    ground.plane.apply(builder)
+    bob = ground.plane.caller(issue(ground.plane, "bob", "builder"))
+    role = {"path": "r.yaml", "text": "role: {name: watch, members: [bob]}"}
+    assert bob.post("/v1/apply", {"files": [role]})["applied"]
+    for text in (
+        "person: {name: bob, operates: [{role: admin}]}",
+        "operator_role: {name: builder, permissions: [read, apply, people]}",
+        "issuer: {name: mine, issuer: 'https://x', audience: x, of: people, jwks: {keys: []}}",
+    ):
+        body = {"files": [role, {"path": "p.yaml", "text": text}]}
+        found = bob.problem("POST", "/v1/apply", body, status=403)
+        assert found["rule"] == "permission/people"
+    assert [row["name"] for row in ground.plane.operator.get("/v1/persons")["rows"]] == [
+        "fin", "gone", "less", "lex",
+    ]  # fmt: skip
+    gone = {"files": [role], "prune": True}
+    assert bob.problem("POST", "/v1/apply", gone, status=403)["rule"] == "permission/people"
+
+
+def test_nobody_but_the_owner_can_be_given_what_is_the_owners(ground: Ground) -> None:
+    files = [{"path": "o.yaml", "text": "operator_role: {name: chief, permissions: [plane]}"}]
+    ground.plane.operator.problem("POST", "/v1/apply", {"files": files}, status=400)
+    asked = {"person": "owner", "permission": "viewer"}
+    ground.plane.operator.problem("POST", "/v1/persons/tokens", asked, status=400)
+    asked = {"person": "ada", "permission": "chief"}
+    ground.plane.operator.problem("POST", "/v1/persons/tokens", asked, status=400)
+
+
+def test_a_lock_is_lifted_with_the_authority_that_made_it(ground: Ground) -> None:
+    body = {"target": {"kind": "tool", "name": "books.fail"}, "mode": "pause", "reason": "why"}
+    responder = ground.plane.caller(ground.tokens["responder"])
+    high = ground.plane.operator.post("/v1/locks", body)["lock"]
+    lift = {"reason": "over"}
+    found = responder.problem("POST", f"/v1/locks/{high}/lift", lift, status=403)
+    assert found["rule"] == "kill/authority"
+    low = responder.post("/v1/locks", body)["lock"]
+    assert responder.post(f"/v1/locks/{low}/lift", lift)["lifted_by"] == "person/p-responder"
+    admin = ground.plane.caller(ground.tokens["admin"])
+    assert admin.post(f"/v1/locks/{high}/lift", lift)["lifted_by"] == "person/p-admin"
+
+
+def test_who_reads_in_one_team_sees_its_agents_only(ground: Ground) -> None:
+    def seen(person: str, path: str) -> set[str]:
+        rows = ground.plane.caller(ground.tokens[person]).get(path)["rows"]
+        return {row.get("agent") or row["name"] for row in rows}
+
+    for path in ("/v1/agents", "/v1/requests", "/v1/runs", "/v1/decisions"):
+        assert "clerk" in seen("fin", path), path
+        assert not seen("lex", path), path
 
 
 def test_a_run_may_only_close_and_report_its_own(ground: Ground) -> None:

@@ -79,6 +79,19 @@ class Upstream:
         """Let `wait_until_told` with this label answer with `value`."""
         self._write("insert or replace into switches values (?, ?)", label, value)
 
+    def redefine(self, tool: str, **change: Any) -> None:
+        """List a tool otherwise from now on, or one more: members as the SDK names them."""
+        statement = "insert or replace into redefinitions values (?, ?)"
+        self._write(statement, tool, json.dumps(change))
+
+    def withdraw(self, tool: str) -> None:
+        """List a tool no longer."""
+        self._write("insert or replace into redefinitions values (?, 'null')", tool)
+
+    def restore(self, tool: str) -> None:
+        """List a tool as it was at first."""
+        self._write("delete from redefinitions where tool = ?", tool)
+
     def add_charge(self, charge: str, amount_usd: float, customer: str = "ada") -> None:
         """Add a charge that can be refunded."""
         self._write("insert into charges values (?, ?, ?, 0)", charge, customer, amount_usd)

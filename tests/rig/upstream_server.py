@@ -15,8 +15,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import Tool
 
 from tests.rig.deadline import eventually_async
 
@@ -32,6 +33,7 @@ create table if not exists executions (
   number integer primary key, tool text not null, arguments text not null);
 create table if not exists credentials_seen (number integer primary key, value text not null);
 create table if not exists switches (name text primary key, value text not null);
+create table if not exists redefinitions (tool text primary key, change text not null);
 """
 
 
@@ -60,6 +62,11 @@ class Books:
         row = self.connection.execute(query, (name,)).fetchone()
         return None if row is None else str(row["value"])
 
+    def redefinitions(self) -> dict[str, dict[str, Any] | None]:
+        """What the test changed of the definitions, by tool."""
+        rows = self.connection.execute("select tool, change from redefinitions")
+        return {row["tool"]: json.loads(row["change"]) for row in rows}
+
     def charge(self, charge_id: str) -> dict[str, Any]:
         """One charge; raises `ToolError` for an unknown one."""
         query = "select * from charges where id = ?"
@@ -69,9 +76,29 @@ class Books:
         return dict(row)
 
 
+class Shifting(MCPServer[None]):
+    """A server whose list of tools is what the test says it is now."""
+
+    def __init__(self, books: Books) -> None:
+        super().__init__("rig-upstream", version="1.0.0")
+        self._books = books
+
+    async def list_tools(self) -> list[Tool]:
+        """List the tools with every redefinition; `null` takes one away, others are added."""
+        listed = {tool.name: tool for tool in await super().list_tools()}
+        for name, change in self._books.redefinitions().items():
+            if change is None:
+                listed.pop(name, None)
+            elif name in listed:
+                listed[name] = listed[name].model_copy(update=change)
+            else:
+                listed[name] = Tool(name=name, **{"input_schema": {"type": "object"}, **change})
+        return list(listed.values())
+
+
 def build_server(books: Books) -> MCPServer[None]:
     """Return the server with its tools over `books`."""
-    server: MCPServer[None] = MCPServer("rig-upstream", version="1.0.0")
+    server = Shifting(books)
 
     @server.tool(description="Read one charge.")
     def lookup_charge(charge_id: str) -> dict[str, Any]:
@@ -106,6 +133,13 @@ def build_server(books: Books) -> MCPServer[None]:
     def hostile() -> str:
         books.count("hostile")
         return HOSTILE_TEXT
+
+    @server.tool(description="Says that the tools have changed.")
+    async def announce(context: Context[Any, Any]) -> str:
+        books.count("announce")
+        await context.notify_tools_changed()
+        await context.session.send_tool_list_changed()
+        return "announced"
 
     @server.tool(description="Answers with the text it was given.")
     def echo(text: str = "") -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.text import make_safe
+from watchkeeper.tools.pins.model import Pin
+from watchkeeper.tools.pins.rules import reason_of
 from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.wire.agents import AgentRow
 from watchkeeper.wire.budgets import BudgetRow
@@ -17,6 +20,7 @@ _HOUR = 3600 * MICROSECONDS
 _LARGE_MICROS = 1_000 * 1_000_000
 _NOT_MINE = 4
 """What another role must do ranks at a quarter."""
+_HAPPENED = {"changed": "was changed", "new": "is new", "look-alike": "looks like another"}
 _LOCK_STANDS_US = 8 * _HOUR
 
 
@@ -133,6 +137,41 @@ def from_upstream(row: UpstreamRow, now: int) -> Need | None:
         text=f"{row.name} does not answer{detail}",
         todo="check the server; calls to it fail until it answers",
         since=row.since or now,
+    )
+
+
+def from_quarantine(pin: Pin, names: Sequence[str], *, mine: bool) -> Need:
+    """A tool under contract, or one that looks like it, is offered under another definition."""
+    shown = f"{pin.upstream}/{make_safe(pin.tool, limit=80)}"
+    stops = f", which stops {', '.join(names)}" if names else ""
+    happened = _HAPPENED.get(pin.state, "is gone")
+    return Need(
+        need=f"tool/{shown}",
+        kind="tool",
+        subject=names[0] if names else f"{pin.upstream}/{pin.tool}",
+        score=_weigh(130 if names else 90, mine),
+        risk="high",
+        text=f"{shown} {happened}{stops}: {reason_of(pin)}",
+        todo="look at the difference, then accept or reject it",
+        since=pin.since,
+        mine=mine,
+    )
+
+
+def from_uncovered(upstream: str, pins: Sequence[Pin], *, mine: bool) -> Need:
+    """An upstream offers tools that nobody has a contract for: nothing calls them."""
+    count = len(pins)
+    offers = "a tool that is" if count == 1 else f"{count} tools that are"
+    return Need(
+        need=f"tools/{upstream}",
+        kind="tool",
+        subject=f"{upstream}/{pins[0].tool}",
+        score=_weigh(15, mine),
+        risk="low",
+        text=f"{upstream} offers {offers} new and without a contract",
+        todo="write a contract, or reject it",
+        since=min(pin.since for pin in pins),
+        mine=mine,
     )
 
 

@@ -20,6 +20,7 @@ from watchkeeper.api.needs import (
 )
 from watchkeeper.api.requests import count_requests, pressing_requests
 from watchkeeper.api.table import Call, Operation
+from watchkeeper.api.tools import needs_of_tools
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound, WatchkeeperError
 from watchkeeper.decide.fleet import last_hour, list_agents
@@ -129,6 +130,7 @@ async def watch(call: Call) -> Page[Need]:
     found += [from_budget(row, now, mine=may_raise) for row in await pressing_budgets(call)]
     found += [from_lock(row, now, mine=may_lift) for row in (await list_locks(call)).rows]
     found += [from_upstream(row, now) for row in rooms.upstreams()]
+    found += needs_of_tools(catalogue, mine=call.who.may("tools-accept"))
     found += [from_credential(one, now) for one in await rooms.credential_troubles()]
     ranked = rank(need for need in found if need is not None)
     return Page[Need](rows=ranked[:limit], total=len(ranked), sequence=head)

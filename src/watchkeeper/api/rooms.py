@@ -14,7 +14,9 @@ from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.gates.budget import caps_over
 from watchkeeper.decide.service import Decider
+from watchkeeper.decide.sightings import Sightings
 from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.tokens import Tokens
 from watchkeeper.identity.attempts import Attempts
 from watchkeeper.identity.devices import DeviceLogins
 from watchkeeper.identity.issuers import Issuers
@@ -44,9 +46,12 @@ class Rooms:
     """Whose tokens are believed, with their keys."""
     devices: DeviceLogins
     """Logins that people confirm at an issuer."""
+    sightings: Sightings
+    """What upstreams offer, against what is trusted."""
     kill: KillSwitch
     applying: Applying
     envelopes: Envelopes
+    tokens: Tokens
     stop: Callable[[], None]
     """Begin the ordered stop of the plane."""
     sweep: Callable[[], Awaitable[int]]

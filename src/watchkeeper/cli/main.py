@@ -14,10 +14,11 @@ Usage: watchkeeper [OPTIONS] [COMMAND]
 The control plane between your AI agents and what they can touch.
 Without a command: the console on this machine's plane, started if none runs.
 
-  See       status  watch  agents  runs  events  audit
+  See       status  watch  agents  runs  decisions  events  audit
   Decide    requests  budgets
   Stop      kill  pause  locks
-  Govern    apply  enroll  token  secrets
+  Govern    apply  tools  enroll  secrets
+  People    login  logout  whoami  people  token  tokens
   Plane     serve  stop  console  demo  config
   Learn     help TOPIC  completion SHELL
 
@@ -30,7 +31,6 @@ Console: --theme NAME, --read-only, --mouse, --ascii
 Environment: WATCHKEEPER_TOKEN, WATCHKEEPER_CONFIG, NO_COLOR
 Examples:
   watchkeeper demo
-  watchkeeper apply -f contracts/ --check
   watchkeeper requests approve req_01 --reason "customer confirmed"
 Guides: watchkeeper help getting-started
 """
@@ -40,6 +40,7 @@ COMMANDS: dict[str, str] = {
     "watch": "watchkeeper.cli.status:watch",
     "agents": "watchkeeper.cli.fleet:agents",
     "runs": "watchkeeper.cli.fleet:runs",
+    "decisions": "watchkeeper.cli.decisions:decisions",
     "events": "watchkeeper.cli.ledger:events",
     "audit": "watchkeeper.cli.ledger:audit",
     "requests": "watchkeeper.cli.requests:requests",
@@ -48,8 +49,14 @@ COMMANDS: dict[str, str] = {
     "pause": "watchkeeper.cli.locks:pause",
     "locks": "watchkeeper.cli.locks:locks",
     "apply": "watchkeeper.cli.apply:apply",
+    "tools": "watchkeeper.cli.tools:tools",
     "enroll": "watchkeeper.cli.people:enroll",
     "token": "watchkeeper.cli.people:token",
+    "tokens": "watchkeeper.cli.people:tokens",
+    "people": "watchkeeper.cli.people:people",
+    "login": "watchkeeper.cli.login:login",
+    "logout": "watchkeeper.cli.login:logout",
+    "whoami": "watchkeeper.cli.login:whoami",
     "secrets": "watchkeeper.cli.secrets:secrets",
     "serve": "watchkeeper.plane.command:serve",
     "stop": "watchkeeper.cli.process:stop",

@@ -15,11 +15,25 @@ from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, TopUp
 from watchkeeper.wire.decisions import DecisionRow
 from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Target
 from watchkeeper.wire.pages import Page
-from watchkeeper.wire.people import IssueToken, PersonToken
+from watchkeeper.wire.people import (
+    AskChallenge,
+    AskDevice,
+    AskDeviceState,
+    Challenge,
+    DeviceLogin,
+    DeviceState,
+    IssueToken,
+    PersonRow,
+    PersonToken,
+    RevokeToken,
+    SshLogin,
+    TokenRow,
+)
 from watchkeeper.wire.plane import (
     AdvanceClock,
     Apply,
     EventRow,
+    Me,
     Need,
     Plan,
     Status,
@@ -28,6 +42,7 @@ from watchkeeper.wire.plane import (
 )
 from watchkeeper.wire.requests import Escalate, RequestDetail, RequestRow, Vote
 from watchkeeper.wire.secrets import KeyRotation, PutSecret, SecretRow
+from watchkeeper.wire.tools import Draft, JudgeDefinition, QuarantineRow, ToolDetail, ToolRow
 
 VERIFY_SECONDS = 600.0
 
@@ -129,16 +144,20 @@ class PlaneClient(PolicyCalls):
         agent: str | None = None,
         run: str | None = None,
         verdict: str | None = None,
+        data: str | None = None,
+        within_seconds: int | None = None,
         after: str | None = None,
         limit: int | None = None,
     ) -> Page[DecisionRow]:
-        """List recorded decisions, newest first."""
+        """List recorded decisions, newest first; `data` is a class found in or out."""
         return await self._get(
             Page[DecisionRow],
             "/v1/decisions",
             agent=agent,
             run=run,
             verdict=verdict,
+            data=data,
+            within_seconds=within_seconds,
             after=after,
             limit=limit,
         )
@@ -258,6 +277,34 @@ class PlaneClient(PolicyCalls):
         """Verify the ledger's chain; takes a while on a long one."""
         return await self._get(Verification, "/v1/audit/verification", wait_seconds=VERIFY_SECONDS)
 
+    # Tools
+
+    async def tools(
+        self, *, after: str | None = None, limit: int | None = None, filter: str | None = None
+    ) -> Page[ToolRow]:
+        """List tools; those that an upstream offers without a contract too."""
+        return await self._get(Page[ToolRow], "/v1/tools", after=after, limit=limit, filter=filter)
+
+    async def tool(self, name: str) -> ToolDetail:
+        """Read one tool: its contract in words, its definitions, what was decided of it."""
+        return await self._get(ToolDetail, f"/v1/tools/{path_part(name)}")
+
+    async def quarantine(self, *, limit: int | None = None) -> Page[QuarantineRow]:
+        """List definitions that wait for a person."""
+        return await self._get(Page[QuarantineRow], "/v1/quarantine", limit=limit)
+
+    async def accept_definition(self, judge: JudgeDefinition) -> QuarantineRow:
+        """Trust a definition; raises `Conflict` if another is offered meanwhile."""
+        return await self._post(QuarantineRow, "/v1/quarantine/accept", judge)
+
+    async def reject_definition(self, judge: JudgeDefinition) -> QuarantineRow:
+        """Keep a definition refused; raises as `accept_definition`."""
+        return await self._post(QuarantineRow, "/v1/quarantine/reject", judge)
+
+    async def draft(self, upstream: str) -> Draft:
+        """Draft contracts for what an upstream offers without one."""
+        return await self._get(Draft, f"/v1/upstreams/{path_part(upstream)}/draft")
+
     # Contracts and people
 
     async def apply(self, apply: Apply) -> Plan:
@@ -279,6 +326,42 @@ class PlaneClient(PolicyCalls):
     async def rotate_sealing_key(self) -> KeyRotation:
         """Seal every secret with a new key."""
         return await self._post(KeyRotation, "/v1/sealing-key/rotate", Sent(), wait_seconds=60)
+
+    async def people(self) -> Page[PersonRow]:
+        """List the people who have a document."""
+        return await self._get(Page[PersonRow], "/v1/persons")
+
+    async def tokens(self) -> Page[TokenRow]:
+        """List people's tokens that open something."""
+        return await self._get(Page[TokenRow], "/v1/persons/tokens")
+
+    async def revoke_token(self, ask: RevokeToken) -> None:
+        """End a person's token at once."""
+        await self._send_nothing("/v1/persons/tokens/revoke", ask)
+
+    async def whoami(self) -> Me:
+        """Read who the plane takes me for."""
+        return await self._get(Me, "/v1/me")
+
+    async def challenge(self, ask: AskChallenge) -> Challenge:
+        """Get something to sign with an SSH key."""
+        return await self._post(Challenge, "/v1/login/challenge", ask)
+
+    async def log_in_with_key(self, ask: SshLogin) -> PersonToken:
+        """Log in with a signed challenge."""
+        return await self._post(PersonToken, "/v1/login/ssh", ask)
+
+    async def begin_device(self, ask: AskDevice) -> DeviceLogin:
+        """Begin a login that is confirmed at an issuer."""
+        return await self._post(DeviceLogin, "/v1/login/device", ask, wait_seconds=15)
+
+    async def device_state(self, ask: AskDeviceState) -> DeviceState:
+        """Ask how a login by device stands."""
+        return await self._post(DeviceState, "/v1/login/device/state", ask, wait_seconds=15)
+
+    async def log_out(self) -> None:
+        """End the token that this client calls with."""
+        await self._send_nothing("/v1/logout")
 
     async def issue_token(self, ask: IssueToken) -> PersonToken:
         """Make a person's token for a remote console."""

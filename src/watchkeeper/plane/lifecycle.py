@@ -21,11 +21,15 @@ from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.children import HANDLERS as CHILD_TIMERS
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.previews import Previews
+from watchkeeper.decide.proofs import Proofs
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.tokens import Tokens
 from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
 from watchkeeper.decide.unsettled import recover, sweeping
 from watchkeeper.gateways.composition import Gateways, mount
+from watchkeeper.identity.issuers import Issuers
+from watchkeeper.identity.signing import SigningKeys
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.plane.application import assemble
 from watchkeeper.plane.asking import open_device_logins, open_issuers
@@ -82,7 +86,7 @@ class Plane:
             rooms.clock.on_advance(lambda now: self.sweeper.wake())
         unix, tcp = bind_unix(self.state.socket), bind_loopback(self.settings.port or 0)
         port = tcp.getsockname()[1]
-        rooms.http = f"http://127.0.0.1:{port}"
+        rooms.http = rooms.tokens.issuer = f"http://127.0.0.1:{port}"
         await self._record("plane.started", {"version": rooms.version, "port": port})
         await self.server.open([unix, tcp])
         self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
@@ -157,6 +161,14 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     health = Health(state.path)
     ending = asyncio.Event()
     issuers = open_issuers(gateways.egress, clock)
+    envelopes = Envelopes(decider)
+    tokens = Tokens(
+        decider,
+        envelopes,
+        Proofs(store, view, Issuers(clock, gateways.fetch_json), settings.trusts),
+        SigningKeys(store, state.path / "signing", settings.plane),
+    )
+    gateways.credentials.mint = tokens.mint
     rooms = Rooms(
         store=store,
         clock=clock,
@@ -170,9 +182,11 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         credential_troubles=gateways.credential_troubles,
         issuers=issuers,
         devices=open_device_logins(gateways.egress, clock, issuers),
+        sightings=gateways.sightings,
         kill=KillSwitch(decider, lambda: rooms.watching),
         applying=Applying(store, view),
-        envelopes=Envelopes(decider),
+        envelopes=envelopes,
+        tokens=tokens,
         stop=ending.set,
         sweep=sweeper.sweep,
         store_state=lambda: health.store,

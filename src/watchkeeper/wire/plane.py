@@ -51,7 +51,7 @@ class Status(Shown):
     upstreams_down: tuple[str, ...] = ()
 
 
-NeedKind = Literal["request", "budget", "lock", "agent", "upstream", "plane"]
+NeedKind = Literal["request", "budget", "lock", "agent", "upstream", "tool", "plane"]
 
 
 class Need(Shown):

@@ -50,6 +50,11 @@ class Pin:
         """The state where a definition waits for a person, or None."""
         return None if self.state == "pinned" or self.state == "gone" else self.state
 
+    @property
+    def is_rejected(self) -> bool:
+        """Whether a person rejected exactly what is offered now."""
+        return self.observed is not None and self.rejected == self.observed.digest
+
     def stands_as(self, other: Pin | None) -> bool:
         """Whether another reading says the same of the tool: state and both definitions."""
         return other is not None and self._marks() == other._marks()

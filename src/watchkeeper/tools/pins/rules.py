@@ -200,7 +200,8 @@ def trust(pins: Pins, upstream: str, tool: str, contract_pin: str | None) -> Tru
         "quarantine",
         f"{why}; it is quarantined until a person accepts that",
         "another tool; a person accepts it with "
-        f"`watchkeeper tools accept NAME --digest {offered.digest}`",
+        f"`watchkeeper tools accept {upstream}/{make_safe(tool, limit=80)} "
+        f"--digest {offered.digest}`",
     )
 
 
@@ -226,6 +227,21 @@ def acceptable(pin: Pin, digest: str, pins: frozenset[str]) -> str | None:
     if pins and digest not in pins:
         return "its contract pins another definition; change `pin` and apply"
     return None
+
+
+def reason_of(pin: Pin) -> str:
+    """Say in words why a definition waits for a person."""
+    if pin.state == "look-alike":
+        wrong = disguised(pin.tool)
+        if pin.like is None:
+            return wrong or "its name is disguised"
+        return (
+            f"{wrong}, and" if wrong else "its name"
+        ) + f" could be mistaken for {_quote(pin.like)}"
+    if pin.pinned is not None and pin.observed is not None:
+        members = ", ".join(changed_members(pin.pinned, pin.observed)) or "its form"
+        return f"it is not as it was pinned: {members} changed"
+    return "it appeared after the upstream was first seen"
 
 
 def quarantined(pins: Pins) -> Iterator[Pin]:
