@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.applying import Planned
 from watchkeeper.identity import enrolment
+from watchkeeper.registry.rules import Change
 from watchkeeper.wire.agents import Enrol, Enrolment
 from watchkeeper.wire.plane import Apply, Plan, PlanLine
+
+_AUTHORITY = frozenset({"person", "operator_role", "issuer"})
+"""Kinds of documents that say who may do what: to apply them takes `people` as well."""
 
 
 async def apply(call: Call) -> Plan:
@@ -17,9 +23,15 @@ async def apply(call: Call) -> Plan:
     applying = call.rooms.applying
     if body.dry_run:
         return _plan(await applying.plan(files, prune=body.prune))
-    return _plan(
-        await applying.apply(files, prune=body.prune, actor=call.actor, seen_plan=body.plan)
+
+    def check(changes: Sequence[Change]) -> None:
+        if any(change.kind in _AUTHORITY for change in changes):
+            call.check_team("people", "")
+
+    planned = await applying.apply(
+        files, prune=body.prune, actor=call.actor, seen_plan=body.plan, check=check
     )
+    return _plan(planned)
 
 
 def _plan(planned: Planned) -> Plan:

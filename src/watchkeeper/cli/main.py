@@ -17,7 +17,7 @@ Without a command: the console on this machine's plane, started if none runs.
   See       status  watch  agents  runs  decisions  events  audit
   Decide    requests  budgets
   Stop      kill  pause  locks
-  Govern    apply  tools  enroll  secrets
+  Govern    apply  policy  tools  enroll  secrets
   People    login  logout  whoami  people  token  tokens
   Plane     serve  stop  console  demo  config
   Learn     help TOPIC  completion SHELL
@@ -49,6 +49,7 @@ COMMANDS: dict[str, str] = {
     "pause": "watchkeeper.cli.locks:pause",
     "locks": "watchkeeper.cli.locks:locks",
     "apply": "watchkeeper.cli.apply:apply",
+    "policy": "watchkeeper.cli.policy:policy",
     "tools": "watchkeeper.cli.tools:tools",
     "enroll": "watchkeeper.cli.people:enroll",
     "token": "watchkeeper.cli.people:token",

@@ -1,16 +1,12 @@
-"""`enroll` an agent, issue a `token` to a person."""
+"""`enroll` an agent, issue a `token` to a person, see `people` and their `tokens`."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import click
 
-from watchkeeper.cli.output import print_json, say
+from watchkeeper.cli.output import print_json, print_table, say
 from watchkeeper.cli.session import Session, speaks
 from watchkeeper.cli.words import at
-
-Permission = Literal["viewer", "approver", "responder", "admin"]
 
 
 @click.command()
@@ -39,10 +35,10 @@ def enroll(session: Session, agent: str, ttl: int) -> None:
 @click.option(
     "--may",
     "permission",
-    type=click.Choice(["viewer", "approver", "responder", "admin"]),
+    metavar="ROLE",
     default="viewer",
     show_default=True,
-    help="What the person may do; each includes those before it.",
+    help="viewer, approver, responder, auditor, admin, or a role of your own.",
 )
 @click.option(
     "--ttl",
@@ -52,7 +48,7 @@ def enroll(session: Session, agent: str, ttl: int) -> None:
     help="Seconds.",
 )
 @speaks()
-def token(session: Session, person: str, permission: Permission, ttl: int) -> None:
+def token(session: Session, person: str, permission: str, ttl: int) -> None:
     """Issue a bearer token to a person for a remote console; it is shown once."""
     from watchkeeper.wire.people import IssueToken
 
@@ -61,5 +57,75 @@ def token(session: Session, person: str, permission: Permission, ttl: int) -> No
     if session.json:
         print_json(found)
         return
-    say(f"# {found.person} may {permission} until {at(found.expires_at)}; shown once")
+    say(f"# {found.person} is {permission} until {at(found.expires_at)}; shown once")
     say(f"export WATCHKEEPER_TOKEN={found.token}")
+
+
+@click.group()
+def tokens() -> None:
+    """See and end people's tokens."""
+
+
+@tokens.command("list")
+@speaks()
+def list_tokens(session: Session) -> None:
+    """List the tokens that are neither expired nor revoked, newest first."""
+    page = session.call(lambda plane: plane.tokens())
+    if session.json:
+        print_json(page)
+        return
+    print_table(
+        ("TOKEN", "PERSON", "ROLE", "BY", "ISSUED", "EXPIRES"),
+        [
+            (
+                row.id or "(older)",
+                row.person,
+                "own" if row.role == "*" else row.role,
+                row.via,
+                at(row.created_at),
+                at(row.expires_at),
+            )
+            for row in page.rows
+        ],
+    )
+
+
+@tokens.command()
+@click.argument("token_id", metavar="TOKEN")
+@speaks(json=False)
+def revoke(session: Session, token_id: str) -> None:
+    """End a token at once, by its id in the list."""
+    from watchkeeper.wire.people import RevokeToken
+
+    body = RevokeToken(id=token_id)
+    session.call(lambda plane: plane.revoke_token(body))
+    say(f"Revoked: {token_id}.")
+
+
+@click.group()
+def people() -> None:
+    """See who may do what here."""
+
+
+@people.command("list")
+@speaks()
+def list_people(session: Session) -> None:
+    """List the people who have a document, with roles, permissions and logins."""
+    page = session.call(lambda plane: plane.people())
+    if session.json:
+        print_json(page)
+        return
+    print_table(
+        ("PERSON", "ROLES", "KNOWN BY", "TOKENS", "MAY"),
+        [
+            (
+                row.name,
+                ", ".join(row.roles) or "none",
+                ", ".join([*(f"{row.ssh_keys} ssh" for _ in range(row.ssh_keys > 0)), *row.oidc])
+                or "tokens",
+                row.tokens,
+                ", ".join(row.permissions) or "nothing",
+            )
+            for row in page.rows
+        ],
+    )

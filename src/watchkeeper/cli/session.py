@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -35,17 +35,30 @@ class Session:
         from watchkeeper.client.local import require_plane
 
         if self.connect:
-            return Address(url=self.connect, token=os.environ.get("WATCHKEEPER_TOKEN") or None)
+            return Address(url=self.connect, token=self._token(self.connect))
         return Address(socket=require_plane(self.state).socket)
 
-    def call(self, work: Callable[[PlaneClient], Awaitable[T]]) -> T:
-        """Run `work` with a client and return its value; print an error and end otherwise."""
+    def _token(self, url: str) -> str | None:
+        """Return the environment's token, or the one that the last login there gave."""
+        from watchkeeper.client.logins import read_login
+
+        kept = read_login(url, self.state)
+        return os.environ.get("WATCHKEEPER_TOKEN") or (kept.token if kept else None) or None
+
+    def call(self, work: Callable[[PlaneClient], Awaitable[T]], *, token: str | None = None) -> T:
+        """Run `work` with a client and return its value; print an error and end otherwise.
+
+        `token` stands for the one that would be used; empty: none.
+        """
         import asyncio
 
         from watchkeeper.client.api import PlaneClient
 
         async def run() -> T:
-            async with PlaneClient(self.address()) as plane:
+            address = self.address()
+            if token is not None:
+                address = replace(address, token=token or None)
+            async with PlaneClient(address) as plane:
                 return await work(plane)
 
         try:

@@ -48,8 +48,9 @@ class Calls:
         )
         return read(reply, model)
 
-    async def _send_nothing(self, path: str) -> None:
-        reply = await self.transport.send("POST", path, body=b"{}")
+    async def _send_nothing(self, path: str, body: BaseModel | None = None) -> None:
+        sent = body.model_dump_json(exclude_none=True).encode() if body else b"{}"
+        reply = await self.transport.send("POST", path, body=sent)
         if reply.status >= 400:
             raise error_of(reply)
 

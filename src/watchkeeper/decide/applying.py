@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from watchkeeper.decide.cases import check_cases
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.gaps import find_policy_gaps
+from watchkeeper.identity.persons import revoke_tokens_of
 from watchkeeper.registry import service as registry
 from watchkeeper.registry.cases import is_cases, read_cases
 from watchkeeper.registry.rules import Change, InForce, Key, find_gaps, plan, plan_digest
@@ -62,8 +63,12 @@ class Applying:
         prune: bool,
         actor: str,
         seen_plan: str | None = None,
+        check: Callable[[Sequence[Change]], None] | None = None,
     ) -> Planned:
         """Apply (path, text) pairs: all of them, or on any mistake none.
+
+        `check` is asked whether these changes may be made, and raises what forbids them. The
+        tokens of a person whose document goes end with it.
 
         Raises `Invalid` that points at file, line and field or at a case that fails, and
         `Conflict` if the plan is no longer the one seen.
@@ -75,8 +80,44 @@ class Applying:
 
         def unit(tx: Transaction) -> Planned:
             changes = registry.apply(tx, wanted, actor=actor, prune=prune, seen_plan=seen_plan)
+            if check is not None:
+                check([one for one in changes if one.change != "unchanged"])
+            for one in changes:
+                if one.kind == "person" and one.change == "delete":
+                    revoke_tokens_of(tx, one.name, actor=actor)
             standing = registry.read_standing(tx)
             catalogue = build_catalogue(standing)
+            tx.after_commit(lambda: self._catalogue.replace(catalogue))
+            return Planned(tuple(changes), plan_digest(changes), True, gaps_of(standing))
+
+        return await self._store.write(unit)
+
+    async def roll_back(
+        self, kind: str, name: str, *, to: int | None, seen: int, actor: str, reason: str
+    ) -> Planned:
+        """Put an earlier version of a document in force again, as its newest version.
+
+        `to` is the version before the one in force when None. Raises `NotFound`; `Conflict`
+        if `seen` is not the version in force any more, or says nothing else; `Invalid` if the
+        old text can't be used any more beside what is in force.
+        """
+
+        def unit(tx: Transaction) -> Planned:
+            sourced, version = registry.find_version(tx, kind, name, to=to, seen=seen)
+            changes = registry.apply(tx, [sourced], actor=actor)
+            standing = registry.read_standing(tx)
+            catalogue = build_catalogue(standing)
+            tx.record(
+                f"{kind}.rolled_back",
+                actor=actor,
+                subject=f"{kind}/{name}",
+                body={
+                    "from": seen,
+                    "to": version,
+                    "version": standing[(kind, name)].version,
+                    "reason": reason,
+                },
+            )
             tx.after_commit(lambda: self._catalogue.replace(catalogue))
             return Planned(tuple(changes), plan_digest(changes), True, gaps_of(standing))
 
