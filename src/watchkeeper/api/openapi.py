@@ -78,7 +78,11 @@ def _operation(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any
     if operation.takes is not None:
         described["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": schema_of[operation.takes]}},
+            "content": {
+                "application/x-www-form-urlencoded" if operation.form else "application/json": {
+                    "schema": schema_of[operation.takes]
+                }
+            },
         }
     return described
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -14,6 +16,8 @@ from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.wire.base import Problem
 
 _LOG = logging.getLogger("watchkeeper.api")
+NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
+"""The headers of every answer that may hold a token (RFC 6749, 5.1)."""
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -51,6 +55,54 @@ def refuse(error: WatchkeeperError) -> Response:
     """Return an error as its problem."""
     headers = {"www-authenticate": "Bearer"} if error.status == 401 else None
     return Response(problem_bytes(error), error.status, headers, PROBLEM_TYPE)
+
+
+_OAUTH_CODES = frozenset(
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "unsupported_token_type",
+        "invalid_scope",
+        "invalid_target",
+        "invalid_authorization_details",
+    }
+)
+
+
+def refuse_oauth(error: WatchkeeperError, headers: Mapping[str, str]) -> Response:
+    """Return an error as OAuth writes it (RFC 6749, 5.2; RFC 8693, 2.2.2), with the rule."""
+    if error.code in _OAUTH_CODES:
+        code = error.code
+    elif error.status == 401:
+        code = "invalid_client"
+    else:
+        code = "temporarily_unavailable" if error.status >= 500 else "invalid_request"
+    said = f"{error.message}; {error.remedy}" if error.remedy else error.message
+    body = {"error": code, "error_description": _plain(said)}
+    if error.rule:
+        body["rule"] = _plain(error.rule)
+    status = 401 if code == "invalid_client" else 400
+    if error.status >= 500:
+        status = error.status
+    challenge = {}
+    if status == 401:
+        scheme = headers.get("authorization", "").partition(" ")[0].lower()
+        challenge = {"www-authenticate": "Bearer" if scheme == "bearer" else "Basic"}
+    return Response(
+        msgspec.json.encode(body),
+        status,
+        {**NO_STORE, **challenge},
+        "application/json",
+    )
+
+
+def _plain(text: str) -> str:
+    """Return text in the characters that an error description may have."""
+    kept = "".join(c if " " <= c <= "~" and c not in '"\\' else "'" for c in text)
+    return kept[:500]
 
 
 def unexpected(error: Exception) -> WatchkeeperError:

@@ -13,6 +13,7 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.gates.budget import caps_over
+from watchkeeper.decide.replaying import Replays
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.sightings import Sightings
 from watchkeeper.decide.stop import KillSwitch
@@ -51,6 +52,7 @@ class Rooms:
     kill: KillSwitch
     applying: Applying
     envelopes: Envelopes
+    replays: Replays
     tokens: Tokens
     stop: Callable[[], None]
     """Begin the ordered stop of the plane."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
@@ -20,12 +21,19 @@ from watchkeeper.api.respond import (
     MethodNotAllowed,
     answer,
     refuse,
+    refuse_oauth,
     send_problem,
     unexpected,
 )
 from watchkeeper.api.rooms import Rooms
 from watchkeeper.core.digest import parse
-from watchkeeper.core.errors import Forbidden, Invalid, Unauthenticated, WatchkeeperError
+from watchkeeper.core.errors import (
+    Forbidden,
+    Invalid,
+    TooLarge,
+    Unauthenticated,
+    WatchkeeperError,
+)
 from watchkeeper.identity.model import Person
 from watchkeeper.oncall.model import ANYONE
 from watchkeeper.wire.permissions import Permission
@@ -42,6 +50,7 @@ _OLD: Mapping[Needs, Permission] = {
     "owner": "plane",
 }
 
+LONGEST_FORM = 64 * 1024
 MOST_ROWS = 500
 USUAL_ROWS = 100
 Model = TypeVar("Model", bound=BaseModel)
@@ -152,6 +161,8 @@ class Operation:
     takes: type[BaseModel] | None = None
     query: tuple[str, ...] = ()
     status: int = 200
+    form: bool = False
+    """The body is a form, and errors have the shape of OAuth (RFC 6749, 5.2)."""
     tags: tuple[str, ...] = field(default=())
     by_team: bool = False
     """The route itself checks in which team the permission is held (`Call.check_team`). Where it
@@ -166,11 +177,12 @@ def route(operation: Operation, rooms: Rooms) -> Route:
             call = await _check(operation, request, rooms)
             result = await operation.handle(call)
         except WatchkeeperError as error:
-            return refuse(error)
+            return refuse_oauth(error, request.headers) if operation.form else refuse(error)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception as error:
-            return refuse(unexpected(error))
+            found = unexpected(error)
+            return refuse_oauth(found, request.headers) if operation.form else refuse(found)
         return result if isinstance(result, Response) else answer(result, operation.status)
 
     return ProblemRoute(operation.path, endpoint, methods=[operation.method])
@@ -200,7 +212,8 @@ async def _check(operation: Operation, request: Request, rooms: Rooms) -> Call:
             remedy="known here: " + (", ".join(operation.query) or "none"),
         )
     if operation.takes is not None:
-        call.body = read_body(operation.takes, await request.body())
+        read = read_form if operation.form else read_body
+        call.body = read(operation.takes, await request.body())
     return call
 
 
@@ -227,6 +240,30 @@ def read_body(model: type[Model], raw: bytes) -> Model:
     value = parse(raw) if raw.strip() else {}
     try:
         return model.model_validate(value)
+    except ValidationError as error:
+        raise say_invalid(error) from None
+
+
+def read_form(model: type[Model], raw: bytes) -> Model:
+    """Read `application/x-www-form-urlencoded` as a model; raise `Invalid` that names the field.
+
+    As OAuth has it (RFC 6749, 3.2): no parameter comes twice, an empty one is left out, an
+    unknown one is passed over.
+    """
+    if len(raw) > LONGEST_FORM:
+        raise TooLarge(f"a form has at most {LONGEST_FORM:,} bytes")
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50
+        )
+    except ValueError:
+        raise Invalid("the body is no form", where="body") from None
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Invalid(f"{twice!a:.60} comes more than once", where="body")
+    try:
+        return model.model_validate({name: value for name, value in pairs if value})
     except ValidationError as error:
         raise say_invalid(error) from None
 

@@ -10,6 +10,7 @@ from watchkeeper.core.errors import BudgetExceeded, Forbidden
 from watchkeeper.core.ids import hash_secret
 from watchkeeper.decide import children
 from watchkeeper.decide.catalogue import GovernedAgent
+from watchkeeper.decide.contents import kept_of_run
 from watchkeeper.decide.gates.kill import runs_above
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import workload_of
@@ -21,6 +22,8 @@ from watchkeeper.kill.model import Covered
 from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import current_epoch, locks_in_force
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.tools.inspection.rules import unrecorded
+from watchkeeper.tools.inspection.values import redact_text
 from watchkeeper.wire.budgets import Measure
 
 T = TypeVar("T")
@@ -72,7 +75,11 @@ class Envelopes:
                     actor=f"agent/{name}",
                     subject=f"agent/{name}",
                     agent=name,
-                    body={"goal": goal, "rule": refusal.rule, "reason": refusal.message},
+                    body={
+                        "goal": self._kept(name, goal),
+                        "rule": refusal.rule,
+                        "reason": self._kept(name, refusal.message),
+                    },
                 )
 
             await self._decider.store.write(record)
@@ -90,7 +97,7 @@ class Envelopes:
         """
         agent = workload.agent
         parent = check_token(facts_of(tx, under.token), tx.now) if under else None
-        governed = self._admit(tx, agent, "", children.lineage_under(parent) if parent else ())
+        governed = self.admit(tx, agent, "", children.lineage_under(parent) if parent else ())
         contract = governed.contract
         run = tx.new_id("run")
         if under is not None and parent is not None:
@@ -111,7 +118,7 @@ class Envelopes:
             tx,
             workload,
             governed.version,
-            new,
+            kept_of_run(new, contract.logging.pii_redaction),
             run=run,
             ttl_seconds=contract.identity.token_ttl_seconds,
             epoch=current_epoch(tx),
@@ -161,7 +168,7 @@ class Envelopes:
             workload = workload_of(tx, credential)
             row = find_run(tx, run)
             above = read_lineage(row.lineage) if row is not None else ()
-            governed = self._admit(tx, workload.agent, run, above)
+            governed = self.admit(tx, workload.agent, run, above)
             issued = renew_token(
                 tx,
                 workload,
@@ -183,13 +190,22 @@ class Envelopes:
                 facts = facts_of(tx, bearer)
                 agent = check_owner(facts, run).agent
             tx.silent("closing a closed run again changes nothing")
-            children.end_run(tx, agent, run, outcome, summary)
+            said = self._kept(agent, summary) if summary else summary
+            children.end_run(tx, agent, run, outcome, said)
 
         await self._decider.store.write(unit)
 
-    def _admit(
-        self, tx: Transaction, agent: str, run: str, above: tuple[tuple[str, str], ...] = ()
+    def _kept(self, agent: str, text: str) -> str:
+        return redact_text(text, unrecorded(self._decider.catalogue.now.redaction_of(agent)))
+
+    def admit(
+        self,
+        tx: Transaction,
+        agent: str,
+        run: str = "",
+        above: tuple[tuple[str, str], ...] = (),
     ) -> GovernedAgent:
+        """Return an agent that may act now; raise `Forbidden` if no contract or a lock is."""
         catalogue = self._decider.catalogue.now
         governed = catalogue.agents.get(agent)
         if governed is None:

@@ -30,7 +30,10 @@ _PURGES = tuple(
         person_tokens,
         login_challenges,
     )
-) + (Statement(delete(signing_keys).where(signing_keys.c.published_until < bindparam("before"))),)
+)
+_PURGE_KEYS = Statement(
+    delete(signing_keys).where(signing_keys.c.published_until < bindparam("before"))
+)
 
 
 def purge_expired(tx: Transaction, before: int) -> int:
@@ -39,4 +42,5 @@ def purge_expired(tx: Transaction, before: int) -> int:
     Returns how many.
     """
     tx.silent("what has expired carries no authority; that it was issued is on record")
+    _PURGE_KEYS.run(tx, before=before)
     return sum(purge.run(tx, before=before) for purge in _PURGES)

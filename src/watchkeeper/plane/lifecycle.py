@@ -22,13 +22,13 @@ from watchkeeper.decide.children import HANDLERS as CHILD_TIMERS
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.previews import Previews
 from watchkeeper.decide.proofs import Proofs
+from watchkeeper.decide.replaying import Replays
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.decide.tokens import Tokens
 from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
 from watchkeeper.decide.unsettled import recover, sweeping
 from watchkeeper.gateways.composition import Gateways, mount
-from watchkeeper.identity.issuers import Issuers
 from watchkeeper.identity.signing import SigningKeys
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.plane.application import assemble
@@ -127,6 +127,7 @@ class Plane:
         await self._step("follower", self.follower.stop())
         await self._step("uses of secrets", self.rooms.sealed.note_uses())
         await self._step("previews", self.previews.stop())
+        await self._step("replays", self.rooms.replays.stop())
         await self._step("outages", self.outages.finish())
         if self.server.started:
             await self._step("record of the stop", self._record("plane.stopped", {}))
@@ -165,7 +166,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     tokens = Tokens(
         decider,
         envelopes,
-        Proofs(store, view, Issuers(clock, gateways.fetch_json), settings.trusts),
+        Proofs(store, view, issuers, settings.trusts),
         SigningKeys(store, state.path / "signing", settings.plane),
     )
     gateways.credentials.mint = tokens.mint
@@ -186,6 +187,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         kill=KillSwitch(decider, lambda: rooms.watching),
         applying=Applying(store, view),
         envelopes=envelopes,
+        replays=Replays(store),
         tokens=tokens,
         stop=ending.set,
         sweep=sweeper.sweep,

@@ -23,6 +23,7 @@ MEBIBYTE = 1 << 20
 USUAL_PORT = 8750
 USUAL_ENVIRONMENT = "local"
 RehearsalMode = Literal["running", "frozen"]
+TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _ENVIRONMENT_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,39}$")
 _KEY_PLACE = re.compile(r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*|keyring:.+)$")
 _TOKEN_PLACE = re.compile(
@@ -43,6 +44,8 @@ class Settings:
     port: int | None = None
     """TCP port on 127.0.0.1; 0 lets the system choose. None: as the last plane of this state
     directory, so that agents find a plane that was restarted; or else 8750."""
+    trust_domain: str = ""
+    """The trust domain of SPIFFE ids; empty: `ENVIRONMENT.watchkeeper`."""
     database: str = ""
     """Store URL; empty means SQLite inside the state directory."""
     rehearsal_clock: RehearsalMode | None = None
@@ -66,6 +69,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.environment and not _ENVIRONMENT_NAME.match(self.environment):
             raise _bad("environment", "use 1 to 40 lower-case letters, digits, dot, _ or -")
+        if self.trust_domain and not TRUST_DOMAIN.fullmatch(self.trust_domain):
+            raise _bad("trust_domain", "use 1 to 255 of a-z, 0-9, dot, dash and underscore")
         if not _ENVIRONMENT_NAME.match(self.plane):
             raise _bad("plane", "use 1 to 40 lower-case letters, digits, dot, _ or -")
         if self.port is not None and not 0 <= self.port <= 65_535:
@@ -119,6 +124,11 @@ class Settings:
             environment=self.environment or (last.environment if last else USUAL_ENVIRONMENT),
             port=self.port if self.port is not None else port or USUAL_PORT,
         )
+
+    @property
+    def trusts(self) -> str:
+        """The trust domain in use."""
+        return self.trust_domain or f"{self.environment or USUAL_ENVIRONMENT}.watchkeeper"
 
     @property
     def database_url(self) -> str:

@@ -30,7 +30,7 @@ class Credentials:
         if credential.oauth is not None and self._oauth is not None:
             return await self._oauth.token(credential.oauth)
         if credential.minted is not None and self.mint is not None:
-            token = self.mint(credential.minted.audience, credential.minted.ttl_seconds, context)
+            token = await self.mint(credential.minted.audience, credential.minted.ttl_seconds, context)
             self.known.remember(f"minted:{credential.minted.audience}", token)
             return token
         raise Unavailable(

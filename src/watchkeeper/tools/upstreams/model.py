@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -44,7 +44,7 @@ class CallContext:
     on_behalf_of: str | None = None
 
 
-Mint = Callable[[str, int, CallContext | None], str]
+Mint = Callable[[str, int, CallContext | None], Awaitable[str]]
 """Takes audience, life in seconds and the call (None: the plane's own errand, such as listing
 tools); returns a signed token. Raises `Unavailable`."""
 
