@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import bindparam, func, select, update
 
 from watchkeeper.core.digest import canonical, parse
-from watchkeeper.core.errors import Conflict
+from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.registry.documents import KINDS
 from watchkeeper.registry.rules import Change, InForce, Key, plan, plan_digest
 from watchkeeper.registry.source import Sourced
@@ -32,6 +32,11 @@ _RETIRE = Statement(
         documents.c.current == 1,
     )
     .values(current=0)
+)
+_VERSIONS = Statement(
+    select(documents).where(
+        documents.c.kind == bindparam("kind_is"), documents.c.name == bindparam("name_is")
+    )
 )
 _INSERT = Statement(documents.insert())
 
@@ -72,6 +77,44 @@ def apply(
         if change.change != "unchanged":
             _put_in_force(tx, change, standing, actor)
     return changes
+
+
+def find_version(
+    tx: Transaction, kind: str, name: str, *, to: int | None, seen: int
+) -> tuple[Sourced, int]:
+    """Return an earlier version of a document in force, as its file was read, and its number.
+
+    `to` is the one before the version in force when None. Raises `NotFound` for a document or
+    version that there is not; `Conflict` if `seen` is not in force any more, or `to` means
+    what is in force already.
+    """
+    rows = {row.version: row for row in _VERSIONS.all(tx, kind_is=kind, name_is=name)}
+    current = next((row for row in rows.values() if row.current), None)
+    if current is None:
+        raise NotFound(f"no {kind} {name!r:.80} is in force")
+    if current.version != seen:
+        raise Conflict(
+            f"version {current.version} is in force, not {seen}",
+            code="version_changed",
+            remedy="look at it again before you go back",
+        )
+    earlier = [version for version in rows if version < current.version]
+    wanted = to if to is not None else max(earlier, default=None)
+    if wanted is None or wanted not in rows:
+        raise NotFound(
+            f"{kind} {name!r} has no version {wanted}" if wanted else "there is no earlier version",
+            remedy=f"versions: {', '.join(map(str, sorted(rows)))}"[:400],
+        )
+    row = rows[wanted]
+    if row.digest == current.digest:
+        raise Conflict(
+            f"version {wanted} says what is in force already",
+            code="unchanged",
+            remedy="go back to a version that says something else",
+        )
+    body = parse(row.body)
+    document = KINDS[kind].model_validate(body)
+    return Sourced(kind, name, row.path, row.text, body, document), wanted
 
 
 def _put_in_force(

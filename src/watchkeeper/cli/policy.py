@@ -1,0 +1,375 @@
+"""`policy`: test, check, explain, replay, stages, versions."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from watchkeeper.cli.exits import WOULD_CHANGE
+from watchkeeper.cli.output import fail, print_diff, print_facts, print_json, print_table, say
+from watchkeeper.cli.session import LIMIT, REASON, Session, speaks
+from watchkeeper.cli.words import at
+from watchkeeper.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from watchkeeper.wire.policy import ExplainResult, PolicySetDetail, ReplayResult
+
+_OFFLINE = {
+    "test": "watchkeeper.plane.policy_command:test",
+    "check": "watchkeeper.plane.policy_command:check",
+}
+"""Commands that need no plane, reached by name: they live in a room below."""
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+class PolicyGroup(click.Group):
+    """The commands here, with those that live below."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order a policy is worked on."""
+        return [*_OFFLINE, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command from below, or find one here."""
+        if cmd_name not in _OFFLINE:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = _OFFLINE[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=PolicyGroup)
+def policy() -> None:
+    """Test, explain, replay and stage policies."""
+
+
+@policy.command()
+@click.argument("subject", metavar="AGENT|DECISION")
+@click.argument("name", required=False, metavar="[TOOL|MODEL]")
+@click.option("--argument", "-a", "pairs", multiple=True, metavar="K=V", help="One argument.")
+@click.option("--json-arguments", metavar="JSON", help="All arguments; - reads them.")
+@click.option("--model", "is_model", is_flag=True, help="NAME is a model.")
+@click.option("--tokens", type=int, default=0, metavar="N", help="Input tokens of a model call.")
+@click.option("--environment", metavar="NAME", help="[the contract's first]")
+@click.option("--on-behalf-of", metavar="WHO")
+@click.option("--run", metavar="RUN", help="With this run's approvals and budgets.")
+@speaks()
+def explain(
+    session: Session,
+    subject: str,
+    name: str | None,
+    pairs: tuple[str, ...],
+    json_arguments: str | None,
+    is_model: bool,
+    tokens: int,
+    environment: str | None,
+    on_behalf_of: str | None,
+    run: str | None,
+) -> None:
+    """Say why an action is decided as it is, gate by gate.
+
+    Nothing is done, recorded or reserved. With a DECISION: the recorded action again, under
+    what is in force now.
+    """
+    from watchkeeper.wire.decisions import Usage
+    from watchkeeper.wire.policy import Explain
+
+    if name is None:
+        body = Explain(decision=subject)
+    else:
+        kind: Literal["tool", "model"] = "model" if is_model else "tool"
+        body = Explain(
+            agent=subject,
+            kind=kind,
+            name=name,
+            arguments=_arguments(pairs, json_arguments),
+            estimate=Usage(input_tokens=tokens),
+            environment=environment,
+            on_behalf_of=on_behalf_of,
+            run=run,
+        )
+    found = session.call(lambda plane: plane.explain(body))
+    if session.json:
+        print_json(found)
+    else:
+        _show_explanation(found)
+
+
+@policy.command()
+@click.argument("directory", required=False, metavar="[NEWDIR]")
+@click.option("--since", default="7d", show_default=True, metavar="TIME", help="e.g. 12h, 7d.")
+@click.option("--agent", metavar="NAME", help="Only this agent's decisions.")
+@click.option("--prune", is_flag=True, help="NEWDIR instead of what is in force, not over it.")
+@click.option("--most", type=click.IntRange(1, 1_000_000), default=100_000, show_default=True)
+@speaks()
+def replay(
+    session: Session,
+    directory: str | None,
+    since: str,
+    agent: str | None,
+    prune: bool,
+    most: int,
+) -> None:
+    """Decide recorded decisions again under NEWDIR and show what would differ.
+
+    Nothing is put in force. Locks, budgets and rates are not decided again: what they refused
+    stays refused. Exit 0 if no decision would differ, 7 if one would.
+    """
+    from watchkeeper.wire.policy import StartReplay
+
+    files = _read(directory) if directory else ()
+    body = StartReplay(
+        files=files, prune=prune, since_seconds=read_span(since), agent=agent, most=most
+    )
+    result = session.call(lambda plane: plane.start_replay(body))
+    while result.state == "running":
+        if not session.json and sys.stderr.isatty():
+            click.echo(f"\r{result.looked_at:,} of {result.total:,}", nl=False, err=True)
+        name = result.replay
+        result = session.call(lambda plane, name=name: plane.replay(name, wait_seconds=2))  # type: ignore[misc]
+    if not session.json and sys.stderr.isatty():
+        click.echo("\r", nl=False, err=True)
+    if session.json:
+        print_json(result)
+    else:
+        _show_replay(result)
+    if result.state == "failed":
+        fail(Invalid(result.error or "the replay failed"))
+    if result.differ or result.other_rule:
+        sys.exit(WOULD_CHANGE)
+
+
+@policy.command("list")
+@speaks()
+def list_(session: Session) -> None:
+    """List policy sets with their stage and what they did in a day."""
+    page = session.call(lambda plane: plane.policies())
+    if session.json:
+        print_json(page)
+        return
+    if not page.rows:
+        say("No policy set is in force: contracts alone decide.")
+        return
+    print_table(
+        ("SET", "STAGE", "VERSION", "SINCE", "BY", "DENIED/D", "HELD/D", "WOULD/D", "LAST FIRED"),
+        [
+            (
+                row.name,
+                row.stage,
+                row.version,
+                at(row.active_since),
+                row.by,
+                row.denials_day,
+                row.holds_day,
+                row.would_day,
+                at(row.last_fired_at),
+            )
+            for row in page.rows
+        ],
+    )
+
+
+@policy.command()
+@click.argument("name", metavar="SET")
+@speaks()
+def show(session: Session, name: str) -> None:
+    """Show a policy set: its policies, what they did, its text."""
+    found = session.call(lambda plane: plane.policy(name))
+    if session.json:
+        print_json(found)
+    else:
+        _show_set(found)
+
+
+@policy.command()
+@click.argument("name", metavar="SET")
+@click.argument("to", type=click.Choice(["observe", "warn", "enforce"]))
+@REASON
+@speaks()
+def stage(
+    session: Session, name: str, to: Literal["observe", "warn", "enforce"], reason: str
+) -> None:
+    """Move a policy set to a stage: observe, warn or enforce.
+
+    observe asks and records; warn also tells the agent; enforce decides.
+    """
+    from watchkeeper.wire.policy import SetStage
+
+    seen = session.call(lambda plane: plane.policy(name))
+    body = SetStage(stage=to, version=seen.version, seen=seen.stage, reason=reason)
+    found = session.call(lambda plane: plane.stage_policy(name, body))
+    if session.json:
+        print_json(found)
+    else:
+        say(f"{found.name}: {seen.stage} → {found.stage} (version {found.version}).")
+
+
+@policy.command()
+@click.argument("name", metavar="SET")
+@click.option("--diff", is_flag=True, help="With what each version changed.")
+@LIMIT
+@speaks()
+def versions(session: Session, name: str, diff: bool, limit: int) -> None:
+    """List the versions of a policy set, newest first."""
+    page = session.call(lambda plane: plane.policy_versions(name, limit=limit))
+    if session.json:
+        print_json(page)
+        return
+    for row in page.rows:
+        mark = "*" if row.in_force else " "
+        digest = row.digest.removeprefix("sha256:")[:12]
+        say(f"{mark} {row.version:>4}  {at(row.applied_at)}  {row.by}  {row.path}  {digest}")
+        if diff and row.diff:
+            print_diff(row.diff)
+
+
+@policy.command()
+@click.argument("name", metavar="SET")
+@click.option("--to", type=int, metavar="N", help="Version to go back to [the one before].")
+@REASON
+@speaks()
+def rollback(session: Session, name: str, to: int | None, reason: str) -> None:
+    """Put an earlier version of a policy set in force again, in one step."""
+    from watchkeeper.wire.policy import Rollback
+
+    seen = session.call(lambda plane: plane.policy(name))
+    body = Rollback(to=to, version=seen.version, reason=reason)
+    found = session.call(lambda plane: plane.roll_back_policy(name, body))
+    if session.json:
+        print_json(found)
+    else:
+        say(f"{found.name}: version {seen.version} → {found.version}, as it was before.")
+
+
+def read_span(text: str) -> int:
+    """Return `90s`, `30m`, `12h`, `7d` or `2w` in seconds."""
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and len(number) < 7 and unit in _SECONDS):
+        raise click.BadParameter(f"{text!r} is no time; write 90s, 30m, 12h, 7d or 2w")
+    return int(number) * _SECONDS[unit]
+
+
+def _read(directory: str) -> Any:
+    from watchkeeper.client.directory import read_directory
+
+    try:
+        return read_directory(Path(directory))
+    except Invalid as error:
+        fail(error)
+
+
+def _arguments(pairs: tuple[str, ...], text: str | None) -> dict[str, Any]:
+    from watchkeeper.core.digest import parse
+
+    try:
+        found = {} if text is None else parse(sys.stdin.read() if text == "-" else text)
+        if not isinstance(found, dict):
+            raise Invalid("arguments are an object", where="--json-arguments")
+    except Invalid as error:
+        fail(error)
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name:
+            raise click.BadParameter(f"{pair!r} is not K=V")
+        found[name] = _value(value)
+    return found
+
+
+def _value(text: str) -> Any:
+    """Read a value as JSON where it is some; anything else is text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+_MARKS = {"pass": "✓", "refuse": "✗", "hold": "…", "not reached": " "}
+
+
+def _show_explanation(found: ExplainResult) -> None:
+    who = f"{found.agent} (version {found.version}) in {found.environment}"
+    say(f"{found.verdict.upper()}  {who}: {found.does}")
+    say(f"  {found.reason}")
+    print_facts(
+        [
+            ("  rule", found.rule),
+            ("  asked", found.role),
+            ("  instead", found.allowed_instead),
+            (
+                "  then",
+                f"{found.recorded} by {found.recorded_rule}, {at(found.recorded_at)}"
+                if found.recorded
+                else None,
+            ),
+        ]
+    )
+    say()
+    for gate in found.gates:
+        why = f"{gate.rule}: {gate.reason}" if gate.rule else gate.does
+        say(f"  {_MARKS[gate.result]} {gate.gate:<9} {gate.result:<11} {why}")
+    if found.matches:
+        say()
+        say("Policies that speak of it:")
+    for match in found.matches:
+        mark = "*" if match.decided else " "
+        stage_ = "" if match.stage == "enforce" else f" [{match.stage}]"
+        say(f"  {mark} {match.effect:<7} {match.policy}{stage_}  {match.where}")
+        if match.message:
+            say(f"      {match.message}")
+    for title, lines in (
+        ("A permit carries:", found.obligations),
+        ("What would change the answer:", found.would_change),
+        ("Note:", found.notes),
+    ):
+        if lines:
+            say()
+            say(title)
+            for line in lines:
+                say(f"  - {line}")
+
+
+def _show_replay(result: ReplayResult) -> None:
+    for change in result.changes:
+        say(change)
+    if result.changes:
+        say()
+    for group in result.groups:
+        what = f"{group.before} → {group.after}" if group.before != group.after else group.before
+        say(f"{group.count:>6}  {what:<15} {group.agent}  {group.name}")
+        say(f"        {group.before_rule} → {group.rule}")
+        for example in group.examples:
+            say(f"          {example.decision}  {at(example.at)}  {example.after_reason}")
+    if result.groups_left_out:
+        say(f"and {result.groups_left_out} more groups")
+    say(
+        f"{result.looked_at:,} decisions since {at(result.since)}: {result.same:,} the same, "
+        f"{result.differ:,} differ, {result.other_rule:,} by another rule, "
+        f"{result.kept:,} refusals kept, {result.skipped:,} left out."
+    )
+    for note in result.notes:
+        say(f"! {note}")
+
+
+def _show_set(found: PolicySetDetail) -> None:
+    print_facts(
+        [
+            ("set", f"{found.name}, version {found.version}, {found.stage}"),
+            ("since", f"{at(found.active_since)} by {found.by}"),
+            ("file", found.path),
+            ("in 24 h", f"{found.denials_day} denied, {found.holds_day} held"),
+            ("would", f"{found.would_day} in 24 h" if found.would_day else None),
+            ("last fired", at(found.last_fired_at)),
+        ]
+    )
+    say()
+    for rule in found.rules:
+        say(f"  {rule.effect:<7} {rule.policy}  {found.path}:{rule.line}  {rule.message}")
+    say()
+    say(found.text)
