@@ -12,7 +12,7 @@ from watchkeeper.core.errors import Forbidden, Invalid, NotFound, TooLarge, Watc
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-LARGE = frozenset({"/v1/apply"})
+LARGE = frozenset({"/v1/apply", "/v1/policy/replays"})
 """Routes beside the gateways that take the larger body: a whole directory of contracts."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
