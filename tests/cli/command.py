@@ -33,8 +33,9 @@ def watchkeeper(
     state: Path | None = None,
     token: str | None = None,
     environ: Mapping[str, str] | None = None,
+    typed: str | None = None,
 ) -> Ended:
-    """Run `watchkeeper` to its end."""
+    """Run `watchkeeper` to its end; `typed` is its standard input."""
     more = dict(environ or {})
     if state is not None:
         more["WATCHKEEPER_STATE"] = str(state)
@@ -43,7 +44,7 @@ def watchkeeper(
     ended = subprocess.run(
         [sys.executable, "-m", "watchkeeper", *arguments],
         env=clean_environment(home, **more),
-        stdin=subprocess.DEVNULL,
+        input=typed or "",
         capture_output=True,
         text=True,
         timeout=60,
@@ -52,6 +53,6 @@ def watchkeeper(
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
-def on(plane: Plane, *arguments: str) -> Ended:
+def on(plane: Plane, *arguments: str, typed: str | None = None) -> Ended:
     """Run `watchkeeper` against a plane of this machine."""
-    return watchkeeper(plane.directory, *arguments, state=plane.state)
+    return watchkeeper(plane.directory, *arguments, state=plane.state, typed=typed)
