@@ -31,7 +31,7 @@ _PLAIN: dict[int, str] = {
     },
 }
 _is_disguised = jsonschema_rs.validator_for(
-    {"pattern": rf"[\p{{Nd}}&&[^0-9]]|[{_SPACES}{_DASHES}\uff01-\uff5e]"},
+    {"pattern": f"[{''.join(map(chr, _PLAIN))}]"},
     offline=True,
     pattern_options=jsonschema_rs.RegexOptions(),
 ).is_valid
