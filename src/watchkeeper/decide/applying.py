@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.cases import check_cases
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.gaps import find_policy_gaps
 from watchkeeper.identity.persons import revoke_tokens_of
+from watchkeeper.policy.stages import set_stage
 from watchkeeper.registry import service as registry
 from watchkeeper.registry.cases import is_cases, read_cases
 from watchkeeper.registry.rules import Change, InForce, Key, find_gaps, plan, plan_digest
 from watchkeeper.registry.source import Sourced, read_file
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.policy import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,28 @@ class Applying:
             return Planned(tuple(changes), plan_digest(changes), True, gaps_of(standing))
 
         return await self._store.write(unit)
+
+    async def stage(
+        self, name: str, stage: Stage, *, version: int, seen: Stage, actor: str, reason: str
+    ) -> None:
+        """Move a policy set to a stage; raise `Conflict` if it is not as it was seen."""
+
+        def unit(tx: Transaction) -> None:
+            standing = registry.read_standing(tx)
+            current = standing.get(("policy", name))
+            if current is None:
+                raise NotFound(f"there is no policy set {name!r:.80} in force")
+            if current.version != version:
+                raise Conflict(
+                    f"version {current.version} is in force, not {version}",
+                    code="version_changed",
+                    remedy="look at it again before you move it",
+                )
+            set_stage(tx, name, stage, seen=seen, actor=actor, reason=reason)
+            catalogue = build_catalogue(standing)
+            tx.after_commit(lambda: self._catalogue.replace(catalogue))
+
+        await self._store.write(unit)
 
 
 def read_files(files: Sequence[tuple[str, str]]) -> list[Sourced]:
