@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+from collections.abc import Callable
 
 from watchkeeper.tools.inspection import checksums
 from watchkeeper.wire.data import DataClass
@@ -121,7 +122,7 @@ def token(chance: random.Random) -> str:
     )
 
 
-MAKERS = {
+MAKERS: dict[DataClass, tuple[Callable[[random.Random], str], ...]] = {
     "secret": (token,),
     "card": (card,),
     "iban": (iban,),
