@@ -48,6 +48,15 @@ NEEDS: dict[tuple[str, str], str] = {
     ("POST", "/v1/locks"): "lock",
     ("POST", "/v1/locks/{lock}/lift"): "lift",
     ("POST", "/v1/apply"): "apply",
+    ("GET", "/v1/policies"): "read",
+    ("GET", "/v1/policies/{policy}"): "read",
+    ("GET", "/v1/policies/{policy}/versions"): "read",
+    ("GET", "/v1/policies/{policy}/decisions"): "read",
+    ("POST", "/v1/policies/{policy}/stage"): "policy-activate",
+    ("POST", "/v1/policies/{policy}/rollback"): "policy-activate",
+    ("POST", "/v1/policy/explain"): "read",
+    ("POST", "/v1/policy/replays"): "read",
+    ("GET", "/v1/policy/replays/{replay}"): "read",
     ("POST", "/v1/enrolments"): "enroll",
     ("GET", "/v1/secrets"): "secrets",
     ("POST", "/v1/secrets/{name}"): "secrets",
@@ -265,6 +274,14 @@ def test_nobody_but_the_owner_can_be_given_what_is_the_owners(ground: Ground) ->
     ground.plane.operator.problem("POST", "/v1/persons/tokens", asked, status=400)
     asked = {"person": "ada", "permission": "chief"}
     ground.plane.operator.problem("POST", "/v1/persons/tokens", asked, status=400)
+
+
+def test_a_plan_says_which_roles_and_issuers_nobody_knows(ground: Ground) -> None:
+    text = "person: {name: ann, operates: [{role: chief}], oidc: [{issuer: corp, subject: ann}]}"
+    files = [{"path": "a.yaml", "text": text}]
+    plan = ground.plane.operator.post("/v1/apply", {"files": files, "dry_run": True})
+    assert any("operator_role 'chief'" in gap for gap in plan["warnings"])
+    assert any("issuer 'corp'" in gap for gap in plan["warnings"])
 
 
 def test_a_lock_is_lifted_with_the_authority_that_made_it(ground: Ground) -> None:

@@ -26,6 +26,7 @@ from watchkeeper.wire.policy import (
     PolicyVersionRow,
     ReplayResult,
     Rollback,
+    SetStage,
     StartReplay,
 )
 
@@ -68,6 +69,20 @@ async def decisions(call: Call) -> Page[DecisionRow]:
         )
     )
     return Page[DecisionRow](rows=tuple(rows), next=following, sequence=head)
+
+
+async def stage(call: Call) -> PolicySetDetail:
+    """Move a policy set to another stage."""
+    body: SetStage = call.body
+    await call.rooms.applying.stage(
+        call.path("policy"),
+        body.stage,
+        version=body.version,
+        seen=body.seen,
+        actor=call.actor,
+        reason=body.reason,
+    )
+    return await policy(call)
 
 
 async def roll_back(call: Call) -> PolicySetDetail:
@@ -193,6 +208,16 @@ OPERATIONS = (
         "List what the policies of a set denied or held, newest first.",
         answers=Page[DecisionRow],
         query=("after", "limit"),
+        tags=("policies",),
+    ),
+    Operation(
+        "POST",
+        "/v1/policies/{policy}/stage",
+        "policy-activate",
+        stage,
+        "Move a policy set to observe, warn or enforce.",
+        answers=PolicySetDetail,
+        takes=SetStage,
         tags=("policies",),
     ),
     Operation(

@@ -15,6 +15,7 @@ from watchkeeper.decide.catalogue import Catalogue, GovernedPolicy
 from watchkeeper.decide.explaining import effect_of
 from watchkeeper.decide.listing import as_row
 from watchkeeper.decide.tables import decisions
+from watchkeeper.policy.stages import Staged, read_stages
 from watchkeeper.registry.tables import documents
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -35,10 +36,9 @@ class Fired:
 
 def list_sets(tx: Transaction, catalogue: Catalogue) -> list[PolicySetRow]:
     """Return every policy set in force, by name."""
-    fired = _count_fired(tx)
-    current = _current(tx)
+    fired, current, stages = _count_fired(tx), _current(tx), read_stages(tx)
     return [
-        _row(name, governed, current[name], fired)
+        _row(name, governed, current[name], fired, stages.get(name))
         for name, governed in sorted(catalogue.policies.items())
         if name in current
     ]
@@ -54,7 +54,7 @@ def read_set(tx: Transaction, catalogue: Catalogue, name: str) -> PolicySetDetai
         )
     fired = _count_fired(tx)
     return PolicySetDetail(
-        **_row(name, governed, row, fired).model_dump(),
+        **_row(name, governed, row, fired, read_stages(tx).get(name)).model_dump(),
         text=governed.file.text,
         digest=governed.digest,
         rules=tuple(
@@ -124,15 +124,21 @@ def list_set_decisions(
     return [as_row(row) for row in page], page[-1].decision if len(rows) > limit else None
 
 
-def _row(name: str, governed: GovernedPolicy, row: Row, fired: Mapping[str, Fired]) -> PolicySetRow:
+def _row(
+    name: str,
+    governed: GovernedPolicy,
+    row: Row,
+    fired: Mapping[str, Fired],
+    staged: Staged | None,
+) -> PolicySetRow:
     names = tuple(rule.annotated.policy for rule in governed.file.rules)
     found = [fired[policy] for policy in names if policy in fired]
     return PolicySetRow(
         name=name,
-        stage="enforce",
+        stage=staged.stage if staged else "enforce",
         version=row.version,
-        active_since=row.applied_at,
-        by=row.applied_by,
+        active_since=max(row.applied_at, staged.since if staged else 0),
+        by=staged.by if staged and staged.since > row.applied_at else row.applied_by,
         path=row.path,
         policies=names,
         last_fired_at=max((one.last_at for one in found if one.last_at), default=None),
