@@ -5,6 +5,7 @@ from __future__ import annotations
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.fleet import list_agents, read_agent
+from watchkeeper.identity.principals import spiffe_id
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import AgentDetail, AgentRow
 from watchkeeper.wire.pages import Page
@@ -31,7 +32,8 @@ async def agent(call: Call) -> AgentDetail:
     found = await call.rooms.store.read(lambda tx: read_agent(tx, catalogue, name))
     if found is None:
         raise NotFound(f"there is no agent {name!r:.80}", remedy="see `watchkeeper agents`")
-    return found
+    shown = spiffe_id(call.rooms.tokens.proofs.trust_domain, "agent", name)
+    return found.model_copy(update={"spiffe_id": shown})
 
 
 OPERATIONS = (

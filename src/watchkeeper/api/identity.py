@@ -67,7 +67,6 @@ OPERATIONS = (
         "List the keys, credentials and access tokens an agent may prove itself with.",
         answers=Page[CredentialRow],
         tags=("agents",),
-        by_team=True,
     ),
     Operation(
         "POST",

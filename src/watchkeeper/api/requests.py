@@ -9,6 +9,7 @@ from watchkeeper.approvals import reading
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import Counts
 from watchkeeper.approvals.rows import find
+from watchkeeper.identity.runs import find_run
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.permissions import Permission
@@ -136,9 +137,13 @@ async def _check(call: Call, name: str, needed: Permission) -> None:
 
 
 async def _read(call: Call, name: str) -> RequestDetail:
-    return await call.rooms.store.read(
-        lambda tx: reading.read_request(tx, name, person=call.actor, roles=call.roles)
-    )
+    def query(tx: Transaction) -> RequestDetail:
+        found = reading.read_request(tx, name, person=call.actor, roles=call.roles)
+        run = find_run(tx, found.run)
+        proof = run.on_behalf_of_proof if run is not None else None
+        return found.model_copy(update={"on_behalf_of_proof": proof})
+
+    return await call.rooms.store.read(query)
 
 
 OPERATIONS = (

@@ -7,6 +7,7 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import NotFound, Unauthenticated
 from watchkeeper.decide.listing import list_decisions, list_runs, read_run
 from watchkeeper.decide.records import find_decision
+from watchkeeper.identity.principals import spiffe_id
 from watchkeeper.identity.runs import facts_of
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import RunDetail, RunRow
@@ -49,7 +50,8 @@ async def show_run(call: Call, run: str) -> RunDetail:
     found = await call.rooms.store.read(lambda tx: read_run(tx, run))
     if found is None:
         raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
-    return found
+    shown = spiffe_id(call.rooms.tokens.proofs.trust_domain, "run", found.run)
+    return found.model_copy(update={"spiffe_id": shown})
 
 
 async def decisions(call: Call) -> Page[DecisionRow]:

@@ -6,7 +6,7 @@ import click
 
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
-from watchkeeper.cli.words import at
+from watchkeeper.cli.words import at, proven
 from watchkeeper.core.money import dollars
 
 
@@ -134,6 +134,10 @@ def _show_run(session: Session, run: str) -> None:
             ("why", found.why),
             ("goal", found.goal),
             ("on behalf of", found.on_behalf_of),
+            ("proof", proven(found.on_behalf_of_proof) if found.on_behalf_of else None),
+            ("parent", found.parent),
+            ("scope", found.scope),
+            ("SPIFFE id", found.spiffe_id),
             ("object", f"{thing.kind} {thing.id}" if thing else None),
             ("opened", at(found.opened_at)),
             ("closed", at(found.closed_at) if found.closed_at else None),

@@ -17,7 +17,7 @@ Without a command: the console on this machine's plane, started if none runs.
   See       status  watch  agents  runs  decisions  events  audit
   Decide    requests  budgets
   Stop      kill  pause  locks
-  Govern    apply  policy  tools  enroll  secrets
+  Govern    apply  policy  tools  enroll  identity  secrets  keys
   People    login  logout  whoami  people  token  tokens
   Plane     serve  stop  console  demo  config
   Learn     help TOPIC  completion SHELL
@@ -52,6 +52,8 @@ COMMANDS: dict[str, str] = {
     "policy": "watchkeeper.cli.policy:policy",
     "tools": "watchkeeper.cli.tools:tools",
     "enroll": "watchkeeper.cli.people:enroll",
+    "identity": "watchkeeper.cli.identity:identity",
+    "keys": "watchkeeper.cli.identity:keys",
     "token": "watchkeeper.cli.people:token",
     "tokens": "watchkeeper.cli.people:tokens",
     "people": "watchkeeper.cli.people:people",

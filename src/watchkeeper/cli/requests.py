@@ -9,7 +9,7 @@ import click
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
-from watchkeeper.cli.words import at, left
+from watchkeeper.cli.words import at, left, proven
 from watchkeeper.core.money import dollars
 
 if TYPE_CHECKING:
@@ -146,10 +146,17 @@ def _vote(
         say(f"{found.request} is {found.state}{waits}.")
 
 
+def _rollback(found: RequestDetail) -> str:
+    known = {True: "reversible: ", False: "irreversible: ", None: ""}
+    return known[found.reversible] + found.rollback
+
+
 def show_request(found: RequestDetail) -> None:
     """Print a request in the order in which an approver reads it; the agent's words last."""
     thing = found.object
     behalf = f", on behalf of {found.on_behalf_of}" if found.on_behalf_of else ""
+    if behalf:
+        behalf += f" ({proven(found.on_behalf_of_proof)})"
     print_facts(
         [
             ("asks", found.asks),
@@ -161,7 +168,7 @@ def show_request(found: RequestDetail) -> None:
             ("state", found.state + (f" by {found.decided_by}" if found.decided_by else "")),
             ("decide by", at(found.decide_by)),
             ("blast", f"{found.blast_radius} ({found.blast_source})"),
-            ("rollback", found.rollback),
+            ("rollback", _rollback(found)),
             ("rule", f"{found.rule}: {found.rule_text}"),
             ("agreed", f"{found.approvals} of {found.quorum}"),
             ("mine", "yes" if found.mine else f"no: {found.why_not}"),

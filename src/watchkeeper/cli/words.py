@@ -33,3 +33,8 @@ def at(moment: int | None) -> str:
 def amount(measure: str, value: int) -> str:
     """Return an amount with its unit: dollars for spend, a count otherwise."""
     return dollars(value) if measure == "spend" else f"{value:,}"
+
+
+def proven(proof: str | None) -> str:
+    """Say whether it was proven on whose behalf a run acts, and by whom."""
+    return "only claimed" if proof is None else f"proven by {proof}"

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from watchkeeper.client.calls import path_part
+from watchkeeper.client.identity import IdentityCalls
 from watchkeeper.client.policies import PolicyCalls
 from watchkeeper.client.problems import error_of
 from watchkeeper.core.digest import parse
@@ -47,7 +48,7 @@ from watchkeeper.wire.tools import Draft, JudgeDefinition, QuarantineRow, ToolDe
 VERIFY_SECONDS = 600.0
 
 
-class PlaneClient(PolicyCalls):
+class PlaneClient(PolicyCalls, IdentityCalls):
     """A person's view of one plane.
 
     Every method raises the error of `core.errors` that the plane answered with

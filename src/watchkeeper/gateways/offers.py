@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.gates.identity import tool_use
 from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.model.route import Route
+from watchkeeper.identity.scope import UNLIMITED, TokenScope, Use
 from watchkeeper.registry.documents import CredentialUse, ToolContract
 from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient, UpstreamSpec
 from watchkeeper.tools.upstreams.protocol import without_mirrors
@@ -37,14 +39,15 @@ class Offers:
         governed = self._view.now.agents.get(agent)
         return governed.contract.approvals.hold_seconds if governed else _DEFAULT_HOLD_SECONDS
 
-    def tools(self, agent: str) -> list[dict[str, Any]]:
-        """Return the tools an agent may use through the gateway, as ``tools/list`` shows them."""
+    def tools(self, agent: str, scope: TokenScope = UNLIMITED) -> list[dict[str, Any]]:
+        """Return the tools that a token of an agent is for, as ``tools/list`` shows them."""
         now = self._view.now
         governed = now.agents.get(agent)
         return [
             self._describe(now.tools[name].contract)
             for name in (governed.tools if governed else ())
             if name in now.tools and now.tools[name].contract.upstream is not None
+            if scope.admits(tool_use(now, name))
         ]
 
     def _describe(self, contract: ToolContract) -> dict[str, Any]:
@@ -85,12 +88,13 @@ class Offers:
             contract.upstream, contract.upstream_tool or contract.name, contract.timeout_seconds
         )
 
-    def models(self, agent: str) -> list[str]:
-        """Return the logical models an agent may call."""
+    def models(self, agent: str, scope: TokenScope = UNLIMITED) -> list[str]:
+        """Return the logical models that a token of an agent is for."""
         now = self._view.now
         governed = now.agents.get(agent)
         routing = governed.contract.model_routing if governed else None
-        return [name for name in routing.models if name in now.models] if routing else []
+        known = [name for name in routing.models if name in now.models] if routing else []
+        return [name for name in known if scope.admits(Use("model", name))]
 
     def names_prompts(self, agent: str) -> bool:
         """Tell whether an agent's contract names the prompts that it may send."""

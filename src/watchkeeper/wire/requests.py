@@ -12,10 +12,10 @@ from watchkeeper.wire.decisions import Risk
 
 RequestState = Literal[
     "pending", "approved", "denied", "expired", "revoked", "redeemed", "succeeded", "failed",
-    "unknown", "lapsed",
+    "unknown", "lapsed", "withdrawn",
 ]  # fmt: skip
 """pending → approved → redeemed → succeeded | failed | unknown; or denied, expired (nobody
-decided in time), revoked (a kill), lapsed (approved, but never used in time)."""
+decided in time), revoked (a kill), withdrawn (by the agent), lapsed (approved, but never used in time)."""
 
 
 class RequestRow(Shown):
@@ -85,6 +85,8 @@ class RequestDetail(RequestRow):
 
     version: int
     on_behalf_of: str | None = None
+    on_behalf_of_proof: str | None = None
+    """By whom and as whom it was proven; none: the agent only claims it."""
     goal: str = ""
     arguments: dict[str, Any]
     canonical: str
@@ -93,6 +95,8 @@ class RequestDetail(RequestRow):
     blast_radius: str
     blast_source: Literal["measured", "claimed", "declared"] = "declared"
     rollback: str
+    reversible: bool | None = None
+    """Whether `rollback` undoes it; None: its contract does not say."""
     rule: str
     rule_text: str
     timeout_outcome: Literal["deny", "allow"] = "deny"

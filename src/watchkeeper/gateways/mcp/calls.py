@@ -10,6 +10,7 @@ import msgspec
 
 from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
 from watchkeeper.core.text import make_safe
+from watchkeeper.decide.deferred import Deferred
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.decide.holding import decide_and_hold
 from watchkeeper.decide.service import Decider
@@ -27,13 +28,15 @@ from watchkeeper.gateways.mcp.results import (
     refusal,
     replayed,
 )
+from watchkeeper.gateways.mcp.tasks import Calls, Tasks, offers_tasks
 from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.offers import Offers, Performance
 from watchkeeper.gateways.performing import Performances, Performed, Stopped
+from watchkeeper.gateways.words import denial
 from watchkeeper.identity.model import Caller
-from watchkeeper.tools.upstreams.model import Progress, Result, UpstreamFailure
+from watchkeeper.tools.upstreams.model import CallContext, Progress, Result, UpstreamFailure
 from watchkeeper.tools.upstreams.pool import Pool
-from watchkeeper.tools.upstreams.protocol import INVALID_PARAMS, UNAUTHENTICATED
+from watchkeeper.tools.upstreams.protocol import INSUFFICIENT_SCOPE, INVALID_PARAMS, UNAUTHENTICATED
 from watchkeeper.wire.base import NAME
 from watchkeeper.wire.decisions import Answer, Ask, Outcome
 
@@ -47,7 +50,7 @@ _LONGEST_ERROR = 500
 Shown = dict[str, Any]
 
 
-class ToolCalls:
+class ToolCalls(Calls):
     """Performs the tool calls of every agent."""
 
     def __init__(
@@ -63,6 +66,7 @@ class ToolCalls:
         self._pool = pool
         self._performances = performances
         self._withdrawals = withdrawals
+        self.tasks = Tasks(decider)
 
     async def call(
         self, token: str, caller: Caller, request: Request, exchange: Exchange
@@ -74,7 +78,8 @@ class ToolCalls:
         try:
             return await self._decide(token, caller, _read_ask(request), request, exchange)
         except Unauthenticated as error:
-            raise Rejected(UNAUTHENTICATED, str(error)) from None
+            challenge = {"error": "invalid_token"}
+            raise Rejected(UNAUTHENTICATED, str(error), challenge=challenge) from None
         except WatchkeeperError as error:
             text = f"REFUSED: {error}. Nothing has been done."
             return own_result(
@@ -103,6 +108,8 @@ class ToolCalls:
             # what a tool may be called under is known once its upstream has been listed
             await self._pool.settle(performance.upstream)
 
+        follows = offers_tasks(request)
+
         def on_hold(answer: Answer, waited: float) -> None:
             exchange.watch()
             _report(request, exchange)(
@@ -115,7 +122,8 @@ class ToolCalls:
                 token,
                 ask,
                 performer="plane",
-                hold_seconds=self._offers.hold_seconds(caller.agent),
+                # a client that follows tasks need not be kept waiting
+                hold_seconds=0 if follows else self._offers.hold_seconds(caller.agent),
                 gone=exchange.gone,
                 on_hold=on_hold,
             )
@@ -125,16 +133,41 @@ class ToolCalls:
                 # who hangs up while it runs does not get the result, and may ask for it again
                 exchange.watch()
                 exchange.when_taken(lambda: self._decider.taken.add(answer.decision))
-                return await self._carry_out(
-                    answer, caller.agent, ask, performance, request, exchange
-                )
+                return await self._carry_out(answer, caller, ask, performance, request, exchange)
+        if answer.rule == "identity/scope":
+            raise Rejected(
+                INSUFFICIENT_SCOPE,
+                denial(answer),
+                data={"rule": answer.rule, "decision": answer.decision},
+                challenge={"error": "insufficient_scope", "scope": f"tool:{ask.name}"},
+            )
+        if answer.verdict == "hold" and follows:
+            task = await self.tasks.create(caller, ask, answer)
+            if task is not None:
+                return task
         said = pending(answer) if answer.verdict == "hold" else refusal(answer)
         return own_result(said, modern=request.modern)
+
+    async def begin(self, answer: Answer, deferred: Deferred) -> None:
+        """Perform a permitted call that its client follows as a task."""
+        ask = deferred.ask
+        performance = self._offers.performance(ask.name)
+
+        async def work(_flight: InFlight) -> Performed[Result]:
+            return await self._forward(answer, ask, performance, None)
+
+        # its end is on record; the client asks after that
+        with contextlib.suppress(Stopped, WatchkeeperError):
+            await self._performances.perform(answer.decision, work)
+
+    async def ended(self, answer: Answer) -> Shown:
+        """Return the result of a call that has ended, as the modern era has it."""
+        return forwarded(await self._recall(answer), answer.decision, modern=True)
 
     async def _carry_out(
         self,
         answer: Answer,
-        agent: str,
+        caller: Caller,
         ask: Ask,
         performance: Performance | None,
         request: Request,
@@ -144,7 +177,7 @@ class ToolCalls:
         try:
             if answer.replay is None:
                 result: Result | None = await self._perform(
-                    answer, agent, ask, performance, request, exchange
+                    answer, caller, ask, performance, request, exchange
                 )
             elif answer.replay["status"] == "running":
                 result = await self._performances.join(answer.decision)
@@ -166,17 +199,18 @@ class ToolCalls:
     async def _perform(
         self,
         answer: Answer,
-        agent: str,
+        caller: Caller,
         ask: Ask,
         performance: Performance | None,
         request: Request,
         exchange: Exchange,
     ) -> Result:
         progress = _report(request, exchange) if "progressToken" in request.meta else None
-        outlet = self._offers.outlet(agent, ask.name, answer)
+        outlet = self._offers.outlet(caller.agent, ask.name, answer)
+        context = CallContext(answer.decision, caller.run, caller.agent, ask.name)
 
         async def work(_flight: InFlight) -> Performed[Result]:
-            return await self._forward(answer, ask, performance, outlet, progress)
+            return await self._forward(answer, ask, performance, outlet, progress, context)
 
         return await self._performances.perform(answer.decision, work)
 
@@ -187,6 +221,7 @@ class ToolCalls:
         performance: Performance | None,
         outlet: Outlet,
         progress: Progress | None,
+        context: CallContext,
     ) -> Performed[Result]:
         try:
             if performance is None or performance.upstream is None:
@@ -197,6 +232,7 @@ class ToolCalls:
                 ask.arguments,
                 timeout_seconds=performance.timeout_seconds,
                 permitted=answer.definition,
+                context=context,
                 progress=outlet.progress(progress),
             )
         except UpstreamFailure as error:

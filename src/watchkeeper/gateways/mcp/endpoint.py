@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from watchkeeper.core.errors import Invalid, TooLarge, Unauthenticated, WatchkeeperError
@@ -26,6 +27,7 @@ from watchkeeper.gateways.mcp.envelope import (
 from watchkeeper.gateways.mcp.exchange import Exchange, accepts, reject
 from watchkeeper.gateways.mcp.listening import Listeners
 from watchkeeper.gateways.mcp.results import SERVER, own_result
+from watchkeeper.gateways.mcp.tasks import METHODS as TASK_METHODS
 from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.identity.model import Caller
@@ -38,6 +40,7 @@ from watchkeeper.tools.upstreams.protocol import (
     LATEST_HANDSHAKE,
     METHOD_NOT_FOUND,
     MODERN_VERSION,
+    TASKS_EXTENSION,
     UNAUTHENTICATED,
     VERSION_HEADER,
 )
@@ -46,6 +49,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_BODY = 1024 * 1024
 _LIST_FRESH_MS = 5_000
+_QUERY_TOKENS = re.compile(rb"(?i)(?:^|[&;])(?:access_)?token=")
 _INSTRUCTIONS = (
     "Every call is governed. A result that says DENIED names the rule and what is allowed "
     "instead; do not repeat it unchanged. A result that says PENDING APPROVAL waits for a "
@@ -79,13 +83,16 @@ class McpEndpoint:
         except CallerGone:
             return
         except Rejected as rejected:
-            await reject(send, rejected, modern=modern)
+            await reject(send, rejected, modern=modern, host=headers.get("host"))
         except TooLarge as error:
             await _refuse(send, 413, str(error))
         except Invalid as error:
             await _refuse(send, 415, str(error))
         except Unauthenticated as error:
-            await reject(send, Rejected(UNAUTHENTICATED, str(error)), modern=modern)
+            # one that sent no token is told of no error (RFC 6750, 3.1)
+            said = {"error": "invalid_token"} if "authorization" in headers else {}
+            rejected = Rejected(UNAUTHENTICATED, str(error), challenge=said)
+            await reject(send, rejected, modern=modern, host=headers.get("host"))
         except WatchkeeperError as error:
             await _refuse(send, error.status, str(error))
 
@@ -96,6 +103,9 @@ class McpEndpoint:
         if scope["method"] != "POST":
             # there is no session to end and no stream that outlives a request
             await answer(send, 405, b"", [(b"allow", b"POST")])
+            return
+        if _QUERY_TOKENS.search(scope["query_string"]):
+            await _refuse(send, 400, "a token in the address is not taken; send it as a header")
             return
         token = bearer(headers)
         caller = await self._callers.recognise(token)
@@ -112,7 +122,14 @@ class McpEndpoint:
         if request is None or request.id is None:
             await self._take_note(caller, request, send)
             return
-        exchange = Exchange(receive, send, request.id, streams=streams, modern=request.modern)
+        exchange = Exchange(
+            receive,
+            send,
+            request.id,
+            streams=streams,
+            modern=request.modern,
+            host=headers.get("host"),
+        )
         if request.method == "subscriptions/listen" and not streams:
             await _refuse(send, 406, "subscriptions/listen needs text/event-stream")
             return
@@ -135,9 +152,12 @@ class McpEndpoint:
             caller = await self._callers.identify(token)
             if request.method == "subscriptions/listen" and request.modern:
                 return await self._listeners.listen(request, exchange)
+            if request.method in TASK_METHODS and request.modern:
+                return await self._calls.tasks.serve(token, caller, request, self._calls)
             return own_result(self._reply(caller, request), modern=request.modern)
         except Unauthenticated as error:
-            raise Rejected(UNAUTHENTICATED, str(error)) from None
+            challenge = {"error": "invalid_token"}
+            raise Rejected(UNAUTHENTICATED, str(error), challenge=challenge) from None
         except WatchkeeperError as error:
             raise Rejected(INTERNAL_ERROR, str(error)) from None
         except Rejected:
@@ -153,7 +173,10 @@ class McpEndpoint:
         if method == "server/discover" and request.modern:
             return {
                 "supportedVersions": [MODERN_VERSION],
-                "capabilities": {"tools": {"listChanged": True}},
+                "capabilities": {
+                    "tools": {"listChanged": True},
+                    "extensions": {TASKS_EXTENSION: {}},
+                },
                 "instructions": _INSTRUCTIONS,
                 "ttlMs": 60_000,
                 "cacheScope": "private",
@@ -167,7 +190,7 @@ class McpEndpoint:
     def _list_tools(self, caller: Caller, request: Request) -> dict[str, Any]:
         if request.params.get("cursor") is not None:
             raise Rejected(INVALID_PARAMS, "there is one page of tools; no cursor leads further")
-        result: dict[str, Any] = {"tools": self._offers.tools(caller.agent)}
+        result: dict[str, Any] = {"tools": self._offers.tools(caller.agent, caller.scope)}
         if request.modern:
             result |= {"ttlMs": _LIST_FRESH_MS, "cacheScope": "private"}
         return result

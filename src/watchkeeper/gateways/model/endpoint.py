@@ -90,7 +90,7 @@ class ModelEndpoint:
         caller = await self._callers.identify(token)
         models = [
             {"id": name, "object": "model", "created": 0, "owned_by": "watchkeeper"}
-            for name in self._offers.models(caller.agent)
+            for name in self._offers.models(caller.agent, caller.scope)
         ]
         if not wanted:
             await answer(send, 200, msgspec.json.encode({"object": "list", "data": models}))
