@@ -10,6 +10,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.policy.engine import PolicyEngine
 from watchkeeper.policy.facts import AgentFacts, ToolFacts
 from watchkeeper.policy.model import Question
+from watchkeeper.policy.population import Population
 from watchkeeper.policy.source import check_set
 
 REFUNDS = """
@@ -35,11 +36,10 @@ def engine(text: str = REFUNDS) -> PolicyEngine:
     """An engine with one agent and two tools, one of them outside the EU."""
     return PolicyEngine(
         check_set([("refunds", text)]),
-        [AgentFacts("refund-assistant", "support", "finance-ops")],
-        [
-            ToolFacts("stripe.create_refund"),
-            ToolFacts("us.export", region="us-east"),
-        ],
+        Population(
+            [AgentFacts("refund-assistant", "support", "finance-ops")],
+            [ToolFacts("stripe.create_refund"), ToolFacts("us.export", region="us-east")],
+        ),
     )
 
 

@@ -172,7 +172,7 @@ def expected(text: str, question: Question) -> PolicyAnswer | None:
 
 def engine_of(text: str) -> PolicyEngine:
     """An engine over the world of these tests."""
-    return PolicyEngine(check_set([("p", text)]), AGENTS, RESOURCES)
+    return PolicyEngine(check_set([("p", text)]), Population(AGENTS, RESOURCES))
 
 
 @given(sets, st.lists(questions(), min_size=1, max_size=8))
@@ -205,8 +205,10 @@ def test_what_is_not_in_force_is_never_permitted(
     """Cedar would permit it: a forbid that reads a missing entity errs, and is skipped."""
     engine = PolicyEngine(
         check_set([("p", text)]),
-        [facts for facts in AGENTS if facts.name not in gone],
-        [facts for facts in RESOURCES if facts.name not in gone],
+        Population(
+            [facts for facts in AGENTS if facts.name not in gone],
+            [facts for facts in RESOURCES if facts.name not in gone],
+        ),
     )
     known = {facts.name for facts in (*AGENTS, *RESOURCES)} - gone
     answer = engine.ask(question)

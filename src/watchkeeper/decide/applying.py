@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.cases import check_cases
-from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
 from watchkeeper.decide.gaps import find_policy_gaps
 from watchkeeper.identity.persons import revoke_tokens_of
-from watchkeeper.policy.stages import set_stage
+from watchkeeper.policy import stages
 from watchkeeper.registry import service as registry
 from watchkeeper.registry.cases import is_cases, read_cases
 from watchkeeper.registry.rules import Change, InForce, Key, find_gaps, plan, plan_digest
@@ -39,8 +39,7 @@ class Applying:
 
     async def load(self) -> None:
         """Put what the store holds in force in this plane."""
-        standing = await self._store.read(registry.read_standing)
-        self._catalogue.replace(build_catalogue(standing))
+        self._catalogue.replace(await self._store.read(_catalogue_of))
 
     async def plan(self, files: Sequence[tuple[str, str]], *, prune: bool) -> Planned:
         """Return what applying (path, text) pairs would change; nothing is changed.
@@ -88,8 +87,10 @@ class Applying:
             for one in changes:
                 if one.kind == "person" and one.change == "delete":
                     revoke_tokens_of(tx, one.name, actor=actor)
+                if one.kind == "policy" and one.change == "delete":
+                    stages.forget_stage(tx, one.name)
             standing = registry.read_standing(tx)
-            catalogue = build_catalogue(standing)
+            catalogue = _catalogue_of(tx)
             tx.after_commit(lambda: self._catalogue.replace(catalogue))
             return Planned(tuple(changes), plan_digest(changes), True, gaps_of(standing))
 
@@ -109,7 +110,7 @@ class Applying:
             sourced, version = registry.find_version(tx, kind, name, to=to, seen=seen)
             changes = registry.apply(tx, [sourced], actor=actor)
             standing = registry.read_standing(tx)
-            catalogue = build_catalogue(standing)
+            catalogue = _catalogue_of(tx)
             tx.record(
                 f"{kind}.rolled_back",
                 actor=actor,
@@ -142,11 +143,19 @@ class Applying:
                     code="version_changed",
                     remedy="look at it again before you move it",
                 )
-            set_stage(tx, name, stage, seen=seen, actor=actor, reason=reason)
-            catalogue = build_catalogue(standing)
+            stages.set_stage(tx, name, stage, seen=seen, actor=actor, reason=reason)
+            catalogue = _catalogue_of(tx)
             tx.after_commit(lambda: self._catalogue.replace(catalogue))
 
         await self._store.write(unit)
+
+
+def _catalogue_of(tx: Transaction) -> Catalogue:
+    """Compile what the store holds in force, each policy set in its stage."""
+    known = stages.read_stages(tx)
+    return build_catalogue(
+        registry.read_standing(tx), {name: one.stage for name, one in known.items()}
+    )
 
 
 def read_files(files: Sequence[tuple[str, str]]) -> list[Sourced]:

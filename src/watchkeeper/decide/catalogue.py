@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from watchkeeper.core.errors import Invalid
@@ -14,6 +15,7 @@ from watchkeeper.identity.proofs import key_proof, subject_proof
 from watchkeeper.oncall.model import Role as People
 from watchkeeper.oncall.rules import roles_of
 from watchkeeper.policy.engine import PolicyEngine
+from watchkeeper.policy.population import Population
 from watchkeeper.policy.source import Checked, check_set
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import (
@@ -38,9 +40,11 @@ from watchkeeper.tools.pins.model import NO_PINS, Distrusted, Pins, Trusted
 from watchkeeper.tools.pins.rules import trust
 from watchkeeper.wire.data import RedactionLevel
 from watchkeeper.wire.permissions import BUILT_IN_ROLES
+from watchkeeper.wire.policy import Stage
 
 Kind = TypeVar("Kind")
 OWNER_ROLE = "owner"
+NO_STAGES: Mapping[str, Stage] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,16 @@ class GovernedPolicy:
     path: str
     version: int
     digest: str
+    stage: Stage = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A policy set that does not decide yet, with the engine that asks it beside the others."""
+
+    name: str
+    stage: Stage
+    engine: PolicyEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,9 @@ class Catalogue:
     rates: tuple[Rate, ...]
     policies: Mapping[str, GovernedPolicy]
     engine: PolicyEngine
+    """The sets that are enforced."""
+    shadows: tuple[Shadow, ...]
+    """The sets that are only observed, or warn."""
     people: Mapping[str, Person]
     operator_roles: Roles
     """Built in and of its own: role → permissions."""
@@ -187,8 +204,13 @@ class Catalogue:
         return name if name in self.roles else OWNER_ROLE
 
 
-def build_catalogue(standing: Mapping[Key, InForce]) -> Catalogue:
-    """Compile what is in force; raise `Invalid` for a policy or schema that can't be used."""
+def build_catalogue(
+    standing: Mapping[Key, InForce], stages: Mapping[str, Stage] = NO_STAGES
+) -> Catalogue:
+    """Compile what is in force; raise `Invalid` for a policy or schema that can't be used.
+
+    A policy set without a stage is enforced.
+    """
     agents = {
         old.name: GovernedAgent(
             contract,
@@ -204,8 +226,7 @@ def build_catalogue(standing: Mapping[Key, InForce]) -> Catalogue:
     }
     models = _price_models(standing)
     files = check_set((old.name, policy.text) for old, policy in _of(standing, Policy))
-    engine = PolicyEngine(
-        files,
+    population = Population(
         [agent_facts(agent.contract, agent.version) for agent in agents.values()],
         [
             *(tool_facts(tool.contract) for tool in tools.values()),
@@ -213,6 +234,8 @@ def build_catalogue(standing: Mapping[Key, InForce]) -> Catalogue:
             *store_facts(agent.contract for agent in agents.values()),
         ],
     )
+    staged = [file for file in files if stages.get(file.name, "enforce") != "enforce"]
+    enforced = [file for file in files if file not in staged]
     return Catalogue(
         agents=agents,
         tools=tools,
@@ -225,10 +248,16 @@ def build_catalogue(standing: Mapping[Key, InForce]) -> Catalogue:
         budgets=tuple(one for _, one in _of(standing, Budget)),
         rates=tuple(one for _, one in _of(standing, Rate)),
         policies={
-            file.name: GovernedPolicy(file, old.path, old.version, old.digest)
+            file.name: GovernedPolicy(
+                file, old.path, old.version, old.digest, stages.get(file.name, "enforce")
+            )
             for file, (old, _) in zip(files, _of(standing, Policy), strict=True)
         },
-        engine=engine,
+        engine=PolicyEngine(enforced, population),
+        shadows=tuple(
+            Shadow(file.name, stages[file.name], PolicyEngine([*enforced, file], population))
+            for file in staged
+        ),
         people={old.name: one for old, one in _of(standing, Person)},
         operator_roles={
             **BUILT_IN_ROLES,

@@ -12,7 +12,9 @@ from watchkeeper.core.money import dollars
 from watchkeeper.decide.contents import Contents, examine
 from watchkeeper.identity.scope import Detail
 from watchkeeper.policy.model import PolicyAnswer, Question
+from watchkeeper.registry.display import render
 from watchkeeper.wire.decisions import ActionKind, Duty, DutyKind, Risk, Usage, Verdict
+from watchkeeper.wire.policy import Stage
 
 RISKS: tuple[Risk, ...] = get_args(Risk)
 """In rising order."""
@@ -78,6 +80,21 @@ class Ruling:
     """When a refusal may be another answer for the same call."""
 
 
+@dataclass(frozen=True, slots=True)
+class Would:
+    """What a policy set that is not enforced yet would have said otherwise."""
+
+    set: str
+    stage: Stage
+    verdict: Verdict
+    policy: str
+    message: str
+
+    def words(self) -> str:
+        """Say it in one sentence."""
+        return f"once enforced, policy {self.policy} would say {self.verdict}: {self.message}"
+
+
 @dataclass(slots=True)
 class Progress:
     """What earlier gates found out and later ones need."""
@@ -98,6 +115,8 @@ class Progress:
     """What was put to the policies; None where an earlier gate refused."""
     policy: PolicyAnswer | None = None
     """What they answered."""
+    would: tuple[Would, ...] = ()
+    """What policy sets that are observed, or warn, would have answered otherwise."""
     obligations: tuple[Duty, ...] = ()
     """What a permit obliges its performer to."""
     model: str | None = None
@@ -135,8 +154,10 @@ def deny(rule: str, reason: str, instead: str | None) -> Ruling:
     return Ruling("deny", rule, reason, instead)
 
 
-def describe(action: Action, progress: Progress) -> str:
-    """Say in words what will happen: the verb, the target, the amount."""
+def describe(action: Action, progress: Progress, display: str | None = None) -> str:
+    """Say in words what will happen: as the tool's `display` says, or verb, amount and target."""
+    if display is not None:
+        return render(display, action.contents.arguments)
     verb = action.name.rpartition(".")[2].replace("_", " ")
     words = f"call model {action.name}" if action.kind == "model" else verb
     if progress.amount_micros:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from typing import Literal
 
 from sqlalchemy import bindparam, delete, select, update
 
+from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.model import Action, Progress, Ruling
 from watchkeeper.decide.tables import BUCKET_US, activity, decisions
@@ -106,6 +108,7 @@ def record_decision(
 ) -> None:
     """Keep a decision and its event. The event carries the digest, not the arguments."""
     contents = action.contents
+    staged = [asdict(one) for one in progress.would]
     reason = ruling.reason
     if ruling.verdict != "permit":
         reason = redact_text(reason, unrecorded(level))
@@ -124,7 +127,7 @@ def record_decision(
         call_digest=action.call_digest(),
         question=progress.question.text() if progress.question else None,
         model=progress.model,
-        would=None,
+        would=canonical(staged).decode() if staged else None,
         classes_in=listed(contents.classes),
         classes_out=None,
         classes_redacted=None,
@@ -158,6 +161,8 @@ def record_decision(
         body["obligations"] = [
             duty.model_dump(mode="json", exclude_defaults=True) for duty in progress.obligations
         ]
+    if staged:
+        body["would"] = staged
     if run.on_behalf_of:
         body["on_behalf_of"] = run.on_behalf_of
     if approved_by:

@@ -293,7 +293,7 @@ def _open_request(
             digest=progress.digest,
             canonical=action.contents.text,
             arguments=action.contents.arguments,
-            asks=describe(action, progress),
+            asks=describe(action, progress, tool.contract.display if tool else None),
             risk=requirement.risk,
             levels=tuple(Level(role, after) for role, after in requirement.levels),
             sla_seconds=requirement.sla_seconds,
@@ -301,6 +301,7 @@ def _open_request(
             rule_text=requirement.rule_text,
             blast_radius=tool.contract.blast_radius if tool else "Not declared.",
             rollback=tool.contract.rollback if tool else "No rollback path is declared.",
+            reversible=tool.contract.reversible if tool else None,
             epoch=epoch,
             remind_every_seconds=requirement.remind_every_seconds,
             on_behalf_of=run.on_behalf_of,
@@ -347,16 +348,18 @@ async def _as_action(ask: Ask) -> Action:
 
 
 def _as_answer(decision: str, ruling: Ruling, progress: Progress, decide_by: int | None) -> Answer:
+    warnings = tuple(one.words() for one in progress.would if one.stage == "warn")
     return Answer(
         decision=decision,
         verdict=ruling.verdict,
         rule=ruling.rule,
-        reason=ruling.reason,
+        reason="; ".join((ruling.reason, *(f"warning: {one}" for one in warnings))),
         allowed_instead=ruling.allowed_instead,
         digest=progress.digest,
         request=ruling.request,
         expires_at=decide_by,
         retry_after_seconds=ruling.retry_after_seconds,
         definition=progress.definition if ruling.verdict == "permit" else None,
+        warnings=warnings,
         obligations=progress.obligations if ruling.verdict == "permit" else (),
     )

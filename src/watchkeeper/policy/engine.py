@@ -6,10 +6,9 @@ error in an evaluation is a deny here, and so is an agent or a resource that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
-from watchkeeper.policy.facts import AgentFacts, ResourceFacts
 from watchkeeper.policy.model import Obligation, PolicyAnswer, Question
 from watchkeeper.policy.population import Population
 from watchkeeper.policy.reading import narrow
@@ -28,17 +27,12 @@ _UNKNOWN = PolicyAnswer("deny", "error", "agent or resource is not in force")
 class PolicyEngine:
     """An immutable set of policies with the entities they speak of."""
 
-    def __init__(
-        self,
-        files: Sequence[Checked],
-        agents: Iterable[AgentFacts] = (),
-        resources: Iterable[ResourceFacts] = (),
-    ) -> None:
+    def __init__(self, files: Sequence[Checked], population: Population) -> None:
         rules: list[Rule] = [rule for file in files for rule in file.rules]
         if not any(rule.permits for rule in rules):
             rules += check_file("base", BASE).rules
         self._rules = tuple(rules)
-        self.population = Population(agents, resources)
+        self.population = population
         self._slices = Slices(self._rules, self.population)
         self._memo: dict[tuple[Any, ...], PolicyAnswer] = {}
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.obligation import take_on
 from watchkeeper.decide.gates.requirement import require_by_policy
+from watchkeeper.decide.gates.staged import ask_staged, reads_model
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.policy.model import Question
 
@@ -28,10 +29,12 @@ def policy_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | No
         object_kind=progress.object_kind or facts.run.object_kind or "",
         object_id=progress.object_id or facts.run.object_id or "",
     )
-    if facts.catalogue.engine.reads(question, "model"):
+    if reads_model(facts.catalogue, question):
         question = replace(question, model=facts.answered_by() or "")
     progress.question = question
     answer = progress.policy = facts.catalogue.engine.ask(question)
+    if facts.catalogue.shadows:
+        progress.would = tuple(ask_staged(facts.catalogue, question, answer))
     if answer.verdict == "deny":
         return deny(f"policy/{answer.policy}", answer.message, None)
     if answer.duties:

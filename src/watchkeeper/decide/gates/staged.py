@@ -1,0 +1,32 @@
+"""What policy sets that are not enforced yet would have said otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.model import Would
+from watchkeeper.policy.model import PolicyAnswer, Question
+from watchkeeper.wire.decisions import Verdict
+
+_VERDICTS: dict[str, Verdict] = {"permit": "permit", "ask": "hold", "deny": "deny"}
+
+
+def ask_staged(catalogue: Catalogue, question: Question, answer: PolicyAnswer) -> Iterator[Would]:
+    """Ask each staged set beside what is enforced; yield where it changes the answer."""
+    for shadow in catalogue.shadows:
+        said = shadow.engine.ask(question)
+        if (said.verdict, said.asks, said.duties) == (answer.verdict, answer.asks, answer.duties):
+            continue
+        policy, message = said.policy, said.message
+        added = [duty for duty in said.duties if duty not in answer.duties]
+        if said.verdict == answer.verdict and said.asks == answer.asks and added:
+            policy = added[0].policy
+            message = f"{added[0].kind} would be asked for"
+        yield Would(shadow.name, shadow.stage, _VERDICTS[said.verdict], policy, message)
+
+
+def reads_model(catalogue: Catalogue, question: Question) -> bool:
+    """Tell whether any policy that is asked reads which model answered last."""
+    engines = (catalogue.engine, *(shadow.engine for shadow in catalogue.shadows))
+    return any(engine.reads(question, "model") for engine in engines)
