@@ -222,7 +222,7 @@ async def test_a_minted_token_needs_somebody_who_signs(
     call = CallContext("dec_1", "run_1", "clerk", "books.echo")
     asked: list[object] = []
 
-    def mint(audience: str, seconds: int, context: CallContext | None) -> str:
+    async def mint(audience: str, seconds: int, context: CallContext | None) -> str:
         asked.append((audience, seconds, context))
         return "signed.token.canary"
 
@@ -231,4 +231,6 @@ async def test_a_minted_token_needs_somebody_who_signs(
         "Authorization": "Bearer signed.token.canary"
     }
     assert asked == [("https://books.example.org/", 60, call)]
-    assert known.redact_text("<signed.token.canary>") == "<[credential withheld]>"
+    sent = {"Authorization": "Bearer signed.token.canary"}
+    for echoed in (b"<signed.token.canary>", b"<c2lnbmVkLnRva2VuLmNhbmFyeQ>"):
+        assert await credentials.redact(minted, sent, echoed) == b"<[credential withheld]>"

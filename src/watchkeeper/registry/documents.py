@@ -145,8 +145,9 @@ class ToolContract(Part):
 
     @model_validator(mode="after")
     def _check(self) -> ToolContract:
-        if self.preview and self.preview.tool == self.name:
-            raise ValueError("preview.tool: a tool can't preview itself")
+        for field, preview in (("preview", self.preview), ("blast_preview", self.blast_preview)):
+            if preview and preview.tool == self.name:
+                raise ValueError(f"{field}.tool: a tool can't preview itself")
         return self
 
 
@@ -213,6 +214,8 @@ class Upstream(Part):
             raise ValueError("url: an http upstream needs one")
         if self.transport == "stdio" and not self.command:
             raise ValueError("command: a stdio upstream needs one")
+        if self.transport == "stdio" and minted:
+            raise ValueError("credential.minted: a child process cannot be given one for each call")
         return self
 
 

@@ -128,7 +128,8 @@ class ProviderCall:
                 return None
             if response.status == _OK and response.content_type == "text/event-stream":
                 return await self._stream(response, silence)
-            data = self._credentials.known.redact_known(await read_bounded(response))
+            data = await read_bounded(response)
+            data = await self._credentials.redact(self._route.credential, headers, data)
             return self._take_whole(response, data)
 
     def _take_whole(self, response: aiohttp.ClientResponse, body: bytes) -> Performed[Made]:

@@ -6,6 +6,7 @@ echoed as it is, or as JSON, a URL or HTTP's basic scheme would write it.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections import deque
@@ -16,6 +17,8 @@ SHORTEST = 6
 HIDDEN = b"[credential withheld]"
 _KEPT = 3
 _MOST = 4096
+_LARGE = 20_000_000
+"""Bytes compared; a search reads some 20 GB a second."""
 
 
 class KnownValues:
@@ -41,10 +44,16 @@ class KnownValues:
 
     def redact_known(self, data: bytes) -> bytes:
         """Return `data` with every known value replaced; the same object where there is none."""
-        for needle in self._needles:
-            if needle in data:
-                data = data.replace(needle, HIDDEN)
-        return data
+        return _replace(data, self._needles)
+
+    async def redact_answer(self, data: bytes, own: str = "") -> bytes:
+        """Do as `redact_known`, for one value more; a large answer does not block the loop."""
+        needles = self._needles
+        if len(own) >= SHORTEST:
+            needles = (*sorted(_forms(own), key=len, reverse=True), *needles)
+        if len(data) * len(needles) > _LARGE:
+            return await asyncio.to_thread(_replace, data, needles)
+        return _replace(data, needles)
 
     def redact_text(self, text: str) -> str:
         """Return a text with every known value replaced."""
@@ -53,10 +62,15 @@ class KnownValues:
         return text if found is raw else found.decode("utf-8", "surrogatepass")
 
 
+def _replace(data: bytes, needles: tuple[bytes, ...]) -> bytes:
+    for needle in needles:
+        if needle in data:
+            data = data.replace(needle, HIDDEN)
+    return data
+
+
 def _forms(value: str) -> set[bytes]:
     escaped = json.dumps(value)[1:-1]
     forms = {value, escaped, escaped.replace("/", "\\/"), quote(value, safe="")}
-    return {form.encode() for form in forms} | {
-        base64.b64encode(value.encode()),
-        base64.b64encode(value.encode()).rstrip(b"="),
-    }
+    # without its padding: what ends in that begins with this
+    return {form.encode() for form in forms} | {base64.b64encode(value.encode()).rstrip(b"=")}

@@ -30,9 +30,8 @@ class Credentials:
         if credential.oauth is not None and self._oauth is not None:
             return await self._oauth.token(credential.oauth)
         if credential.minted is not None and self.mint is not None:
-            token = await self.mint(credential.minted.audience, credential.minted.ttl_seconds, context)
-            self.known.remember(f"minted:{credential.minted.audience}", token)
-            return token
+            minted = credential.minted
+            return await self.mint(minted.audience, minted.ttl_seconds, context)
         raise Unavailable(
             "this plane cannot provide that kind of credential yet", code="credential_missing"
         )
@@ -44,6 +43,15 @@ class Credentials:
         if credential is None:
             return {}
         return {credential.header: credential.prefix + await self.value(credential, context)}
+
+    async def redact(
+        self, credential: Credential | None, headers: Mapping[str, str], data: bytes
+    ) -> bytes:
+        """Return an answer without any credential in use, or the one that its request carried."""
+        own = ""
+        if credential is not None and credential.minted is not None:
+            own = headers.get(credential.header, "").removeprefix(credential.prefix)
+        return await self.known.redact_answer(data, own)
 
     async def trouble(self, source: str) -> WatchkeeperError | None:
         """Return why the secret behind a reference cannot be had, or None."""

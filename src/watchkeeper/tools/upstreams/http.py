@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.tools.secrets.known import KnownValues
 from watchkeeper.tools.upstreams.announcements import Announcements
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.dialogue import (
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 log = logging.getLogger(__name__)
+
+Redact = Callable[[bytes], Awaitable[bytes]]
 
 _ASIDE_SECONDS = 10.0
 _LEAVE_SECONDS = 1.0
@@ -280,8 +282,8 @@ class HttpConnection:
                 if response.status == _NOT_FOUND and footing.session is not None:
                     raise _SessionGone
                 session = response.headers.get(SESSION_HEADER)
-                known = self._credentials.known
-                return await _take(response, number, method, progress, known), session
+                redact = partial(self._credentials.redact, self._spec.credential, sent_headers)
+                return await _take(response, number, method, progress, redact), session
         except TimeoutError:
             raise UpstreamFailure(
                 f"it did not answer in {seconds:g} s", reached=sending.sent
@@ -328,13 +330,13 @@ async def _take(
     number: int,
     method: str,
     progress: Progress | None,
-    known: KnownValues,
+    redact: Redact,
 ) -> Message:
     status = response.status
     kind = response.content_type
     if kind == "text/event-stream" and status == _OK:
-        return await _take_stream(response, number, progress, known)
-    data = known.redact_known(await read_bounded(response))
+        return await _take_stream(response, number, progress, redact)
+    data = await redact(await read_bounded(response))
     message = None
     if kind == "application/json":
         with suppress(ValueError):
@@ -354,7 +356,7 @@ async def _take(
 
 
 async def _take_stream(
-    response: aiohttp.ClientResponse, number: int, progress: Progress | None, known: KnownValues
+    response: aiohttp.ClientResponse, number: int, progress: Progress | None, redact: Redact
 ) -> Message:
     splitter = EventSplitter(LARGEST_ANSWER)
     try:
@@ -363,7 +365,7 @@ async def _take_stream(
                 data = data_of(event)
                 if not data:
                     continue
-                message = read_message(known.redact_known(data))
+                message = read_message(await redact(data))
                 if message.id == number and message.method is None:
                     return message
                 report_progress(message, progress)
