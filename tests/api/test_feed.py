@@ -56,6 +56,23 @@ def read(plane: Plane, after: int, until: int, *, most: int = 10_000) -> list[di
     raise AssertionError(f"the feed ended at {found[-1]['sequence'] if found else after}")
 
 
+@pytest.mark.parametrize("how", ["revoked", "document"])
+def test_the_feed_ends_with_the_token(plane: Plane, how: str) -> None:
+    plane.apply(f"person: {{name: {how}, operates: [{{role: viewer}}]}}")
+    asked = {"person": how}
+    issued = plane.operator.post("/v1/persons/tokens", asked)
+    stream = plane.caller(issued["token"]).http.stream("GET", "/v1/events/stream")
+    with stream as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == ": watching"
+        if how == "revoked":
+            plane.operator.post("/v1/persons/tokens/revoke", {"id": issued["id"]})
+        else:
+            plane.apply(f"person: {{name: {how}, operates: []}}")
+        # it ends of itself; a feed that went on would never
+        assert not any(line.startswith("data") for line in lines)
+
+
 def test_a_reader_that_breaks_off_again_and_again_misses_and_repeats_nothing(plane: Plane) -> None:
     start = plane.operator.get("/v1/status")["sequence"]
     head = make_events(plane, 120)

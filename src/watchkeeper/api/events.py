@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
+from watchkeeper.api.callers import find_person
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.api.words import say
 from watchkeeper.core.digest import parse
-from watchkeeper.core.errors import Invalid
+from watchkeeper.core.errors import Invalid, WatchkeeperError
 from watchkeeper.ledger.reading import LARGEST_WINDOW, read_events
 from watchkeeper.store.journal import Event
 from watchkeeper.store.transaction import Transaction
@@ -26,6 +27,8 @@ FURTHEST_BEHIND = 20_000
 """A reader further behind than this is told to read everything again."""
 GATHER_SECONDS = 0.05
 """How long a chunk waits for more events, so that a burst is few writes."""
+_ABOUT_PEOPLE = ("person.", "operator_role.", "issuer.")
+"""Types of events after which it is looked again who may follow the feed."""
 MOST_WINDOWS = 5
 """How much of the ledger one filtered page looks through, in windows of 1000."""
 _encode = msgspec.json.Encoder().encode
@@ -134,10 +137,16 @@ async def _feed(call: Call, position: int) -> AsyncIterator[bytes]:
             if ending.done():
                 return
             if not pending.done():
+                if not await _still_reads(call):
+                    return
                 yield b": still here\n\n"
                 continue
             batch = pending.result()
             if not batch:
+                return
+            if any(event.type.startswith(_ABOUT_PEOPLE) for event in batch) and (
+                not await _still_reads(call)
+            ):
                 return
             if store.head - batch[0].sequence > FURTHEST_BEHIND:
                 subscription = store.subscribe(store.head)
@@ -151,6 +160,16 @@ async def _feed(call: Call, position: int) -> AsyncIterator[bytes]:
         call.rooms.watching -= 1
         pending.cancel()
         ending.cancel()
+
+
+async def _still_reads(call: Call) -> bool:
+    """Tell whether who follows the feed may still: a revoked token ends it at once."""
+    rooms = call.rooms
+    try:
+        person = await find_person(rooms.store, rooms.view.now, call.request.scope, call.bearer)
+    except WatchkeeperError:
+        return False
+    return person.may("read")
 
 
 def _resync(position: int) -> bytes:

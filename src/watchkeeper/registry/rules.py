@@ -10,14 +10,17 @@ from typing import Literal
 from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.contract import AgentContract
+from watchkeeper.registry.display import fields_of
 from watchkeeper.registry.documents import (
     Document,
     Escalation,
     LogicalModel,
+    Person,
     Provider,
     ToolContract,
 )
 from watchkeeper.registry.source import Sourced
+from watchkeeper.wire.permissions import BUILT_IN_ROLES
 
 Key = tuple[str, str]
 """Kind and name of a document."""
@@ -157,8 +160,12 @@ def _argument_gaps(tool: ToolContract) -> Iterable[str]:
     if tool.business_object is not None:
         named.append(("business_object.id", tool.business_object.id))
     named += [("never.argument", never.argument) for never in tool.never]
-    if tool.preview is not None:
-        named += [("preview.arguments", name) for name in tool.preview.arguments.values()]
+    for field, preview in (("preview", tool.preview), ("blast_preview", tool.blast_preview)):
+        if preview is not None:
+            named += [(f"{field}.arguments", name) for name in preview.arguments.values()]
+            named += [(f"{field}.changes.after", change.after) for change in preview.changes]
+    if tool.display is not None:
+        named += [("display", name) for name in fields_of(tool.display)]
     for field, name in named:
         if name and name.split(".")[0] not in arguments:
             yield (
@@ -181,7 +188,17 @@ def _references(document: Document) -> Iterable[tuple[str, str, str]]:
             yield "upstream", document.upstream, "upstream"
         if document.preview:
             yield "tool", document.preview.tool, "preview.tool"
+        if document.blast_preview:
+            yield "tool", document.blast_preview.tool, "blast_preview.tool"
+        if document.approval:
+            yield "role", document.approval.role, "approval.role"
+            if document.approval.escalation:
+                yield "escalation", document.approval.escalation, "approval.escalation"
     elif isinstance(document, LogicalModel):
         yield "provider", document.provider, "provider"
+    elif isinstance(document, Person):
+        roles = (one.role for one in document.operates if one.role not in BUILT_IN_ROLES)
+        yield from (("operator_role", role, "operates.role") for role in roles)
+        yield from (("issuer", one.issuer, "oidc.issuer") for one in document.oidc)
     elif isinstance(document, Escalation):
         yield from (("role", level.role, "levels.role") for level in document.levels)
