@@ -49,6 +49,8 @@ class NewRequest:
     blast_radius: str
     rollback: str
     epoch: int
+    reversible: bool | None = None
+    """Whether `rollback` undoes it; None: nobody has said."""
     quorum: int = 1
     remind_every_seconds: int | None = None
     timeout_outcome: TimeoutOutcome = "deny"

@@ -98,6 +98,7 @@ def _columns(
         "blast_radius": new.blast_radius,
         "blast_source": new.blast_source,
         "rollback": new.rollback,
+        "reversible": None if new.reversible is None else int(new.reversible),
         "rule": new.rule,
         "rule_text": new.rule_text,
         "explanation": new.explanation,

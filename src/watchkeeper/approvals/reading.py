@@ -110,6 +110,7 @@ def read_request(tx: Transaction, request: str, *, person: str, roles: Set[str])
         blast_radius=row.blast_radius,
         blast_source=row.blast_source,
         rollback=row.rollback,
+        reversible=None if row.reversible is None else bool(row.reversible),
         rule=row.rule,
         rule_text=row.rule_text,
         timeout_outcome=row.timeout_outcome,

@@ -30,6 +30,7 @@ from watchkeeper.approvals.rules import (
 )
 from watchkeeper.approvals.tables import requests, views, votes
 from watchkeeper.approvals.timers import raise_level
+from watchkeeper.approvals.withdrawing import is_pending, is_withdrawn, withdraw
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.oncall.rules import covers
 from watchkeeper.store.statement import Statement, insert
@@ -39,6 +40,7 @@ from watchkeeper.wire.requests import Change, RequestState
 __all__ = [
     "Asked",
     "asked",
+    "attach_blast_radius",
     "attach_preview",
     "cast_vote",
     "count_open",
@@ -46,11 +48,14 @@ __all__ = [
     "escalate",
     "find_grant",
     "find_standing",
+    "is_pending",
+    "is_withdrawn",
     "open_request",
     "record_outcome",
     "redeem",
     "revoke",
     "view",
+    "withdraw",
 ]
 
 _ADD_VOTE = Statement(votes.insert())
@@ -68,6 +73,11 @@ _SET_CHANGES = Statement(
     update(requests)
     .where(requests.c.request == bindparam("request_is"), IS_PENDING)
     .values(changes=bindparam("new_changes"))
+)
+_SET_BLAST = Statement(
+    update(requests)
+    .where(requests.c.request == bindparam("request_is"), IS_PENDING)
+    .values(blast_radius=bindparam("radius"), blast_source="measured")
 )
 _ADD_VIEW = Statement(
     insert(views)
@@ -203,6 +213,25 @@ def attach_preview(
         actor="plane",
         text=f"what it would change was measured: {len(changes)} fields",
         changes=text[:4000],
+    )
+    return True
+
+
+def attach_blast_radius(tx: Transaction, request: str, words: str) -> bool:
+    """Show approvers what it would reach, as the plane measured it since; the digest stays.
+
+    False if the request is decided already.
+    """
+    row = find(tx, request)
+    if not _SET_BLAST.run(tx, request_is=request, radius=words):
+        tx.silent("it is decided; nothing was attached")
+        return False
+    record(
+        tx,
+        row,
+        "request.previewed",
+        actor="plane",
+        text=f"what it would reach was measured: {words}",
     )
     return True
 

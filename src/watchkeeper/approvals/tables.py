@@ -55,6 +55,7 @@ requests = Table(
     Column("changes", Text, nullable=False),
     Column("blast_radius", Text, nullable=False),
     Column("rollback", Text, nullable=False),
+    Column("reversible", Whole),
     Column("rule_text", Text, nullable=False),
     Column("explanation", Text),
 )

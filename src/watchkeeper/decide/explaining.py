@@ -77,13 +77,18 @@ def explain(tx: Transaction, catalogue: Catalogue, run: RunFacts, action: Action
         rule=ruling.rule,
         reason=ruling.reason,
         allowed_instead=ruling.allowed_instead,
-        does=describe(action, progress),
+        does=describe(action, progress, _display(catalogue, action)),
         role=asked.role if asked else None,
         gates=found.gates,
         matches=tuple(_matches(catalogue, progress)),
         obligations=tuple(_obligations(progress)),
         would_change=tuple(_alternatives(tx, catalogue, run, action, found)),
     )
+
+
+def _display(catalogue: Catalogue, action: Action) -> str | None:
+    tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
+    return tool.contract.display if tool else None
 
 
 def _gate_row(gate: Gate, ruling: Ruling | None) -> GateRow:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from watchkeeper.approvals import service as approvals
-from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.errors import Unavailable, WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.contents import without_secrets
+from watchkeeper.decide.gates.contract import check_arguments
 from watchkeeper.decide.service import Decider
+from watchkeeper.kill.model import Covered, LockInForce
+from watchkeeper.kill.rules import covering
 from watchkeeper.registry.documents import Preview, ToolContract
+from watchkeeper.tools.pins.model import Distrusted
 from watchkeeper.wire.requests import Change
 
 log = logging.getLogger(__name__)
@@ -45,38 +49,76 @@ class Previews:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _preview(self, request: str) -> None:
-        """Read what the action would change and attach it, marked as measured.
+        """Read what the action would change and reach, and attach it, marked as measured.
 
-        Where that can't be read, the arguments stand as the agent's claim.
+        Where that can't be read, the contract's words and the agent's claim stand.
         """
         store = self._decider.store
         asked = await store.read(lambda tx: approvals.asked(tx, request))
-        catalogue = self._decider.catalogue.now
-        preview, reader = find_preview(catalogue, asked.tool)
-        if preview is None or reader is None:
+        governed = self._decider.catalogue.now.tools.get(asked.tool)
+        if governed is None:
             return
-        arguments = {
-            name: asked.arguments[source]
+        contract = governed.contract
+        before = await self._read(request, contract.preview, asked.arguments)
+        if contract.preview is not None and before is not None:
+            changes = compare(contract.preview, before, asked.arguments)
+            await store.write(lambda tx: approvals.attach_preview(tx, request, changes))
+        reach = await self._read(request, contract.blast_preview, asked.arguments)
+        if contract.blast_preview is not None and reach is not None:
+            words = f"{contract.blast_radius} {measure_reach(contract.blast_preview, reach)}"
+            await store.write(lambda tx: approvals.attach_blast_radius(tx, request, words))
+
+    async def _read(
+        self, request: str, preview: Preview | None, arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        if preview is None:
+            return None
+        given = {
+            name: arguments[source]
             for name, source in preview.arguments.items()
-            if source in asked.arguments
+            if source in arguments
         }
         try:
-            before = await self._call_tool(reader, arguments)
+            reader = find_reader(self._decider.catalogue.now, self._decider.locks, preview, given)
+            return await self._call_tool(reader, given)
         except WatchkeeperError as error:
             log.warning("no preview of %s: %s", request, make_safe(error, limit=300))
-            return
-        changes = compare(preview, before, asked.arguments)
-        await store.write(lambda tx: approvals.attach_preview(tx, request, changes))
+            return None
 
 
-def find_preview(catalogue: Catalogue, tool: str) -> tuple[Preview | None, ToolContract | None]:
-    """Return a tool's preview and the read-only tool that makes it, if both are in force."""
-    governed = catalogue.tools.get(tool)
-    preview = governed.contract.preview if governed else None
-    reader = catalogue.tools.get(preview.tool) if preview else None
+def find_reader(
+    catalogue: Catalogue,
+    locks: Sequence[LockInForce],
+    preview: Preview,
+    arguments: Mapping[str, Any],
+) -> ToolContract:
+    """Return the tool that a preview reads with.
+
+    The plane calls it as an agent might: raises `Unavailable` unless it is a read-only tool
+    that no lock covers, whose definition is trusted, and whose contract the arguments fit.
+    """
+    reader = catalogue.tools.get(preview.tool)
     if reader is None or reader.contract.access != "read":
-        return None, None
-    return preview, reader.contract
+        raise Unavailable(f"{preview.tool} is no tool that only reads")
+    lock = covering(locks, Covered("", "", "", reader.contract.name))
+    if lock is not None:
+        raise Unavailable(f"{preview.tool} is under a {lock.mode}", rule=f"lock/{lock.lock}")
+    trusted = catalogue.trust(reader.contract)
+    if isinstance(trusted, Distrusted):
+        raise Unavailable(trusted.reason, rule=f"tool/{preview.tool}/{trusted.rule}")
+    refused = check_arguments(reader, arguments)
+    if refused is not None:
+        raise Unavailable(refused.reason, rule=refused.rule)
+    return reader.contract
+
+
+def measure_reach(preview: Preview, found: Mapping[str, Any]) -> str:
+    """Say what a read-only call found of the reach of an action."""
+    named = [change.field for change in preview.changes] or [
+        name for name, value in found.items() if isinstance(value, str | int | float | bool)
+    ]
+    said = ", ".join(f"{name} {_shown(found.get(name))}" for name in named[:8])
+    return str(make_safe(f"Measured with {preview.tool}: {said or 'nothing'}.", limit=1000))
 
 
 def compare(

@@ -168,6 +168,12 @@ class ContractLogging(Part):
     trace_level: Literal["off", "metadata", "full"] = "full"
     pii_redaction: RedactionLevel = "standard"
 
+    @field_validator("trace_level", "pii_redaction", mode="before")
+    @classmethod
+    def _read_off(cls, value: Any) -> Any:
+        """YAML 1.1 reads a bare `off` as false."""
+        return "off" if value is False else value
+
 
 class AgentContract(Part):
     """Everything an agent may do, spend and touch."""

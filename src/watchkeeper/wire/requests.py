@@ -15,7 +15,8 @@ RequestState = Literal[
     "unknown", "lapsed", "withdrawn",
 ]  # fmt: skip
 """pending → approved → redeemed → succeeded | failed | unknown; or denied, expired (nobody
-decided in time), revoked (a kill), withdrawn (by the agent), lapsed (approved, but never used in time)."""
+decided in time), revoked (a kill), withdrawn (by the agent), lapsed (approved, but never used
+in time)."""
 
 
 class RequestRow(Shown):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchkeeper.approvals.model import Standing
 from watchkeeper.decide.facts import Facts
-from watchkeeper.decide.gates.requirement import require_by_contract
+from watchkeeper.decide.gates.requirement import require_by_contract, require_by_tool, strictest
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 
 
@@ -13,7 +13,8 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
 
     A critical tool needs approval whatever contract and policies say.
     """
-    requirement = progress.requirement or require_by_contract(action, facts)
+    asked = strictest(progress.requirement, require_by_tool(action, facts))
+    requirement = asked or require_by_contract(action, facts)
     if requirement is None:
         return None
     grant = facts.approved(progress.digest)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_number
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool, PricedModel
@@ -132,24 +135,26 @@ def _check_tool(
     if isinstance(trusted, Distrusted):
         return deny(f"tool/{action.name}/{trusted.rule}", trusted.reason, trusted.instead)
     progress.definition = trusted.digest
-    problem = tool.check(dict(action.arguments)) if tool.check else None
-    if problem is not None:
-        return deny(
-            f"tool/{action.name}/schema",
-            f"the arguments don't fit: {problem}",
-            "correct the arguments and call again",
-        )
     return (
-        _check_never(action, tool)
+        check_arguments(tool, action.arguments)
         or check_data(action, tool.contract.data.taken)
         or _extract(action, tool, progress)
     )
 
 
-def _check_never(action: Action, tool: GovernedTool) -> Ruling | None:
+def check_arguments(tool: GovernedTool, arguments: Mapping[str, Any]) -> Ruling | None:
+    """The arguments fit the tool's schema, and nothing on its never-list occurs in them."""
+    name = tool.contract.name
+    problem = tool.check(dict(arguments)) if tool.check else None
+    if problem is not None:
+        return deny(
+            f"tool/{name}/schema",
+            f"the arguments don't fit: {problem}",
+            "correct the arguments and call again",
+        )
     for argument, occurs, why in tool.never:
-        if occurs(action.arguments.get(argument, "")):
-            return deny(f"tool/{action.name}/never", f"{argument}: {why}", "nothing: never")
+        if occurs(arguments.get(argument, "")):
+            return deny(f"tool/{name}/never", f"{argument}: {why}", "nothing: never")
     return None
 
 

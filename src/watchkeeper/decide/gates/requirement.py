@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import RISKS, Action, Requirement
@@ -25,6 +27,41 @@ def require_by_policy(asks: tuple[Obligation, ...], action: Action, facts: Facts
         risk=max(risks, key=RISKS.index),
         rule=f"policy/{first.policy}",
         text=text,
+    )
+
+
+def require_by_tool(action: Action, facts: Facts) -> Requirement | None:
+    """Return what the tool's own contract asks for every call, or None."""
+    tool = facts.catalogue.tools.get(action.name) if action.kind == "tool" else None
+    gate = tool.contract.approval if tool else None
+    if gate is None:
+        return None
+    return _requirement(
+        facts,
+        role=gate.role,
+        escalation=gate.escalation,
+        sla_seconds=gate.sla_seconds,
+        risk=_tool_risk(action, facts.catalogue),
+        rule=f"tool/{action.name}/approval",
+        text=f"every call of {action.name} needs {gate.role}",
+    )
+
+
+def strictest(policy: Requirement | None, tool: Requirement | None) -> Requirement | None:
+    """Return one requirement for what policies and the tool's contract ask: the stricter of each.
+
+    The role that the other's escalation would come to later is asked; where neither escalates
+    to the other, the tool's, which is for every call of it.
+    """
+    if policy is None or tool is None:
+        return policy or tool
+    outranks = policy.role in {role for role, _ in tool.levels[1:]}
+    chosen, other = (policy, tool) if outranks or policy.role == tool.role else (tool, policy)
+    return replace(
+        chosen,
+        sla_seconds=min(policy.sla_seconds, tool.sla_seconds),
+        risk=max(policy.risk, tool.risk, key=RISKS.index),
+        rule_text=f"{chosen.rule_text} (also: {other.rule})",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from watchkeeper.core.digest import canonical
 from watchkeeper.core.text import has_hidden
 from watchkeeper.tools.upstreams.model import ToolDefinition
 
@@ -31,7 +32,7 @@ def members_of(definition: ToolDefinition | None) -> dict[str, Any]:
 def changed_members(old: ToolDefinition | None, new: ToolDefinition) -> tuple[str, ...]:
     """Return the names of the members that differ."""
     before, after = members_of(old), members_of(new)
-    return tuple(name for name in _MEMBERS if before.get(name) != after.get(name))
+    return tuple(name for name in _MEMBERS if not _same(before.get(name), after.get(name)))
 
 
 def compare(old: ToolDefinition | None, new: ToolDefinition | None) -> tuple[str, ...]:
@@ -57,16 +58,21 @@ def _compare(old: ToolDefinition | None, new: ToolDefinition | None) -> Iterator
 
 
 def _walk(path: str, old: Any, new: Any) -> Iterator[str]:
-    if old == new and isinstance(old, bool) == isinstance(new, bool):
-        return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             yield from _walk(f"{path}.{key}", old.get(key), new.get(key))
+        return
+    if _same(old, new):
         return
     if old is not None:
         yield f"- {path}: {_shown(old)}"
     if new is not None:
         yield f"+ {path}: {_shown(new)}"
+
+
+def _same(old: Any, new: Any) -> bool:
+    # 1 equals True here, and is another schema
+    return old == new and canonical(old) == canonical(new)
 
 
 def _shown(value: Any) -> str:
