@@ -20,7 +20,7 @@ GUIDES = {
 }
 WANTED = {
     "getting-started", "concepts", "approvals", "budgets", "kill", "contracts", "policies",
-    "agents", "operations", "console", "people",
+    "agents", "operations", "console", "people", "secrets",
 }  # fmt: skip
 
 

@@ -41,6 +41,27 @@ def test_flag_before_environment_before_file(tmp_path: Path) -> None:
         ("", {}, {"database": "mysql://x"}, "--database"),
         ("", {}, {"rehearsal_clock": "backwards"}, "--rehearsal-clock"),
         ("[plane]\nmax_body = 1\n", {}, {}, "plane.max_body"),
+        ('[plane]\nsealing_key = "here"\n', {}, {}, "plane.sealing_key"),
+        ('[plane]\nvault_url = "https://v.example.org"\n', {}, {}, "vault_token"),
+        ('[plane]\nvault_token = "env:X"\n', {}, {}, "vault_url"),
+        (
+            "",
+            {
+                "WATCHKEEPER_VAULT_URL": "https://u:p@v.example.org",
+                "WATCHKEEPER_VAULT_TOKEN": "env:X",
+            },
+            {},
+            "WATCHKEEPER_VAULT_URL",
+        ),
+        (
+            "",
+            {
+                "WATCHKEEPER_VAULT_URL": "https://v.example.org",
+                "WATCHKEEPER_VAULT_TOKEN": "hvs.canary",
+            },
+            {},
+            "WATCHKEEPER_VAULT_TOKEN",
+        ),
     ],
 )
 def test_a_mistake_names_its_source(
@@ -50,6 +71,27 @@ def test_a_mistake_names_its_source(
         read(tmp_path, toml, environ, **flags)
     assert caught.value.where is not None
     assert where in caught.value.where
+    assert "canary" not in str(caught.value)
+
+
+def test_the_variable_of_the_sealing_key_holds_the_key_itself(tmp_path: Path) -> None:
+    found = read(tmp_path, environ={"WATCHKEEPER_SEALING_KEY": "a-key-canary"})
+    assert found.sealing_key == "env:WATCHKEEPER_SEALING_KEY"
+    assert "canary" not in repr(found)
+
+
+def test_a_vault_needs_an_address_and_a_token(tmp_path: Path) -> None:
+    assert read(tmp_path).vault is None
+    toml = """[plane]
+vault_url = "https://vault.example.org:8200"
+vault_token = "sealed:vault"
+vault_namespace = "team-a"
+vault_allow_private = true
+"""
+    vault = read(tmp_path, toml).vault
+    assert vault is not None
+    assert (vault.url, vault.token) == ("https://vault.example.org:8200", "sealed:vault")
+    assert (vault.namespace, vault.allow_private) == ("team-a", True)
 
 
 def test_other_tables_of_the_file_are_other_rooms_business(tmp_path: Path) -> None:
