@@ -225,7 +225,7 @@ async def test_the_ledger_follows_holds_and_verifies(desk: DeskWorld) -> None:
     """New entries appear on top; held, they are counted; the chain is checked."""
     desk.fill()
     async with session(desk.plane, size=(200, 40)) as console:
-        await console.press("7")
+        await console.press("9")
         await console.see("follows the newest entry", "request.created")
         await asyncio.to_thread(desk.hold, "teller", "note", account="acc_new", text="x")
         await console.see("acc_new")

@@ -30,8 +30,10 @@ SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
     "approvals": (("3", "g"), "close account"),
     "runs": (("4", "g"), "open"),
     "budgets": (("5", "g"), "exhausted"),
-    "locks": (("6", "g"), "agent buyer"),
-    "ledger": (("7", "slash", *"type", "colon", *"decision", "full_stop", "enter"), "denied"),
+    "tools": (("6", "g"), "unseen"),
+    "policy": (("7", "g"), "enforce"),
+    "locks": (("8", "g"), "agent buyer"),
+    "ledger": (("9", "slash", *"type", "colon", *"decision", "full_stop", "enter"), "denied"),
 }
 
 

@@ -124,16 +124,27 @@ class Tab:
     front: bool
 
 
+def _letters(tabs: Sequence[Tab], width: int) -> int:
+    """Return how many letters of each name fit; one at least."""
+    around = sum(4 + bool(tab.badge) * (len(tab.badge) + 1) for tab in tabs)
+    for letters in range(max(len(tab.title) for tab in tabs), 1, -1):
+        names = sum(len(tab.title) if tab.front else min(len(tab.title), letters) for tab in tabs)
+        if around + names <= width:
+            return letters
+    return 1
+
+
 def tab_rows(tabs: Sequence[Tab], width: int, *, production: bool = False) -> tuple[Row, Row]:
-    """Return the line of panes and the rule below it, heavy under the one in front."""
-    full = sum(
-        len(f" {i} {t.title} ") + bool(t.badge) * (len(t.badge) + 1) for i, t in enumerate(tabs)
-    )
+    """Return the line of panes and the rule below it, heavy under the one in front.
+
+    Where all names don't fit, the longest give way first; the one in front stays whole.
+    """
+    letters = _letters(tabs, width)
     line: list[Span] = []
     rule: list[Span] = []
     thin, heavy = ("═", "█") if production else ("─", "━")
     for number, tab in enumerate(tabs, 1):
-        title = tab.title if full + 2 <= width or tab.front else tab.title[:3]
+        title = tab.title if tab.front else tab.title[:letters]
         parts = [
             span(f" {number} ", "key" if not tab.front else "accent"),
             span(title, "accent" if tab.front else "text"),

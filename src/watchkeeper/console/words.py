@@ -60,6 +60,7 @@ REQUEST_STATES: dict[str, Said] = {
     "denied": Said("✗", "denied", "critical"),
     "expired": Said("×", "expired", "quiet"),
     "revoked": Said("■", "revoked by a kill", "critical"),
+    "withdrawn": Said("×", "withdrawn by the agent", "quiet"),
     "redeemed": Said("●", "running", "accent"),
     "succeeded": Said("✓", "done", "good"),
     "failed": Said("✗", "failed", "critical"),
@@ -80,6 +81,22 @@ RECEIPTS: dict[str, Said] = {
     "acknowledged": Said("✓", "acknowledged", "good"),
     "unconfirmed": Said("?", "unconfirmed", "warning"),
     "not supported": Said("–", "not supported", "quiet"),
+}
+TOOL_STATES: dict[str, Said] = {
+    "pinned": Said("●", "trusted", "good"),
+    "changed": Said("!", "changed", "critical"),
+    "new": Said("!", "new", "critical"),
+    "look-alike": Said("!", "look-alike", "critical"),
+    "gone": Said("■", "gone", "warning"),
+    "unseen": Said("?", "unseen", "warning"),
+    "own": Said("○", "agent's own", "quiet"),
+}
+QUARANTINED = frozenset({"changed", "new", "look-alike"})
+"""States in which every call is refused until a person has accepted the definition."""
+STAGES: dict[str, Said] = {
+    "enforce": Said("●", "enforce", "good"),
+    "warn": Said("!", "warn", "warning"),
+    "observe": Said("○", "observe", "quiet"),
 }
 UPSTREAMS: dict[str, Said] = {
     "up": Said("●", "up", "good"),

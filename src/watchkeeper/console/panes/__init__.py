@@ -12,7 +12,9 @@ from watchkeeper.console.panes.budgets import BudgetsPane
 from watchkeeper.console.panes.fleet import FleetPane
 from watchkeeper.console.panes.ledger import LedgerPane
 from watchkeeper.console.panes.locks import LocksPane
+from watchkeeper.console.panes.policy import PolicyPane
 from watchkeeper.console.panes.runs import RunsPane
+from watchkeeper.console.panes.tools import ToolsPane
 from watchkeeper.console.panes.watch import WatchPane
 
 
@@ -24,6 +26,8 @@ def all_panes(desk: Desk) -> list[Pane[Any]]:
         ApprovalsPane(desk),
         RunsPane(desk),
         BudgetsPane(desk),
+        ToolsPane(desk),
+        PolicyPane(desk),
         LocksPane(desk),
         LedgerPane(desk),
     ]

@@ -23,6 +23,7 @@ from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.locks import BlastRadius, Effect, LockRow, Receipt, Target
 from watchkeeper.wire.plane import EventRow, Need
 from watchkeeper.wire.requests import RequestRow
+from watchkeeper.wire.tools import ToolRow
 
 EFFECTS: tuple[Effect, ...] = (
     "stop run",
@@ -59,6 +60,8 @@ def target_of(row: object) -> Target:
         return Target(kind="run", name=row.run)
     if isinstance(row, AgentRow):
         return Target(kind="agent", name=row.name)
+    if isinstance(row, ToolRow):
+        return Target(kind="tool", name=row.name)
     if isinstance(row, LockRow):
         return row.target
     if isinstance(row, BudgetRow):
