@@ -247,7 +247,7 @@ def test_a_memo_keeps_apart_what_a_line_divides() -> None:
     [
         ('@obligation("route")', "route_to"),
         ('@obligation("route") @route_to("Large Model")', "not a model"),
-        ('@obligation("redact") @redact("")', "names no classes"),
+        ('@obligation("redact") @redact("")', "no class of data"),
         ('@obligation("redact") @redact("email") @sla("5m")', "@sla has no meaning"),
         ('@obligation("degrade")', "says not to what"),
         ('@obligation("degrade") @max_output_tokens("0")', "not a number of tokens"),

@@ -9,6 +9,7 @@ from typing import get_args
 from watchkeeper.core.errors import Invalid
 from watchkeeper.policy.model import Obligation
 from watchkeeper.wire.base import NAME
+from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.decisions import LARGEST_USAGE, Duty, Risk
 
 _BELONGS: dict[str, frozenset[str]] = {
@@ -24,7 +25,6 @@ _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NAME = re.compile(NAME)
 _QUORUM = re.compile(rf"([1-9][0-9]?) of ({NAME})")
-_MOST_CLASSES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +124,12 @@ def _read_duties(said: _Said, kind: str) -> tuple[Duty, ...]:
         return (Duty(kind="route", policy=policy, model=said.name("route_to", "a model")),)
     if kind == "redact":
         classes = [one.strip() for one in said.values.get("redact", "").split(",")]
-        if len(classes) > _MOST_CLASSES or not all(_NAME.fullmatch(one) for one in classes):
+        unknown = [one for one in classes if one not in DATA_CLASSES]
+        if unknown:
             raise said.wrong(
-                f"@redact({said.values.get('redact', '')!r}) names no classes of data",
-                'write them as "email,phone"',
+                f"@redact({said.values.get('redact', '')!r}): no class of data is called "
+                f"{unknown[0]!r:.60}",
+                f'write them as "email,phone"; classes: {", ".join(DATA_CLASSES)}',
             )
         return (Duty(kind="redact", policy=policy, classes=tuple(dict.fromkeys(classes))),)
     duties = []

@@ -152,6 +152,7 @@ class ModelEndpoint:
             route,
             completion,
             decision=decided.decision,
+            warnings=decided.warnings,
             ceiling=min(completion.output_tokens(asked), most),
             health=self._health,
             watch=watch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from watchkeeper.gateways.words import denial, sentence
 from watchkeeper.wire.decisions import Answer
 
 DECISION_HEADER = b"x-watchkeeper-decision"
+WARNING_HEADER = b"x-watchkeeper-warning"
 LONGEST_CLIENT_WAIT_SECONDS = 60
 """OpenAI's clients heed a longer ``Retry-After`` by trying again at once: better not at all."""
 
@@ -65,9 +67,12 @@ class ModelError(Exception):
         await answer(send, self.status, self.body(), headers)
 
 
-def decision_headers(decision: str | None) -> list[tuple[bytes, bytes]]:
-    """Return the header that names the decision of a call."""
-    return [(DECISION_HEADER, header_value(decision))] if decision else []
+def decision_headers(
+    decision: str | None, warnings: Iterable[str] = ()
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers that name the decision of a call and what policies warn of."""
+    named = [(DECISION_HEADER, header_value(decision))] if decision else []
+    return named + [(WARNING_HEADER, header_value(one)) for one in warnings]
 
 
 def refused(decided: Answer) -> ModelError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,7 @@ class ProviderCall:
         completion: Completion,
         *,
         decision: str,
+        warnings: Sequence[str] = (),
         ceiling: int,
         health: ProviderHealth,
         watch: CallerWatch,
@@ -73,6 +74,7 @@ class ProviderCall:
         self._route = route
         self._completion = completion
         self._decision = decision
+        self._warnings = warnings
         self._ceiling = ceiling
         self._health = health
         self._watch = watch
@@ -233,7 +235,7 @@ class ProviderCall:
         return Outcome(status=status, usage=usage, error="; ".join(notes)[:1000] or None)
 
     def _passed(self, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-        return decision_headers(self._decision) + [
+        return decision_headers(self._decision, self._warnings) + [
             (name.encode(), header_value(self._credentials.known.redact_text(headers[name])))
             for name in _PASSED_HEADERS
             if name in headers
