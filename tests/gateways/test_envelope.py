@@ -20,6 +20,7 @@ META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+ECHO = "upstream_tool: echo"
 MODERN = {"mcp-protocol-version": "2026-07-28"}
 
 
@@ -35,6 +36,8 @@ async def edge(tmp_path: Path, server: Crooked) -> AsyncIterator[Edge]:
         upstream=upstream_document(url=server.url),
         agent=agent_document(tools=["echo", "create_refund"], hold_seconds=30),
     )
+    # the server has one tool, which stands for every other
+    documents = [one.replace("upstream_tool: create_refund", ECHO) for one in documents]
     async with open_edge(tmp_path, *documents) as opened:
         await opened.upstream_up()
         yield opened
@@ -187,7 +190,10 @@ async def test_discover_and_initialize_describe_the_gateway(edge: Edge, token: s
     _, answer, _ = await post(edge, token, body, headers)
     result = answer["result"]
     assert result["supportedVersions"] == ["2026-07-28"]
-    assert result["capabilities"] == {"tools": {"listChanged": True}}
+    assert result["capabilities"] == {
+        "tools": {"listChanged": True},
+        "extensions": {"io.modelcontextprotocol/tasks": {}},
+    }
     assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "watchkeeper"
     for wanted, agreed in (("2025-03-26", "2025-03-26"), ("1999-01-01", "2025-11-25")):
         body = {"jsonrpc": "2.0", "id": 1, "method": "initialize"}
@@ -228,7 +234,42 @@ async def test_a_wrong_token_is_401_with_a_challenge(edge: Edge, authorization: 
     status, answer, seen = await post(edge, "", body, {**headers, "authorization": authorization})
     assert status == 401
     assert code(answer) == -32010
-    assert seen["www-authenticate"].startswith("Bearer")
+    said = 'Bearer realm="watchkeeper"' + (', error="invalid_token"' if authorization else "")
+    where = f"{edge.url}/.well-known/oauth-protected-resource/mcp"
+    assert seen["www-authenticate"] == f'{said}, resource_metadata="{where}"'
+
+
+@pytest.mark.parametrize("query", ["access_token", "token", "x=1&access_token"])
+async def test_a_token_in_the_address_is_refused(edge: Edge, token: str, query: str) -> None:
+    body, headers = modern("tools/list")
+    sent = {**headers, "authorization": f"Bearer {token}", "accept": "application/json"}
+    url = f"{edge.url}/mcp?{query}={token}"
+    async with edge.http.post(url, json=body, headers=sent) as answer:
+        assert answer.status == 400
+        assert token not in await answer.text()
+
+
+async def test_a_token_that_is_not_for_the_tool_is_403_with_a_challenge(
+    edge: Edge, token: str, server: Crooked
+) -> None:
+    from sqlalchemy import text
+
+    from watchkeeper.store.transaction import Transaction
+
+    def narrow(tx: Transaction) -> None:
+        tx.silent("the test narrows the token")
+        scope = '[{"scopes":["tool:books.create_refund"],"details":[]}]'
+        tx.connection.execute(text("update run_tokens set scope = :scope"), {"scope": scope})
+
+    await edge.store.write(narrow)
+    body, headers = modern("tools/call", name="books.echo", arguments={"text": "x"})
+    status, answer, seen = await post(edge, token, body, headers)
+    assert status == 403, answer
+    assert answer["error"]["code"] == -32011
+    assert answer["error"]["data"]["rule"] == "identity/scope"
+    assert 'error="insufficient_scope", scope="tool:books.echo"' in seen["www-authenticate"]
+    assert "/.well-known/oauth-protected-resource/mcp" in seen["www-authenticate"]
+    assert server.calls == 0
 
 
 async def test_a_name_that_no_tool_can_have_is_refused_in_words(edge: Edge, token: str) -> None:

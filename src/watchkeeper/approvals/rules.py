@@ -14,12 +14,13 @@ from watchkeeper.oncall.rules import covers
 from watchkeeper.wire.requests import RequestState
 
 _NEXT: dict[RequestState, frozenset[RequestState]] = {
-    "pending": frozenset({"approved", "denied", "expired", "revoked"}),
-    "approved": frozenset({"redeemed", "lapsed", "revoked"}),
+    "pending": frozenset({"approved", "denied", "expired", "revoked", "withdrawn"}),
+    "approved": frozenset({"redeemed", "lapsed", "revoked", "withdrawn"}),
     "redeemed": frozenset({"succeeded", "failed", "unknown"}),
     "denied": frozenset(),
     "expired": frozenset(),
     "revoked": frozenset(),
+    "withdrawn": frozenset(),
     "lapsed": frozenset(),
     "succeeded": frozenset(),
     "failed": frozenset(),
@@ -108,7 +109,8 @@ def decided_words(ballot: Ballot) -> str:
     if ballot.state == "expired":
         return f"nobody decided it in time; it expired at {at}"
     by = ballot.decided_by or "the plane"
-    verb = {"denied": "rejected", "revoked": "revoked"}.get(ballot.state, "approved")
+    verbs = {"denied": "rejected", "revoked": "revoked", "withdrawn": "withdrew"}
+    verb = verbs.get(ballot.state, "approved")
     return f"{by} {verb} it at {at}"
 
 

@@ -71,12 +71,18 @@ class Decider:
         carried out. Raises `Unauthenticated` for a token that opens nothing, `Invalid` for
         arguments that have no canonical form, `Unavailable` when the store can't be written.
         """
-        action = await _as_action(ask)
+        action = await as_action(ask)
         answer, covered = await self.store.write(
             lambda tx: self._decide(tx, token, ask, action, performer)
         )
         if covered is not None:
             self.flights.expect(answer.decision, covered)
+        return answer
+
+    def decide_in(self, tx: Transaction, token: str, ask: Ask, action: Action) -> Answer:
+        """Decide within a unit of work an action that was seen to be held: no permit is taken."""
+        answer, covered = self._decide(tx, token, ask, action, "agent")
+        assert covered is None, "a permit needs somebody to carry it out"
         return answer
 
     async def identify(self, token: str) -> Caller:
@@ -282,6 +288,7 @@ def _open_request(
     requirement = ruling.requirement
     assert requirement is not None
     tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
+    asks = describe(action, progress, tool.contract.display if tool else None)
     return approvals.open_request(
         tx,
         NewRequest(
@@ -293,7 +300,8 @@ def _open_request(
             digest=progress.digest,
             canonical=action.contents.text,
             arguments=action.contents.arguments,
-            asks=describe(action, progress, tool.contract.display if tool else None),
+            asks=asks,
+            told=kept_words(asks, catalogue.redaction_of(run.agent)),
             risk=requirement.risk,
             levels=tuple(Level(role, after) for role, after in requirement.levels),
             sla_seconds=requirement.sla_seconds,
@@ -333,7 +341,8 @@ def _as_replay(row: Row) -> Answer:
     )
 
 
-async def _as_action(ask: Ask) -> Action:
+async def as_action(ask: Ask) -> Action:
+    """Return what is asked for, looked through; raise `Invalid` for what has no form."""
     check_names(ask)
     return Action(
         ask.kind,

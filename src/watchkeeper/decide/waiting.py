@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock
 
 DECIDED = frozenset(
-    {"request.approved", "request.denied", "request.expired", "request.revoked", "request.lapsed"}
+    {
+        "request.approved",
+        "request.denied",
+        "request.expired",
+        "request.revoked",
+        "request.withdrawn",
+        "request.lapsed",
+    }
 )
 """The events after which a waiting caller asks again."""
 

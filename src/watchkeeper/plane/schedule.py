@@ -10,6 +10,7 @@ from typing import Any
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.children import expire_runs
+from watchkeeper.decide.deferred import purge_deferred
 from watchkeeper.decide.records import purge_activity
 from watchkeeper.decide.repeats import AT_ONCE, purge_calls
 from watchkeeper.identity.purging import purge_expired
@@ -79,6 +80,8 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
 
     async def forget_calls() -> None:
         while await store.write(purge_calls) == AT_ONCE:
+            pass
+        while await store.write(purge_deferred) == AT_ONCE:
             pass
 
     schedule.every(_FORGET_SECONDS, "purge of results kept for retries", forget_calls)

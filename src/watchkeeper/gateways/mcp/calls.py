@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +11,6 @@ import msgspec
 
 from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
 from watchkeeper.core.text import make_safe
-from watchkeeper.decide.deferred import Deferred
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.decide.holding import decide_and_hold
 from watchkeeper.decide.service import Decider
@@ -28,7 +28,7 @@ from watchkeeper.gateways.mcp.results import (
     refusal,
     replayed,
 )
-from watchkeeper.gateways.mcp.tasks import Calls, Tasks, offers_tasks
+from watchkeeper.gateways.mcp.tasks import Tasks, offers_tasks
 from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.offers import Offers, Performance
 from watchkeeper.gateways.performing import Performances, Performed, Stopped
@@ -50,7 +50,7 @@ _LONGEST_ERROR = 500
 Shown = dict[str, Any]
 
 
-class ToolCalls(Calls):
+class ToolCalls:
     """Performs the tool calls of every agent."""
 
     def __init__(
@@ -148,17 +148,12 @@ class ToolCalls(Calls):
         said = pending(answer) if answer.verdict == "hold" else refusal(answer)
         return own_result(said, modern=request.modern)
 
-    async def begin(self, answer: Answer, deferred: Deferred) -> None:
+    async def begin(self, answer: Answer, caller: Caller, ask: Ask) -> None:
         """Perform a permitted call that its client follows as a task."""
-        ask = deferred.ask
         performance = self._offers.performance(ask.name)
-
-        async def work(_flight: InFlight) -> Performed[Result]:
-            return await self._forward(answer, ask, performance, None)
-
         # its end is on record; the client asks after that
         with contextlib.suppress(Stopped, WatchkeeperError):
-            await self._performances.perform(answer.decision, work)
+            await self._perform(answer, caller, ask, performance, None)
 
     async def ended(self, answer: Answer) -> Shown:
         """Return the result of a call that has ended, as the modern era has it."""
@@ -174,10 +169,11 @@ class ToolCalls(Calls):
         exchange: Exchange,
     ) -> Shown:
         """Perform a call, join it where it runs already, or tell what it got."""
+        progress = _report(request, exchange) if "progressToken" in request.meta else None
         try:
             if answer.replay is None:
                 result: Result | None = await self._perform(
-                    answer, caller, ask, performance, request, exchange
+                    answer, caller, ask, performance, progress
                 )
             elif answer.replay["status"] == "running":
                 result = await self._performances.join(answer.decision)
@@ -202,10 +198,8 @@ class ToolCalls(Calls):
         caller: Caller,
         ask: Ask,
         performance: Performance | None,
-        request: Request,
-        exchange: Exchange,
+        progress: Progress | None,
     ) -> Result:
-        progress = _report(request, exchange) if "progressToken" in request.meta else None
         outlet = self._offers.outlet(caller.agent, ask.name, answer)
         context = CallContext(answer.decision, caller.run, caller.agent, ask.name)
 
@@ -292,6 +286,7 @@ def _read_ask(request: Request) -> Ask | str:
         idempotency_key=_text(request.meta, IDEMPOTENCY_KEY, _LONGEST_KEY),
         explanation=(_text(request.meta, EXPLANATION_KEY, None) or "")[:_LONGEST_EXPLANATION]
         or None,
+        fulfils=("redact",),
     )
 
 

@@ -90,9 +90,9 @@ class McpEndpoint:
             await _refuse(send, 415, str(error))
         except Unauthenticated as error:
             # one that sent no token is told of no error (RFC 6750, 3.1)
-            said = {"error": "invalid_token"} if "authorization" in headers else {}
-            rejected = Rejected(UNAUTHENTICATED, str(error), challenge=said)
-            await reject(send, rejected, modern=modern, host=headers.get("host"))
+            said = {"error": "invalid_token"} if headers.get("authorization") else {}
+            unknown = Rejected(UNAUTHENTICATED, str(error), challenge=said)
+            await reject(send, unknown, modern=modern, host=headers.get("host"))
         except WatchkeeperError as error:
             await _refuse(send, error.status, str(error))
 

@@ -12,12 +12,14 @@ from watchkeeper.tools.upstreams.protocol import (
     CAPABILITIES_KEY,
     HANDSHAKE_VERSIONS,
     HEADER_MISMATCH,
+    INSUFFICIENT_SCOPE,
     INVALID_PARAMS,
     INVALID_REQUEST,
     KNOWN_VERSIONS,
     LATEST_HANDSHAKE,
     METHOD_HEADER,
     METHOD_NOT_FOUND,
+    MISSING_CAPABILITY,
     MODERN_VERSION,
     NAME_HEADER,
     NAMED_PARAMETER,
@@ -37,10 +39,19 @@ _STATUS = {
     HEADER_MISMATCH: 400,
     UNSUPPORTED_VERSION: 400,
     METHOD_NOT_FOUND: 404,
+    MISSING_CAPABILITY: 400,
     UNAUTHENTICATED: 401,
+    INSUFFICIENT_SCOPE: 403,
 }
 _ALWAYS = frozenset(
-    {PARSE_ERROR, INVALID_REQUEST, HEADER_MISMATCH, UNSUPPORTED_VERSION, UNAUTHENTICATED}
+    {
+        PARSE_ERROR,
+        INVALID_REQUEST,
+        HEADER_MISMATCH,
+        UNSUPPORTED_VERSION,
+        UNAUTHENTICATED,
+        INSUFFICIENT_SCOPE,
+    }
 )
 """Codes that have their HTTP status in both eras."""
 
@@ -51,9 +62,17 @@ class Rejected(Exception):
     """A request that is answered with a JSON-RPC error."""
 
     def __init__(
-        self, code: int, message: str, *, id: RequestId | None = None, data: Any = None
+        self,
+        code: int,
+        message: str,
+        *,
+        id: RequestId | None = None,
+        data: Any = None,
+        challenge: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
+        self.challenge = challenge or {}
+        """What the challenge of a 401 or 403 says beside the resource (RFC 6750, 3)."""
         self.code = code
         self.message = message
         self.id = id

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
 
-from watchkeeper.gateways.http import STREAM_HEADERS, CallerWatch, answer
+from watchkeeper.gateways.http import STREAM_HEADERS, CallerWatch, answer, header_value
 from watchkeeper.gateways.mcp.envelope import Rejected, RequestId
 
 PING_SECONDS = 15.0
 _PING = b": ping\r\n\r\n"
 _BACKLOG = 256
-_UNAUTHORIZED = 401
+_CHALLENGED = frozenset({401, 403})
 _WITHDRAWN = Rejected(-32000, "Request cancelled; nothing was done")
-_CHALLENGE = b'Bearer realm="watchkeeper", error="invalid_token"'
+_METADATA = "/.well-known/oauth-protected-resource/mcp"
+_HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
 
 
 def accepts(headers: Mapping[str, str]) -> tuple[bool, bool]:
@@ -42,20 +44,47 @@ def encode_error(rejected: Rejected, identifier: RequestId | None) -> bytes:
 
 
 async def reject(
-    send: Any, rejected: Rejected, identifier: RequestId | None = None, *, modern: bool
+    send: Any,
+    rejected: Rejected,
+    identifier: RequestId | None = None,
+    *,
+    modern: bool,
+    host: str | None = None,
 ) -> None:
-    """Answer with a JSON-RPC error under the HTTP status that the era gives it."""
+    """Answer with a JSON-RPC error under the HTTP status that the era gives it.
+
+    `host` is what the caller calls the plane; a challenge says where its metadata is.
+    """
     status = rejected.status(modern=modern)
-    headers = [(b"www-authenticate", _CHALLENGE)] if status == _UNAUTHORIZED else []
+    headers = []
+    if status in _CHALLENGED:
+        headers.append((b"www-authenticate", _challenge(rejected, host)))
     await answer(send, status, encode_error(rejected, identifier), headers)
+
+
+def _challenge(rejected: Rejected, host: str | None) -> bytes:
+    """Return the challenge of RFC 6750 with where RFC 9728's metadata is."""
+    members = {"realm": "watchkeeper", **rejected.challenge}
+    if host is not None and _HOST.fullmatch(host):
+        members["resource_metadata"] = f"http://{host}{_METADATA}"
+    said = ", ".join(f'{name}="{value}"' for name, value in members.items())
+    return header_value(f"Bearer {said}")
 
 
 class Exchange:
     """The answer to one request, and what is said on the way to it."""
 
     def __init__(
-        self, receive: Any, send: Any, identifier: RequestId, *, streams: bool, modern: bool
+        self,
+        receive: Any,
+        send: Any,
+        identifier: RequestId,
+        *,
+        streams: bool,
+        modern: bool,
+        host: str | None,
     ) -> None:
+        self._host = host
         self._send = send
         self._id = identifier
         self._streams = streams
@@ -110,7 +139,7 @@ class Exchange:
         try:
             result = task.result()
         except Rejected as rejected:
-            await reject(self._send, rejected, self._id, modern=self._modern)
+            await reject(self._send, rejected, self._id, modern=self._modern, host=self._host)
             return
         if result is None:
             # a caller that hung up hears nothing; one that withdrew its request needs an end

@@ -29,6 +29,7 @@ VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 CLIENT_KEY = "io.modelcontextprotocol/clientInfo"
 CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
 SERVER_KEY = "io.modelcontextprotocol/serverInfo"
+TASKS_EXTENSION = "io.modelcontextprotocol/tasks"
 SUBSCRIPTION_KEY = "io.modelcontextprotocol/subscriptionId"
 
 TOOLS_CHANGED = "notifications/tools/list_changed"
@@ -40,13 +41,18 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 HEADER_MISMATCH = -32020
 UNSUPPORTED_VERSION = -32022
+MISSING_CAPABILITY = -32021
 UNAUTHENTICATED = -32010
-"""Ours, from the band that the protocol leaves to implementations."""
+INSUFFICIENT_SCOPE = -32011
+"""These two are ours, from the band that the protocol leaves to implementations."""
 
 NAMED_PARAMETER: Mapping[str, str] = {
     "tools/call": "name",
     "prompts/get": "name",
     "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
 }
 """Method → the parameter that the Mcp-Name header repeats."""
 

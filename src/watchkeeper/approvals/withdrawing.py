@@ -1,0 +1,43 @@
+"""An agent takes back what it asked: while nobody has decided, or before it used the approval."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, literal_column, select, update
+
+from watchkeeper.approvals.rows import IS_OPEN, TIMER, find, record
+from watchkeeper.approvals.tables import requests
+from watchkeeper.store import timers
+from watchkeeper.store.statement import Statement
+from watchkeeper.store.transaction import Transaction
+
+_WITHDRAW = Statement(
+    update(requests)
+    .where(requests.c.request == bindparam("request_is"), IS_OPEN)
+    .values(
+        state=literal_column("'withdrawn'"),
+        decided_by=bindparam("who"),
+        decided_at=bindparam("at"),
+        next_at=None,
+    )
+)
+_STATE = Statement(select(requests.c.state).where(requests.c.request == bindparam("request_is")))
+
+
+def withdraw(tx: Transaction, request: str, *, by: str) -> bool:
+    """End a request that its agent wants no more; False if it is not open any more."""
+    if not _WITHDRAW.run(tx, request_is=request, who=by, at=tx.now):
+        return False
+    timers.cancel(tx, TIMER, request)
+    row = find(tx, request)
+    record(tx, row, "request.withdrawn", actor=by, text="the agent took it back; nothing was done")
+    return True
+
+
+def is_pending(tx: Transaction, request: str) -> bool:
+    """Whether a request still waits for a person."""
+    return bool(_STATE.scalar(tx, request_is=request) == "pending")
+
+
+def is_withdrawn(tx: Transaction, request: str) -> bool:
+    """Whether its agent took a request back."""
+    return bool(_STATE.scalar(tx, request_is=request) == "withdrawn")
