@@ -44,7 +44,7 @@ def done(ended: Ended) -> Ended:
 
 @pytest.mark.parametrize(
     "words",
-    ["status", "watch", "agents", "agents clerk", "runs", "requests list", "budgets list",
+    ["status", "watch", "agents", "agents clerk", "runs", "decisions", "requests list", "budgets list",
      "budgets show all/day/tool_calls", "locks list", "events", "audit verify"],
 )  # fmt: skip
 def test_every_list_and_show_speaks_plainly_and_in_json(plane: Plane, run: Run, words: str) -> None:

@@ -35,9 +35,13 @@ MAIL = "ada@example.com"
 LOOKUP = "tool:\n  name: stripe.lookup_charge\n"
 
 
+HELD = "tool: {name: cloud.delete, does: Deletes a cluster, risk: critical"
+
+
 def world(data: str, level: str = "standard") -> str:
     """The small world with data classes on its reading tool, and a redaction level."""
     contracted = WORLD.replace(LOOKUP, f"{LOOKUP}  data: {data}\n")
+    contracted = contracted.replace(HELD, f"{HELD}, display: 'Delete for {{mail}}'")
     return contracted.replace(
         "approvals: {escalation: finance}",
         f"approvals: {{escalation: finance}}\n  logging: {{pii_redaction: {level}}}",
@@ -180,9 +184,10 @@ async def test_strict_records_hold_no_personal_data_but_what_people_decide_on(
         said = repr(await strict.store.read(lambda tx, query=query: query.all(tx)))  # type: ignore[misc]
         assert SECRET not in said
         assert MAIL not in said
-    asked = Statement(text("select arguments from requests"))
+    asked = Statement(text("select arguments, asks from requests"))
     (request,) = await strict.store.read(asked.all)
-    assert json.loads(request[0])["mail"] == MAIL
+    assert json.loads(request.arguments)["mail"] == MAIL
+    assert request.asks == f"Delete for {MAIL}"
     assert {row.classes_in for row in rows} == {("secret", "email"), ("email",), ("secret",)}
     emails, _ = await strict.store.read(lambda tx: list_decisions(tx, data="email"))
     assert {row.name for row in emails} == {"stripe.lookup_charge", "cloud.delete"}

@@ -28,7 +28,8 @@ class NewRequest:
 
     `digest` names exactly what is approved and `canonical` is the text it covers;
     `arguments` are shown from it. `excluded` lists everybody who may not vote beside the
-    agent and `on_behalf_of`: their aliases and delegates. Raises :class:`Invalid` for a
+    agent and `on_behalf_of`: their aliases and delegates. `told` is what the ledger says of
+    `asks`, where it may not say all of it. Raises :class:`Invalid` for a
     quorum or time below one, and for `allow` at a deadline unless the risk is low.
     """
 
@@ -64,6 +65,7 @@ class NewRequest:
     changes: tuple[Change, ...] = ()
     blast_source: Literal["measured", "claimed", "declared"] = "declared"
     explanation: str | None = None
+    told: str | None = None
 
     def __post_init__(self) -> None:
         EscalationPolicy(self.levels, self.remind_every_seconds)

@@ -45,6 +45,7 @@ def open_request(tx: Transaction, new: NewRequest) -> str:
     policy = EscalationPolicy(new.levels, new.remind_every_seconds)
     first = next_step(policy, Position(1, tx.now), created_at=tx.now, decide_by=decide_by)
     role = new.levels[0].role
+    told = (new.told or new.asks)[:1000]
     _ADD.run(tx, **_columns(tx, new, request, decide_by=decide_by, next_at=first.due_at))
     timers.schedule(tx, TIMER, request, first.due_at)
     tx.record(
@@ -57,7 +58,7 @@ def open_request(tx: Transaction, new: NewRequest) -> str:
         body={
             "tool": new.tool,
             "digest": new.digest,
-            "asks": new.asks[:1000],
+            "asks": told,
             "risk": new.risk,
             "rule": new.rule,
             "role": role,
@@ -65,7 +66,7 @@ def open_request(tx: Transaction, new: NewRequest) -> str:
             "decide_by": decide_by,
             "decision": new.decision,
             "epoch": new.epoch,
-            "text": f"{new.agent} asks {role}: {new.asks[:1000]}",
+            "text": f"{new.agent} asks {role}: {told}",
         },
     )
     return request
