@@ -8,6 +8,7 @@ from starlette.routing import Route
 from watchkeeper.api import (
     agents,
     audit,
+    authzen,
     budgets,
     events,
     identity,
@@ -64,6 +65,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *audit.OPERATIONS,
     *registry.OPERATIONS,
     *policy.OPERATIONS,
+    *authzen.OPERATIONS,
     *tools.OPERATIONS,
     *persons.OPERATIONS,
     *secrets.OPERATIONS,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from watchkeeper.approvals.model import Counts
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.clock import Clock
+from watchkeeper.decide.access import Bindings
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
@@ -68,6 +69,10 @@ class Rooms:
     """Set when the plane stops: whoever waits gives up."""
     lag_ms: float = 0.0
     """How late the event loop ran its last check; informative."""
+    bindings: Bindings = field(default_factory=Bindings)
+    """Seals what was evaluated, for whoever then asks for its approval."""
+    access_keys: dict[str, str] = field(default_factory=dict)
+    """Idempotency keys of access requests, and what each was first used for."""
     counts: dict[tuple[str, frozenset[str]], tuple[float, int, Counts]] = field(
         default_factory=dict
     )
