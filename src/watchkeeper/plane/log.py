@@ -1,4 +1,4 @@
-"""The plane's own log: JSON lines, private, bounded, safe to look at."""
+"""The plane's own log: JSON lines, private, bounded, without secrets, safe to look at."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 from watchkeeper.core.clock import SystemClock, utc_text
 from watchkeeper.core.text import make_safe
+from watchkeeper.tools.inspection.rules import SECRETS
+from watchkeeper.tools.inspection.values import redact_text
 
 _KEPT = 2
 _LONGEST = 4000
@@ -31,16 +33,21 @@ class LineFormatter(logging.Formatter):
             "at": utc_text(self._clock.now()),
             "level": record.levelname.lower(),
             "from": record.name,
-            "text": make_safe(record.getMessage(), limit=_LONGEST),
+            "text": _kept(record.getMessage()),
         }
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            line["error"] = make_safe(f"{type(error).__name__}: {error}", limit=_LONGEST)
+            line["error"] = _kept(f"{type(error).__name__}: {error}")
             line["frames"] = [
                 f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
                 for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
             ]
         return json.dumps(line, ensure_ascii=True)
+
+
+def _kept(text: str) -> str:
+    """Return words as they may be written: an error can quote what an agent or server sent."""
+    return make_safe(redact_text(text[: 4 * _LONGEST], SECRETS), limit=_LONGEST)
 
 
 class _PrivateFile(RotatingFileHandler):
