@@ -57,7 +57,7 @@ async def test_another_account_is_whoever_a_document_says(tmp_path: Path) -> Non
     assert (found.name, found.via, found.owner) == ("grace", "socket", False)
     assert found.roles == ("auditor", "responder (finance)")
     assert found.permissions.teams("audit") is None
-    assert found.permissions.teams("lift") == {"finance"}
+    assert found.permissions.teams("lift") == frozenset({"finance"})
     assert not found.may("apply")
 
 

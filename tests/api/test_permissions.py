@@ -52,6 +52,11 @@ NEEDS: dict[tuple[str, str], str] = {
     ("POST", "/v1/locks"): "lock",
     ("POST", "/v1/locks/{lock}/lift"): "lift",
     ("POST", "/v1/apply"): "apply",
+    ("POST", "/access/v1/evaluation"): "agent",
+    ("POST", "/access/v1/evaluations"): "agent",
+    ("POST", "/access/v1/requests"): "agent",
+    ("GET", "/access/v1/requests/{request}"): "agent",
+    ("GET", "/.well-known/authzen-configuration"): "anyone",
     ("GET", "/v1/policies"): "read",
     ("GET", "/v1/policies/{policy}"): "read",
     ("GET", "/v1/policies/{policy}/versions"): "read",
@@ -116,6 +121,15 @@ SEEN_BY_TEAM = {
     "/v1/requests/{request}",
 }  # fmt: skip
 """Routes that show one thing of one team."""
+
+ALSO_FOR_PEOPLE = {
+    "/access/v1/evaluation": "read",
+    "/access/v1/evaluations": "read",
+    "/access/v1/requests/{request}": "read",
+    "/oauth/introspect": "tokens",
+    "/oauth/revoke": "tokens",
+}
+"""Agents' routes that people may use too, who have a permission."""
 
 HOLDS: dict[str, set[str]] = {
     "viewer": {"read"},
@@ -258,11 +272,18 @@ def test_people_need_the_permission(ground: Ground, operation: Operation) -> Non
 @pytest.mark.parametrize(
     "operation", [o for o in OPERATIONS if o.needs == "agent"], ids=lambda o: f"{o.method} {o.path}"
 )
-def test_agents_routes_are_not_for_people(ground: Ground, operation: Operation) -> None:
-    for token in (None, ground.tokens["admin"], "wkr_unknown", "wka_unknown"):
-        found, _ = ground.answer(operation, token)
+def test_agents_routes_are_for_people_who_may_see(ground: Ground, operation: Operation) -> None:
+    refused = (UNAUTHENTICATED, FORBIDDEN, httpx.codes.BAD_REQUEST)
+    tokens = ground.tokens
+    for nobody in (None, tokens["revoked"], tokens["expired"], "wkr_unknown", "wka_unknown"):
+        found, _ = ground.answer(operation, nobody)
         # the body is judged first on some routes; what matters is that nothing is done
-        assert found in (UNAUTHENTICATED, FORBIDDEN, httpx.codes.BAD_REQUEST), (token, found)
+        assert found in refused, (nobody, found)
+    needs = ALSO_FOR_PEOPLE.get(operation.path)
+    for role, held in HOLDS.items():
+        found, _ = ground.answer(operation, tokens[role])
+        assert needs in held or found in refused, (role, found)
+        assert needs not in held or found not in (UNAUTHENTICATED, FORBIDDEN), (role, found)
 
 
 def test_who_may_apply_may_not_say_who_may_do_what(ground: Ground) -> None:
