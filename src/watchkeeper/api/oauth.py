@@ -229,7 +229,7 @@ def _no_client() -> Unauthenticated:
 
 
 def _seconds(call: Call, at: int) -> int:
-    return max(0, (at - call.rooms.clock.now()) // MICROSECONDS)
+    return max(0, -((call.rooms.clock.now() - at) // MICROSECONDS))
 
 
 def _answer(given: TokenGiven) -> Response:

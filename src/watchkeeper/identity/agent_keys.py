@@ -47,18 +47,18 @@ def check_key(jwk: Mapping[str, Any]) -> tuple[str, PublicKey]:
     The library must be loaded (`issuers.load_library`).
     """
     members = {name: jwk[name] for name in ("kty", "crv", "x", "y", "d", "k") if name in jwk}
-    key = read_key(members)
-    if key is None or not set(key.algorithms) & set(ALGORITHMS):
+    try:
+        key = read_key(members)
+        if key is None or not set(key.algorithms) & set(ALGORITHMS):
+            raise Invalid("the key is neither Ed25519 nor P-256")
+        return import_public(key).thumbprint(), key
+    except Invalid as error:
         raise Invalid(
-            "the key is neither Ed25519 nor P-256",
+            error.message,
             where="body: jwk",
             rule="identity/key",
             remedy="send the public half as a JWK: kty OKP with crv Ed25519, or EC with P-256",
-        )
-    try:
-        return import_public(key).thumbprint(), key
-    except Invalid as error:
-        raise Invalid(error.message, where="body: jwk", rule="identity/key") from None
+        ) from None
 
 
 def register(tx: Transaction, secret: str, thumbprint: str, key: PublicKey) -> tuple[str, int]:

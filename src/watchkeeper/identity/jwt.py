@@ -184,10 +184,10 @@ def _check_signature(token: str, key: PublicKey, algorithm: str) -> None:
     from joserfc.errors import JoseError, SecurityWarning
 
     try:
-        imported = import_public(key)
         with warnings.catch_warnings():
             # RFC 9864 renames EdDSA; everybody still writes the old name
             warnings.simplefilter("ignore", SecurityWarning)
+            imported = import_public(key)
             jws.deserialize_compact(token, imported, algorithms=[algorithm])
     except Invalid as error:
         raise refused(error.message) from None

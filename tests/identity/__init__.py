@@ -1,0 +1,1 @@
+"""Identity: who acts, with what proof, for what."""
