@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -213,9 +214,8 @@ async def test_what_nobody_reports_ends_as_unknown_with_its_hold(ground: Ground)
     async def sweep(seconds: float) -> None:
         at = ground.clock.advance(seconds)
         timers = await ground.store.read(lambda tx: due(tx, at, 10))
-        for timer in timers:
-            if timer.kind == SWEEP:
-                await ground.store.write(lambda tx, timer=timer: fire(tx, timer, handlers))
+        for timer in (one for one in timers if one.kind == SWEEP):
+            await ground.store.write(partial(fire, timer=timer, handlers=handlers))
 
     with ground.decider.in_flight(flying.decision, lambda: None):
         await sweep(HOLD_SECONDS - 1)

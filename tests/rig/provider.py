@@ -41,7 +41,8 @@ class Provider:
 
         `status` answers every completion with that error, `hold_after_words` stops a stream
         after so many words (0: any answer) until the wish is gone, `break_after_words`
-        breaks the connection there.
+        breaks the connection there. `call` has it call a tool (`name`, `arguments`) again and
+        again, until an answer holds a text (`until`).
         """
         fresh = self.directory / "wishes.json.new"
         fresh.write_text(json.dumps(wishes), encoding="utf-8")

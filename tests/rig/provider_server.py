@@ -46,6 +46,17 @@ def words_for(body: dict[str, Any]) -> list[str]:
     return [source[n % len(source)] for n in range(wanted)]
 
 
+def tool_call(body: dict[str, Any], wish: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Call the tool of a wish until what it answered has the text that the wish waits for."""
+    if wish is None:
+        return None
+    answers = [str(m.get("content")) for m in body["messages"] if m.get("role") == "tool"]
+    if any(wish["until"] in answer for answer in answers):
+        return None
+    function = {"name": wish["name"], "arguments": json.dumps(wish["arguments"])}
+    return {"id": f"call_{len(answers)}", "type": "function", "function": function}
+
+
 def usage_for(body: dict[str, Any], words: list[str]) -> dict[str, int]:
     """Count a token for each word in and out."""
     prompt = sum(len(str(m.get("content") or "").split()) for m in body.get("messages") or [])
@@ -80,8 +91,11 @@ def build_app(control: Control) -> Any:
             lines = stream(control, body, base, words)
             return StreamingResponse(lines, media_type="text/event-stream")
         await wait_while_held(control)
-        message = {"role": "assistant", "content": " ".join(words)}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        message: dict[str, Any] = {"role": "assistant", "content": " ".join(words)}
+        if call := tool_call(body, wishes.get("call")):
+            message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        reason = "tool_calls" if call else "stop"
+        choice = {"index": 0, "message": message, "finish_reason": reason}
         return JSONResponse(
             {
                 **base,

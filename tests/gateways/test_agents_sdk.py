@@ -1,0 +1,60 @@
+"""An agent on OpenAI's Agents SDK, with its own five seconds of patience, behind both gateways."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.gateways.ground import open_edge
+from tests.rig.deadline import eventually_async
+from tests.rig.provider import Provider
+from tests.rig.upstream import Upstream
+from tests.rig.world import agent_document, upstream_document, world
+
+agents = pytest.importorskip("agents", reason="openai-agents is not installed")
+
+async def test_an_agent_that_loses_patience_gets_its_refund_once(
+    tmp_path: Path, books: Upstream, model_provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agents.mcp import MCPServerStreamableHttp
+
+    monkeypatch.setenv("BOOKS_TOKEN", "s3cr3t-canary")
+    arguments = {"charge_id": "ch_3", "amount_usd": 444.25}
+    model_provider.wish(
+        call={"name": "books.create_refund", "arguments": arguments, "until": "re_"}
+    )
+    documents = world(
+        upstream=upstream_document(url=books.url, credential="env:BOOKS_TOKEN"),
+        provider_url=model_provider.url,
+        agent=agent_document(hold_seconds=60),
+    )
+    async with open_edge(tmp_path, *documents) as edge:
+        await edge.upstream_up()
+        token = await edge.open_run()
+        agents.set_tracing_disabled(True)
+        server = MCPServerStreamableHttp(
+            params={"url": f"{edge.url}/mcp", "headers": {"authorization": f"Bearer {token}"}}
+        )
+        async with edge.openai(token) as client, server:
+            clerk = agents.Agent(
+                name="clerk",
+                mcp_servers=[server],
+                model=agents.OpenAIChatCompletionsModel("small-fast", client),
+            )
+            work = asyncio.create_task(agents.Runner.run(clerk, "Refund charge ch_3, please."))
+
+            async def gave_up_and_asked_again() -> bool:
+                return len(await edge.events("decision.held")) >= 2
+
+            await eventually_async(gave_up_and_asked_again, "the client asks again", seconds=40)
+            assert books.executions("create_refund").count(arguments) == 0
+            await edge.vote()
+            done = await work
+        assert books.executions("create_refund").count(arguments) == 1
+        outputs = [i.output for i in done.new_items if i.type == "tool_call_output_item"]
+        assert len(outputs) >= 2, "it was told of a failure before it got the result"
+        assert "re_" in str(outputs[-1])
+        assert len(await edge.events("grant.redeemed")) == 1
+    model_provider.wish()
