@@ -166,7 +166,7 @@ async def test_every_list_route_answers_its_model(client: PlaneClient, run: Agen
     """Each page reads into its rows."""
     await hold(run)
     assert (await client.agents()).rows[0].name == "clerk"
-    assert (await client.agent("clerk")).may
+    assert (await client.agent("clerk")).envelope.rows
     assert (await client.runs(agent="clerk")).rows[0].run == run.run
     assert (await client.decisions(run=run.run)).rows[0].verdict == "hold"
     assert "request" in [need.kind for need in (await client.watch()).rows]

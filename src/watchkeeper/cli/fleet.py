@@ -9,6 +9,8 @@ from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.words import at, proven
 from watchkeeper.core.money import dollars
 
+_MAY = {"yes": "may", "approval": "may, asks", "never": "never"}
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -72,8 +74,8 @@ def _show_agent(session: Session, name: str) -> None:
             ("budgets", "\n".join(found.budgets) or "none"),
         ]
     )
-    for tool in found.may:
-        say(f"  {tool.verdict:<18} {tool.risk:<8} {tool.name}: {tool.does}")
+    for row in found.envelope.rows:
+        say(f"  {_MAY[row.may]:<9} {row.kind:<6} {row.name}: {row.words}")
     say()
     say(found.contract_yaml)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 from sqlalchemy import func, select
 
@@ -11,16 +10,16 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
 from watchkeeper.decide.gates.budget import caps_over
+from watchkeeper.decide.permissions import envelope_of
 from watchkeeper.decide.records import newest_decisions
 from watchkeeper.decide.tables import BUCKET_US, activity
 from watchkeeper.identity.tables import runs
 from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import covers
 from watchkeeper.kill.service import locks_in_force
-from watchkeeper.policy.model import Question
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.agents import AgentDetail, AgentRow, AgentState, ToolGrant
+from watchkeeper.wire.agents import AgentDetail, AgentRow, AgentState
 
 SILENT_US = 120 * MICROSECONDS
 """An open run that has not acted for this long makes its agent `silent`."""
@@ -78,39 +77,10 @@ def read_agent(tx: Transaction, catalogue: Catalogue, name: str) -> AgentDetail 
         business_process=governed.contract.business_process,
         contract_digest=governed.digest,
         contract_yaml=governed.text,
-        may=tuple(_grants(catalogue, governed)),
+        envelope=envelope_of(catalogue, name),
         models=routing.models if routing else (),
         budgets=tuple(cap.budget_id for cap in caps_over(catalogue, name, "*")),
     )
-
-
-def _grants(catalogue: Catalogue, governed: GovernedAgent) -> Iterable[ToolGrant]:
-    for name, asks in governed.tools.items():
-        tool = catalogue.tools.get(name)
-        yield ToolGrant(
-            name=name,
-            verdict=_envelope(catalogue, governed, name, asks),
-            risk=tool.contract.risk if tool else "unknown",
-            does=tool.contract.does if tool else "No tool contract is in force: refused.",
-        )
-
-
-def _envelope(
-    catalogue: Catalogue, governed: GovernedAgent, tool: str, asks: bool
-) -> Literal["may", "may with approval", "refused"]:
-    """Say what contract, risk class and policies make of a tool, for the smallest amount."""
-    contract = governed.contract
-    known = catalogue.tools.get(tool)
-    if known is None:
-        return "refused"
-    answer = catalogue.engine.ask(
-        Question(contract.name, "use_tool", "Tool", tool, next(iter(contract.environments), ""))
-    )
-    if answer.verdict == "deny":
-        return "refused"
-    if asks or known.contract.risk == "critical" or answer.verdict == "ask":
-        return "may with approval"
-    return "may"
 
 
 def _row(

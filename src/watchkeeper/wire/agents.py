@@ -43,15 +43,6 @@ class AgentRow(Shown):
     locks: tuple[str, ...] = ()
 
 
-class ToolGrant(Shown):
-    """A line of an agent's permission envelope."""
-
-    name: str
-    verdict: Literal["may", "may with approval", "refused"]
-    risk: str
-    does: str
-
-
 class EnvelopeRow(Shown):
     """What an agent may do with one tool or model, in words."""
 
@@ -81,7 +72,6 @@ class AgentDetail(AgentRow):
     business_process: str | None = None
     contract_digest: str
     contract_yaml: str
-    may: tuple[ToolGrant, ...] = ()
     envelope: Envelope = Envelope()
     models: tuple[str, ...] = ()
     budgets: tuple[str, ...] = ()

@@ -27,7 +27,9 @@ def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
         )
     target = "model"
     if action.kind == "model":
-        refusal = _check_model(action, facts.catalogue, agent)
+        refusal = may_call(action.name, facts.catalogue, agent) or _check_context(
+            action, facts.catalogue.models[action.name], agent
+        )
     else:
         refusal = _check_tool(action, facts.catalogue, agent, progress)
         tool = facts.catalogue.tools.get(action.name)
@@ -45,24 +47,24 @@ def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
     return None
 
 
-def _check_model(action: Action, catalogue: Catalogue, agent: GovernedAgent) -> Ruling | None:
+def may_call(name: str, catalogue: Catalogue, agent: GovernedAgent) -> Ruling | None:
+    """The contract names the model, which has a price and is where it may be."""
     routing = agent.contract.model_routing
     models = routing.models if routing else ()
-    if action.name not in models:
+    if name not in models:
         return deny(
             f"contract/{agent.contract.name}/models",
-            f"model {action.name!r} is not among the models of its contract",
+            f"model {name!r} is not among the models of its contract",
             f"models: {', '.join(models) or 'none'}",
         )
-    if action.name not in catalogue.models:
+    priced = catalogue.models.get(name)
+    if priced is None:
         return deny(
             f"contract/{agent.contract.name}/models",
-            f"model {action.name!r} has no provider with a known price",
+            f"model {name!r} has no provider with a known price",
             "apply a model document for it, with its provider",
         )
-    return _check_region(
-        agent, f"model {action.name!r}", catalogue.models[action.name].provider.region
-    ) or _check_context(action, catalogue.models[action.name], agent)
+    return _check_region(agent, f"model {name!r}", priced.provider.region)
 
 
 def _check_region(agent: GovernedAgent, what: str, region: str) -> Ruling | None:
@@ -105,36 +107,47 @@ def _check_context(action: Action, priced: PricedModel, agent: GovernedAgent) ->
     return None
 
 
-def _check_tool(
-    action: Action, catalogue: Catalogue, agent: GovernedAgent, progress: Progress
+def may_use(
+    name: str, catalogue: Catalogue, agent: GovernedAgent, progress: Progress
 ) -> Ruling | None:
-    name = agent.contract.name
-    if action.name not in agent.tools:
+    """The contract names the tool, which is where it may be and as it was pinned."""
+    contract = agent.contract.name
+    if name not in agent.tools:
         return deny(
-            f"contract/{name}/tools",
-            f"tool {action.name!r} is not on its allowlist",
+            f"contract/{contract}/tools",
+            f"tool {name!r} is not on its allowlist",
             f"tools: {', '.join(agent.tools) or 'none'}",
         )
-    tool = catalogue.tools.get(action.name)
+    tool = catalogue.tools.get(name)
     if tool is None:
         return deny(
-            f"contract/{name}/tools",
-            f"tool {action.name!r} has no tool contract in force",
+            f"contract/{contract}/tools",
+            f"tool {name!r} has no tool contract in force",
             "apply a tool document for it",
         )
-    elsewhere = _check_region(agent, f"tool {action.name!r}", tool.contract.region)
+    elsewhere = _check_region(agent, f"tool {name!r}", tool.contract.region)
     if elsewhere is not None:
         return elsewhere
     if agent.contract.autonomy != "act" and tool.contract.access == "write":
         return deny(
-            f"contract/{name}/autonomy",
-            f"its autonomy is {agent.contract.autonomy!r}, and {action.name!r} changes something",
+            f"contract/{contract}/autonomy",
+            f"its autonomy is {agent.contract.autonomy!r}, and {name!r} changes something",
             "propose the action to a person instead",
         )
     trusted = catalogue.trust(tool.contract)
     if isinstance(trusted, Distrusted):
-        return deny(f"tool/{action.name}/{trusted.rule}", trusted.reason, trusted.instead)
+        return deny(f"tool/{name}/{trusted.rule}", trusted.reason, trusted.instead)
     progress.definition = trusted.digest
+    return None
+
+
+def _check_tool(
+    action: Action, catalogue: Catalogue, agent: GovernedAgent, progress: Progress
+) -> Ruling | None:
+    refused = may_use(action.name, catalogue, agent, progress)
+    if refused is not None:
+        return refused
+    tool = catalogue.tools[action.name]
     return (
         check_arguments(tool, action.arguments)
         or check_data(action, tool.contract.data.taken)
