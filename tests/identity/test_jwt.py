@@ -183,8 +183,11 @@ def test_what_is_no_set_of_public_keys_is_refused(jwks: Any) -> None:
 
 def test_a_weak_or_malformed_key_verifies_nothing() -> None:
     modulus = base64.urlsafe_b64encode(b"\xff" * 128).decode()
-    for jwk in ({"kty": "RSA", "n": modulus, "e": "AQAB", "kid": "k"}, {"kty": "RSA", "n": "AA", "e": "AQAB", "kid": "k"},
-                {"kty": "OKP", "crv": "Ed25519", "x": "AA", "kid": "k"}):  # fmt: skip
+    for jwk in (
+        {"kty": "RSA", "n": modulus, "e": "AQAB", "kid": "k"},
+        {"kty": "RSA", "n": "AA", "e": "AQAB", "kid": "k"},
+        {"kty": "OKP", "crv": "Ed25519", "x": "AA", "kid": "k"},
+    ):
         algorithm = "RS256" if jwk["kty"] == "RSA" else "EdDSA"
         token = unsigned({"alg": algorithm, "kid": "k"}, claims(), b"x" * 64)
         with pytest.raises(Unauthenticated):

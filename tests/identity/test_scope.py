@@ -116,8 +116,11 @@ def test_a_token_is_narrowed_so_many_times_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "tool:", "tool:a:write", "tool:A", "everything", "tool:a  tool:b", "class:any",
-             "tool:a\ntool:b", "tool:" + "a" * 80, " ".join(["tool:a"] * 201)],
+    "text",
+    [
+        "", " ", "tool:", "tool:a:write", "tool:A", "everything", "tool:a  tool:b", "class:any",
+        "tool:a\ntool:b", "tool:" + "a" * 80, " ".join(["tool:a"] * 201),
+    ],
 )  # fmt: skip
 def test_an_unknown_scope_is_refused(text: str) -> None:
     with pytest.raises(Invalid) as caught:

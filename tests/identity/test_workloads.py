@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -44,8 +43,8 @@ def by_assertion(plane: Plane, token: str, **form: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def key() -> Iterator[OKPKey]:
-    yield OKPKey.generate_key("Ed25519")
+def key() -> OKPKey:
+    return OKPKey.generate_key("Ed25519")
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +93,16 @@ def test_another_agents_name_is_no_help(plane: Plane) -> None:
     refused(ask(plane, ("lead", agent.credential), grant_type=GRANT), "invalid_client", 401)
 
 
-@pytest.mark.parametrize("body", [b"grant_type=a&grant_type=b", b"%zz=\xff", b"{}",
-                                  b"&".join(b"a%d=1" % n for n in range(60)), b"x" * 70_000])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"grant_type=a&grant_type=b",
+        b"%zz=\xff",
+        b"{}",
+        b"&".join(b"a%d=1" % n for n in range(60)),
+        b"x" * 70_000,
+    ],
+)
 def test_a_body_that_is_no_form_is_refused(plane: Plane, body: bytes) -> None:
     answer = plane.caller().http.post("/oauth/token", content=body)
     refused(answer, "invalid_request")
@@ -115,8 +122,13 @@ def test_p256_will_do_and_rsa_will_not(plane: Plane) -> None:
     key = ECKey.generate_key("P-256")
     given(by_assertion(plane, assertion(plane, key, register(plane, key), "ES256")))
     secret = plane.operator.post("/v1/enrolments", {"agent": "clerk"})["secret"]
-    for jwk in (public(RSAKey.generate_key(2048)), {"kty": "oct", "k": "c2VjcmV0"},
-                dict(key.as_dict(private=True)), {}, {"kty": "OKP", "crv": "Ed25519", "x": "??"}):  # fmt: skip
+    for jwk in (
+        public(RSAKey.generate_key(2048)),
+        {"kty": "oct", "k": "c2VjcmV0"},
+        dict(key.as_dict(private=True)),
+        {},
+        {"kty": "OKP", "crv": "Ed25519", "x": "??"},
+    ):
         sent = {"secret": secret, "jwk": jwk}
         found = plane.caller().problem("POST", "/v1/enrolments/redeem", sent, status=400)
         assert found["rule"] == "identity/key"
