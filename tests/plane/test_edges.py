@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,22 +149,36 @@ def test_the_plane_still_answers_after_all_that(plane: Plane) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs another account")
-def test_another_account_on_the_socket_is_nobody(tmp_path_factory: pytest.TempPathFactory) -> None:
-    running = Plane(Path("/tmp") / tmp_path_factory.mktemp("peer").name).start()
-    try:
-        for place in (running.directory, running.state):
-            place.chmod(0o755)
-        running.socket.chmod(0o666)
-        with socket.socket(socket.AF_UNIX) as connection:
-            # the kernel notes who connects at that moment
-            os.seteuid(65534)
-            try:
-                connection.connect(str(running.socket))
-            finally:
-                os.seteuid(0)
-            connection.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            answer = connection.makefile("rb").read().decode()
-        assert answer.split()[1] == "403", answer
-        assert "identity/socket-peer" in answer
-    finally:
-        running.close()
+def test_another_account_on_the_socket_is_who_a_document_says() -> None:
+    with tempfile.TemporaryDirectory(prefix="watchkeeper-peer-", dir="/tmp") as place:
+        running = Plane(Path(place) / "plane").start()
+        nobody = pwd.getpwuid(65534).pw_name
+        try:
+            for opened in (Path(place), running.directory, running.state):
+                opened.chmod(0o755)
+            running.socket.chmod(0o666)
+            answer = ask_as(65534, running.socket)
+            assert answer.split()[1] == "403", answer
+            assert "identity/socket-peer" in answer
+            running.apply(
+                f"person: {{name: grace, operates: [{{role: viewer}}], accounts: [{nobody}]}}"
+            )
+            answer = ask_as(65534, running.socket)
+            assert answer.split()[1] == "200", answer
+            assert '"person":"grace"' in answer
+            assert '"permissions":["read"]' in answer
+        finally:
+            running.close()
+
+
+def ask_as(account: int, path: Path) -> str:
+    """Ask who I am as another account of this machine; needs root."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        # the kernel notes who connects at that moment
+        os.seteuid(account)
+        try:
+            connection.connect(str(path))
+        finally:
+            os.seteuid(0)
+        connection.sendall(b"GET /v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return connection.makefile("rb").read().decode()
