@@ -73,6 +73,10 @@ class PolicyEngine:
             self._memo[key] = answer
         return answer
 
+    def forget(self) -> None:
+        """Forget the answers given so far; the slices stay."""
+        self._memo.clear()
+
     def _evaluate(self, question: Question, found: Slice) -> PolicyAnswer:
         answer = self._decide(question, found)
         if answer.verdict == "deny" or found.obliging is None:
