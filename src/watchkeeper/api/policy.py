@@ -149,7 +149,7 @@ def _explain_recorded(call: Call, tx: Transaction, name: str) -> ExplainResult:
             "recorded": was.verdict,
             "recorded_rule": was.rule,
             "recorded_at": was.at,
-            "notes": tuple(notes),
+            "notes": (*found.notes, *notes),
         }
     )
 

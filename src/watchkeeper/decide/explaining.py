@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from watchkeeper.approvals.model import Grant
-from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.catalogue import Catalogue, GovernedPolicy
 from watchkeeper.decide.glancing import GlancingFacts
 from watchkeeper.decide.model import Action, Progress, Requirement, Ruling, describe
 from watchkeeper.decide.path import GATES, Gate, decide
 from watchkeeper.decide.rehearsal import FOREVER, REHEARSED
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.policy.model import Question
 from watchkeeper.policy.source import Rule
 from watchkeeper.policy.speaking import speaking
 from watchkeeper.store.transaction import Transaction
@@ -83,6 +82,7 @@ def explain(tx: Transaction, catalogue: Catalogue, run: RunFacts, action: Action
         matches=tuple(_matches(catalogue, progress)),
         obligations=tuple(_obligations(progress)),
         would_change=tuple(_alternatives(tx, catalogue, run, action, found)),
+        notes=tuple(f"{one.words()} (set {one.set}, {one.stage})" for one in progress.would),
     )
 
 
@@ -115,13 +115,18 @@ def _matches(catalogue: Catalogue, progress: Progress) -> Iterator[PolicyMatch]:
         return
     decided = {answer.policy, *(ask.policy for ask in answer.asks)}
     places = _places(catalogue)
-    for rule in _speaking(catalogue, question):
-        name = rule.annotated.policy
-        of_set, path = places.get(name, ("", ""))
+    engines = (catalogue.engine, *(shadow.engine for shadow in catalogue.shadows))
+    spoken = {
+        rule.annotated.policy: rule for engine in engines for rule in speaking(engine, question)
+    }
+    for name, rule in spoken.items():
+        of_set, governed = places.get(name, ("", None))
+        path = governed.path if governed else ""
         yield PolicyMatch(
             policy=name,
             set=of_set,
             where=f"{path}:{rule.line}" if rule.line and path else path,
+            stage=governed.stage if governed else "enforce",
             effect=effect_of(rule),
             message=rule.annotated.message,
             annotations=dict(rule.annotations),
@@ -136,14 +141,10 @@ def effect_of(rule: Rule) -> Effect:
     return "forbid" if rule.annotated.obligation is None else "ask"
 
 
-def _speaking(catalogue: Catalogue, question: Question) -> tuple[Rule, ...]:
-    return speaking(catalogue.engine, question)
-
-
-def _places(catalogue: Catalogue) -> dict[str, tuple[str, str]]:
-    """Return the set and file of each policy by its id."""
+def _places(catalogue: Catalogue) -> dict[str, tuple[str, GovernedPolicy]]:
+    """Return the set of each policy by its id."""
     return {
-        rule.annotated.policy: (name, governed.path)
+        rule.annotated.policy: (name, governed)
         for name, governed in catalogue.policies.items()
         for rule in governed.file.rules
     }

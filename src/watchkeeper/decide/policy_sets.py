@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +25,8 @@ from watchkeeper.wire.decisions import DecisionRow
 from watchkeeper.wire.policy import PolicyRow, PolicySetDetail, PolicySetRow, PolicyVersionRow
 
 DAY_US = 86_400 * MICROSECONDS
+MOST_WOULD = 50_000
+"""Decisions of a day that are counted for sets which are not enforced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,9 @@ class Fired:
 def list_sets(tx: Transaction, catalogue: Catalogue) -> list[PolicySetRow]:
     """Return every policy set in force, by name."""
     fired, current, stages = _count_fired(tx), _current(tx), read_stages(tx)
+    would = _count_would(tx)
     return [
-        _row(name, governed, current[name], fired, stages.get(name))
+        _row(name, governed, current[name], fired, stages.get(name), would.get(name, 0))
         for name, governed in sorted(catalogue.policies.items())
         if name in current
     ]
@@ -54,7 +59,9 @@ def read_set(tx: Transaction, catalogue: Catalogue, name: str) -> PolicySetDetai
         )
     fired = _count_fired(tx)
     return PolicySetDetail(
-        **_row(name, governed, row, fired, read_stages(tx).get(name)).model_dump(),
+        **_row(
+            name, governed, row, fired, read_stages(tx).get(name), _count_would(tx).get(name, 0)
+        ).model_dump(),
         text=governed.file.text,
         digest=governed.digest,
         rules=tuple(
@@ -130,6 +137,7 @@ def _row(
     row: Row,
     fired: Mapping[str, Fired],
     staged: Staged | None,
+    would: int,
 ) -> PolicySetRow:
     names = tuple(rule.annotated.policy for rule in governed.file.rules)
     found = [fired[policy] for policy in names if policy in fired]
@@ -144,6 +152,7 @@ def _row(
         last_fired_at=max((one.last_at for one in found if one.last_at), default=None),
         denials_day=sum(one.denials for one in found),
         holds_day=sum(one.holds for one in found),
+        would_day=would,
     )
 
 
@@ -172,6 +181,24 @@ def _count_fired(tx: Transaction) -> dict[str, Fired]:
         row.rule.removeprefix("policy/"): Fired(int(row.denials), int(row.holds), row.last_at)
         for row in tx.connection.execute(query)
     }
+
+
+def _count_would(tx: Transaction) -> Counter[str]:
+    """Count, by set, the actions of the last day that it would have decided otherwise."""
+    query = (
+        select(decisions.c.would)
+        .where(
+            decisions.c.decision >= ids.first_at("dec", tx.now - DAY_US),
+            decisions.c.would.is_not(None),
+        )
+        .order_by(decisions.c.decision.desc())
+        .limit(MOST_WOULD)
+    )
+    return Counter(
+        name
+        for row in tx.connection.execute(query)
+        for name in {str(one.get("set")) for one in json.loads(row.would)}
+    )
 
 
 def _version(row: Row, old: Row | None) -> PolicyVersionRow:

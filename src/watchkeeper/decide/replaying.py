@@ -22,6 +22,7 @@ from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.differences import Differences
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.recorded import recorded_runs
+from watchkeeper.policy.stages import read_stages
 from watchkeeper.registry.rules import plan
 from watchkeeper.registry.service import read_standing
 from watchkeeper.store.store import Store
@@ -152,7 +153,13 @@ class Replays:
                 for change in changes
                 if change.change != "unchanged"
             ]
-            return build_catalogue(after_plan(standing, changes)), tuple(said[:_MOST_CHANGES])
+            # what is being tried out is tried as if it were enforced
+            tried = {source.name for source in sources if source.kind == "policy"}
+            stages = {
+                name: staged.stage for name, staged in read_stages(tx).items() if name not in tried
+            }
+            catalogue = build_catalogue(after_plan(standing, changes), stages)
+            return catalogue, tuple(said[:_MOST_CHANGES])
 
         return await self._store.scan(build)
 
