@@ -223,6 +223,11 @@ async def test_what_nobody_reports_ends_as_unknown_with_its_hold(ground: Ground)
         await sweep(2)
         assert await ground.outcome(silent.decision) == "unknown"
         assert await ground.outcome(flying.decision) is None
+    late = Outcome(status="succeeded")
+    await ground.decider.settle(silent.decision, late, token=ground.token)
+    assert await ground.outcome(silent.decision) == "succeeded"
+    await ground.decider.settle(silent.decision, Outcome(status="failed"), token=ground.token)
+    assert await ground.outcome(silent.decision) == "succeeded"
     await sweep(301)
     assert await ground.outcome(flying.decision) == "unknown"
 

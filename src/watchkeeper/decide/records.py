@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Literal
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, literal, select, update
 
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import NotFound
@@ -19,6 +19,9 @@ from watchkeeper.tools.inspection.rules import listed, unrecorded
 from watchkeeper.tools.inspection.values import redact_text
 from watchkeeper.wire.data import DataClass, RedactionLevel
 from watchkeeper.wire.decisions import Performer
+
+NOBODY_REPORTED = "nobody reported how it ended"
+"""The error of an outcome that was only presumed: a late report may still replace it."""
 
 _ADD = Statement(decisions.insert())
 _FIND = Statement(select(decisions).where(decisions.c.decision == bindparam("decision_is")))
@@ -41,7 +44,10 @@ _NEWEST = {
 }
 _SETTLE = Statement(
     update(decisions)
-    .where(decisions.c.decision == bindparam("decision_is"), decisions.c.settled_at.is_(None))
+    .where(
+        decisions.c.decision == bindparam("decision_is"),
+        decisions.c.settled_at.is_(None) | (decisions.c.error == literal(NOBODY_REPORTED)),
+    )
     .values(
         outcome=bindparam("status"),
         settled_at=bindparam("at_to"),

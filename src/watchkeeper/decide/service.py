@@ -20,6 +20,7 @@ from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Action, Progress, Ruling, describe
 from watchkeeper.decide.path import decide as decide_by_gates
 from watchkeeper.decide.records import (
+    NOBODY_REPORTED,
     find_by_key,
     find_decision,
     record_decision,
@@ -249,7 +250,8 @@ class Decider:
                 )
         if row.verdict != "permit":
             raise Conflict(f"decision {decision} was not a permit: nothing ran under it")
-        if row.settled_at is not None:
+        presumed = row.error == NOBODY_REPORTED and token is not None
+        if row.settled_at is not None and not presumed:
             tx.silent("it was settled before, and that is on record")
             return
         usage = outcome.usage

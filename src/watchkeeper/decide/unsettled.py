@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.live import HOLD_SECONDS
+from watchkeeper.decide.records import NOBODY_REPORTED
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.tables import decisions, is_open
 from watchkeeper.store import timers
@@ -17,7 +18,6 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Outcome
 
 SWEEP = "decisions.unsettled"
-NOBODY_REPORTED = "nobody reported how it ended"
 PLANE_ENDED = "the plane ended while it performed this"
 _AT_ONCE = 200
 _LONGEST_SECONDS = 300
