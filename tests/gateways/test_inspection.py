@@ -156,3 +156,13 @@ async def test_a_large_result_is_inspected_beside_the_loop(edge: Edge) -> None:
     said = text_of(await call(edge, "echo", {"text": words}))
     assert said.endswith("[email redacted]")
     assert len(said) > 400_000
+
+
+async def test_a_policy_may_oblige_the_gateway_to_keep_data_back(edge: Edge) -> None:
+    policy = """
+    @id("no-phones") @obligation("redact") @redact("phone") @message("No numbers.")
+    forbid (principal, action == Action::"use_tool", resource == Tool::"books.echo");
+    """
+    await edge.applying.apply([("phones.cedar", policy)], prune=False, actor="person/owner")
+    said = text_of(await call(edge, "echo", {"text": f"{MAIL} +14155552671"}))
+    assert said == f"{MAIL} [phone redacted]"

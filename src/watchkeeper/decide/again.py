@@ -11,6 +11,7 @@ from watchkeeper.budgets.model import Cap
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.contents import recall_contents
 from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.gates.contract import contract_gate
 from watchkeeper.decide.model import Action, Progress, Ruling
@@ -91,7 +92,8 @@ def _action(row: Row, arguments: dict[str, Any], question: Question | None) -> A
     )
     # what a performer can carry out is not recorded, but that it could not is
     fulfils = () if _UNFULFILLED in row.reason else get_args(DutyKind)
-    return Action(row.kind, row.name, arguments, usage, fulfils=fulfils)
+    examined = recall_contents(arguments, row.classes_in)
+    return Action(row.kind, row.name, arguments, usage, fulfils=fulfils, examined=examined)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from watchkeeper.tools.inspection.rules import (
     unrecorded,
 )
 from watchkeeper.tools.inspection.values import Inspection, is_larger, redact, redact_text
-from watchkeeper.wire.data import RedactionLevel
+from watchkeeper.wire.data import DATA_CLASSES, RedactionLevel
 from watchkeeper.wire.decisions import Ask
 
 LARGEST_AT_ONCE = 8 * 1024
@@ -62,6 +62,14 @@ def examine(arguments: Mapping[str, Any]) -> Contents:
         inspection, shown = UNREADABLE, {"arguments": "[too large to inspect]"}
         strict = shown
     return Contents(inspection, shown, canonical(shown).decode(), canonical(strict).decode())
+
+
+def recall_contents(arguments: Mapping[str, Any], classes: str | None) -> Contents:
+    """Say what was in arguments of which only the record is left; `classes` as it lists them."""
+    text = canonical(dict(arguments)).decode()
+    listed = (classes or "").split(",")
+    named = frozenset(one for one in DATA_CLASSES if one in listed)
+    return Contents(Inspection(classes=named), arguments, text, text)
 
 
 async def examine_aside(arguments: Mapping[str, Any]) -> Contents:

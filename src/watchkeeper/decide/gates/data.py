@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from watchkeeper.decide.model import Action, Ruling, deny
-from watchkeeper.tools.inspection.rules import refused_in
+from watchkeeper.tools.inspection.rules import UNREADABLE, in_order, refused_in
 from watchkeeper.tools.inspection.values import where
-from watchkeeper.wire.data import DATA_CLASSES, DataClass
+from watchkeeper.wire.data import DataClass
 
 _MOST_NAMED = 3
 
@@ -23,12 +23,11 @@ def check_data(action: Action, taken: Collection[DataClass] | None) -> Ruling | 
     if not found:
         return None
     rule = f"tool/{action.name}/data-in"
-    if not inspection.found and not inspection.opened:
+    if inspection is UNREADABLE:
         return deny(rule, "the arguments are too large to inspect", "send less at once")
     places = [
         f"{where(action.arguments, inspection, one, 'arguments')} holds data of class {one}"
-        for one in DATA_CLASSES
-        if one in found
+        for one in in_order(found)
     ]
     return deny(
         rule,
@@ -40,4 +39,4 @@ def check_data(action: Action, taken: Collection[DataClass] | None) -> Ruling | 
 def _listed(taken: Collection[DataClass] | None) -> str:
     if taken is None:
         return "all but secret"
-    return ", ".join(one for one in DATA_CLASSES if one in taken) or "none"
+    return ", ".join(in_order(taken)) or "none"

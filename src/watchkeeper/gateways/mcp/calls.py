@@ -283,10 +283,10 @@ def _read_ask(request: Request) -> Ask | str:
         kind="tool",
         name=name,
         arguments=arguments,
+        fulfils=("redact",),
         idempotency_key=_text(request.meta, IDEMPOTENCY_KEY, _LONGEST_KEY),
         explanation=(_text(request.meta, EXPLANATION_KEY, None) or "")[:_LONGEST_EXPLANATION]
         or None,
-        fulfils=("redact",),
     )
 
 
