@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,34 @@ async def test_a_program_that_is_no_server_is_reported_down(tmp_path: Path) -> N
             await edge.upstream_up(state="down")
             row = edge.gateways.upstream_rows()[0]
             assert words in row.detail
+
+
+FALLS = """
+import json, sys, time
+with open(sys.argv[1], "a") as starts:
+    starts.write(f"{time.monotonic()}\\n")
+for answer in ({"protocolVersion": "2025-06-18", "capabilities": {}}, None, {"tools": []}):
+    message = json.loads(sys.stdin.readline())
+    if answer is not None:
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": answer}), flush=True)
+"""
+
+
+async def test_a_child_that_falls_as_soon_as_it_stands_is_started_ever_later(
+    tmp_path: Path,
+) -> None:
+    notes = tmp_path / "starts"
+    command = [sys.executable, "-c", FALLS, str(notes)]
+    async with open_edge(tmp_path, *documents(command=command)) as edge:
+
+        async def fifth() -> list[float] | None:
+            starts = [float(line) for line in notes.read_text().split()] if notes.exists() else []
+            return starts if len(starts) >= 5 else None
+
+        starts = await eventually_async(fifth, "it was started five times")
+        assert {state for _, state, _ in edge.states} == {"up", "down"}
+    # at least: a busy machine only makes it later
+    assert starts[4] - starts[0] > 0.25 + 0.5 + 1 + 2
 
 
 async def test_upstreams_follow_what_is_applied(tmp_path: Path) -> None:

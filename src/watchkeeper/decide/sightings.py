@@ -109,6 +109,8 @@ class Sightings:
     async def _keep(self, upstream: str) -> None:
         view = self._view.now.pins
         first = upstream not in view.seen
+        if first and not view.heard.get(upstream):
+            return  # it has nothing to show yet: its first sight is still to come
         steps = await self._compare(upstream, first=first)
         now = self._store.clock.now()
         if not first and steps:

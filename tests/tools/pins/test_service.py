@@ -45,8 +45,7 @@ class Plane:
         self.view = CatalogueView(build_catalogue(standing))
         self.sightings = Sightings(store, self.view)
 
-    @property
-    def refused(self) -> bool:
+    def refuses(self) -> bool:
         catalogue = self.view.now
         return isinstance(catalogue.trust(catalogue.tools["books.refund"].contract), Distrusted)
 
@@ -78,9 +77,9 @@ async def test_what_is_on_record_is_what_another_plane_reads(plane: Plane) -> No
     await plane.hear(REFUND, definition("other"))
     await plane.hear(LURE, definition("other"), definition("cre\u0430te_refund"))
     other = Plane(plane.store)
-    assert not other.refused
+    assert not other.refuses()
     await other.sightings.load()
-    assert other.refused
+    assert other.refuses()
     assert await on_record(plane.store) == plane.view.now.pins.of("books")
     assert other.view.now.pins.by_tool == plane.view.now.pins.by_tool
     assert other.view.now.pins.seen == {"books"}
@@ -110,22 +109,22 @@ async def test_exactly_what_was_looked_at_is_accepted_once(plane: Plane) -> None
     await plane.hear(LURE)
     with pytest.raises(Conflict, match="meanwhile"):
         await plane.judge("accept", REFUND.digest)
-    assert plane.refused
+    assert plane.refuses()
     await plane.judge("accept", LURE.digest)
-    assert not plane.refused
+    assert not plane.refuses()
     with pytest.raises(Conflict, match="nothing to accept"):
         await plane.judge("accept", LURE.digest)
     pin = (await on_record(plane.store))["create_refund"]
     assert (pin.pinned, pin.pinned_by, pin.pinned_how) == (LURE, "person/ada", "accepted")
     await plane.hear(REFUND)
-    assert plane.refused, "what was pinned before is a change now"
+    assert plane.refuses(), "what was pinned before is a change now"
 
 
 async def test_what_is_rejected_stays_so_until_it_changes(plane: Plane) -> None:
     await plane.hear(REFUND)
     await plane.hear(LURE)
     await plane.judge("reject", LURE.digest)
-    assert plane.refused
+    assert plane.refuses()
     assert (await on_record(plane.store))["create_refund"].is_rejected
     await plane.hear(definition(description="A third."))
     assert not (await on_record(plane.store))["create_refund"].is_rejected
@@ -152,8 +151,18 @@ async def test_two_planes_that_hear_the_same_write_it_once(
     await two.hear(LURE)
     types = [type_ for type_, _ in await events(store)]
     assert types == ["tool.pinned", "upstream.first_listed", "tool.quarantined"]
-    assert one.refused
-    assert two.refused
+    assert one.refuses()
+    assert two.refuses()
+
+
+async def test_an_empty_list_is_no_first_sight(plane: Plane) -> None:
+    await plane.hear()
+    assert plane.refuses()
+    await plane.hear(REFUND)
+    assert not plane.refuses()
+    await plane.hear()
+    await plane.hear(REFUND, definition("other"))
+    assert (await on_record(plane.store))["other"].state == "new"
 
 
 async def test_a_first_sight_that_was_cut_off_goes_on_as_one(plane: Plane) -> None:
@@ -172,7 +181,7 @@ async def test_a_first_sight_that_was_cut_off_goes_on_as_one(plane: Plane) -> No
     third = Plane(plane.store)
     await third.sightings.load()
     await third.hear(LURE)
-    assert third.refused
+    assert third.refuses()
 
 
 async def test_hostile_text_is_kept_as_it_came(plane: Plane) -> None:

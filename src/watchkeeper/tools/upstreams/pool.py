@@ -38,6 +38,9 @@ _CHECK_SECONDS = 30.0
 _RELIST_SECONDS = 1.0
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 15.0
+_HASTY_PAUSE = 2.0
+"""The longest pause while somebody waits for the upstream."""
+_STEADY_SECONDS = 20.0
 _OPENING_SECONDS = 5.0
 _DRAIN_SECONDS = 60.0
 _DETAIL = 300
@@ -146,12 +149,12 @@ class _Supervised:
         pause = _FIRST_PAUSE
         while True:
             connection, retired = self._open(), False
+            begun = asyncio.get_running_loop().time()
             try:
                 await connection.connect()
                 await self._list(connection)
                 self._connection = connection
                 self._set("up", f"{len(self.tools)} tools")
-                pause = _FIRST_PAUSE
                 await self._watch(connection)
             except _Outdated:
                 retired = True
@@ -167,10 +170,13 @@ class _Supervised:
             finally:
                 if self._connection is None and not retired:
                     await self._let_go(connection)
+            if asyncio.get_running_loop().time() - begun > _STEADY_SECONDS:
+                # what ends soon after it began is not well, though it came up
+                pause = _FIRST_PAUSE
             self._look_now.clear()
             await _wait_either(self._look_now.wait(), asyncio.sleep(pause))
             if self._look_now.is_set():
-                await asyncio.sleep(_FIRST_PAUSE)
+                await asyncio.sleep(min(pause, _HASTY_PAUSE))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _retire(self, connection: Connection) -> None:
@@ -210,7 +216,6 @@ class _Supervised:
     async def _watch(self, connection: Connection) -> None:
         """Return never while the upstream lives; raise `UpstreamFailure` when it does not."""
         while True:
-            self._look_now.clear()
             lost = asyncio.ensure_future(connection.wait_lost())
             changed = asyncio.ensure_future(connection.wait_changed())
             look = asyncio.ensure_future(self._look_now.wait())
@@ -229,6 +234,8 @@ class _Supervised:
             finally:
                 for waiting in (lost, changed, look):
                     waiting.cancel()
+            # before looking: who asks while it looks is not forgotten
+            self._look_now.clear()
             if not await connection.is_current():
                 raise _Outdated
             await self._list(connection)
