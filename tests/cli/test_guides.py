@@ -13,6 +13,7 @@ from watchkeeper.cli.main import COMMANDS
 from watchkeeper.core.resources import resource_dir
 from watchkeeper.decide.applying import read_files
 from watchkeeper.decide.catalogue import build_catalogue
+from watchkeeper.registry.cases import read_cases
 from watchkeeper.registry.rules import InForce, plan
 
 GUIDES = {
@@ -38,7 +39,11 @@ def test_every_guide_is_there_and_short() -> None:
 
 @pytest.mark.parametrize("name", sorted(GUIDES))
 def test_what_a_guide_shows_can_be_applied(name: str) -> None:
-    files = [(f"{i}.yaml", text) for i, text in enumerate(blocks(GUIDES[name], "yaml"))]
+    files = [
+        (f"{i}.cases.yaml" if text.startswith("cases:") else f"{i}.yaml", text)
+        for i, text in enumerate(blocks(GUIDES[name], "yaml"))
+    ]
+    read_cases(files)
     files += [(f"p{i}.cedar", text) for i, text in enumerate(blocks(GUIDES[name], "cedar"))]
     wanted = read_files(files)
     plan(wanted, {}, prune=False)
