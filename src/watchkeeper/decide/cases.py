@@ -72,6 +72,7 @@ def _run(catalogue: Catalogue, placed: Placed, now: int) -> CaseResult:
             given.environment,
             given.on_behalf_of,
         ),
+        model=given.answered_by,
     )
     action = Action(given.kind, given.name, given.arguments, given.estimate)
     try:

@@ -33,6 +33,8 @@ class Given(Part):
     on_behalf_of: str | None = Field(None, max_length=200)
     estimate: Usage = Usage()
     """The most that a model call may use."""
+    answered_by: Name | None = None
+    """The model that the run last had an answer from."""
     approvals: tuple[Name, ...] = ()
     """Roles that have approved exactly this action."""
 
