@@ -17,7 +17,8 @@ UNREACHABLE = 5
 NOT_ALLOWED = 6
 """Not signed in, or without the permission."""
 WOULD_CHANGE = 7
-"""`apply --check`: what is in force differs from the directory."""
+"""`apply --check`: what is in force differs from the directory; `policy replay`: a decision
+would be another."""
 
 MEANINGS = {
     OK: "done",
@@ -27,7 +28,7 @@ MEANINGS = {
     CONFLICT: "decided, changed or taken meanwhile",
     UNREACHABLE: "no plane answers",
     NOT_ALLOWED: "not signed in, or without the permission",
-    WOULD_CHANGE: "`apply --check`: applying would change something",
+    WOULD_CHANGE: "`apply --check`, `policy replay`: something would be otherwise",
 }
 
 _BY_ERROR: tuple[tuple[type[errors.WatchkeeperError], int], ...] = (
