@@ -107,10 +107,12 @@ class Sightings:
                 log.warning("what upstream %s lists is not on record yet: %s", upstream, error)
 
     async def _keep(self, upstream: str) -> None:
-        view = self._view.now.pins
-        first = upstream not in view.seen
-        if first and not view.heard.get(upstream):
-            return  # it has nothing to show yet: its first sight is still to come
+        first = upstream not in self._view.now.pins.seen
+        if first:
+            if not self._view.now.pins.heard.get(upstream):
+                return  # it has nothing to show yet: its first sight is still to come
+            await self.load()  # another plane may have seen it since
+            first = upstream not in self._view.now.pins.seen
         steps = await self._compare(upstream, first=first)
         now = self._store.clock.now()
         if not first and steps:

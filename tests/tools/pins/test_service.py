@@ -145,12 +145,17 @@ async def test_two_planes_that_hear_the_same_write_it_once(
 ) -> None:
     one, two = Plane(store), Plane(store)
     await one.hear(REFUND)
+    await two.hear(REFUND, definition("late"))
+    assert (await on_record(store))["late"].state == "new", "one plane's first sight is all's"
     await two.hear(REFUND)
+    await one.sightings.load()
     await one.hear(LURE)
     await two.sightings.load()
     await two.hear(LURE)
     types = [type_ for type_, _ in await events(store)]
-    assert types == ["tool.pinned", "upstream.first_listed", "tool.quarantined"]
+    assert types == [
+        "tool.pinned", "upstream.first_listed", "tool.quarantined", "tool.gone", "tool.quarantined",
+    ]  # fmt: skip
     assert one.refuses()
     assert two.refuses()
 
