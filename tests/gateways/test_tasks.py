@@ -10,7 +10,9 @@ import pytest
 from tests.gateways.ground import Edge
 from tests.rig.deadline import eventually_async
 from tests.rig.upstream import Upstream
+from tests.rig.world import TOOLS
 from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.decide.deferred import deferred
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 META = {
@@ -141,6 +143,22 @@ async def test_a_task_is_its_runs_and_ends(edge: Edge) -> None:
     assert isinstance(edge.store.clock, RehearsalClock)
     edge.store.clock.advance(800)
     assert (await get(edge, token, handle))["status"] == "working"
+
+
+async def test_arguments_with_a_secret_are_not_kept_for_a_task(edge: Edge) -> None:
+    passing = "  amount_usd: amount_usd\n  data: {in: [secret]}\n"
+    await edge.apply(TOOLS.replace("  amount_usd: amount_usd\n", passing))
+    token = await edge.open_run()
+    secret = "AKIAIOSFODNN7EXAMPLQ"
+    held = await call(edge, token, {**a_refund(), "reason": f"key {secret}"})
+    assert held["resultType"] == "complete"
+    assert held["structuredContent"]["status"] == "pending", held
+    assert (await call(edge, token, a_refund()))["resultType"] == "task"
+    kept = await edge.store.read(
+        lambda tx: [row.ask for row in tx.connection.execute(deferred.select())]
+    )
+    assert len(kept) == 1
+    assert secret not in kept[0]
 
 
 @pytest.mark.parametrize("method", ["tasks/get", "tasks/update", "tasks/cancel"])

@@ -15,6 +15,7 @@ import msgspec
 from watchkeeper.approvals import service as approvals
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.decide.contents import examine_aside
 from watchkeeper.decide.deferred import Deferred, defer, find_deferred, move
 from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.service import Decider
@@ -66,10 +67,16 @@ class Tasks:
         self._running: set[asyncio.Task[None]] = set()
 
     async def create(self, caller: Caller, ask: Ask, answer: Answer) -> dict[str, Any] | None:
-        """Return the task for a call that is held; None where it has too many already."""
+        """Return the task for a call that is held.
+
+        None where it has too many already, and for arguments with a secret: they would have to
+        be kept until the person has decided.
+        """
         request, decide_by = answer.request, answer.expires_at
-        if request is None or decide_by is None:
+        contents = await examine_aside(ask.arguments)
+        if request is None or decide_by is None or contents.arguments != ask.arguments:
             return None
+        ask = ask.model_copy(update={"explanation": None})
         kept = await self._decider.store.write(
             lambda tx: defer(tx, caller.run, request, ask, decide_by)
         )
