@@ -41,7 +41,8 @@ class HttpServer:
                     return
                 data = value if isinstance(value, bytes) else json.dumps(value).encode()
                 self.send_response(status)
-                self.send_header("content-type", "application/json")
+                kind = "text/event-stream" if data.startswith(b"data:") else "application/json"
+                self.send_header("content-type", kind)
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -196,6 +197,13 @@ class LeakyUpstream(HttpServer):
             return 200, {"jsonrpc": "2.0", "id": message["id"], "error": error}
         if how == "http-500":
             return 500, {"error": text}
+        if how == "stream":
+            note = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {
+                "progressToken": message["params"].get("_meta", {}).get("progressToken", 0),
+                "progress": 1, "message": text}}  # fmt: skip
+            content = {"content": [{"type": "text", "text": text}]}
+            answer = {"jsonrpc": "2.0", "id": message["id"], "result": content}
+            return 200, _events(note, answer)
         if how == "hang-up":
             return 0, b""
         return self._result(
@@ -212,11 +220,23 @@ class LeakyUpstream(HttpServer):
             return 500, {"error": {"message": f"bad key {given}"}}
         if b"http-400" in body:
             return 400, {"error": {"message": f"bad key {given}", "type": "invalid_request_error"}}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        if b'"stream":true' in body.replace(b" ", b""):
+            chunk = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m"}
+            delta = {"index": 0, "delta": {"content": f"your key is {given}"}}
+            end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+            return 200, _events(
+                {**chunk, "choices": [delta]}, {**chunk, "choices": [end]},
+                {**chunk, "choices": [], "usage": usage},
+            ) + b"data: [DONE]\n\n"  # fmt: skip
         choice = {"index": 0, "finish_reason": "stop",
                   "message": {"role": "assistant", "content": f"your key is {given}"}}  # fmt: skip
-        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
         return 200, {"id": "c", "object": "chat.completion", "created": 0, "model": "m",
                      "choices": [choice], "usage": usage}  # fmt: skip
 
     def _result(self, message: dict[str, Any], result: dict[str, Any]) -> Answer:
         return 200, {"jsonrpc": "2.0", "id": message["id"], "result": result}
+
+
+def _events(*values: Any) -> bytes:
+    return b"".join(b"data: " + json.dumps(value).encode() + b"\n\n" for value in values)

@@ -31,7 +31,7 @@ ENV, FILE, SEALED, CHILD = (f"{kind}-canary-4b1d9e" for kind in ("env", "file", 
 VAULT, VAULT_TOKEN, MODEL = (f"{kind}-canary-4b1d9e" for kind in ("vault", "vaulttoken", "model"))
 CLIENT_SECRET = "client:canary/4b1d9e"
 OLD_SEALED, OLD_CHILD = "old-sealed-canary-77", "old-child-canary-77"
-WAYS = ("plain", "error", "tool-error", "http-500", "hang-up")
+WAYS = ("plain", "error", "tool-error", "http-500", "hang-up", "stream")
 WITHHELD = "[credential withheld]"
 POLICY = '@id("all") permit (principal, action, resource);'
 
@@ -161,20 +161,30 @@ model: {{name: small, provider: leaky, provider_model: m}}
 async def use_everything(ground: Ground, run: Run) -> list[str]:
     """Call every tool in every way, and the model; return what came back."""
     said = []
+
+    async def tell_progress(done: float, total: float | None, message: str | None) -> None:
+        said.append(f"progress {done} {message}")
+
     async with run.mcp() as client:
         listed = await client.list_tools()
         said.append(listed.model_dump_json())
         assert len(listed.tools) == 6
         for one in listed.tools:
             for way in WAYS:
-                result = await client.call_tool(one.name, {"text": way})
+                result = await client.call_tool(
+                    one.name, {"text": way}, progress_callback=tell_progress
+                )
                 said.append(f"{one.name} {way}: {result.model_dump_json()}")
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-        for words in ("hello", "http-400", "http-500"):
+        for words in ("hello", "stream", "http-400", "http-500"):
             answer = await http.post(
                 f"{run.model_base_url}/chat/completions",
                 headers={"authorization": f"Bearer {run.token}"},
-                json={"model": "small", "messages": [{"role": "user", "content": words}]},
+                json={
+                    "model": "small",
+                    "messages": [{"role": "user", "content": words}],
+                    "stream": words == "stream",
+                },
             )
             said.append(f"{answer.status_code} {dict(answer.headers)} {answer.text}")
     return said
@@ -233,7 +243,8 @@ async def test_no_credential_is_found_where_it_has_no_business(ground: Ground) -
     results = [text for text in ground.said if ".echo plain" in text]
     assert len(results) == 6
     assert all(WITHHELD in text for text in results)
-    assert sum(WITHHELD in text for text in ground.said if text.startswith("200 ")) == 1
+    assert sum(WITHHELD in text for text in ground.said if text.startswith("200 ")) == 2
+    assert sum(WITHHELD in text for text in ground.said if text.startswith("progress ")) == 5
 
     # a child has its own credential and no other
     ((pid, environment),) = ground.children().items()

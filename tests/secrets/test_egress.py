@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from watchkeeper.core.errors import Unavailable
+from watchkeeper.core.errors import Invalid, Unavailable
 from watchkeeper.gateways.declared import DeclaredPlaces
+from watchkeeper.registry.source import read_file
 from watchkeeper.tools.upstreams.connecting import checked_connector
 from watchkeeper.tools.upstreams.egress import Egress, Sending, ask_json, fetch_json
 from watchkeeper.tools.upstreams.model import UpstreamFailure
@@ -254,6 +255,22 @@ issuer:
         assert declared(origin)
     assert not declared("https://example.org:443")
     assert not declared("http://books.example.org:80")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://2130706433/mcp", "http://0177.0.0.1/mcp", "http://0x7f.1/mcp", "http://u:p@a.org/mcp",
+     "http://169.254.169.254/mcp", "http://[fd00:ec2::254]/mcp", "http://[::ffff:a9fe:a9fe]/mcp"],
+)  # fmt: skip
+def test_no_document_declares_what_nothing_may_be_called_at(url: str) -> None:
+    for text in (
+        f'upstream: {{name: x, transport: http, url: "{url}"}}',
+        f'provider: {{name: x, base_url: "{url}", models: []}}',
+        "upstream: {name: x, transport: http, url: https://a.example.org, credential: {oauth: "
+        f'{{token_url: "{url}", client_id: x, client_secret: "env:X"}}}}}}',
+    ):
+        with pytest.raises(Invalid, match="cannot be called"):
+            read_file("x.yaml", text)
 
 
 async def test_a_certificate_nobody_vouches_for_is_refused(tmp_path: Path) -> None:

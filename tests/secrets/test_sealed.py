@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from watchkeeper.core.clock import RehearsalClock, SystemClock
 from watchkeeper.core.errors import Conflict, Invalid, NotFound, Unavailable
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.tools.secrets.keys import FileKeys, VariableKeys
+from watchkeeper.tools.secrets.keys import FileKeys, KeyringKeys, VariableKeys
 from watchkeeper.tools.secrets.rules import read_keys
 from watchkeeper.tools.secrets.sealed import SealedStore
 from watchkeeper.tools.secrets.service import MOST_SECRETS, list_sealed
@@ -178,6 +180,26 @@ async def test_a_key_in_a_variable_is_changed_by_whoever_sets_it(
     with pytest.raises(Unavailable) as unreadable:
         await SealedStore(store, VariableKeys("SEALING")).read("stripe")
     assert "not a key" not in str(unreadable.value)
+
+
+async def test_a_key_in_the_systems_keyring(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(Unavailable, match="`keyring` is not installed"):
+        await SealedStore(store, KeyringKeys("plane-1")).put("stripe", CANARY, actor=OWNER)
+    kept: dict[tuple[str, str], str] = {}
+    ring = types.ModuleType("keyring")
+    ring.get_password = lambda service, name: kept.get((service, name))  # type: ignore[attr-defined]
+    ring.set_password = (  # type: ignore[attr-defined]
+        lambda service, name, text: kept.__setitem__((service, name), text)
+    )
+    monkeypatch.setitem(sys.modules, "keyring", ring)
+    sealed = SealedStore(store, KeyringKeys("plane-1"))
+    await sealed.put("stripe", CANARY, actor=OWNER)
+    first = dict(kept)
+    assert set(first) == {("watchkeeper", "plane-1")}
+    await sealed.rotate_key(actor=OWNER)
+    assert kept != first
+    assert await SealedStore(store, KeyringKeys("plane-1")).read("stripe") == CANARY
 
 
 async def test_two_planes_on_one_store_never_seal_with_a_key_that_was_replaced(
