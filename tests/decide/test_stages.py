@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from tests.decide.still import WORLD
 from tests.rig.stores import sqlite_url
+from watchkeeper.api.needs import from_warned
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Conflict, NotFound
@@ -20,6 +21,7 @@ from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.tables import decisions
+from watchkeeper.decide.warnings import find_warned
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.store.statement import Statement
@@ -120,7 +122,11 @@ async def test_a_warning_set_tells_the_agent_and_an_enforced_one_decides(ground:
         "once enforced, policy careful would say deny: No refund above $50.",
     )
     assert "warning: once enforced" in warned.reason
+    (found,) = await ground.store.read(lambda tx: find_warned(tx, ground.view.now))
+    assert (found.set, found.policy, found.count) == ("careful", "careful", 1)
+    assert "would have decided an action" in from_warned(found, mine=True).text
     await ground.move("warn", "enforce")
+    assert await ground.store.read(lambda tx: find_warned(tx, ground.view.now)) == []
     assert (await ground.refund(52)).rule == "policy/careful"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.text import make_safe
+from watchkeeper.decide.warnings import Warned
 from watchkeeper.tools.pins.model import Pin
 from watchkeeper.tools.pins.rules import reason_of
 from watchkeeper.tools.secrets.model import Trouble
@@ -171,6 +172,23 @@ def from_uncovered(upstream: str, pins: Sequence[Pin], *, mine: bool) -> Need:
         text=f"{upstream} offers {offers} new and without a contract",
         todo="write a contract, or reject it",
         since=min(pin.since for pin in pins),
+        mine=mine,
+    )
+
+
+def from_warned(warned: Warned, *, mine: bool) -> Need:
+    """A policy set that only warns would have decided otherwise: enforce it, or correct it."""
+    times = "an action" if warned.count == 1 else f"{warned.count:,} actions"
+    return Need(
+        need=f"policy/{warned.set}",
+        kind="policy",
+        subject=warned.set,
+        score=_weigh(35, mine),
+        risk="medium",
+        text=f"policy set {warned.set} warns: it would have decided {times} of this hour "
+        f"otherwise, the last by {warned.policy}: {warned.message}",
+        todo="look at them, then enforce the set or correct it",
+        since=warned.first_at,
         mine=mine,
     )
 

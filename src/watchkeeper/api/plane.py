@@ -16,6 +16,7 @@ from watchkeeper.api.needs import (
     from_lock,
     from_request,
     from_upstream,
+    from_warned,
     rank,
 )
 from watchkeeper.api.requests import count_requests, pressing_requests
@@ -25,6 +26,7 @@ from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound, WatchkeeperError
 from watchkeeper.decide.fleet import last_hour, list_agents
 from watchkeeper.decide.stop import count_open_runs
+from watchkeeper.decide.warnings import find_warned
 from watchkeeper.identity.model import Person
 from watchkeeper.kill.tables import locks
 from watchkeeper.store.transaction import Transaction
@@ -131,6 +133,10 @@ async def watch(call: Call) -> Page[Need]:
     found += [from_lock(row, now, mine=may_lift) for row in (await list_locks(call)).rows]
     found += [from_upstream(row, now) for row in rooms.upstreams()]
     found += needs_of_tools(catalogue, mine=call.who.may("tools-accept"))
+    if catalogue.shadows:
+        warned = await rooms.store.read(lambda tx: find_warned(tx, catalogue))
+        may_stage = call.who.may("policy-activate")
+        found += [from_warned(one, mine=may_stage) for one in warned]
     found += [from_credential(one, now) for one in await rooms.credential_troubles()]
     ranked = rank(need for need in found if need is not None)
     return Page[Need](rows=ranked[:limit], total=len(ranked), sequence=head)

@@ -49,6 +49,12 @@ decisions = Table(
     Column("would", Text),
 )
 Index("decisions_by_run", decisions.c.run, decisions.c.decision)
+Index(
+    "decisions_would",
+    decisions.c.decision,
+    sqlite_where=decisions.c.would.is_not(None),
+    postgresql_where=decisions.c.would.is_not(None),
+)
 Index("decisions_by_agent", decisions.c.agent, decisions.c.decision)
 # with all that is counted of a tool
 Index(

@@ -51,7 +51,7 @@ class Status(Shown):
     upstreams_down: tuple[str, ...] = ()
 
 
-NeedKind = Literal["request", "budget", "lock", "agent", "upstream", "tool", "plane"]
+NeedKind = Literal["request", "budget", "lock", "agent", "upstream", "tool", "policy", "plane"]
 
 
 class Need(Shown):
