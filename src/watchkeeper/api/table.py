@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -38,17 +38,9 @@ from watchkeeper.identity.model import Person
 from watchkeeper.oncall.model import ANYONE
 from watchkeeper.wire.permissions import Permission
 
-OldNeeds = Literal["viewer", "approver", "responder", "admin", "owner"]
-Needs = Literal["anyone", "agent", "person"] | Permission | OldNeeds
+Needs = Literal["anyone", "agent", "person"] | Permission
 """Who may call. `agent`: any bearer, which the route itself checks; `person`: whoever the plane
 knows as a person; the others are a permission that the person must have."""
-_OLD: Mapping[Needs, Permission] = {
-    "viewer": "read",
-    "approver": "decide",
-    "responder": "lock",
-    "admin": "apply",
-    "owner": "plane",
-}
 
 LONGEST_FORM = 64 * 1024
 MOST_ROWS = 500
@@ -221,9 +213,9 @@ def check_permission(operation: Operation, person: Person) -> None:
     """Raise `Forbidden` unless the person may use a route."""
     if operation.needs == "person":
         return
-    if operation.needs in ("anyone", "agent"):
+    if operation.needs == "anyone" or operation.needs == "agent":
         raise Forbidden("this route admits no people", rule=f"permission/{operation.needs}")
-    needed = _OLD.get(operation.needs) or cast(Permission, operation.needs)
+    needed = operation.needs
     teams = person.permissions.teams(needed)
     if teams is None or (teams and (needed == "read" or operation.by_team)):
         return
