@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.decide.still import WORLD, catalogue
 from tests.decide.test_obligations import WORLD as MODELS
+from tests.rig.world import CONTRACT
 from watchkeeper.decide.permissions import envelope_of
 from watchkeeper.wire.agents import EnvelopeRow
 
@@ -63,6 +64,23 @@ def test_environments_that_differ_are_told_apart() -> None:
     lookup = rows(policy, world=both)["stripe.lookup_charge"]
     assert lookup.may == "yes"
     assert lookup.words == "in production: never: forbidden by policy; in test: freely"
+
+
+def test_a_contract_as_a_team_wrote_it_applies_and_reads_well() -> None:
+    """Every section of it is known; what asks for approval in the contract is told."""
+    tools = "".join(
+        f"---\ntool: {{name: {name}, does: Works, access: {access}}}\n"
+        for name, access in (("zendesk.read_ticket", "read"), ("stripe.create_refund", "write"))
+    )
+    found = rows("", world=CONTRACT + tools)
+    assert {name: row.may for name, row in found.items()} == {
+        "zendesk.read_ticket": "yes",
+        "stripe.lookup_charge": "never",
+        "stripe.create_refund": "approval",
+        "small-fast": "never",
+    }
+    assert found["stripe.create_refund"].words == "with approval by owner"
+    assert "no tool contract in force" in found["stripe.lookup_charge"].words
 
 
 def test_a_model_that_must_answer_first_and_one_that_answers_instead_are_named() -> None:

@@ -25,6 +25,7 @@ DEEDS: Mapping[str, str] = {
     "lock": "lift",
     "agent": "look",
     "upstream": "check",
+    "policy": "stage",
     "plane": "check",
 }
 """What to do in one word, by kind; the detail has the plane's whole sentence."""
@@ -108,6 +109,7 @@ def place_of(row: Need) -> tuple[str, str]:
         "lock": "locks",
         "agent": "fleet",
         "upstream": "fleet",
+        "policy": "policy",
         "plane": "ledger",
     }
     return panes.get(row.kind, "watch"), row.subject
