@@ -157,7 +157,7 @@ class ToolCalls:
 
     async def ended(self, answer: Answer) -> Shown:
         """Return the result of a call that has ended, as the modern era has it."""
-        return forwarded(await self._recall(answer), answer.decision, modern=True)
+        return forwarded(await self._recall(answer), answer, modern=True)
 
     async def _carry_out(
         self,
@@ -184,7 +184,7 @@ class ToolCalls:
             return own_result(said, modern=request.modern)
         if result is None:
             result = await self._recall(answer)
-        return forwarded(result, answer.decision, modern=request.modern)
+        return forwarded(result, answer, modern=request.modern)
 
     async def _recall(self, answer: Answer) -> Result:
         kept = await self._decider.recall(answer.decision)

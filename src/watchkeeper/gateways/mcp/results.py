@@ -19,6 +19,7 @@ from watchkeeper.wire.decisions import Answer
 
 SERVER = {"name": "watchkeeper", "title": "Watchkeeper", "version": __version__}
 DECISION_KEY = "watchkeeper/decision"
+WARNINGS_KEY = "watchkeeper/warnings"
 RETRYABLE_KEY = "watchkeeper/retryable"
 
 _COMPLETE = msgspec.Raw(b'"complete"')
@@ -33,7 +34,7 @@ def own_result(members: dict[str, Any], *, modern: bool) -> dict[str, Any]:
     return {"resultType": "complete", **members, "_meta": meta}
 
 
-def forwarded(result: Result, decision: str, *, modern: bool) -> dict[str, Any]:
+def forwarded(result: Result, answer: Answer, *, modern: bool) -> dict[str, Any]:
     """Return an upstream's result for the agent: its members unchanged, the decision added."""
     members: dict[str, Any] = dict(result)
     if modern:
@@ -44,7 +45,9 @@ def forwarded(result: Result, decision: str, *, modern: bool) -> dict[str, Any]:
         meta: dict[str, Any] = dict(_meta.decode(result["_meta"])) if "_meta" in result else {}
     except msgspec.MsgspecError:
         meta = {}
-    members["_meta"] = {**meta, DECISION_KEY: decision}
+    members["_meta"] = {**meta, DECISION_KEY: answer.decision}
+    if answer.warnings:
+        members["_meta"][WARNINGS_KEY] = list(answer.warnings)
     return members
 
 

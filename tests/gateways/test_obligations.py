@@ -1,4 +1,4 @@
-"""What policies and contracts ask of model calls, carried out by the gateway."""
+"""What policies and contracts ask of calls, carried out by the gateways."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 
 from tests.gateways.ground import open_edge
 from tests.rig.provider import Provider
-from tests.rig.world import agent_document, world
+from tests.rig.upstream import Upstream
+from tests.rig.world import agent_document, upstream_document, world
 
 PROMPT = "Refund what arrived broken."
 LARGE = """
@@ -92,3 +93,35 @@ async def test_only_a_reviewed_prompt_goes_out(tmp_path: Path, model_provider: P
                     await create(**asked(*messages))
             with pytest.raises(openai.BadRequestError, match="can't be read"):
                 await create(**asked(("system", 7)))
+
+
+async def test_a_set_that_warns_tells_agents_of_models_and_of_tools(
+    tmp_path: Path,
+    model_provider: Provider,
+    books: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model_provider.wish()
+    monkeypatch.setenv("BOOKS_TOKEN", "s3cr3t-canary")
+    documents = world(
+        LARGE % model_provider.url,
+        provider_url=model_provider.url,
+        upstream=upstream_document(url=books.url, credential="env:BOOKS_TOKEN"),
+        agent=clerk(""),
+    )
+    policy = '@id("soon") @message("No calls.") forbid (principal, action, resource);'
+    async with open_edge(tmp_path, *documents) as edge:
+        await edge.applying.apply([("soon.cedar", policy)], prune=False, actor="person/owner")
+        await edge.applying.stage(
+            "soon", "warn", seen="enforce", version=1, actor="person/owner", reason="try it"
+        )
+        await edge.upstream_up()
+        token = await edge.open_run()
+        async with edge.openai(token) as client:
+            raw = await client.chat.completions.with_raw_response.create(**asked(("user", "hi")))
+        assert raw.headers["x-watchkeeper-warning"] == (
+            "once enforced, policy soon would say deny: No calls."
+        )
+        async with edge.mcp(token) as client:
+            result = await client.call_tool("books.lookup_charge", {"charge_id": "ch_1"})
+        assert (result.meta or {})["watchkeeper/warnings"] == [raw.headers["x-watchkeeper-warning"]]
