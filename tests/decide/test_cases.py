@@ -123,3 +123,17 @@ def test_a_check_warns_of_what_applies_to_nothing() -> None:
     assert (report.cases, report.policies) == (4, 1)
     assert {one.severity for one in report.findings} == {"warning", "hint"}
     assert any("'cloud.delete'" in one.message for one in report.findings)
+
+
+def test_a_check_hints_at_policies_that_never_decide() -> None:
+    rule = (
+        '@id("idle")\n@message("x")\n'
+        'forbid (principal == Agent::"refund-assistant", action, resource == Tool::"spare.tool");\n'
+    )
+    spare = "tool: {name: spare.tool, does: Nothing anybody may use}"
+    files = [*directory(), ("idle.cedar", rule), ("spare.yaml", spare)]
+    hints = {(one.where, one.severity) for one in check_directory(files).findings}
+    assert ("idle.cedar:3", "hint") in hints
+    allowed = WORLD.replace("- name: ghost.tool", "- name: spare.tool", 1)
+    files = [*directory(world=allowed), ("idle.cedar", rule), ("spare.yaml", spare)]
+    assert "idle.cedar:3" not in {one.where for one in check_directory(files).findings}

@@ -8,6 +8,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.applying import after_plan, gaps_of, read_files
 from watchkeeper.decide.cases import run_cases, undecided
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
+from watchkeeper.policy.model import Question
 from watchkeeper.policy.source import check_file
 from watchkeeper.registry.cases import is_cases, read_cases
 from watchkeeper.registry.documents import Policy
@@ -95,7 +96,9 @@ def _error(error: Invalid, path: str) -> Finding:
 
 
 def _hints(catalogue: Catalogue) -> Iterator[Finding]:
-    """Yield what is in order and has no effect: what no contract lets any agent use."""
+    """Yield what is in order and has no effect: what no contract lets any agent use, and
+    policies whose scope holds for nothing that a contract lets an agent do.
+    """
     allowed = {tool for agent in catalogue.agents.values() for tool in agent.tools}
     for name in sorted(catalogue.tools.keys() - allowed):
         yield Finding(
@@ -103,3 +106,28 @@ def _hints(catalogue: Catalogue) -> Iterator[Finding]:
             where="",
             message=f"tool {name!r}: no contract lets any agent use it",
         )
+    reached = {
+        rule.annotated.policy
+        for question in _questions(catalogue)
+        for found in (catalogue.engine.slice_of(question),)
+        for rule in (found.rules if found else ())
+    }
+    for governed in catalogue.policies.values():
+        for rule in governed.file.rules:
+            if rule.annotated.policy not in reached:
+                yield Finding(
+                    severity="hint",
+                    where=f"{governed.path}:{rule.line}" if rule.line else governed.path,
+                    message=f"policy {rule.annotated.policy!r}: no contract lets any agent do "
+                    "what its scope names, so it never decides",
+                )
+
+
+def _questions(catalogue: Catalogue) -> Iterator[Question]:
+    """Yield everything that contracts let agents ask for, by name."""
+    for name, agent in catalogue.agents.items():
+        routing = agent.contract.model_routing
+        for tool in agent.tools:
+            yield Question(name, "use_tool", "Tool", tool, "")
+        for model in routing.models if routing else ():
+            yield Question(name, "call_model", "Model", model, "")
