@@ -160,6 +160,19 @@ async def test_two_planes_that_hear_the_same_write_it_once(
     assert two.refuses()
 
 
+async def test_a_plane_that_is_behind_undoes_nothing(store: Store) -> None:
+    one, two = Plane(store), Plane(store)
+    await one.hear(REFUND)
+    await one.hear(LURE)
+    await two.sightings.load()
+    await one.judge("accept", LURE.digest)
+    await two.hear(REFUND)
+    pin = (await on_record(store))["create_refund"]
+    assert (pin.state, pin.pinned) == ("pinned", LURE)
+    await two.sightings.load()
+    assert two.refuses()
+
+
 async def test_an_empty_list_is_no_first_sight(plane: Plane) -> None:
     await plane.hear()
     assert plane.refuses()
