@@ -21,7 +21,7 @@ GUIDES = {
 }
 WANTED = {
     "getting-started", "concepts", "approvals", "budgets", "kill", "contracts", "policies",
-    "agents", "operations", "console", "people", "secrets",
+    "agents", "operations", "console", "people", "secrets", "identity",
 }  # fmt: skip
 
 

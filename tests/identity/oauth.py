@@ -41,9 +41,9 @@ def seconds(plane: Plane) -> int:
 
 def ask(plane: Plane, auth: tuple[str, str] | None = None, **form: Any) -> httpx.Response:
     """Send one form to the token endpoint."""
-    return plane.caller().http.post(
-        "/oauth/token", data={k: v for k, v in form.items() if v is not None}, auth=auth
-    )
+    data = {k: v for k, v in form.items() if v is not None}
+    http = plane.caller().http
+    return http.post("/oauth/token", data=data, auth=httpx.BasicAuth(*auth) if auth else None)  # type: ignore[arg-type]
 
 
 def exchange(plane: Plane, subject: str, kind: str = ACCESS, **form: Any) -> httpx.Response:

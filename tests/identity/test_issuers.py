@@ -25,7 +25,8 @@ class Rotating:
     def __init__(self, clock: RehearsalClock) -> None:
         self.clock = clock
         self.keys: dict[str, OKPKey] = {}
-        self.status, self.body = 200, None
+        self.status = 200
+        self.body: bytes | None = None
         self.asked = 0
 
     async def serve(self, request: web.Request) -> web.Response:

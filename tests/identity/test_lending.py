@@ -110,8 +110,9 @@ class FamilyMachine(RuleBasedStateMachine):
         if isinstance(answer, Refused):
             assert any(amount > before[measure] for measure, amount in wanted.items())
             return
-        assert all(answer[m] <= self.caps[parent][m] for m in self.caps[parent])
-        self.caps[child], self.parent[child] = dict(answer), parent  # type: ignore[arg-type]
+        granted = {str(measure): amount for measure, amount in answer.items()}
+        assert all(granted[m] <= self.caps[parent][m] for m in self.caps[parent])
+        self.caps[child], self.parent[child] = granted, parent
         self.open.add(child)
 
     @children_any

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from watchkeeper.core.errors import Forbidden, Invalid
 from watchkeeper.identity.scope import (
     MOST_LAYERS,
+    Access,
     Detail,
     Layer,
     TokenScope,
@@ -33,13 +34,16 @@ SCOPES = [
     "model:m",
     "agent:x",
 ]
+READ_OR_WRITE: tuple[Access, ...] = ("read", "write")
 USES = [
-    *(Use("tool", *pair, up) for pair in itertools.product(NAMES, ("read", "write"))
-      for up in ("u", "v")),
+    *(
+        Use("tool", name, access, upstream)
+        for name, access, upstream in itertools.product(NAMES, READ_OR_WRITE, ("u", "v"))
+    ),
     Use("model", "m"),
     Use("model", "n"),
     Use("agent", "x"),
-]  # fmt: skip
+]
 
 
 def some(names: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
@@ -49,7 +53,7 @@ def some(names: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
 DETAILS = st.builds(
     Detail,
     tools=some(NAMES),
-    actions=some(("read", "write")),  # type: ignore[arg-type]
+    actions=st.lists(st.sampled_from(READ_OR_WRITE), unique=True, max_size=2).map(tuple),
     locations=some(("u", "v")),
     max_amount_micros=st.none() | st.integers(0, 30),
     max_calls=st.none() | st.integers(0, 3),

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from watchkeeper.cli.output import print_json, print_table, say
+from watchkeeper.cli.output import fail, print_json, print_table, say
 from watchkeeper.cli.session import REASON, Session, speaks
 from watchkeeper.cli.words import at
+from watchkeeper.core.errors import Invalid, WatchkeeperError
 
 if TYPE_CHECKING:
     from watchkeeper.wire.oauth import SigningKeyRow
     from watchkeeper.wire.pages import Page
 
+T = TypeVar("T")
+
 
 @click.group()
 def identity() -> None:
-    """See and take back what agents prove themselves with."""
+    """Prove an agent with a key pair; see and take back what agents prove themselves with."""
 
 
 @identity.command("list")
@@ -59,6 +65,43 @@ def revoke(session: Session, credential: str, reason: str) -> None:
         print_json(found)
         return
     say(f"revoked {found.id}: {found.revoked} secrets, keys and tokens were valid until now")
+
+
+@identity.command("join")
+@click.argument("file", type=click.Path(dir_okay=False))
+def join(file: str) -> None:
+    """As a workload: make a key pair, register it, and keep it in a new FILE.
+
+    Takes WATCHKEEPER_URL and WATCHKEEPER_ENROLMENT, as `watchkeeper enroll` printed them.
+    """
+    from watchkeeper.client.workload import WorkloadKey
+
+    url, secret = (os.environ.get(f"WATCHKEEPER_{name}", "") for name in ("URL", "ENROLMENT"))
+    if not url or not secret:
+        fail(Invalid("set WATCHKEEPER_URL and WATCHKEEPER_ENROLMENT first"))
+    made = _run(WorkloadKey.join(url, secret, Path(file)))
+    say(f"{made.agent} is known by key_{made.key}; its private half is in {file}")
+
+
+@identity.command("token")
+@click.argument("file", type=click.Path(dir_okay=False))
+def token(file: str) -> None:
+    """As a workload: print a short-lived token that opens runs, got with the key in FILE."""
+    from watchkeeper.client.workload import WorkloadKey
+
+    async def get() -> str:
+        return str((await WorkloadKey.read(Path(file)).access_token())["access_token"])
+
+    say(_run(get()))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
+    try:
+        return asyncio.run(work)
+    except WatchkeeperError as error:
+        fail(error)
 
 
 @click.group()

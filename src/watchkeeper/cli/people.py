@@ -28,8 +28,8 @@ def enroll(session: Session, agent: str, ttl: int) -> None:
     say("# the secret works once. How to connect: `watchkeeper help agents`")
     for name, value in found.settings.items():
         say(f"export {name}={value}")
-    say("# with a key pair instead of a shared secret, redeem it with the public half as `jwk`:")
-    say("# `watchkeeper help identity`")
+    say("# with a key pair instead of a shared secret: `watchkeeper identity join FILE`;")
+    say("# see `watchkeeper help identity`")
 
 
 @click.command()

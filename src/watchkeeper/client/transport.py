@@ -47,6 +47,7 @@ class Transport:
         body: bytes | None = None,
         token: str | None = None,
         wait_seconds: float = 0,
+        kind: str = "application/json",
     ) -> Reply:
         """Send one request; `wait_seconds` is how long the plane may hold it on purpose."""
         import httpx
@@ -57,7 +58,7 @@ class Transport:
                 path,
                 params=params,
                 content=body,
-                headers=self._headers(token, body),
+                headers=self._headers(token, body, kind),
                 timeout=httpx.Timeout(ANSWER_SECONDS + wait_seconds, connect=CONNECT_SECONDS),
             )
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -116,13 +117,15 @@ class Transport:
             )
         return self._client
 
-    def _headers(self, token: str | None, body: bytes | None) -> dict[str, str]:
+    def _headers(
+        self, token: str | None, body: bytes | None, kind: str = "application/json"
+    ) -> dict[str, str]:
         headers = {"accept": "application/json", "user-agent": "watchkeeper"}
         bearer = token or self.address.token
         if bearer:
             headers["authorization"] = f"Bearer {bearer}"
         if body is not None:
-            headers["content-type"] = "application/json"
+            headers["content-type"] = kind
         return headers
 
 
