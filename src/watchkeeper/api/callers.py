@@ -52,7 +52,8 @@ async def find_person(
     raise Unauthenticated(
         "no bearer token was given",
         rule="identity/person-token",
-        remedy="send `Authorization: Bearer wkp_…`, or use the Unix socket on the machine",
+        remedy="log in with `watchkeeper --connect URL login`, or send "
+        "`Authorization: Bearer wkp_…`",
     )
 
 
