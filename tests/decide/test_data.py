@@ -36,12 +36,13 @@ LOOKUP = "tool:\n  name: stripe.lookup_charge\n"
 
 
 HELD = "tool: {name: cloud.delete, does: Deletes a cluster, risk: critical"
+OF_MAIL = "display: 'Delete for {mail}', business_object: {kind: customer, id: mail}"
 
 
 def world(data: str, level: str = "standard") -> str:
     """The small world with data classes on its reading tool, and a redaction level."""
     contracted = WORLD.replace(LOOKUP, f"{LOOKUP}  data: {data}\n")
-    contracted = contracted.replace(HELD, f"{HELD}, display: 'Delete for {{mail}}'")
+    contracted = contracted.replace(HELD, f"{HELD}, {OF_MAIL}")
     return contracted.replace(
         "approvals: {escalation: finance}",
         f"approvals: {{escalation: finance}}\n  logging: {{pii_redaction: {level}}}",
@@ -177,7 +178,7 @@ async def test_strict_records_hold_no_personal_data_but_what_people_decide_on(
 ) -> None:
     await work(strict)
     rows, _ = await strict.store.read(list_decisions)
-    kept = Statement(text("select arguments, reason, error from decisions"))
+    kept = Statement(text("select arguments, reason, error, question from decisions"))
     goals = Statement(text("select goal, summary from runs"))
     events = Statement(text("select body from events"))
     for query in (kept, goals, events):

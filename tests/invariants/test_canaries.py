@@ -79,7 +79,7 @@ async def work(plane: Plane, agent_name: str, planted: Planted) -> tuple[Run, li
     """Have an agent put canaries everywhere; return its run, and what it was told."""
     enrolled = plane.enrol(agent_name)
     run = enrolled.open_run(
-        planted.words("goal"), business_object={"kind": "ticket", "id": planted.secret("object")}
+        planted.words("goal"), business_object={"kind": "ticket", "id": planted.words("object")}
     )
     told: list[str] = []
     explained: Any = {"watchkeeper/explanation": planted.words("explanation")}

@@ -101,7 +101,7 @@ def kept_of_run(new: NewRun, level: RedactionLevel) -> NewRun:
         new,
         goal=redact_text(new.goal, unwanted),
         on_behalf_of=without_secrets(new.on_behalf_of) if new.on_behalf_of else new.on_behalf_of,
-        object_id=without_secrets(new.object_id) if new.object_id else new.object_id,
+        object_id=kept_words(new.object_id, level),
     )
 
 

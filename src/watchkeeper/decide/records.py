@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Literal
 
 from sqlalchemy import bindparam, delete, literal, select, update
@@ -118,6 +118,9 @@ def record_decision(
     reason = ruling.reason
     if ruling.verdict != "permit":
         reason = redact_text(reason, unrecorded(level))
+    question = progress.question
+    if question is not None and level == "strict":
+        question = replace(question, object_id=redact_text(question.object_id, unrecorded(level)))
     _ADD.run(
         tx,
         decision=decision,
@@ -131,7 +134,7 @@ def record_decision(
         digest=digest,
         performer=performer,
         call_digest=action.call_digest(),
-        question=progress.question.text() if progress.question else None,
+        question=question.text() if question else None,
         model=progress.model,
         would=canonical(staged).decode() if staged else None,
         classes_in=listed(contents.classes),

@@ -91,7 +91,7 @@ class RequestDetail(RequestRow):
     goal: str = ""
     arguments: dict[str, Any]
     canonical: str
-    """The exact bytes (as text) that the digest covers."""
+    """The exact bytes (as text) that the digest covers, but for secrets: markers stand there."""
     changes: tuple[Change, ...] = ()
     blast_radius: str
     blast_source: Literal["measured", "claimed", "declared"] = "declared"
