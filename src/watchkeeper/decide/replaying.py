@@ -16,23 +16,27 @@ from sqlalchemy import Select, bindparam, func, select
 from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, NotFound, WatchkeeperError
-from watchkeeper.decide.again import Recorded, decide_again, read_recorded
+from watchkeeper.decide.again import decide_again, read_recorded
 from watchkeeper.decide.applying import after_plan, read_files
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.differences import Differences
 from watchkeeper.decide.tables import decisions
+from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import recorded_runs
 from watchkeeper.policy.stages import read_stages
 from watchkeeper.registry.rules import plan
 from watchkeeper.registry.service import read_standing
+from watchkeeper.store.statement import Row
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.policy import ReplayResult, ReplayState, StartReplay
 
 _LOG = logging.getLogger("watchkeeper.replay")
-PAGE = 250
+PAGE = 200
 SLICE_SECONDS = 0.002
 """How long a replay keeps the event loop before others have their turn."""
+PAUSE_SECONDS = 0.001
+"""How long it then leaves the loop alone: one decision takes several turns of it."""
 MOST_RUNNING = 2
 MOST_KEPT = 20
 _SIGNS = {"create": "+", "update": "~", "delete": "-"}
@@ -194,13 +198,14 @@ class Replays:
             if not page:
                 return
             turn = loop.time()
-            for was in page:
+            for row, run in page:
+                was = read_recorded(row, run)
                 how, ruling = decide_again(was, catalogue)
                 replay.found.add(was, how, ruling)
                 if loop.time() - turn > SLICE_SECONDS:
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(PAUSE_SECONDS)
                     turn = loop.time()
-            before = page[-1].decision
+            before = page[-1][0].decision
 
 
 def _choose(
@@ -223,7 +228,7 @@ def _count(tx: Transaction, chosen: Select[tuple[object, ...]], most: int) -> in
 
 def _page(
     tx: Transaction, chosen: Select[tuple[object, ...]], before: str, limit: int
-) -> Sequence[Recorded]:
+) -> Sequence[tuple[Row, RunFacts | None]]:
     rows = tx.connection.execute(
         chosen.where(decisions.c.decision < bindparam("before"))
         .order_by(decisions.c.decision.desc())
@@ -231,4 +236,4 @@ def _page(
         {"before": before},
     ).all()
     runs = recorded_runs(tx, {row.run for row in rows})
-    return [read_recorded(row, runs.get(row.run)) for row in rows]
+    return [(row, runs.get(row.run)) for row in rows]

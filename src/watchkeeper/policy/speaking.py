@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from watchkeeper.policy.engine import BASE, PolicyEngine, request_of
 from watchkeeper.policy.model import Question
 from watchkeeper.policy.slices import Parsed
@@ -19,12 +21,16 @@ def speaking(engine: PolicyEngine, question: Question) -> tuple[Rule, ...]:
         return ()
     request = request_of(question, found, question.approvals)
     permits = Parsed([rule for rule in found.rules if rule.permits])
-    forbids = Parsed(
-        [rule for rule in found.rules if not rule.permits], Parsed(check_file("base", BASE).rules)
-    )
+    forbids = Parsed([rule for rule in found.rules if not rule.permits], _everything())
     said = {
         rule.annotated.policy
         for parsed in (permits, forbids)
         for rule in parsed.evaluate(request, engine.population).reasons
     }
     return tuple(rule for rule in found.rules if rule.annotated.policy in said)
+
+
+@cache
+def _everything() -> Parsed:
+    """Return a permit of everything."""
+    return Parsed(check_file("base", BASE).rules)
