@@ -6,7 +6,7 @@ from typing import Any
 
 from watchkeeper.console.moment import Moment
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.wire.agents import AgentDetail, AgentRow, BusinessObject, ToolGrant
+from watchkeeper.wire.agents import AgentDetail, AgentRow, BusinessObject, Envelope, EnvelopeRow
 from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.locks import BlastRadius, LockRow, Target
 from watchkeeper.wire.plane import EventRow, Need
@@ -98,19 +98,23 @@ def agent_row(**changed: Any) -> AgentRow:
 
 
 def agent_detail(**changed: Any) -> AgentDetail:
-    grants = (
-        ToolGrant(name="zendesk.read_ticket", verdict="may", risk="low", does="read a ticket"),
-        ToolGrant(
-            name="stripe.create_refund",
-            verdict="may with approval",
-            risk="high",
-            does="refund a charge",
-        ),
-    )
+    read = EnvelopeRow(
+        kind="tool", name="zendesk.read_ticket", may="yes", words="freely",
+        rule="policy/contracts-permit", does="Read a ticket.",
+    )  # fmt: skip
+    refund = EnvelopeRow(
+        kind="tool", name="stripe.create_refund", may="approval",
+        words="with approval by finance-ops", rule="contract/refund-assistant/requires_approval",
+        risk="high", does="Refund a charge.",
+    )  # fmt: skip
+    transfer = EnvelopeRow(
+        kind="tool", name="bank.transfer", may="never", words="no agent moves money out",
+        rule="policy/no-transfers", risk="critical", does="Send money.",
+    )  # fmt: skip
     fields: dict[str, Any] = {
         "contract_digest": "sha256:00",
         "contract_yaml": "agent:\n  name: refund-assistant\n",
-        "may": grants,
+        "envelope": Envelope(rows=(read, refund, transfer)),
         "budgets": ("agent/refund-assistant/run/spend",),
     }
     return AgentDetail(**agent_fields(**{**fields, **changed}))

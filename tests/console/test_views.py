@@ -155,6 +155,8 @@ def test_an_agents_envelope_is_in_words() -> None:
     text = read(agents.detail_blocks(file, moment()), 100)
     assert "✓ may         zendesk.read_ticket" in text
     assert "◐ asks first  stripe.create_refund" in text
+    assert "✗ never       bank.transfer" in text
+    assert "with approval by finance-ops. Refund a charge" in text
     assert "Everything else is refused." in text
     assert "■ killed by ada 5 s ago: loops" in text
 

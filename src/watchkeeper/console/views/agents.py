@@ -127,31 +127,24 @@ def _figure(text: str, value: int, token: Token) -> Span:
     return span(text, token if value else "quiet")
 
 
-_VERDICTS: dict[str, tuple[str, Token]] = {
-    "may": ("✓ may", "good"),
-    "may with approval": ("◐ asks first", "warning"),
-    "refused": ("✗ refused", "critical"),
+_MAY: dict[str, tuple[str, Token]] = {
+    "yes": ("✓ may", "good"),
+    "approval": ("◐ asks first", "warning"),
+    "never": ("✗ never", "critical"),
 }
 
 
 def _envelope(detail: AgentDetail) -> list[Block]:
-    blocks: list[Block] = [Title("What it may do")]
+    """Write the permission envelope: every tool and model its contract names, in words."""
     rows: list[tuple[Span, ...]] = []
-    for grant in detail.may:
-        word, token = _VERDICTS[grant.verdict]
-        rows.append(
-            (
-                span(word, token),
-                span(grant.name),
-                risk_span(grant.risk),
-                span(grant.does, "quiet"),
-            )
-        )
-    blocks += aligned(rows)
-    if detail.models:
-        blocks.append(Fact("models", ", ".join(detail.models)))
-    rest = "Everything else is refused." if rows else "No tool: everything is refused."
-    return [*blocks, Prose(rest, "quiet")]
+    for grant in detail.envelope.rows:
+        word, token = _MAY[grant.may]
+        risk = risk_span(grant.risk) if grant.kind == "tool" else span("model", "quiet")
+        words = "" if grant.words in ("freely", "") else grant.words
+        said = ". ".join(part.rstrip(".") for part in (words, grant.does) if part)
+        rows.append((span(word, token), span(grant.name), risk, span(said, "quiet")))
+    rest = "Everything else is refused." if rows else "No tool and no model: all is refused."
+    return [Title("What it may do"), *aligned(rows), Prose(rest, "quiet")]
 
 
 def _budgets(detail: AgentDetail, budgets: Sequence[BudgetRow]) -> list[Block]:
