@@ -26,7 +26,7 @@ NEVER = POLICY.replace("> 1000000000", "> 50000000")
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     running = Plane(tmp_path_factory.mktemp("policy")).start()
-    few = dict(AMPLE, max_steps=6)
+    few: dict[str, float] = {**AMPLE, "max_steps": 6}
     running.apply(
         *world(
             agent_document("poor", budgets=few),
@@ -60,7 +60,7 @@ ARGUMENTS = st.fixed_dictionaries(
     },
     optional={"reason": st.sampled_from(["late", "a gift card"])},
 )
-ACTIONS = st.one_of(
+ACTIONS: st.SearchStrategy[tuple[str, str, dict[str, Any]]] = st.one_of(
     st.tuples(st.just("tool"), st.just("books.create_refund"), ARGUMENTS),
     st.tuples(
         st.just("tool"),
@@ -199,7 +199,7 @@ def test_a_replay_of_the_same_policies_finds_nothing_and_of_others_exactly_that(
 ) -> None:
     plane.apply(
         budget_document("week", "agent/clerk", tool_calls=8),
-        agent_document(budgets=dict(AMPLE, max_input_tokens=1000)),
+        agent_document(budgets={**AMPLE, "max_input_tokens": 1000}),
     )
     agent = plane.enrol("clerk")
     run = agent.open_run()
@@ -259,7 +259,7 @@ def test_a_replay_of_the_same_policies_finds_nothing_and_of_others_exactly_that(
     assert never["differ"] == 5
     assert never["other_rule"] == 1
 
-    contract = agent_document(tools=("create_refund",), budgets=AMPLE)
+    contract = agent_document(tools=("create_refund",), budgets={**AMPLE})
     fewer = replay(plane, files=[{"path": "clerk.yaml", "text": contract}])
     assert {one["rule"] for one in fewer["groups"]} == {"contract/clerk/tools"}
     assert {one["name"] for one in fewer["groups"]} == {"books.lookup_charge"}

@@ -10,11 +10,13 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from watchkeeper.api.authzen_exchange import answering, as_json, read_body
 from watchkeeper.api.authzen_seeking import Asker, find_asker, may_see, seek
-from watchkeeper.api.table import Call, Operation
+from watchkeeper.api.table import Call, Operation, say_invalid
+from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import Conflict, NotFound
@@ -59,14 +61,17 @@ async def submit(call: Call) -> Response:
     if sought.problem is not None:
         raise InvalidBinding(sought.problem)
     action = sought.action
-    ask = Ask(
-        kind=action.kind,
-        name=action.name,
-        arguments=dict(action.arguments),
-        estimate=action.estimate,
-        explanation=_words(body.context.get("business_justification")),
-        fulfils=action.fulfils,
-    )
+    try:
+        ask = Ask(
+            kind=action.kind,
+            name=action.name,
+            arguments=dict(action.arguments),
+            estimate=action.estimate,
+            explanation=_words(body.context.get("business_justification")),
+            fulfils=action.fulfils,
+        )
+    except ValidationError as error:
+        raise say_invalid(error) from None
     request = await request_approval(call.rooms.decider, token, ask, bound)
     row = await call.rooms.store.read(lambda tx: find_request(tx, request))
     assert row is not None
@@ -84,7 +89,9 @@ async def task(call: Call) -> Response:
     """Show how an access request stands, to its run or its agent."""
     asker = await find_asker(call)
     name = call.path("request")
-    row = await call.rooms.store.read(lambda tx: find_request(tx, name))
+    row = None
+    if ids.is_id(name):
+        row = await call.rooms.store.read(lambda tx: find_request(tx, name))
     if row is None or not may_see(call, asker, row):
         raise NotFound("there is no such task, or it is not yours", code="unknown_task")
     return as_json(_task(call, row))

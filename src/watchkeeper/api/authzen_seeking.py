@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from watchkeeper.api.callers import find_person
 from watchkeeper.api.table import Call, say_invalid
+from watchkeeper.core import ids
 from watchkeeper.core.errors import Forbidden
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.rehearsal import run_at_rest
@@ -109,7 +110,7 @@ def _run_of(tx: Transaction, asker: Asker, body: Evaluation) -> tuple[RunFacts |
     if body.subject.type == "run":
         named = _plain(body.subject.id)
     if isinstance(named, str):
-        found = recorded_runs(tx, [named]).get(named)
+        found = recorded_runs(tx, [named]).get(named) if ids.is_id(named) else None
         if asker.run is not None and asker.run.run == named:
             return asker.run, None
         if found is None:

@@ -82,6 +82,8 @@ def explain(
     from watchkeeper.wire.policy import Explain
 
     if name is None:
+        if not subject.startswith("dec_"):
+            raise click.UsageError(f"Name a TOOL or MODEL that {subject} wants, or a DECISION.")
         body = Explain(decision=subject)
     else:
         kind: Literal["tool", "model"] = "model" if is_model else "tool"

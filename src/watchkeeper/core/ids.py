@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import threading
 
 from watchkeeper.core.clock import Clock
 
+_FORM = re.compile(r"[a-z]{2,8}_[a-z0-9]{1,60}")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _RANDOM_BITS = 70
@@ -72,6 +74,11 @@ def secret(prefix: str) -> str:
 def random_bytes(count: int) -> bytes:
     """Return so many bytes that nobody can guess, as nonces and keys need."""
     return os.urandom(count)
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text from outside has the form of an id."""
+    return _FORM.fullmatch(text) is not None
 
 
 def hash_secret(text: str) -> str:

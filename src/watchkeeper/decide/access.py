@@ -115,7 +115,8 @@ def evaluate(
 ) -> Evaluated:
     """Return what would be decided of an action now."""
     found = glance(tx, catalogue, run, action)
-    row = _FIND.first(tx, request_is=approval) if approval is not None else None
+    known = approval is not None and ids.is_id(approval)
+    row = _FIND.first(tx, request_is=approval) if known else None
     return Evaluated(
         found.ruling,
         found.progress,

@@ -15,6 +15,7 @@ Stage = Literal["observe", "warn", "enforce"]
 
 Effect = Literal["permit", "forbid", "ask"]
 """`ask`: a forbid that a person's approval lifts."""
+_ID = r"^[a-z]{2,8}_[a-z0-9]{1,60}$"
 GateResult = Literal["pass", "refuse", "hold", "not reached"]
 ReplayState = Literal["running", "done", "failed"]
 
@@ -147,7 +148,7 @@ class Explain(Sent):
     approvals, its budgets, on whose behalf it acts); without, a run that has just begun.
     """
 
-    decision: str | None = Field(None, max_length=100)
+    decision: str | None = Field(None, pattern=_ID)
     agent: Name | None = None
     kind: ActionKind = "tool"
     name: Name | None = None
@@ -155,7 +156,7 @@ class Explain(Sent):
     estimate: Usage = Usage()
     environment: Name | None = None
     on_behalf_of: str | None = Field(None, max_length=200)
-    run: str | None = Field(None, max_length=100)
+    run: str | None = Field(None, pattern=_ID)
 
 
 class GateRow(Shown):
