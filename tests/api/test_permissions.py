@@ -308,8 +308,13 @@ def test_who_may_apply_may_not_say_who_may_do_what(ground: Ground) -> None:
 
 
 def test_nobody_but_the_owner_can_be_given_what_is_the_owners(ground: Ground) -> None:
-    files = [{"path": "o.yaml", "text": "operator_role: {name: chief, permissions: [plane]}"}]
-    ground.plane.operator.problem("POST", "/v1/apply", {"files": files}, status=400)
+    for text in (
+        "operator_role: {name: chief, permissions: [plane]}",
+        "operator_role: {name: viewer, permissions: [lock]}",
+        "person: {name: owner}",
+    ):
+        files = [{"path": "o.yaml", "text": text}]
+        ground.plane.operator.problem("POST", "/v1/apply", {"files": files}, status=400)
     asked = {"person": "owner", "permission": "viewer"}
     ground.plane.operator.problem("POST", "/v1/persons/tokens", asked, status=400)
     asked = {"person": "ada", "permission": "chief"}

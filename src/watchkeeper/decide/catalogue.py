@@ -23,8 +23,6 @@ from watchkeeper.registry.documents import (
     Escalation,
     Issuer,
     LogicalModel,
-    OperatorRole,
-    Person,
     Policy,
     Provider,
     ProviderModel,
@@ -34,6 +32,7 @@ from watchkeeper.registry.documents import (
     Upstream,
 )
 from watchkeeper.registry.patterns import compile_pattern
+from watchkeeper.registry.people import OperatorRole, Person
 from watchkeeper.registry.rules import InForce, Key
 from watchkeeper.tools.inspection.schemas import Check, compile_schema
 from watchkeeper.tools.pins.model import NO_PINS, Distrusted, Pins, Trusted

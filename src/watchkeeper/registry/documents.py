@@ -11,11 +11,11 @@ from watchkeeper.core.addresses import place_of
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.contract import AgentContract, Micros, Part, RateLimit, Text
 from watchkeeper.registry.patterns import compile_pattern
+from watchkeeper.registry.people import OperatorRole, Person
 from watchkeeper.wire.base import NAME, Name
 from watchkeeper.wire.budgets import Period
 from watchkeeper.wire.data import DataClass
 from watchkeeper.wire.decisions import Risk
-from watchkeeper.wire.permissions import BUILT_IN_ROLES, OWNER_ONLY, Permission
 
 CredentialReference = Annotated[
     str,
@@ -337,65 +337,6 @@ class Issuer(Part):
         if (self.jwks is None) == (self.jwks_url is None):
             raise ValueError("give its keys once: jwks or jwks_url")
         return self
-
-
-class Assignment(Part):
-    """An operator role that a person holds, in some teams or in all."""
-
-    role: Name
-    teams: tuple[Name, ...] = ()
-    """Empty: every team."""
-
-
-class OidcSubject(Part):
-    """Who a person is at an issuer."""
-
-    issuer: Name
-    subject: str = Field(min_length=1, max_length=500)
-
-
-class Person(Part):
-    """A person: what they may do here, and how they are known."""
-
-    name: Name
-    operates: tuple[Assignment, ...] = ()
-    oidc: tuple[OidcSubject, ...] = ()
-    ssh_keys: tuple[
-        Annotated[
-            str,
-            Field(
-                max_length=2000,
-                pattern=r"^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp(256|384|521)"
-                r"|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
-                r" [A-Za-z0-9+/]{40,}={0,2}( [^\x00-\x1f\x7f]*)?$",
-            ),
-        ],
-        ...,
-    ] = Field((), max_length=20)
-    """Public keys as in `authorized_keys`, without options."""
-    accounts: tuple[Annotated[str, Field(max_length=63)], ...] = ()
-    """Accounts of this machine that are this person on the plane's socket."""
-
-
-class OperatorRole(Part):
-    """An operator role of your own, beside viewer, approver, responder, admin and auditor."""
-
-    name: Name
-    permissions: tuple[Permission, ...] = Field(min_length=1)
-
-    @field_validator("name")
-    @classmethod
-    def _own(cls, value: str) -> str:
-        if value in (*BUILT_IN_ROLES, "owner"):
-            raise ValueError(f"{value} is built in; give the role a name of its own")
-        return value
-
-    @field_validator("permissions")
-    @classmethod
-    def _grantable(cls, value: tuple[Permission, ...]) -> tuple[Permission, ...]:
-        if taken := sorted(OWNER_ONLY & set(value)):
-            raise ValueError(f"{', '.join(taken)}: only the account that runs the plane has that")
-        return value
 
 
 class Policy(Part):

@@ -15,10 +15,10 @@ from watchkeeper.registry.documents import (
     Document,
     Escalation,
     LogicalModel,
-    Person,
     Provider,
     ToolContract,
 )
+from watchkeeper.registry.people import Person
 from watchkeeper.registry.source import Sourced
 from watchkeeper.wire.permissions import BUILT_IN_ROLES
 
