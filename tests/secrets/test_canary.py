@@ -162,8 +162,8 @@ async def use_everything(ground: Ground, run: Run) -> list[str]:
     """Call every tool in every way, and the model; return what came back."""
     said = []
 
-    async def tell_progress(done: float, total: float | None, message: str | None) -> None:
-        said.append(f"progress {done} {message}")
+    async def tell_progress(progress: float, total: float | None, message: str | None) -> None:
+        said.append(f"progress {progress} {message}")
 
     async with run.mcp() as client:
         listed = await client.list_tools()
