@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from tests.decide.still import WORLD
-from tests.rig.stores import sqlite_url
 from watchkeeper.api.needs import from_warned
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.digest import parse
@@ -70,9 +68,9 @@ class Ground:
 
 
 @pytest.fixture
-async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
+async def ground(database_url: str) -> AsyncIterator[Ground]:
     """Put two sets in force and open a run."""
-    async with await Store.open(sqlite_url(tmp_path), RehearsalClock(frozen=True)) as store:
+    async with await Store.open(database_url, RehearsalClock(frozen=True)) as store:
         view = CatalogueView(build_catalogue({}))
         applying = Applying(store, view)
         files = [("w.yaml", WORLD), ("base.cedar", BASE), ("careful.cedar", CAREFUL)]

@@ -123,6 +123,8 @@ def _ask_all(
         if len(said) == 1
         else "; ".join(f"in {', '.join(where)}: {words}" for words, where in said.items())
     )
+    if best.may == "never":
+        text = text.removeprefix("never: ")
     if depends:
         text += f" (depends also on {', '.join(depends)})"
     return replace(best, words=text)
