@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.cli.command import Ended, watchkeeper
@@ -48,3 +50,15 @@ def test_keys_are_rotated_by_command(plane: Plane, tmp_path: Path) -> None:
     listed = run("keys", "list")
     assert listed.count("signs") == 1
     assert "published until" in listed
+
+
+def test_a_plane_starts_without_what_verifies_and_signs() -> None:
+    """Its library takes a tenth of a second and 20 MB: loaded when a JWT is first met."""
+    program = (
+        "import sys, watchkeeper.plane.lifecycle\n"
+        "print([name for name in ('joserfc', 'aiohttp') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from watchkeeper.api.table import Call, Operation
+from watchkeeper.core.errors import NotFound
 from watchkeeper.identity import listing, signing
 from watchkeeper.identity.revocation import revoke
 from watchkeeper.store.transaction import Transaction
@@ -16,6 +17,8 @@ async def credentials(call: Call) -> Page[CredentialRow]:
     agent, head = call.path("agent"), call.rooms.store.head
     call.check_agent("read", agent)
     rows = await call.rooms.store.read(lambda tx: listing.list_credentials(tx, agent))
+    if not rows and agent not in call.rooms.view.now.agents:
+        raise NotFound(f"there is no agent {agent!r:.80}", remedy="see `watchkeeper agents`")
     return Page[CredentialRow](rows=tuple(rows), sequence=head)
 
 

@@ -287,7 +287,7 @@ async def key_set(call: Call) -> Response:
 
 _PROTECTED = "/.well-known/oauth-protected-resource"
 _SEES_TO_TOKENS = Operation(
-    "POST", "/oauth/introspect", "tokens", introspect, "Whose permission it takes.", by_team=True
+    "POST", "/oauth/introspect", "tokens", introspect, "Whose permission it takes."
 )
 OPERATIONS = (
     Operation(
