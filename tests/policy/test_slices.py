@@ -30,6 +30,7 @@ RESOURCES = (
     ModelFacts("small", context_window=8000),
     ModelFacts("large", region="us-west"),
 )
+WORLD = Population(AGENTS, RESOURCES)
 PRINCIPALS = (
     "principal",
     'principal == Agent::"payer"',
@@ -150,7 +151,7 @@ def plain(text: str, question: Question, *, obliging: bool) -> tuple[bool, set[s
             "context": context,
         },
         "\n".join(rule.text for rule in rules),
-        Population(AGENTS, RESOURCES).entities,
+        WORLD.entities,
         SCHEMA,
     )
     names = set(said.diagnostics.id_annotations_by_reason.values())
@@ -172,7 +173,7 @@ def expected(text: str, question: Question) -> PolicyAnswer | None:
 
 def engine_of(text: str) -> PolicyEngine:
     """An engine over the world of these tests."""
-    return PolicyEngine(check_set([("p", text)]), Population(AGENTS, RESOURCES))
+    return PolicyEngine(check_set([("p", text)]), WORLD)
 
 
 @given(sets, st.lists(questions(), min_size=1, max_size=8))
