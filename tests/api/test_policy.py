@@ -19,6 +19,8 @@ cases:
     given: {agent: clerk, tool: books.create_refund, arguments: {charge_id: ch_1, amount_usd: 20}}
     expect: {verdict: %s}
 """
+AGENTS = ("clerk", "poor", "quiet", "hasty")
+"""One with ample budgets, one that has few calls, one with one tool, one that is rate limited."""
 STRICTER = POLICY.replace("200000000", "100000000")
 NEVER = POLICY.replace("> 1000000000", "> 50000000")
 
@@ -26,13 +28,14 @@ NEVER = POLICY.replace("> 1000000000", "> 50000000")
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     running = Plane(tmp_path_factory.mktemp("policy")).start()
-    few: dict[str, float] = {**AMPLE, "max_steps": 6}
+    few: dict[str, float] = {**AMPLE, "max_steps": 2}
     running.apply(
         *world(
             agent_document("poor", budgets=few),
             agent_document("quiet", tools=("lookup_charge",)),
             budget_document("day", "agent/poor", tool_calls=9),
-            "rate: {name: everything, scope: all, limit: {calls: 1000, per: second}}",
+            agent_document("hasty", owner="support"),
+            "rate: {name: slow, scope: team/support, limit: {calls: 2, per: day}}",
         ),
         policy__cedar=POLICY,
     )
@@ -50,7 +53,7 @@ def plane(tmp_path: Any) -> Iterator[Plane]:
 
 @pytest.fixture(scope="module")
 def runs(shared: Plane) -> dict[str, Run]:
-    return {name: shared.enrol(name).open_run() for name in ("clerk", "poor", "quiet")}
+    return {name: shared.enrol(name).open_run() for name in AGENTS}
 
 
 ARGUMENTS = st.fixed_dictionaries(
@@ -61,6 +64,8 @@ ARGUMENTS = st.fixed_dictionaries(
     optional={"reason": st.sampled_from(["late", "a gift card"])},
 )
 ACTIONS: st.SearchStrategy[tuple[str, str, dict[str, Any]]] = st.one_of(
+    # often enough for budgets and rates to run out
+    st.just(("tool", "books.lookup_charge", {})),
     st.tuples(st.just("tool"), st.just("books.create_refund"), ARGUMENTS),
     st.tuples(
         st.just("tool"),
@@ -71,8 +76,8 @@ ACTIONS: st.SearchStrategy[tuple[str, str, dict[str, Any]]] = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
-@given(agent=st.sampled_from(["clerk", "poor", "quiet"]), action=ACTIONS)
+@settings(max_examples=60, deadline=None)
+@given(agent=st.sampled_from(AGENTS), action=ACTIONS)
 def test_an_explanation_decides_as_the_path_does(
     shared: Plane, runs: dict[str, Run], agent: str, action: tuple[str, str, dict[str, Any]]
 ) -> None:
