@@ -66,7 +66,9 @@ def _name(error: BaseException) -> str:
 
 async def decide_later(plane: Plane, amount: float, seconds: float) -> None:
     """Approve the request over an amount so many seconds from now."""
-    await asyncio.sleep(seconds)
+    due = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(seconds, due.set_result, None)
+    await due
 
     def approve() -> None:
         rows = plane.operator.get("/v1/requests", state="pending", limit=200)["rows"]

@@ -14,6 +14,7 @@ from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.service import cast_vote
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, Forbidden
+from watchkeeper.decide import records, unsettled
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
@@ -26,6 +27,7 @@ from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.store.store import Store
 from watchkeeper.store.timers import due, fire
+from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Answer, Ask, Outcome, OutcomeStatus, Performer
 
 AGENT = "refund-assistant"
@@ -230,6 +232,25 @@ async def test_what_nobody_reports_ends_as_unknown_with_its_hold(ground: Ground)
     assert await ground.outcome(silent.decision) == "succeeded"
     await sweep(301)
     assert await ground.outcome(flying.decision) == "unknown"
+
+
+async def test_an_index_answers_what_is_looked_for_in_all_decisions(ground: Ground) -> None:
+    """SQLite tells how it would read; PostgreSQL's plan depends on how much there is."""
+
+    def plans(tx: Transaction) -> list[str]:
+        if tx.driver is None:
+            return []
+        found = []
+        for statement in (unsettled._DUE, unsettled._OLDEST, records._BY_KEY):
+            text = statement._local_plan().text
+            values = [0] * text.count("?")
+            rows = tx.driver.execute(f"explain query plan {text}", values).fetchall()
+            found.append(" ".join(row[3] for row in rows))
+        return found
+
+    for plan in await ground.store.write(plans):
+        assert "decisions_open" in plan or "decisions_by_key" in plan
+        assert "SCAN" not in plan
 
 
 async def test_a_large_result_is_not_kept(ground: Ground) -> None:

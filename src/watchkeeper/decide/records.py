@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, delete, literal, select, update
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.model import Action, Progress, Ruling
-from watchkeeper.decide.tables import BUCKET_US, activity, decisions
+from watchkeeper.decide.tables import BUCKET_US, activity, decisions, is_permitted
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
@@ -29,7 +29,7 @@ _BY_KEY = Statement(
     select(decisions).where(
         decisions.c.run == bindparam("run_is"),
         decisions.c.idempotency_key == bindparam("key_is"),
-        decisions.c.verdict == "permit",
+        is_permitted,
     )
 )
 _NEWEST = {

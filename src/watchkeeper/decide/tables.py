@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Table, Text
+from sqlalchemy import Column, Index, Table, Text, literal_column
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store.metadata import Key, Whole, metadata
@@ -64,16 +64,19 @@ Index(
     decisions.c.decision,
     decisions.c.verdict,
 )
+is_permitted = decisions.c.verdict == literal_column("'permit'")
+"""Written out, not bound: else no engine sees that an index over such rows answers it."""
+_has_key = is_permitted & decisions.c.idempotency_key.is_not(None)
 Index(
     "decisions_by_key",
     decisions.c.run,
     decisions.c.idempotency_key,
     unique=True,
-    sqlite_where=(decisions.c.idempotency_key.is_not(None)) & (decisions.c.verdict == "permit"),
-    postgresql_where=(decisions.c.idempotency_key.is_not(None)) & (decisions.c.verdict == "permit"),
+    sqlite_where=_has_key,
+    postgresql_where=_has_key,
 )
-# few at a time: what was permitted and has not ended
-is_open = (decisions.c.verdict == "permit") & decisions.c.settled_at.is_(None)
+is_open = is_permitted & decisions.c.settled_at.is_(None)
+"""What was permitted and has not ended: few at a time."""
 Index("decisions_open", decisions.c.at, sqlite_where=is_open, postgresql_where=is_open)
 
 BUCKET_US = 300 * MICROSECONDS
