@@ -43,13 +43,13 @@ async def tool(call: Call) -> ToolDetail:
     """Show a tool: its contract in words, pinned and observed definition, what was decided."""
     name = call.path("name")
     catalogue = call.rooms.view.now.seen_in(call.who.permissions.teams("read"))
-    return await call.rooms.store.read(lambda tx: read_tool(tx, catalogue, name))
+    # what an upstream says may be long, and is compared with what is pinned
+    return await call.rooms.store.scan(lambda tx: read_tool(tx, catalogue, name))
 
 
 async def quarantine(call: Call) -> Page[QuarantineRow]:
     """List definitions that wait for a person: those of tools under contract first."""
     catalogue, head, limit = call.rooms.view.now, call.rooms.store.head, call.limit()
-    # what an upstream says may be long, and each is compared with what is pinned
     rows, total = await asyncio.to_thread(list_quarantine, catalogue, limit)
     return Page[QuarantineRow](rows=tuple(rows), total=total, sequence=head)
 

@@ -66,7 +66,8 @@ class Sightings:
         """Take over what is on record; raise `Unavailable` if that can't be read."""
         while True:
             version = self._version
-            found = await self._store.read(pins.read_pins)
+            # upstreams may have said a lot, and each definition is read again
+            found = await self._store.scan(pins.read_pins)
             if version == self._version:
                 self._view.pin(self._view.now.pins.on_record(found))
                 return

@@ -13,6 +13,7 @@ from watchkeeper.core.text import has_hidden
 from watchkeeper.decide.catalogue import Catalogue, GovernedTool
 from watchkeeper.decide.sightings import names_of, wanted_of
 from watchkeeper.decide.tables import decisions
+from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.registry.words import tool_clauses
 from watchkeeper.store.statement import Statement
@@ -81,14 +82,15 @@ def list_tools(
     )
     rest = [name for name in names if after is None or name > after]
     page = rest[:limit]
-    rows = [_row(tx, catalogue, name) for name in page]
+    locks = locks_in_force(tx)
+    rows = [_row(tx, catalogue, name, locks) for name in page]
     return rows, page[-1] if len(rest) > limit else None, len(names)
 
 
 def read_tool(tx: Transaction, catalogue: Catalogue, name: str) -> ToolDetail:
     """Return one tool in full; raise `NotFound` for a name that nothing bears."""
     governed, pin = _find(catalogue, name)
-    shown = _row(tx, catalogue, name).model_dump()
+    shown = _row(tx, catalogue, name, locks_in_force(tx)).model_dump()
     rules = _RULES.all(tx, name_is=name, since=_since(tx)) if governed else ()
     observed = _offered(catalogue, pin) if pin else None
     differs = observed is not None and (
@@ -189,7 +191,7 @@ def _find(catalogue: Catalogue, name: str) -> tuple[GovernedTool | None, Pin | N
     return None, pin
 
 
-def _row(tx: Transaction, catalogue: Catalogue, name: str) -> ToolRow:
+def _row(tx: Transaction, catalogue: Catalogue, name: str, locks: Sequence[LockInForce]) -> ToolRow:
     governed, pin = _find(catalogue, name)
     state, why = _state(catalogue, governed, pin)
     if governed is None:
@@ -220,9 +222,7 @@ def _row(tx: Transaction, catalogue: Catalogue, name: str) -> ToolRow:
         calls_day=sum(counts.values()),
         denied_day=counts.get("deny", 0),
         locks=tuple(
-            lock.lock
-            for lock in locks_in_force(tx)
-            if lock.target.kind == "tool" and lock.target.name == name
+            lock.lock for lock in locks if lock.target.kind == "tool" and lock.target.name == name
         ),
     )
 

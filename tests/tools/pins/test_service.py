@@ -160,6 +160,16 @@ async def test_two_planes_that_hear_the_same_write_it_once(
     assert two.refuses()
 
 
+async def test_a_long_first_list_is_kept_whole_and_told_in_few_words(plane: Plane) -> None:
+    many = [definition(f"tool_{number}") for number in range(300)]
+    await plane.hear(REFUND, *many)
+    assert {pin.state for pin in (await on_record(plane.store)).values()} == {"pinned"}
+    assert len(await on_record(plane.store)) == len(many) + 1
+    told = await events(plane.store)
+    assert [type_ for type_, _ in told] == ["tool.pinned", "upstream.first_listed"]
+    assert told[1][1]["pinned"] == len(many) + 1
+
+
 async def test_a_plane_that_is_behind_undoes_nothing(store: Store) -> None:
     one, two = Plane(store), Plane(store)
     await one.hear(REFUND)

@@ -100,12 +100,13 @@ def take_steps(tx: Transaction, steps: Sequence[Step], names: Names) -> list[Ste
         if (now is None) != (step.before is None) or (now and not now.stands_as(step.before)):
             continue
         _keep(tx, step, upstream, tool)
-        # a first sight tells of what no contract names in one event for the whole upstream
         if step.event != "tool.pinned" or step.before is not None or names(tool):
             _tell(tx, step, names(tool))
         taken.append(step)
-    if not taken:
-        tx.silent("what is on record has moved on; the next listing is compared with that")
+    tx.silent(
+        "of a first sight one event for the whole upstream tells what no contract names; "
+        "a step from a state that has moved on changes nothing"
+    )
     return taken
 
 
