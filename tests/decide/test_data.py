@@ -21,9 +21,11 @@ from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.listing import list_decisions
 from watchkeeper.decide.model import Action, Ruling
 from watchkeeper.decide.path import decide
+from watchkeeper.decide.previews import compare
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
+from watchkeeper.registry.documents import Preview, PreviewChange
 from watchkeeper.registry.source import read_file
 from watchkeeper.store.statement import Statement
 from watchkeeper.store.store import Store
@@ -94,6 +96,13 @@ def test_a_schema_problem_quotes_no_value() -> None:
     assert "amount_usd: the value is not of type" in refused.reason
     assert SECRET not in refused.reason
     assert MAIL not in refused.reason
+
+
+def test_a_preview_shows_people_and_no_secret() -> None:
+    preview = Preview(tool="a", arguments={}, changes=(PreviewChange(field="key", after="key"),))
+    (line, context) = compare(preview, {"key": SECRET, "owner": MAIL}, {"key": f"x {SECRET}"})
+    assert (line.before, line.after) == ("[secret redacted]", "x [secret redacted]")
+    assert context.before == MAIL
 
 
 @dataclass

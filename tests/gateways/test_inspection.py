@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from tests.gateways.ground import Edge, open_edge, text_of
 from tests.rig.upstream import Upstream
 from tests.rig.world import agent_document, upstream_document, world
 from watchkeeper.decide.listing import list_decisions
+from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.store.statement import Statement
-from watchkeeper.wire.decisions import DecisionRow
+from watchkeeper.wire.decisions import Answer, DecisionRow
 
 SECRET = "ghp_" + "aB3" * 12
 MAIL = "ada@example.com"
@@ -166,3 +168,14 @@ async def test_a_policy_may_oblige_the_gateway_to_keep_data_back(edge: Edge) -> 
     await edge.applying.apply([("phones.cedar", policy)], prune=False, actor="person/owner")
     said = text_of(await call(edge, "echo", {"text": f"{MAIL} +14155552671"}))
     assert said == f"{MAIL} [phone redacted]"
+
+
+async def test_progress_is_inspected_like_a_result(edge: Edge) -> None:
+    sent: list[Mapping[str, Any]] = []
+    permit = Answer(decision="dec_1", verdict="permit", rule="r", reason="r", digest="d")
+    outlet = Outlet(edge.decider.catalogue, "clerk", "books.echo", permit)
+    passing = outlet.progress(sent.append)
+    assert passing is not None
+    passing({"progress": 1, "message": f"with {SECRET}"})
+    passing({"progress": 2, "message": {"not": SECRET}})
+    assert sent == [{"progress": 1, "message": "with [secret redacted]"}, {"progress": 2}]
