@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.rig.agent import Run
@@ -28,14 +28,14 @@ NEVER = POLICY.replace("> 1000000000", "> 50000000")
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     running = Plane(tmp_path_factory.mktemp("policy")).start()
-    few: dict[str, float] = {**AMPLE, "max_steps": 2}
+    few: dict[str, float] = {**AMPLE, "max_steps": 1}
     running.apply(
         *world(
             agent_document("poor", budgets=few),
             agent_document("quiet", tools=("lookup_charge",)),
             budget_document("day", "agent/poor", tool_calls=9),
             agent_document("hasty", owner="support"),
-            "rate: {name: slow, scope: team/support, limit: {calls: 2, per: day}}",
+            "rate: {name: slow, scope: team/support, limit: {calls: 1, per: day}}",
         ),
         policy__cedar=POLICY,
     )
@@ -63,9 +63,8 @@ ARGUMENTS = st.fixed_dictionaries(
     },
     optional={"reason": st.sampled_from(["late", "a gift card"])},
 )
+LOOKUP: tuple[str, str, dict[str, Any]] = ("tool", "books.lookup_charge", {})
 ACTIONS: st.SearchStrategy[tuple[str, str, dict[str, Any]]] = st.one_of(
-    # often enough for budgets and rates to run out
-    st.just(("tool", "books.lookup_charge", {})),
     st.tuples(st.just("tool"), st.just("books.create_refund"), ARGUMENTS),
     st.tuples(
         st.just("tool"),
@@ -76,8 +75,12 @@ ACTIONS: st.SearchStrategy[tuple[str, str, dict[str, Any]]] = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(agent=st.sampled_from(AGENTS), action=ACTIONS)
+@example("poor", LOOKUP)
+@example("poor", LOOKUP)
+@example("hasty", LOOKUP)
+@example("hasty", LOOKUP)
 def test_an_explanation_decides_as_the_path_does(
     shared: Plane, runs: dict[str, Run], agent: str, action: tuple[str, str, dict[str, Any]]
 ) -> None:
