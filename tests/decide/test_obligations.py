@@ -10,7 +10,7 @@ from tests.decide.still import StillFacts, a_run, catalogue
 from watchkeeper.decide.model import Action, Progress, Ruling
 from watchkeeper.decide.path import decide
 from watchkeeper.kill.model import LockInForce, LockTarget
-from watchkeeper.wire.decisions import Duty, Usage
+from watchkeeper.wire.decisions import Duty, DutyKind, Usage
 
 WORLD = """
 agent:
@@ -64,7 +64,7 @@ ROUTE = """
 forbid (principal, action == Action::"call_model", resource == Model::"small")
 when { context.est_tokens > 1000 };
 """
-CAN = ("route", "max_output_tokens")
+CAN: tuple[DutyKind, ...] = ("route", "max_output_tokens")
 
 
 def rule(policy: str, action: Action, **changes: Any) -> tuple[Ruling, Progress]:
@@ -72,11 +72,17 @@ def rule(policy: str, action: Action, **changes: Any) -> tuple[Ruling, Progress]
     return decide(action, StillFacts(catalogue(WORLD, policy), **changes))
 
 
-def call(model: str = "small", tokens: int = 2000, output: int = 500, **more: Any) -> Action:
+def call(
+    model: str = "small",
+    tokens: int = 2000,
+    output: int = 500,
+    prompt: str | None = None,
+    fulfils: tuple[DutyKind, ...] = CAN,
+) -> Action:
     """A model call by the gateway, which can lead it and cut it short."""
-    more.setdefault("fulfils", CAN)
-    return Action("model", model, {"body": "x"}, Usage(input_tokens=tokens, output_tokens=output,
-                                                       cost_micros=7), **more)  # fmt: skip
+    estimate = Usage(input_tokens=tokens, output_tokens=output, cost_micros=7)
+    arguments = {"body": "x", "prompt_template": prompt}
+    return Action("model", model, arguments, estimate, fulfils=fulfils)
 
 
 def test_a_call_is_led_to_another_model_and_held_in_the_budgets_at_its_price() -> None:
@@ -202,9 +208,9 @@ def test_regions_and_windows_of_the_contract_hold(action: Action, rule_id: str) 
 def test_only_reviewed_prompts_are_sent() -> None:
     """No system message, or another one, is no reviewed prompt."""
     for template in (None, "sha256:" + "b" * 64):
-        ruling, _ = rule("", call(prompt_template=template), run=a_run(agent="scripted"))
+        ruling, _ = rule("", call(prompt=template), run=a_run(agent="scripted"))
         assert ruling.rule == "contract/scripted/prompt_templates"
-    reviewed = call(prompt_template="sha256:" + "a" * 64)
+    reviewed = call(prompt="sha256:" + "a" * 64)
     assert rule("", reviewed, run=a_run(agent="scripted"))[0].verdict == "permit"
 
 

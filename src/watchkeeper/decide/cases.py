@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.rehearsal import RehearsalFacts, Rehearsed, rehearse, run_at_rest
 from watchkeeper.registry.cases import Case, Placed
+from watchkeeper.wire.decisions import DutyKind
 
 _MOST_SHOWN = 5
 
@@ -74,7 +76,9 @@ def _run(catalogue: Catalogue, placed: Placed, now: int) -> CaseResult:
         ),
         model=given.answered_by,
     )
-    action = Action(given.kind, given.name, given.arguments, given.estimate)
+    action = Action(
+        given.kind, given.name, given.arguments, given.estimate, fulfils=get_args(DutyKind)
+    )
     try:
         found = rehearse(action, facts, frozenset(given.approvals))
     except Invalid as error:

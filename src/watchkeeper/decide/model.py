@@ -31,8 +31,6 @@ class Action:
     explanation: str | None = None
     fulfils: tuple[DutyKind, ...] = ()
     """The obligations that its performer can carry out."""
-    prompt_template: str | None = None
-    """Of a model call: digest of its system message's text."""
     examined: Contents | None = None
     """What is in the arguments, where that was looked at before."""
 

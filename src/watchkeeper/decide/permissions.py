@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
 from watchkeeper.decide.gates.approval import approval_gate
-from watchkeeper.decide.gates.contract import may_call, may_use
+from watchkeeper.decide.gates.contract import PROMPT, may_call, may_use
 from watchkeeper.decide.gates.policy import policy_gate
 from watchkeeper.decide.model import Action, Progress
 from watchkeeper.decide.rehearsal import RehearsalFacts, run_at_rest
@@ -145,10 +145,9 @@ def _probe(
         action = Action(
             "tool" if kind == "Tool" else "model",
             name,
-            {},
+            {PROMPT: templates[0].digest} if templates else {},
             Usage(input_tokens=0 if kind == "Tool" else point),
             fulfils=_FULFILS,
-            prompt_template=templates[0].digest if templates else None,
         )
         amount = point if kind == "Tool" and lines else 0
         yield point, _ask(catalogue, agent, action, environment, amount)

@@ -353,7 +353,6 @@ async def as_action(ask: Ask) -> Action:
         ask.estimate,
         without_secrets(ask.explanation) if ask.explanation else None,
         ask.fulfils,
-        ask.prompt_template,
         await examine_aside(ask.arguments),
     )
 

@@ -58,8 +58,6 @@ class Ask(Sent):
     """The agent's own words on why; shown to approvers last, as the agent's words."""
     fulfils: tuple[DutyKind, ...] = ()
     """The obligations that the caller can carry out; a permit with another one is a denial."""
-    prompt_template: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
-    """Of a model call: SHA-256 over the text of its system message."""
 
 
 class Answer(Shown):

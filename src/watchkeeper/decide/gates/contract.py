@@ -14,6 +14,9 @@ from watchkeeper.decide.gates.data import check_data
 from watchkeeper.decide.model import Action, Progress, Ruling, action_digest, deny
 from watchkeeper.tools.pins.model import Distrusted
 
+PROMPT = "prompt_template"
+"""The argument of a model call that holds the SHA-256 of its system message's text."""
+
 
 def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """The contract names it, the arguments fit the tool, and nothing on its never-list occurs."""
@@ -98,7 +101,9 @@ def _check_context(action: Action, priced: PricedModel, agent: GovernedAgent) ->
             "send less of the conversation, or ask for fewer output tokens",
         )
     templates = context.prompt_templates
-    if templates and action.prompt_template not in {one.digest for one in templates}:
+    # what the gateway puts there is of the text that goes out
+    prompt = action.arguments.get(PROMPT)
+    if templates and not any(prompt == one.digest for one in templates):
         return deny(
             f"contract/{name}/prompt_templates",
             "its system message is not, word for word, a prompt that its contract names",

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from watchkeeper.decide.gates.contract import PROMPT
 from watchkeeper.gateways.model.errors import ModelError
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.wire.base import NAME
@@ -124,12 +125,12 @@ class Completion:
             kind="model",
             name=self.model,
             fulfils=("route", "max_output_tokens"),
-            prompt_template=self.prompt_digest() if templates else None,
             arguments={
                 "body": self.digest,
                 "messages": len(self.messages),
                 "max_output_tokens": ceiling,
                 "stream": self.stream,
+                **({PROMPT: self.prompt_digest()} if templates else {}),
             },
             estimate=Usage(
                 input_tokens=self.input_tokens,
