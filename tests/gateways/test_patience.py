@@ -258,3 +258,27 @@ async def test_the_decide_api_uses_up_no_approval_for_who_has_hung_up(edge: Edge
     assert await edge.events("grant.redeemed") == []
     answer = await edge.decider.decide(token, ask)
     assert (answer.verdict, answer.replay) == ("permit", None)
+
+
+async def test_a_legacy_client_that_cancels_while_it_runs_gets_it_later(
+    edge: Edge, books: Upstream
+) -> None:
+    await edge.apply(SLOW, agent_document(tools=["slow"], hold_seconds=0))
+    token, label = await edge.open_run(), "cancelled"
+
+    async def runs() -> bool:
+        return times_run(books, label=label) == 1
+
+    async def ended() -> bool:
+        return len(await edge.events("outcome.recorded")) == 1
+
+    async with edge.mcp(token, "legacy") as client:
+        call = asyncio.create_task(client.call_tool("books.slow", {"label": label}))
+        await eventually_async(runs, "the upstream runs it")
+        await give_up(call)
+        await client.list_tools()  # what it has sent before this has arrived
+        books.tell(label, "done")
+        await eventually_async(ended, "it ends all the same")
+        result = await client.call_tool("books.slow", {"label": label})
+    assert result.content[0].text == "done"
+    assert times_run(books, label=label) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.rig.agent import Run
 from tests.rig.deadline import eventually
@@ -84,3 +85,92 @@ def test_after_a_kill_the_retry_is_told_that_nobody_knows(plane: Plane, tmp_path
         assert len(books.executions()) == 2
     finally:
         books.stop()
+
+
+def approve(plane: Plane) -> None:
+    """Let the owner approve what waits, as soon as something does."""
+
+    def found() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = plane.operator.get("/v1/requests", state="pending")["rows"]
+        return rows
+
+    (row,) = eventually(found, "a pending request")
+    detail = plane.operator.get(f"/v1/requests/{row['request']}")
+    vote = {"verdict": "approve", "digest": detail["digest"], "reason": "seen"}
+    plane.operator.post(f"/v1/requests/{row['request']}/votes", vote)
+
+
+def ask_task(run: Run, method: str, named: str, **params: Any) -> dict[str, Any]:
+    """Send a request as a client that follows tasks; return its result."""
+    offered = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": offered,
+    }
+    headers = {
+        "authorization": f"Bearer {run.token}",
+        "accept": "application/json",
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": method,
+        "mcp-name": named,
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+    answer = httpx.post(run.mcp_url, json=body, headers=headers, timeout=20, trust_env=False)
+    result: dict[str, Any] = answer.json()["result"]
+    return result
+
+
+def test_a_task_outlives_a_kill_and_runs_once(plane: Plane, tmp_path: Path) -> None:
+    books = Upstream(tmp_path / "books").start()
+    try:
+        plane.apply(*world(upstream=upstream_document(url=books.url)), rules__cedar=POLICY)
+        run = plane.enrol("clerk").open_run(on_behalf_of="customer/ada")
+        arguments = {"charge_id": "ch_2", "amount_usd": 260}
+        tool = "books.create_refund"
+        task = ask_task(run, "tools/call", tool, name=tool, arguments=arguments)["taskId"]
+        plane.kill()
+        plane.restart()
+        assert ask_task(run, "tasks/get", task, taskId=task)["status"] == "working"
+        approve(plane)
+        plane.kill()
+        plane.restart()
+
+        def completed() -> dict[str, Any] | None:
+            found = ask_task(run, "tasks/get", task, taskId=task)
+            return found if found["status"] == "completed" else None
+
+        done = eventually(completed, "the task has run")
+        assert done["result"]["isError"] is False
+        assert books.executions("create_refund") == [arguments]
+        plane.kill()
+        plane.restart()
+        again = ask_task(run, "tasks/get", task, taskId=task)
+        assert again["result"] == done["result"]
+        assert books.executions("create_refund") == [arguments]
+    finally:
+        books.stop()
+
+
+def test_who_hangs_up_on_the_decide_api_finds_the_approval_unused(plane: Plane) -> None:
+    plane.apply(*world(), rules__cedar=POLICY)
+    run = plane.enrol("clerk").open_run(on_behalf_of="customer/ada")
+    arguments = {"charge_id": "ch_2", "amount_usd": 260}
+    body = {"name": "books.create_refund", "arguments": arguments}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{plane.url}/v1/decide?wait_seconds=60",
+            json=body,
+            headers={"authorization": f"Bearer {run.token}"},
+            timeout=httpx.Timeout(20, read=PATIENCE_SECONDS),
+            trust_env=False,
+        )
+    approve(plane)
+    assert plane.events(type="grant.redeemed") == []
+    permit = run.decide("books.create_refund", arguments)
+    assert (permit["verdict"], permit["replay"]) == ("permit", None)
+    again = run.decide("books.create_refund", arguments)
+    assert again["decision"] == permit["decision"]
+    assert again["replay"]["status"] == "running"
+    run.settle(permit["decision"])
+    assert run.decide("books.create_refund", arguments)["replay"]["status"] == "succeeded"
+    assert len(plane.events(type="grant.redeemed")) == 1
