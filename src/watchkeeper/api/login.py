@@ -6,9 +6,9 @@ from watchkeeper.api.persons import show_issued
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.proofs import as_trusted
 from watchkeeper.identity import logins
 from watchkeeper.identity.devices import DeviceIssuer, Pending
-from watchkeeper.identity.issuers import Trusted
 from watchkeeper.identity.persons import OWN_ROLES, issue_token
 from watchkeeper.identity.proofs import key_proof, subject_proof
 from watchkeeper.identity.ssh import verify_signature
@@ -151,15 +151,7 @@ def _device_issuer(document: Issuer) -> DeviceIssuer | None:
     if not (document.client_id and document.device_authorization_url and document.token_url):
         return None
     return DeviceIssuer(
-        Trusted(
-            name=document.name,
-            issuer=document.issuer,
-            audience=document.client_id,
-            algorithms=document.algorithms,
-            jwks=document.jwks,
-            jwks_url=document.jwks_url,
-            allow_private=document.allow_private,
-        ),
+        as_trusted(document),
         document.client_id,
         document.device_authorization_url,
         document.token_url,

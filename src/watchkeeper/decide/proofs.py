@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from watchkeeper.core.errors import Unauthenticated
 from watchkeeper.core.ids import hash_secret
-from watchkeeper.decide.catalogue import Catalogue, CatalogueView
+from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.identity.agent_keys import (
     ALGORITHMS,
     ASSERTION_SECONDS,
@@ -21,7 +21,7 @@ from watchkeeper.identity.jwt import Claims, read_unverified, refused, verify
 from watchkeeper.identity.model import Workload
 from watchkeeper.identity.persons import OWN_ROLES, facts_of_token
 from watchkeeper.identity.principals import read_principal
-from watchkeeper.identity.proofs import subject_proof
+from watchkeeper.identity.proofs import subject_of
 from watchkeeper.registry.documents import Issuer
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -80,7 +80,7 @@ class Proofs:
                 raise refused("it is another agent's")
             return await self._by_key(token, agent, issuer, audiences)
         trusted = self._trusted(issuer, "workloads")
-        verified = await self._issuers.verify(token, _as_trusted(trusted))
+        verified = await self._issuers.verify(token, as_trusted(trusted))
         agent = self._workload(trusted, verified, name)
         proof = f"issuer/{trusted.name} {verified.subject}"
         return lambda tx: Workload(agent, proof)
@@ -144,11 +144,11 @@ class Proofs:
             )
         _, claims = read_unverified(token)
         issuer = self._trusted(claims.get("iss"), "people")
-        verified = await self._issuers.verify(token, _as_trusted(issuer))
-        known_by = verified.all.get(issuer.person_claim)
-        if not isinstance(known_by, str) or not 0 < len(known_by) <= LONGEST_NAME:
-            raise refused(f"its {issuer.person_claim} is no short text")
-        person = _person(self._view.now, issuer.name, known_by)
+        verified = await self._issuers.verify(token, as_trusted(issuer))
+        known_by = subject_of(verified.all, issuer.person_claim)
+        if known_by is None:
+            raise refused(f"its {issuer.person_claim} is no short text, or is not verified")
+        person = self._view.now.person_at(issuer.name, known_by)
         name = f"person/{person}" if person else f"{issuer.name}:{known_by}"[:LONGEST_NAME]
         return Behalf(name, f"{issuer.name} {known_by}", None, verified.expires_at)
 
@@ -167,18 +167,8 @@ class Proofs:
         return principal.name
 
 
-def _person(catalogue: Catalogue, issuer: str, subject: str) -> str | None:
-    wanted = subject_proof(issuer, subject)
-
-    def matching() -> Iterator[str]:
-        for name, person in catalogue.people.items():
-            if any(subject_proof(one.issuer, one.subject) == wanted for one in person.oidc):
-                yield name
-
-    return next(matching(), None)
-
-
-def _as_trusted(issuer: Issuer) -> Trusted:
+def as_trusted(issuer: Issuer) -> Trusted:
+    """Return an issuer as its tokens are verified by."""
     return Trusted(
         name=issuer.name,
         issuer=issuer.issuer,

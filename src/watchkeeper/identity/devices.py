@@ -16,6 +16,7 @@ from watchkeeper.core.text import make_safe
 from watchkeeper.identity.issuers import Issuers, Trusted
 from watchkeeper.identity.jwt import Claims
 from watchkeeper.identity.logins import refused
+from watchkeeper.identity.proofs import subject_of
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 USUAL_INTERVAL, LONGEST_INTERVAL = 5, 60
@@ -187,10 +188,8 @@ def _subject(claims: Claims, issuer: DeviceIssuer) -> str:
     audience, party = claims.all.get("aud"), claims.all.get("azp")
     if isinstance(audience, list) and len(audience) > 1 and party != issuer.client_id:
         raise refused()  # OpenID Connect Core, 3.1.3.7: issued to another of its audiences
-    if issuer.person_claim == "email" and claims.all.get("email_verified") is not True:
-        raise refused()
-    subject = claims.all.get(issuer.person_claim)
-    if not isinstance(subject, str) or not 0 < len(subject) <= 500:
+    subject = subject_of(claims.all, issuer.person_claim)
+    if subject is None:
         raise refused()
     return subject
 
