@@ -11,6 +11,7 @@ from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import Invalid
 from watchkeeper.identity.model import NewRun
 from watchkeeper.tools.inspection.model import TooLarge
+from watchkeeper.tools.inspection.redaction import redact, redact_text
 from watchkeeper.tools.inspection.rules import (
     ALL,
     SECRETS,
@@ -19,7 +20,7 @@ from watchkeeper.tools.inspection.rules import (
     look,
     unrecorded,
 )
-from watchkeeper.tools.inspection.values import Inspection, is_larger, redact, redact_text
+from watchkeeper.tools.inspection.values import Inspection, is_larger
 from watchkeeper.wire.data import DATA_CLASSES, RedactionLevel
 from watchkeeper.wire.decisions import Ask
 

@@ -22,8 +22,8 @@ from watchkeeper.kill.model import Covered
 from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import current_epoch, locks_in_force
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import unrecorded
-from watchkeeper.tools.inspection.values import redact_text
 from watchkeeper.wire.budgets import Measure
 
 T = TypeVar("T")

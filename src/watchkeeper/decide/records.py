@@ -15,8 +15,8 @@ from watchkeeper.decide.tables import BUCKET_US, activity, decisions, is_permitt
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import listed, unrecorded
-from watchkeeper.tools.inspection.values import redact_text
 from watchkeeper.wire.data import DataClass, RedactionLevel
 from watchkeeper.wire.decisions import Performer
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from watchkeeper.core.clock import SystemClock, utc_text
 from watchkeeper.core.text import make_safe
+from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import SECRETS
-from watchkeeper.tools.inspection.values import redact_text
 
 _KEPT = 2
 _LONGEST = 4000

@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 
 from tests.tools.inspection.corpus import made
 from watchkeeper.tools.inspection.model import TooLarge
+from watchkeeper.tools.inspection.redaction import marker, redact, redact_text
 from watchkeeper.tools.inspection.rules import ALL, SECRETS, refused_in, withheld_out
-from watchkeeper.tools.inspection.values import (
-    inspect,
-    is_larger,
-    marker,
-    redact,
-    redact_text,
-    where,
-)
+from watchkeeper.tools.inspection.values import inspect, is_larger, where
 from watchkeeper.wire.data import DATA_CLASSES
 
 PLANTED = [value for _, value in made(seed=3, count=6)]

@@ -17,10 +17,10 @@ from watchkeeper.decide.catalogue import Catalogue, CatalogueView, GovernedTool
 from watchkeeper.decide.contents import LARGEST_AT_ONCE
 from watchkeeper.gateways.mcp.results import as_result, is_error, withheld
 from watchkeeper.gateways.performing import Performed
+from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.results import Released, Terms, Withheld, release
 from watchkeeper.tools.inspection.rules import ALL, Classes, in_order, withheld_out
 from watchkeeper.tools.inspection.schemas import Check, compile_schema
-from watchkeeper.tools.inspection.values import redact_text
 from watchkeeper.tools.upstreams.model import Progress, Result
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.decisions import Answer, Outcome, OutcomeStatus

@@ -16,9 +16,10 @@ from typing import Any, NoReturn
 import msgspec
 
 from watchkeeper.tools.inspection.model import TooLarge
+from watchkeeper.tools.inspection.redaction import redact
 from watchkeeper.tools.inspection.rules import Classes
 from watchkeeper.tools.inspection.schemas import Check
-from watchkeeper.tools.inspection.values import Inspection, inspect, redact
+from watchkeeper.tools.inspection.values import Inspection, inspect
 from watchkeeper.tools.upstreams.model import Result
 from watchkeeper.wire.data import DATA_CLASSES
 

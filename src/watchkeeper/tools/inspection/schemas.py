@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema_rs
 
 from watchkeeper.core.errors import Invalid
+from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import ALL
-from watchkeeper.tools.inspection.values import redact_text
 
 Check = Callable[[Any], str | None]
 """Returns what is wrong with a value, or None."""

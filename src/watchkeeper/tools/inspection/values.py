@@ -1,4 +1,4 @@
-"""JSON values: what is in them, where, and the same value without it.
+"""JSON values: what is in them, and where.
 
 Every text is looked at by itself, keys and numbers too; nothing is joined across values. All
 texts of a value go through the recognisers in one pass, parted by a character that none of
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +17,11 @@ from watchkeeper.core.text import make_safe
 from watchkeeper.tools.inspection.detection import LARGEST, find
 from watchkeeper.tools.inspection.model import Finding, Spans, TooLarge
 from watchkeeper.tools.inspection.names import class_of, is_one, may_be_named
-from watchkeeper.wire.data import DATA_CLASSES, DataClass
+from watchkeeper.wire.data import DataClass
 
 DEEPEST = 128
 _OPENED = 3
 """How often JSON inside a text inside JSON is opened."""
-_ROUNDS = 4
 _SHORTEST_NUMBER = 10**8
 _PARTING = "\x00"
 _LONGEST_STEP = 40
@@ -67,34 +66,6 @@ def inspect(value: Any, *, _open: int = _OPENED) -> Inspection:
     )
 
 
-def redact(
-    value: Any, unwanted: Collection[DataClass], inspection: Inspection | None = None
-) -> Any:
-    """Return the value with a marker in place of everything of unwanted classes.
-
-    A number becomes a text. Raises `TooLarge` where `inspect` does, and where taking out what
-    was found goes on bringing out more.
-    """
-    seen = inspection or inspect(value)
-    for _ in range(_ROUNDS):
-        if seen.classes.isdisjoint(unwanted):
-            return value
-        value = _Rebuilding(seen, frozenset(unwanted)).of(value)
-        seen = inspect(value)
-    raise TooLarge("more to redact after each redaction")
-
-
-def redact_text(text: str, unwanted: Collection[DataClass]) -> str:
-    """Return a text with a marker in place of everything of unwanted classes.
-
-    A text that can't be inspected is replaced as a whole.
-    """
-    try:
-        return str(redact(text, unwanted))
-    except TooLarge:
-        return "[too large to inspect]"
-
-
 def where(value: Any, inspection: Inspection, data_class: DataClass, root: str) -> str:
     """Return the path of the first text of a class, as `root.customer.notes[3]`."""
     for index, path in enumerate(_paths(value, root)):
@@ -130,11 +101,6 @@ def _left(value: Any, left: int, depth: int) -> int:
     return left
 
 
-def marker(data_class: DataClass) -> str:
-    """Return what stands in place of what was taken out."""
-    return f"[{data_class} redacted]"
-
-
 def _collect(value: Any, texts: list[str], named: list[tuple[int, DataClass]], depth: int) -> None:
     """Add every text of a value in order: of an object each key, then what is under it."""
     if isinstance(value, str):
@@ -154,16 +120,17 @@ def _collect(value: Any, texts: list[str], named: list[tuple[int, DataClass]], d
         _check(depth)
         for item in value:
             _collect(item, texts, named, depth + 1)
-    elif _is_number(value):
-        texts.append(_written(value))
+    elif is_number(value):
+        texts.append(written(value))
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """Whether a number is long enough to be somebody's."""
     return isinstance(value, int | float) and abs(value) >= _SHORTEST_NUMBER
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """Return a number's digits as somebody would write them."""
     if isinstance(value, float) and abs(value) < 2**63 and value == int(value):
         return str(int(value))
     return str(value)
@@ -206,75 +173,9 @@ def _read(text: str) -> Any:
         return None
 
 
-class _Rebuilding:
-    """Makes a value again, text by text in the order they were collected."""
-
-    def __init__(self, seen: Inspection, unwanted: frozenset[DataClass]) -> None:
-        self._seen = seen
-        self._unwanted = unwanted
-        self._index = -1
-
-    def of(self, value: Any) -> Any:
-        """Return a value without what is unwanted in it."""
-        if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, Mapping):
-            made: dict[str, Any] = {}
-            for key, item in value.items():
-                name = free = self._text(key)
-                number = 2
-                while free in made:
-                    free, number = f"{name} {number}", number + 1
-                made[free] = self.of(item)
-            return made
-        if isinstance(value, list | tuple):
-            return [self.of(item) for item in value]
-        if _is_number(value):
-            text = _written(value)
-            shown = self._text(text)
-            return value if shown == text else shown
-        return value
-
-    def _text(self, text: str) -> str:
-        self._index += 1
-        inside = self._seen.opened.get(self._index)
-        if inside is not None and not inside.classes.isdisjoint(self._unwanted):
-            shown = json.dumps(
-                _Rebuilding(inside, self._unwanted).of(json.loads(text)),
-                ensure_ascii=False,
-                indent=2 if "\n" in text.strip() else None,
-            )
-            return shown
-        spans = [s for s in self._seen.found.get(self._index, ()) if s.data_class in self._unwanted]
-        return _replace(text, spans) if spans else text
-
-
-def _replace(text: str, spans: Spans) -> str:
-    """Put a marker over each stretch; one that touches another shares its marker."""
-    parts: list[str] = []
-    end = 0
-    for start, until, data_class in _merged(spans):
-        parts += (text[end:start], marker(data_class))
-        end = until
-    return "".join((*parts, text[end:]))
-
-
-def _merged(spans: Spans) -> Iterator[tuple[int, int, DataClass]]:
-    ordered = sorted(spans, key=lambda span: span.start)
-    start, end, data_class = ordered[0].start, ordered[0].end, ordered[0].data_class
-    for span in ordered[1:]:
-        if span.start < end:
-            end = max(end, span.end)
-            data_class = min(data_class, span.data_class, key=DATA_CLASSES.index)
-        else:
-            yield start, end, data_class
-            start, end, data_class = span.start, span.end, span.data_class
-    yield start, end, data_class
-
-
 def _paths(value: Any, path: str) -> Iterator[str]:
     """Yield the path of every text in the order that they are collected."""
-    if isinstance(value, str) or _is_number(value):
+    if isinstance(value, str) or is_number(value):
         yield path
     elif isinstance(value, Mapping):
         for key, item in value.items():
