@@ -7,11 +7,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.pins.ground import Record, definition
 from watchkeeper.api.needs import (
     from_agent,
     from_budget,
     from_lock,
+    from_quarantine,
     from_request,
+    from_uncovered,
     from_upstream,
     rank,
 )
@@ -151,3 +154,21 @@ def test_agents_and_upstreams_that_are_well_need_nobody() -> None:
     down = from_upstream(up.model_copy(update={"state": "down", "detail": "refused"}), NOW)
     assert down is not None
     assert down.text == "books does not answer: refused"
+
+
+def test_a_changed_tool_presses_more_than_one_that_nobody_calls() -> None:
+    record = Record("create_refund")
+    record.hear(definition())
+    record.hear(definition(description="Other."), definition("x\x1b[2J"), definition("y"))
+    changed = record.pins.pop("create_refund")
+    stops = from_quarantine(changed, ("books.refund",), mine=True)
+    others = from_uncovered("books", list(record.pins.values()), mine=True)
+    assert stops.text == (
+        "books/create_refund was changed, which stops books.refund: "
+        "it is not as it was pinned: description changed"
+    )
+    assert others.text == "books offers 2 tools that are new and without a contract"
+    assert stops.score > others.score
+    assert from_quarantine(changed, (), mine=False).score < stops.score
+    (strange, _) = sorted(record.pins.values(), key=lambda pin: pin.tool)
+    assert "\x1b" not in from_quarantine(strange, (), mine=True).text

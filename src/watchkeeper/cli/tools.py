@@ -188,7 +188,7 @@ def _show(found: ToolDetail) -> None:
     print_facts(
         [
             ("tool", found.name),
-            ("state", found.state + (f": {found.why}" if found.why else "")),
+            ("state", "; ".join(filter(None, (found.state, found.why)))),
             *((clause.about, clause.text) for clause in found.clauses),
             ("says", None if found.covered else found.does or None),
             ("used by", ", ".join(found.used_by) or "no agent"),

@@ -17,7 +17,15 @@ from watchkeeper.wire.base import NAME
 from watchkeeper.wire.decisions import Risk
 
 _NAME = re.compile(NAME)
-_DOES = 500
+_DOES = 200
+_HEAD = """\
+# Drafted from what upstream {upstream} says of itself, which proves nothing. For each tool a
+# person must still decide:
+# - does: in your own words; agents and approvers read it
+# - access and risk: what is drafted is a guess
+# - reversible, rollback, blast_radius: how it is taken back, and what it reaches
+# - never, amount_usd, approval: what it must never be given, and who must agree
+"""
 _MOST = 200
 _LARGEST_SCHEMA = 16 * 1024
 _DESTROYS = frozenset({
@@ -70,7 +78,8 @@ def draft(
             left_out.append(f"{shown}: {wrong or 'no name can be made of it'}")
             continue
         texts.append(_draft(upstream, name, definition, names.like(tool)))
-    return Drafted("---\n".join(texts), len(texts), tuple(left_out))
+    head = _HEAD.format(upstream=upstream) if texts else ""
+    return Drafted(head + "---\n".join(texts), len(texts), tuple(left_out))
 
 
 def propose_name(upstream: str, tool: str) -> str | None:
@@ -98,27 +107,21 @@ def guess(definition: ToolDefinition) -> tuple[str, Risk]:
 def _draft(upstream: str, name: str, definition: ToolDefinition, like: str | None) -> str:
     access, risk = guess(definition)
     schema = without_mirrors(definition.input_schema) or {"type": "object"}
-    words = str(make_safe(definition.description or definition.title or "", limit=_DOES))
+    words = (definition.description or definition.title or "").strip().partition("\n")[0]
     fields: dict[str, Any] = {
         "name": name,
         "upstream": upstream,
         "upstream_tool": definition.name,
-        "does": words or "Nothing is said of it.",
+        "does": str(make_safe(words, limit=_DOES)) or "Nothing is said of it.",
         "access": access,
         "risk": risk,
     }
-    lines = [
-        "# Drafted from what the upstream says of itself. A person must still decide:",
-        "# - does: put it in your own words; agents and approvers read it",
-        f"# - access and risk: {_why(definition)}",
-        "# - reversible, rollback and blast_radius: how it is taken back, and what it reaches",
-        "# - never: what it must never be called with",
-    ]
+    lines = [f"# access, risk: {_why(definition)}"]
     money = [key for key in _properties(schema) if _MONEY.search(key)]
     if money:
-        lines.append(f"# - amount_usd: is money moved by {', '.join(_shown(money))}?")
+        lines.append(f"# amount_usd: is money moved by {', '.join(_shown(money))}?")
     if schema.get("additionalProperties") is not False:
-        lines.append("# - input_schema: it takes arguments that it does not name")
+        lines.append("# input_schema: it takes arguments that it does not name")
     if like is not None:
         lines.append(f"# ! its name looks like {make_safe(like, limit=80)}, which it offers too")
     body = {**fields, "input_schema": schema, "pin": definition.digest}
