@@ -93,6 +93,8 @@ class Replays:
         self._store = store
         self._replays: dict[str, _Replay] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._busy = 0
+        """How many run or are about to."""
 
     async def start(
         self, wanted: StartReplay, *, by: str, agents: frozenset[str] | None = None
@@ -101,7 +103,7 @@ class Replays:
 
         Raises `Invalid` for files that can't be used, `Conflict` while too many run.
         """
-        if len(self._tasks) >= MOST_RUNNING:
+        if self._busy >= MOST_RUNNING:
             raise Conflict(
                 f"{MOST_RUNNING} replays run already", code="busy", remedy="wait until one ends"
             )
@@ -109,12 +111,17 @@ class Replays:
         since = now - wanted.since_seconds * MICROSECONDS
         replay = _Replay(ids.new("rpl", self._store.clock), by, since, now)
         chosen = _choose(since, wanted.agent, agents)
-        catalogue, replay.changes = await self._prepare(wanted)
-        replay.total = await self._store.scan(lambda tx: _count(tx, chosen, wanted.most))
+        self._busy += 1
+        try:
+            catalogue, replay.changes = await self._prepare(wanted)
+            replay.total = await self._store.scan(lambda tx: _count(tx, chosen, wanted.most))
+        except BaseException:
+            self._busy -= 1
+            raise
         self._keep(replay)
         task = asyncio.create_task(self._run(replay, catalogue, chosen), name=replay.name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
         return replay.result()
 
     async def read(self, name: str, *, wait_seconds: float = 0) -> ReplayResult:
@@ -138,6 +145,10 @@ class Replays:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._busy -= 1
 
     def _keep(self, replay: _Replay) -> None:
         self._replays[replay.name] = replay
