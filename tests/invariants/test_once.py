@@ -102,7 +102,7 @@ def approve(plane: Plane) -> None:
 
 def ask_task(run: Run, method: str, named: str, **params: Any) -> dict[str, Any]:
     """Send a request as a client that follows tasks; return its result."""
-    offered = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
+    offered: dict[str, Any] = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
     meta = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": offered,
