@@ -176,8 +176,9 @@ OPERATIONS = (
         EVALUATION,
         "agent",
         one,
-        "AuthZEN: would one action be permitted? Nothing is recorded or reserved.",
+        "AuthZEN: say whether one action would be permitted; nothing is recorded or reserved.",
         answers=Decided,
+        reads=Evaluation,
         tags=("authzen",),
     ),
     Operation(
@@ -185,8 +186,9 @@ OPERATIONS = (
         EVALUATIONS,
         "agent",
         several,
-        "AuthZEN: would several actions be permitted?",
+        "AuthZEN: say which of several actions would be permitted.",
         answers=AllDecided,
+        reads=Evaluations,
         tags=("authzen",),
     ),
     Operation(

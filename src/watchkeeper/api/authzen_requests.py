@@ -139,6 +139,7 @@ OPERATIONS = (
         submit,
         "AuthZEN (draft profile): ask for the approval that an evaluation lacked.",
         answers=TaskShown,
+        reads=AccessRequest,
         status=202,
         tags=("authzen",),
     ),

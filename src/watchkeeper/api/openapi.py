@@ -20,7 +20,9 @@ def describe(operations: Iterable[Operation], version: str) -> dict[str, Any]:
     listed = list(operations)
     models: set[type[BaseModel]] = {Problem}
     for operation in listed:
-        models |= {m for m in (operation.takes, operation.answers) if m is not None}
+        models |= {
+            m for m in (operation.takes or operation.reads, operation.answers) if m is not None
+        }
     ordered = sorted(models, key=lambda model: model.__name__)
     references, definitions = models_json_schema(
         [(model, "serialization") for model in ordered],
@@ -75,12 +77,13 @@ def _operation(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any
         "security": [] if operation.needs == "anyone" else [{"bearer": []}],
         "x-watchkeeper-needs": operation.needs,
     }
-    if operation.takes is not None:
+    body = operation.takes or operation.reads
+    if body is not None:
         described["requestBody"] = {
             "required": True,
             "content": {
                 "application/x-www-form-urlencoded" if operation.form else "application/json": {
-                    "schema": schema_of[operation.takes]
+                    "schema": schema_of[body]
                 }
             },
         }

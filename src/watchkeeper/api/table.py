@@ -151,6 +151,8 @@ class Operation:
     does: str
     answers: Any = None
     takes: type[BaseModel] | None = None
+    reads: type[BaseModel] | None = None
+    """The body, where the route reads it itself; for the description."""
     query: tuple[str, ...] = ()
     status: int = 200
     form: bool = False
