@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import ValidationError
 from sqlalchemy import bindparam, func, select, update
 
 from watchkeeper.core.digest import canonical, parse
@@ -42,10 +43,24 @@ _INSERT = Statement(documents.insert())
 
 
 def read_standing(tx: Transaction) -> dict[Key, InForce]:
-    """Return every document in force."""
+    """Return every document in force.
+
+    Raises `Conflict` for one that this program does not take: to leave it out could open what
+    it closed.
+    """
     standing: dict[Key, InForce] = {}
     for row in _CURRENT.all(tx):
-        document = KINDS[row.kind].model_validate(parse(row.body))
+        try:
+            document = KINDS[row.kind].model_validate(parse(row.body))
+        except (KeyError, ValidationError) as error:
+            problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "unknown"
+            raise Conflict(
+                f"{row.kind} {row.name!r} was applied by another version of Watchkeeper and does "
+                f"not hold here: {problem}",
+                code="document_refused",
+                where=row.path,
+                remedy="start the version that applied it, correct the document there, apply it",
+            ) from None
         standing[(row.kind, row.name)] = InForce(
             row.kind, row.name, row.version, row.digest, row.path, row.text, document
         )
