@@ -163,6 +163,17 @@ def test_calls_and_money_are_counted_over_all_tokens(plane: Plane) -> None:
     refused(exchange(plane, token, authorization_details="{"), "invalid_authorization_details")
 
 
+def test_only_a_permit_is_counted(plane: Plane) -> None:
+    run = plane.enrol("clerk").open_run()
+    details = [{"type": "tool_call", "max_calls": 1}]
+    token = given(exchange(plane, run.token, details=details))["access_token"]
+    assert refund(plane, token, 300)["verdict"] == "hold"
+    assert refund(plane, token, 2000)["verdict"] == "deny"
+    assert decide(plane, token, "books.create_refund", charge_id="x")["verdict"] == "deny"
+    assert refund(plane, token, 10)["verdict"] == "permit"
+    assert refund(plane, token, 10)["rule"] == "identity/authorization-details"
+
+
 def test_a_narrower_token_ends_with_the_wider(plane: Plane) -> None:
     run = plane.enrol("clerk").open_run()
     plane.advance(600)

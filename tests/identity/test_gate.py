@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.decide.still import WORLD, StillFacts, a_run, catalogue, refund
-from watchkeeper.decide.model import Action, Progress
+from watchkeeper.decide.model import Action
 from watchkeeper.decide.path import decide
 from watchkeeper.identity.scope import Layer, TokenScope, Used, read_details, read_scope
 
@@ -59,12 +59,3 @@ def test_limits_count_before_a_person_is_asked() -> None:
     assert decide(Action("model", "small-fast", {}), over)[0].rule != (
         "identity/authorization-details"
     )
-
-
-def test_a_denied_action_is_counted_against_nothing() -> None:
-    run = a_run(scope=scoped(None, [{"type": "tool_call", "max_calls": 3}]))
-    facts = StillFacts(catalogue(), run, full="run/run_1/tool_calls")
-    ruling, _ = decide(READ, facts)
-    assert ruling.verdict == "deny"
-    progress = Progress()
-    assert progress.spends == ()
