@@ -146,11 +146,6 @@ def _vote(
         say(f"{found.request} is {found.state}{waits}.")
 
 
-def _rollback(found: RequestDetail) -> str:
-    known = {True: "reversible: ", False: "irreversible: ", None: ""}
-    return known[found.reversible] + found.rollback
-
-
 def show_request(found: RequestDetail) -> None:
     """Print a request in the order in which an approver reads it; the agent's words last."""
     thing = found.object
@@ -168,7 +163,7 @@ def show_request(found: RequestDetail) -> None:
             ("state", found.state + (f" by {found.decided_by}" if found.decided_by else "")),
             ("decide by", at(found.decide_by)),
             ("blast", f"{found.blast_radius} ({found.blast_source})"),
-            ("rollback", _rollback(found)),
+            ("rollback", found.way_back),
             ("rule", f"{found.rule}: {found.rule_text}"),
             ("agreed", f"{found.approvals} of {found.quorum}"),
             ("mine", "yes" if found.mine else f"no: {found.why_not}"),

@@ -110,6 +110,12 @@ class RequestDetail(RequestRow):
     """The agent's own words. Untrusted."""
     timeline: tuple[TimelineEntry, ...] = ()
 
+    @property
+    def way_back(self) -> str:
+        """The rollback path with what the contract says of it: whether it undoes the action."""
+        said = {True: "reversible: ", False: "irreversible: ", None: ""}[self.reversible]
+        return said + self.rollback.strip() if self.rollback.strip() else ""
+
 
 class Vote(Sent):
     """A person's verdict; `digest` is of what was on the person's screen."""

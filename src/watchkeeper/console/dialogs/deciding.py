@@ -44,7 +44,7 @@ def summary_blocks(detail: RequestDetail) -> list[Block]:
         *blocks,
         Blank(),
         Fact("reach", f"{detail.blast_radius or 'not declared'} ({source})"),
-        Fact("way back", detail.rollback or "none declared"),
+        Fact("way back", detail.way_back or "none declared"),
         Fact("rule", detail.rule_text or detail.rule),
     ]
 

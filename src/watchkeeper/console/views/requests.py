@@ -203,7 +203,7 @@ def _changes(detail: RequestDetail) -> list[Block]:
     blocks.append(
         Fact("reach", f"{reach} ({source})") if reach else Fact("reach", "not declared", "warning")
     )
-    back = detail.rollback.strip()
+    back = detail.way_back
     blocks.append(Fact("way back", back) if back else Fact("way back", "none declared", "warning"))
     return blocks
 
