@@ -47,6 +47,10 @@ NOTES = (
     "an approval that was given then counts for whatever now asks for one",
 )
 
+MODEL_NOTE = (
+    "a policy reads which model had answered: that was recorded only where a policy read it then"
+)
+
 
 @dataclass(slots=True)
 class _Replay:
@@ -59,6 +63,7 @@ class _Replay:
     ended_at: int | None = None
     error: str | None = None
     changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = NOTES
     found: Differences = field(default_factory=Differences)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,7 +86,7 @@ class _Replay:
             groups=found.groups(),
             groups_left_out=found.left_out,
             changes=self.changes,
-            notes=NOTES,
+            notes=self.notes,
             error=self.error,
         )
 
@@ -118,6 +123,12 @@ class Replays:
         except BaseException:
             self._busy -= 1
             raise
+        if any(
+            "model" in rule.reads
+            for governed in catalogue.policies.values()
+            for rule in governed.file.rules
+        ):
+            replay.notes = (*NOTES, MODEL_NOTE)
         self._keep(replay)
         task = asyncio.create_task(self._run(replay, catalogue, chosen), name=replay.name)
         self._tasks.add(task)
