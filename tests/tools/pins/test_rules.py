@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.tools.pins.ground import Record, definition, listing
 from watchkeeper.tools.pins.model import Distrusted, Trusted
-from watchkeeper.tools.pins.rules import MOST_UNPINNED, acceptable, observe, trust
+from watchkeeper.tools.pins.rules import MOST_UNPINNED, acceptable, observe, reason_of, trust
 from watchkeeper.tools.upstreams.definitions import read_definition, restore
 from watchkeeper.tools.upstreams.model import ToolDefinition
 
@@ -84,6 +84,7 @@ def test_a_contract_pin_outranks_first_sight_and_what_was_pinned() -> None:
     record = Record("create_refund", pins={"create_refund": REFUND.digest})
     record.hear(LURE)
     assert record.pins["create_refund"].state == "changed"
+    assert "the contract pins" in reason_of(record.pins["create_refund"])
     assert isinstance(verdict(record, pin=REFUND.digest), Distrusted)
     (step,) = record.hear(REFUND)
     assert record.pins["create_refund"].pinned_how == "contract"
@@ -91,6 +92,7 @@ def test_a_contract_pin_outranks_first_sight_and_what_was_pinned() -> None:
     record.wanted = {"create_refund": frozenset({LURE.digest})}
     (step,) = record.hear(REFUND)
     assert record.pins["create_refund"].state == "changed"
+    assert "the contract pins" in reason_of(record.pins["create_refund"])
     assert isinstance(verdict(record, pin=LURE.digest), Distrusted)
     record.hear(LURE)
     assert verdict(record, pin=LURE.digest) == Trusted(LURE.digest)

@@ -231,17 +231,21 @@ def acceptable(pin: Pin, digest: str, pins: frozenset[str]) -> str | None:
 
 def reason_of(pin: Pin) -> str:
     """Say in words why a definition waits for a person."""
+    pinned, offered = pin.pinned, pin.observed
+    if offered is not None and offered.problem is not None:
+        return offered.problem
     if pin.state == "look-alike":
         wrong = disguised(pin.tool)
         if pin.like is None:
             return wrong or "its name is disguised"
-        return (
-            f"{wrong}, and" if wrong else "its name"
-        ) + f" could be mistaken for {_quote(pin.like)}"
-    if pin.pinned is not None and pin.observed is not None:
-        members = ", ".join(changed_members(pin.pinned, pin.observed)) or "its form"
-        return f"it is not as it was pinned: {members} changed"
-    return "it appeared after the upstream was first seen"
+        opening = f"{wrong}, and" if wrong else "its name"
+        return f"{opening} could be mistaken for {_quote(pin.like)}"
+    if pin.state == "new" or offered is None:
+        return "it appeared after the upstream was first seen"
+    if pinned is None or pinned.digest == offered.digest:
+        return "it is not the definition that the contract pins"
+    members = ", ".join(changed_members(pinned, offered)) or "its form"
+    return f"it is not as it was pinned: {members} changed"
 
 
 def quarantined(pins: Pins) -> Iterator[Pin]:
