@@ -287,3 +287,24 @@ def test_a_replay_is_bounded_and_refuses_what_cannot_be_used(plane: Plane) -> No
     started = plane.operator.post("/v1/policy/replays", {})
     assert started["state"] in {"running", "done"}
     assert started["by"].startswith("person/")
+
+
+def test_what_policies_decide_takes_its_own_permission(plane: Plane) -> None:
+    plane.apply("operator_role: {name: builder, permissions: [read, apply]}")
+    asked = {"person": "bob", "permission": "builder"}
+    bob = plane.caller(plane.operator.post("/v1/persons/tokens", asked)["token"])
+    tool = {"path": "t.yaml", "text": "tool: {name: books.spare, does: Nothing yet}"}
+    changed = {"path": "policy.cedar", "text": STRICTER}
+    assert bob.post("/v1/apply", {"files": [tool]})["applied"]
+    assert bob.post("/v1/apply", {"files": [changed], "dry_run": True})["lines"]
+    for path, body in (
+        ("/v1/apply", {"files": [tool, changed]}),
+        ("/v1/policies/policy/stage",
+         {"stage": "observe", "seen": "enforce", "version": 1, "reason": "x"}),
+        ("/v1/policies/policy/rollback", {"version": 1, "reason": "x"}),
+    ):  # fmt: skip
+        found = bob.problem("POST", path, body, status=403)
+        assert found["rule"] == "permission/policy-activate"
+    assert plane.operator.get("/v1/policies/policy")["version"] == 1
+    unchanged = {"files": [{"path": "policy.cedar", "text": POLICY}, tool]}
+    assert bob.post("/v1/apply", unchanged)["applied"]

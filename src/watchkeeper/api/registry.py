@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
@@ -10,10 +10,16 @@ from watchkeeper.decide.applying import Planned
 from watchkeeper.identity import enrolment
 from watchkeeper.registry.rules import Change
 from watchkeeper.wire.agents import Enrol, Enrolment
+from watchkeeper.wire.permissions import Permission
 from watchkeeper.wire.plane import Apply, Plan, PlanLine
 
-_AUTHORITY = frozenset({"person", "operator_role", "issuer"})
-"""Kinds of documents that say who may do what: to apply them takes `people` as well."""
+_TAKES: Mapping[str, Permission] = {
+    "person": "people",
+    "operator_role": "people",
+    "issuer": "people",
+    "policy": "policy-activate",
+}
+"""Kinds of documents that take more than `apply`: who may do what, and what policies decide."""
 
 
 async def apply(call: Call) -> Plan:
@@ -25,8 +31,8 @@ async def apply(call: Call) -> Plan:
         return _plan(await applying.plan(files, prune=body.prune))
 
     def check(changes: Sequence[Change]) -> None:
-        if any(change.kind in _AUTHORITY for change in changes):
-            call.check_team("people", "")
+        for needed in sorted({_TAKES[change.kind] for change in changes if change.kind in _TAKES}):
+            call.check_team(needed, "")
 
     planned = await applying.apply(
         files, prune=body.prune, actor=call.actor, seen_plan=body.plan, check=check
