@@ -118,7 +118,7 @@ class PolicyEngine:
     def _decide_once(
         self, question: Question, found: Slice, approvals: frozenset[str]
     ) -> PolicyAnswer:
-        said = found.deciding.evaluate(request_of(question, found, approvals), self.population)
+        said = found.decide(request_of(question, found, approvals), self.population)
         if said.errors:
             return _failed(said.errors)
         reasons = sorted((rule.annotated for rule in said.reasons), key=lambda one: one.policy)

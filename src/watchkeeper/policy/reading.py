@@ -27,14 +27,14 @@ def read_context(conditions: Any) -> Reads:
 
 def merge(all_reads: Iterable[Reads]) -> Reads:
     """Return what several policies read together."""
-    merged: dict[str, Lines] = {}
+    exact: set[str] = set()
+    merged: dict[str, set[int]] = {}
     for reads in all_reads:
         for name, lines in reads.items():
-            known = merged.get(name, ())
-            merged[name] = (
-                None if lines is None or known is None else tuple(sorted({*known, *lines}))
-            )
-    return merged
+            merged.setdefault(name, set()).update(lines or ())
+            if lines is None:
+                exact.add(name)
+    return {name: None if name in exact else tuple(sorted(lines)) for name, lines in merged.items()}
 
 
 def narrow(lines: Lines, value: Any) -> Any:

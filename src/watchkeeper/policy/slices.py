@@ -2,7 +2,7 @@
 
 Cedar looks at every policy it is given, so the cost of a decision grows with their number. A
 slice holds only those whose scope can match; policies about everything are parsed once for
-each action, and each slice adds its own to them.
+each action, and a slice asks its own beside them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from watchkeeper.policy.reading import Reads, merge
 from watchkeeper.policy.schema import ACTIONS
 from watchkeeper.policy.source import Rule
 
-_MOST_SLICES = 16_384
+_MOST_PLACES = 16_384
+_MOST_SLICES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,23 @@ class Slice:
     """The policies that can matter for one agent, action and resource."""
 
     rules: tuple[Rule, ...]
-    deciding: Parsed
-    """Permits, forbids, and those that ask for an approval."""
+    deciding: tuple[Parsed, ...]
+    """Permits, forbids, and those that ask for an approval: the general ones, then its own."""
     obliging: Parsed | None
     """Those that attach an obligation to a permit."""
     reads: Reads
+
+    def decide(self, request: dict[str, Any], population: Population) -> Evaluation:
+        """Put one request to the deciding policies, as if all of them were one set."""
+        said = [parsed.evaluate(request, population) for parsed in self.deciding]
+        if len(said) == 1:
+            return said[0]
+        errors = tuple(error for one in said for error in one.errors)
+        forbids = tuple(rule for one in said if not one.allowed for rule in one.reasons)
+        if forbids:
+            return Evaluation(False, forbids, errors)
+        permits = tuple(rule for one in said for rule in one.reasons)
+        return Evaluation(bool(permits), permits, errors)
 
 
 class Slices:
@@ -69,13 +82,13 @@ class Slices:
 
     def __init__(self, rules: Sequence[Rule], population: Population) -> None:
         self._population = population
-        self._bases: dict[str, tuple[list[Rule], Parsed]] = {}
+        self._bases: dict[str, tuple[list[Rule], Parsed, Reads]] = {}
         self._special: dict[str, list[Rule]] = {}
         for action in ACTIONS:
             uid = ("Action", action)
             applying = [rule for rule in rules if rule.scope.action.matches(uid, frozenset({uid}))]
             general = [rule for rule in applying if _is_general(rule)]
-            self._bases[action] = (general, Parsed(general))
+            self._bases[action] = (general, Parsed(general), merge(r.reads for r in general))
             self._special[action] = [rule for rule in applying if not _is_general(rule)]
         self._by_place: dict[tuple[str, str, Uid], Slice] = {}
         self._by_rules: dict[tuple[str, tuple[str, ...]], Slice] = {}
@@ -96,7 +109,7 @@ class Slices:
                 if rule.scope.principal.matches(principal, agent_above)
                 and rule.scope.resource.matches(resource, resource_above)
             ]
-            if len(self._by_place) >= _MOST_SLICES:
+            if len(self._by_place) >= _MOST_PLACES or len(self._by_rules) >= _MOST_SLICES:
                 self._by_place.clear()
                 self._by_rules.clear()
             found = self._by_place[place] = self._of(action, special)
@@ -107,15 +120,15 @@ class Slices:
         key = (action, tuple(rule.annotated.policy for rule in special))
         found = self._by_rules.get(key)
         if found is None:
-            general, base = self._bases[action]
+            general, base, reads = self._bases[action]
             deciding = [rule for rule in special if not rule.annotated.duties]
             obliging = [rule for rule in special if rule.annotated.duties]
             rules = (*general, *special)
             found = self._by_rules[key] = Slice(
                 rules,
-                Parsed(deciding, base) if deciding else base,
+                (base, Parsed(deciding)) if deciding else (base,),
                 Parsed(obliging) if obliging else None,
-                merge(rule.reads for rule in rules),
+                merge((reads, *(rule.reads for rule in special))),
             )
         return found
 
