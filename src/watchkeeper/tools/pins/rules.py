@@ -46,7 +46,8 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class _Judged:
     state: PinState
-    reason: str
+    reason: str = ""
+    """Why it is pinned or gone; of what is in quarantine `reason_of` tells."""
     how: How | None = None
     like: str | None = None
 
@@ -97,21 +98,17 @@ def _known_names(pins: Mapping[str, Pin], wanted: Wanted, first: bool) -> KnownN
 def _judge_new(offered: ToolDefinition, wanted: Wanted, names: KnownNames, first: bool) -> _Judged:
     pins = wanted.get(offered.name, frozenset())
     if offered.problem is not None:
-        return _Judged("new", offered.problem)
+        return _Judged("new")
     if offered.digest in pins:
         return _Judged("pinned", "the contract names this definition", "contract")
     if pins:
-        return _Judged("changed", "it is not the definition that the contract pins")
+        return _Judged("changed")
     like = None if offered.name in wanted and first else names.like(offered.name)
-    wrong = disguised(offered.name)
-    if like is not None or wrong is not None:
-        reason = wrong or ""
-        if like is not None:
-            reason += (", and " if wrong else "its name ") + f"could be mistaken for {_quote(like)}"
-        return _Judged("look-alike", reason, like=like)
+    if like is not None or disguised(offered.name) is not None:
+        return _Judged("look-alike", like=like)
     if first:
         return _Judged("pinned", "first sight of the upstream", "first sight")
-    return _Judged("new", "it appeared after the upstream was first seen")
+    return _Judged("new")
 
 
 def _judge_known(before: Pin, offered: ToolDefinition | None, wanted: Wanted) -> _Judged:
@@ -119,20 +116,19 @@ def _judge_known(before: Pin, offered: ToolDefinition | None, wanted: Wanted) ->
     if offered is None:
         return _Judged("gone", "the upstream no longer lists it")
     if offered.problem is not None:
-        return _Judged("changed" if before.pinned else "new", offered.problem, like=before.like)
+        return _Judged("changed" if before.pinned else "new", like=before.like)
     if offered.digest in pins:
         known = before.pinned is not None and before.pinned.digest == offered.digest
         how = before.pinned_how if known else "contract"
         return _Judged("pinned", "the contract names this definition", how)
     if pins:
-        return _Judged("changed", "it is not the definition that the contract pins")
+        return _Judged("changed")
     if before.pinned is None:
         state = before.state if before.state in ("new", "look-alike") else "new"
-        return _Judged(state, "it was never accepted", like=before.like)
+        return _Judged(state, like=before.like)
     if offered.digest == before.pinned.digest:
         return _Judged("pinned", "it is as it was pinned again", before.pinned_how)
-    members = ", ".join(changed_members(before.pinned, offered)) or "its form"
-    return _Judged("changed", f"it is not as it was pinned: {members} changed")
+    return _Judged("changed")
 
 
 def _step(
@@ -155,7 +151,7 @@ def _step(
                 after, pinned=offered, pinned_by=PLANE, pinned_how=judged.how, pinned_at=now
             )
         after = replace(after, like=None, rejected=None, rejected_by=None, rejected_why=None)
-    return Step(before, after, event, judged.reason)
+    return Step(before, after, event, judged.reason or reason_of(after))
 
 
 _EVENTS: Mapping[PinState, str] = {
