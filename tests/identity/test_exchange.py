@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.identity.conftest import PEOPLE_ISSUER, Issuers
 from tests.identity.oauth import ACCESS, JWT, exchange, given, refused, seconds, sign
 from tests.rig.plane import Plane
+from watchkeeper.identity.runs import MOST_TOKENS
 
 READ = {"charge_id": "ch_1"}
 
@@ -161,6 +162,25 @@ def test_calls_and_money_are_counted_over_all_tokens(plane: Plane) -> None:
     without = [{"type": "tool_call", "tools": ["books.create_refund"]}]
     refused(exchange(plane, token, details=without), "invalid_authorization_details")
     refused(exchange(plane, token, authorization_details="{"), "invalid_authorization_details")
+
+
+def test_a_run_has_only_so_many_tokens(plane: Plane) -> None:
+    run = plane.enrol("clerk").open_run()
+    for _ in range(MOST_TOKENS - 1):
+        given(exchange(plane, run.token, scope="class:read"))
+    answer = exchange(plane, run.token, scope="class:read")
+    assert refused(answer, "invalid_request")["rule"] == "identity/tokens"
+    assert refund(plane, run.token)["verdict"] == "permit"
+
+
+def test_a_revoked_token_ends_no_run(plane: Plane) -> None:
+    run = plane.enrol("clerk").open_run()
+    plane.operator.http.post("/oauth/revoke", data={"token": run.token})
+    found = run.caller.problem(
+        "POST", f"/v1/runs/{run.id}/close", {"outcome": "succeeded"}, status=401
+    )
+    assert found["rule"] == "identity/token-revoked"
+    assert plane.operator.get(f"/v1/runs/{run.id}")["state"] == "open"
 
 
 def test_only_a_permit_is_counted(plane: Plane) -> None:

@@ -55,7 +55,7 @@ def lend(
         agent=agent,
         run=parent,
         caps=[Cap(c.budget_id, account.scope, "run", c.measure, c.cap) for c in caps],
-        amounts={**granted},
+        amounts={str(measure): amount for measure, amount in granted.items()},
         expires_at=tx.now + LOAN_SECONDS * MICROSECONDS,
         now=tx.now,
     )

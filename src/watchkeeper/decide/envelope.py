@@ -15,7 +15,7 @@ from watchkeeper.decide.gates.kill import runs_above
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import workload_of
 from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts, Workload, read_lineage
-from watchkeeper.identity.rules import check_owner, check_token
+from watchkeeper.identity.rules import check_owner, check_revoked, check_token
 from watchkeeper.identity.runs import facts_of, find_run, open_run, renew_token
 from watchkeeper.identity.scope import Layer, read_token_scope
 from watchkeeper.kill.model import Covered
@@ -187,8 +187,10 @@ class Envelopes:
             if bearer.startswith("wka_"):
                 agent = workload_of(tx, bearer).agent
             else:
-                facts = facts_of(tx, bearer)
-                agent = check_owner(facts, run).agent
+                facts = check_owner(facts_of(tx, bearer), run)
+                if facts.state == "open":
+                    check_revoked(facts)
+                agent = facts.agent
             tx.silent("closing a closed run again changes nothing")
             said = self._kept(agent, summary) if summary else summary
             children.end_run(tx, agent, run, outcome, said)

@@ -21,13 +21,8 @@ def check_token(facts: RunFacts | None, now: int) -> RunFacts:
             rule="identity/run-open",
             remedy="open a new run",
         )
-    if facts.token_revoked_at is not None and facts.state != "stopped":
-        raise Unauthenticated(
-            "the run token was revoked",
-            code="token_revoked",
-            rule="identity/token-revoked",
-            remedy="ask for a new token with the agent's credential",
-        )
+    if facts.state != "stopped":
+        check_revoked(facts)
     if now >= facts.token_expires_at:
         raise Unauthenticated(
             "the run token has expired",
@@ -36,6 +31,17 @@ def check_token(facts: RunFacts | None, now: int) -> RunFacts:
             remedy="ask for a new token with the agent's credential",
         )
     return facts
+
+
+def check_revoked(facts: RunFacts) -> None:
+    """Raise `Unauthenticated` if the token was revoked."""
+    if facts.token_revoked_at is not None:
+        raise Unauthenticated(
+            "the run token was revoked",
+            code="token_revoked",
+            rule="identity/token-revoked",
+            remedy="ask for a new token with the agent's credential",
+        )
 
 
 def check_owner(facts: RunFacts | None, run: str) -> RunFacts:

@@ -14,6 +14,9 @@ from watchkeeper.identity.tables import run_tokens, runs
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 
+MOST_TOKENS = 200
+"""How many tokens of one run may be valid at a time, before none is narrowed any more."""
+
 _ADD_RUN = Statement(runs.insert())
 _ADD_TOKEN = Statement(run_tokens.insert())
 _FACTS = Statement(
@@ -67,6 +70,15 @@ _OPEN_CHILDREN = Statement(
 _LATEST_EXPIRY = Statement(
     select(func.max(run_tokens.c.expires_at)).where(
         run_tokens.c.run == bindparam("run_is"), run_tokens.c.revoked_at.is_(None)
+    )
+)
+_LIVE_TOKENS = Statement(
+    select(func.count())
+    .select_from(run_tokens)
+    .where(
+        run_tokens.c.run == bindparam("run_is"),
+        run_tokens.c.revoked_at.is_(None),
+        run_tokens.c.expires_at > bindparam("now"),
     )
 )
 _REVOKE = Statement(
@@ -174,7 +186,17 @@ def renew_token(
 def narrow_token(
     tx: Transaction, token: str, facts: RunFacts, scope: TokenScope, *, ttl_seconds: int
 ) -> IssuedRun:
-    """Issue a token of the same run that may be used for less, for no longer."""
+    """Issue a token of the same run that may be used for less, for no longer.
+
+    Raises `Conflict` when the run has `MOST_TOKENS` that are valid.
+    """
+    if int(_LIVE_TOKENS.scalar(tx, run_is=facts.run, now=tx.now)) >= MOST_TOKENS:
+        raise Conflict(
+            f"run {facts.run} has {MOST_TOKENS} valid tokens already",
+            code="too_many_tokens",
+            rule="identity/tokens",
+            remedy="use those, or revoke some at /oauth/revoke",
+        )
     expires_at = min(tx.now + ttl_seconds * MICROSECONDS, facts.token_expires_at)
     hashed = ids.hash_secret(token)
     epoch = int(_EPOCH_OF.scalar(tx, hash_is=hashed))
