@@ -25,6 +25,8 @@ _OFFLINE = {
 }
 """Commands that need no plane, reached by name: they live in a room below."""
 
+_PROGRESS = 32
+"""Columns that the progress of a replay takes, and is wiped from."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
@@ -133,11 +135,12 @@ def replay(
     result = session.call(lambda plane: plane.start_replay(body))
     while result.state == "running":
         if not session.json and sys.stderr.isatty():
-            click.echo(f"\r{result.looked_at:,} of {result.total:,}", nl=False, err=True)
+            far = f"{result.looked_at:,} of {result.total:,}"
+            click.echo(f"\r{far:<{_PROGRESS}}", nl=False, err=True)
         name = result.replay
         result = session.call(lambda plane, name=name: plane.replay(name, wait_seconds=2))  # type: ignore[misc]
     if not session.json and sys.stderr.isatty():
-        click.echo("\r", nl=False, err=True)
+        click.echo("\r" + " " * _PROGRESS + "\r", nl=False, err=True)
     if session.json:
         print_json(result)
     else:
