@@ -224,3 +224,8 @@ _ID = re.compile(r"\b([a-z]{2,5})_[0-9a-hjkmnp-tv-z]{20}([0-9a-hjkmnp-tv-z]{6})\
 def brief_text(text: str) -> str:
     """Shorten every long id in a text, for a cell; the detail has them whole."""
     return _ID.sub(r"\1_…\2", text)
+
+
+def proof_text(proof: str | None) -> str:
+    """Say whether it was proven on whose behalf a run acts, and by whom."""
+    return "only claimed" if proof is None else f"proven by {proof}"

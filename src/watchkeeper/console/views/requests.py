@@ -18,6 +18,7 @@ from watchkeeper.console.words import (
     money_text,
     person_text,
     plural,
+    proof_text,
     say,
     seconds_between,
     span_text,
@@ -181,11 +182,13 @@ def _standing(row: RequestRow, moment: Moment) -> list[Span]:
 
 
 def _asker(detail: RequestDetail) -> list[Block]:
-    behalf = actor_text(detail.on_behalf_of) or "nobody is named"
+    behalf = actor_text(detail.on_behalf_of)
+    if behalf:
+        behalf += f", {proof_text(detail.on_behalf_of_proof)}"
     blocks: list[Block] = [
         Title("Who asks"),
         Fact("agent", f"{detail.agent}, version {detail.version}"),
-        Fact("on behalf of", behalf, "text" if detail.on_behalf_of else "quiet"),
+        Fact("on behalf of", behalf or "nobody is named", "text" if behalf else "quiet"),
     ]
     if detail.goal:
         blocks.append(Fact("goal", detail.goal))

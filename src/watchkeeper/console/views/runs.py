@@ -19,6 +19,7 @@ from watchkeeper.console.words import (
     moment_text,
     money_text,
     plural,
+    proof_text,
     say,
     time_text,
 )
@@ -61,7 +62,7 @@ def blocks(row: RunRow, moment: Moment, decisions: Sequence[DecisionRow] = ()) -
         held.append(Prose(row.why, "critical"))
     behalf = actor_text(row.on_behalf_of)
     if behalf:
-        held.append(Fact("on behalf of", behalf))
+        held.append(Fact("on behalf of", f"{behalf}, {proof_text(row.on_behalf_of_proof)}"))
     if row.business_object is not None:
         held.append(Fact("about", object_text(row.business_object)))
     held.append(Fact("opened", moment_text(row.opened_at, moment.now)))
