@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from watchkeeper.registry.contract import RateLimit
 from watchkeeper.registry.documents import Preview, ToolContract
 
-_TRANSPORT = {"read": "reads, changes nothing", "write": "changes something"}
+_ACCESS = {"read": "reads, changes nothing", "write": "changes something"}
 
 
 def tool_clauses(tool: ToolContract) -> Iterator[tuple[str, str]]:
     """Yield what a contract says of a tool: what it is about, and a sentence."""
     yield "does", tool.does
-    yield "access", f"{_TRANSPORT[tool.access]}; risk {tool.risk}; in region {tool.region}"
+    yield "access", f"{_ACCESS[tool.access]}; risk {tool.risk}; in region {tool.region}"
     for never in tool.never:
         yield "never", f"{never.argument} matching {never.pattern!r}: {never.why}"
     yield "arguments", _arguments(tool)
