@@ -12,6 +12,7 @@ from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.upstream import Upstream
 from tests.rig.world import POLICY, upstream_document, world
+from watchkeeper.client.address import Address
 
 OTHER_POLICY = POLICY + '\n@id("no-echo")\n@message("No echo today.")\nforbid (principal, ' \
     'action == Action::"use_tool", resource == Tool::"books.echo");\n'  # fmt: skip
@@ -102,3 +103,25 @@ async def test_a_policy_set_is_rehearsed_staged_and_rolled_back(governed: Plane)
         await console.see("No echo today.")
         await console.confirm(typed="policies", reason="it refused good work")
         await console.see("v3 has the text of v1")
+
+
+async def test_who_may_not_is_told_before_anything_is_asked(
+    governed: Plane, upstream: Upstream
+) -> None:
+    """A viewer reads everything; each key of a deed says which permission it needs."""
+    upstream.redefine("echo", description="Answers otherwise.")
+    look_again(governed, upstream)
+    wait_for_state(governed, "changed")
+    asked = {"person": "grace", "permission": "viewer"}
+    token = governed.operator.post("/v1/persons/tokens", asked)["token"]
+    viewer = Address(url=governed.url, token=token)
+    async with session(governed, size=(120, 40), address=viewer) as console:
+        await console.press("6")
+        await find(console, "books.echo")
+        await console.see("! changed")
+        await console.press("a")
+        await console.see("accept: this needs tools-accept; grace is viewer")
+        await console.press("ctrl+x")
+        await console.see("kill: this needs lock; grace is viewer")
+        await console.press("7", "s")
+        await console.see("stage: this needs policy-activate; grace is viewer")

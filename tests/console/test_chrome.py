@@ -303,7 +303,7 @@ def test_help_is_grouped_and_says_why_not() -> None:
         Action("a.go", "go on", lambda: None, ("g",), "Decide", "Goes on."),
         Action("a.no", "no way", lambda: None, (), "Decide", "Never.", why_not=lambda: "too late"),
     ]
-    shown = text_of(lay_out_blocks(help_blocks(actions, ["start"]), 76))
+    shown = text_of(lay_out_blocks(help_blocks(actions, ["start"], lambda a: a.why_not()), 76))
     assert "Decide ───" in shown
     assert "Goes on." in shown
     assert "not now: too late" in shown

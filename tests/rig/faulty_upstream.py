@@ -76,7 +76,8 @@ class FaultyUpstream:
             error = {"code": -32602, "message": "no such entry"}
             return web.json_response({"jsonrpc": "2.0", "id": message["id"], "error": error})
         if fault == "slow":
-            await asyncio.sleep(SLOW_SECONDS)
+            never = asyncio.get_running_loop().create_future()
+            await asyncio.wait({never}, timeout=SLOW_SECONDS)
         shown: dict[str, Any] = {"posted": 1 if fault == "wrong-output" else arguments["entry"]}
         text = [{"type": "text", "text": json.dumps(shown)}]
         result = {"content": text, "structuredContent": shown, "isError": fault == "tool-error"}

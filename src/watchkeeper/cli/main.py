@@ -60,7 +60,7 @@ COMMANDS: dict[str, str] = {
     "login": "watchkeeper.cli.login:login",
     "logout": "watchkeeper.cli.login:logout",
     "whoami": "watchkeeper.cli.login:whoami",
-    "secrets": "watchkeeper.cli.secrets:secrets",
+    "secrets": "watchkeeper.cli.secrets:sealed",
     "serve": "watchkeeper.plane.command:serve",
     "stop": "watchkeeper.cli.process:stop",
     "console": "watchkeeper.cli.process:console",

@@ -14,12 +14,12 @@ from watchkeeper.core.errors import Invalid
 _LONGEST = 16_386
 
 
-@click.group()
-def secrets() -> None:
+@click.group("secrets")
+def sealed() -> None:
     """Put, list and remove sealed secrets; change the key that seals them."""
 
 
-@secrets.command("put")
+@sealed.command("put")
 @click.argument("name")
 @speaks()
 def put(session: Session, name: str) -> None:
@@ -44,7 +44,7 @@ def put(session: Session, name: str) -> None:
     say(f"sealed {found.name} version {found.version}; refer to it as sealed:{found.name}")
 
 
-@secrets.command("list")
+@sealed.command("list")
 @speaks()
 def list_(session: Session) -> None:
     """List sealed secrets with who uses them; never their values."""
@@ -73,7 +73,7 @@ def list_(session: Session) -> None:
             say(f"{row.name}: {row.trouble}", err=True)
 
 
-@secrets.command("remove")
+@sealed.command("remove")
 @click.argument("name")
 @speaks(json=False)
 def remove(session: Session, name: str) -> None:
@@ -82,7 +82,7 @@ def remove(session: Session, name: str) -> None:
     say(f"removed {name}")
 
 
-@secrets.command("rotate-key")
+@sealed.command("rotate-key")
 @speaks()
 def rotate_key(session: Session) -> None:
     """Seal every secret with a new key; the old one is kept until all are."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from watchkeeper.core.errors import Invalid
+from watchkeeper.wire.permissions import Permission
 
 Layer = Literal["list", "detail"]
 Why = Callable[[], str | None]
@@ -26,8 +27,9 @@ class Action:
     """One thing a person can do.
 
     `why_not` answers None while it is allowed and else the reason in words; `danger` marks what
-    cannot be undone, `changes` what sends anything to the plane (danger implies it). `footer`
-    orders it in the key line. `pane` None means everywhere.
+    cannot be undone, `changes` what sends anything to the plane (danger implies it), `needs` what
+    the person must be permitted there. `footer` orders it in the key line. `pane` None means
+    everywhere.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Action:
     footer: int | None = None
     danger: bool = False
     changes: bool = False
+    needs: Permission | None = None
     why_not: Why = field(default=_allowed)
 
     @property

@@ -296,7 +296,18 @@ class Console(App[int], inherit_bindings=False):
 
     def why_not(self, action: Action) -> str | None:
         """Say why an action is not possible now; None if it is."""
-        return action.why_not() or (self.offline if action.sends else None)
+        return (
+            self._not_permitted(action)
+            or action.why_not()
+            or (self.offline if action.sends else None)
+        )
+
+    def _not_permitted(self, action: Action) -> str | None:
+        """Say what the person lacks; the plane checks it again, and for which team."""
+        me = self.status.me if self.status is not None else None
+        if action.needs is None or me is None or action.needs in me.permissions:
+            return None
+        return f"this needs {action.needs}; {me.person} is {me.permission or 'without a role'}"
 
     def take_key(self, key: str, character: str | None) -> None:
         """Give a key to what is on top: an overlay, the line being typed, or an action."""

@@ -165,9 +165,9 @@ class Finding:
         """Choose from all actions."""
         console = self._console
         choices = [
-            Choice(action.id, action.title, action.why_not() or action.explain,
+            Choice(action.id, action.title, console.why_not(action) or action.explain,
                    " ".join(key_label(key) for key in action.keys[:2]),
-                   action.why_not() is not None)
+                   console.why_not(action) is not None)
             for action in console.registry.active(self._pane.key, console.layer)
         ]  # fmt: skip
         chosen = await console.over(Chooser("What to do", choices))
@@ -180,7 +180,7 @@ class Finding:
         console = self._console
         actions = console.registry.active(self._pane.key, console.layer)
         title = f"Keys in {self._pane.title}"
-        await console.view(title, help_blocks(actions, list(guide_files())))
+        await console.view(title, help_blocks(actions, list(guide_files()), console.why_not))
 
     async def open_guide(self) -> None:
         """Choose a guide and read it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from watchkeeper.console.actions import Action, key_label
@@ -16,7 +16,10 @@ from watchkeeper.core.text import fit, make_safe
 _EMPHASIS = re.compile(r"\*\*(.+?)\*\*|`([^`]+)`")
 
 
-def help_blocks(actions: Sequence[Action], guides: Sequence[str]) -> list[Block]:
+WhyNot = Callable[[Action], str | None]
+
+
+def help_blocks(actions: Sequence[Action], guides: Sequence[str], why_not: WhyNot) -> list[Block]:
     """List everything that can be done here, in groups, with its keys."""
     groups: dict[str, list[Action]] = {}
     for action in actions:
@@ -25,16 +28,15 @@ def help_blocks(actions: Sequence[Action], guides: Sequence[str]) -> list[Block]
     for group, members in groups.items():
         blocks.append(Title(group))
         for action in members:
-            blocks.append(_help_line(action))
+            blocks.append(_help_line(action, why_not(action)))
     blocks.append(Title("Guides"))
     named = ", ".join(guides) if guides else "none in this installation"
     blocks.append(Prose(f"Type :guide to read one: {named}"))
     return blocks
 
 
-def _help_line(action: Action) -> Line:
+def _help_line(action: Action, why: str | None) -> Line:
     keys = " ".join(key_label(key) for key in action.keys) or "–"
-    why = action.why_not()
     parts: list[Span] = [
         span("  "),
         Span(fit(make_safe(keys), 13), "key"),

@@ -74,6 +74,7 @@ class BudgetsPane(Pane[BudgetRow]):
                 group="Decide",
                 run=self.top_up,
                 changes=True,
+                needs="top-up",
                 why_not=self._why_not,
                 pane=self.key,
                 footer=10,

@@ -123,6 +123,7 @@ class PolicyPane(Pane[PolicySetRow]):
             group=group,
             run=run,
             danger=group == "Decide",
+            needs="policy-activate" if group == "Decide" else "read",
             why_not=lambda: "no policy set is selected" if self.current is None else None,
             pane=self.key,
             footer=footer,

@@ -91,6 +91,7 @@ class ToolsPane(Pane[ToolRow]):
             group="Decide",
             run=run,
             danger=True,
+            needs="tools-accept",
             why_not=self._why_not,
             pane=self.key,
             footer=footer,
