@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 from tests.identity.conftest import PEOPLE_ISSUER, Issuers
 from tests.identity.oauth import ACCESS, JWT, exchange, given, refused, seconds, sign
 from tests.rig.plane import Plane
-from watchkeeper.identity.runs import MOST_TOKENS
+from tests.rig.stores import sqlite_url
+from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.core.errors import Forbidden
+from watchkeeper.core.ids import hash_secret
+from watchkeeper.identity.model import IssuedRun, NewRun, Workload
+from watchkeeper.identity.persons import issue_token
+from watchkeeper.identity.purging import purge_expired
+from watchkeeper.identity.runs import MOST_TOKENS, open_run, renew_token
+from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
 
 READ = {"charge_id": "ch_1"}
 
@@ -93,6 +103,30 @@ def test_our_own_persons_token_proves_the_person_until_it_is_taken_back(plane: P
     renewed = agent.caller.problem("POST", f"/v1/runs/{found['run']}/token", status=403)
     assert renewed["rule"] == "identity/token-revoked"
     refused(exchange(plane, token, actor_token=agent.credential), "invalid_request")
+
+
+async def test_a_persons_token_that_is_forgotten_renews_nothing(tmp_path: Path) -> None:
+    clock = RehearsalClock(frozen=True)
+    async with await Store.open(sqlite_url(tmp_path), clock) as store:
+        clerk = Workload("clerk", "proof")
+        issued = await store.write(lambda tx: issue_token(tx, "ada", "viewer", ttl_seconds=60,
+                                                          actor="a"))  # fmt: skip
+        new = NewRun("x", on_behalf_of="person/ada", proof_hash=hash_secret(issued.secret))
+
+        def begin(tx: Transaction) -> str:
+            run = tx.new_id("run")
+            return open_run(tx, clerk, 1, new, run=run, ttl_seconds=60, epoch=0).run
+
+        def renew(tx: Transaction) -> IssuedRun:
+            return renew_token(tx, clerk, run, ttl_seconds=60, epoch=0)
+
+        run = await store.write(begin)
+        await store.write(renew)
+        clock.advance(61)
+        await store.write(renew)
+        await store.write(lambda tx: purge_expired(tx, tx.now))
+        with pytest.raises(Forbidden):
+            await store.write(renew)
 
 
 def test_a_scope_bounds_every_use(plane: Plane) -> None:

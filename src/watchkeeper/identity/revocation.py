@@ -74,10 +74,15 @@ def find_known(tx: Transaction, kind: Kind, name: str) -> Known | None:
     return None if row is None else Known(kind, name, row.owner, row.revoked_at)
 
 
-def is_revoked(tx: Transaction, name: str) -> bool:
-    """Tell whether a token that a run was opened with was revoked."""
-    found = (find_known(tx, "person", name), find_known(tx, "run", name))
-    return any(one is not None and one.revoked_at is not None for one in found)
+def is_revoked(tx: Transaction, name: str, kind: Kind = "person") -> bool:
+    """Tell whether a token that a run was opened with was revoked.
+
+    A person's that is not kept any more counts as revoked: nobody can tell.
+    """
+    found = find_known(tx, kind, name)
+    if found is None:
+        return kind == "person"
+    return found.revoked_at is not None
 
 
 def revoke(tx: Transaction, known: Known, *, actor: str, reason: str | None = None) -> int:

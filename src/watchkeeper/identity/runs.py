@@ -8,7 +8,7 @@ from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound
 from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts, Workload
-from watchkeeper.identity.revocation import is_revoked
+from watchkeeper.identity.revocation import Kind, is_revoked
 from watchkeeper.identity.scope import TokenScope
 from watchkeeper.identity.tables import run_tokens, runs
 from watchkeeper.store.statement import Row, Statement
@@ -162,7 +162,8 @@ def renew_token(
     row = _own_run(tx, agent, run)
     if row.state != "open":
         raise Conflict(f"run {run} is {row.state}", code="run_ended", remedy="open a new run")
-    if row.proof_hash is not None and is_revoked(tx, row.proof_hash):
+    proven_with: Kind = "person" if row.parent is None else "run"
+    if row.proof_hash is not None and is_revoked(tx, row.proof_hash, proven_with):
         raise Forbidden(
             "the token that the run was opened with was revoked",
             rule="identity/token-revoked",
