@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.command import watchkeeper
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.process import clean_environment
@@ -47,6 +48,14 @@ def test_a_second_plane_on_the_same_state_refuses_and_harms_nothing(plane: Plane
     assert "watchkeeper stop" in second.stderr
     assert plane.operator.get("/v1/status")["sequence"] == 1
     assert plane.described()["http"] == plane.url
+
+
+def test_the_state_may_be_named_before_the_command(plane: Plane, tmp_path: Path) -> None:
+    second = watchkeeper(tmp_path, "--state", str(plane.state), "serve", "--port", "0")
+    assert second.code == ALREADY, second.err
+    assert str(plane.described()["pid"]) in second.err
+    shown = watchkeeper(tmp_path, "--state", str(plane.state), "config", "path")
+    assert str(plane.state) in shown.out
 
 
 def test_many_starts_at_once_give_one_plane(

@@ -19,8 +19,9 @@ def config() -> None:
 @config.command()
 def path() -> None:
     """Print the configuration file and the state directory."""
+    given = click.get_current_context().find_root().params.get("state")
     say(f"configuration  {config_file()}")
-    say(f"state          {state_directory()}")
+    say(f"state          {state_directory(given)}")
 
 
 @config.command()

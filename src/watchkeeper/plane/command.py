@@ -43,6 +43,7 @@ def serve(**flags: Any) -> None:
     It serves people on the Unix socket in the state directory and agents on 127.0.0.1, and
     stops in order on SIGTERM or ctrl-c.
     """
+    flags["state"] = flags["state"] or click.get_current_context().find_root().params.get("state")
     try:
         settings = read_settings(flags)
         run(settings)
