@@ -303,8 +303,12 @@ def test_what_was_not_evaluated_is_not_requested(plane: Plane, run: Run) -> None
     other = wanted | {"context": refund(301)["context"]}
     assert problem_of(run, other) == (400, URN + "invalid_denial_binding")
     token = wanted["denial"]["binding_token"]
-    changed = wanted | {"denial": wanted["denial"] | {"binding_token": "A" + token[1:]}}
-    assert problem_of(run, changed) == (400, URN + "invalid_denial_binding")
+    elsewhere = run.caller.post("/access/v1/evaluation", refund(302))
+    seal = elsewhere["context"]["access_request"]["binding_token"].partition(".")[2]
+    for forged in ("A" + token[1:], f"{token.partition('.')[0]}.{seal}", "", "x", token[:-4]):
+        changed = wanted | {"denial": wanted["denial"] | {"binding_token": forged}}
+        expected = URN + "invalid_denial_binding" if forged else "invalid"
+        assert problem_of(run, changed) == (400, expected)
     assert problem_of(run, body)[0] == httpx.codes.BAD_REQUEST
     stranger = run.agent.open_run()
     assert problem_of(stranger, wanted) == (400, URN + "invalid_denial_binding")
