@@ -45,3 +45,12 @@ def test_many_policies_and_brackets_in_words_are_no_bomb() -> None:
 def test_a_string_that_never_ends_is_refused_at_once() -> None:
     with pytest.raises(Invalid, match="never ends"):
         check_size('permit "' + '\\"' * 300_000, "x.cedar")
+
+
+@pytest.mark.parametrize("blank", ["\n" * 900_000, "// x\n" * 150_000])
+def test_blank_lines_cost_no_more_than_their_number(blank: str) -> None:
+    assert check_file("blank", HEAD + ";" + blank).rules[0].line == 1
+    assert check_file("first", blank + HEAD + ";").rules[0].line == blank.count("\n") + 1
+    with pytest.raises(Invalid, match="not Cedar") as refused:
+        check_file("torn", HEAD + ";\n" + HEAD + blank)
+    assert refused.value.where == "torn.cedar:2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from watchkeeper.core.errors import Invalid
 
@@ -52,3 +53,26 @@ def split(text: str) -> list[str]:
             statements.append(text[begin : match.end()].strip())
             begin = match.end()
     return statements
+
+
+def find(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where each policy's effect stands and where the policy ends, broken ones too."""
+    start: int | None = None
+    end = depth = 0
+    before = ""
+    for match in _TOKEN.finditer(text):
+        sign = match[0]
+        if sign in ("permit", "forbid") and depth == 0 and before != "@":
+            if start is not None:
+                # the annotations of this one stand behind the last one's semicolon
+                yield start, end if end > start else match.start()
+            start = match.start()
+        elif sign == ";":
+            end, depth = match.end(), 0
+        elif sign in _OPENING:
+            depth += 1
+        elif sign in _CLOSING:
+            depth = max(0, depth - 1)
+        before = sign
+    if start is not None:
+        yield start, end if end > start else len(text)

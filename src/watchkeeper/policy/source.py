@@ -13,13 +13,10 @@ import cedarpy
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.policy.annotations import Annotated, read_annotations
-from watchkeeper.policy.bounds import check_size, split
+from watchkeeper.policy.bounds import check_size, find, split
 from watchkeeper.policy.reading import Reads, read_context
 from watchkeeper.policy.schema import CONTEXT, SCHEMA
 from watchkeeper.policy.scope import Scope, read_scope
-
-_STATEMENT = re.compile(r"(?m)^\s*(?:@\w+\s*\([^)]*\)\s*)*(permit|forbid)\s*\(")
-_BEGINNING = re.compile(r"(?m)^\s*(?:@\w+\s*\([^)]*\)\s*)*(permit|forbid)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,35 +129,20 @@ def _order(policy_id: str) -> int:
 
 def _lines_of(text: str) -> dict[str, int]:
     """Cedar names policies by their order; find the line on which each begins."""
-    masked = _mask(text)
     lines: dict[str, int] = {}
     line, counted = 1, 0
-    for index, match in enumerate(_STATEMENT.finditer(masked)):
-        line += masked.count("\n", counted, match.start(1))
-        counted = match.start(1)
+    for index, (start, _) in enumerate(find(text)):
+        line += text.count("\n", counted, start)
+        counted = start
         lines[f"policy{index}"] = line
     return lines
 
 
-def _mask(text: str) -> str:
-    """Blank comments and the insides of strings; every other character keeps its place."""
-    masked = re.sub(r"//[^\n]*", lambda match: " " * len(match[0]), text)
-    return re.sub(
-        r'"(?:[^"\\\n]|\\.)*"',
-        lambda match: '"' + "_" * (len(match[0]) - 2) + '"',
-        masked,
-    )
-
-
 def _locate(where: str, text: str) -> str:
     """Cedar's parse errors carry no line: parse each statement alone to find the broken one."""
-    masked = _mask(text)
-    starts = [match.start(1) for match in _BEGINNING.finditer(masked)]
-    for start, following in zip(starts, [*starts[1:], len(text)], strict=True):
-        # the annotations of the statement that follows stand behind this one's semicolon
-        last = masked.rfind(";", start, following)
+    for start, end in find(text):
         try:
-            cedarpy.policies_to_json_str(text[start : last + 1 if last >= 0 else following])
+            cedarpy.policies_to_json_str(text[start:end])
         except ValueError:
             return f"{where}:{text.count(chr(10), 0, start) + 1}"
     return where
