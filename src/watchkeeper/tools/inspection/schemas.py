@@ -8,8 +8,10 @@ from typing import Any
 import jsonschema_rs
 
 from watchkeeper.core.errors import Invalid
+from watchkeeper.tools.inspection.bounds import count_steps
 from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import ALL
+from watchkeeper.tools.inspection.values import is_larger
 
 Check = Callable[[Any], str | None]
 """Returns what is wrong with a value, or None."""
@@ -18,14 +20,21 @@ _MOST_PROBLEMS = 3
 _LONGEST_PROBLEM = 300
 _BACKTRACKS = 100_000
 """Steps of one pattern's look-around on one text; a value that takes more does not fit."""
+_MOST_WORK = 50_000_000
+"""Rules times size of a value: a check can't be interrupted, and everything waits for it."""
 
 
 def compile_schema(schema: dict[str, Any], of: str) -> Check:
     """Return what checks values against a schema; `of` names what is checked.
 
     A problem names the place and the rule that failed, never the value: that is an agent's or
-    a tool's, and may be anybody's. Raises `Invalid` for what is no usable schema.
+    a tool's, and may be anybody's. Raises `Invalid` for what is no usable schema, and for one
+    that could take for ever.
     """
+    try:
+        most = _MOST_WORK // count_steps(schema)
+    except Invalid as error:
+        raise Invalid(f"not a usable JSON Schema: {error.message}") from None
     try:
         validator = jsonschema_rs.validator_for(
             schema,
@@ -40,6 +49,8 @@ def compile_schema(schema: dict[str, Any], of: str) -> Check:
         ) from error
 
     def check(value: Any) -> str | None:
+        if is_larger(value, most):
+            return f"{of}: is too large to be checked against this schema"
         try:
             if validator.is_valid(value):
                 return None
