@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.tools.inspection.corpus import PROSE, made
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.ids import new_at, secret
-from watchkeeper.tools.inspection.detection import LARGEST, MOST_FINDINGS, find
-from watchkeeper.tools.inspection.model import TooLarge
+from watchkeeper.tools.inspection.detection import LARGEST, find
+from watchkeeper.tools.inspection.model import MOST_FINDINGS, TooLarge
 from watchkeeper.tools.inspection.values import inspect
 from watchkeeper.wire.data import DataClass
 
@@ -136,3 +136,17 @@ def test_the_sample_data_holds_only_what_it_means_to() -> None:
             for one in find(text):
                 found.setdefault(one.data_class, set()).add(text[one.start : one.end])
     assert set(found) <= {"email", "phone"}, json.dumps({k: sorted(v) for k, v in found.items()})
+
+
+@pytest.mark.parametrize("before", range(1985, 2005))
+def test_a_number_is_found_wherever_a_long_run_of_digits_is_cut(before: int) -> None:
+    text = "7 " * before + "4111 1111 1111 1111" + " 7" * 5
+    cards = [found for found in find(text) if found.data_class == "card"]
+    assert {text[found.start : found.end] for found in cards} == {"4111 1111 1111 1111"}
+
+
+def test_what_is_full_of_beginnings_is_not_gone_through() -> None:
+    with pytest.raises(TooLarge):
+        find("DE89 " * 200_000)
+    with pytest.raises(TooLarge):
+        find("4111111111111111\n" * 60_000)

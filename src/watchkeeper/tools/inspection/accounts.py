@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from watchkeeper.tools.inspection import checksums
-from watchkeeper.tools.inspection.model import Finding, Spans
+from watchkeeper.tools.inspection.model import Finding, Spans, TooLarge
 
 # the second character is looked back from: a class at the front is what makes a search fast
 _HEAD = re.compile(r"[A-Z](?<!\w.)[A-Z](?:[0-9]{2}(?= ?[A-Z0-9])|[A-Z]{4}[0-9A-Z]{2}[A-EHLMPRST])")
@@ -26,12 +26,16 @@ _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}")
 _DOMAIN = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _TOP_LEVEL = re.compile(r"(?:xn--[a-z0-9-]{2,59}|[^\W\d_]{2,24})\Z", re.IGNORECASE)
 _LONGEST_LOCAL = 64
+_MOST_HEADS = 100_000
+"""Beginnings of accounts looked at in one text; more are nobody's."""
 
 
 def find_accounts(text: str) -> Spans:
     """Find IBANs and Italian tax codes."""
     found: Spans = []
-    for head in _HEAD.finditer(text):
+    for number, head in enumerate(_HEAD.finditer(text)):
+        if number > _MOST_HEADS:
+            raise TooLarge("too many beginnings of accounts")
         start = head.start()
         end = _iban_end(text, start)
         if end:

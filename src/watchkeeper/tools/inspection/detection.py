@@ -7,13 +7,18 @@ import unicodedata
 import jsonschema_rs
 
 from watchkeeper.tools.inspection.accounts import find_accounts, find_addresses
-from watchkeeper.tools.inspection.model import Finding, Recogniser, Spans, TooLarge
+from watchkeeper.tools.inspection.model import (
+    MOST_FINDINGS,
+    Finding,
+    Recogniser,
+    Spans,
+    TooLarge,
+)
 from watchkeeper.tools.inspection.numbers import find_numbers
 from watchkeeper.tools.inspection.secrets import find_secrets
 
 LARGEST = 4 * 1024 * 1024
 """Characters inspected at once; more than that is refused where anything may not pass."""
-MOST_FINDINGS = 50_000
 
 RECOGNISERS: tuple[Recogniser, ...] = (find_secrets, find_numbers, find_accounts, find_addresses)
 _SPACES = (

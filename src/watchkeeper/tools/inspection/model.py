@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from watchkeeper.wire.data import DataClass
 
 Spans = list["Finding"]
+MOST_FINDINGS = 50_000
+"""Things found in one text; more are refused where anything may not pass."""
 
 
 @dataclass(frozen=True, slots=True)

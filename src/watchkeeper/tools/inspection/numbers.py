@@ -10,12 +10,16 @@ import re
 from collections.abc import Callable
 
 from watchkeeper.tools.inspection import checksums
-from watchkeeper.tools.inspection.model import Finding, Spans
+from watchkeeper.tools.inspection.model import MOST_FINDINGS, Finding, Spans, TooLarge
 from watchkeeper.wire.data import DataClass
 
 # looked for first: most text has no such run, and the rest is only tried where one is
-_RUN = re.compile(r"[0-9](?:[ .()/-]{0,2}[0-9]){5,}")
+_LONGEST_RUN = 2000
+"""Digits of one run: nothing else goes on while one is looked through."""
+_RUN = re.compile(rf"[0-9](?:[ .()/-]{{0,2}}[0-9]){{5,{_LONGEST_RUN}}}+")
 _BEFORE, _AFTER = 4, 2
+_LONGEST = 64
+"""Characters of the longest number: one may begin in a run that was cut and end after it."""
 _CALLING = """
 1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64
 65 66 81 82 84 86 90 91 92 93 94 95 98 211 212 213 216 218 220 221 222 223 224 225 226 227 228 229
@@ -161,8 +165,11 @@ def find_numbers(text: str) -> Spans:
     """Find cards, national ids and telephone numbers."""
     found: Spans = []
     for run in _RUN.finditer(text):
-        start, end = max(0, run.start() - _BEFORE), run.end() + _AFTER
         width = run.end() - run.start()
+        cut = width > _LONGEST_RUN
+        start, end = max(0, run.start() - _BEFORE), run.end() + (_LONGEST if cut else _AFTER)
+        if len(found) > MOST_FINDINGS:
+            raise TooLarge(f"more than {MOST_FINDINGS:,} numbers")
         for data_class, name, least, pattern, check in _KINDS:
             if width < least:
                 continue
