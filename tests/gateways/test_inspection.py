@@ -144,6 +144,20 @@ async def test_the_schema_that_the_server_declares_counts_where_the_contract_has
     assert text_of(other) == "fits"
 
 
+async def test_arguments_fit_the_pinned_schema_where_the_contract_has_none(
+    edge: Edge, books: Upstream
+) -> None:
+    await edge.apply(tool("lookup_charge", "lookup_charge"))
+    before = len(books.executions())
+    result = await call(edge, "lookup_charge", {"charge": "ch_1"})
+    assert "DENIED by rule tool/books.lookup_charge/schema: the arguments don't fit" in (
+        text_of(result)
+    )
+    assert '"charge_id" is a required property' in text_of(result)
+    assert len(books.executions()) == before
+    assert not (await call(edge, "lookup_charge", {"charge_id": "ch_1"})).is_error
+
+
 async def test_a_message_of_a_failing_tool_is_inspected_too(edge: Edge) -> None:
     await edge.apply(tool("fail", "fail", data={"in": ["secret"]}))
     result = await call(edge, "fail", {"message": f"wrong key {SECRET}"})

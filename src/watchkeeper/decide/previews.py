@@ -106,7 +106,7 @@ def find_reader(
     trusted = catalogue.trust(reader.contract)
     if isinstance(trusted, Distrusted):
         raise Unavailable(trusted.reason, rule=f"tool/{preview.tool}/{trusted.rule}")
-    refused = check_arguments(reader, arguments)
+    refused = check_arguments(catalogue, reader, arguments)
     if refused is not None:
         raise Unavailable(refused.reason, rule=refused.rule)
     return reader.contract

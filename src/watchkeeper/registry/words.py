@@ -43,7 +43,7 @@ def tool_clauses(tool: ToolContract) -> Iterator[tuple[str, str]]:
 
 def _arguments(tool: ToolContract) -> str:
     if tool.input_schema is None:
-        return "not checked by the contract"
+        return "as the pinned definition has them" if tool.upstream else "not checked"
     properties = tool.input_schema.get("properties")
     required = tool.input_schema.get("required")
     must = set(required) if isinstance(required, list) else set()

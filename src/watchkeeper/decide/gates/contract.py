@@ -10,6 +10,7 @@ from watchkeeper.core.money import micros_from_number
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool, PricedModel
 from watchkeeper.decide.contents import without_secrets
 from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.fitting import check_of
 from watchkeeper.decide.gates.data import check_data
 from watchkeeper.decide.model import Action, Progress, Ruling, action_digest, deny
 from watchkeeper.tools.pins.model import Distrusted
@@ -154,16 +155,19 @@ def _check_tool(
         return refused
     tool = catalogue.tools[action.name]
     return (
-        check_arguments(tool, action.arguments)
+        check_arguments(catalogue, tool, action.arguments)
         or check_data(action, tool.contract.data.taken)
         or _extract(action, tool, progress)
     )
 
 
-def check_arguments(tool: GovernedTool, arguments: Mapping[str, Any]) -> Ruling | None:
+def check_arguments(
+    catalogue: Catalogue, tool: GovernedTool, arguments: Mapping[str, Any]
+) -> Ruling | None:
     """The arguments fit the tool's schema, and nothing on its never-list occurs in them."""
     name = tool.contract.name
-    problem = tool.check(dict(arguments)) if tool.check else None
+    check = check_of(catalogue, tool, "arguments")
+    problem = check(dict(arguments)) if check else None
     if problem is not None:
         return deny(
             f"tool/{name}/schema",

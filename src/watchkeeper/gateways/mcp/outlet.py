@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from watchkeeper.core.digest import canonical, parse
-from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, GovernedTool
 from watchkeeper.decide.contents import LARGEST_AT_ONCE
+from watchkeeper.decide.fitting import check_of
 from watchkeeper.gateways.mcp.results import as_result, is_error, withheld
 from watchkeeper.gateways.performing import Performed
 from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.results import Released, Terms, Withheld, release
 from watchkeeper.tools.inspection.rules import ALL, Classes, in_order, withheld_out
-from watchkeeper.tools.inspection.schemas import Check, compile_schema
 from watchkeeper.tools.upstreams.model import Progress, Result
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.decisions import Answer, Outcome, OutcomeStatus
@@ -36,9 +33,8 @@ class Outlet:
         governed = catalogue.tools.get(tool)
         self._answer = answer
         self._reads = governed is not None and governed.contract.access == "read"
-        self._terms = Terms(
-            tool, _unwanted(catalogue, agent, governed, answer), _check(catalogue, governed)
-        )
+        check = check_of(catalogue, governed, "result") if governed else None
+        self._terms = Terms(tool, _unwanted(catalogue, agent, governed, answer), check)
 
     def words(self, text: str) -> str:
         """Return a message of the tool as the agent may have it."""
@@ -108,29 +104,3 @@ def _unwanted(
             # a class that nobody can recognise is kept back with all others
             unwanted |= named if len(named) == len(set(duty.classes)) else ALL
     return unwanted
-
-
-def _check(catalogue: Catalogue, governed: GovernedTool | None) -> Check | None:
-    """Return the contract's check of results, or that of the definition which is pinned."""
-    if governed is None:
-        return None
-    contract = governed.contract
-    if governed.check_output is not None or contract.upstream is None:
-        return governed.check_output
-    pin = catalogue.pins.by_tool.get((contract.upstream, contract.upstream_tool or contract.name))
-    schema = pin.pinned.output_schema if pin and pin.pinned else None
-    if schema is None:
-        return None
-    try:
-        return _compiled(canonical(schema))
-    except Invalid:
-        return _unusable
-
-
-def _unusable(value: Any) -> str:
-    return "result: its server declares an output schema that can't be used"
-
-
-@lru_cache(512)
-def _compiled(schema: bytes) -> Check:
-    return compile_schema(parse(schema), "result")
