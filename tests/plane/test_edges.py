@@ -182,3 +182,21 @@ def ask_as(account: int, path: Path) -> str:
             os.seteuid(0)
         connection.sendall(b"GET /v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         return connection.makefile("rb").read().decode()
+
+
+def test_a_public_name_is_answered_and_named(tmp_path: Path) -> None:
+    """Behind a proxy that ends TLS, agents and verifiers hear the plane's public address."""
+    public = "https://planes.example:8443"
+    plane = Plane(tmp_path, environ={"WATCHKEEPER_PUBLIC_URL": public}).start()
+    try:
+        with httpx.Client(base_url=plane.url, trust_env=False) as client:
+            headers = {"host": "planes.example:8443"}
+            path = "/.well-known/oauth-authorization-server"
+            said = client.get(path, headers=headers).json()
+            assert said["issuer"] == public
+            assert said["token_endpoint"] == f"{public}/oauth/token"
+            challenge = client.post("/mcp", headers=headers).headers["www-authenticate"]
+            assert f'resource_metadata="{public}/.well-known/' in challenge
+            problem(client.get("/v1/status", headers={"host": "evil.example"}), 403, "wrong_host")
+    finally:
+        plane.close()

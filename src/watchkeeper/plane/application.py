@@ -20,9 +20,9 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 class Guard:
     """Checks what every request must pass before any route sees it.
 
-    Over TCP the Host must be a loopback name and the Origin absent or loopback: a web page
-    whose name was rebound to 127.0.0.1 reaches nothing. Bodies are bounded by what is
-    declared or, where nothing is declared, while they stream.
+    Over TCP the Host must be a loopback name or the plane's public one, and the Origin absent or
+    loopback: a web page whose name was rebound to 127.0.0.1 reaches nothing. Bodies are bounded
+    by what is declared or, where nothing is declared, while they stream.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class Guard:
         rest: Application,
         max_body: int,
         max_gateway_body: int,
+        public_url: str = "",
     ) -> None:
         self._hot = hot
         self._gateways = tuple(gateways.items())
         self._rest = rest
         self._max_body = max_body
         self._max_gateway_body = max_gateway_body
+        self._hosts = _LOOPBACK | {_without_port(public_url.removeprefix("https://"))} - {""}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -50,7 +52,7 @@ class Guard:
         limit = self._max_gateway_body if large else self._max_body
         reply = _Reply(send)
         try:
-            streamed = _check(scope, limit)
+            streamed = _check(scope, limit, self._hosts)
             hot = self._hot.get(path) if scope["method"] == "POST" else None
             application = gateway or hot or self._rest
             await application(scope, bounded(receive, limit) if streamed else receive, reply)
@@ -100,7 +102,7 @@ def bounded(receive: Any, limit: int) -> Any:
     return take
 
 
-def _check(scope: Any, limit: int) -> bool:
+def _check(scope: Any, limit: int, own: frozenset[str]) -> bool:
     """Check lengths, Host and Origin; tell whether a body of unknown length follows."""
     streamed = False
     hosts = []
@@ -115,16 +117,16 @@ def _check(scope: Any, limit: int) -> bool:
             _check_origin(value.decode("latin-1"))
     # a Unix socket has no client address; only TCP can be reached by a rebound name
     if scope["client"] is not None:
-        _check_host(hosts)
+        _check_host(hosts, own)
     return streamed
 
 
-def _check_host(hosts: list[str]) -> None:
+def _check_host(hosts: list[str], own: frozenset[str]) -> None:
     if len(hosts) != 1:
         raise Invalid("a request needs exactly one Host header", code="wrong_host")
-    if _without_port(hosts[0]) not in _LOOPBACK:
+    if _without_port(hosts[0]) not in own:
         raise Forbidden(
-            "this plane answers to 127.0.0.1 and localhost only",
+            "this plane answers to 127.0.0.1, localhost and its public_url only",
             code="wrong_host",
             rule="plane/host",
             remedy="use the address that `watchkeeper status` shows",
@@ -164,6 +166,7 @@ def assemble(
     gateways: Mapping[str, Application],
     max_body: int,
     max_gateway_body: int,
+    public_url: str = "",
 ) -> Guard:
     """Put the application together: `hot` by exact path, `gateways` by path prefix."""
     return Guard(
@@ -172,4 +175,5 @@ def assemble(
         rest=Router(routes, redirect_slashes=False, default=_nothing_here),
         max_body=max_body,
         max_gateway_body=max_gateway_body,
+        public_url=public_url,
     )

@@ -86,7 +86,8 @@ class Plane:
             rooms.clock.on_advance(lambda now: self.sweeper.wake())
         unix, tcp = bind_unix(self.state.socket), bind_loopback(self.settings.port or 0)
         port = tcp.getsockname()[1]
-        rooms.http = rooms.tokens.issuer = f"http://127.0.0.1:{port}"
+        local = f"http://127.0.0.1:{port}"
+        rooms.http = rooms.tokens.claims.issuer = self.settings.public_url or local
         await self._record("plane.started", {"version": rooms.version, "port": port})
         await self.server.open([unix, tcp])
         self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
@@ -96,14 +97,14 @@ class Plane:
         self.state.announce(
             PlaneFile(
                 pid=os.getpid(),
-                http=rooms.http,
+                http=local,
                 socket=str(self.state.socket),
                 started_at=rooms.clock.now(),
                 environment=rooms.environment,
                 version=rooms.version,
             )
         )
-        _LOG.info("ready on %s and %s", self.state.socket, rooms.http)
+        _LOG.info("ready on %s and %s", self.state.socket, local)
 
     async def wait(self) -> None:
         """Serve until somebody asks the plane to end."""
@@ -199,6 +200,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         gateways=gateways.apps,
         max_body=settings.max_body,
         max_gateway_body=settings.max_gateway_body,
+        public_url=settings.public_url,
     )
 
     def secrets_changed(names: Sequence[str]) -> None:

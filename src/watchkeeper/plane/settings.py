@@ -29,6 +29,7 @@ _KEY_PLACE = re.compile(r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*|keyring:.+)$")
 _TOKEN_PLACE = re.compile(
     r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*|sealed:[a-z0-9][a-z0-9._-]{0,62})$"
 )
+_PUBLIC_URL = re.compile(r"https://[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?")
 _NAMESPACE = re.compile(r"[A-Za-z0-9._/-]{0,200}")
 _DATABASE = re.compile(r"^(sqlite|postgresql)(\+\w+)?://")
 
@@ -44,6 +45,9 @@ class Settings:
     port: int | None = None
     """TCP port on 127.0.0.1; 0 lets the system choose. None: as the last plane of this state
     directory, so that agents find a plane that was restarted; or else 8750."""
+    public_url: str = ""
+    """What agents and verifiers elsewhere call the plane, through a proxy that ends TLS:
+    `https://HOST[:PORT]`. Empty: http on 127.0.0.1."""
     trust_domain: str = ""
     """The trust domain of SPIFFE ids; empty: `ENVIRONMENT.watchkeeper`."""
     database: str = ""
@@ -71,6 +75,8 @@ class Settings:
             raise _bad("environment", "use 1 to 40 lower-case letters, digits, dot, _ or -")
         if self.trust_domain and not TRUST_DOMAIN.fullmatch(self.trust_domain):
             raise _bad("trust_domain", "use 1 to 255 of a-z, 0-9, dot, dash and underscore")
+        if self.public_url and not _PUBLIC_URL.fullmatch(self.public_url):
+            raise _bad("public_url", "use https://HOST or https://HOST:PORT, in lower case")
         if not _ENVIRONMENT_NAME.match(self.plane):
             raise _bad("plane", "use 1 to 40 lower-case letters, digits, dot, _ or -")
         if self.port is not None and not 0 <= self.port <= 65_535:

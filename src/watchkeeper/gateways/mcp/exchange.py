@@ -18,6 +18,7 @@ _BACKLOG = 256
 _CHALLENGED = frozenset({401, 403})
 _WITHDRAWN = Rejected(-32000, "Request cancelled; nothing was done")
 _METADATA = "/.well-known/oauth-protected-resource/mcp"
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
 
 
@@ -66,7 +67,9 @@ def _challenge(rejected: Rejected, host: str | None) -> bytes:
     """Return the challenge of RFC 6750 with where RFC 9728's metadata is."""
     members = {"realm": "watchkeeper", **rejected.challenge}
     if host is not None and _HOST.fullmatch(host):
-        members["resource_metadata"] = f"http://{host}{_METADATA}"
+        # any other name is the plane's public one, which a proxy serves over TLS
+        scheme = "http" if host.startswith(_LOOPBACK) else "https"
+        members["resource_metadata"] = f"{scheme}://{host}{_METADATA}"
     said = ", ".join(f'{name}="{value}"' for name, value in members.items())
     return header_value(f"Bearer {said}")
 
