@@ -10,7 +10,7 @@ import pytest
 
 from tests.decide.still import POLICY, WORLD
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.core.errors import Conflict, NotFound
+from watchkeeper.core.errors import Conflict, Invalid, NotFound
 from watchkeeper.decide import policy_sets
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
@@ -157,3 +157,19 @@ async def test_an_explanation_reads_only(ground: Ground) -> None:
         )
     )
     assert listed == []
+
+
+async def test_files_are_read_away_from_the_loop(ground: Ground) -> None:
+    """Whoever sends what takes long to read holds up nobody's decision."""
+    bad = [File(path="x.yaml", text="nothing: 1")]
+    files = [(file.path, file.text) for file in bad]
+    for reading in (
+        ground.replays.start(StartReplay(files=tuple(bad)), by="person/a"),
+        ground.applying.plan(files, prune=False),
+        ground.applying.apply(files, prune=False, actor="person/a"),
+    ):
+        task = asyncio.ensure_future(reading)
+        await asyncio.sleep(0)
+        assert not task.done(), "it was read before anybody else had a turn"
+        with pytest.raises(Invalid):
+            await task

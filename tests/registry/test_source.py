@@ -72,3 +72,10 @@ def test_refuses_a_flood_of_aliases() -> None:
     lines += [f"  a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     with pytest.raises(Invalid, match="too large"):
         read_file("bomb.yaml", "\n".join(lines))
+
+
+@pytest.mark.parametrize("number", ["1:" * 300_000 + "1", "1" * 900_000, "1_" * 300_000 + ".5"])
+def test_refuses_a_number_without_end(number: str) -> None:
+    with pytest.raises(Invalid, match="digits") as refused:
+        read_file("a.yaml", f"agent:\n  name: {number}\n")
+    assert refused.value.where == "a.yaml:2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ class Applying:
 
         Raises `Invalid` that points at file, line and field, or at a case that would fail.
         """
-        wanted, cases = read_files(files), read_cases(files)
+        wanted, cases = await asyncio.to_thread(lambda: (read_files(files), read_cases(files)))
 
         def query(tx: Transaction) -> Planned:
             standing = registry.read_standing(tx)
@@ -55,8 +56,8 @@ class Applying:
             check_cases(build_catalogue(after), cases, tx.now)
             return Planned(tuple(changes), plan_digest(changes), False, gaps_of(after))
 
-        # thousands of cases take a while: away from the loop
-        return await (self._store.scan if cases else self._store.read)(query)
+        # a thousand policies and their cases take a while: away from the loop
+        return await self._store.scan(query)
 
     async def apply(
         self,
@@ -75,7 +76,7 @@ class Applying:
         Raises `Invalid` that points at file, line and field or at a case that fails, and
         `Conflict` if the plan is no longer the one seen.
         """
-        wanted = read_files(files)
+        wanted = await asyncio.to_thread(read_files, files)
         if any(is_cases(path) for path, _ in files):
             rehearsed = await self.plan(files, prune=prune)
             seen_plan = seen_plan or rehearsed.digest

@@ -15,6 +15,8 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.documents import KINDS, Document, Policy
 
 _MAX_NODES = 50_000
+_LONGEST_NUMBER = 100
+_NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -104,6 +106,9 @@ class _Builder:
             return self._mapping(node, at, above)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*at, i), above) for i, item in enumerate(node.value)]
+        if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
+            # YAML's base 60 reads one in time that grows with the square of its length
+            raise Invalid("a number with too many digits", where=f"{self._path}:{line}")
         try:
             value = self._scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
