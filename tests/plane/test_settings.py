@@ -38,12 +38,7 @@ def test_flag_before_environment_before_file(tmp_path: Path) -> None:
         ("plane = 3\n", {}, {}, "config.toml"),
         ("", {"WATCHKEEPER_PORT": "many"}, {}, "WATCHKEEPER_PORT"),
         ("", {}, {"environment": "Prod EU"}, "--environment"),
-        (
-            '[plane]\npublic_url = "http://planes.example"\n',
-            {},
-            {},
-            "config.toml: plane.public_url",
-        ),
+        ("", {"WATCHKEEPER_PUBLIC_URL": "http://planes.example"}, {}, "WATCHKEEPER_PUBLIC_URL"),
         ("", {}, {"database": "mysql://x"}, "--database"),
         ("", {}, {"rehearsal_clock": "backwards"}, "--rehearsal-clock"),
         ("[plane]\nmax_body = 1\n", {}, {}, "plane.max_body"),
