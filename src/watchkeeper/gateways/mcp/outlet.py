@@ -13,7 +13,7 @@ from watchkeeper.core.text import make_safe
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, GovernedTool
 from watchkeeper.decide.contents import LARGEST_AT_ONCE
 from watchkeeper.decide.fitting import check_of
-from watchkeeper.gateways.mcp.results import as_result, is_error, withheld
+from watchkeeper.gateways.mcp.results import as_result, is_error, withheld, without_our_words
 from watchkeeper.gateways.performing import Performed
 from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.results import Released, Terms, Withheld, release
@@ -37,8 +37,8 @@ class Outlet:
         self._terms = Terms(tool, _unwanted(catalogue, agent, governed, answer), check)
 
     def words(self, text: str) -> str:
-        """Return a message of the tool as the agent may have it."""
-        return redact_text(text, self._terms.unwanted)
+        """Return a message of the tool as the agent may have it: its beginning, if it is long."""
+        return redact_text(text[:LARGEST_AT_ONCE], self._terms.unwanted)
 
     def progress(self, send: Progress | None) -> Progress | None:
         """Return what passes progress on to the agent, its words inspected like a result."""
@@ -46,16 +46,23 @@ class Outlet:
             return None
 
         def passing(params: Mapping[str, Any]) -> None:
+            shown: dict[str, Any] = {
+                name: params[name]
+                for name in ("progress", "total")
+                if _is_count(params.get(name))
+                and self.words(str(params[name])) == str(params[name])
+            }
             said = params.get("message")
             if isinstance(said, str):
-                send({**params, "message": self.words(said[:_LONGEST_MESSAGE])})
-            else:
-                send({name: item for name, item in params.items() if name != "message"})
+                shown["message"] = self.words(said[:_LONGEST_MESSAGE])
+            if "progress" in shown:
+                send(shown)
 
         return passing
 
     async def performed(self, result: Result) -> Performed[Result]:
         """Return what the agent gets of a result, and how the call is recorded to have ended."""
+        result = without_our_words(result)
         if sum(len(bytes(raw)) for raw in result.values()) > LARGEST_AT_ONCE:
             released = await asyncio.to_thread(release, result, self._terms)
         else:
@@ -84,6 +91,10 @@ class Outlet:
             ),
             kept=msgspec.json.encode(shown) if _may_be_kept(released) else None,
         )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _may_be_kept(released: Released) -> bool:

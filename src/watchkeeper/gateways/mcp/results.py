@@ -18,9 +18,10 @@ from watchkeeper.tools.upstreams.protocol import SERVER_KEY
 from watchkeeper.wire.decisions import Answer
 
 SERVER = {"name": "watchkeeper", "title": "Watchkeeper", "version": __version__}
-DECISION_KEY = "watchkeeper/decision"
-WARNINGS_KEY = "watchkeeper/warnings"
-RETRYABLE_KEY = "watchkeeper/retryable"
+_OWN = "watchkeeper/"
+DECISION_KEY = f"{_OWN}decision"
+WARNINGS_KEY = f"{_OWN}warnings"
+RETRYABLE_KEY = f"{_OWN}retryable"
 
 _COMPLETE = msgspec.Raw(b'"complete"')
 _meta = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -41,14 +42,28 @@ def forwarded(result: Result, answer: Answer, *, modern: bool) -> dict[str, Any]
         members.setdefault("resultType", _COMPLETE)
     else:
         members.pop("resultType", None)
-    try:
-        meta: dict[str, Any] = dict(_meta.decode(result["_meta"])) if "_meta" in result else {}
-    except msgspec.MsgspecError:
-        meta = {}
-    members["_meta"] = {**meta, DECISION_KEY: answer.decision}
+    members["_meta"] = {**_read_meta(result), DECISION_KEY: answer.decision}
     if answer.warnings:
         members["_meta"][WARNINGS_KEY] = list(answer.warnings)
     return members
+
+
+def without_our_words(result: Result) -> Result:
+    """Return an upstream's result without what only the plane may say in its `_meta`."""
+    meta = _read_meta(result)
+    ours = [name for name in meta if name.startswith(_OWN)]
+    if not ours:
+        return result
+    for name in ours:
+        del meta[name]
+    return {**result, "_meta": msgspec.Raw(msgspec.json.encode(meta))}
+
+
+def _read_meta(result: Result) -> dict[str, Any]:
+    try:
+        return dict(_meta.decode(result["_meta"])) if "_meta" in result else {}
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
 
 
 def is_error(result: Result) -> bool:
