@@ -199,3 +199,9 @@ def test_a_weak_or_malformed_key_verifies_nothing() -> None:
                 audiences=(AUDIENCE,),
                 now=NOW * 1_000_000,
             )
+
+
+@pytest.mark.parametrize("declared", [[], {}, 1, "none", "HS256", ""])
+def test_a_key_for_no_algorithm_of_ours_is_passed_over(declared: Any) -> None:
+    """Whatever an issuer writes there, it is not an error of the plane."""
+    assert read_keys({"keys": [{**public(ED), "alg": declared}]}) == ()

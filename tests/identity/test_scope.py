@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from watchkeeper.core.errors import Forbidden, Invalid
 from watchkeeper.identity.scope import (
+    LONGEST_SCOPE,
     MOST_LAYERS,
     Access,
     Detail,
@@ -117,6 +118,16 @@ def test_a_token_is_narrowed_so_many_times_and_no_more() -> None:
         scope = scope.narrowed(Layer(frozenset({"class:read"})))
     with pytest.raises(Forbidden):
         scope.narrowed(Layer(frozenset({"class:read"})))
+
+
+def test_a_scope_is_kept_short() -> None:
+    """Each token stores its whole scope: a long one would be stored hundreds of times."""
+    wide = read_scope(" ".join(f"tool:{'x' * 50}{n:03}" for n in range(200)))
+    scope = TokenScope()
+    with pytest.raises(Forbidden, match="longer"):
+        for _ in range(MOST_LAYERS):
+            scope = scope.narrowed(Layer(wide))
+    assert len(scope.text() or "") <= LONGEST_SCOPE
 
 
 @pytest.mark.parametrize(

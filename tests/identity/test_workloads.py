@@ -208,6 +208,25 @@ def workload(issuers: Issuers, plane: Plane, **changes: Any) -> str:
     return sign(issuers.work, claims, kid="w")
 
 
+def test_a_key_that_no_header_names_is_the_one_that_signed(plane: Plane) -> None:
+    """What was got with one key of an agent never ends, or goes on, with another."""
+    edwards, curve = OKPKey.generate_key("Ed25519"), ECKey.generate_key("P-256")
+    kids = [register(plane, edwards, "careful"), register(plane, curve, "careful")]
+    now = seconds(plane)
+    claims = {
+        "iss": "careful", "sub": "careful", "aud": plane.url, "exp": now + 60, "jti": "nameless",
+    }  # fmt: skip
+    tokens = [
+        given(by_assertion(plane, sign(key, claims | {"jti": f"nameless-{algorithm}"}, algorithm)))
+        for key, algorithm in ((edwards, "EdDSA"), (curve, "ES256"))
+    ]
+    for kid, token in zip(kids, tokens, strict=True):
+        caller = plane.caller(token["access_token"])
+        assert caller.post("/v1/runs", {"goal": "x"})["agent"] == "careful"
+        plane.operator.post(f"/v1/credentials/key_{kid}/revoke", {"reason": "lost"})
+        caller.problem("POST", "/v1/runs", {"goal": "x"}, status=401)
+
+
 def test_an_issuers_word_stands_for_the_agent(plane: Plane, issuers: Issuers) -> None:
     token = given(by_assertion(plane, workload(issuers, plane)))["access_token"]
     assert plane.caller(token).post("/v1/runs", {"goal": "x"})["agent"] == "builder"

@@ -97,11 +97,9 @@ class Proofs:
             now=self._store.clock.now(),
             longest_seconds=ASSERTION_SECONDS,
         )
-        header, _ = read_unverified(token)
-        thumbprint = str(header["kid"]) if "kid" in header else str(keys[0].kid)
 
         def prove(tx: Transaction) -> Workload:
-            workload = still_valid(tx, agent, thumbprint)
+            workload = still_valid(tx, agent, str(claims.key))
             take_assertion(tx, claims)
             return workload
 

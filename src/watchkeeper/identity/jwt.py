@@ -47,6 +47,8 @@ class Claims:
     expires_at: int
     jti: str | None
     all: Mapping[str, Any]
+    key: str | None = None
+    """The id of the key that signed it, where that has one."""
 
 
 class UnknownKey(Unauthenticated):
@@ -111,6 +113,8 @@ def read_key(jwk: Mapping[str, Any]) -> PublicKey | None:
         if jwk.get("kty") == kind and (curve is None or jwk.get("crv") == curve)
     )
     if declared is not None:
+        if not isinstance(declared, str):
+            return None
         same = {"EdDSA", "Ed25519"} if declared in ("EdDSA", "Ed25519") else {declared}
         algorithms = tuple(name for name in algorithms if name in same)
     return PublicKey(kid, algorithms, dict(jwk)) if algorithms else None
@@ -134,7 +138,7 @@ def verify(
     header, claims = read_unverified(token)
     key = _choose(header, keys, algorithms)
     _check_signature(token, key, str(header["alg"]))
-    return _check_claims(claims, issuer, audiences, now, longest_seconds)
+    return _check_claims(claims, key.kid, issuer, audiences, now, longest_seconds)
 
 
 def refused(why: str) -> Unauthenticated:
@@ -197,6 +201,7 @@ def _check_signature(token: str, key: PublicKey, algorithm: str) -> None:
 
 def _check_claims(
     claims: Mapping[str, Any],
+    key: str | None,
     issuer: str,
     audiences: Collection[str],
     now: int,
@@ -222,7 +227,7 @@ def _check_claims(
         raise refused("it was issued in the future")
     if longest_seconds is not None and expires > seconds + longest_seconds + LEEWAY_SECONDS:
         raise refused(f"it is valid for longer than {longest_seconds} seconds")
-    return Claims(issuer, subject, int(expires * MICROSECONDS), jti, claims)
+    return Claims(issuer, subject, int(expires * MICROSECONDS), jti, claims, key)
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:

@@ -19,6 +19,8 @@ from watchkeeper.wire.base import NAME
 
 Access = Literal["read", "write"]
 MOST_LAYERS = 16
+LONGEST_SCOPE = 64 * 1024
+"""Characters of a token's whole scope as it is stored, with each token anew."""
 MOST_SCOPES = 200
 MOST_DETAILS = 20
 MOST_NAMES = 100
@@ -116,7 +118,14 @@ class TokenScope:
             raise Forbidden(
                 f"a token can be narrowed {MOST_LAYERS} times at most", rule="identity/scope"
             )
-        return TokenScope((*self.layers, layer))
+        narrowed = TokenScope((*self.layers, layer))
+        if len(narrowed.text() or "") > LONGEST_SCOPE:
+            raise Forbidden(
+                f"the token's scopes and details are longer than {LONGEST_SCOPE:,} characters",
+                rule="identity/scope",
+                remedy="name fewer tools",
+            )
+        return narrowed
 
     def check_wider(self, layer: Layer) -> None:
         """Raise `Forbidden` if a new layer names what this scope does not cover."""
@@ -305,7 +314,7 @@ def show_detail(detail: Detail) -> dict[str, Any]:
     return shown
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def read_token_scope(text: str | None) -> TokenScope:
     """Read what `TokenScope.text` wrote."""
     if text is None:
