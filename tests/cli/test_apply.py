@@ -40,7 +40,7 @@ def test_plan_apply_and_drift(plane: Plane, directory: Path) -> None:
 
     applied = apply(plane, directory, "--yes")
     assert applied.code == exits.OK, applied.err
-    assert applied.out.endswith("Applied: 2 to create.\n")
+    assert applied.out.endswith("Applied: 2 created.\n")
     assert apply(plane, directory, "--check").code == exits.OK, "applying twice changes nothing"
     events = len(plane.events())
     assert apply(plane, directory, "--yes").code == exits.OK

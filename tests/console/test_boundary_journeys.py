@@ -73,6 +73,19 @@ async def test_a_changed_tool_is_read_and_accepted(governed: Plane, upstream: Up
     wait_for_state(governed, "pinned")
 
 
+async def test_watch_leads_to_a_definition_that_waits(governed: Plane, upstream: Upstream) -> None:
+    """The quarantine appears in Watch by itself, and its key opens what is to be judged."""
+    async with session(governed, size=(120, 40)) as console:
+        await console.see("Nothing needs you")
+        upstream.redefine("echo", description="Answers otherwise.")
+        look_again(governed, upstream)
+        await console.see("judge", "books/echo was changed")
+        await console.press("a")
+        await console.see("! changed", "a accepts exactly this")
+        await console.press("a")
+        await console.see_dialog("Trust this definition?")
+
+
 async def test_a_trusted_tool_has_nothing_to_accept(governed: Plane) -> None:
     async with session(governed, size=(120, 40)) as console:
         await console.press("6")

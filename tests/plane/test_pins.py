@@ -156,7 +156,15 @@ def test_new_names_wait_and_look_alikes_are_named(books: Books) -> None:
     books.plane.apply(document.format(""), agent)
     answer = books.run.decide("books.audit")
     assert answer["rule"] == "tool/books.audit/quarantine"
-    books.plane.apply(document.format(f", pin: '{rows['audit_all']['digest']}'"))
+    other = "sha256:" + "0" * 64
+    books.plane.apply(document.format(f", pin: '{other}'"))
+    digest = rows["audit_all"]["digest"]
+    accepted = {"upstream": "books", "tool": "audit_all", "digest": digest, "reason": "fine"}
+    refused = books.plane.operator.problem("POST", "/v1/quarantine/accept", accepted, status=409)
+    assert f"set `pin: {digest}` in the contract" in refused["remedy"]
+    todo = {need["subject"]: need["todo"] for need in books.plane.operator.get("/v1/watch")["rows"]}
+    assert "change its contract's pin or reject it" in todo["books.audit"]
+    books.plane.apply(document.format(f", pin: '{digest}'"))
     eventually(lambda: len(books.quarantine()) == 1, "the pin accepts it")
     assert books.run.decide("books.audit")["verdict"] == "permit"
 

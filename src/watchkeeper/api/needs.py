@@ -141,8 +141,13 @@ def from_upstream(row: UpstreamRow, now: int) -> Need | None:
     )
 
 
-def from_quarantine(pin: Pin, names: Sequence[str], *, mine: bool) -> Need:
-    """A tool under contract, or one that looks like it, is offered under another definition."""
+def from_quarantine(
+    pin: Pin, names: Sequence[str], *, mine: bool, by_contract: bool = False
+) -> Need:
+    """A tool under contract, or one that looks like it, is offered under another definition.
+
+    `by_contract`: a contract pins another, so that a person's word is not enough.
+    """
     shown = f"{pin.upstream}/{make_safe(pin.tool, limit=80)}"
     stops = f", which stops {', '.join(names)}" if names else ""
     happened = _HAPPENED.get(pin.state, "is gone")
@@ -153,7 +158,8 @@ def from_quarantine(pin: Pin, names: Sequence[str], *, mine: bool) -> Need:
         score=_weigh(130 if names else 90, mine),
         risk="high",
         text=f"{shown} {happened}{stops}: {reason_of(pin)}",
-        todo="look at the difference, then accept or reject it",
+        todo="look at the difference, then "
+        + ("change its contract's pin or reject it" if by_contract else "accept or reject it"),
         since=pin.since,
         mine=mine,
     )

@@ -8,7 +8,7 @@ from watchkeeper.api.needs import from_quarantine, from_uncovered
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.sightings import names_of
+from watchkeeper.decide.sightings import names_of, wanted_of
 from watchkeeper.decide.tooling import (
     describe_quarantined,
     draft_contracts,
@@ -91,7 +91,9 @@ def needs_of_tools(catalogue: Catalogue, *, mine: bool) -> list[Need | None]:
         if not names and (pin.like is None or len(needs) >= _MOST_NEEDS):
             uncovered.setdefault(pin.upstream, []).append(pin)
         else:
-            needs.append(from_quarantine(pin, names, mine=mine))
+            wanted = wanted_of(catalogue, pin.upstream).get(pin.tool, frozenset())
+            other = pin.observed is not None and bool(wanted - {pin.observed.digest})
+            needs.append(from_quarantine(pin, names, mine=mine, by_contract=other))
     needs += [from_uncovered(name, pins, mine=mine) for name, pins in uncovered.items()]
     return needs
 

@@ -55,7 +55,7 @@ def apply(
     if session.json:
         print_json(applied)
     else:
-        say(f"Applied: {_summary(applied)}.")
+        say(f"Applied: {_summary(applied, done=True)}.")
 
 
 def _plan(session: Session, files: tuple[File, ...], *, prune: bool) -> Plan:
@@ -89,14 +89,16 @@ def _show(session: Session, plan: Plan) -> None:
     say(f"Plan: {_summary(plan)}.")
 
 
-def _summary(plan: Plan) -> str:
+_DONE = {"create": "created", "update": "updated", "delete": "deleted"}
+
+
+def _summary(plan: Plan, *, done: bool = False) -> str:
     counts = dict.fromkeys(_SIGNS, 0)
     for line in plan.lines:
         counts[line.change] += 1
+    told = {change: _DONE[change] if done else f"to {change}" for change in _DONE}
     return (
-        ", ".join(f"{count} to {change}" for change, count in counts.items() if count).replace(
-            "to unchanged", "unchanged"
-        )
+        ", ".join(f"{n} {told.get(change, change)}" for change, n in counts.items() if n)
         or "nothing"
     )
 

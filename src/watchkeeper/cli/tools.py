@@ -88,6 +88,12 @@ def quarantine(session: Session, limit: int) -> None:
         _show_quarantined(row)
     if page.total is not None and page.total > len(page.rows):
         say(f"{page.total - len(page.rows)} more", err=True)
+    if any(row.acceptable for row in page.rows):
+        say(
+            "Once you have looked: watchkeeper tools accept NAME --digest OFFERED --reason TEXT,\n"
+            "or reject in the place of accept.",
+            err=True,
+        )
 
 
 @tools.command()

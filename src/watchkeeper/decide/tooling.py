@@ -263,7 +263,7 @@ def describe_quarantined(catalogue: Catalogue, pin: Pin) -> QuarantineRow:
         tool=pin.tool,
         names=names_of(catalogue, pin.upstream).get(pin.tool, ()),
         state=pin.quarantine,
-        why=reason_of(pin) + (f"; {barrier}" if barrier else ""),
+        why="; ".join(dict.fromkeys(filter(None, (barrier, reason_of(pin))))),
         digest=pin.observed.digest,
         pinned=pin.pinned.digest if pin.pinned else None,
         acceptable=barrier is None,

@@ -37,6 +37,9 @@ class WatchPane(Pane[Need]):
         "lock.",
         "receipt.",
         "upstream.",
+        "tool.",
+        "contract.",
+        "policy.",
         "agent.",
         "decision.denied",
     )
@@ -86,14 +89,14 @@ class WatchPane(Pane[Need]):
     def actions(self) -> Sequence[Action]:
         """Go and decide, stop or let go."""
         return (
-            self._going("approve", "a", "request"),
-            self._going("reject", "x", "request"),
+            self._going("approve", "a", "request", "tool"),
+            self._going("reject", "x", "request", "tool"),
             self._going("top-up", "plus", "budget"),
             kill_action(self),
             lift_action(self),
         )
 
-    def _going(self, deed: str, key: str, kind: str) -> Action:
+    def _going(self, deed: str, key: str, *kinds: str) -> Action:
         """Return the key of a deed, which opens what it is about: it is pressed again there."""
 
         def run() -> None:
@@ -102,7 +105,7 @@ class WatchPane(Pane[Need]):
 
         def why_not() -> str | None:
             row = self.current
-            return None if row is not None and row.kind == kind else f"this row is no {kind}"
+            return None if row is not None and row.kind in kinds else f"this row is no {kinds[0]}"
 
         return Action(
             id=f"{self.key}.{deed}",
@@ -112,5 +115,5 @@ class WatchPane(Pane[Need]):
             run=run,
             why_not=why_not,
             pane=self.key,
-            explain=f"Open the {kind}; the same key decides there.",
+            explain=f"Open the {' or the '.join(kinds)}; the same key decides there.",
         )

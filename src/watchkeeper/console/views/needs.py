@@ -25,6 +25,7 @@ DEEDS: Mapping[str, str] = {
     "lock": "lift",
     "agent": "look",
     "upstream": "check",
+    "tool": "judge",
     "policy": "stage",
     "plane": "check",
 }
@@ -109,6 +110,7 @@ def place_of(row: Need) -> tuple[str, str]:
         "lock": "locks",
         "agent": "fleet",
         "upstream": "fleet",
+        "tool": "tools",
         "policy": "policy",
         "plane": "ledger",
     }

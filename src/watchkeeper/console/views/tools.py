@@ -74,7 +74,7 @@ def brief_blocks(row: ToolRow) -> list[Block]:
     else:
         blocks += [
             Prose("No contract is in force for it, so no agent can call it.", "warning"),
-            Prose("Draft one: watchkeeper tools draft UPSTREAM", "quiet"),
+            Prose(f"Draft one: watchkeeper tools draft {row.upstream}", "quiet"),
             Quoted("what the upstream says of it", row.does),
         ]
     if row.why:
@@ -117,6 +117,8 @@ def _differences(detail: ToolDetail, moment: Moment) -> list[Block]:
         blocks.append(Fact("rejected by", person_text(detail.rejected_by), "warning"))
     if detail.observed.problem:
         blocks.append(Prose(detail.observed.problem, "critical"))
+    elif any(clause.about == "pin" for clause in detail.clauses):
+        blocks.append(Prose("To accept it change the contract's pin; x rejects it.", "quiet"))
     else:
         blocks.append(Prose("a accepts exactly this definition, x rejects it.", "quiet"))
     return blocks

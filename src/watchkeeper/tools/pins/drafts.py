@@ -25,6 +25,7 @@ _HEAD = """\
 # - access and risk: what is drafted is a guess
 # - reversible, rollback, blast_radius: how it is taken back, and what it reaches
 # - never, amount_usd, approval: what it must never be given, and who must agree
+# - pin: with it a changed definition needs a change here; without it a person's `tools accept`
 """
 _MOST = 200
 _LARGEST_SCHEMA = 16 * 1024

@@ -185,7 +185,8 @@ def trust(pins: Pins, upstream: str, tool: str, contract_pin: str | None) -> Tru
         return Distrusted(
             "quarantine",
             why,
-            f"nothing until the upstream, or the contract's pin, is {offered.digest}",
+            "another tool; a person accepts it by applying the contract with "
+            f"`pin: {offered.digest}`",
         )
     elif pin is None or pin.pinned is None:
         why = _unpinned(upstream, pin)
@@ -209,6 +210,9 @@ def _unpinned(upstream: str, pin: Pin | None) -> str:
     return f"upstream {upstream} offers it only since after it was first seen"
 
 
+PINNED_ELSE = "its contract pins another definition: change `pin` there and apply, or reject this"
+
+
 def acceptable(pin: Pin, digest: str, pins: frozenset[str]) -> str | None:
     """Return why a person may not accept a definition, or None.
 
@@ -221,7 +225,7 @@ def acceptable(pin: Pin, digest: str, pins: frozenset[str]) -> str | None:
     if pin.observed.problem is not None:
         return pin.observed.problem
     if pins and digest not in pins:
-        return "its contract pins another definition; change `pin` and apply"
+        return PINNED_ELSE
     return None
 
 

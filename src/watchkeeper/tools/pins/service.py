@@ -13,7 +13,7 @@ from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.pins.differences import compare
 from watchkeeper.tools.pins.model import Pin, Pins
-from watchkeeper.tools.pins.rules import Listing, Step, acceptable
+from watchkeeper.tools.pins.rules import PINNED_ELSE, Listing, Step, acceptable
 from watchkeeper.tools.pins.tables import listed_upstreams, tool_pins
 from watchkeeper.tools.upstreams.definitions import restore
 from watchkeeper.tools.upstreams.model import ToolDefinition
@@ -129,7 +129,7 @@ def accept(
     pin = _find(tx, upstream, tool)
     barrier = acceptable(pin, digest, pins)
     if barrier is not None:
-        raise _conflict(upstream, tool, barrier)
+        raise _conflict(upstream, tool, barrier, pin=digest if barrier == PINNED_ELSE else None)
     after = replace(
         pin,
         state="pinned",
@@ -182,11 +182,13 @@ def _find(tx: Transaction, upstream: str, tool: str) -> Pin:
     return _pin(row)
 
 
-def _conflict(upstream: str, tool: str, why: str) -> Conflict:
+def _conflict(upstream: str, tool: str, why: str, *, pin: str | None = None) -> Conflict:
     return Conflict(
         f"{upstream}/{make_safe(tool, limit=80)}: {why}",
         code="definition_moved_on" if "meanwhile" in why else "not_acceptable",
-        remedy="look again with `watchkeeper tools quarantine`",
+        remedy=f"set `pin: {pin}` in the contract, then `watchkeeper apply`"
+        if pin
+        else "look again with `watchkeeper tools quarantine`",
     )
 
 
