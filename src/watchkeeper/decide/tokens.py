@@ -19,23 +19,20 @@ from watchkeeper.core.errors import (
     Unavailable,
     WatchkeeperError,
 )
-from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.claims import Claims
+from watchkeeper.decide.direct import direct_tools
 from watchkeeper.decide.envelope import Envelopes, Under
-from watchkeeper.decide.gates.identity import tool_use
-from watchkeeper.decide.gates.kill import runs_above
+from watchkeeper.decide.introspection import show_token
 from watchkeeper.decide.proofs import Behalf, Proofs, Prove
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity import revocation, uses
-from watchkeeper.identity.enrolment import Issued, issue_access, workload_of
+from watchkeeper.identity.enrolment import Issued, issue_access
 from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts
-from watchkeeper.identity.principals import can_bear, spiffe_id
+from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.identity.rules import check_token
-from watchkeeper.identity.runs import facts_of, find_run, narrow_token
+from watchkeeper.identity.runs import facts_of, narrow_token
 from watchkeeper.identity.scope import Layer, TokenScope, read_token_scope
 from watchkeeper.identity.signing import SigningKeys
-from watchkeeper.kill.model import Covered
-from watchkeeper.kill.rules import covering
-from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.model import CallContext
 from watchkeeper.wire.budgets import Measure
@@ -81,8 +78,7 @@ class Tokens:
         self._envelopes = envelopes
         self.proofs = proofs
         self.signing = signing
-        self.issuer = ""
-        """The address that tokens name as their issuer, once it is bound."""
+        self.claims = Claims(proofs.trust_domain)
 
     def counter(self) -> str:
         """Return a new name to count authorization details under."""
@@ -205,8 +201,8 @@ class Tokens:
             scope = " ".join(f"tool:{name}" for name in tools)
             jti = tx.new_id("jti")
             claims = {
-                **self._claims(facts, audience),
-                "sub": self._subject(facts),
+                **self.claims.of(facts, audience),
+                "sub": self.claims.subject(facts),
                 "scope": scope,
                 "jti": jti,
             }
@@ -225,89 +221,23 @@ class Tokens:
 
     async def mint(self, audience: str, seconds: int, call: CallContext | None) -> str:
         """Return a JWT for one call that the plane makes, or for an errand of its own."""
-        claims: dict[str, Any] = {"iss": self.issuer, "aud": audience, "sub": self.plane_id}
+        claims = self.claims.of_plane(audience)
         if call is not None:
-            facts = await self._store.read(lambda tx: _facts_of_run(tx, call.run))
+            facts = await self._store.read(lambda tx: recorded_run(tx, call.run))
             if facts is None:
                 raise Unavailable("the run of the call is not known here", rule="identity/run")
-            claims = self._claims(facts, audience)
+            claims = self.claims.of(facts, audience)
             claims |= {"decision": call.decision, "scope": f"tool:{call.tool}"}
         return await self.signing.sign(claims, seconds=seconds)
 
-    @property
-    def plane_id(self) -> str:
-        """The plane itself, as the subject of its own errands."""
-        return spiffe_id(self.proofs.trust_domain, "workflow", "watchkeeper")
-
-    def _claims(self, facts: RunFacts, audience: str) -> dict[str, Any]:
-        domain = self.proofs.trust_domain
-        claims: dict[str, Any] = {
-            "iss": self.issuer,
-            "aud": audience,
-            "sub": spiffe_id(domain, "agent", facts.agent),
-            "client_id": spiffe_id(domain, "agent", facts.agent, facts.version),
-            "run": spiffe_id(domain, "run", facts.run),
-            "act": act_chain(domain, facts),
-        }
-        if facts.on_behalf_of:
-            claims["on_behalf_of"] = {
-                "name": facts.on_behalf_of,
-                "proven": facts.on_behalf_of_proof is not None,
-            }
-        return claims
-
-    def _subject(self, facts: RunFacts) -> str:
-        """The person where one is proven (RFC 8693, 4.1), else the agent."""
-        domain = self.proofs.trust_domain
-        if facts.on_behalf_of and facts.on_behalf_of_proof is not None:
-            name = facts.on_behalf_of.removeprefix("person/")
-            return spiffe_id(domain, "person", name) if can_bear(name) else facts.on_behalf_of
-        return spiffe_id(domain, "agent", facts.agent)
-
     async def introspect(self, token: str, asks: str | None) -> dict[str, Any]:
         """Return what a token is (RFC 7662); `asks` is the agent that asks, None a person."""
-
-        def query(tx: Transaction) -> dict[str, Any]:
-            if token.startswith("wkr_"):
-                return self._show_run_token(tx, token, asks)
-            if token.startswith("wka_"):
-                workload = workload_of(tx, token)
-                if asks not in (None, workload.agent):
-                    return {"active": False}
-                subject = spiffe_id(self.proofs.trust_domain, "agent", workload.agent)
-                return {"active": True, "iss": self.issuer, "sub": subject, "token_type": "Bearer"}
-            return {"active": False}
-
         try:
-            return await self._store.read(query)
+            return await self._store.read(
+                lambda tx: show_token(tx, self.claims, self._decider.catalogue.now, token, asks)
+            )
         except WatchkeeperError:
             return {"active": False}
-
-    def _show_run_token(self, tx: Transaction, token: str, asks: str | None) -> dict[str, Any]:
-        facts = check_token(facts_of(tx, token), tx.now)
-        catalogue = self._decider.catalogue.now
-        covered = Covered(
-            facts.run,
-            facts.agent,
-            catalogue.team_of(facts.agent),
-            above=runs_above(catalogue, facts.ancestors),
-        )
-        stopped = facts.state != "open" or covering(locks_in_force(tx), covered) is not None
-        if stopped or asks not in (None, facts.agent) or facts.agent not in catalogue.agents:
-            return {"active": False}
-        scope = read_token_scope(facts.scope)
-        shown = {
-            "active": True,
-            **self._claims(facts, f"{self.issuer}/mcp"),
-            "sub": self._subject(facts),
-            "token_type": "Bearer",
-            "exp": facts.token_expires_at // MICROSECONDS,
-        }
-        if scope.scope_text is not None:
-            shown["scope"] = scope.scope_text
-        if scope.details_as_json():
-            shown["authorization_details"] = scope.details_as_json()
-        return shown
 
     async def revoke(self, token: str, *, actor: str, agent: str | None) -> None:
         """Take back a token and all that was got with it; an unknown one is none (RFC 7009).
@@ -332,57 +262,6 @@ class Tokens:
         await self._store.write(unit)
 
 
-def act_chain(trust_domain: str, facts: RunFacts) -> dict[str, Any]:
-    """Return who acts, and under whom (RFC 8693, 4.1): the present actor is the outermost."""
-    chain: dict[str, Any] | None = None
-    for agent in (*(agent for _, agent in facts.ancestors), facts.agent):
-        link: dict[str, Any] = {"sub": spiffe_id(trust_domain, "agent", agent)}
-        if chain is not None:
-            link["act"] = chain
-        chain = link
-    assert chain is not None
-    return chain
-
-
-def direct_tools(
-    catalogue: Catalogue, agent: str, resource: str, scope: TokenScope
-) -> tuple[str, list[str]]:
-    """Return the audience of an upstream that verifies by itself, and the tools to be had there.
-
-    Raises `Invalid` (`invalid_target`) if no such upstream is declared, and `Forbidden`
-    (`invalid_scope`) if nothing of it is left for the agent.
-    """
-    found = [
-        one
-        for one in catalogue.upstreams.values()
-        if one.direct_audience is not None and resource in (one.url, one.direct_audience)
-    ]
-    if not found:
-        raise Invalid(
-            "no upstream of that resource verifies tokens by itself",
-            code="invalid_target",
-            rule="identity/direct",
-            remedy="name an upstream's URL whose document has direct_audience",
-        )
-    upstream, governed = found[0], catalogue.agents[agent]
-    tools = []
-    for name, asks in governed.tools.items():
-        tool = catalogue.tools.get(name)
-        if tool is None or tool.contract.upstream != upstream.name or asks:
-            continue
-        use = tool_use(catalogue, name)
-        asked = tool.contract.approval is not None or tool.contract.risk == "critical"
-        if not asked and scope.admits(use) and not scope.counted(use):
-            tools.append(name)
-    if not tools:
-        raise Forbidden(
-            f"nothing of {upstream.name} is left for this token without a person's decision",
-            code="invalid_scope",
-            rule="identity/direct",
-        )
-    return str(upstream.direct_audience), tools
-
-
 def _subject(tx: Transaction, token: str) -> RunFacts:
     try:
         return check_token(facts_of(tx, token), tx.now)
@@ -403,24 +282,3 @@ def _bad_subject(error: WatchkeeperError) -> Invalid:
 def _begin_counting(tx: Transaction, layer: Layer, expires_at: int) -> None:
     for detail in layer.details or ():
         uses.open_counter(tx, detail, expires_at)
-
-
-def _facts_of_run(tx: Transaction, run: str) -> RunFacts | None:
-    row = find_run(tx, run)
-    if row is None:
-        return None
-    return RunFacts(
-        run=row.run,
-        agent=row.agent,
-        version=row.version,
-        state=row.state,
-        on_behalf_of=row.on_behalf_of,
-        environment=row.environment,
-        goal=row.goal,
-        object_kind=row.object_kind,
-        object_id=row.object_id,
-        token_expires_at=0,
-        token_revoked_at=None,
-        on_behalf_of_proof=row.on_behalf_of_proof,
-        lineage=row.lineage,
-    )

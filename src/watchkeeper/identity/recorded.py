@@ -7,6 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import select
 
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.runs import find_run
 from watchkeeper.identity.tables import runs
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -18,6 +19,12 @@ def recorded_runs(tx: Transaction, names: Collection[str]) -> dict[str, RunFacts
     """Return the named runs that there are, as a token without limits of its own shows them."""
     rows = tx.connection.execute(select(runs).where(runs.c.run.in_(names)))
     return {row.run: _as_facts(row) for row in rows}
+
+
+def recorded_run(tx: Transaction, run: str) -> RunFacts | None:
+    """Return a run as a token without limits of its own shows it, or None."""
+    row = find_run(tx, run)
+    return None if row is None else _as_facts(row)
 
 
 def _as_facts(row: Row) -> RunFacts:
