@@ -185,6 +185,16 @@ async def test_an_issuer_that_fails_is_left_alone_for_longer_and_longer(
     assert await tokens.token(client(issuer)) == issuer.issued[0]
 
 
+async def test_half_of_a_secret_is_not_told_either(
+    tokens: OAuthTokens, issuer: TokenServer
+) -> None:
+    for before in range(40, 60):
+        issuer.failing = (400, {"error": "x" * before + issuer.secret})
+        with pytest.raises(Unavailable) as failed:
+            await tokens.token(client(issuer, scope=f"s{before}"))
+        assert issuer.secret[:3] not in str(failed.value)
+
+
 @pytest.mark.parametrize(
     "answer",
     [{}, [], {"access_token": 5, "token_type": "Bearer"}, {"access_token": "x"},

@@ -112,7 +112,7 @@ class OAuthTokens:
         except Unavailable as error:
             raise _failed(error.message) from None
         if answer.status != _OK or not isinstance(answer.value, dict):
-            raise _failed(self._known.redact_text(_refusal(answer.status, answer.value)))
+            raise _failed(self._refusal(answer.status, answer.value))
         token, kind = answer.value.get("access_token"), answer.value.get("token_type")
         if not isinstance(token, str) or not 0 < len(token) <= _LONGEST_TOKEN or not (
             token.isascii() and token.isprintable()
@@ -124,6 +124,13 @@ class OAuthTokens:
         one.token = token
         one.until = began + int(_keep_seconds(answer.value.get("expires_in")) * MICROSECONDS)
 
+    def _refusal(self, status: int, value: Any) -> str:
+        code = value.get("error") if isinstance(value, dict) else None
+        if not isinstance(code, str):
+            return f"it answered HTTP {status}"
+        # before it is cut: half a secret would not be recognised
+        return f"it answered HTTP {status} ({make_safe(self._known.redact_text(code), limit=60)})"
+
 
 def _keep_seconds(expires_in: Any) -> float:
     """Return how long a token is used: until 30 s before its end, half of a very short life."""
@@ -131,12 +138,6 @@ def _keep_seconds(expires_in: Any) -> float:
         return _USUAL_SECONDS
     life = min(max(float(expires_in), 0.0), _LONGEST_SECONDS)
     return life - _AHEAD_SECONDS if life > 2 * _AHEAD_SECONDS else life / 2
-
-
-def _refusal(status: int, value: Any) -> str:
-    code = value.get("error") if isinstance(value, dict) else None
-    said = f" ({make_safe(code, limit=60)})" if isinstance(code, str) else ""
-    return f"it answered HTTP {status}{said}"
 
 
 def _failed(why: str) -> Unavailable:

@@ -15,6 +15,8 @@ import msgspec
 
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.core.text import make_safe
+from watchkeeper.tools.inspection.redaction import redact_text
+from watchkeeper.tools.inspection.rules import SECRETS
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.dialogue import (
     Listing,
@@ -52,7 +54,10 @@ _OPENING_SECONDS = 20.0
 _LEAVE_SECONDS = 2.0
 _LOG_LINES = 200
 _LOG_CHARACTERS = 500
+_LONGEST_SHOWN = 8 * 1024
 _LONGEST_LOG_LINE = 64 * 1024
+_MOST_UNREAD = 64 * 1024
+"""Bytes that a child may leave unread; what is only polite to say is not said to one that does."""
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 
 
@@ -194,8 +199,9 @@ class StdioConnection:
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            await self._write(request(number, method, params, modern=self._modern))
+            # a child that does not read holds up the writing already
             async with asyncio.timeout(seconds):
+                await self._write(request(number, method, params, modern=self._modern))
                 return await answer
         except TimeoutError:
             self._withdraw(number, method)
@@ -209,11 +215,17 @@ class StdioConnection:
                 answer.exception()  # seen: the process may end before anybody waits
 
     def _withdraw(self, number: int, method: str) -> None:
+        if method == "tools/call":
+            self._mention(notification("notifications/cancelled", {"requestId": number}))
+
+    def _mention(self, message: Mapping[str, Any]) -> None:
+        """Write what nobody waits for, unless the child leaves unread what it was told."""
         process = self._process
-        if method == "tools/call" and process and process.stdin and not self._lost.is_set():
-            line = notification("notifications/cancelled", {"requestId": number})
+        if process is None or process.stdin is None or self._lost.is_set():
+            return
+        if process.stdin.transport.get_write_buffer_size() < _MOST_UNREAD:
             with contextlib.suppress(OSError, RuntimeError):
-                process.stdin.write(msgspec.json.encode(line) + b"\n")
+                process.stdin.write(msgspec.json.encode(message) + b"\n")
 
     async def _write(self, message: Mapping[str, Any]) -> None:
         process = self._process
@@ -276,9 +288,7 @@ class StdioConnection:
             answer["result"] = {}
         else:
             answer["error"] = {"code": METHOD_NOT_FOUND, "message": "not offered to servers"}
-        if self._process and self._process.stdin:
-            with contextlib.suppress(OSError, RuntimeError):
-                self._process.stdin.write(msgspec.json.encode(answer) + b"\n")
+        self._mention(answer)
 
     async def _read_log(self, process: asyncio.subprocess.Process) -> None:
         """Copy what the child complains about to the log: bounded, and made safe."""
@@ -332,4 +342,6 @@ def _signal(process: asyncio.subprocess.Process, which: signal.Signals) -> None:
 
 
 def _shown(line: bytes) -> str:
-    return make_safe(line.decode("utf-8", "replace"), limit=_LOG_CHARACTERS)
+    # a child may be given secrets by others than the plane, and complain of them
+    words = redact_text(line[:_LONGEST_SHOWN].decode("utf-8", "replace"), SECRETS)
+    return make_safe(words, limit=_LOG_CHARACTERS)
