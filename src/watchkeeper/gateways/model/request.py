@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from watchkeeper.core.digest import parse
+from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.gates.contract import PROMPT
 from watchkeeper.gateways.model.errors import ModelError
 from watchkeeper.gateways.model.route import Route
@@ -22,6 +25,8 @@ _MOST_CHOICES = 128
 _NAME = re.compile(NAME)
 _INSTRUCTS = frozenset({"system", "developer"})
 _LOCAL_TOOLS = frozenset({"function", "custom"})
+_LEADING_ON = frozenset({"models", "fallbacks", "plugins"})
+"""Members by which routers at providers take other models, or run tools, than were asked for."""
 
 
 class _Tool(msgspec.Struct):
@@ -48,23 +53,9 @@ class _Role(msgspec.Struct):
     role: str = ""
 
 
-class _Part(msgspec.Struct):
-    type: str = "text"
-    text: str = ""
-
-
-class _Message(msgspec.Struct):
-    content: str | list[_Part] | None = None
-
-    def words(self) -> str:
-        if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
-        return self.content or ""
-
-
 _governed = msgspec.json.Decoder(_Governed)
+_GOVERNED = frozenset(_Governed.__struct_fields__)
 _role = msgspec.json.Decoder(_Role)
-_message = msgspec.json.Decoder(_Message)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -97,11 +88,9 @@ class Completion:
         """
         try:
             texts = [
-                _message.decode(message).words()
-                for message in self.messages
-                if _role.decode(message).role in _INSTRUCTS
+                text for message in self.messages if (text := _instruction(message)) is not None
             ]
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (Invalid, TypeError) as error:
             raise _malformed(f"its messages can't be read: {str(error)[:200]}") from None
         if not texts:
             return None
@@ -170,6 +159,7 @@ def read_completion(body: bytes) -> Completion:
         raise _malformed(f"n must be between 1 and {_MOST_CHOICES}")
     if limit is not None and limit < 1:
         raise _malformed(f"{limit_name} must be at least 1")
+    _refuse_other_readings(members)
     _refuse_remote_tools(governed)
     if _NAME.fullmatch(governed.model) is None:
         raise unknown_model(governed.model)
@@ -201,6 +191,54 @@ def unknown_model(name: str) -> ModelError:
 
 def _malformed(message: str) -> ModelError:
     return ModelError(400, "invalid_request_error", "malformed", message)
+
+
+def _instruction(message: msgspec.Raw) -> str | None:
+    """Return the text of a message that instructs the model; None for one that does not.
+
+    Raises `Invalid` for one that a provider could read otherwise, `TypeError` for one whose
+    instructions are more than text.
+    """
+    said = parse(bytes(message))
+    if not isinstance(said, dict) or not _is_plain(said, ("role", "content")):
+        raise Invalid("a message is an object with `role` and `content`")
+    if str(said.get("role")).strip().casefold() not in _INSTRUCTS:
+        return None
+    content = said.get("content")
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+    for part in parts:
+        if not isinstance(part, dict) or part.get("type", "text") != "text":
+            raise TypeError("instructions are text")
+        if not _is_plain(part, ("type", "text")) or not isinstance(part.get("text"), str):
+            raise TypeError("instructions are text")
+    return "".join(part["text"] for part in parts)
+
+
+def _is_plain(said: Iterable[str], names: Collection[str]) -> bool:
+    """Whether no member is one of `names` but for its case: some readers overlook that."""
+    return not any(key not in names and key.casefold() in names for key in said)
+
+
+def _refuse_other_readings(members: Mapping[str, msgspec.Raw]) -> None:
+    """What a provider could read otherwise than the plane would pass it ungoverned."""
+    if not _is_plain(members, _GOVERNED):
+        raise _malformed("a member is written in other case than the API has it")
+    leading = sorted(_LEADING_ON.intersection(map(str.casefold, members)))
+    if leading:
+        raise ModelError(
+            403,
+            "watchkeeper_denied",
+            "denied",
+            f"DENIED by rule gateway/leading-on: {', '.join(leading)} would have others answer "
+            "than the model that is asked for. Allowed instead: the same call without.",
+            rule="gateway/leading-on",
+        )
+    try:
+        tools = parse(bytes(members["tools"])) if "tools" in members else None
+    except Invalid as error:
+        raise _malformed(f"its tools can't be read: {error.message[:200]}") from None
+    if not all(_is_plain(tool, ("type",)) for tool in tools or ()):
+        raise _malformed("a tool's `type` is written in other case than the API has it")
 
 
 def _refuse_remote_tools(governed: _Governed) -> None:
