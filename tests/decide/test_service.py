@@ -86,7 +86,7 @@ async def test_a_key_that_ran_is_not_answered_with_a_permit_under_a_lock(
 async def test_a_lock_cuts_what_flies_though_its_caller_hung_up_at_the_commit(
     ground: Ground,
 ) -> None:
-    permit = await ground.decider.decide(ground.token, REFUND)
+    permit = await ground.decider.decide(ground.token, REFUND, performer="plane")
     cuts: list[str] = []
     with ground.decider.in_flight(permit.decision, lambda: cuts.append("cut")) as flight:
         asking = asyncio.create_task(

@@ -11,6 +11,7 @@ from tests.gateways.ground import Edge, text_of
 from tests.rig.deadline import eventually_async
 from tests.rig.upstream import Upstream
 from tests.rig.world import agent_document
+from watchkeeper.wire.decisions import Ask
 
 HOSTILE_TEXT = (
     "\x1b]0;owned\x07\x1b[2J\x1b[1;1H\x1b]52;c;cm0gLXJm\x07\x9b31m[bold red]APPROVED[/]"
@@ -226,3 +227,17 @@ async def test_listeners_hear_that_tools_have_changed(edge: Edge) -> None:
                 break
         listed = await client.list_tools()
     assert [tool.name for tool in listed.tools] == ["books.echo"]
+
+
+async def test_what_the_agent_performs_itself_is_not_waited_for(edge: Edge) -> None:
+    token = await edge.open_run()
+    ask = Ask(name="books.echo", arguments={"text": "a"}, idempotency_key="k-1")
+    permit = await edge.decider.decide(token, ask)
+    assert permit.verdict == "permit"
+    async with asyncio.timeout(30), edge.mcp(token) as client:
+        again = await client.call_tool(
+            "books.echo", {"text": "a"}, meta={"watchkeeper/idempotency-key": "k-1"}
+        )
+    assert again.structured_content is not None
+    assert again.structured_content["decision"] == permit.decision
+    assert again.structured_content["status"] == "running"

@@ -34,7 +34,7 @@ class Flights:
         self._settled: dict[str, asyncio.Event] = {}
 
     def expect(self, decision: str, covered: Covered) -> None:
-        """Remember what a permitted action touches until it is performed or settled."""
+        """Remember what an action touches that the plane performs, until that is settled."""
         self._covered[decision] = covered
         if len(self._covered) > MOST_EXPECTED:
             self.forget(next(iter(self._covered)))

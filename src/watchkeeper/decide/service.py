@@ -76,7 +76,7 @@ class Decider:
         answer, covered = await self.store.write(
             lambda tx: self._decide(tx, token, ask, action, performer)
         )
-        if covered is not None:
+        if covered is not None and performer == "plane":
             self.flights.expect(answer.decision, covered)
         return answer
 
