@@ -236,7 +236,9 @@ async def test_what_the_agent_performs_itself_is_not_waited_for(edge: Edge) -> N
     assert permit.verdict == "permit"
     async with asyncio.timeout(30), edge.mcp(token) as client:
         again = await client.call_tool(
-            "books.echo", {"text": "a"}, meta={"watchkeeper/idempotency-key": "k-1"}
+            "books.echo",
+            {"text": "a"},
+            meta={"watchkeeper/idempotency-key": "k-1"},  # type: ignore[arg-type]
         )
     assert again.structured_content is not None
     assert again.structured_content["decision"] == permit.decision
