@@ -206,6 +206,19 @@ def test_several_are_gone_through_in_order(
     assert [one["decision"] for one in found] == expected
 
 
+@pytest.mark.parametrize("shared", ["action", "context"])
+def test_long_arguments_are_not_gone_through_a_hundred_times(plane: Plane, shared: str) -> None:
+    long = {"arguments": {f"k{n}": "4111 1111 1111 1111" for n in range(3000)}}
+    action = {"name": "use_tool", "properties": long if shared == "action" else {}}
+    own = {"context": {}} if shared == "action" else {"action": action}
+    body = READ | {"action": action, "context": long if shared == "context" else {}}
+    few = plane.operator.post("/access/v1/evaluations", body | {"evaluations": [own] * 3})
+    assert len(few["evaluations"]) == 3
+    plane.operator.problem(
+        "POST", "/access/v1/evaluations", body | {"evaluations": [own] * 100}, status=413
+    )
+
+
 def test_without_evaluations_it_is_one_and_each_must_be_whole(plane: Plane) -> None:
     assert plane.operator.post("/access/v1/evaluations", READ)["decision"] is True
     assert plane.operator.post("/access/v1/evaluations", READ | {"evaluations": []})["decision"]

@@ -18,7 +18,7 @@ from watchkeeper.api.authzen_seeking import Asker, Sought, find_asker, seek
 from watchkeeper.api.table import Call, Operation, say_invalid
 from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
-from watchkeeper.core.errors import Invalid
+from watchkeeper.core.errors import Invalid, TooLarge
 from watchkeeper.decide.access import Evaluated, binding_of, evaluate
 from watchkeeper.decide.model import Progress, deny
 from watchkeeper.decide.rehearsal import REHEARSED
@@ -35,6 +35,8 @@ from watchkeeper.wire.authzen import (
 
 EVALUATION = "/access/v1/evaluation"
 EVALUATIONS = "/access/v1/evaluations"
+MOST_CHARACTERS = 4 * 1024 * 1024
+"""In all evaluations of one request: each looks through its arguments, though many share them."""
 CAPABILITY = "urn:openid:authzen:capability:access-request"
 _LAST: dict[Semantic, bool | None] = {
     "execute_all": None,
@@ -61,6 +63,13 @@ async def several(call: Call) -> Response:
     if not body.evaluations:
         (found,) = await _evaluate(call, asker, [_whole(body, PartialEvaluation(), "")])
         return as_json(found)
+    again = sum(None in (part.action, part.context) for part in body.evaluations)
+    if len(await call.request.body()) * (1 + again) > MOST_CHARACTERS:
+        raise TooLarge(
+            f"{again} of {len(body.evaluations)} evaluations take over what they lack, and the "
+            "body is long",
+            remedy="send fewer at once, or each with what it needs",
+        )
     wanted = [_whole(part, body, f"evaluations.{i}") for i, part in enumerate(body.evaluations)]
     last = _LAST[body.options.evaluations_semantic]
     return as_json(AllDecided(evaluations=await _evaluate(call, asker, wanted, last)))
