@@ -160,3 +160,13 @@ def test_two_policies_may_not_share_an_id() -> None:
     one = '@id("same") permit(principal, action, resource);'
     with pytest.raises(Invalid, match="same"):
         check_set([("a", one), ("b", one)])
+
+
+@pytest.mark.parametrize(
+    "name", ['("")', "", '("' + "x" * 121 + '")', '("a\\u{1b}[31m")', '("a\\n")']
+)
+def test_an_id_that_names_nothing_is_refused(name: str) -> None:
+    """Every decision says which policy made it, on screens too."""
+    with pytest.raises(Invalid, match="@id") as caught:
+        check_set([("p", f"@id{name}\npermit(principal, action, resource);")])
+    assert caught.value.where == "p.cedar:2"

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import get_args
 
 from watchkeeper.core.errors import Invalid
+from watchkeeper.core.text import make_safe
 from watchkeeper.policy.model import Obligation
 from watchkeeper.wire.base import NAME
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.decisions import LARGEST_USAGE, Duty, Risk
 
+LONGEST_ID = 120
 _BELONGS: dict[str, frozenset[str]] = {
     "require_approval": frozenset({"approver_role", "quorum", "escalation", "sla", "risk"}),
     "route": frozenset({"route_to"}),
@@ -60,6 +62,9 @@ def read_annotations(
 ) -> Annotated:
     """Check a policy's annotations; raise `Invalid` for one that could be misread."""
     said = _Said(policy, annotations, where)
+    if not 0 < len(annotations.get("id", policy)) <= LONGEST_ID or make_safe(policy) != policy:
+        # an empty one would name no policy, and what it decided would be nobody's
+        raise Invalid(f"@id is 1 to {LONGEST_ID} characters that can be shown", where=where)
     unknown = sorted(set(annotations) - _KNOWN)
     if unknown:
         raise said.wrong(
