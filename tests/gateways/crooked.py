@@ -87,6 +87,8 @@ class Crooked:
             await respond(send, 200, envelope(message, error=error))
         elif self.mode == "silent":
             await self.release.wait()
+        elif self.mode == "other-id":
+            await self._result(send, {**message, "id": message["id"] + 1}, result)
         elif self.mode == "asks-back":
             await self._result(send, message, {"resultType": "input_required"})
         elif self.mode == "stream":

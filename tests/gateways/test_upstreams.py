@@ -53,6 +53,7 @@ async def status_of(edge: Edge) -> str:
         ("huge", "too large", "unknown"),
         ("refuse", "account", "failed"),
         ("asks-back", "more input", "unknown"),
+        ("other-id", "another request", "unknown"),
         ("stream-cut", "ended without an answer", "unknown"),
     ],
 )

@@ -64,7 +64,7 @@ def parse(data: bytes | str) -> Any:
     """
     try:
         text = data.decode() if isinstance(data, bytes) else data
-        opened = _check_size(text)
+        opened = check_values(text)
         value = _decoder.decode(text)
         if "\\u" in text or isinstance(data, str):
             json.dumps(value, ensure_ascii=False).encode()
@@ -173,14 +173,14 @@ def _check_level(depth: int) -> None:
         raise Invalid(f"JSON nests deeper than {DEEPEST}")
 
 
-def _check_size(text: str) -> int:
+def check_values(text: str, most: int = MOST_VALUES) -> int:
     """Count the brackets that open; raise `Invalid` if there are too many values to decode."""
     opened = text.count("[") + text.count("{")
-    if opened + text.count(",") < MOST_VALUES:
+    if opened + text.count(",") < most:
         return opened
     plain = _STRING.sub("", text)
-    if plain.count("[") + plain.count("{") + plain.count(",") >= MOST_VALUES:
-        raise Invalid(f"JSON holds more than {MOST_VALUES:,} values")
+    if plain.count("[") + plain.count("{") + plain.count(",") >= most:
+        raise Invalid(f"JSON holds more than {most:,} values")
     return opened
 
 

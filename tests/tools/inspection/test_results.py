@@ -16,7 +16,7 @@ from tests.tools.inspection.test_values import values
 from watchkeeper.tools.inspection.results import Released, Terms, Withheld, release
 from watchkeeper.tools.inspection.rules import ALL, SECRETS
 from watchkeeper.tools.inspection.schemas import compile_schema
-from watchkeeper.tools.inspection.values import inspect
+from watchkeeper.tools.inspection.values import MOST_VALUES, inspect
 
 OPEN = Terms("crm.read", SECRETS)
 STRICT = Terms("crm.read", ALL)
@@ -70,6 +70,19 @@ def test_a_class_that_may_not_pass_is_replaced_everywhere() -> None:
     assert shown["content"][3]["data"] == "iVBORw0KGgo="
     assert shown["structuredContent"]["n"] == 1
     assert released.redacted == {"email"}
+
+
+def test_what_holds_too_many_values_is_withheld_unread() -> None:
+    most = msgspec.Raw(b"[" + b"[]," * MOST_VALUES + b"1]")
+    why = withheld(release({"content": most}, STRICT))
+    assert (why.rule, why.problem) == (
+        "tool/crm.read/output",
+        "the result holds more than 200,000 values",
+    )
+    inside = result(content=text(f'[{"[]," * MOST_VALUES}1, "{"ada@example.com"}"]'))
+    assert "200,000 values" in withheld(release(inside, STRICT)).problem
+    commas = result(content=text("," * 3 * MOST_VALUES))
+    assert release(commas, STRICT).result is commas
 
 
 def test_a_number_becomes_a_marker_only_where_the_schema_lets_it() -> None:

@@ -15,11 +15,13 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from watchkeeper.core.digest import check_values
+from watchkeeper.core.errors import Invalid
 from watchkeeper.tools.inspection.model import TooLarge
 from watchkeeper.tools.inspection.redaction import redact
 from watchkeeper.tools.inspection.rules import Classes
 from watchkeeper.tools.inspection.schemas import Check
-from watchkeeper.tools.inspection.values import Inspection, inspect
+from watchkeeper.tools.inspection.values import MOST_VALUES, Inspection, inspect
 from watchkeeper.tools.upstreams.model import Result
 from watchkeeper.wire.data import DATA_CLASSES
 
@@ -131,12 +133,16 @@ def _resources(value: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
 def _decode(raw: bytes) -> Any:
     """Read a member; refuse what two readers could read differently."""
     try:
-        value = _decoder.decode(raw.decode())
+        text = raw.decode()
+        check_values(text, MOST_VALUES)
+        value = _decoder.decode(text)
         if b"\\u" in raw:
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except UnicodeError:
         raise _Unreadable("is not UTF-8 text") from None
+    except Invalid:
+        raise _Unreadable(f"holds more than {MOST_VALUES:,} values") from None
     except (ValueError, RecursionError):
         raise _Unreadable("is not JSON that can be read") from None
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from watchkeeper.core.digest import check_values
+from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import make_safe
 from watchkeeper.tools.inspection.detection import LARGEST, find
 from watchkeeper.tools.inspection.model import Finding, Spans, TooLarge
@@ -20,6 +22,8 @@ from watchkeeper.tools.inspection.names import class_of, is_one, may_be_named
 from watchkeeper.wire.data import DataClass
 
 DEEPEST = 128
+MOST_VALUES = 200_000
+"""Values in one JSON text: to read millions of empty lists stops everything for seconds."""
 _OPENED = 3
 """How often JSON inside a text inside JSON is opened."""
 _SHORTEST_NUMBER = 10**8
@@ -167,6 +171,10 @@ def _find_in(texts: list[str]) -> dict[int, Spans]:
 def _read(text: str) -> Any:
     if text.lstrip()[:1] not in ("{", "["):
         return None
+    try:
+        check_values(text, MOST_VALUES)
+    except Invalid as error:
+        raise TooLarge(error.message) from None
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -342,6 +342,8 @@ async def _take(
         with suppress(ValueError):
             message = read_message(data)
     if message is not None and (message.error is not None or status == _OK):
+        if message.id != number and (message.id is not None or message.error is None):
+            raise UpstreamFailure("it answered another request than was sent", reached=True)
         return message
     if method == "server/discover":
         # whatever a server of the other era makes of it, it is no reason to give up
@@ -369,6 +371,7 @@ async def _take_stream(
                 if message.id == number and message.method is None:
                     return message
                 report_progress(message, progress)
+                await asyncio.sleep(0)  # who says a lot is not listened to alone
     except EventTooLong:
         raise UpstreamFailure("its answer is too large", reached=True) from None
     except ValueError:

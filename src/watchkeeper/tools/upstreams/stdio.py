@@ -242,6 +242,7 @@ class StdioConnection:
         try:
             while line := await process.stdout.readline():
                 self._take_line(line)
+                await asyncio.sleep(0)  # who says a lot is not listened to alone
         except ValueError:
             log.warning("upstream %s wrote a line that is too long", self._spec.name)
         finally:
