@@ -79,7 +79,7 @@ def read_recorded(row: Row, run: RunFacts | None) -> Recorded:
         row.request,
         row.digest,
         action,
-        action is not None and row.call_digest in (None, action.call_digest()),
+        action is not None and row.call_digest in (None, action.call_digest),
         question,
         run,
     )

@@ -16,7 +16,7 @@ from watchkeeper.identity import uses
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.scope import USED_UP, Used
 from watchkeeper.kill.model import LockInForce
-from watchkeeper.kill.service import locks_in_force
+from watchkeeper.kill.service import epoch_and_locks
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.rates import service as rates
 from watchkeeper.tools.rates.rules import Limit
@@ -32,7 +32,8 @@ class LiveFacts:
         self.now = tx.now
         self.catalogue = catalogue
         self.run = run
-        self.locks: Sequence[LockInForce] = locks_in_force(tx)
+        self.epoch, locks = epoch_and_locks(tx)
+        self.locks: Sequence[LockInForce] = locks
         self._tx = tx
         self._decision = decision
         self._passed: Sequence[Limit] = ()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, get_args
 
 from watchkeeper.approvals.model import Grant
-from watchkeeper.core.digest import canonical, digest
+from watchkeeper.core.digest import digest
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.contents import Contents, examine
 from watchkeeper.identity.scope import Detail
@@ -20,7 +21,7 @@ RISKS: tuple[Risk, ...] = get_args(Risk)
 """In rising order."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Action:
     """One thing an agent wants; `estimate` is the most that it may use."""
 
@@ -34,17 +35,14 @@ class Action:
     examined: Contents | None = None
     """What is in the arguments, where that was looked at before."""
 
-    @property
+    @cached_property
     def contents(self) -> Contents:
         """What is in the arguments, and what may be kept of them."""
         return self.examined or examine(self.arguments)
 
-    def text(self) -> str:
-        """Return the arguments in canonical form: the bytes that a digest covers, as text."""
-        return canonical(dict(self.arguments)).decode()
-
+    @cached_property
     def call_digest(self) -> str:
-        """Return the digest of what is called and with what, whoever calls it."""
+        """The digest of what is called and with what, whoever calls it."""
         return digest("watchkeeper/call/v1", [self.kind, self.name, dict(self.arguments)])
 
 

@@ -133,7 +133,7 @@ def record_decision(
         arguments=contents.kept(level),
         digest=digest,
         performer=performer,
-        call_digest=action.call_digest(),
+        call_digest=action.call_digest,
         question=question.text() if question else None,
         model=progress.model,
         would=canonical(staged).decode() if staged else None,

@@ -117,7 +117,7 @@ def name_call(key: str | None, action: Action, contract: ToolContract | None) ->
     if key is not None:
         return f"key:{key}"
     same = contract is not None and contract.idempotency.by == "arguments"
-    return action.call_digest() if same else None
+    return action.call_digest if same else None
 
 
 def find_first(tx: Transaction, run: str, call: str) -> Row | None:

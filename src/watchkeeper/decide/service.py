@@ -10,7 +10,7 @@ from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import NewRequest
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
-from watchkeeper.decide.catalogue import Catalogue, CatalogueView
+from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.contents import check_names, examine_aside, kept_words, without_secrets
 from watchkeeper.decide.flight import Flights, InFlight
 from watchkeeper.decide.gates.budget import amounts_of
@@ -45,7 +45,6 @@ from watchkeeper.identity.runs import facts_of
 from watchkeeper.identity.scope import read_token_scope
 from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import covering
-from watchkeeper.kill.service import current_epoch
 from watchkeeper.oncall.model import Level
 from watchkeeper.store.statement import Row
 from watchkeeper.store.store import Store
@@ -151,10 +150,9 @@ class Decider:
             if replayed is not None:
                 return replayed, None
         ruling, progress = decide_by_gates(action, facts)
-        epoch = current_epoch(tx)
         decide_by = None
         if ruling.verdict == "hold":
-            request = _open_request(tx, decision, catalogue, run, action, ruling, progress, epoch)
+            request = _open_request(tx, decision, facts, action, ruling, progress)
             ruling = Ruling(
                 "hold", ruling.rule, ruling.reason, ruling.allowed_instead, request=request
             )
@@ -177,7 +175,7 @@ class Decider:
             action,
             ruling,
             digest=progress.digest,
-            epoch=epoch,
+            epoch=facts.epoch,
             idempotency_key=ask.idempotency_key,
             performer=performer,
             approved_by=ruling.grant.by if ruling.grant else (),
@@ -215,7 +213,7 @@ class Decider:
         if row is None:
             return None
         # a row from before calls had digests has none, and is no match
-        if row.call_digest != action.call_digest():
+        if row.call_digest != action.call_digest:
             raise Conflict(
                 "this idempotency key was used for another call",
                 code="idempotency_mismatch",
@@ -280,14 +278,12 @@ class Decider:
 def _open_request(
     tx: Transaction,
     decision: str,
-    catalogue: Catalogue,
-    run: RunFacts,
+    facts: LiveFacts,
     action: Action,
     ruling: Ruling,
     progress: Progress,
-    epoch: int,
 ) -> str:
-    requirement = ruling.requirement
+    run, catalogue, requirement = facts.run, facts.catalogue, ruling.requirement
     assert requirement is not None
     tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
     asks = describe(action, progress, tool.contract.display if tool else None)
@@ -312,7 +308,7 @@ def _open_request(
             blast_radius=tool.contract.blast_radius if tool else "Not declared.",
             rollback=tool.contract.rollback if tool else "No rollback path is declared.",
             reversible=tool.contract.reversible if tool else None,
-            epoch=epoch,
+            epoch=facts.epoch,
             remind_every_seconds=requirement.remind_every_seconds,
             on_behalf_of=run.on_behalf_of,
             goal=run.goal,

@@ -14,8 +14,12 @@ from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.locks import Effect, Mode
 
-_IN_FORCE = Statement(select(locks).where(locks.c.lifted_at.is_(None)).order_by(locks.c.epoch))
-_EPOCH = Statement(select(func.max(locks.c.epoch)))
+_newest = select(func.max(locks.c.epoch).label("newest")).subquery()
+_IN_FORCE = Statement(
+    select(_newest.c.newest, locks)
+    .select_from(_newest.outerjoin(locks, locks.c.lifted_at.is_(None)))
+    .order_by(locks.c.epoch)
+)
 _ADD = Statement(locks.insert())
 _FIND = Statement(select(locks).where(locks.c.lock == bindparam("lock_is")))
 _LIFT = Statement(
@@ -45,12 +49,18 @@ _PUT_RECEIPT = Statement(
 
 def locks_in_force(tx: Transaction) -> tuple[LockInForce, ...]:
     """Return every lock that has not been lifted, oldest first."""
-    return tuple(_as_lock(row) for row in _IN_FORCE.all(tx))
+    return epoch_and_locks(tx)[1]
 
 
 def current_epoch(tx: Transaction) -> int:
     """Return the epoch: the number of the newest lock ever put in force, 0 before the first."""
-    return int(_EPOCH.scalar(tx) or 0)
+    return epoch_and_locks(tx)[0]
+
+
+def epoch_and_locks(tx: Transaction) -> tuple[int, tuple[LockInForce, ...]]:
+    """Return the epoch and every lock in force, as they stand together."""
+    rows = _IN_FORCE.all(tx)
+    return rows[0].newest or 0, tuple(_as_lock(row) for row in rows if row.lock is not None)
 
 
 def put_in_force(
