@@ -21,7 +21,7 @@ from watchkeeper.decide.model import Action
 from watchkeeper.decide.rehearsal import run_at_rest
 from watchkeeper.identity.enrolment import agent_of
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.identity.recorded import recorded_runs
+from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.identity.rules import RUN_ENDED, check_token
 from watchkeeper.identity.runs import facts_of
 from watchkeeper.store.statement import Row
@@ -72,7 +72,7 @@ def seek(call: Call, tx: Transaction, asker: Asker, body: Evaluation) -> Sought:
     context, kind = body.context, _ACTIONS.get(body.action.name)
     run, problem = _run_of(tx, asker, body)
     if run is None:
-        run = _fresh(call, asker, body)
+        run = _fresh(call, body)
     _check_reach(call, asker, run)
     environment, behalf = context.get("environment"), context.get("on_behalf_of")
     if asker.run is None:
@@ -110,7 +110,7 @@ def _run_of(tx: Transaction, asker: Asker, body: Evaluation) -> tuple[RunFacts |
     if body.subject.type == "run":
         named = _plain(body.subject.id)
     if isinstance(named, str):
-        found = recorded_runs(tx, [named]).get(named) if ids.is_id(named) else None
+        found = recorded_run(tx, named) if ids.is_id(named) else None
         if asker.run is not None and asker.run.run == named:
             return asker.run, None
         if found is None:
@@ -119,16 +119,13 @@ def _run_of(tx: Transaction, asker: Asker, body: Evaluation) -> tuple[RunFacts |
     return asker.run, None
 
 
-def _fresh(call: Call, asker: Asker, body: Evaluation) -> RunFacts:
+def _fresh(call: Call, body: Evaluation) -> RunFacts:
     """Return a run of the agent that is meant, which has just begun."""
     agent, behalf = _plain(body.subject.id), None
     acting = body.context.get("agent")
     if body.subject.type == "identity" and isinstance(acting, str):
         agent, behalf = _plain(acting), body.subject.id
-    governed = call.rooms.view.now.agents.get(agent)
-    environments = governed.contract.environments if governed else ()
-    version = governed.version if governed else 0
-    return run_at_rest(agent, version, next(iter(environments), "production"), behalf)
+    return run_at_rest(call.rooms.view.now, agent, on_behalf_of=behalf)
 
 
 def _plain(subject: str) -> str:

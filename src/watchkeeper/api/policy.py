@@ -14,7 +14,7 @@ from watchkeeper.decide.model import Action
 from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.rehearsal import run_at_rest
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.identity.recorded import recorded_runs
+from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import DecisionRow, DutyKind
 from watchkeeper.wire.pages import Page
@@ -115,16 +115,13 @@ async def explain(call: Call) -> ExplainResult:
 def _run(call: Call, tx: Transaction, body: Explain) -> RunFacts:
     """Return the run that is named, or one of the agent that has just begun."""
     agent = str(body.agent)
-    governed = call.rooms.view.now.agents.get(agent)
     if body.run is not None:
-        found = recorded_runs(tx, [body.run]).get(body.run)
+        found = recorded_run(tx, body.run)
         if found is None or found.agent != agent:
             raise NotFound(f"agent {agent} has no run {body.run!r:.80}")
         run = found
     else:
-        environments = governed.contract.environments if governed else ()
-        version = governed.version if governed else 0
-        run = run_at_rest(agent, version, next(iter(environments), "production"), None)
+        run = run_at_rest(call.rooms.view.now, agent)
     return replace(
         run,
         environment=body.environment or run.environment,
@@ -135,7 +132,7 @@ def _run(call: Call, tx: Transaction, body: Explain) -> RunFacts:
 def _explain_recorded(call: Call, tx: Transaction, name: str) -> ExplainResult:
     row = find_decision(tx, name)
     call.check_agent("read", row.agent)
-    was = read_recorded(row, recorded_runs(tx, [row.run]).get(row.run))
+    was = read_recorded(row, recorded_run(tx, row.run))
     if was.action is None or was.facts is None:
         raise NotFound(f"of decision {name} too little is on record to explain it")
     notes = [

@@ -64,16 +64,10 @@ def undecided(catalogue: Catalogue, results: Sequence[CaseResult]) -> list[str]:
 
 def _run(catalogue: Catalogue, placed: Placed, now: int) -> CaseResult:
     case, given = placed.case, placed.case.given
-    governed = catalogue.agents.get(given.agent)
     facts = RehearsalFacts(
         now,
         catalogue,
-        run_at_rest(
-            given.agent,
-            governed.version if governed else 0,
-            given.environment,
-            given.on_behalf_of,
-        ),
+        run_at_rest(catalogue, given.agent, given.environment, given.on_behalf_of),
         model=given.answered_by,
     )
     action = Action(

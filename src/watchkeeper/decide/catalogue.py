@@ -141,7 +141,7 @@ class Catalogue:
         """Say under which definition a tool may be called, or why it may not."""
         if tool.upstream is None:
             return Trusted(None)
-        return trust(self.pins, tool.upstream, tool.upstream_tool or tool.name, tool.pin)
+        return trust(self.pins, tool.upstream, tool.offered_as, tool.pin)
 
     def permissions_of(self, person: str) -> Permissions | None:
         """Return what a person's document lets them do; None if no document is in force."""

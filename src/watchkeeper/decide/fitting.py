@@ -25,7 +25,7 @@ def check_of(catalogue: Catalogue, tool: GovernedTool, side: Side) -> Check | No
     contract = tool.contract
     if own is not None or contract.upstream is None:
         return own
-    pin = catalogue.pins.by_tool.get((contract.upstream, contract.upstream_tool or contract.name))
+    pin = catalogue.pins.by_tool.get((contract.upstream, contract.offered_as))
     return _check_by(pin.pinned, side) if pin and pin.pinned else None
 
 

@@ -157,7 +157,7 @@ def _ask(
     catalogue: Catalogue, agent: GovernedAgent, action: Action, environment: str, amount: int
 ) -> _Outcome:
     """Ask the gates; where they refuse, whether an answer of a model would change that."""
-    run = run_at_rest(agent.contract.name, agent.version, environment, None)
+    run = run_at_rest(catalogue, agent.contract.name, environment)
     routing = agent.contract.model_routing
     first: _Outcome | None = None
     for model in (None, *(routing.models if routing and action.kind == "tool" else ())):

@@ -102,15 +102,22 @@ def rehearse(action: Action, facts: RehearsalFacts, approvals: frozenset[str]) -
     return Rehearsed(ruling, progress, asked)
 
 
-def run_at_rest(agent: str, version: int, environment: str, on_behalf_of: str | None) -> RunFacts:
-    """Return a run of an agent that has just begun."""
+def run_at_rest(
+    catalogue: Catalogue,
+    agent: str,
+    environment: str | None = None,
+    on_behalf_of: str | None = None,
+) -> RunFacts:
+    """Return a run of an agent that has just begun, in its contract's first environment."""
+    governed = catalogue.agents.get(agent)
+    environments = governed.contract.environments if governed else ()
     return RunFacts(
         run=REHEARSED,
         agent=agent,
-        version=version,
+        version=governed.version if governed else 0,
         state="open",
         on_behalf_of=on_behalf_of,
-        environment=environment,
+        environment=environment or next(iter(environments), "production"),
         goal="",
         object_kind=None,
         object_id=None,

@@ -199,7 +199,7 @@ def wanted_of(catalogue: Catalogue, upstream: str) -> Wanted:
     """Return what the contracts in force name of an upstream, with the digests they pin."""
     wanted: dict[str, set[str]] = {}
     for contract in _over(catalogue, upstream):
-        named = wanted.setdefault(contract.upstream_tool or contract.name, set())
+        named = wanted.setdefault(contract.offered_as, set())
         if contract.pin is not None:
             named.add(contract.pin)
     return {tool: frozenset(digests) for tool, digests in wanted.items()}
@@ -209,7 +209,7 @@ def names_of(catalogue: Catalogue, upstream: str) -> dict[str, tuple[str, ...]]:
     """Return the contracts over each tool of an upstream, by what the upstream calls it."""
     names: dict[str, tuple[str, ...]] = {}
     for contract in _over(catalogue, upstream):
-        tool = contract.upstream_tool or contract.name
+        tool = contract.offered_as
         names[tool] = (*names.get(tool, ()), contract.name)
     return names
 

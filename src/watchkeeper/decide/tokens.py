@@ -124,11 +124,11 @@ class Tokens:
             raise Invalid("the person's token was revoked", rule="identity/person-token")
         if behalf.expires_at <= tx.now:
             raise Invalid("the person's token has expired", rule="identity/person-token")
-        environments = governed.contract.environments
+        environments = iter(governed.contract.environments)
         new = NewRun(
             asked.goal or f"work on behalf of {behalf.name}",
             on_behalf_of=behalf.name,
-            environment=asked.environment or environments[0],
+            environment=asked.environment or next(environments, "production"),
             on_behalf_of_proof=behalf.proof,
             proof_hash=behalf.token_hash,
             proof_expires_at=behalf.expires_at,

@@ -171,7 +171,7 @@ def _all_names(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
     for name, governed in catalogue.tools.items():
         contract = governed.contract
         if contract.upstream is not None:
-            over.add((contract.upstream, contract.upstream_tool or name))
+            over.add((contract.upstream, contract.offered_as))
         yield name, f"{contract.upstream or ''} {contract.does}"
     for key in catalogue.pins.by_tool:
         if key not in over:
@@ -182,7 +182,7 @@ def _find(catalogue: Catalogue, name: str) -> tuple[GovernedTool | None, Pin | N
     governed = catalogue.tools.get(name)
     if governed is not None:
         contract = governed.contract
-        key = (contract.upstream or "", contract.upstream_tool or contract.name)
+        key = (contract.upstream or "", contract.offered_as)
         return governed, catalogue.pins.by_tool.get(key)
     upstream, _, tool = name.partition("/")
     pin = catalogue.pins.by_tool.get((upstream, tool))
@@ -212,7 +212,7 @@ def _row(tx: Transaction, catalogue: Catalogue, name: str, locks: Sequence[LockI
         name=name,
         covered=True,
         upstream=contract.upstream,
-        upstream_tool=(contract.upstream_tool or name) if contract.upstream else None,
+        upstream_tool=contract.offered_as if contract.upstream else None,
         access=contract.access,
         risk=contract.risk,
         does=contract.does,

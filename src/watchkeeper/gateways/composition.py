@@ -130,7 +130,7 @@ class Gateways:
         try:
             result = await self._pool.call(
                 tool.upstream,
-                tool.upstream_tool or tool.name,
+                tool.offered_as,
                 arguments,
                 timeout_seconds=tool.timeout_seconds,
                 permitted=trusted.digest,

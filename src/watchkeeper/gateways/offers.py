@@ -55,7 +55,7 @@ class Offers:
 
         A server's own description could mislead the agent, and so could one nobody accepted.
         """
-        key = (contract.upstream or "", contract.upstream_tool or contract.name)
+        key = (contract.upstream or "", contract.offered_as)
         pin = self._view.now.pins.by_tool.get(key)
         definition = pin.pinned if pin else None
         schema = contract.input_schema or (definition.input_schema if definition else None)
@@ -84,9 +84,7 @@ class Offers:
         if governed is None:
             return None
         contract = governed.contract
-        return Performance(
-            contract.upstream, contract.upstream_tool or contract.name, contract.timeout_seconds
-        )
+        return Performance(contract.upstream, contract.offered_as, contract.timeout_seconds)
 
     def models(self, agent: str, scope: TokenScope = UNLIMITED) -> list[str]:
         """Return the logical models that a token of an agent is for."""

@@ -143,6 +143,11 @@ class ToolContract(Part):
     pin: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
     """Digest of the upstream's definition that is trusted; another is quarantined."""
 
+    @property
+    def offered_as(self) -> str:
+        """What its upstream calls it."""
+        return self.upstream_tool or self.name
+
     @model_validator(mode="after")
     def _check(self) -> ToolContract:
         for field, preview in (("preview", self.preview), ("blast_preview", self.blast_preview)):

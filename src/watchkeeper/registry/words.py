@@ -94,6 +94,6 @@ def _performed(tool: ToolContract) -> str:
     if tool.upstream is None:
         return "by the agent itself; the plane only decides"
     return (
-        f"by the plane, as {tool.upstream_tool or tool.name} of upstream {tool.upstream}, "
+        f"by the plane, as {tool.offered_as} of upstream {tool.upstream}, "
         f"in at most {tool.timeout_seconds} s"
     )
