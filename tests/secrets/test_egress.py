@@ -202,12 +202,12 @@ async def test_an_answer_is_bounded_and_must_be_json() -> None:
     async with server() as near, egress() as out:
         base = f"http://127.0.0.1:{near.port}"
         with pytest.raises(Unavailable, match="too large"):
-            await fetch_json(out, f"{base}/large", limit=1000)
-        sent = await fetch_json(
+            await ask_json(out, f"{base}/large", limit=1000)
+        sent = await ask_json(
             out, f"{base}/echo", method="POST", form={"a": "b c", "d": "é"},
             headers={"authorization": "Basic x"},
         )  # fmt: skip
-        assert sent == {
+        assert sent.value == {
             "body": "a=b+c&d=%C3%A9",
             "type": "application/x-www-form-urlencoded",
             "authorization": "Basic x",

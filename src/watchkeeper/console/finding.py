@@ -31,7 +31,6 @@ class Finding:
         self._commands = History()
         self._filters = History()
         self._ranging = False
-        self._filter_before = ""
 
     @property
     def pane_titles(self) -> Sequence[tuple[str, str]]:
@@ -66,7 +65,6 @@ class Finding:
     def open_filter(self) -> None:
         """Type a filter; it applies while it is typed."""
         window = self._pane.window
-        self._filter_before = window.filter
         self._open_prompt(Prompt("/", text=window.filter, history=self._filters,
                                  changed=self._narrow))  # fmt: skip
 

@@ -15,7 +15,6 @@ from watchkeeper.core.text import cell_width, cut, make_safe
 from watchkeeper.wire.plane import Status
 
 SMALLEST = (40, 10)
-WIDE_COLUMNS = 120
 
 
 def is_production(status: Status | None) -> bool:

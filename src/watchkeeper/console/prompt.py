@@ -31,7 +31,6 @@ class Prompt:
         self._complete = complete
         self._changed = changed
         self._offered: list[str] = []
-        self._typed = ""
 
     def take_key(self, key: str, character: str | None) -> None:
         """Type, complete, walk the history, or end it."""

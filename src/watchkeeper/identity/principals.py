@@ -11,7 +11,6 @@ from watchkeeper.core.errors import Invalid
 Kind = Literal["agent", "run", "person", "workflow"]
 
 LONGEST_ID = 2048
-LONGEST_TRUST_DOMAIN = 255
 TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
 _SCHEME = "spiffe://"

@@ -45,11 +45,6 @@ def cells(row: BudgetRow, moment: Moment) -> Mapping[str, Span]:
     }
 
 
-def what_text(row: BudgetRow) -> str:
-    """Say what it caps and for how long."""
-    return f"{measure_word(row.measure)} {period_text(row.period)}"
-
-
 def share(amount: int, cap: int) -> float:
     """Return `amount` as a share of `cap`; a cap of nothing is full."""
     return amount / cap if cap > 0 else 1.0

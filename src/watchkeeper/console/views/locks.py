@@ -117,14 +117,6 @@ def radius_blocks(radius: BlastRadius) -> list[Block]:
     return held
 
 
-def wider_words(target: Target, wider: Sequence[Target]) -> str:
-    """Say what one key would widen the target to."""
-    if not wider:
-        return "this is the widest target"
-    steps = " → ".join(target_text(step.kind, step.name) for step in wider)
-    return f"{target_text(target.kind, target.name)} → {steps}"
-
-
 def receipt_blocks(row: LockRow, moment: Moment) -> list[Block]:
     """Write a lock with its eight receipts; those that have not come are waited for."""
     held: list[Block] = [

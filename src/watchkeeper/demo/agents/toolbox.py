@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 MODERN = "2026-07-28"
 EXPLANATION = "watchkeeper/explanation"
 """Where a client may say in its own words why it wants a call."""
-LONGEST_EXPLANATION = 1500
 PATIENCE_SECONDS = 120.0
 
 

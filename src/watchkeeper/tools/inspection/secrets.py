@@ -176,9 +176,7 @@ def looks_random(value: str) -> bool:
     return (
         any(map(str.isdigit, value))
         and any(map(str.isalpha, value))
-        and not value.startswith(
-            ("$", "%", "env:", "file:", "sealed:", "vault:", "sha256:", "http")
-        )
+        and not value.startswith(_REFERENCES)
     )
 
 

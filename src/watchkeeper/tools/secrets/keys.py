@@ -16,7 +16,6 @@ from watchkeeper.tools.secrets.model import SealingKey
 from watchkeeper.tools.secrets.rules import read_keys, write_keys
 
 KEY_FILE = "sealing.key"
-KEY_VARIABLE = "WATCHKEEPER_SEALING_KEY"
 _LARGEST = 4096
 _SERVICE = "watchkeeper"
 

@@ -190,11 +190,10 @@ async def ask_json(
     form: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     limit: int = USUAL_JSON,
-    seconds: float = JSON_SECONDS,
 ) -> JsonAnswer:
     """Send `body` as JSON or `form` as fields to a declared URL; return whatever it answers.
 
-    `limit` is the most bytes of an answer, `seconds` the most time for all of it. Raises
+    `limit` is the most bytes of an answer, which may take `JSON_SECONDS` in all. Raises
     `Unavailable` when there is no answer; nothing that was sent is in the message.
     """
     sent = {"accept": "application/json", **(headers or {})}
@@ -207,7 +206,7 @@ async def ask_json(
         sent["content-type"] = "application/json"
     try:
         async with (
-            asyncio.timeout(seconds),
+            asyncio.timeout(JSON_SECONDS),
             egress.request(
                 method, url, sent, Sending(), body=data, allow_private=allow_private
             ) as response,
@@ -217,33 +216,19 @@ async def ask_json(
     except UpstreamFailure as failure:
         raise Unavailable(failure.message, where=_shown(url)) from None
     except TimeoutError:
-        raise Unavailable(f"it did not answer in {seconds:g} s", where=_shown(url)) from None
+        raise Unavailable(f"it did not answer in {JSON_SECONDS:g} s", where=_shown(url)) from None
     try:
         return JsonAnswer(status, msgspec.json.decode(raw))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return JsonAnswer(status, None)
 
 
-async def fetch_json(
-    egress: Egress,
-    url: str,
-    *,
-    allow_private: bool = False,
-    method: str = "GET",
-    body: Any = None,
-    form: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-    limit: int = USUAL_JSON,
-    seconds: float = JSON_SECONDS,
-) -> Any:
+async def fetch_json(egress: Egress, url: str, *, allow_private: bool = False) -> Any:
     """Return the JSON value that a declared URL answers with status 200; as :func:`ask_json`.
 
     Raises `Unavailable` for another status, or for what is no JSON.
     """
-    answer = await ask_json(
-        egress, url, allow_private=allow_private, method=method, body=body, form=form,
-        headers=headers, limit=limit, seconds=seconds,
-    )  # fmt: skip
+    answer = await ask_json(egress, url, allow_private=allow_private)
     if answer.status != _OK:
         raise Unavailable(f"it answered HTTP {answer.status}", where=_shown(url))
     if answer.value is None:
