@@ -54,7 +54,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskWorld]:
 
 def grace(desk: DeskWorld) -> Address:
     """The plane as one approver sees it from elsewhere; her name is the same everywhere."""
-    asked = {"person": "grace", "permission": "responder"}
+    asked = {"person": "grace", "permission": "admin"}
     token = desk.plane.operator.post("/v1/persons/tokens", asked)["token"]
     return Address(url=desk.plane.url, token=token)
 

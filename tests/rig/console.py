@@ -87,11 +87,16 @@ class ConsoleDriver:
         return self
 
     def pane(self, title: str) -> Self:
-        """Go to a pane by the number that stands before its name."""
-        tab = self.expect_match(rf"^.* (\d) {title}\b.*$")
-        assert tab.string.split("\n")[TABS] == tab[0], f"{title} is no pane:\n{self.screen}"
-        self.press(tab[1])
+        """Go to a pane by the number that stands before its name, which may be cut there."""
+        self.press(eventually(lambda: self._number(title), f"a tab for {title}"))
         return self.in_front(title)
+
+    def _number(self, title: str) -> str | None:
+        lines = self.screen.split("\n")
+        for tab in re.finditer(r" (\d) ([A-Z][a-z]+)", lines[TABS] if len(lines) > TABS else ""):
+            if title.startswith(tab[2]):
+                return tab[1]
+        return None
 
     def in_front(self, title: str) -> Self:
         """Wait until the pane of this name is the one in front."""

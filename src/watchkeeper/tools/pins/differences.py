@@ -13,6 +13,8 @@ from watchkeeper.tools.upstreams.model import ToolDefinition
 
 MOST_LINES = 200
 LONGEST_LINE = 600
+_ABSENT: Any = object()
+"""What is not there; `null` is."""
 _MEMBERS = ("title", "description", "inputSchema", "outputSchema", "annotations")
 
 
@@ -54,19 +56,25 @@ def _compare(old: ToolDefinition | None, new: ToolDefinition | None) -> Iterator
         yield "! it holds characters that a reader would not see"
     before, after = members_of(old), members_of(new)
     for name in _MEMBERS:
-        yield from _walk(name, before.get(name), after.get(name))
+        yield from _walk(name, _present(before, name), _present(after, name))
+
+
+def _present(members: dict[str, Any], name: str) -> Any:
+    """Return a member of a definition; one that is None was not sent."""
+    value = members.get(name)
+    return _ABSENT if value is None else value
 
 
 def _walk(path: str, old: Any, new: Any) -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
-            yield from _walk(f"{path}.{key}", old.get(key), new.get(key))
+            yield from _walk(f"{path}.{key}", old.get(key, _ABSENT), new.get(key, _ABSENT))
         return
-    if _same(old, new):
+    if old is new or (_ABSENT not in (old, new) and _same(old, new)):
         return
-    if old is not None:
+    if old is not _ABSENT:
         yield f"- {path}: {_shown(old)}"
-    if new is not None:
+    if new is not _ABSENT:
         yield f"+ {path}: {_shown(new)}"
 
 
