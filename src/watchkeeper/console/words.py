@@ -98,11 +98,6 @@ STAGES: dict[str, Said] = {
     "warn": Said("!", "warn", "warning"),
     "observe": Said("○", "observe", "quiet"),
 }
-UPSTREAMS: dict[str, Said] = {
-    "up": Said("●", "up", "good"),
-    "down": Said("■", "down", "critical"),
-    "unknown": Said("?", "not tried yet", "quiet"),
-}
 
 
 def say(states: dict[str, Said], state: str) -> Said:
