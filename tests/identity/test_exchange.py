@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as given_by
 from hypothesis import strategies as st
 
-from tests.identity.conftest import PEOPLE_ISSUER, Issuers
+from tests.identity.conftest import PEOPLE_ISSUER, Issuers, documents
 from tests.identity.oauth import ACCESS, JWT, exchange, given, refused, seconds, sign
 from tests.rig.plane import Plane
 from tests.rig.stores import sqlite_url
+from tests.rig.world import POLICY
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Forbidden
 from watchkeeper.core.ids import hash_secret
@@ -103,6 +104,31 @@ def test_our_own_persons_token_proves_the_person_until_it_is_taken_back(plane: P
     renewed = agent.caller.problem("POST", f"/v1/runs/{found['run']}/token", status=403)
     assert renewed["rule"] == "identity/token-revoked"
     refused(exchange(plane, token, actor_token=agent.credential), "invalid_request")
+
+
+@pytest.mark.parametrize("how", ["revoke", "logout", "document"])
+def test_a_run_ends_with_the_persons_token_however_that_ends(
+    plane: Plane, issuers: Issuers, how: str
+) -> None:
+    plane.apply("person: {name: mallory, operates: [{role: viewer}]}")
+    agent, token = plane.enrol("clerk"), plane.issue_token("mallory")
+    run = given(exchange(plane, token, actor_token=agent.credential))["access_token"]
+    assert refund(plane, run)["verdict"] == "permit"
+    if how == "revoke":
+        rows = plane.operator.get("/v1/persons/tokens")["rows"]
+        (row,) = [row for row in rows if row["person"] == "mallory"]
+        plane.operator.post("/v1/persons/tokens/revoke", {"id": row["id"]})
+    elif how == "logout":
+        plane.caller(token).post("/v1/logout", {})
+    else:
+        files = [{"path": f"{n}.yaml", "text": t} for n, t in enumerate(documents(issuers))]
+        files.append({"path": "policy.cedar", "text": POLICY})
+        plan = plane.operator.post("/v1/apply", {"files": files, "prune": True})
+        changed = [line for line in plan["lines"] if line["change"] != "unchanged"]
+        assert [(line["change"], line["name"]) for line in changed] == [("delete", "mallory")]
+    asked = {"kind": "tool", "name": "books.echo", "arguments": {}}
+    found = plane.caller(run).problem("POST", "/v1/decide", asked, status=401)
+    assert found["rule"] == "identity/token-revoked"
 
 
 async def test_a_persons_token_that_is_forgotten_renews_nothing(tmp_path: Path) -> None:

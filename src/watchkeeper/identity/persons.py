@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 
 from watchkeeper.core import ids
 from watchkeeper.core.errors import NotFound, Unauthenticated
+from watchkeeper.identity.revocation import take_back
 from watchkeeper.identity.tables import person_tokens
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
@@ -26,15 +27,10 @@ _LIVE = Statement(
     .order_by(person_tokens.c.created_at.desc())
     .limit(MOST_LISTED)
 )
-_REVOKE = Statement(
-    update(person_tokens)
-    .where(person_tokens.c.id == bindparam("id_is"), person_tokens.c.revoked_at.is_(None))
-    .values(revoked_at=bindparam("at"))
-)
-_REVOKE_ALL = Statement(
-    update(person_tokens)
-    .where(person_tokens.c.person == bindparam("person_is"), person_tokens.c.revoked_at.is_(None))
-    .values(revoked_at=bindparam("at"))
+_OF_PERSON = Statement(
+    select(person_tokens.c.secret_hash).where(
+        person_tokens.c.person == bindparam("person_is"), person_tokens.c.revoked_at.is_(None)
+    )
 )
 
 
@@ -114,11 +110,14 @@ def list_tokens(tx: Transaction) -> list[Row]:
 
 
 def revoke_token(tx: Transaction, token: str, *, actor: str) -> None:
-    """End a token at once; ending it again changes nothing. Raises `NotFound` for no such id."""
+    """End a token and what was got with it at once; again, it changes nothing.
+
+    Raises `NotFound` for no such id.
+    """
     row = _BY_ID.first(tx, id_is=token)
     if row is None:
         raise NotFound(f"there is no token {token!r:.60}", remedy="see `watchkeeper tokens list`")
-    if _REVOKE.run(tx, id_is=token, at=tx.now) != 1:
+    if take_back(tx, "person", row.secret_hash) == 0:
         tx.silent("it was revoked before")
         return
     tx.record(
@@ -130,8 +129,11 @@ def revoke_token(tx: Transaction, token: str, *, actor: str) -> None:
 
 
 def revoke_tokens_of(tx: Transaction, person: str, *, actor: str) -> int:
-    """End every token of a person; return how many."""
-    ended = _REVOKE_ALL.run(tx, person_is=person, at=tx.now)
+    """End every token of a person with what was got with them; return how many the person had."""
+    tokens = _OF_PERSON.all(tx, person_is=person)
+    for row in tokens:
+        take_back(tx, "person", row.secret_hash)
+    ended = len(tokens)
     if ended:
         tx.record(
             "person.tokens_revoked",

@@ -91,18 +91,28 @@ def revoke(tx: Transaction, known: Known, *, actor: str, reason: str | None = No
     Nothing is recorded where nothing was valid.
     """
     tx.silent("what was revoked before, or was got with nothing, changes nothing")
-    done: set[tuple[str, str]] = set()
-    ahead: list[tuple[Kind, str]] = [(known.kind, known.name)]
-    count = 0
-    while ahead:
-        kind, name = ahead.pop()
-        if (kind, name) in done:
-            continue
-        done.add((kind, name))
-        count += _REVOKE[kind].run(tx, name_is=name, at=tx.now)
-        ahead += [(row.kind, row.name) for row in _GOT_WITH.all(tx, name_is=name)]
+    count = take_back(tx, known.kind, known.name)
     if count:
         _record(tx, known, count, actor, reason)
+    return count
+
+
+def take_back(tx: Transaction, kind: Kind, name: str) -> int:
+    """Revoke what :class:`Known` names and all that was got with it; return how many were valid.
+
+    The caller records it.
+    """
+    done: set[tuple[Kind, str]] = set()
+    ahead: list[tuple[Kind, str]] = [(kind, name)]
+    count = 0
+    while ahead:
+        one = ahead.pop()
+        if one in done:
+            continue
+        done.add(one)
+        kind, name = one
+        count += _REVOKE[kind].run(tx, name_is=name, at=tx.now)
+        ahead += [(row.kind, row.name) for row in _GOT_WITH.all(tx, name_is=name)]
     return count
 
 
