@@ -91,7 +91,7 @@ async def test_row_says_whether_it_is_mine_and_if_not_why(store: Store) -> None:
 
     assert await row("ada", OPS) == (True, None)
     assert (await row("carol", OPS))[1] == "carol asked for this or it is done on their behalf"
-    assert (await row("ada", frozenset()))[1] == "this asks ops"
+    assert (await row("ada", frozenset()))[1] == "this asks ops, and ada is no member"
     assert "lead is asked at 20" in str((await row("ada", LEAD))[1])
     await vote(store, request)
     assert await row("ada", OPS) == (False, "ada has voted; one vote a person")

@@ -44,8 +44,8 @@ def done(ended: Ended) -> Ended:
 
 @pytest.mark.parametrize(
     "words",
-    ["status", "watch", "agents", "agents clerk", "runs", "decisions", "requests list", "budgets list",
-     "budgets show all/day/tool_calls", "locks list", "events", "audit verify"],
+    ["status", "watch", "agents", "agents clerk", "runs", "decisions", "requests list",
+     "budgets list", "budgets show all/day/tool_calls", "locks list", "events", "audit verify"],
 )  # fmt: skip
 def test_every_list_and_show_speaks_plainly_and_in_json(plane: Plane, run: Run, words: str) -> None:
     run.decide("books.create_refund", SMALL)
@@ -103,7 +103,7 @@ def test_what_does_not_exist_has_its_code(plane: Plane) -> None:
 def test_kill_shows_receipts_and_lift_ends_it(plane: Plane, run: Run) -> None:
     asked = on(plane, "kill", run.id, "--reason", "loops")
     assert asked.code == exits.REFUSED, "it asks, and there is no terminal to ask on"
-    assert "1 open runs" in asked.err
+    assert "1 open run," in asked.err
     killed = done(on(plane, "kill", run.id, "--reason", "loops", "--yes", "--json")).json()
     assert killed["mode"] == "kill"
     assert len(killed["receipts"]) == 8

@@ -60,6 +60,8 @@ def test_each_commands_help_is_one_screen(words: tuple[str, ...]) -> None:
     assert len(lines) <= ROWS, result.output
     assert max(map(len, lines)) <= COLUMNS, result.output
     assert lines[0].startswith(f"Usage: root {' '.join(words)}")
+    cut = [line for line in lines[1:] if line.endswith("...")]
+    assert not cut, "a summary that does not fit says half"
 
 
 @pytest.mark.parametrize(

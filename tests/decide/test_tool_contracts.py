@@ -182,3 +182,14 @@ def test_what_the_new_fields_name_is_looked_for() -> None:
         "approval.escalation names escalation 'night'",
     ):
         assert gap in gaps
+
+
+def test_an_agent_that_hands_work_to_nobody_known_is_told_of() -> None:
+    text = (
+        "agent: {name: a, owner: o, identity: {delegates_to: [ghost],"
+        " workloads: [{issuer: nowhere, subject: s}]}}"
+    )
+    found = {(s.kind, s.name): s.document for s in read_file("w.yaml", text)}
+    gaps = "\n".join(find_gaps(found))
+    assert "identity.delegates_to names agent 'ghost'" in gaps
+    assert "identity.workloads names issuer 'nowhere'" in gaps

@@ -55,9 +55,17 @@ def test_reads_several_documents_of_one_file() -> None:
         ("agent: &a\n  - *a\n", "x.yaml:1", "too large"),
         ("- 1\n", "x.yaml:1", "one root key"),
         ("upstream:\n  name: a\n  transport: http\n", "x.yaml:1", "url"),
+        ("tool: {name: a, does: b, pin: abc}\n", "x.yaml:1", "should be sha256: and 64"),
+        ("rate: {name: a, scope: teams/b, limit: {calls: 1, per: day}}\n", "x.yaml:1",
+         "rate.scope: should be all or team/NAME"),
+        ("tool: {name: A b, does: c}\n", "x.yaml:1", "1 to 63 lower-case letters"),
+        ("operator_role: {name: a, permissions: []}\n", "x.yaml:1", "needs 1 or more"),
+        ("role: {name: a, members: [b]}\ntool: {name: b, does: c}\n", "x.yaml:1", "put --- on"),
+        ("upstream: {name: a, transport: http, url: 'http://a.example', credential: {from: x:y}}\n",
+         "x.yaml:1", "should be env:NAME, file:PATH, sealed:NAME or vault:"),
         ("agent:\n  ? [a]\n  : b\n", "x.yaml:2", "plain text"),
     ],
-)
+)  # fmt: skip
 def test_names_the_file_line_and_field_of_a_mistake(text: str, where: str, says: str) -> None:
     """A mistake is found where it stands, and said in words."""
     with pytest.raises(Invalid) as caught:

@@ -370,6 +370,7 @@ def test_a_secret_is_never_taken_from_an_argument(ground: Ground) -> None:
     assert "upstream/by-child" in listed
     ended = on(ground.plane, "secrets", "remove", "books")
     assert ended.code == 0, ended.err
+    assert "refused until it is put again: upstream/by-sealed" in ended.err
     assert on(ground.plane, "secrets", "remove", "books").code == 3
     problem = ground.plane.operator.problem(
         "POST", "/v1/secrets/books", {"value": SEALED + "\n" + SEALED}, status=400

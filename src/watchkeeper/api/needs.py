@@ -105,7 +105,8 @@ def from_lock(row: LockRow, now: int, *, mine: bool) -> Need:
 def from_agent(row: AgentRow, now: int) -> Need | None:
     """An agent has fallen silent with a run open, or is refused again and again."""
     if row.state == "silent":
-        text, todo, score = f"{row.name} is silent with {row.open_runs} open runs", "look", 50
+        runs = f"{row.open_runs} open run{'' if row.open_runs == 1 else 's'}"
+        text, todo, score = f"{row.name} is silent with {runs}", "look", 50
     elif row.denied_hour >= 20 and row.denied_hour * 2 > row.calls_hour:
         text = f"{row.name}: {row.denied_hour} of {row.calls_hour} calls denied this hour"
         todo, score = "see which rule denies, pause it if it loops", 70

@@ -70,8 +70,8 @@ def list_requests(
 
     Pending ones come by deadline, the others newest decision first, all of them newest
     first. `role` is the one asked now; `text` is looked for in what is asked, the object,
-    the tool and the agent; `agents`, where given, are the only ones shown. `total` counts all that match. Raises `Invalid` for an `after`
-    that no page gave.
+    the tool and the agent; `agents`, where given, are the only ones shown. `total` counts all
+    that match. Raises `Invalid` for an `after` that no page gave.
     """
     conditions = _filters(state, role, agent, text)
     if agents is not None:

@@ -100,7 +100,11 @@ def why_not(
                 "not_asked_yet", f"{level.role} is asked at {at}", "escalate to be asked now"
             )
     asked = " or ".join(ballot.asked)
-    return Barrier("role_missing", f"this asks {asked}", f"have somebody of {asked} decide")
+    return Barrier(
+        "role_missing",
+        f"this asks {asked}, and {person} is no member",
+        f"have a member decide; the `role` document of {asked} names them",
+    )
 
 
 def decided_words(ballot: Ballot) -> str:

@@ -79,7 +79,7 @@ def show(session: Session, budget: str) -> None:
         print_facts([("  spent", f"{amount(found.measure, one.amount)} by {one.agent}")])
 
 
-@budgets.command("top-up")
+@budgets.command("top-up", short_help="Raise a budget's cap for its current period.")
 @click.argument("budget")
 @click.argument("by")
 @REASON

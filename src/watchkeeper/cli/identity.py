@@ -54,7 +54,7 @@ def list_(session: Session, agent: str) -> None:
     )
 
 
-@identity.command("revoke")
+@identity.command("revoke", short_help="Take back a key or credential at once.")
 @click.argument("credential")
 @REASON
 @speaks()
@@ -67,7 +67,7 @@ def revoke(session: Session, credential: str, reason: str) -> None:
     say(f"revoked {found.id}: {found.revoked} secrets, keys and tokens were valid until now")
 
 
-@identity.command("join")
+@identity.command("join", short_help="As a workload: make and register a key pair.")
 @click.argument("file", type=click.Path(dir_okay=False))
 def join(file: str) -> None:
     """As a workload: make a key pair, register it, and keep it in a new FILE.
@@ -83,7 +83,7 @@ def join(file: str) -> None:
     say(f"{made.agent} is known by key_{made.key}; its private half is in {file}")
 
 
-@identity.command("token")
+@identity.command("token", short_help="As a workload: get a token that opens runs.")
 @click.argument("file", type=click.Path(dir_okay=False))
 def token(file: str) -> None:
     """As a workload: print a short-lived token that opens runs, got with the key in FILE."""
@@ -116,7 +116,7 @@ def list_keys(session: Session) -> None:
     _show(session, session.call(lambda plane: plane.signing_keys()))
 
 
-@keys.command("rotate")
+@keys.command("rotate", short_help="Sign with a new key from now on.")
 @REASON
 @speaks()
 def rotate(session: Session, reason: str) -> None:

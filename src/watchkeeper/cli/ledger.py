@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.option("--after", type=int, metavar="SEQ", help="Oldest first, from after this sequence.")
 @click.option("--before", type=int, metavar="SEQ", help="Newest first, from before this one.")
 @click.option("--type", "type_", metavar="TYPE", help="e.g. decision.denied, or `request.`")
-@click.option("--agent", metavar="NAME")
-@click.option("--run", metavar="ID")
-@click.option("--request", metavar="ID")
+@click.option("--agent", metavar="NAME", help="Only of this agent.")
+@click.option("--run", metavar="ID", help="Only of this run.")
+@click.option("--request", metavar="ID", help="Only of this request.")
 @FILTER
 @LIMIT
 @speaks()
@@ -125,7 +125,7 @@ def audit() -> None:
     """Check the ledger."""
 
 
-@audit.command()
+@audit.command(short_help="Find the first bad entry of the hash chain.")
 @speaks()
 def verify(session: Session) -> None:
     """Recompute the ledger's hash chain and name the first bad entry; exit 1 if there is one."""

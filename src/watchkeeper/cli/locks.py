@@ -10,7 +10,7 @@ import click
 from watchkeeper.cli.exits import REFUSED
 from watchkeeper.cli.output import fail, print_json, print_table, say
 from watchkeeper.cli.session import REASON, Session, speaks
-from watchkeeper.cli.words import at
+from watchkeeper.cli.words import at, count
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars
 
@@ -91,7 +91,7 @@ def show(session: Session, lock: str) -> None:
         _show(found)
 
 
-@locks.command()
+@locks.command(short_help="End a lock; what it stopped stays stopped.")
 @click.argument("lock")
 @REASON
 @speaks()
@@ -149,9 +149,9 @@ def _lock(
 
 def _confirm(blast: BlastRadius, mode: str) -> None:
     say(
-        f"{mode} {_target_text(blast.target)}: {len(blast.agents)} agents, "
-        f"{blast.open_runs} open runs, {blast.in_flight} calls in flight, "
-        f"{blast.pending_requests} pending requests, "
+        f"{mode} {_target_text(blast.target)}: {count(len(blast.agents), 'agent')}, "
+        f"{count(blast.open_runs, 'open run')}, {count(blast.in_flight, 'call')} in flight, "
+        f"{count(blast.pending_requests, 'pending request')}, "
         f"{dollars(blast.live_holds_micros)} reserved; told: {', '.join(blast.told)}",
         err=True,
     )

@@ -109,7 +109,7 @@ def people() -> None:
     """See who may do what here."""
 
 
-@people.command("list")
+@people.command("list", short_help="List people with roles and permissions.")
 @speaks()
 def list_people(session: Session) -> None:
     """List the people who have a document, with roles, permissions and logins."""

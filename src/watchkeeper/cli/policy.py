@@ -60,7 +60,7 @@ def policy() -> None:
 @click.option("--model", "is_model", is_flag=True, help="NAME is a model.")
 @click.option("--tokens", type=int, default=0, metavar="N", help="Input tokens of a model call.")
 @click.option("--environment", metavar="NAME", help="[the contract's first]")
-@click.option("--on-behalf-of", metavar="WHO")
+@click.option("--on-behalf-of", metavar="WHO", help="For whom the agent would act.")
 @click.option("--run", metavar="RUN", help="With this run's approvals and budgets.")
 @speaks()
 def explain(
@@ -106,12 +106,13 @@ def explain(
         _show_explanation(found)
 
 
-@policy.command()
+@policy.command(short_help="Decide recorded decisions again and show what differs.")
 @click.argument("directory", required=False, metavar="[NEWDIR]")
 @click.option("--since", default="7d", show_default=True, metavar="TIME", help="e.g. 12h, 7d.")
 @click.option("--agent", metavar="NAME", help="Only this agent's decisions.")
 @click.option("--prune", is_flag=True, help="NEWDIR instead of what is in force, not over it.")
-@click.option("--most", type=click.IntRange(1, 1_000_000), default=100_000, show_default=True)
+@click.option("--most", type=click.IntRange(1, 1_000_000), default=100_000, show_default=True,
+    help="Decisions at most.")  # fmt: skip
 @speaks()
 def replay(
     session: Session,
@@ -235,7 +236,7 @@ def versions(session: Session, name: str, diff: bool, limit: int) -> None:
             print_diff(row.diff)
 
 
-@policy.command()
+@policy.command(short_help="Put an earlier version in force again.")
 @click.argument("name", metavar="SET")
 @click.option("--to", type=int, metavar="N", help="Version to go back to [the one before].")
 @REASON
@@ -299,7 +300,8 @@ _MARKS = {"pass": "✓", "refuse": "✗", "hold": "…", "not reached": " "}
 
 
 def _show_explanation(found: ExplainResult) -> None:
-    who = f"{found.agent} (version {found.version}) in {found.environment}"
+    version = f" (version {found.version})" if found.version else ""
+    who = f"{found.agent}{version} in {found.environment}"
     say(f"{found.verdict.upper()}  {who}: {found.does}")
     say(f"  {found.reason}")
     print_facts(

@@ -74,7 +74,7 @@ def list_(
     say_more(page.next)
 
 
-@requests.command()
+@requests.command(short_help="Show a request: what will happen, who asks.")
 @click.argument("request")
 @speaks()
 def show(session: Session, request: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from watchkeeper.cli.output import fail, print_json, print_table, say
 from watchkeeper.cli.session import Session, speaks
 from watchkeeper.cli.words import at
 from watchkeeper.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from watchkeeper.client.api import PlaneClient
 
 _LONGEST = 16_386
 
@@ -19,7 +23,7 @@ def sealed() -> None:
     """Put, list and remove sealed secrets; change the key that seals them."""
 
 
-@sealed.command("put")
+@sealed.command("put", short_help="Seal a value from standard input or typed.")
 @click.argument("name")
 @speaks()
 def put(session: Session, name: str) -> None:
@@ -73,16 +77,24 @@ def list_(session: Session) -> None:
             say(f"{row.name}: {row.trouble}", err=True)
 
 
-@sealed.command("remove")
+@sealed.command("remove", short_help="Forget a value; say who is refused now.")
 @click.argument("name")
 @speaks(json=False)
 def remove(session: Session, name: str) -> None:
     """Forget the value of NAME: whoever refers to it is refused from then on."""
-    session.call(lambda plane: plane.remove_secret(name))
+
+    async def work(plane: PlaneClient) -> tuple[str, ...]:
+        users = [row.used_by for row in (await plane.secrets()).rows if row.name == name]
+        await plane.remove_secret(name)
+        return tuple(users[0]) if users else ()
+
+    users = session.call(work)
     say(f"removed {name}")
+    if users:
+        say(f"! refused until it is put again: {', '.join(users)}", err=True)
 
 
-@sealed.command("rotate-key")
+@sealed.command("rotate-key", short_help="Seal every secret with a new key.")
 @speaks()
 def rotate_key(session: Session) -> None:
     """Seal every secret with a new key; the old one is kept until all are."""

@@ -6,7 +6,7 @@ import click
 
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, Session, speaks
-from watchkeeper.cli.words import at, left
+from watchkeeper.cli.words import at, count, left
 from watchkeeper.core.money import dollars
 
 
@@ -23,10 +23,11 @@ def status(session: Session) -> None:
         [
             ("plane", f"{found.plane} in {found.environment}, version {found.version}"),
             ("address", session.address().text),
+            ("agents use", _for_agents(session)),
             ("clock", at(found.now) + (" (rehearsal)" if found.rehearsal else "")),
             ("I am", f"{me.person} ({me.permission}, by {me.via})"),
             ("my roles", ", ".join(me.roles) or "none"),
-            ("agents", f"{found.agents}, {found.open_runs} open runs"),
+            ("agents", f"{found.agents}, {count(found.open_runs, 'open run')}"),
             ("requests", f"{found.pending} pending, {found.waiting} for me, {found.late} late"),
             ("locks", f"{found.locks} in force"),
             ("spend", f"{dollars(found.spend_hour_micros)} in the last hour"),
@@ -36,6 +37,14 @@ def status(session: Session) -> None:
             ("down", ", ".join(found.upstreams_down) or None),
         ]
     )
+
+
+def _for_agents(session: Session) -> str | None:
+    """Return where agents reach the plane of this machine."""
+    from watchkeeper.client.local import find_plane
+
+    plane = None if session.connect else find_plane(session.state)
+    return plane.http if plane else None
 
 
 @click.command()

@@ -27,7 +27,7 @@ def tools() -> None:
     """List and show tools; accept or reject what upstreams offer."""
 
 
-@tools.command("list")
+@tools.command("list", short_help="List tools, with a contract or without.")
 @AFTER
 @LIMIT
 @FILTER
@@ -60,7 +60,7 @@ def list_(session: Session, after: str | None, limit: int, filter_: str | None) 
     say_more(page.next)
 
 
-@tools.command()
+@tools.command(short_help="Show a tool: contract, definitions, decisions.")
 @click.argument("name")
 @speaks()
 def show(session: Session, name: str) -> None:
@@ -72,7 +72,7 @@ def show(session: Session, name: str) -> None:
         _show(found)
 
 
-@tools.command()
+@tools.command(short_help="List definitions that wait for a person.")
 @LIMIT
 @speaks()
 def quarantine(session: Session, limit: int) -> None:
@@ -96,7 +96,7 @@ def quarantine(session: Session, limit: int) -> None:
         )
 
 
-@tools.command()
+@tools.command(short_help="Trust exactly the definition of a digest.")
 @click.argument("name")
 @_DIGEST
 @REASON
@@ -106,7 +106,7 @@ def accept(session: Session, name: str, digest: str | None, reason: str) -> None
     _judge(session, name, digest, reason, "accept")
 
 
-@tools.command()
+@tools.command(short_help="Keep a definition refused until it changes.")
 @click.argument("name")
 @_DIGEST
 @REASON
@@ -116,7 +116,7 @@ def reject(session: Session, name: str, digest: str | None, reason: str) -> None
     _judge(session, name, digest, reason, "reject")
 
 
-@tools.command()
+@tools.command(short_help="Draft contracts for what has none.")
 @click.argument("upstream")
 @speaks()
 def draft(session: Session, upstream: str) -> None:

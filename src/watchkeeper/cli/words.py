@@ -35,6 +35,11 @@ def amount(measure: str, value: int) -> str:
     return dollars(value) if measure == "spend" else f"{value:,}"
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def proven(proof: str | None) -> str:
     """Say whether it was proven on whose behalf a run acts, and by whom."""
     return "only claimed" if proof is None else f"proven by {proof}"

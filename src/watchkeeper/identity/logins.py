@@ -53,5 +53,6 @@ def refused() -> Unauthenticated:
     return Unauthenticated(
         "the login is refused",
         rule="identity/login",
-        remedy="ask whether your document names this key or account, and log in again",
+        remedy="ask whether your document names this key or account; with --ssh say who you are "
+        "with --as NAME where your account here has another name",
     )

@@ -18,6 +18,9 @@ from watchkeeper.policy.reading import Reads, read_context
 from watchkeeper.policy.schema import CONTEXT, SCHEMA
 from watchkeeper.policy.scope import Scope, read_scope
 
+AT_ONCE = 200
+"""Policies that Cedar reads in one go: while it does, the whole process waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -29,7 +32,7 @@ class Rule:
     permits: bool
     scope: Scope
     reads: Reads
-    line: int | None
+    line: int
     annotations: Mapping[str, str]
 
 
@@ -58,35 +61,45 @@ def check_file(name: str, text: str, where: str | None = None) -> Checked:
     """Return a file's policies; raise `Invalid` naming the file and line of a mistake."""
     where = where or f"{name}.cedar"
     check_size(text, where)
+    statements = split(text)
+    pieces = ["\n".join(statements[n : n + AT_ONCE]) for n in range(0, len(statements), AT_ONCE)]
+    bodies = [body for piece in pieces for body in _parse(piece, text, where)]
+    lines = _lines_of(text)
+    for number, piece in enumerate(pieces):
+        verdict = cedarpy.validate_policies(piece, SCHEMA)
+        if not verdict.validation_passed:
+            first = verdict.errors[0]
+            at = number * AT_ONCE + _order(str(first.policy_id))
+            raise Invalid(
+                re.sub(r"^for policy `[^`]*`, ", "", str(first.error)),
+                where=f"{where}:{lines[at]}" if at < len(lines) else where,
+                remedy="actions are use_tool, call_model; entities are Agent, Tool, Model, Store; "
+                "context has " + ", ".join(sorted(CONTEXT)),
+            )
+    rules = tuple(
+        _read_rule(_name_of(name, index, body), body, statement, f"{where}:{line}", line)
+        for index, (body, statement, line) in enumerate(
+            zip(bodies, statements, lines, strict=True)
+        )
+    )
+    return Checked(name, text, rules, frozenset(_entities(bodies)))
+
+
+def _parse(piece: str, text: str, where: str) -> list[dict[str, Any]]:
+    """Return some policies of a text in Cedar's JSON form, in order."""
     try:
-        parsed = json.loads(cedarpy.policies_to_json_str(text))
+        parsed = json.loads(cedarpy.policies_to_json_str(piece))
     except ValueError as error:
         raise Invalid(f"not Cedar: {_first_line(error)}", where=_locate(where, text)) from error
     if parsed.get("templates") or parsed.get("templateLinks"):
         raise Invalid("Cedar templates are not supported", where=where)
-    statics: dict[str, Any] = parsed["staticPolicies"]
-    lines = _lines_of(text)
-    verdict = cedarpy.validate_policies(text, SCHEMA)
-    if not verdict.validation_passed:
-        first = verdict.errors[0]
-        line = lines.get(str(first.policy_id))
-        raise Invalid(
-            re.sub(r"^for policy `[^`]*`, ", "", str(first.error)),
-            where=f"{where}:{line}" if line else where,
-            remedy="entities are Agent, Tool, Model, Store; context has "
-            + ", ".join(sorted(CONTEXT)),
-        )
-    ordered = sorted(statics.items(), key=lambda item: _order(item[0]))
-    rules = tuple(
-        _read_rule(_name_of(name, policy_id, body), body, statement, where, lines.get(policy_id))
-        for (policy_id, body), statement in zip(ordered, split(text), strict=True)
-    )
-    return Checked(name, text, rules, frozenset(_entities(list(statics.values()))))
+    statics: dict[str, dict[str, Any]] = parsed["staticPolicies"]
+    return [statics[policy] for policy in sorted(statics, key=_order)]
 
 
-def _read_rule(name: str, body: Mapping[str, Any], text: str, where: str, line: int | None) -> Rule:
+def _read_rule(name: str, body: Mapping[str, Any], text: str, where: str, line: int) -> Rule:
     said = {key: str(value or "") for key, value in body.get("annotations", {}).items()}
-    annotated = read_annotations(name, body["effect"], said, f"{where}:{line}" if line else where)
+    annotated = read_annotations(name, body["effect"], said, where)
     return Rule(
         annotated,
         text if "id" in said else f'@id("{name}")\n{text}',
@@ -119,22 +132,22 @@ def check_set(files: Iterable[tuple[str, str]]) -> tuple[Checked, ...]:
     return checked
 
 
-def _name_of(file: str, policy_id: str, body: Mapping[str, Any]) -> str:
-    return str(body.get("annotations", {}).get("id") or f"{file}.{_order(policy_id) + 1}")
+def _name_of(file: str, index: int, body: Mapping[str, Any]) -> str:
+    return str(body.get("annotations", {}).get("id") or f"{file}.{index + 1}")
 
 
 def _order(policy_id: str) -> int:
     return int(policy_id.removeprefix("policy"))
 
 
-def _lines_of(text: str) -> dict[str, int]:
-    """Cedar names policies by their order; find the line on which each begins."""
-    lines: dict[str, int] = {}
+def _lines_of(text: str) -> list[int]:
+    """Return the line on which each policy begins, in order."""
+    lines: list[int] = []
     line, counted = 1, 0
-    for index, (start, _) in enumerate(find(text)):
+    for start, _ in find(text):
         line += text.count("\n", counted, start)
         counted = start
-        lines[f"policy{index}"] = line
+        lines.append(line)
     return lines
 
 

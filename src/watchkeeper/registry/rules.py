@@ -183,6 +183,9 @@ def _references(document: Document) -> Iterable[tuple[str, str, str]]:
             yield "escalation", document.approvals.escalation, "approvals.escalation"
         if document.approvals.role:
             yield "role", document.approvals.role, "approvals.role"
+        identity = document.identity
+        yield from (("agent", name, "identity.delegates_to") for name in identity.delegates_to)
+        yield from (("issuer", one.issuer, "identity.workloads") for one in identity.workloads)
     elif isinstance(document, ToolContract):
         if document.upstream:
             yield "upstream", document.upstream, "upstream"

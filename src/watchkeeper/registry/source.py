@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.documents import KINDS, Document, Policy
+from watchkeeper.wire.base import NAME
 
 _MAX_NODES = 50_000
 _LONGEST_NUMBER = 100
@@ -155,6 +156,8 @@ def _check(path: str, written: Written) -> Sourced:
         found = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
         near = difflib.get_close_matches(str(found), known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
+        if isinstance(value, dict) and len(value) > 1 and set(value) <= set(known):
+            hint = "; put --- on a line of its own between documents"
         raise Invalid(
             f"expected one root key of {', '.join(known)}; found {found or 'nothing'}{hint}",
             where=f"{path}:{written.line}",
@@ -178,6 +181,18 @@ _WORDS = {
     "dict_type": "should be fields with values",
 }
 """What is wrong, by the checker's type of problem; its own words speak of Python."""
+
+_FORMS = (
+    ("^sha256:", "sha256: and 64 hexadecimal digits in lower case"),
+    ("^(env:", "env:NAME, file:PATH, sealed:NAME or vault:PATH#FIELD"),
+    ("^(all|(team|agent)/", "all, team/NAME or agent/NAME"),
+    ("^(all|team/", "all or team/NAME"),
+    ("^(ssh-", "a public key as in authorized_keys, such as `ssh-ed25519 AAAA… laptop`"),
+    ("^https?://|", "an address (https://…), spiffe://… or urn:…"),
+    ("^https?://", "an address, https://… or http://…"),
+    (f"^{NAME}$", "1 to 63 lower-case letters, digits, dots, dashes and underscores"),
+)
+"""What a text should be, by how the pattern opens that it does not fit."""
 
 
 def _say_all(
@@ -205,6 +220,12 @@ def _say(model: Any, under: tuple[str, ...], problem: Any) -> str:
         names = _fields_at(model, problem["loc"][:-1])
         near = difflib.get_close_matches(str(problem["loc"][-1]), names, 1)
         message = f"no such field; did you mean {near[0]!r}?" if near else "no such field"
+    elif problem["type"] == "string_pattern_mismatch":
+        pattern = str(problem["ctx"]["pattern"])
+        form = next((words for opens, words in _FORMS if pattern.startswith(opens)), None)
+        message = f"should be {form}" if form else f"does not fit the pattern {pattern}"
+    elif problem["type"] == "too_short":
+        message = f"needs {problem['ctx']['min_length']} or more that are right"
     return f"{field}: {_WORDS.get(problem['type'], message)}"
 
 
