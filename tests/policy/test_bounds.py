@@ -6,7 +6,7 @@ import pytest
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.policy.bounds import DEEPEST, check_size
-from watchkeeper.policy.source import check_file
+from watchkeeper.policy.source import AT_ONCE, check_file
 
 HEAD = "permit(principal, action, resource)"
 
@@ -54,3 +54,24 @@ def test_blank_lines_cost_no_more_than_their_number(blank: str) -> None:
     with pytest.raises(Invalid, match="not Cedar") as refused:
         check_file("torn", HEAD + ";\n" + HEAD + blank)
     assert refused.value.where == "torn.cedar:2"
+
+
+def test_what_is_read_in_pieces_reads_as_one() -> None:
+    """Names, lines and mistakes are those of the whole text."""
+    many = [f"// {n}\n{HEAD};" for n in range(2 * AT_ONCE + 5)]
+    found = check_file("many", "\n".join(many)).rules
+    assert [rule.annotated.policy for rule in found] == [f"many.{n + 1}" for n in range(len(many))]
+    assert [rule.line for rule in found] == [2 * n + 2 for n in range(len(many))]
+    for broken in (when("context.nothing"), f"{HEAD} when", f'@id("")\n{HEAD};', HEAD):
+        last = AT_ONCE + 3 if broken != HEAD else len(many)
+        text = "\n".join([*many[:last], broken, *many[last:]])
+        with pytest.raises(Invalid) as refused:
+            check_file("many", text)
+        line = 2 * last + (2 if broken.startswith("@") else 1)
+        assert refused.value.where == f"many.cedar:{line}"
+
+
+def test_an_annotation_may_be_called_like_an_effect() -> None:
+    with pytest.raises(Invalid, match="@permit") as refused:
+        check_file("odd", f'{HEAD};\n@ // forbid\npermit("x")\n{HEAD};')
+    assert refused.value.where == "odd.cedar:4"

@@ -45,14 +45,15 @@ def check_size(text: str, where: str) -> None:
 
 
 def split(text: str) -> list[str]:
-    """Return the policies of a text that Cedar has parsed, in order, each with what precedes it."""
+    """Return the policies of a text in order, each with what precedes it, and a torn last one."""
     statements = []
-    begin = 0
+    begin, torn = 0, False
     for match in _TOKEN.finditer(text):
+        torn = match[0] != ";" and (torn or not match[0].startswith("//"))
         if match[0] == ";":
             statements.append(text[begin : match.end()].strip())
             begin = match.end()
-    return statements
+    return [*statements, text[begin:].strip()] if torn else statements
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
@@ -62,6 +63,8 @@ def find(text: str) -> Iterator[tuple[int, int]]:
     before = ""
     for match in _TOKEN.finditer(text):
         sign = match[0]
+        if sign.startswith("//"):
+            continue
         if sign in ("permit", "forbid") and depth == 0 and before != "@":
             if start is not None:
                 # the annotations of this one stand behind the last one's semicolon

@@ -69,7 +69,8 @@ def check_file(name: str, text: str, where: str | None = None) -> Checked:
         verdict = cedarpy.validate_policies(piece, SCHEMA)
         if not verdict.validation_passed:
             first = verdict.errors[0]
-            at = number * AT_ONCE + _order(str(first.policy_id))
+            place = str(first.policy_id).removeprefix("policy")
+            at = number * AT_ONCE + int(place) if place.isdigit() else len(lines)
             raise Invalid(
                 re.sub(r"^for policy `[^`]*`, ", "", str(first.error)),
                 where=f"{where}:{lines[at]}" if at < len(lines) else where,
@@ -78,9 +79,7 @@ def check_file(name: str, text: str, where: str | None = None) -> Checked:
             )
     rules = tuple(
         _read_rule(_name_of(name, index, body), body, statement, f"{where}:{line}", line)
-        for index, (body, statement, line) in enumerate(
-            zip(bodies, statements, lines, strict=True)
-        )
+        for index, (body, statement, line) in enumerate(zip(bodies, statements, lines, strict=True))
     )
     return Checked(name, text, rules, frozenset(_entities(bodies)))
 
