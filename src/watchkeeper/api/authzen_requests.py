@@ -6,7 +6,6 @@ runs; the request is opened once for an action whatever the key.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ from watchkeeper.api.authzen_seeking import Asker, find_asker, may_see, seek
 from watchkeeper.api.table import Call, Operation, say_invalid
 from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
-from watchkeeper.core.digest import canonical
+from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.access import InvalidBinding, find_request, request_approval
 from watchkeeper.identity.rules import check_token
@@ -124,7 +123,7 @@ def _task(call: Call, row: Row) -> TaskShown:
 
 
 def _meant(body: AccessRequest) -> str:
-    return hashlib.sha256(canonical(body.model_dump(mode="json"))).hexdigest()
+    return digest("watchkeeper/access-request/v1", body.model_dump(mode="json"))
 
 
 def _words(said: Any) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from typing import Any, Self
 from watchkeeper.client.address import Address
 from watchkeeper.client.agent import AgentClient
 from watchkeeper.client.transport import Transport
-from watchkeeper.core import ids
+from watchkeeper.core import base64url, ids
 from watchkeeper.core.clock import MICROSECONDS, SystemClock
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid, Unauthenticated
@@ -45,7 +44,7 @@ class WorkloadKey:
         private = Ed25519PrivateKey.generate()
         raw = private.private_bytes_raw()
         public = private.public_key().public_bytes_raw()
-        jwk = {"kty": "OKP", "crv": "Ed25519", "x": _b64(public)}
+        jwk = {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(public)}
         descriptor = _create(path)
         try:
             async with AgentClient(url) as client:
@@ -54,7 +53,7 @@ class WorkloadKey:
             os.close(descriptor)
             path.unlink()
             raise
-        made = cls(found.agent, found.key or "", _b64(raw), found.token_url or "", url)
+        made = cls(found.agent, found.key or "", base64url.encode(raw), found.token_url or "", url)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(asdict(made), file)
             file.flush()
@@ -87,11 +86,10 @@ class WorkloadKey:
             "jti": ids.secret("jti"),
         }
         header = {"alg": "EdDSA", "kid": self.key, "typ": "JWT"}
-        signed = f"{_b64(canonical(header))}.{_b64(canonical(claims))}"
-        text = self.private
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        signed = f"{base64url.encode(canonical(header))}.{base64url.encode(canonical(claims))}"
+        raw = base64url.decode(self.private)
         signature = Ed25519PrivateKey.from_private_bytes(raw).sign(signed.encode())
-        return f"{signed}.{_b64(signature)}"
+        return f"{signed}.{base64url.encode(signature)}"
 
     async def access_token(self) -> dict[str, Any]:
         """Get a short-lived token that opens runs; raises what the plane refuses with."""
@@ -127,7 +125,3 @@ def _create(path: Path) -> int:
         raise Invalid("the file exists already", where=str(path)) from None
     except OSError as error:
         raise Invalid(f"the file can't be written: {error.strerror}", where=str(path)) from None
-
-
-def _b64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -7,7 +7,6 @@ the decision path would open.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, select
 
 from watchkeeper.approvals.tables import requests
-from watchkeeper.core import ids
+from watchkeeper.core import base64url, ids
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid, WatchkeeperError
@@ -89,13 +88,13 @@ class Bindings:
     def seal(self, bound: Bound) -> str:
         """Return a token that says what was evaluated."""
         payload = canonical({"run": bound.run, "digest": bound.digest, "exp": bound.expires_at})
-        return f"{_text(payload)}.{_text(self._mac(payload))}"
+        return f"{base64url.encode(payload)}.{base64url.encode(self._mac(payload))}"
 
     def read(self, token: str) -> Bound:
         """Return what a token says; raise `InvalidBinding` for one that is not of this key."""
         first, _, second = token.partition(".")
         try:
-            payload, mac = _bytes(first), _bytes(second)
+            payload, mac = base64url.decode(first), base64url.decode(second)
             if not hmac.compare_digest(mac, self._mac(payload)):
                 raise ValueError
             said = parse(payload)
@@ -175,11 +174,3 @@ def find_request(tx: Transaction, request: str) -> Row | None:
 def binding_of(evaluated: Evaluated, run: str) -> Bound:
     """Return what a binding token of an evaluation says."""
     return Bound(run, evaluated.progress.digest, evaluated.at + BINDING_SECONDS * MICROSECONDS)
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -7,14 +7,13 @@ where keys are found (`jku`, `jwk`, `x5u`, `x5c` are passed over).
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from watchkeeper.core import base64url
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid, Unauthenticated
@@ -243,9 +242,9 @@ def _time(claims: Mapping[str, Any], name: str) -> float | None:
 
 def _read_part(part: str) -> Mapping[str, Any]:
     try:
-        raw = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+        raw = base64url.decode(part)
         value = parse(raw)
-    except (Invalid, binascii.Error, ValueError):
+    except (Invalid, ValueError):
         raise refused("a part of it is no JSON in base64url") from None
     if not isinstance(value, dict):
         raise refused("a part of it is no object")

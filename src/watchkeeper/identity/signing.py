@@ -7,7 +7,6 @@ half is in the store, so that every plane publishes the keys of all.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, or_, select, update
 
-from watchkeeper.core import ids
+from watchkeeper.core import base64url, ids
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid, Unavailable
@@ -84,8 +83,8 @@ class SigningKeys:
         whole = {**claims, "iat": now, "nbf": now, "exp": now + seconds}
         whole.setdefault("jti", ids.secret("jti"))
         header = {"alg": ALGORITHM, "kid": ready.kid, "typ": "JWT"}
-        signed = b".".join(_b64(canonical(part)) for part in (header, whole))
-        return (signed + b"." + _b64(ready.private.sign(signed))).decode()
+        signed = ".".join(base64url.encode(canonical(part)) for part in (header, whole))
+        return f"{signed}.{base64url.encode(ready.private.sign(signed.encode()))}"
 
     async def ready(self) -> Ready:
         """Return the key that signs now; the first is made."""
@@ -141,7 +140,7 @@ class SigningKeys:
 
         private = Ed25519PrivateKey.generate()
         public = private.public_key().public_bytes_raw()
-        jwk = {"crv": "Ed25519", "kty": "OKP", "x": _b64(public).decode()}
+        jwk = {"crv": "Ed25519", "kty": "OKP", "x": base64url.encode(public)}
         kid = import_key({**jwk}).thumbprint()
         self._write(kid, private.private_bytes_raw())
         return kid, {**jwk, "kid": kid, "alg": ALGORITHM, "use": "sig"}, private
@@ -152,7 +151,7 @@ class SigningKeys:
             path = self._directory / f"{kid}.json"
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(json.dumps({"d": _b64(raw).decode()}).encode())
+                file.write(json.dumps({"d": base64url.encode(raw)}).encode())
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -168,9 +167,7 @@ class SigningKeys:
         path = self._directory / f"{kid}.json"
         try:
             text = json.loads(path.read_bytes())["d"]
-            return Ed25519PrivateKey.from_private_bytes(
-                base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            )
+            return Ed25519PrivateKey.from_private_bytes(base64url.decode(text))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -183,7 +180,3 @@ def published(tx: Transaction) -> list[Row]:
 def jwks(tx: Transaction) -> dict[str, Any]:
     """Return the JWK set (RFC 7517) of every key that verifiers may meet."""
     return {"keys": [parse(row.jwk) for row in published(tx)]}
-
-
-def _b64(raw: bytes) -> bytes:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=")
