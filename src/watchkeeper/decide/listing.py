@@ -37,14 +37,8 @@ def list_runs(
     if state:
         query = query.where(runs.c.state == state)
     if filter_text:
-        pattern = f"%{_escape(filter_text)}%"
-        query = query.where(
-            or_(
-                runs.c.run.ilike(pattern, escape="\\"),
-                runs.c.agent.ilike(pattern, escape="\\"),
-                runs.c.goal.ilike(pattern, escape="\\"),
-            )
-        )
+        looked_at = (runs.c.run, runs.c.agent, runs.c.goal)
+        query = query.where(or_(*(c.icontains(filter_text, autoescape=True) for c in looked_at)))
     if after:
         query = query.where(runs.c.run < after)
     rows = list(tx.connection.execute(query))
@@ -189,7 +183,3 @@ def as_row(row: Row) -> DecisionRow:
 
 def _names(listed: str | None) -> tuple[str, ...]:
     return tuple(listed.split(",")) if listed else ()
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
