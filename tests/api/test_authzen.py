@@ -13,8 +13,6 @@ from typing import Any
 import httpx
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.rig.agent import Run
 from tests.rig.plane import Plane
@@ -361,51 +359,3 @@ def test_a_rejected_task_is_denied_and_an_old_denial_is_gone(plane: Plane, run: 
 
 def test_without_a_run_nothing_is_requestable(plane: Plane) -> None:
     assert "access_request" not in decide(plane, refund(260))["context"]
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
-    max_leaves=8,
-)
-BODIES = st.fixed_dictionaries(
-    {},
-    optional={
-        "subject": JSON
-        | st.fixed_dictionaries(
-            {"type": st.sampled_from(["agent", "run"]), "id": st.text(max_size=9)}
-        ),
-        "action": JSON | st.just(USE),
-        "resource": JSON | st.just(REFUND),
-        "context": JSON
-        | st.fixed_dictionaries(
-            {},
-            optional=dict.fromkeys(
-                ("arguments", "run", "agent", "approval", "estimate", "fulfils", "environment"),
-                JSON,
-            ),
-        ),
-        "denial": JSON
-        | st.fixed_dictionaries(
-            {"expires_at": st.text(max_size=9), "binding_token": st.text(max_size=40)}
-        ),
-        "evaluations": JSON,
-        "options": JSON,
-    },
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(body=BODIES, route=st.sampled_from(["evaluation", "evaluations", "requests"]))
-def test_whatever_is_sent_is_answered_or_refused(
-    plane: Plane, open_run: Run, body: Any, route: str
-) -> None:
-    found = open_run.caller.http.post(f"/access/v1/{route}", json=body)
-    assert found.status_code in (200, 400, 403), found.text
-    if found.status_code == httpx.codes.OK and "decision" in found.json():
-        assert found.json()["decision"] in (True, False)
-
-
-@pytest.fixture(scope="module")
-def open_run(plane: Plane) -> Run:
-    return plane.enrol("clerk").open_run()
