@@ -120,6 +120,32 @@ def test_a_token_for_an_upstream_that_decides_by_itself(books: Plane, issuers: I
     refused(answer, "invalid_request")
 
 
+def test_what_is_not_always_permitted_is_not_handed_out(books: Plane) -> None:
+    """What policies, locks or the contract refuse, or ask about, goes through the plane only."""
+    run = books.enrol("clerk").open_run()
+
+    def handed_out() -> set[str]:
+        found = given(exchange(books, run.token, resource=DIRECT, requested_token_type=JWT))
+        return {name.removeprefix("tool:books.") for name in found["scope"].split()}
+
+    assert handed_out() == {"lookup_charge", "fail", "wait", "hostile", "echo"}, (
+        "a large refund needs a person"
+    )
+    books.apply(
+        more__cedar='forbid(principal, action, resource == Tool::"books.fail");\n'
+        'forbid(principal in Team::"finance-ops", action, resource == Tool::"books.wait")\n'
+        'when { context.data_classes.contains("email") };\n'
+        '@obligation("redact") @redact("email")\n'
+        'forbid(principal, action, resource == Tool::"books.hostile");'
+    )
+    assert handed_out() == {"lookup_charge", "echo"}
+    books.operator.post(
+        "/v1/locks",
+        {"target": {"kind": "tool", "name": "books.echo"}, "mode": "pause", "reason": "x"},
+    )
+    assert handed_out() == {"lookup_charge"}
+
+
 def test_a_rotated_key_is_published_while_its_tokens_are_valid(books: Plane) -> None:
     run = books.enrol("clerk").open_run()
 

@@ -33,6 +33,7 @@ from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of, narrow_token
 from watchkeeper.identity.scope import Layer, TokenScope, read_token_scope
 from watchkeeper.identity.signing import SigningKeys
+from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.model import CallContext
 from watchkeeper.wire.budgets import Measure
@@ -183,8 +184,8 @@ class Tokens:
         """Return a JWT for an upstream that verifies by itself, its seconds and its scope.
 
         Only for an upstream whose document names the audience (`direct_audience`), and only
-        for those of its tools that need no decision of a person. Raises `Invalid`
-        (`invalid_target`) for any other.
+        for those of its tools that nothing here refuses and that need no decision of a person.
+        Raises `Invalid` (`invalid_target`) for any other.
         """
 
         def unit(tx: Transaction) -> tuple[dict[str, Any], int, str]:
@@ -195,7 +196,11 @@ class Tokens:
             held = read_token_scope(facts.scope)
             held.check_wider(narrower)
             audience, tools = direct_tools(
-                self._decider.catalogue.now, facts.agent, resource, held.narrowed(narrower)
+                self._decider.catalogue.now,
+                locks_in_force(tx),
+                facts,
+                resource,
+                held.narrowed(narrower),
             )
             seconds = min(DIRECT_SECONDS, (facts.token_expires_at - tx.now) // MICROSECONDS)
             scope = " ".join(f"tool:{name}" for name in tools)
