@@ -10,8 +10,8 @@ from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.model import Action
+from watchkeeper.identity.details import Used
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.identity.scope import Used
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.registry.rules import InForce, document_digest
 from watchkeeper.registry.source import read_file

@@ -7,7 +7,8 @@ import json
 from tests.decide.still import WORLD, StillFacts, a_run, catalogue, refund
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.path import decide
-from watchkeeper.identity.scope import Layer, TokenScope, Used, read_details, read_scope
+from watchkeeper.identity.details import Used, read_details
+from watchkeeper.identity.scope import Layer, TokenScope, read_scope
 
 VERIFIED = WORLD.replace("  approvals:", "  identity: {verified: true}\n  approvals:")
 READ = Action("tool", "stripe.lookup_charge", {})

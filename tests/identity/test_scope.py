@@ -10,18 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchkeeper.core.errors import Forbidden, Invalid
-from watchkeeper.identity.scope import (
-    LONGEST_SCOPE,
-    MOST_LAYERS,
+from watchkeeper.identity.details import (
     Access,
     Detail,
-    Layer,
-    TokenScope,
     Use,
     Used,
     affordable,
     has_room,
     read_details,
+)
+from watchkeeper.identity.scope import (
+    LONGEST_SCOPE,
+    MOST_LAYERS,
+    Layer,
+    TokenScope,
     read_scope,
     read_token_scope,
 )

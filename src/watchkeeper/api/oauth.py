@@ -17,10 +17,11 @@ from watchkeeper.core.errors import Invalid, Unauthenticated
 from watchkeeper.decide.proofs import Prove
 from watchkeeper.decide.tokens import Exchange, Given
 from watchkeeper.identity import signing
+from watchkeeper.identity.details import DETAIL_TYPE, read_details
 from watchkeeper.identity.enrolment import workload_of
 from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of
-from watchkeeper.identity.scope import DETAIL_TYPE, Layer, read_details, read_scope
+from watchkeeper.identity.scope import Layer, read_scope
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.oauth import (
     ACCESS_TOKEN_TYPE,

@@ -11,8 +11,9 @@ from watchkeeper.core.errors import BudgetExceeded, Forbidden
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
 from watchkeeper.decide.gates.budget import caps_over, lent_to
 from watchkeeper.identity import runs
+from watchkeeper.identity.details import Use
 from watchkeeper.identity.model import ChildOf, RunFacts
-from watchkeeper.identity.scope import Use, read_token_scope
+from watchkeeper.identity.scope import read_token_scope
 from watchkeeper.store import timers
 from watchkeeper.store.timers import Handler
 from watchkeeper.store.transaction import Transaction

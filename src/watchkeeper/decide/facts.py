@@ -13,8 +13,8 @@ from typing import Protocol
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.identity.details import Used
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.identity.scope import Used
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon

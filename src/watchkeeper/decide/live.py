@@ -13,8 +13,8 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.records import last_model
 from watchkeeper.identity import uses
+from watchkeeper.identity.details import USED_UP, Used
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.identity.scope import USED_UP, Used
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.service import epoch_and_locks
 from watchkeeper.store.transaction import Transaction

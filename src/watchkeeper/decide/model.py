@@ -11,7 +11,7 @@ from watchkeeper.approvals.model import Grant
 from watchkeeper.core.digest import digest
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.contents import Contents, examine
-from watchkeeper.identity.scope import Detail
+from watchkeeper.identity.details import Detail
 from watchkeeper.policy.model import PolicyAnswer, Question
 from watchkeeper.registry.display import render
 from watchkeeper.wire.decisions import ActionKind, Duty, DutyKind, Risk, Usage, Verdict

@@ -15,8 +15,8 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.model import Action, Progress, Requirement, Ruling
 from watchkeeper.decide.path import decide
+from watchkeeper.identity.details import Used
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.identity.scope import Used
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon

@@ -9,7 +9,8 @@ from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.gates.identity import tool_use
 from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.model.route import Route
-from watchkeeper.identity.scope import UNLIMITED, TokenScope, Use
+from watchkeeper.identity.details import Use
+from watchkeeper.identity.scope import UNLIMITED, TokenScope
 from watchkeeper.registry.documents import CredentialUse, ToolContract
 from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient, UpstreamSpec
 from watchkeeper.tools.upstreams.protocol import without_mirrors

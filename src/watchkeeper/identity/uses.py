@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, or_, select, update
 
-from watchkeeper.identity.scope import Detail, Used
+from watchkeeper.identity.details import Detail, Used
 from watchkeeper.identity.tables import token_uses
 from watchkeeper.store.metadata import Whole
 from watchkeeper.store.statement import Statement, insert

@@ -5,7 +5,8 @@ from __future__ import annotations
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
-from watchkeeper.identity.scope import Use, affordable, read_token_scope, why_spent
+from watchkeeper.identity.details import Use, affordable, why_spent
+from watchkeeper.identity.scope import read_token_scope
 
 
 def identity_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
