@@ -56,6 +56,13 @@ def test_every_list_and_show_speaks_plainly_and_in_json(plane: Plane, run: Run, 
     assert isinstance(parsed, dict)
 
 
+def test_a_decision_that_is_listed_can_be_explained(plane: Plane, run: Run) -> None:
+    decided = run.decide("books.create_refund", SMALL)["decision"]
+    assert decided in done(on(plane, "decisions")).out
+    assert "contract" in done(on(plane, "policy", "explain", decided)).out
+    assert plane.url in done(on(plane, "status")).out, "where agents reach it"
+
+
 def test_json_is_ascii_whatever_an_agent_wrote(plane: Plane) -> None:
     hostile = "\x9b2J\x9d0;owned\x9c \u202egnp.exe \u200b\U000e0041\x7f \x1b]52;c;AA\x07 é"
     plane.enrol("clerk").open_run(goal=hostile)

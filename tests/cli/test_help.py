@@ -120,10 +120,15 @@ def test_the_version_is_said(tmp_path: Path) -> None:
     assert watchkeeper(tmp_path, "--version").out == f"watchkeeper {__version__}\n"
 
 
-def test_an_unknown_command_names_the_nearest(tmp_path: Path) -> None:
-    ended = watchkeeper(tmp_path, "reqests", "list")
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [("reqests list", "`requests`"), ("policy chck .", "`check`"), ("demo stopp", "`stop`"),
+     ("tools xyzzy", "`watchkeeper tools --help`")],
+)  # fmt: skip
+def test_an_unknown_command_names_the_nearest(tmp_path: Path, words: str, near: str) -> None:
+    ended = watchkeeper(tmp_path, *words.split())
     assert ended.code == 2
-    assert "`requests`" in ended.err
+    assert near in ended.err
 
 
 @pytest.mark.parametrize("arguments", [(), ("console",)])

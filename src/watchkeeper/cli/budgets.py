@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from watchkeeper.cli.fleet import say_more
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_facts, print_json, print_table
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, REASON, Session, speaks
 from watchkeeper.cli.words import amount, at
@@ -12,7 +13,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_text
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def budgets() -> None:
     """List, show and top up budgets."""
 

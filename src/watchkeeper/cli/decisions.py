@@ -36,7 +36,7 @@ def decisions(
 
     `watchkeeper decisions --data email --since 24h` lists who touched e-mail addresses.
     DATA shows classes that came in with the arguments (`in:`), that the agent got (`out:`) and
-    that it was not given (`redacted:`).
+    that it was not given (`redacted:`). Why one was decided so: `watchkeeper policy explain ID`.
     """
     seconds = read_span(since) if since else None
     page = session.call(
@@ -54,9 +54,18 @@ def decisions(
         print_json(page)
         return
     print_table(
-        ("AT", "AGENT", "VERDICT", "ACTION", "OUTCOME", "DATA", "RULE"),
+        ("AT", "AGENT", "VERDICT", "ACTION", "OUTCOME", "DATA", "RULE", "DECISION"),
         [
-            (at(row.at), row.agent, row.verdict, row.name, row.outcome or "-", _data(row), row.rule)
+            (
+                at(row.at),
+                row.agent,
+                row.verdict,
+                row.name,
+                row.outcome or "-",
+                _data(row),
+                row.rule,
+                row.decision,
+            )
             for row in page.rows
         ],
     )

@@ -13,7 +13,23 @@ from watchkeeper.cli.exits import USAGE
 from watchkeeper.cli.main import COMMANDS, HELP, load
 
 
-class LazyGroup(click.Group):
+class NamedGroup(click.Group):
+    """A group that names the nearest command when it is asked for one it does not have."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for an unknown one name the nearest."""
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], known, 1)
+            whole = ctx.command_path
+            hint = f" Did you mean `{near[0]}`?" if near else f" See `{whole} --help`."
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(NamedGroup):
     """Lists commands by name and imports one when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -27,16 +43,6 @@ class LazyGroup(click.Group):
         command = load(cmd_name)
         assert isinstance(command, click.Command)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; for an unknown one name the nearest."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f" Did you mean `{near[0]}`?" if near else " See `watchkeeper --help`."
-            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the one-screen help."""

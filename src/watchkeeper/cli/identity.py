@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_json, print_table, say
 from watchkeeper.cli.session import REASON, Session, speaks
 from watchkeeper.cli.words import at
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def identity() -> None:
     """Prove an agent with a key pair; see and take back what agents prove themselves with."""
 
@@ -104,7 +105,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         fail(error)
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def keys() -> None:
     """See and rotate the keys that the plane signs tokens with."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from watchkeeper.cli.exits import REFUSED
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_facts, print_json, say
 from watchkeeper.cli.session import FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.words import at
@@ -120,7 +121,7 @@ def _print(row: EventRow, as_json: bool) -> None:
         say(f"{row.sequence:>7}  {at(row.at)}  {row.type:<20}  {row.text}")
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def audit() -> None:
     """Check the ledger."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from watchkeeper.cli.exits import REFUSED
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_json, print_table, say
 from watchkeeper.cli.session import REASON, Session, speaks
 from watchkeeper.cli.words import at, count
@@ -45,7 +46,7 @@ def pause(session: Session, target: str, reason: str, yes: bool) -> None:
     _lock(session, target, "pause", reason, yes)
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def locks() -> None:
     """List, show and lift locks."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_json, print_table, say
 from watchkeeper.cli.session import Session, speaks
 from watchkeeper.cli.words import at
@@ -63,7 +64,7 @@ def token(session: Session, person: str, permission: str, ttl: int) -> None:
     say(f"export WATCHKEEPER_TOKEN={found.token}")
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def tokens() -> None:
     """See and end people's tokens."""
 
@@ -104,7 +105,7 @@ def revoke(session: Session, token_id: str) -> None:
     say(f"Revoked: {token_id}.")
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def people() -> None:
     """See who may do what here."""
 

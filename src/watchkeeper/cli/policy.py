@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from watchkeeper.cli.exits import WOULD_CHANGE
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_diff, print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, REASON, Session, speaks
 from watchkeeper.cli.words import at
@@ -30,7 +31,7 @@ _PROGRESS = 32
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
-class PolicyGroup(click.Group):
+class PolicyGroup(NamedGroup):
     """The commands here, with those that live below."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from watchkeeper.cli.fleet import say_more
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.words import at, left, proven
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from watchkeeper.wire.requests import RequestDetail
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def requests() -> None:
     """List, show and decide approval requests."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_json, print_table, say
 from watchkeeper.cli.session import Session, speaks
 from watchkeeper.cli.words import at
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _LONGEST = 16_386
 
 
-@click.group("secrets")
+@click.group("secrets", cls=NamedGroup)
 def sealed() -> None:
     """Put, list and remove sealed secrets; change the key that seals them."""
 

@@ -6,12 +6,13 @@ import importlib
 
 import click
 
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, say
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.places import config_file, state_directory
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def config() -> None:
     """Show where the configuration is, and check it."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from watchkeeper.cli.fleet import say_more
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_diff, print_facts, print_json, print_table, say
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, REASON, Session, speaks
 from watchkeeper.cli.words import at
@@ -22,7 +23,7 @@ _SHORT = 19
 """`sha256:` and twelve digits: enough to tell definitions apart in a list."""
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def tools() -> None:
     """List and show tools; accept or reject what upstreams offer."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, say
 from watchkeeper.core.errors import Conflict, Unavailable, WatchkeeperError
 from watchkeeper.core.places import LAST_PLANE_FILE, state_directory
@@ -41,7 +42,7 @@ class Duration(click.ParamType[float]):
         return float(found[1]) * (60 if found[2] == "m" else 1)
 
 
-@click.group(invoke_without_command=True, short_help="Watch a demo fleet at work.")
+@click.group(cls=NamedGroup, invoke_without_command=True, short_help="Watch a demo fleet at work.")
 @STATE
 @click.option("--headless", is_flag=True, help="No screen: run, end, and report.")
 @click.option(
