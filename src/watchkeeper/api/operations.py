@@ -15,6 +15,7 @@ from watchkeeper.api import (
     locks,
     login,
     oauth,
+    oauth_metadata,
     persons,
     plane,
     policy,
@@ -73,6 +74,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *workloads.OPERATIONS,
     *identity.OPERATIONS,
     *oauth.OPERATIONS,
+    *oauth_metadata.OPERATIONS,
     DECIDE,
     Operation("GET", "/v1/openapi.json", "anyone", openapi, "This description.", tags=("plane",)),
 )
