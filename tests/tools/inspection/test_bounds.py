@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.tools.inspection.bounds import MOST_STEPS, count_steps
+from watchkeeper.tools.inspection.bounds import MOST_STEPS, count_steps, is_linear
 from watchkeeper.tools.inspection.schemas import compile_schema
 
 NODE = {"$ref": "#/$defs/node"}
@@ -79,6 +79,25 @@ def test_lists_and_trees_are_checked_to_any_depth(node: dict[str, Any]) -> None:
 def test_a_reference_that_cannot_be_followed_here_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(Invalid, match=r"reference|id or a dialect"):
         compile_schema(schema, "result")
+
+
+@pytest.mark.parametrize("place", ["pattern", "patternProperties"])
+def test_patterns_of_repeats_in_repeats_are_refused(place: str) -> None:
+    heavy = r"(\w{1,50}){1,50}x"
+    with pytest.raises(Invalid):
+        compile_schema({place: heavy if place == "pattern" else {heavy: True}}, "result")
+    plain = compile_schema({"pattern": r"^\w{1,255}$"}, "result")
+    assert plain("a" * 255) is None
+    assert plain("a" * 256) is not None
+
+
+def test_look_around_is_for_short_values() -> None:
+    check = compile_schema({"pattern": r"^(?!.*zz)[a-z]+$"}, "arguments")
+    assert check("a" * 500) is None
+    assert check("azz") is not None
+    assert "too large to be checked" in str(check("a" * 100_000))
+    assert not any(map(is_linear, (r"(?=a)b", r"(?<!a)b", r"(a)\1", r"(?>a+)a")))
+    assert all(map(is_linear, (r"^\w{1,255}$", r"^[0-9a-f]{8}-[0-9a-f]{4}$", "a|b")))
 
 
 def test_many_rules_are_not_held_against_many_values() -> None:

@@ -12,9 +12,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+import jsonschema_rs
+
 from watchkeeper.core.errors import Invalid
 
 MOST_STEPS = 20_000
+_PATTERN, _LOOKING = 25, 2500
+"""Steps that a pattern counts as: it goes through every character; with look-around, from each."""
 _MOST_RETURNS = 100
 _DEEPEST = 150
 
@@ -64,6 +68,9 @@ class _Walk:
         for name in _COUNTED:
             listed = schema.get(name)
             self.steps += len(listed) if isinstance(listed, list | Mapping) else 0
+        named = schema.get("patternProperties")
+        for pattern in (schema.get("pattern"), *(named if isinstance(named, Mapping) else ())):
+            self.steps += 0 if pattern is None else _PATTERN if is_linear(pattern) else _LOOKING
         if "$ref" in schema:
             self._follow(schema["$ref"], at, depth)
         for below, path in _parts(schema, at):
@@ -107,6 +114,17 @@ class _Walk:
                 raise Invalid("a schema inside it has an id or a dialect of its own")
             if "draft-04" in str(self._root.get("$schema")) and isinstance(schema.get("id"), str):
                 raise Invalid("a schema inside it has an id of its own")
+
+
+def is_linear(pattern: Any) -> bool:
+    """Whether a pattern can be looked for in one pass: it has no look-around or back-reference."""
+    try:
+        jsonschema_rs.validator_for(
+            {"pattern": pattern}, offline=True, pattern_options=jsonschema_rs.RegexOptions()
+        )
+    except (ValueError, jsonschema_rs.ValidationError):
+        return False
+    return True
 
 
 def _parts(schema: Mapping[str, Any], at: Path) -> Iterator[tuple[Any, Path]]:

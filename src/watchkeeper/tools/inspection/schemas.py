@@ -18,8 +18,10 @@ Check = Callable[[Any], str | None]
 
 _MOST_PROBLEMS = 3
 _LONGEST_PROBLEM = 300
-_BACKTRACKS = 100_000
+_BACKTRACKS = 10_000
 """Steps of one pattern's look-around on one text; a value that takes more does not fit."""
+_LARGEST_PATTERN = 64 * 1024
+"""Bytes of a compiled pattern: counted repeats in one another make each character cost as much."""
 _MOST_WORK = 50_000_000
 """Rules times size of a value: a check can't be interrupted, and everything waits for it."""
 
@@ -40,7 +42,9 @@ def compile_schema(schema: dict[str, Any], of: str) -> Check:
             schema,
             offline=True,
             mask="the value",
-            pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKS),
+            pattern_options=jsonschema_rs.FancyRegexOptions(
+                backtrack_limit=_BACKTRACKS, size_limit=_LARGEST_PATTERN
+            ),
         )
     except (ValueError, jsonschema_rs.ValidationError) as error:
         # the checker goes on to print the schema and its own schema: the first line says it
