@@ -131,6 +131,19 @@ def test_a_run_ends_with_the_persons_token_however_that_ends(
     assert found["rule"] == "identity/token-revoked"
 
 
+def test_no_later_token_outlives_the_persons(plane: Plane, issuers: Issuers) -> None:
+    agent = plane.enrol("careful")
+    ends = seconds(plane) + 100
+    found = given(
+        exchange(plane, person(issuers, plane, exp=ends), JWT, actor_token=agent.credential)
+    )
+    renewed = agent.caller.post(f"/v1/runs/{found['run']}/token")
+    assert renewed["expires_at"] <= ends * 1_000_000
+    plane.advance(101)
+    again = agent.caller.problem("POST", f"/v1/runs/{found['run']}/token", status=403)
+    assert again["rule"] == "identity/person-token"
+
+
 async def test_a_persons_token_that_is_forgotten_renews_nothing(tmp_path: Path) -> None:
     clock = RehearsalClock(frozen=True)
     async with await Store.open(sqlite_url(tmp_path), clock) as store:

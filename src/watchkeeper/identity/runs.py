@@ -121,6 +121,7 @@ def open_run(
         lineage=child.lineage if child else None,
         scope=new.scope.text(),
         grants=child.grants if child else None,
+        proof_expires_at=None if child else new.proof_expires_at,
     )
     body: dict[str, object] = {
         "version": version,
@@ -155,8 +156,9 @@ def renew_token(
 ) -> IssuedRun:
     """Issue a new token for an open run of the agent; older ones live out their time.
 
-    It may be used for what the run was opened for. A child's token ends with its parent's, and
-    none is issued once the token that the run was opened with was revoked.
+    It may be used for what the run was opened for. A child's token ends with its parent's, one on
+    behalf of a proven person with the person's, and none is issued once the token that the run
+    was opened with was revoked.
     """
     agent = workload.agent
     row = _own_run(tx, agent, run)
@@ -170,6 +172,14 @@ def renew_token(
             remedy="open a new run",
         )
     expires_at = tx.now + ttl_seconds * MICROSECONDS
+    if row.proof_expires_at is not None:
+        if row.proof_expires_at <= tx.now:
+            raise Forbidden(
+                "the person's token that the run was opened with has expired",
+                rule="identity/person-token",
+                remedy="open a new run with a new token of the person",
+            )
+        expires_at = min(expires_at, row.proof_expires_at)
     if row.parent is not None:
         latest = latest_expiry(tx, row.parent)
         if latest is None or latest <= tx.now:
