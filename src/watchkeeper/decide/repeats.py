@@ -164,13 +164,15 @@ def keep_result(tx: Transaction, row: Row, result: str | None) -> None:
     """Keep what the caller of a settled decision was given, until its window has passed."""
     if result is not None and len(result) > LARGEST_RESULT:
         result = None
-    for call in _names(row):
+    call = _name_of(row)
+    if call is not None:
         _KEEP.run(tx, run_is=row.run, call_is=call, decision_is=row.decision, to=result, at=tx.now)
 
 
 def release(tx: Transaction, row: Row) -> None:
     """Let the same call be made anew: this one was settled without having begun."""
-    for call in _names(row):
+    call = _name_of(row)
+    if call is not None:
         _DROP.run(tx, run_is=row.run, call_is=call, decision_is=row.decision)
     if row.idempotency_key is not None:
         _FREE_KEY.run(tx, decision_is=row.decision)
@@ -178,12 +180,11 @@ def release(tx: Transaction, row: Row) -> None:
 
 def recall(tx: Transaction, row: Row) -> str | None:
     """Return the result that is kept of a decision, or None."""
-    for call in _names(row):
-        result: str | None = _RESULT.scalar(
-            tx, run_is=row.run, call_is=call, decision_is=row.decision
-        )
-        return result
-    return None
+    call = _name_of(row)
+    if call is None:
+        return None
+    result: str | None = _RESULT.scalar(tx, run_is=row.run, call_is=call, decision_is=row.decision)
+    return result
 
 
 def purge_calls(tx: Transaction) -> int:
@@ -192,7 +193,9 @@ def purge_calls(tx: Transaction) -> int:
     return _PURGE.run(tx, now=tx.now)
 
 
-def _names(row: Row) -> list[str]:
-    if row.kind != "tool" and row.idempotency_key is None:
-        return []
-    return [f"key:{row.idempotency_key}" if row.idempotency_key else str(row.call_digest)]
+def _name_of(row: Row) -> str | None:
+    """Return what a permitted call may be remembered by, or None if it can't be."""
+    if row.idempotency_key is not None:
+        return f"key:{row.idempotency_key}"
+    own_affair = row.performer == "agent" and row.request is None
+    return None if row.kind != "tool" or own_affair else str(row.call_digest)
