@@ -199,7 +199,7 @@ def why_spent(details: Iterable[Detail]) -> str:
     for detail in details:
         parts = []
         if detail.max_calls is not None:
-            parts.append(f"{detail.max_calls} calls")
+            parts.append(f"{detail.max_calls} call{'' if detail.max_calls == 1 else 's'}")
         if detail.max_amount_micros is not None:
             parts.append(dollars(detail.max_amount_micros))
         limits.append(" and ".join(parts))
