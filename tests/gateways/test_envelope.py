@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -337,3 +338,22 @@ async def test_stopping_answers_who_waits_and_cuts_who_runs(
     assert answer["result"]["structuredContent"]["status"] == "unknown"
     (outcome,) = await edge.events("outcome.recorded")
     assert outcome["status"] == "unknown"
+
+
+async def test_one_agent_does_not_take_the_places_of_all_listeners(edge: Edge, token: str) -> None:
+    body, headers = modern("subscriptions/listen", notifications={"toolsListChanged": True})
+    headers |= {"authorization": f"Bearer {token}", "accept": "application/json, text/event-stream"}
+    async with AsyncExitStack() as streams:
+        for _ in range(64):
+            answer = await streams.enter_async_context(
+                edge.http.post(f"{edge.url}/mcp", json=body, headers=headers)
+            )
+            assert b"acknowledged" in await answer.content.readuntil(b"\r\n\r\n")
+        _, refused, _ = await post(edge, token, body, headers)
+        assert "too many listeners" in refused["error"]["message"]
+
+    async def heard_again() -> bool:
+        async with edge.http.post(f"{edge.url}/mcp", json=body, headers=headers) as answer:
+            return b"acknowledged" in await answer.content.readuntil(b"}")
+
+    await eventually_async(heard_again, "places are free again")

@@ -151,7 +151,7 @@ class McpEndpoint:
                 return await self._calls.call(token, caller, request, exchange)
             caller = await self._callers.identify(token)
             if request.method == "subscriptions/listen" and request.modern:
-                return await self._listeners.listen(request, exchange)
+                return await self._listeners.listen(caller.agent, request, exchange)
             if request.method in TASK_METHODS and request.modern:
                 return await self._calls.tasks.serve(token, caller, request, self._calls)
             return own_result(self._reply(caller, request), modern=request.modern)
