@@ -1,8 +1,4 @@
-"""Patterns of contracts: regular expressions that agents' text can't turn against the plane.
-
-Agents choose the text, so a pattern is matched in time linear in it: an engine that tries
-again and again would stand still, and every decision with it, on text made for that.
-"""
+"""Patterns of contracts: what must not occur in an argument, however it is written there."""
 
 from __future__ import annotations
 
@@ -10,10 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import jsonschema_rs
-
 from watchkeeper.core.digest import canonical
-from watchkeeper.core.errors import Invalid
+from watchkeeper.core.patterns import searching
 
 LONGEST_CHECKED = 20_000
 """Characters of an argument that a pattern is tried on; longer ones match every pattern."""
@@ -22,18 +16,9 @@ LONGEST_CHECKED = 20_000
 def compile_pattern(pattern: str) -> Callable[[Any], bool]:
     """Return what tells whether the pattern occurs anywhere in an argument.
 
-    Raises `Invalid` for what is no regular expression, and for look-around and
-    back-references, which no engine matches in linear time.
+    Raises `Invalid` as `searching` does.
     """
-    try:
-        search = jsonschema_rs.validator_for(
-            {"pattern": pattern}, offline=True, pattern_options=jsonschema_rs.RegexOptions()
-        ).is_valid
-    except (ValueError, jsonschema_rs.ValidationError):
-        raise Invalid(
-            f"not a regular expression that can be used here: {pattern!r:.80}",
-            remedy="look-around and back-references are not supported",
-        ) from None
+    search = searching(pattern)
 
     def occurs(value: Any) -> bool:
         whole = _written(value)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-import jsonschema_rs
-
+from watchkeeper.core.patterns import searching
 from watchkeeper.tools.inspection.accounts import find_accounts, find_addresses
 from watchkeeper.tools.inspection.model import (
     MOST_FINDINGS,
@@ -35,11 +34,7 @@ _PLAIN: dict[int, str] = {
         if unicodedata.category(chr(point)) == "Nd"
     },
 }
-_is_disguised = jsonschema_rs.validator_for(
-    {"pattern": f"[{''.join(map(chr, _PLAIN))}]"},
-    offline=True,
-    pattern_options=jsonschema_rs.RegexOptions(),
-).is_valid
+_has_disguise = searching(f"[{''.join(map(chr, _PLAIN))}]")
 
 
 def find(text: str) -> Spans:
@@ -59,13 +54,6 @@ def find(text: str) -> Spans:
             raise TooLarge(f"more than {MOST_FINDINGS:,} findings")
     found.sort(key=_place)
     return found
-
-
-def _has_disguise(text: str) -> bool:
-    try:
-        return bool(_is_disguised(text))
-    except (ValueError, UnicodeError):  # text that is no Unicode
-        return True
 
 
 def _place(finding: Finding) -> tuple[int, int]:

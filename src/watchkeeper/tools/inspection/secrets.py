@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import jsonschema_rs
-
+from watchkeeper.core.patterns import searching
 from watchkeeper.tools.inspection.model import Finding, Spans, TooLarge
 
 MOST_MARKS = 20_000
@@ -85,28 +84,15 @@ _SET = tuple((mark, re.compile(name + _VALUE, re.IGNORECASE)) for mark, name in 
 
 
 # one pass in a linear engine; most text has no mark, and needs no more than this
-_any_mark = jsonschema_rs.validator_for(
-    {
-        "pattern": "|".join(
-            [
-                *(re.escape(mark) for mark, _, _ in _MARKS),
-                r"\.eyJ|-----BEGIN |://[^/]{0,200}@",
-                rf"(?i:bearer |basic |{'|'.join(name + _IS for _, name in _CALLED)})",
-            ]
-        )
-    },
-    offline=True,
-    pattern_options=jsonschema_rs.RegexOptions(),
-).is_valid
-
-
-def _has_mark(text: str) -> bool:
-    try:
-        return bool(_any_mark(text))
-    except (ValueError, UnicodeError):  # text that is no Unicode
-        return True
-
-
+_has_mark = searching(
+    "|".join(
+        [
+            *(re.escape(mark) for mark, _, _ in _MARKS),
+            r"\.eyJ|-----BEGIN |://[^/]{0,200}@",
+            rf"(?i:bearer |basic |{'|'.join(name + _IS for _, name in _CALLED)})",
+        ]
+    )
+)
 _REFERENCES = ("$", "%", "env:", "file:", "sealed:", "vault:", "sha256:", "http")
 
 
