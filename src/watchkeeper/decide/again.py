@@ -16,8 +16,9 @@ from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.gates.contract import contract_gate
 from watchkeeper.decide.model import Action, Progress, Ruling
 from watchkeeper.decide.path import GATES, decide
-from watchkeeper.decide.rehearsal import FOREVER, RehearsalFacts
+from watchkeeper.decide.rehearsal import RehearsalFacts
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.recorded import FOREVER
 from watchkeeper.policy.model import Question
 from watchkeeper.store.statement import Row
 from watchkeeper.tools.rates.rules import Limit

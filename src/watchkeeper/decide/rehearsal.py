@@ -17,11 +17,11 @@ from watchkeeper.decide.model import Action, Progress, Requirement, Ruling
 from watchkeeper.decide.path import decide
 from watchkeeper.identity.details import Used
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.recorded import FOREVER
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon
 
-FOREVER = 2**62
 REHEARSED = "rehearsal"
 """Stands for the run, the request and the approver of a rehearsal."""
 
