@@ -221,9 +221,7 @@ def _effects_in_store(
         Receipt("revoke access", "acknowledged", access, at),
         Receipt("freeze memory", "not supported", "this plane has no memory store", at),
         Receipt("prevent retries", "acknowledged", retries, at),
-        Receipt(
-            "block delegation", "acknowledged", delegation, at
-        ),
+        Receipt("block delegation", "acknowledged", delegation, at),
         Receipt(
             "preserve traces",
             "acknowledged",

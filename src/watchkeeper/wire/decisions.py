@@ -77,7 +77,7 @@ class Answer(Shown):
     retry_after_seconds: int | None = None
     """After how long the same call may be permitted, where a rate limit refused it."""
     definition: str | None = None
-    """Digest of the upstream's definition of the tool that was permitted; it runs under no other."""
+    """Digest of the upstream's definition of the permitted tool; it runs under no other."""
     replay: dict[str, Any] | None = None
     """The recorded outcome, when this is a call that ran already: nothing is to be done."""
     obligations: tuple[Duty, ...] = ()
