@@ -111,6 +111,8 @@ def detail_blocks(file: AgentFile, moment: Moment) -> list[Block]:
         blocks.append(Fact("mission", detail.mission))
     if detail.business_process:
         blocks.append(Fact("process", detail.business_process))
+    if detail.spiffe_id:
+        blocks.append(Fact("identity", detail.spiffe_id, "quiet"))
     return [
         *blocks,
         *_envelope(detail),
