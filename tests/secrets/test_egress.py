@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.rig.deadline import eventually_async
 from watchkeeper.core.errors import Invalid, Unavailable
 from watchkeeper.gateways.declared import DeclaredPlaces
 from watchkeeper.registry.source import read_file
@@ -41,6 +42,8 @@ class Server:
         self.requests.append(f"{request.method} {request.path} host={request.headers['Host']}")
         if request.path == "/away":
             raise web.HTTPFound(str(self.answer))
+        if request.path == "/never":
+            await asyncio.Event().wait()
         if request.path == "/large":
             return web.Response(body=b'"' + b"x" * 5000 + b'"')
         if request.path == "/echo":
@@ -57,7 +60,7 @@ async def server(address: str = "127.0.0.1", port: int = 0, **options: Any
     made = Server()
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", made.serve)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, address, port, **options)
     await site.start()
@@ -216,6 +219,22 @@ async def test_an_answer_is_bounded_and_must_be_json() -> None:
         with pytest.raises(Unavailable, match="HTTP 503") as failed:
             await fetch_json(out, f"{base}/x?token=sk-canary-1")
         assert "sk-canary-1" not in str(failed.value)
+
+
+async def test_a_server_that_never_answers_leaves_room_for_others() -> None:
+    async with server() as silent, server() as near, egress(connections=4) as out:
+        url = f"http://127.0.0.1:{silent.port}/never"
+        waiting = [asyncio.create_task(ask_json(out, url)) for _ in range(8)]
+
+        async def all_it_may_have() -> bool:
+            return len(silent.requests) == 2
+
+        await eventually_async(all_it_may_have, "the silent server has half of the connections")
+        answer = await ask_json(out, f"http://127.0.0.1:{near.port}/")
+        assert (answer.status, len(silent.requests)) == (200, 2)
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_only_declared_places_are_called() -> None:

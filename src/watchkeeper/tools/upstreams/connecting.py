@@ -86,6 +86,8 @@ def checked_connector(lookup: Lookup, *, connections: int, allow_private: bool,
 
     return TCPConnector(
         limit=connections,
+        # one server that answers nobody must not take the connections of all others
+        limit_per_host=max(1, connections // 2),
         keepalive_timeout=keep_alive_seconds,
         resolver=CheckedResolver(lookup, allow_private=allow_private),
         socket_factory=open_socket,
