@@ -168,6 +168,8 @@ def test_a_changed_tool_presses_more_than_one_that_nobody_calls() -> None:
         "it is not as it was pinned: description changed"
     )
     assert others.text == "books offers 2 tools that are new and without a contract"
+    unknown = from_uncovered("books", [changed], mine=True)
+    assert unknown.text == "books offers a tool that is new or changed and without a contract"
     assert stops.score > others.score
     assert from_quarantine(changed, (), mine=False).score < stops.score
     (strange, _) = sorted(record.pins.values(), key=lambda pin: pin.tool)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.console.actions import Action
+from watchkeeper.console.actions import HELP_ACTION, Action
 from watchkeeper.console.blocks import lay_out_blocks, text_of
 from watchkeeper.console.chooser import Choice, rank
 from watchkeeper.console.editor import Editor, History
@@ -120,6 +120,15 @@ def test_the_key_line_dims_what_is_not_allowed() -> None:
     assert tokens["approve"] == "text"
     assert tokens["reject"] == "quiet"
     assert cell_width(text(key_row([action("approve", None)] * 20, lambda a: None, 40))) <= 41
+
+
+def test_the_key_line_keeps_the_key_that_lists_them_all() -> None:
+    many = [Action(f"a.{n}", f"action {n}", lambda: None, ("x",), footer=n) for n in range(20)]
+    help_ = Action(HELP_ACTION, "keys", lambda: None, ("question_mark",), footer=90)
+    said = text(key_row([*many, help_], lambda a: None, 80))
+    assert said.endswith("? keys")
+    assert "action 0" in said
+    assert cell_width(said) <= 80
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 160])

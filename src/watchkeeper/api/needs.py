@@ -170,13 +170,14 @@ def from_uncovered(upstream: str, pins: Sequence[Pin], *, mine: bool) -> Need:
     """An upstream offers tools that nobody has a contract for: nothing calls them."""
     count = len(pins)
     offers = "a tool that is" if count == 1 else f"{count} tools that are"
+    how = "new or changed" if any(pin.state == "changed" for pin in pins) else "new"
     return Need(
         need=f"tools/{upstream}",
         kind="tool",
         subject=f"{upstream}/{pins[0].tool}",
         score=_weigh(15, mine),
         risk="low",
-        text=f"{upstream} offers {offers} new and without a contract",
+        text=f"{upstream} offers {offers} {how} and without a contract",
         todo="write a contract, or reject it",
         since=min(pin.since for pin in pins),
         mine=mine,

@@ -83,14 +83,15 @@ def why_not(
             f"its time ran out at {utc_text(ballot.decide_by)}",
             "the agent may ask again",
         )
+    name = person.removeprefix("person/")
     if person_key(person) in ballot.excluded:
         return Barrier(
             "separation_of_duties",
-            f"{person} asked for this or it is done on their behalf",
+            f"{name} asked for this or it is done on their behalf",
             "somebody else has to decide",
         )
     if voted:
-        return Barrier("already_voted", f"{person} has voted; one vote a person", None)
+        return Barrier("already_voted", f"{name} has voted; one vote a person", None)
     if any(covers(roles, role) for role in ballot.asked):
         return None
     for level in ballot.levels[ballot.level :]:
@@ -102,7 +103,7 @@ def why_not(
     asked = " or ".join(ballot.asked)
     return Barrier(
         "role_missing",
-        f"this asks {asked}, and {person} is no member",
+        f"this asks {asked}, and {name} is no member",
         f"have a member decide; the `role` document of {asked} names them",
     )
 

@@ -16,6 +16,8 @@ from watchkeeper.wire.permissions import Permission
 
 Layer = Literal["list", "detail"]
 Why = Callable[[], str | None]
+HELP_ACTION = "console.help"
+"""The action that lists every key; the key line never leaves it out."""
 
 
 def _allowed() -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from watchkeeper.console.actions import Action, key_label
+from watchkeeper.console.actions import HELP_ACTION, Action, key_label
 from watchkeeper.console.blocks import Row
 from watchkeeper.console.moment import duration_text
 from watchkeeper.console.painting import Span, Token, spaces, span
@@ -162,13 +162,19 @@ def tab_rows(tabs: Sequence[Tab], width: int, *, production: bool = False) -> tu
 
 
 def key_row(actions: Sequence[Action], why_not: Callable[[Action], str | None], width: int) -> Row:
-    """Say which keys act now; what is not allowed is dim, and says why when pressed."""
+    """Say which keys act now; what is not allowed is dim, and says why when pressed.
+
+    What does not fit is left out, except for the key that lists them all.
+    """
     parts: list[Span] = [span(" ")]
     used = 1
+    kept = sum(_key_cells(action) for action in actions if action.id == HELP_ACTION)
     for action in actions:
         label, title = make_safe(key_label(action.keys[0])), make_safe(action.title)
-        cells = cell_width(label) + 1 + cell_width(title) + 2
-        if used + cells > width + 1:
+        cells = _key_cells(action)
+        if action.id == HELP_ACTION:
+            kept = 0
+        if used + cells + kept > width + 1:
             continue
         allowed = why_not(action) is None
         parts += [
@@ -178,7 +184,12 @@ def key_row(actions: Sequence[Action], why_not: Callable[[Action], str | None], 
             spaces(2),
         ]
         used += cells
-    return tuple(parts)
+    return tuple(parts[:-1]) if used > 1 else tuple(parts)
+
+
+def _key_cells(action: Action) -> int:
+    label, title = make_safe(key_label(action.keys[0])), make_safe(action.title)
+    return cell_width(label) + 1 + cell_width(title) + 2
 
 
 def rule_row(facts: Sequence[Span], message: Span | None, place: str, width: int) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from watchkeeper.console.actions import Action, Layer
+from watchkeeper.console.actions import HELP_ACTION, Action, Layer
 
 Run = Callable[[], Awaitable[None] | None]
 LIST: tuple[Layer, ...] = ("list",)
@@ -206,7 +206,7 @@ def _views(shell: Shell) -> list[Action]:
 
 def _console(shell: Shell) -> list[Action]:
     return [
-        Action("console.help", "keys", shell.open_help, ("question_mark",), "Console",
+        Action(HELP_ACTION, "keys", shell.open_help, ("question_mark",), "Console",
                "This list.", footer=90),
         Action("console.command", "command", shell.open_command, ("colon",), "Console",
                "Tab completes, up and down walk the history.", footer=95),
