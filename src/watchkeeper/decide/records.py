@@ -104,11 +104,9 @@ def record_decision(
     action: Action,
     ruling: Ruling,
     *,
-    digest: str,
     epoch: int,
     idempotency_key: str | None,
     performer: Performer,
-    approved_by: tuple[str, ...],
     progress: Progress,
     level: RedactionLevel,
 ) -> None:
@@ -131,7 +129,7 @@ def record_decision(
         kind=action.kind,
         name=action.name,
         arguments=contents.kept(level),
-        digest=digest,
+        digest=progress.digest,
         performer=performer,
         call_digest=action.call_digest,
         question=question.text() if question else None,
@@ -158,7 +156,7 @@ def record_decision(
         "decision": decision,
         "kind": action.kind,
         "name": action.name,
-        "digest": digest,
+        "digest": progress.digest,
         "rule": ruling.rule,
         "reason": reason,
         "version": run.version,
@@ -174,8 +172,8 @@ def record_decision(
         body["would"] = staged
     if run.on_behalf_of:
         body["on_behalf_of"] = run.on_behalf_of
-    if approved_by:
-        body["approved_by"] = list(approved_by)
+    if ruling.grant is not None:
+        body["approved_by"] = list(ruling.grant.by)
     tx.record(
         _EVENT[ruling.verdict],
         actor=f"agent/{run.agent}",

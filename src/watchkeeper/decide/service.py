@@ -174,11 +174,9 @@ class Decider:
             run,
             action,
             ruling,
-            digest=progress.digest,
             epoch=facts.epoch,
             idempotency_key=ask.idempotency_key,
             performer=performer,
-            approved_by=ruling.grant.by if ruling.grant else (),
             progress=progress,
             level=catalogue.redaction_of(run.agent),
         )
