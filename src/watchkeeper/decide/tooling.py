@@ -105,7 +105,6 @@ def read_tool(tx: Transaction, catalogue: Catalogue, name: str) -> ToolDetail:
         else (),
         contract_yaml=governed.text if governed else "",
         contract_digest=governed.digest if governed else None,
-        contract_pin=governed.contract.pin if governed else None,
         pinned=_shown(pin.pinned) if pin and pin.pinned else None,
         pinned_by=pin.pinned_by if pin else None,
         pinned_how=pin.pinned_how if pin else None,

@@ -85,8 +85,6 @@ class ToolDetail(ToolRow):
     """The contract in words, in the order a person reads it."""
     contract_yaml: str = ""
     contract_digest: str | None = None
-    contract_pin: str | None = None
-    """The digest that the contract itself names, which outranks what was accepted."""
     pinned: Definition | None = None
     """The trusted definition: the only one that agents are shown."""
     pinned_by: str | None = None
