@@ -145,6 +145,19 @@ def test_a_number_is_found_wherever_a_long_run_of_digits_is_cut(before: int) -> 
     assert {text[found.start : found.end] for found in cards} == {"4111 1111 1111 1111"}
 
 
+@pytest.mark.parametrize("hidden", ["\u200b", "\u00ad", "\u2060\ufeff", "\u200d\ufe0f\u202e"])
+@pytest.mark.parametrize(
+    "value", ["4111111111111111", "ada@example.com", "ghp_" + "aB3" * 12, "DE89370400440532013000"]
+)
+def test_what_cannot_be_seen_hides_nothing(hidden: str, value: str) -> None:
+    for at in range(1, len(value)):
+        text = f"é{hidden} a {value[:at]}{hidden}{value[at:]}{hidden} b{hidden}"
+        spans = [text[found.start : found.end] for found in find(text)]
+        assert f"{value[:at]}{hidden}{value[at:]}" in spans
+    text = f"x{hidden} {value} {hidden}"
+    assert value in [text[found.start : found.end] for found in find(text)]
+
+
 def test_what_is_full_of_beginnings_is_not_gone_through() -> None:
     with pytest.raises(TooLarge):
         find("DE89 " * 200_000)

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-import jsonschema_rs
-
 from watchkeeper.core.errors import Invalid
+from watchkeeper.core.patterns import searching
 
 MOST_STEPS = 20_000
 _PATTERN, _LOOKING = 25, 2500
@@ -119,10 +118,8 @@ class _Walk:
 def is_linear(pattern: Any) -> bool:
     """Whether a pattern can be looked for in one pass: it has no look-around or back-reference."""
     try:
-        jsonschema_rs.validator_for(
-            {"pattern": pattern}, offline=True, pattern_options=jsonschema_rs.RegexOptions()
-        )
-    except (ValueError, jsonschema_rs.ValidationError):
+        searching(pattern)
+    except Invalid:
         return False
     return True
 
