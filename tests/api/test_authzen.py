@@ -331,6 +331,8 @@ def test_what_was_not_evaluated_is_not_requested(plane: Plane, run: Run) -> None
         409, URN + "duplicate_request",
     )  # fmt: skip
     assert problem_of(run, wanted, **{"idempotency-key": "k1"})[0] == httpx.codes.ACCEPTED
+    long = problem_of(run, wanted, **{"idempotency-key": "k" * 256})
+    assert long[0] == httpx.codes.BAD_REQUEST, "each is remembered"
     found = run.caller.http.get("/access/v1/requests/req_unknown")
     assert (found.status_code, found.json()["type"]) == (404, URN + "unknown_task")
     task = plane.operator.get("/v1/requests", agent="clerk")["rows"][0]["request"]

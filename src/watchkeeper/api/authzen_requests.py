@@ -18,7 +18,7 @@ from watchkeeper.api.table import Call, Operation, say_invalid
 from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.digest import digest
-from watchkeeper.core.errors import Conflict, NotFound
+from watchkeeper.core.errors import Conflict, Invalid, NotFound
 from watchkeeper.decide.access import InvalidBinding, find_request, request_approval
 from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of
@@ -28,6 +28,7 @@ from watchkeeper.wire.decisions import Ask
 
 REQUESTS = "/access/v1/requests"
 _MOST_KEYS = 10_000
+_LONGEST_KEY = 255
 _STATUS: Mapping[str, TaskStatus] = {
     "pending": "pending",
     "approved": "approved",
@@ -50,6 +51,11 @@ async def submit(call: Call) -> Response:
     body = await read_body(call, AccessRequest)
     bound = call.rooms.bindings.read(body.denial.binding_token)
     key = call.request.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= _LONGEST_KEY:
+        raise Invalid(
+            f"an Idempotency-Key has 1 to {_LONGEST_KEY} characters",
+            where="header: idempotency-key",
+        )
     known, meant = call.rooms.access_keys, _meant(body)
     place = f"{run.run} {key}"
     if key is not None and known.get(place, meant) != meant:
