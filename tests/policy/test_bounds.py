@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.policy.bounds import DEEPEST, check_size
-from watchkeeper.policy.source import AT_ONCE, check_file
+from watchkeeper.policy.source import AT_ONCE, LONG, Checked, check_file, check_set
 
 HEAD = "permit(principal, action, resource)"
 
@@ -75,3 +77,11 @@ def test_an_annotation_may_be_called_like_an_effect() -> None:
     with pytest.raises(Invalid, match="@permit") as refused:
         check_file("odd", f'{HEAD};\n@ // forbid\npermit("x")\n{HEAD};')
     assert refused.value.where == "odd.cedar:4"
+
+
+def test_few_long_files_are_remembered() -> None:
+    """Whoever may try files out must not fill the memory with them."""
+    for number in range(30):
+        check_set([("long", f"// {number} {'x' * LONG}\n{HEAD};")])
+    kept = [one for one in gc.get_objects() if isinstance(one, Checked) and len(one.text) > LONG]
+    assert 0 < len(kept) < 15

@@ -20,6 +20,8 @@ from watchkeeper.policy.scope import Scope, read_scope
 
 AT_ONCE = 200
 """Policies that Cedar reads in one go: while it does, the whole process waits."""
+LONG = 64 * 1024
+"""From so many characters on a file is remembered for a short while only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,14 @@ def _read_rule(name: str, body: Mapping[str, Any], text: str, where: str, line: 
     )
 
 
-@lru_cache(maxsize=256)
+# A thousand policies take half a second to check, and most of an apply stays as it was. Anybody
+# who reads may try files out: few long ones are remembered.
+_check_short = lru_cache(maxsize=256)(check_file)
+_check_long = lru_cache(maxsize=8)(check_file)
+
+
 def _check_again(name: str, text: str) -> Checked:
-    """A thousand policies take half a second to check, and most of an apply stays as it was."""
-    return check_file(name, text)
+    return (_check_long if len(text) > LONG else _check_short)(name, text)
 
 
 def check_set(files: Iterable[tuple[str, str]]) -> tuple[Checked, ...]:
