@@ -6,9 +6,8 @@ import click
 
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.output import print_json, print_table
-from watchkeeper.cli.policy import read_span
 from watchkeeper.cli.session import AFTER, LIMIT, Session, speaks
-from watchkeeper.cli.words import at
+from watchkeeper.cli.words import at, read_span
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.decisions import DecisionRow
 

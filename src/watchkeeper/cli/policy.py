@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from watchkeeper.cli.exits import WOULD_CHANGE
+from watchkeeper.cli.explanations import show_explanation, show_replay
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_diff, print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, REASON, Session, speaks
-from watchkeeper.cli.words import at
+from watchkeeper.cli.words import at, read_span
 from watchkeeper.core.errors import Invalid
 
 if TYPE_CHECKING:
-    from watchkeeper.wire.policy import ExplainResult, PolicySetDetail, ReplayResult
+    from watchkeeper.wire.policy import PolicySetDetail
 
 _OFFLINE = {
     "test": "watchkeeper.plane.policy_command:test",
@@ -28,7 +29,6 @@ _OFFLINE = {
 
 _PROGRESS = 32
 """Columns that the progress of a replay takes, and is wiped from."""
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
 class PolicyGroup(NamedGroup):
@@ -104,7 +104,7 @@ def explain(
     if session.json:
         print_json(found)
     else:
-        _show_explanation(found)
+        show_explanation(found)
 
 
 @policy.command(short_help="Decide recorded decisions again and show what differs.")
@@ -146,7 +146,7 @@ def replay(
     if session.json:
         print_json(result)
     else:
-        _show_replay(result)
+        show_replay(result)
     if result.state == "failed":
         fail(Invalid(result.error or "the replay failed"))
     if result.differ or result.other_rule:
@@ -255,14 +255,6 @@ def rollback(session: Session, name: str, to: int | None, reason: str) -> None:
         say(f"{found.name}: version {seen.version} → {found.version}, as it was before.")
 
 
-def read_span(text: str) -> int:
-    """Return `90s`, `30m`, `12h`, `7d` or `2w` in seconds."""
-    number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and len(number) < 7 and unit in _SECONDS):
-        raise click.BadParameter(f"{text!r} is no time; write 90s, 30m, 12h, 7d or 2w")
-    return int(number) * _SECONDS[unit]
-
-
 def _read(directory: str) -> Any:
     from watchkeeper.client.directory import read_directory
 
@@ -295,74 +287,6 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-_MARKS = {"pass": "✓", "refuse": "✗", "hold": "…", "not reached": " "}
-
-
-def _show_explanation(found: ExplainResult) -> None:
-    version = f" (version {found.version})" if found.version else ""
-    who = f"{found.agent}{version} in {found.environment}"
-    say(f"{found.verdict.upper()}  {who}: {found.does}")
-    say(f"  {found.reason}")
-    print_facts(
-        [
-            ("  rule", found.rule),
-            ("  asked", found.role),
-            ("  instead", found.allowed_instead),
-            (
-                "  then",
-                f"{found.recorded} by {found.recorded_rule}, {at(found.recorded_at)}"
-                if found.recorded
-                else None,
-            ),
-        ]
-    )
-    say()
-    for gate in found.gates:
-        why = f"{gate.rule}: {gate.reason}" if gate.rule else gate.does
-        say(f"  {_MARKS[gate.result]} {gate.gate:<9} {gate.result:<11} {why}")
-    if found.matches:
-        say()
-        say("Policies that speak of it:")
-    for match in found.matches:
-        mark = "*" if match.decided else " "
-        stage_ = "" if match.stage == "enforce" else f" [{match.stage}]"
-        say(f"  {mark} {match.effect:<7} {match.policy}{stage_}  {match.where}")
-        if match.message:
-            say(f"      {match.message}")
-    for title, lines in (
-        ("A permit carries:", found.obligations),
-        ("What would change the answer:", found.would_change),
-        ("Note:", found.notes),
-    ):
-        if lines:
-            say()
-            say(title)
-            for line in lines:
-                say(f"  - {line}")
-
-
-def _show_replay(result: ReplayResult) -> None:
-    for change in result.changes:
-        say(change)
-    if result.changes:
-        say()
-    for group in result.groups:
-        what = f"{group.before} → {group.after}" if group.before != group.after else group.before
-        say(f"{group.count:>6}  {what:<15} {group.agent}  {group.name}")
-        say(f"        {group.before_rule} → {group.rule}")
-        for example in group.examples:
-            say(f"          {example.decision}  {at(example.at)}  {example.after_reason}")
-    if result.groups_left_out:
-        say(f"and {result.groups_left_out} more groups")
-    say(
-        f"{result.looked_at:,} decisions since {at(result.since)}: {result.same:,} the same, "
-        f"{result.differ:,} differ, {result.other_rule:,} by another rule, "
-        f"{result.kept:,} refusals kept, {result.skipped:,} left out."
-    )
-    for note in result.notes:
-        say(f"! {note}")
 
 
 def _show_set(found: PolicySetDetail) -> None:

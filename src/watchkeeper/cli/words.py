@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import click
+
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.money import dollars
 
 _SECOND = 1_000_000
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
 def span(microseconds: int) -> str:
@@ -18,6 +21,14 @@ def span(microseconds: int) -> str:
     if seconds < 86_400:
         return f"{seconds // 3600} h {seconds % 3600 // 60:02d} m"
     return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h"
+
+
+def read_span(text: str) -> int:
+    """Return `90s`, `30m`, `12h`, `7d` or `2w` in seconds."""
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and len(number) < 7 and unit in _SECONDS):
+        raise click.BadParameter(f"{text!r} is no time; write 90s, 30m, 12h, 7d or 2w")
+    return int(number) * _SECONDS[unit]
 
 
 def left(due_at: int, now: int) -> str:
