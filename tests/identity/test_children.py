@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.identity.conftest import Issuers
+from tests.identity.conftest import Issuers, documents
+from tests.identity.conftest import agent as contract
 from tests.identity.oauth import JWT, exchange, given
 from tests.identity.test_exchange import decide, introspect, person, refund
 from tests.rig.agent import Agent, Run
 from tests.rig.plane import Plane
+from tests.rig.world import POLICY
 
 
 def open_child(agent: Agent, parent: str, **more: Any) -> Run:
@@ -155,6 +157,23 @@ def test_children_end_with_their_parent(plane: Plane) -> None:
     asked = {"kind": "tool", "name": "books.echo", "arguments": {}}
     plane.caller(child.token).problem("POST", "/v1/decide", asked, status=401)
     assert left(plane, parent.id) == (1, 0)
+
+
+def test_work_that_nobody_may_hand_on_any_more_stops(plane: Plane, issuers: Issuers) -> None:
+    """A child has what its parent has: when the parent's contract goes, so does the child."""
+    passing = contract("passing", identity={"delegates_to": ["helper"], "delegation_depth": 1})
+    plane.apply(passing)
+    helper = plane.enrol("helper")
+    child = open_child(helper, plane.enrol("passing").open_run().token)
+    assert refund(plane, child.token, 1)["verdict"] == "permit"
+    files = [{"path": f"{n}.yaml", "text": t} for n, t in enumerate(documents(issuers))]
+    files.append({"path": "policy.cedar", "text": POLICY})
+    plan = plane.operator.post("/v1/apply", {"files": files, "prune": True})
+    changed = [line for line in plan["lines"] if line["change"] != "unchanged"]
+    assert [(line["change"], line["name"]) for line in changed] == [("delete", "passing")]
+    assert refund(plane, child.token, 1)["rule"] == "identity/contract"
+    answer = helper.caller.problem("POST", f"/v1/runs/{child.id}/token", status=403)
+    assert answer["rule"] == "identity/contract"
 
 
 def test_a_child_that_is_left_expires_with_its_token(plane: Plane) -> None:

@@ -207,12 +207,15 @@ class Envelopes:
         run: str = "",
         above: tuple[tuple[str, str], ...] = (),
     ) -> GovernedAgent:
-        """Return an agent that may act now; raise `Forbidden` if no contract or a lock is."""
+        """Return an agent that may act now; raise `Forbidden` if it or one above it has no
+        contract, or a lock covers it.
+        """
         catalogue = self._decider.catalogue.now
         governed = catalogue.agents.get(agent)
-        if governed is None:
+        gone = next((name for _, name in above if name not in catalogue.agents), None)
+        if governed is None or gone is not None:
             raise Forbidden(
-                f"no contract is in force for agent {agent!r}",
+                f"no contract is in force for agent {gone or agent!r}",
                 rule="identity/contract",
                 remedy="apply its contract with `watchkeeper apply -f DIR`",
             )

@@ -19,6 +19,13 @@ def identity_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
             f"no contract is in force for agent {run.agent!r}",
             "apply its contract",
         )
+    gone = next((name for _, name in run.ancestors if name not in facts.catalogue.agents), None)
+    if gone is not None:
+        return deny(
+            "identity/contract",
+            f"no contract is in force for agent {gone!r}, which handed this work on",
+            "apply its contract",
+        )
     identity = agent.contract.identity
     if identity.mode == "on_behalf_of" and not run.on_behalf_of:
         return deny(
