@@ -209,7 +209,7 @@ def from_credential(trouble: Trouble, now: int) -> Need:
         subject=trouble.source,
         score=115,
         risk="high",
-        text=f"{', '.join(trouble.users)} has no credential: {trouble.message}",
+        text=f"no credential for {', '.join(trouble.users)}: {trouble.message}",
         todo=trouble.remedy,
         since=now,
     )
