@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from watchkeeper.core.digest import canonical
@@ -83,13 +84,19 @@ async def examine_aside(arguments: Mapping[str, Any]) -> Contents:
 def check_names(ask: Ask) -> None:
     """Refuse a secret where a name belongs: names are kept and shown everywhere."""
     for what, said in (("name", ask.name), ("idempotency_key", ask.idempotency_key)):
-        if said and redact_text(said, SECRETS) != said:
+        if said and _holds_secret(said):
             raise Invalid(
                 f"{what} holds what looks like a secret, and names are recorded",
                 where=what,
                 rule="data/secret",
                 remedy="use a name that tells nothing",
             )
+
+
+@lru_cache(4096)
+def _holds_secret(name: str) -> bool:
+    # the same names of tools and models come again and again
+    return redact_text(name, SECRETS) != name
 
 
 def kept_of_run(new: NewRun, level: RedactionLevel) -> NewRun:

@@ -8,7 +8,6 @@ from typing import Any
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_number
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool, PricedModel
-from watchkeeper.decide.contents import without_secrets
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.fitting import check_of
 from watchkeeper.decide.gates.data import check_data
@@ -198,8 +197,9 @@ def _extract(action: Action, tool: GovernedTool, progress: Progress) -> Ruling |
                 "send a plain number of dollars",
             )
     if contract.business_object is not None:
-        found = action.arguments.get(contract.business_object.id)
+        # as it may be kept: without what a secret would be
+        found = action.contents.arguments.get(contract.business_object.id)
         if found is not None:
             progress.object_kind = contract.business_object.kind
-            progress.object_id = without_secrets(str(found))[:200]
+            progress.object_id = str(found)[:200]
     return None
