@@ -122,7 +122,7 @@ def decide(plane: Plane, body: dict[str, Any]) -> dict[str, Any]:
             READ
             | {
                 "subject": {"type": "identity", "id": "alice@example.com"},
-                "context": {"agent": "spiffe://plane.example/agent/clerk", "arguments": {}},
+                "context": {"agent": "spiffe://local.watchkeeper/agent/clerk", "arguments": {}},
             },
             True,
             "policy/contracts-permit",

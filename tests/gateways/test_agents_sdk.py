@@ -15,6 +15,7 @@ from tests.rig.world import agent_document, upstream_document, world
 
 agents = pytest.importorskip("agents", reason="openai-agents is not installed")
 
+
 async def test_an_agent_that_loses_patience_gets_its_refund_once(
     tmp_path: Path, books: Upstream, model_provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,26 @@ async def test_the_schema_that_the_server_declares_counts_where_the_contract_has
     assert text_of(other) == "fits"
 
 
+async def test_a_tool_whose_results_nothing_could_tell_of_is_not_called(
+    tmp_path: Path, books: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOOKS_TOKEN", "s3cr3t-canary")
+    upstream = upstream_document(url=books.url, credential="env:BOOKS_TOKEN")
+    books.redefine("echo", output_schema={"type": "object", "$ref": "https://elsewhere.example/x"})
+    before = len(books.executions())
+    try:
+        async with open_edge(tmp_path, *world(upstream=upstream)) as edge:
+            await edge.upstream_up()
+            refused = await call(edge, "echo", {"text": "x"})
+            await edge.apply(tool("echo", "echo", output_schema={}))
+            answered = await call(edge, "echo", {"text": "x"})
+    finally:
+        books.restore("echo")
+    assert "DENIED by rule tool/books.echo/output: its server declares" in text_of(refused)
+    assert len(books.executions()) == before + 1
+    assert text_of(answered) == "x"
+
+
 async def test_arguments_fit_the_pinned_schema_where_the_contract_has_none(
     edge: Edge, books: Upstream
 ) -> None:

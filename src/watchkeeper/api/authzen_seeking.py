@@ -7,7 +7,6 @@ agent acts, as the MCP binding has it. What is not known here is denied, never a
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +15,12 @@ from pydantic import ValidationError
 from watchkeeper.api.callers import find_person
 from watchkeeper.api.table import Call, say_invalid
 from watchkeeper.core import ids
-from watchkeeper.core.errors import Forbidden
+from watchkeeper.core.errors import Forbidden, Invalid
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.rehearsal import run_at_rest
 from watchkeeper.identity.enrolment import agent_of
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.principals import SCHEME, read_principal
 from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.identity.rules import RUN_ENDED, check_token
 from watchkeeper.identity.runs import facts_of
@@ -29,7 +29,6 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.authzen import Evaluation
 from watchkeeper.wire.decisions import Usage
 
-_SPIFFE = re.compile(r"spiffe://[a-z0-9._-]{1,255}/(agent|run)/([A-Za-z0-9._-]{1,100})(?:/.*)?")
 _ACTIONS = {"use_tool": "tool", "tools/call": "tool", "call_model": "model"}
 
 
@@ -70,7 +69,7 @@ async def find_asker(call: Call) -> Asker:
 def seek(call: Call, tx: Transaction, asker: Asker, body: Evaluation) -> Sought:
     """Return what is asked in our own words. Raises `Forbidden` for another's affairs."""
     context, kind = body.context, _ACTIONS.get(body.action.name)
-    run, problem = _run_of(tx, asker, body)
+    run, problem = _run_of(call, tx, asker, body)
     if run is None:
         run = _fresh(call, body)
     _check_reach(call, asker, run)
@@ -102,13 +101,15 @@ def seek(call: Call, tx: Transaction, asker: Asker, body: Evaluation) -> Sought:
     return Sought(run, action, name if isinstance(name, str) else None, problem)
 
 
-def _run_of(tx: Transaction, asker: Asker, body: Evaluation) -> tuple[RunFacts | None, str | None]:
+def _run_of(
+    call: Call, tx: Transaction, asker: Asker, body: Evaluation
+) -> tuple[RunFacts | None, str | None]:
     """Return the run that is meant, if one is named, and what is wrong with who is named."""
     if body.subject.type not in ("agent", "identity", "run"):
         return asker.run, f"subject type {body.subject.type!r:.40} is not known: agent, run"
     named = body.context.get("run")
     if body.subject.type == "run":
-        named = _plain(body.subject.id)
+        named = _plain(call, body.subject.id)
     if isinstance(named, str):
         found = recorded_run(tx, named) if ids.is_id(named) else None
         if asker.run is not None and asker.run.run == named:
@@ -121,17 +122,25 @@ def _run_of(tx: Transaction, asker: Asker, body: Evaluation) -> tuple[RunFacts |
 
 def _fresh(call: Call, body: Evaluation) -> RunFacts:
     """Return a run of the agent that is meant, which has just begun."""
-    agent, behalf = _plain(body.subject.id), None
+    agent, behalf = _plain(call, body.subject.id), None
     acting = body.context.get("agent")
     if body.subject.type == "identity" and isinstance(acting, str):
-        agent, behalf = _plain(acting), body.subject.id
+        agent, behalf = _plain(call, acting), body.subject.id
     return run_at_rest(call.rooms.view.now, agent, on_behalf_of=behalf)
 
 
-def _plain(subject: str) -> str:
-    """Return the name of an agent or run, from its SPIFFE id too."""
-    match = _SPIFFE.fullmatch(subject)
-    return match[2] if match else subject
+def _plain(call: Call, subject: str) -> str:
+    """Return the name of an agent or run, from its SPIFFE id in this trust domain too.
+
+    An id of another domain stays as it is: nobody here bears it.
+    """
+    if not subject.startswith(SCHEME):
+        return subject
+    try:
+        principal = read_principal(subject, call.rooms.tokens.proofs.trust_domain)
+    except Invalid:
+        return subject
+    return principal.name if principal.kind in ("agent", "run") else subject
 
 
 def _check_reach(call: Call, asker: Asker, run: RunFacts) -> None:

@@ -42,11 +42,16 @@ def _compile(definition: ToolDefinition, side: Side) -> Check | None:
     schema = definition.input_schema if side == "arguments" else definition.output_schema
     if not schema:
         return None
-
-    def unusable(value: Any) -> str:
-        return f"{side}: its server declares a schema that can't be used"
-
     try:
         return compile_schema(schema, side)
     except Invalid:
-        return unusable
+        return _unusable
+
+
+def _unusable(value: Any) -> str:
+    return "its server declares a schema that can't be used"
+
+
+def result_can_be_checked(catalogue: Catalogue, tool: GovernedTool) -> bool:
+    """Tell whether a result could be told to fit; else there is no use in a call of the tool."""
+    return check_of(catalogue, tool, "result") is not _unusable

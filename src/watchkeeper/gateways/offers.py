@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.catalogue import CatalogueView, GovernedTool
+from watchkeeper.decide.fitting import result_can_be_checked
 from watchkeeper.decide.gates.identity import tool_use
 from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.identity.details import Use
 from watchkeeper.identity.scope import UNLIMITED, TokenScope
-from watchkeeper.registry.documents import CredentialUse, ToolContract
+from watchkeeper.registry.documents import CredentialUse
 from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient, UpstreamSpec
 from watchkeeper.tools.upstreams.protocol import without_mirrors
 from watchkeeper.wire.decisions import Answer
@@ -45,17 +46,18 @@ class Offers:
         now = self._view.now
         governed = now.agents.get(agent)
         return [
-            self._describe(now.tools[name].contract)
+            self._describe(now.tools[name])
             for name in (governed.tools if governed else ())
             if name in now.tools and now.tools[name].contract.upstream is not None
             if scope.admits(tool_use(now, name))
         ]
 
-    def _describe(self, contract: ToolContract) -> dict[str, Any]:
+    def _describe(self, tool: GovernedTool) -> dict[str, Any]:
         """The words are the contract's, the schemas of the definition that is pinned.
 
         A server's own description could mislead the agent, and so could one nobody accepted.
         """
+        contract = tool.contract
         key = (contract.upstream or "", contract.offered_as)
         pin = self._view.now.pins.by_tool.get(key)
         definition = pin.pinned if pin else None
@@ -70,8 +72,10 @@ class Offers:
                 and contract.risk in ("high", "critical"),
             },
         }
-        output = contract.output_schema or (definition.output_schema if definition else None)
-        if output is not None:
+        output = contract.output_schema
+        if output is None and definition is not None:
+            output = definition.output_schema
+        if output is not None and result_can_be_checked(self._view.now, tool):
             shown["outputSchema"] = output
         return shown
 

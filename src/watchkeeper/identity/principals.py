@@ -13,7 +13,7 @@ Kind = Literal["agent", "run", "person", "workflow"]
 LONGEST_ID = 2048
 TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
-_SCHEME = "spiffe://"
+SCHEME = "spiffe://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Principal:
 
     def __str__(self) -> str:
         """Return the SPIFFE id."""
-        text = f"{_SCHEME}{self.trust_domain}/{self.kind}/{self.name}"
+        text = f"{SCHEME}{self.trust_domain}/{self.kind}/{self.name}"
         return text if self.version is None else f"{text}/version/{self.version}"
 
 
@@ -51,9 +51,9 @@ def split_spiffe_id(text: str) -> tuple[str, tuple[str, ...]]:
     """
     if len(text) > LONGEST_ID:
         raise _wrong(f"it is longer than {LONGEST_ID} characters")
-    if not text.startswith(_SCHEME):
+    if not text.startswith(SCHEME):
         raise _wrong("it does not begin with spiffe://")
-    domain, slash, path = text[len(_SCHEME) :].partition("/")
+    domain, slash, path = text[len(SCHEME) :].partition("/")
     if TRUST_DOMAIN.fullmatch(domain) is None:
         raise _wrong("its trust domain is not of a-z, 0-9, dot, dash and underscore")
     segments = tuple(path.split("/")) if slash else ()

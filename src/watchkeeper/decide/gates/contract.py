@@ -9,7 +9,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_number
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool, PricedModel
 from watchkeeper.decide.facts import Facts
-from watchkeeper.decide.fitting import check_of
+from watchkeeper.decide.fitting import check_of, result_can_be_checked
 from watchkeeper.decide.gates.data import check_data
 from watchkeeper.decide.model import Action, Progress, Ruling, action_digest, deny
 from watchkeeper.tools.pins.model import Distrusted
@@ -172,6 +172,12 @@ def check_arguments(
             f"tool/{name}/schema",
             f"the arguments don't fit: {problem}",
             "correct the arguments and call again",
+        )
+    if not result_can_be_checked(catalogue, tool):
+        return deny(
+            f"tool/{name}/output",
+            "its server declares an output schema that can't be used, so no result would pass",
+            "another tool, until its contract has an output_schema or the server's is mended",
         )
     for argument, occurs, why in tool.never:
         if occurs(arguments.get(argument, "")):
