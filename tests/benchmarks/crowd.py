@@ -24,7 +24,10 @@ def agent_name(number: int) -> str:
 
 def fill(plane: Plane, *, agents: int, pending: int) -> list[Run]:
     """Govern `agents` agents and leave `pending` requests waiting; return some open runs."""
-    documents = world(agent="\n---\n".join(agent_document(agent_name(n)) for n in range(agents)))
+    contracts = "\n---\n".join(agent_document(agent_name(n)) for n in range(agents))
+    # an agent has at most 50 requests waiting unless its contract says otherwise
+    patient = contracts.replace("approvals: {", "approvals: {max_pending: 10000, ")
+    documents = world(agent=patient)
     plane.apply(*documents, policy__cedar=POLICY)
     runs = [plane.enrol(agent_name(n)).open_run(f"crowd {n}") for n in range(min(agents, AT_ONCE))]
     each = -(-pending // len(runs))
