@@ -82,6 +82,11 @@ RECEIPTS: dict[str, Said] = {
     "unconfirmed": Said("?", "unconfirmed", "warning"),
     "not supported": Said("–", "not supported", "quiet"),
 }
+UPSTREAM_STATES: dict[str, Said] = {
+    "up": Said("●", "up", "good"),
+    "down": Said("■", "down", "critical"),
+    "unknown": Said("?", "not tried yet", "quiet"),
+}
 TOOL_STATES: dict[str, Said] = {
     "pinned": Said("●", "trusted", "good"),
     "changed": Said("!", "changed", "critical"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from watchkeeper.console.pane import Pane
 from watchkeeper.console.views import tools as view
 from watchkeeper.console.words import QUARANTINED
 from watchkeeper.wire.pages import Page
-from watchkeeper.wire.tools import JudgeDefinition, QuarantineRow, ToolDetail, ToolRow
+from watchkeeper.wire.tools import JudgeDefinition, QuarantineRow, ToolRow
 
 
 class ToolsPane(Pane[ToolRow]):
@@ -50,21 +51,32 @@ class ToolsPane(Pane[ToolRow]):
         """One line."""
         return view.cells(row, moment)
 
-    async def fetch_detail(self, row: ToolRow) -> ToolDetail | None:
-        """Read the tool with its definitions; what has no contract has no more to it."""
-        return await self.desk.client.tool(row.name) if row.covered else None
+    async def fetch_detail(self, row: ToolRow) -> view.ToolFile | None:
+        """Read the tool and how its upstream does; what has no contract has no more to it."""
+        if not row.covered:
+            return None
+        client = self.desk.client
+        detail, upstreams = await asyncio.gather(client.tool(row.name), client.upstreams())
+        standing = (up for up in upstreams.rows if up.name == row.upstream and up.kind != "model")
+        return view.ToolFile(detail, next(standing, None))
 
     def blocks(self, row: ToolRow, detail: Any, moment: Moment) -> Sequence[Block]:
         """Write the tool."""
-        if not isinstance(detail, ToolDetail):
+        if not isinstance(detail, view.ToolFile):
             return view.brief_blocks(row)
         return view.detail_blocks(detail, moment)
 
     def caption(self) -> Sequence[Span]:
-        """How many are under contract, in quarantine, or neither."""
-        if not (self.window.complete and len(self.window)):
-            return ()
-        return (span(view.summary_words(self.rows), "quiet"),)
+        """How many are under contract, in quarantine, or neither, and which upstreams are down."""
+        spans: list[Span] = []
+        if self.window.complete and len(self.window):
+            spans.append(span(view.summary_words(self.rows), "quiet"))
+        status = self.desk.status
+        if status is not None and status.upstreams_down:
+            lead = " · " if spans else ""
+            down = ", ".join(status.upstreams_down)
+            spans.append(span(f"{lead}■ down: {down}", "critical"))
+        return spans
 
     def badge(self) -> str:
         """How many wait in quarantine."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from watchkeeper.console.blocks import Blank, Block, Code, Fact, Line, Prose, Quoted, Title
 from watchkeeper.console.moment import Moment
@@ -12,6 +13,7 @@ from watchkeeper.console.views.aligned import aligned
 from watchkeeper.console.words import (
     QUARANTINED,
     TOOL_STATES,
+    UPSTREAM_STATES,
     VERDICTS,
     brief_text,
     count_text,
@@ -20,6 +22,7 @@ from watchkeeper.console.words import (
     plural,
     say,
 )
+from watchkeeper.wire.plane import UpstreamRow
 from watchkeeper.wire.tools import COUNTED, Definition, QuarantineRow, ToolDetail, ToolRow
 
 PINNED_HOW = {
@@ -82,14 +85,25 @@ def brief_blocks(row: ToolRow) -> list[Block]:
     return blocks
 
 
-def detail_blocks(detail: ToolDetail, moment: Moment) -> list[Block]:
+@dataclass(frozen=True)
+class ToolFile:
+    """Everything that is shown of one tool, read from two routes."""
+
+    detail: ToolDetail
+    upstream: UpstreamRow | None = None
+
+
+def detail_blocks(file: ToolFile, moment: Moment) -> list[Block]:
     """Write a tool: its contract in words, its definitions, and what was decided of it."""
+    detail = file.detail
     blocks = brief_blocks(detail)
     if detail.risk:
         harm = f"{detail.risk} risk, {'changes things' if detail.access == 'write' else 'reads'}"
         blocks.append(Fact("risk", harm))
     where = f"{detail.upstream} / {detail.upstream_tool}" if detail.upstream else "by the agents"
     blocks.append(Fact("performed", where))
+    if file.upstream is not None:
+        blocks += _upstream(file.upstream, moment)
     blocks.append(Fact("used by", ", ".join(detail.used_by) or "no agent's contract names it"))
     if detail.clauses:
         blocks.append(Title("Its contract in words"))
@@ -101,6 +115,13 @@ def detail_blocks(detail: ToolDetail, moment: Moment) -> list[Block]:
         *_pinned(detail, moment),
         *_contract(detail),
     ]
+
+
+def _upstream(row: UpstreamRow, moment: Moment) -> list[Block]:
+    said = say(UPSTREAM_STATES, row.state)
+    since = f", since {moment_text(row.since, moment.now)}" if row.since else ""
+    words = f"{said.text}, {row.detail or row.kind}{since}"
+    return [Fact("upstream", words, said.token)]
 
 
 def _differences(detail: ToolDetail, moment: Moment) -> list[Block]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import io
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -268,6 +269,7 @@ def _why(error: BaseException) -> str:
     }
     if name in known:
         return known[name]
-    if isinstance(error, OSError) and error.strerror:
-        return f"no connection ({error.strerror})"
+    if isinstance(error, OSError) and error.errno:
+        # the system's words: the error's own are the library's, with its address in them
+        return f"no connection ({os.strerror(error.errno).lower()})"
     return f"the request failed ({name})"
