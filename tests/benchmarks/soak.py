@@ -121,8 +121,6 @@ async def post_all(plane: Plane, runs: list[Run], work: list[tuple[str, str]], k
                 heard.answered[entry] = await call(http, plane, run, entry, kind)
             except (aiohttp.ClientError, ConnectionError):
                 heard.unanswered.add(entry)
-                up.clear() if not plane_runs(plane) else None
-                await asyncio.sleep(0)
 
     async def restart() -> None:
         up.clear()
@@ -135,11 +133,6 @@ async def post_all(plane: Plane, runs: list[Run], work: list[tuple[str, str]], k
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
         await asyncio.gather(*(send(http, run) for run in runs))
     return heard
-
-
-def plane_runs(plane: Plane) -> bool:
-    """Tell whether the plane's process is alive."""
-    return plane.child is not None and plane.child.running
 
 
 async def call(
