@@ -134,10 +134,11 @@ ALSO_FOR_PEOPLE = {
 HOLDS: dict[str, set[str]] = {
     "viewer": {"read"},
     "approver": {"read", "decide"},
-    "responder": {"read", "lock", "lift"},
+    "responder": {"read", "lock", "lift", "deliveries"},
     "auditor": {"read", "audit"},
     "admin": {
-        "read", "audit", "decide", "lock", "lift", "top-up", "apply", "people",
+        "read", "audit", "decide", "break-glass", "oncall", "deliveries", "lock", "lift", "top-up",
+        "apply", "people",
         "policy-activate", "tools-accept", "secrets", "enroll", "keys", "tokens",
     },
     "treasurer": {"top-up"},

@@ -35,7 +35,7 @@ ENDING = {
     "request.denied": "denied",
     "request.expired": "expired",
     "request.revoked": "revoked",
-    "request.withdrawn": "withdrawn",
+    "request.cancelled": "cancelled",
     "request.lapsed": "lapsed",
     "request.succeeded": "succeeded",
     "request.failed": "failed",
@@ -167,7 +167,7 @@ class ApprovalMachine(RuleBasedStateMachine):
 
     @opened_any
     @rule(one=LATEST)
-    def withdraw(self, one: int) -> None:
+    def cancel(self, one: int) -> None:
         request = self.pick(one)[0]
         was = self.row(request).state
         taken_back = self.write(lambda tx: self.take_back(tx, request))
@@ -177,7 +177,7 @@ class ApprovalMachine(RuleBasedStateMachine):
     def take_back(tx: Transaction, request: str) -> bool:
         """Withdraw a request; of one that is not open any more nothing changes."""
         tx.silent("the test asks in any state")
-        return service.withdraw(tx, request, by="agent/clerk")
+        return service.cancel(tx, request, by="agent/clerk")
 
     @rule(seconds=st.sampled_from([0.5, 15, 15, 45, 61, 200]))
     def wait(self, seconds: float) -> None:
@@ -269,7 +269,7 @@ def check_votes(rows: list[Any], cast: list[Any]) -> None:
         assert (row.state == "denied") == any(vote.verdict == "reject" for vote in mine)
         if row.grant_expires_at is not None and row.decided_by != "deadline":
             agreed = sum(vote.verdict == "approve" for vote in mine)
-            assert agreed == row.quorum or row.state in ("revoked", "withdrawn")
+            assert agreed == row.quorum or row.state in ("revoked", "cancelled")
 
 
 def test_approvals_hold_in_any_order(database_url: str) -> None:

@@ -15,7 +15,6 @@ import uvicorn
 
 from tests.rig.deadline import eventually_async
 from tests.rig.world import POLICY, world
-from watchkeeper.approvals.model import Verdict
 from watchkeeper.approvals.service import cast_vote
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.applying import Applying
@@ -29,6 +28,7 @@ from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.store.store import Store
+from watchkeeper.wire.requests import Verdict
 
 if TYPE_CHECKING:
     import mcp

@@ -109,14 +109,14 @@ async def test_a_rejected_task_completes_with_the_refusal(edge: Edge) -> None:
     assert len(await edge.events("decision.denied")) == denied
 
 
-async def test_a_cancelled_task_withdraws_its_request(edge: Edge, books: Upstream) -> None:
+async def test_a_cancelled_task_cancels_its_request(edge: Edge, books: Upstream) -> None:
     token, arguments = await edge.open_run(), a_refund()
     handle = (await call(edge, token, arguments))["taskId"]
     ((request, _),) = await edge.pending()
     answer = await send(edge, token, "tasks/cancel", handle, taskId=handle)
     assert answer["result"]["resultType"] == "complete"
     assert (await get(edge, token, handle))["status"] == "cancelled"
-    assert len(await edge.events("request.withdrawn")) == 1
+    assert len(await edge.events("request.cancelled")) == 1
     later = await call(edge, token, arguments)
     assert later["taskId"] != handle
     ((anew, _),) = await edge.pending()

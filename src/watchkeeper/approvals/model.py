@@ -14,7 +14,6 @@ from watchkeeper.wire.requests import Change, RequestState
 GRANT_SECONDS = 300
 """How long an approval may wait to be used."""
 
-Verdict = Literal["approve", "reject"]
 TimeoutOutcome = Literal["deny", "allow"]
 
 STATES: tuple[RequestState, ...] = get_args(RequestState)

@@ -78,8 +78,10 @@ def _columns(
     words = (new.asks, new.object_kind, new.object_id, new.tool, new.agent)
     role = new.levels[0].role
     return {
+        **dict.fromkeys(column.name for column in requests.c),
         "request": request,
         "state": "pending",
+        "kind": "action",
         "decision": new.decision,
         "agent": new.agent,
         "agent_version": new.agent_version,
@@ -119,12 +121,5 @@ def _columns(
         "created_at": tx.now,
         "decide_by": decide_by,
         "next_at": next_at,
-        "decided_by": None,
-        "decided_at": None,
-        "decided_why": None,
-        "grant_expires_at": None,
-        "redeemed_by": None,
-        "redeemed_at": None,
-        "ended_at": None,
         "search": " ".join(word for word in words if word).lower(),
     }

@@ -6,21 +6,22 @@ import unicodedata
 from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 
-from watchkeeper.approvals.model import Barrier, TimeoutOutcome, Verdict
+from watchkeeper.approvals.model import Barrier, TimeoutOutcome
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import Conflict
 from watchkeeper.oncall.model import Level
 from watchkeeper.oncall.rules import covers
-from watchkeeper.wire.requests import RequestState
+from watchkeeper.wire.requests import RequestState, Verdict
 
 _NEXT: dict[RequestState, frozenset[RequestState]] = {
-    "pending": frozenset({"approved", "denied", "expired", "revoked", "withdrawn"}),
-    "approved": frozenset({"redeemed", "lapsed", "revoked", "withdrawn"}),
+    "pending": frozenset({"approved", "denied", "expired", "revoked", "cancelled", "superseded"}),
+    "approved": frozenset({"redeemed", "lapsed", "revoked", "cancelled", "superseded"}),
     "redeemed": frozenset({"succeeded", "failed", "unknown"}),
     "denied": frozenset(),
     "expired": frozenset(),
     "revoked": frozenset(),
-    "withdrawn": frozenset(),
+    "cancelled": frozenset(),
+    "superseded": frozenset(),
     "lapsed": frozenset(),
     "succeeded": frozenset(),
     "failed": frozenset(),
@@ -114,14 +115,14 @@ def decided_words(ballot: Ballot) -> str:
     if ballot.state == "expired":
         return f"nobody decided it in time; it expired at {at}"
     by = ballot.decided_by or "the plane"
-    verbs = {"denied": "rejected", "revoked": "revoked", "withdrawn": "withdrew"}
+    verbs = {"denied": "rejected", "revoked": "revoked", "cancelled": "cancelled"}
     verb = verbs.get(ballot.state, "approved")
     return f"{by} {verb} it at {at}"
 
 
 def tally(verdicts: Collection[Verdict], quorum: int) -> RequestState | None:
     """Return the state that votes lead to; each is of another person. Any rejection decides."""
-    if "reject" in verdicts:
+    if "reject" in verdicts or "changes" in verdicts:
         return "denied"
     return "approved" if len(verdicts) >= quorum else None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
+from watchkeeper.approvals.cancelling import cancel, is_cancelled, is_pending
 from watchkeeper.approvals.deciding import decide
 from watchkeeper.approvals.grants import (
     count_open,
@@ -19,7 +20,6 @@ from watchkeeper.approvals.grants import (
     redeem,
     revoke,
 )
-from watchkeeper.approvals.model import Verdict
 from watchkeeper.approvals.opening import open_request
 from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find, record
 from watchkeeper.approvals.rules import (
@@ -30,32 +30,31 @@ from watchkeeper.approvals.rules import (
 )
 from watchkeeper.approvals.tables import requests, views, votes
 from watchkeeper.approvals.timers import raise_level
-from watchkeeper.approvals.withdrawing import is_pending, is_withdrawn, withdraw
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.oncall.rules import covers
 from watchkeeper.store.statement import Statement, insert
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.requests import Change, RequestState
+from watchkeeper.wire.requests import Change, RequestState, Verdict
 
 __all__ = [
     "Asked",
     "asked",
     "attach_blast_radius",
     "attach_preview",
+    "cancel",
     "cast_vote",
     "count_open",
     "count_waiting",
     "escalate",
     "find_grant",
     "find_standing",
+    "is_cancelled",
     "is_pending",
-    "is_withdrawn",
     "open_request",
     "record_outcome",
     "redeem",
     "revoke",
     "view",
-    "withdraw",
 ]
 
 _ADD_VOTE = Statement(votes.insert())
@@ -146,6 +145,11 @@ def cast_vote(
         digest=digest,
         view_ms=None if view_seconds is None else round(view_seconds * 1000),
         at=tx.now,
+        acting_for=None,
+        roles=None,
+        signature=None,
+        key=None,
+        channel=None,
     )
     verb = "approves" if verdict == "approve" else "rejects"
     text = f"{person} {verb} as {role}" + (f": {reason}" if reason else "")

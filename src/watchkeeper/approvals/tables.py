@@ -58,6 +58,24 @@ requests = Table(
     Column("reversible", Whole),
     Column("rule_text", Text, nullable=False),
     Column("explanation", Text),
+    Column("kind", Text),
+    Column("groups", Text),
+    Column("escalation", Text),
+    Column("deciding", Text),
+    Column("round", Whole),
+    Column("acknowledged_by", Text),
+    Column("acknowledged_until", Whole),
+    Column("superseded_by", Text),
+    Column("supersedes", Text),
+    Column("break_glass", Whole),
+    Column("review_due_at", Whole),
+    Column("reviewed_by", Text),
+    Column("review_verdict", Text),
+    Column("review_note", Text),
+    Column("standing", Text),
+    Column("callback", Text),
+    Column("caller_gone", Whole),
+    Column("alike", Text),
 )
 """`levels` is JSON `[[role, after_seconds], …]`; `excluded` and `asked` are JSON lists;
 `search` is what the free-text filter looks in, in lower case. What may be long stands
@@ -122,6 +140,11 @@ votes = Table(
     Column("digest", Text, nullable=False),
     Column("view_ms", Whole),
     Column("at", Whole, nullable=False),
+    Column("acting_for", Text),
+    Column("roles", Text),
+    Column("signature", Text),
+    Column("key", Text),
+    Column("channel", Text),
 )
 """Immutable: one vote of one person on one digest, with the role it was cast in."""
 

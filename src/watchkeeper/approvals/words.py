@@ -60,7 +60,7 @@ def history_words(tx: Transaction, row: Row) -> str:
         "rejected": ("denied",),
         "expired": ("expired",),
         "revoked": ("revoked",),
-        "withdrawn": ("withdrawn",),
+        "cancelled": ("cancelled",),
         "pending": ("pending",),
     }
     sums = {word: sum(counts.get(state, 0) for state in states) for word, states in groups.items()}

@@ -20,7 +20,6 @@ from watchkeeper.policy.source import Checked, check_set
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import (
     Budget,
-    Escalation,
     Issuer,
     LogicalModel,
     Policy,
@@ -34,6 +33,7 @@ from watchkeeper.registry.documents import (
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.people import OperatorRole, Person
 from watchkeeper.registry.rules import InForce, Key
+from watchkeeper.registry.watch import Channel, Escalation, RiskClass, Schedule, Webhook
 from watchkeeper.tools.inspection.schemas import Check, compile_schema
 from watchkeeper.tools.pins.model import NO_PINS, Distrusted, Pins, Trusted
 from watchkeeper.tools.pins.rules import trust
@@ -124,6 +124,11 @@ class Catalogue:
     issuers: Mapping[str, Issuer]
     roles: Mapping[str, Role]
     escalations: Mapping[str, Escalation]
+    schedules: Mapping[str, Schedule]
+    risks: Mapping[str, RiskClass]
+    """Risk class → what deciding one takes, where a document says."""
+    webhooks: Mapping[str, Webhook]
+    channels: Mapping[str, Channel]
     budgets: tuple[Budget, ...]
     rates: tuple[Rate, ...]
     policies: Mapping[str, GovernedPolicy]
@@ -244,6 +249,10 @@ def build_catalogue(
         issuers={old.name: one for old, one in _of(standing, Issuer)},
         roles={old.name: one for old, one in _of(standing, Role)},
         escalations={old.name: one for old, one in _of(standing, Escalation)},
+        schedules={old.name: one for old, one in _of(standing, Schedule)},
+        risks={old.name: one for old, one in _of(standing, RiskClass)},
+        webhooks={old.name: one for old, one in _of(standing, Webhook)},
+        channels={old.name: one for old, one in _of(standing, Channel)},
         budgets=tuple(one for _, one in _of(standing, Budget)),
         rates=tuple(one for _, one in _of(standing, Rate)),
         policies={

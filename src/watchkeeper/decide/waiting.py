@@ -13,7 +13,7 @@ DECIDED = frozenset(
         "request.denied",
         "request.expired",
         "request.revoked",
-        "request.withdrawn",
+        "request.cancelled",
         "request.lapsed",
     }
 )

@@ -16,9 +16,9 @@ from watchkeeper.decide.sightings import Sightings
 from watchkeeper.gateways.callers import Callers
 from watchkeeper.gateways.declared import DeclaredPlaces
 from watchkeeper.gateways.mcp.calls import ToolCalls
+from watchkeeper.gateways.mcp.cancellations import Cancellations
 from watchkeeper.gateways.mcp.endpoint import McpEndpoint
 from watchkeeper.gateways.mcp.listening import Listeners
-from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
 from watchkeeper.gateways.model.health import ProviderHealth
 from watchkeeper.gateways.offers import Offers
@@ -65,10 +65,10 @@ class Gateways:
         self._listeners = Listeners()
         self._health = ProviderHealth(clock, on_state)
         callers = Callers(decider)
-        withdrawals = Withdrawals()
-        calls = ToolCalls(decider, self._offers, self._pool, self._performances, withdrawals)
+        cancellations = Cancellations()
+        calls = ToolCalls(decider, self._offers, self._pool, self._performances, cancellations)
         self.apps: Mapping[str, AsgiApp] = {
-            "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners, withdrawals),
+            "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners, cancellations),
             "/openai/v1": ModelEndpoint(
                 decider,
                 callers,

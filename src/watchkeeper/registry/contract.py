@@ -137,6 +137,10 @@ class ContractApprovals(Part):
     """How long a gateway keeps the caller waiting before it answers `pending`."""
     max_pending: int = Field(50, ge=1, le=10_000)
     """How many of the agent's requests may wait for a person at a time."""
+    timeout: Literal["deny", "allow"] = "deny"
+    """What happens when nobody decides in time; `allow` counts for low risk only."""
+    callbacks: tuple[Name, ...] = Field((), max_length=20)
+    """Webhooks that the agent may ask to be told by."""
 
 
 class PromptTemplate(Part):

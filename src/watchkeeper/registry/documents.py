@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from watchkeeper.core.addresses import place_of
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.contract import AgentContract, Micros, Part, RateLimit, Text
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.people import OperatorRole, Person
+from watchkeeper.registry.references import CredentialReference, Url
+from watchkeeper.registry.watch import (
+    Channel,
+    Escalation,
+    QuorumText,
+    RiskClass,
+    Schedule,
+    Webhook,
+)
 from watchkeeper.wire.base import NAME, Name
 from watchkeeper.wire.budgets import Period
 from watchkeeper.wire.data import DataClass
 from watchkeeper.wire.decisions import Risk
-
-CredentialReference = Annotated[
-    str,
-    Field(
-        max_length=500,
-        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|sealed:[a-z0-9][a-z0-9._-]{0,62}"
-        r"|vault:[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+#[A-Za-z0-9._-]+)$",
-    ),
-]
-"""Where a secret is: a variable or file of the plane, its sealed store, or a vault's field."""
-
-
-def _check_url(value: str) -> str:
-    try:
-        place_of(value)
-    except Invalid as error:
-        raise ValueError("; ".join(filter(None, (error.message, error.remedy)))) from error
-    return value
-
-
-Url = Annotated[str, Field(max_length=500, pattern=r"^https?://"), AfterValidator(_check_url)]
-"""Where the plane sends requests: one reading only, and no place that nothing may be sent to."""
 
 
 class ObjectExtractor(Part):
@@ -105,6 +90,12 @@ class ToolGate(Part):
     role: Name
     escalation: Name | None = None
     sla_seconds: int | None = Field(None, ge=5, le=30 * 86_400)
+    quorum: QuorumText | None = None
+    """`2 of sre-oncall and 1 of owner`; absent: one of `role`."""
+
+
+EditKind = Literal["lower", "fewer", "words"]
+"""lower: a smaller number, not below zero; fewer: some of a list's items; words: any text."""
 
 
 class ToolContract(Part):
@@ -136,6 +127,9 @@ class ToolContract(Part):
     rate_limit: RateLimit | None = None
     idempotency: Idempotency = Idempotency()
     approval: ToolGate | None = None
+    edits: dict[str, EditKind] = Field(default_factory=dict, max_length=20)
+    """Arguments that an approver may narrow before approving, and how; `amount_usd` may always
+    be lowered."""
     display: str | None = Field(None, max_length=300)
     """What approvers read, with arguments in braces: `Refund {amount_usd} on {charge_id}`."""
     blast_preview: Preview | None = None
@@ -259,30 +253,15 @@ class Role(Part):
     """Who may be asked: `owner` is the person who runs the plane, `*` any known person."""
 
     name: Name
-    members: tuple[Annotated[str, Field(max_length=63)], ...]
+    members: tuple[Annotated[str, Field(max_length=63)], ...] = ()
+    schedules: tuple[Name, ...] = Field((), max_length=20)
+    """Whoever is on call in one of these holds the role, for as long."""
 
-
-class EscalationLevel(Part):
-    """Who is asked next, and how long after the request was made."""
-
-    role: Name
-    after_seconds: int = Field(0, ge=0, le=30 * 86_400)
-
-
-class Escalation(Part):
-    """An escalation policy: levels in order, reminders between them."""
-
-    name: Name
-    levels: tuple[EscalationLevel, ...] = Field(min_length=1, max_length=10)
-    remind_every_seconds: int | None = Field(None, ge=1, le=7 * 86_400)
-
-    @field_validator("levels")
-    @classmethod
-    def _rise(cls, value: tuple[EscalationLevel, ...]) -> tuple[EscalationLevel, ...]:
-        delays = [level.after_seconds for level in value]
-        if delays[0] != 0 or any(b <= a for a, b in itertools.pairwise(delays)):
-            raise ValueError("after_seconds must start at 0 and rise from level to level")
-        return value
+    @model_validator(mode="after")
+    def _check(self) -> Role:
+        if not self.members and not self.schedules:
+            raise ValueError("members: a role needs members, or schedules")
+        return self
 
 
 class BudgetLimits(Part):
@@ -364,6 +343,10 @@ Document = (
     | Issuer
     | Person
     | OperatorRole
+    | Schedule
+    | RiskClass
+    | Webhook
+    | Channel
     | Policy
 )
 
@@ -380,6 +363,10 @@ KINDS: dict[str, type[Document]] = {
     "issuer": Issuer,
     "person": Person,
     "operator_role": OperatorRole,
+    "schedule": Schedule,
+    "risk": RiskClass,
+    "webhook": Webhook,
+    "channel": Channel,
     "policy": Policy,
 }
 """The root key of a document and what it holds; `policy` documents are *.cedar files."""

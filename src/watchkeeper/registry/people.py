@@ -27,6 +27,13 @@ class OidcSubject(Part):
     subject: str = Field(min_length=1, max_length=500)
 
 
+class Contact(Part):
+    """A channel by which a person is told, and how long after they are asked."""
+
+    channel: Name
+    after_seconds: int = Field(0, ge=0, le=86_400)
+
+
 class Person(Part):
     """A person: what they may do here, and how they are known."""
 
@@ -48,6 +55,13 @@ class Person(Part):
     """Public keys as in `authorized_keys`, without options."""
     accounts: tuple[Annotated[str, Field(max_length=63)], ...] = ()
     """Accounts of this machine that are this person on the plane's socket."""
+    aliases: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        (), max_length=20
+    )
+    """Other names that agents and issuers know this person by: who is asked for under one of
+    these is this person, and nobody approves what is done on their own behalf."""
+    contacts: tuple[Contact, ...] = Field((), max_length=10)
+    """How this person is told that something waits."""
 
 
 class OperatorRole(Part):

@@ -13,13 +13,14 @@ from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.display import fields_of
 from watchkeeper.registry.documents import (
     Document,
-    Escalation,
     LogicalModel,
     Provider,
+    Role,
     ToolContract,
 )
 from watchkeeper.registry.people import Person
 from watchkeeper.registry.source import Sourced
+from watchkeeper.registry.watch import Escalation, RiskClass, roles_in
 from watchkeeper.wire.permissions import BUILT_IN_ROLES
 
 Key = tuple[str, str]
@@ -183,6 +184,9 @@ def _references(document: Document) -> Iterable[tuple[str, str, str]]:
             yield "escalation", document.approvals.escalation, "approvals.escalation"
         if document.approvals.role:
             yield "role", document.approvals.role, "approvals.role"
+        yield from (
+            ("webhook", name, "approvals.callbacks") for name in document.approvals.callbacks
+        )
         identity = document.identity
         yield from (("agent", name, "identity.delegates_to") for name in identity.delegates_to)
         yield from (("issuer", one.issuer, "identity.workloads") for one in identity.workloads)
@@ -197,11 +201,32 @@ def _references(document: Document) -> Iterable[tuple[str, str, str]]:
             yield "role", document.approval.role, "approval.role"
             if document.approval.escalation:
                 yield "escalation", document.approval.escalation, "approval.escalation"
+            yield from (
+                ("role", role, "approval.quorum") for role in roles_in(document.approval.quorum)
+            )
     elif isinstance(document, LogicalModel):
         yield "provider", document.provider, "provider"
-    elif isinstance(document, Person):
+    else:
+        yield from _references_of_people(document)
+
+
+def _references_of_people(document: Document) -> Iterable[tuple[str, str, str]]:
+    if isinstance(document, Person):
         roles = (one.role for one in document.operates if one.role not in BUILT_IN_ROLES)
         yield from (("operator_role", role, "operates.role") for role in roles)
         yield from (("issuer", one.issuer, "oidc.issuer") for one in document.oidc)
+        yield from (("channel", one.channel, "contacts.channel") for one in document.contacts)
+    elif isinstance(document, Role):
+        yield from (("schedule", name, "schedules") for name in document.schedules)
     elif isinstance(document, Escalation):
-        yield from (("role", level.role, "levels.role") for level in document.levels)
+        for level in document.levels:
+            if level.role:
+                yield "role", level.role, "levels.role"
+            if level.channel:
+                yield "channel", level.channel, "levels.channel"
+    elif isinstance(document, RiskClass):
+        yield from (("role", role, "quorum") for role in roles_in(document.quorum))
+        if document.role:
+            yield "role", document.role, "role"
+        if document.escalation:
+            yield "escalation", document.escalation, "escalation"

@@ -10,6 +10,9 @@ Permission = Literal[
     "read",
     "audit",
     "decide",
+    "break-glass",
+    "oncall",
+    "deliveries",
     "lock",
     "lift",
     "top-up",
@@ -24,7 +27,9 @@ Permission = Literal[
     "issue-tokens",
     "plane",
 ]
-"""`audit`: verify and export the ledger; `decide`: vote and escalate; `people`: apply who may
+"""`audit`: verify and export the ledger; `decide`: vote and escalate;
+`break-glass`: approve alone in an emergency, to be reviewed; `oncall`: put others on call or take
+them off; `deliveries`: send again what could not be delivered; `people`: apply who may
 do what (person, operator_role and issuer documents); `tokens`: see and revoke people's tokens;
 `keys`: see to the plane's signing keys; `plane`: stop it, drive its rehearsal clock."""
 
@@ -36,7 +41,7 @@ BUILT_IN_ROLES: Mapping[str, frozenset[Permission]] = MappingProxyType(
     {
         "viewer": frozenset({"read"}),
         "approver": frozenset({"read", "decide"}),
-        "responder": frozenset({"read", "lock", "lift"}),
+        "responder": frozenset({"read", "lock", "lift", "deliveries"}),
         "auditor": frozenset({"read", "audit"}),
         "admin": PERMISSIONS - OWNER_ONLY,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import Field
@@ -9,14 +10,47 @@ from pydantic import Field
 from watchkeeper.wire.agents import BusinessObject
 from watchkeeper.wire.base import Reason, Sent, Shown
 from watchkeeper.wire.decisions import Risk
+from watchkeeper.wire.people import PersonName
 
 RequestState = Literal[
     "pending", "approved", "denied", "expired", "revoked", "redeemed", "succeeded", "failed",
-    "unknown", "lapsed", "withdrawn",
+    "unknown", "lapsed", "cancelled", "superseded",
 ]  # fmt: skip
 """pending → approved → redeemed → succeeded | failed | unknown; or denied, expired (nobody
-decided in time), revoked (a kill), withdrawn (by the agent), lapsed (approved, but never used
-in time)."""
+decided in time), revoked (a kill), cancelled (by the agent), superseded (another stands for it:
+it was edited, or what it would run changed), lapsed (approved, but never used in time)."""
+
+Verdict = Literal["approve", "reject", "changes"]
+"""changes: no, but yes to something else, which the reason says; the request ends as denied."""
+Channel = Literal["console", "cli", "api"]
+"""Where a vote was cast."""
+
+VOTE_NAMESPACE = "watchkeeper-vote@watchkeeper"
+"""The namespace of signatures on votes (OpenSSH's PROTOCOL.sshsig)."""
+
+
+def vote_text(
+    plane: str, request: str, digest: str, verdict: str, person: str, reason: str | None
+) -> bytes:
+    """Return exactly what an approver signs: one verdict on one digest of one request."""
+    lines = (
+        "watchkeeper vote",
+        f"plane {plane}",
+        f"request {request}",
+        f"digest {digest}",
+        f"verdict {verdict}",
+        f"person {person}",
+        f"reason {json.dumps(reason or '')}",
+    )
+    return ("\n".join(lines) + "\n").encode()
+
+
+class Group(Shown):
+    """One part of a quorum: so many people of a role, and how many there are yet."""
+
+    role: str
+    count: int
+    have: int = 0
 
 
 class RequestRow(Shown):
@@ -49,6 +83,23 @@ class RequestRow(Shown):
     why_not: str | None = None
     decided_by: str | None = None
     decided_at: int | None = None
+    kind: Literal["action", "standing"] = "action"
+    """standing: what is asked for is a standing approval, not one action."""
+    groups: tuple[Group, ...] = ()
+    """Who must agree: every group, of distinct people."""
+    alike: str = ""
+    """Requests with the same value ask the same of the same tool for the same agent."""
+    acknowledged_by: str | None = None
+    """Who said "I am on it"; the escalation waits until `acknowledged_until`."""
+    acknowledged_until: int | None = None
+    signed: bool = False
+    """Whether each vote needs an SSH signature."""
+    break_glass: bool = False
+    """Approved by one person alone, to be reviewed."""
+    review_due_at: int | None = None
+    reviewed_by: str | None = None
+    caller_gone: bool = False
+    """Whether the caller hung up: approved or not, nothing runs until it asks again."""
 
 
 class Change(Shown):
@@ -66,8 +117,46 @@ class VoteRow(Shown):
 
     person: str
     role: str
-    verdict: Literal["approve", "reject"]
+    verdict: Verdict
     reason: str | None = None
+    at: int
+    acting_for: str | None = None
+    """Whose vote it is, where another cast it for them by delegation."""
+    digest: str = ""
+    view_seconds: float | None = None
+    """How long the person had it on screen, as their console says."""
+    key: str | None = None
+    """Fingerprint of the SSH key that signed it; none: it is not signed."""
+    signature: str | None = None
+    """As ssh-keygen writes it, armoured."""
+    channel: Channel | None = None
+
+
+class Deciding(Shown):
+    """What a vote on this request takes, as its risk class says."""
+
+    signed: bool = False
+    reason: bool = False
+    """Whether an approval needs a reason too."""
+    view_seconds: float = 0
+    read_to_end: bool = False
+    break_glass: bool = True
+
+
+class CommentRow(Shown):
+    """What a person said of a request."""
+
+    person: str
+    text: str
+    at: int
+
+
+class Judgement(Shown):
+    """What a person later said of a decision."""
+
+    person: str
+    verdict: Literal["right", "wrong"]
+    note: str | None = None
     at: int
 
 
@@ -109,6 +198,26 @@ class RequestDetail(RequestRow):
     explanation: str | None = None
     """The agent's own words. Untrusted."""
     timeline: tuple[TimelineEntry, ...] = ()
+    deciding: Deciding = Deciding()
+    asked: tuple[str, ...] = ()
+    """The roles that may decide now."""
+    on_call: tuple[str, ...] = ()
+    """Who holds those roles now, in words: `sre-oncall: ada until 18:00Z`."""
+    comments: tuple[CommentRow, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
+    edits: dict[str, str] = Field(default_factory=dict)
+    """Arguments that an approver may narrow: `lower`, `fewer` or `words`."""
+    supersedes: str | None = None
+    superseded_by: str | None = None
+    grant_expires_at: int | None = None
+    """Until when an approval may be used."""
+    review_verdict: Literal["justified", "unjustified"] | None = None
+    suspicious: tuple[str, ...] = ()
+    """Hidden or look-alike characters in what is asked, in words, with where they stand."""
+    standing: str | None = None
+    """The standing approval that this asks for or was decided by."""
+    callback: str | None = None
+    """The webhook that is told how it ends."""
 
     @property
     def way_back(self) -> str:
@@ -120,10 +229,15 @@ class RequestDetail(RequestRow):
 class Vote(Sent):
     """A person's verdict; `digest` is of what was on the person's screen."""
 
-    verdict: Literal["approve", "reject"]
+    verdict: Verdict
     digest: str = Field(max_length=100)
     reason: Reason | None = None
-    view_seconds: float | None = Field(None, ge=0)
+    view_seconds: float | None = Field(None, ge=0, le=86_400)
+    acting_for: PersonName | None = None
+    """Cast the vote of a person who delegated theirs."""
+    signature: str | None = Field(None, max_length=16_000)
+    """Over `vote_text`, by one of the person's SSH keys, armoured."""
+    channel: Channel = "api"
 
 
 class Escalate(Sent):
@@ -131,3 +245,49 @@ class Escalate(Sent):
 
     level: int = Field(ge=1)
     reason: Reason | None = None
+
+
+class Acknowledge(Sent):
+    """Say "I am on it": the escalation waits; `seconds` absent: as its policy says."""
+
+    seconds: int | None = Field(None, ge=5, le=86_400)
+
+
+class Comment(Sent):
+    """Say something of a request, for everybody who decides it."""
+
+    text: Reason
+
+
+class Edit(Sent):
+    """Narrow a request's arguments and approve that instead: a new request with a new digest."""
+
+    digest: str = Field(max_length=100)
+    """Of what is edited, as it was on the screen."""
+    arguments: dict[str, Any]
+    """All arguments as they are to be."""
+    reason: Reason | None = None
+    view_seconds: float | None = Field(None, ge=0, le=86_400)
+
+
+class BreakGlass(Sent):
+    """Approve alone in an emergency; everybody who may decide is told, and it is reviewed."""
+
+    digest: str = Field(max_length=100)
+    reason: Reason
+    signature: str | None = Field(None, max_length=16_000)
+    """Over `vote_text` with verdict `break-glass`."""
+
+
+class Review(Sent):
+    """What another person says of a break-glass approval."""
+
+    verdict: Literal["justified", "unjustified"]
+    note: Reason
+
+
+class Judge(Sent):
+    """Say later whether a decision was right."""
+
+    verdict: Literal["right", "wrong"]
+    note: Reason | None = None

@@ -8,6 +8,7 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import RISKS, Action, Requirement
 from watchkeeper.policy.model import Obligation
+from watchkeeper.registry.watch import EscalationLevel
 from watchkeeper.wire.decisions import Risk
 
 
@@ -96,9 +97,10 @@ def _requirement(
     catalogue = facts.catalogue
     contract = catalogue.agents[facts.run.agent].contract
     policy = catalogue.escalations.get(escalation or contract.approvals.escalation or "")
-    first = role or contract.approvals.role or (policy.levels[0].role if policy else contract.owner)
+    asked = [(asked_by(level), level.after_seconds) for level in policy.levels] if policy else []
+    first = role or contract.approvals.role or (asked[0][0] if asked else contract.owner)
     first = catalogue.known_role(first)
-    later = [(level.role, level.after_seconds) for level in policy.levels[1:]] if policy else []
+    later = asked[1:]
     return Requirement(
         role=first,
         levels=((first, 0), *((catalogue.known_role(role), after) for role, after in later)),
@@ -108,6 +110,11 @@ def _requirement(
         rule=rule,
         rule_text=text,
     )
+
+
+def asked_by(level: EscalationLevel) -> str:
+    """Return the role that a level asks; a person is asked as the role `person/NAME`."""
+    return level.role or f"person/{level.person}"
 
 
 def _tool_risk(action: Action, catalogue: Catalogue) -> Risk:

@@ -14,6 +14,7 @@ from watchkeeper.core.text import make_safe
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.decide.holding import decide_and_hold
 from watchkeeper.decide.service import Decider
+from watchkeeper.gateways.mcp.cancellations import Cancellations
 from watchkeeper.gateways.mcp.envelope import Rejected, Request
 from watchkeeper.gateways.mcp.exchange import Exchange
 from watchkeeper.gateways.mcp.outlet import Outlet
@@ -29,7 +30,6 @@ from watchkeeper.gateways.mcp.results import (
     replayed,
 )
 from watchkeeper.gateways.mcp.tasks import Tasks, offers_tasks
-from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.offers import Offers, Performance
 from watchkeeper.gateways.performing import Performances, Performed, Stopped
 from watchkeeper.gateways.words import denial
@@ -59,13 +59,13 @@ class ToolCalls:
         offers: Offers,
         pool: Pool,
         performances: Performances,
-        withdrawals: Withdrawals,
+        cancellations: Cancellations,
     ) -> None:
         self._decider = decider
         self._offers = offers
         self._pool = pool
         self._performances = performances
-        self._withdrawals = withdrawals
+        self._cancellations = cancellations
         self.tasks = Tasks(decider)
 
     async def call(
@@ -116,7 +116,7 @@ class ToolCalls:
                 {"progress": waited, "message": f"waiting for a person: {answer.request}"}
             )
 
-        with self._withdrawals.open(caller.run, request.id, exchange.gone):
+        with self._cancellations.open(caller.run, request.id, exchange.gone):
             answer = await decide_and_hold(
                 self._decider,
                 token,

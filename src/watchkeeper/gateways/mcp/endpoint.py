@@ -18,6 +18,7 @@ from watchkeeper.gateways.http import (
     sent_twice,
 )
 from watchkeeper.gateways.mcp.calls import ToolCalls
+from watchkeeper.gateways.mcp.cancellations import Cancellations
 from watchkeeper.gateways.mcp.envelope import (
     ROUTING_HEADERS,
     Rejected,
@@ -28,7 +29,6 @@ from watchkeeper.gateways.mcp.exchange import Exchange, accepts, reject
 from watchkeeper.gateways.mcp.listening import Listeners
 from watchkeeper.gateways.mcp.results import SERVER, own_result
 from watchkeeper.gateways.mcp.tasks import METHODS as TASK_METHODS
-from watchkeeper.gateways.mcp.withdrawals import Withdrawals
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.identity.model import Caller
 from watchkeeper.tools.upstreams.protocol import (
@@ -66,13 +66,13 @@ class McpEndpoint:
         offers: Offers,
         calls: ToolCalls,
         listeners: Listeners,
-        withdrawals: Withdrawals,
+        cancellations: Cancellations,
     ) -> None:
         self._callers = callers
         self._offers = offers
         self._calls = calls
         self._listeners = listeners
-        self._withdrawals = withdrawals
+        self._cancellations = cancellations
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one HTTP request."""
@@ -140,7 +140,7 @@ class McpEndpoint:
         if note is None:
             raise Rejected(INVALID_REQUEST, "this server asks nothing, so there is no answer to it")
         if note.method == "notifications/cancelled" and not note.modern:
-            self._withdrawals.withdraw(caller.run, note)
+            self._cancellations.cancel(caller.run, note)
         await answer(send, 202)
 
     async def _dispatch(

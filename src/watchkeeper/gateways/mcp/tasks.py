@@ -113,7 +113,7 @@ class Tasks:
         self, token: str, caller: Caller, handle: str, one: Deferred, calls: Calls
     ) -> dict[str, Any]:
         if one.cancelled:
-            return _task(handle, one, "cancelled", "withdrawn by the agent")
+            return _task(handle, one, "cancelled", "cancelled by the agent")
         if one.result is not None:
             result = msgspec.json.decode(one.result)
             return {**_task(handle, one, "completed"), "result": result}
@@ -161,8 +161,8 @@ def _cancel(tx: Transaction, one: Deferred, caller: Caller) -> None:
     """Withdraw the request, unless the approval was used already: then it is too late."""
     tx.silent("a task that runs or has ended is not cancelled")
     if one.decision is None and one.result is None and not one.cancelled:
-        approvals.withdraw(tx, one.request, by=f"agent/{caller.agent}")
-        if approvals.is_withdrawn(tx, one.request):
+        approvals.cancel(tx, one.request, by=f"agent/{caller.agent}")
+        if approvals.is_cancelled(tx, one.request):
             move(tx, one, cancelled=True)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, insert, inspect, select, update
 from watchkeeper import __version__
 from watchkeeper.core.errors import Conflict
 from watchkeeper.store.metadata import metadata, schema_version
-from watchkeeper.store.migrations import m0001_initial, m0002_boundary
+from watchkeeper.store.migrations import m0001_initial, m0002_boundary, m0003_approvals
 
 
 class Migration(NamedTuple):
@@ -20,7 +20,11 @@ class Migration(NamedTuple):
     apply: Callable[[Connection], None]
 
 
-MIGRATIONS = (Migration(1, m0001_initial.apply), Migration(2, m0002_boundary.apply))
+MIGRATIONS = (
+    Migration(1, m0001_initial.apply),
+    Migration(2, m0002_boundary.apply),
+    Migration(3, m0003_approvals.apply),
+)
 LATEST = MIGRATIONS[-1].version
 
 

@@ -15,15 +15,15 @@ from watchkeeper.gateways.mcp.envelope import Request, RequestId
 _Key = tuple[str, RequestId]
 
 
-class Withdrawals:
-    """The calls that may be withdrawn while they wait, by run and request id."""
+class Cancellations:
+    """The calls that may be cancelled while they wait, by run and request id."""
 
     def __init__(self) -> None:
         self._open: dict[_Key, list[asyncio.Event]] = {}
 
     @contextmanager
     def open(self, run: str, identifier: RequestId | None, gone: asyncio.Event) -> Iterator[None]:
-        """Let the run withdraw this call; `gone` is set when it does."""
+        """Let the run cancel this call; `gone` is set when it does."""
         key = (run, identifier if identifier is not None else "")
         waiting = self._open.setdefault(key, [])
         waiting.append(gone)
@@ -34,7 +34,7 @@ class Withdrawals:
             if not waiting:
                 self._open.pop(key, None)
 
-    def withdraw(self, run: str, note: Request) -> None:
+    def cancel(self, run: str, note: Request) -> None:
         """Take a cancellation: what of the run waits under that id waits no longer.
 
         Two clients of one run may use one id: then neither runs, which is the safe side.

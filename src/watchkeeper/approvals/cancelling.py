@@ -10,11 +10,11 @@ from watchkeeper.store import timers
 from watchkeeper.store.statement import Statement
 from watchkeeper.store.transaction import Transaction
 
-_WITHDRAW = Statement(
+_CANCEL = Statement(
     update(requests)
     .where(requests.c.request == bindparam("request_is"), IS_OPEN)
     .values(
-        state=literal_column("'withdrawn'"),
+        state=literal_column("'cancelled'"),
         decided_by=bindparam("who"),
         decided_at=bindparam("at"),
         next_at=None,
@@ -23,13 +23,13 @@ _WITHDRAW = Statement(
 _STATE = Statement(select(requests.c.state).where(requests.c.request == bindparam("request_is")))
 
 
-def withdraw(tx: Transaction, request: str, *, by: str) -> bool:
+def cancel(tx: Transaction, request: str, *, by: str) -> bool:
     """End a request that its agent wants no more; False if it is not open any more."""
-    if not _WITHDRAW.run(tx, request_is=request, who=by, at=tx.now):
+    if not _CANCEL.run(tx, request_is=request, who=by, at=tx.now):
         return False
     timers.cancel(tx, TIMER, request)
     row = find(tx, request)
-    record(tx, row, "request.withdrawn", actor=by, text="the agent took it back; nothing was done")
+    record(tx, row, "request.cancelled", actor=by, text="the agent took it back; nothing was done")
     return True
 
 
@@ -38,6 +38,6 @@ def is_pending(tx: Transaction, request: str) -> bool:
     return bool(_STATE.scalar(tx, request_is=request) == "pending")
 
 
-def is_withdrawn(tx: Transaction, request: str) -> bool:
+def is_cancelled(tx: Transaction, request: str) -> bool:
     """Whether its agent took a request back."""
-    return bool(_STATE.scalar(tx, request_is=request) == "withdrawn")
+    return bool(_STATE.scalar(tx, request_is=request) == "cancelled")
