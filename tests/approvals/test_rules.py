@@ -93,7 +93,8 @@ def test_every_state_is_reached_from_pending_and_the_last_ones_lead_nowhere() ->
         frontier += after
     assert reached == set(STATES)
     assert {
-        "denied", "expired", "revoked", "cancelled", "superseded", "lapsed", "succeeded", "failed", "unknown",
+        "denied", "expired", "revoked", "cancelled", "superseded", "lapsed", "succeeded", "failed",
+        "unknown",
     } == TERMINAL  # fmt: skip
 
 
