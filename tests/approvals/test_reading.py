@@ -21,7 +21,7 @@ from watchkeeper.wire.requests import RequestRow
 async def pages(store: Store, **options: Any) -> list[RequestRow]:
     """All rows, page by page; every page but the last is full."""
     rows: list[RequestRow] = []
-    after = None
+    after = options.pop("after", None)
     options = {"person": "ada", "roles": OPS, "limit": 3, **options}
     while True:
         page = await store.read(partial(list_requests, after=after, **options))
@@ -44,6 +44,26 @@ async def test_pending_come_by_deadline_page_by_page(store: Store) -> None:
     assert [row.request for row in await pages(store)] == [
         request for _, request in expected if request not in (ids[1], ids[6])
     ]
+
+
+@pytest.mark.parametrize("together", ["tool", "agent", "object"])
+async def test_what_stands_together_comes_by_deadline_within(store: Store, together: str) -> None:
+    field = {"tool": "tool", "agent": "agent", "object": "object_id"}[together]
+    names = ["b", "a", "c", "a", "b", "a", "c"]
+    for n, name in enumerate(names):
+        await open_one(store, run=f"run_{n}", sla_seconds=100 + 7 * n % 5, **{field: name})
+    first = (await store.read(lambda tx: list_requests(tx, person="ada", roles=OPS))).rows[0]
+    rows = await pages(store, together=together)
+    assert len({row.request for row in rows}) == len(names)
+    keys = [
+        (getattr(row, field) if together != "object" else str(row.object), row.decide_by)
+        for row in rows
+    ]
+    assert keys == sorted(keys)
+    assert first in rows
+    for after in ("nonsense", "1:req_0", '["a","1",2]', "[]"):
+        with pytest.raises(Invalid):
+            await pages(store, together=together, after=after)
 
 
 async def test_decided_come_newest_first_and_all_by_their_making(

@@ -25,6 +25,7 @@ async def list_requests(call: Call) -> Page[RequestRow]:
     """List requests; pending ones by deadline."""
     state = call.one_of("state", ("pending", "decided", "all"))
     role, agent, needle = call.text("role"), call.text("agent"), call.text("filter")
+    together = call.one_of("together", ("none", "tool", "agent", "object"))
     after, limit, head = call.text("after"), call.limit(), call.rooms.store.head
     seen = call.agents_seen()
 
@@ -38,13 +39,15 @@ async def list_requests(call: Call) -> Page[RequestRow]:
             agent=agent,
             agents=seen,
             text=needle,
+            together=None if together == "none" else together,  # type: ignore[arg-type]
             after=after,
             limit=limit,
             sequence=head,
         )
 
     # decided ones are without number, and words are looked for in each
-    read = call.rooms.store.scan if needle and state != "pending" else call.rooms.store.read
+    aside = together != "none" or (needle and state != "pending")
+    read = call.rooms.store.scan if aside else call.rooms.store.read
     return await read(query)
 
 
@@ -154,7 +157,7 @@ OPERATIONS = (
         list_requests,
         "List approval requests; pending ones by deadline.",
         answers=Page[RequestRow],
-        query=("state", "role", "agent", "filter", "after", "limit"),
+        query=("state", "role", "agent", "filter", "together", "after", "limit"),
         tags=("approvals",),
     ),
     Operation(

@@ -36,6 +36,8 @@ from watchkeeper.wire.pages import Page
 from watchkeeper.wire.requests import Change, RequestDetail, RequestRow, TimelineEntry, VoteRow
 
 Which = Literal["pending", "decided", "all"]
+Together = Literal["tool", "agent", "object"]
+"""What pending requests stand together by; within, they come by deadline."""
 
 LONGEST_TIMELINE = 500
 _NOT_SHOWN = {"canonical", "arguments", "changes", "goal", "rule_text", "explanation", "search"}
@@ -62,6 +64,7 @@ def list_requests(
     agent: str | None = None,
     agents: Collection[str] | None = None,
     text: str | None = None,
+    together: Together | None = None,
     after: str | None = None,
     limit: int = 100,
     sequence: int = 0,
@@ -77,7 +80,12 @@ def list_requests(
     if agents is not None:
         conditions.append(requests.c.agent.in_(agents))
     query = select(*_ROW).where(*conditions)
-    query = _in_order(query, state, after).limit(limit + 1)
+    group = None if state != "pending" or together is None else _GROUPS[together]
+    if group is not None:
+        query = query.add_columns(group.label("stands_with"))
+        query = _in_groups(query, group, after).limit(limit + 1)
+    else:
+        query = _in_order(query, state, after).limit(limit + 1)
     found = list(tx.connection.execute(query))
     page = found[:limit]
     voted = _voted(tx, [row.request for row in page], person)
@@ -87,7 +95,7 @@ def list_requests(
             RequestRow(**_shown(row, person, roles, voted=row.request in voted, now=tx.now))
             for row in page
         ),
-        next=_after(page[-1], state) if len(found) > limit else None,
+        next=_after(page[-1], state, grouped=group is not None) if len(found) > limit else None,
         total=int(tx.connection.execute(counting).scalar_one()),
         sequence=sequence,
     )
@@ -219,7 +227,32 @@ def _in_order(query: Select[Any], state: Which, after: str | None) -> Select[Any
     return query.where(here > there if state == "pending" else here < there)
 
 
-def _after(row: Row, state: Which) -> str:
+_GROUPS: dict[Together, ColumnElement[str]] = {
+    "tool": requests.c.tool,
+    "agent": requests.c.agent,
+    "object": func.coalesce(requests.c.object_kind, "")
+    + " "
+    + func.coalesce(requests.c.object_id, ""),
+}
+
+
+def _in_groups(query: Select[Any], group: ColumnElement[str], after: str | None) -> Select[Any]:
+    request, at = requests.c.request, requests.c.decide_by
+    query = query.order_by(group, at, request)
+    if after is None:
+        return query
+    try:
+        name, number, last = json.loads(after)
+    except ValueError:
+        name, number, last = None, None, None
+    if not isinstance(name, str) or type(number) is not int or not isinstance(last, str):
+        raise Invalid("not a key that a page ended with", where="after")
+    return query.where(tuple_(group, at, request) > tuple_(name, number, last))
+
+
+def _after(row: Row, state: Which, *, grouped: bool) -> str:
+    if grouped:
+        return json.dumps([row.stands_with, row.decide_by, row.request])
     if state == "all":
         return str(row.request)
     return f"{row.decide_by if state == 'pending' else row.decided_at}:{row.request}"

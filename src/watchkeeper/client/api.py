@@ -172,10 +172,14 @@ class PlaneClient(PolicyCalls, IdentityCalls):
         role: str | None = None,
         agent: str | None = None,
         filter: str | None = None,
+        together: str | None = None,
         after: str | None = None,
         limit: int | None = None,
     ) -> Page[RequestRow]:
-        """List approval requests; `state` is pending (by decide_by), decided or all."""
+        """List approval requests; `state` is pending (by decide_by), decided or all.
+
+        `together` (tool, agent or object) has pending ones that share it stand together.
+        """
         return await self._get(
             Page[RequestRow],
             "/v1/requests",
@@ -183,6 +187,7 @@ class PlaneClient(PolicyCalls, IdentityCalls):
             role=role,
             agent=agent,
             filter=filter,
+            together=together,
             after=after,
             limit=limit,
         )

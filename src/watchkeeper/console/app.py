@@ -21,6 +21,7 @@ from watchkeeper.console.configuration import Configuration
 from watchkeeper.console.crash import record_crash
 from watchkeeper.console.desk import Body, Desk, Question, Reply
 from watchkeeper.console.dialog import Dialog
+from watchkeeper.console.editor import History
 from watchkeeper.console.journey import Journey
 from watchkeeper.console.link import FollowFeed, Heard, Link, follow_feed
 from watchkeeper.console.moment import Moment
@@ -98,6 +99,8 @@ class Console(App[int], inherit_bindings=False):
         self.absolute = False
         self.ready = False
         self.waiting = WaitingRoom()
+        self.reasons = History(20)
+        """What was said of decisions here, offered again."""
         self.main: MainScreen | None = None
         self.message_until = 0.0
         self._last_key = ""
@@ -217,7 +220,10 @@ class Console(App[int], inherit_bindings=False):
 
     async def ask(self, question: Question) -> Reply:
         """Open a dialog and wait for its answer."""
-        reply: Reply = await self.over(Dialog(question, self.monotonic()))
+        offered = (*reversed(self.reasons.lines), *self.configuration.reasons)
+        reply: Reply = await self.over(Dialog(question, self.monotonic(), offered))
+        if reply.confirmed and reply.reason:
+            self.reasons.add(reply.reason)
         return reply
 
     async def view(self, title: str, body: Body) -> None:

@@ -36,6 +36,13 @@ class Configuration:
     """End of the quiet hours."""
     undo_seconds: int = 5
     """How long a light decision can be taken back before it is sent; 0 sends at once."""
+    reasons: tuple[str, ...] = (
+        "as agreed with the owner",
+        "checked against the source",
+        "not enough to decide on",
+        "outside what was asked for",
+    )
+    """What dialogs offer for a reason, with ctrl-n and ctrl-p; what was said before comes first."""
     mouse: bool = False
     """Whether the terminal reports the mouse; it then no longer selects text by itself."""
     ascii: bool = False
@@ -152,6 +159,15 @@ def _notifications(value: Any) -> tuple[str, ...]:
     return tuple(item for item in listed if item != "none")
 
 
+def _reasons(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > 50:
+        raise ValueError("must be a list of at most 50 short texts")
+    for item in value:
+        if not isinstance(item, str) or not 0 < len(item) <= 200 or not item.isprintable():
+            raise ValueError("must be a list of texts of 1 to 200 characters on one line")
+    return tuple(value)
+
+
 def _keymap(value: Any) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict):
         raise ValueError('must be a table, such as "approvals.approve" = "a"')
@@ -172,6 +188,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "quiet_from": _hour,
     "quiet_until": _hour,
     "undo_seconds": _seconds,
+    "reasons": _reasons,
     "mouse": _flag,
     "ascii": _flag,
     "read_only": _flag,

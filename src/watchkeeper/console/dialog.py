@@ -12,7 +12,7 @@ from typing import Literal
 from watchkeeper.console.actions import key_label
 from watchkeeper.console.blocks import Block, Row, lay_out_blocks
 from watchkeeper.console.desk import Question, Reply
-from watchkeeper.console.editor import Editor
+from watchkeeper.console.editor import Editor, History
 from watchkeeper.console.overlay import Frame, Overlay, Scroll, boxed
 from watchkeeper.console.painting import Span, Token, spaces, span
 from watchkeeper.core.text import cell_width, fit, make_safe
@@ -39,9 +39,12 @@ class Input:
 class Dialog(Overlay[Reply]):
     """Asks a question; the answer is a `Reply`."""
 
-    def __init__(self, question: Question, opened_at: float) -> None:
+    def __init__(self, question: Question, opened_at: float, reasons: Sequence[str] = ()) -> None:
         super().__init__()
         self.question = question
+        self._reasons = History()
+        for reason in reversed(reasons):
+            self._reasons.add(reason)
         self.body: Sequence[Block] = question.body
         self.scroll = Scroll()
         self.problem = ""
@@ -77,10 +80,13 @@ class Dialog(Overlay[Reply]):
             self._enter()
         elif key in ("pageup", "pagedown"):
             self.scroll.take_key(key)
-        elif self.focus < self._cancel:
-            self.inputs[self.focus].editor.take_key(key, character)
-        else:
+        elif self.focus >= self._cancel:
             self._choose(key)
+        elif key in ("ctrl+n", "ctrl+p") and self.reason_in_focus is not None:
+            # the first offered is the one that was said last
+            self.reason_in_focus.set(self._reasons.walk(-1 if key == "ctrl+n" else 1))
+        else:
+            self.inputs[self.focus].editor.take_key(key, character)
 
     def take_paste(self, text: str, now: float) -> None:
         """Put the first pasted line into the line in focus; a name must be typed."""
@@ -221,7 +227,7 @@ class Dialog(Overlay[Reply]):
         elif self.focus < self._cancel:
             last = self.focus + 1 == self._cancel and not question.danger
             word = question.confirm.lower() if last else "next"
-            writing = "  ^o editor" if self.reason_in_focus is not None else ""
+            writing = "  ^n offers  ^o editor" if self.reason_in_focus is not None else ""
             parts.append(span(f"enter {word}  esc cancel{writing}", "quiet"))
         else:
             move = "tab to type" if on_cancel and self.inputs else "tab move"
