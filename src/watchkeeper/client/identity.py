@@ -6,6 +6,7 @@ from watchkeeper.client.calls import Calls, path_part
 from watchkeeper.wire.agents import CredentialRow, RevokeCredential, Revoked
 from watchkeeper.wire.oauth import RotateKeys, SigningKeyRow
 from watchkeeper.wire.pages import Page
+from watchkeeper.wire.people import Signers
 
 
 class IdentityCalls(Calls):
@@ -30,3 +31,7 @@ class IdentityCalls(Calls):
         return await self._post(
             Page[SigningKeyRow], "/v1/signing-keys/rotate", RotateKeys(reason=reason)
         )
+
+    async def signers(self, *, person: str | None = None) -> Signers:
+        """List the keys that votes are signed with, those that counted once too."""
+        return await self._get(Signers, "/v1/signers", person=person)

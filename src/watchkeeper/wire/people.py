@@ -84,6 +84,28 @@ class PersonRow(Shown):
     tokens: int
 
 
+class SignerKey(Shown):
+    """A key that a person's votes may be signed with, and from when to when; microseconds."""
+
+    person: str
+    key: str
+    """As in `authorized_keys`, without options or comment."""
+    fingerprint: str
+    """`SHA256:…`, as ssh-keygen and ssh-add print it."""
+    valid_after: int | None = None
+    """When a document first named it."""
+    valid_before: int | None = None
+    """When none named it any more; absent: it counts now."""
+
+
+class Signers(Shown):
+    """Whose signatures on votes count, and on which plane."""
+
+    plane: str
+    """The plane's id, which each vote's text names."""
+    rows: tuple[SignerKey, ...] = ()
+
+
 class AskChallenge(Sent):
     """Ask for something to sign."""
 

@@ -51,7 +51,9 @@ class Status(Shown):
     upstreams_down: tuple[str, ...] = ()
 
 
-NeedKind = Literal["request", "budget", "lock", "agent", "upstream", "tool", "policy", "plane"]
+NeedKind = Literal[
+    "request", "budget", "lock", "agent", "upstream", "tool", "policy", "plane", "handover",
+]  # fmt: skip
 
 
 class Need(Shown):

@@ -30,9 +30,19 @@ VOTE_NAMESPACE = "watchkeeper-vote@watchkeeper"
 
 
 def vote_text(
-    plane: str, request: str, digest: str, verdict: str, person: str, reason: str | None
+    plane: str,
+    request: str,
+    digest: str,
+    verdict: str,
+    person: str,
+    reason: str | None,
+    acting_for: str | None = None,
 ) -> bytes:
-    """Return exactly what an approver signs: one verdict on one digest of one request."""
+    """Return exactly what an approver signs: one verdict on one digest of one request.
+
+    `person` is who casts it, `acting_for` whose vote it is where that is another; both by plain
+    name. `verdict` is the vote's, or `break-glass`.
+    """
     lines = (
         "watchkeeper vote",
         f"plane {plane}",
@@ -40,6 +50,7 @@ def vote_text(
         f"digest {digest}",
         f"verdict {verdict}",
         f"person {person}",
+        *((f"acting for {acting_for}",) if acting_for else ()),
         f"reason {json.dumps(reason or '')}",
     )
     return ("\n".join(lines) + "\n").encode()
