@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from watchkeeper.client.calls import path_part
+from watchkeeper.client.channels import ChannelCalls
 from watchkeeper.client.handovers import HandoverCalls
 from watchkeeper.client.identity import IdentityCalls
 from watchkeeper.client.policies import PolicyCalls
@@ -49,7 +50,7 @@ from watchkeeper.wire.tools import Draft, JudgeDefinition, QuarantineRow, ToolDe
 VERIFY_SECONDS = 600.0
 
 
-class PlaneClient(PolicyCalls, IdentityCalls, HandoverCalls):
+class PlaneClient(PolicyCalls, IdentityCalls, HandoverCalls, ChannelCalls):
     """A person's view of one plane.
 
     Every method raises the error of `core.errors` that the plane answered with
