@@ -9,6 +9,7 @@ from watchkeeper.client.calls import path_part
 from watchkeeper.client.channels import ChannelCalls
 from watchkeeper.client.handovers import HandoverCalls
 from watchkeeper.client.identity import IdentityCalls
+from watchkeeper.client.oncall import OnCallCalls
 from watchkeeper.client.policies import PolicyCalls
 from watchkeeper.client.problems import error_of
 from watchkeeper.core.digest import parse
@@ -50,7 +51,7 @@ from watchkeeper.wire.tools import Draft, JudgeDefinition, QuarantineRow, ToolDe
 VERIFY_SECONDS = 600.0
 
 
-class PlaneClient(PolicyCalls, IdentityCalls, HandoverCalls, ChannelCalls):
+class PlaneClient(PolicyCalls, IdentityCalls, HandoverCalls, ChannelCalls, OnCallCalls):
     """A person's view of one plane.
 
     Every method raises the error of `core.errors` that the plane answered with

@@ -48,6 +48,11 @@ class Status(Shown):
     rehearsal: bool = False
     """The clock is driven by a person; nothing here happens in real time."""
     store: Literal["ok", "unavailable"] = "ok"
+    on_call_until: int | None = None
+    """Until when the caller is on call without a break; None: not on call, or with no end in
+    sight (see `on_call`)."""
+    on_call: tuple[str, ...] = ()
+    """The schedules in which the caller is on call now."""
     upstreams_down: tuple[str, ...] = ()
 
 
