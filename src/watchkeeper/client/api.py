@@ -12,6 +12,7 @@ from watchkeeper.client.identity import IdentityCalls
 from watchkeeper.client.oncall import OnCallCalls
 from watchkeeper.client.policies import PolicyCalls
 from watchkeeper.client.problems import error_of
+from watchkeeper.client.standing import StandingCalls
 from watchkeeper.core.digest import parse
 from watchkeeper.wire.agents import AgentDetail, AgentRow, Enrol, Enrolment, RunDetail, RunRow
 from watchkeeper.wire.base import Sent
@@ -51,7 +52,9 @@ from watchkeeper.wire.tools import Draft, JudgeDefinition, QuarantineRow, ToolDe
 VERIFY_SECONDS = 600.0
 
 
-class PlaneClient(PolicyCalls, IdentityCalls, HandoverCalls, ChannelCalls, OnCallCalls):
+class PlaneClient(
+    PolicyCalls, IdentityCalls, HandoverCalls, ChannelCalls, OnCallCalls, StandingCalls
+):
     """A person's view of one plane.
 
     Every method raises the error of `core.errors` that the plane answered with
