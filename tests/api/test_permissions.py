@@ -38,6 +38,7 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/decisions"): "read",
     ("GET", "/v1/requests"): "read",
     ("GET", "/v1/requests/{request}"): "read",
+    ("GET", "/v1/signers"): "read",
     ("GET", "/v1/budgets"): "read",
     ("GET", "/v1/budgets/{budget:path}"): "read",
     ("GET", "/v1/locks"): "read",

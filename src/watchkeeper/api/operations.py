@@ -23,6 +23,7 @@ from watchkeeper.api import (
     requests,
     runs,
     secrets,
+    signers,
     tools,
     workloads,
 )
@@ -60,6 +61,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *agents.OPERATIONS,
     *runs.OPERATIONS,
     *requests.OPERATIONS,
+    *signers.OPERATIONS,
     *budgets.OPERATIONS,
     *locks.OPERATIONS,
     *events.OPERATIONS,

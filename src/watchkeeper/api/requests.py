@@ -9,6 +9,7 @@ from watchkeeper.approvals import reading
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import Counts
 from watchkeeper.approvals.rows import find
+from watchkeeper.decide.signatures import check_still, verify_vote
 from watchkeeper.identity.runs import find_run
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.pages import Page
@@ -105,8 +106,21 @@ async def vote(call: Call) -> RequestDetail:
     body: Vote = call.body
     name = call.path("request")
     await _check(call, name, "decide")
-    await call.rooms.store.write(
-        lambda tx: approvals.cast_vote(
+    signed = await verify_vote(
+        call.rooms.store,
+        call.rooms.view.now,
+        person=call.who.name,
+        request=name,
+        digest=body.digest,
+        verdict=body.verdict,
+        reason=body.reason,
+        signature=body.signature,
+        acting_for=body.acting_for,
+    )
+
+    def unit(tx: Transaction) -> None:
+        check_still(tx, signed)
+        approvals.cast_vote(
             tx,
             name,
             person=call.actor,
@@ -115,8 +129,11 @@ async def vote(call: Call) -> RequestDetail:
             digest=body.digest,
             reason=body.reason,
             view_seconds=body.view_seconds,
+            key=signed.fingerprint if signed else None,
+            signature=body.signature,
         )
-    )
+
+    await call.rooms.store.write(unit)
     return await _read(call, name)
 
 

@@ -129,6 +129,12 @@ def read_request(tx: Transaction, request: str, *, person: str, roles: Set[str])
                 verdict=vote.verdict,
                 reason=vote.reason,
                 at=vote.at,
+                acting_for=vote.acting_for,
+                digest=vote.digest,
+                view_seconds=None if vote.view_ms is None else vote.view_ms / 1000,
+                key=vote.key,
+                signature=vote.signature,
+                channel=vote.channel,
             )
             for vote in cast
         ),

@@ -28,6 +28,7 @@ from watchkeeper.approvals.rules import (
     tally,
     why_not,
 )
+from watchkeeper.approvals.signing import check_signed
 from watchkeeper.approvals.tables import requests, views, votes
 from watchkeeper.approvals.timers import raise_level
 from watchkeeper.core.errors import Conflict, Forbidden
@@ -106,13 +107,17 @@ def cast_vote(
     digest: str,
     reason: str | None = None,
     view_seconds: float | None = None,
+    key: str | None = None,
+    signature: str | None = None,
 ) -> RequestState:
     """Cast a person's vote and return the state that the request is in then.
 
-    `roles` are those the person holds now, `digest` is of what was on their screen. One
+    `roles` are those the person holds now, `digest` is of what was on their screen, `key` the
+    fingerprint of the key whose `signature` over this vote was verified, if it has one. One
     rejection denies; approval takes the quorum of distinct people. Raises `NotFound`;
     `Conflict` with code `already_decided`, `expired`, `already_voted` or `stale_digest`;
-    `Forbidden` with code `separation_of_duties`, `role_missing` or `not_asked_yet`.
+    `Forbidden` with code `separation_of_duties`, `role_missing`, `not_asked_yet` or
+    `signature_required`.
     """
     row = find(tx, request)
     earlier = _VOTES.all(tx, request_is=request)
@@ -133,6 +138,7 @@ def cast_vote(
             rule="approval/digest",
             remedy="open the request again and read it before you decide",
         )
+    check_signed(row, key)
     role = next(role for role in ballot.asked if covers(roles, role))
     _ADD_VOTE.run(
         tx,
@@ -147,8 +153,8 @@ def cast_vote(
         at=tx.now,
         acting_for=None,
         roles=None,
-        signature=None,
-        key=None,
+        signature=signature,
+        key=key,
         channel=None,
     )
     verb = "approves" if verdict == "approve" else "rejects"

@@ -78,8 +78,8 @@ def _check(key: str, message: bytes, signature: str, namespace: str) -> bool:
         except FileNotFoundError:
             raise Unavailable(
                 "there is no ssh-keygen beside the plane to check signatures with",
-                rule="identity/login",
-                remedy="install OpenSSH's client where the plane runs, or log in at an issuer",
+                rule="identity/ssh-keygen",
+                remedy="install OpenSSH's client where the plane runs; logins may use an issuer",
             ) from None
         except subprocess.TimeoutExpired:
             return False
