@@ -12,6 +12,7 @@ from watchkeeper.client.problems import Model, error_of, read
 from watchkeeper.client.transport import Transport
 from watchkeeper.wire.agents import CloseRun, Credential, OpenRun, Redeem, RunOpened, RunRow
 from watchkeeper.wire.decisions import Answer, Ask, Outcome
+from watchkeeper.wire.requests import Cancelled
 
 
 class AgentRun:
@@ -51,6 +52,11 @@ class AgentRun:
     async def outcome(self, decision: str, outcome: Outcome) -> None:
         """Say how a permitted action ended; saying it twice changes nothing."""
         await self._client.send(f"/v1/decisions/{path_part(decision)}/outcome", outcome, self.token)
+
+    async def cancel(self, request: str) -> Cancelled:
+        """Take back a request that nobody has decided, or an approval that was not used."""
+        path = f"/v1/requests/{path_part(request)}/cancel"
+        return await self._client.post(Cancelled, path, None, token=self.token)
 
     async def renew(self) -> None:
         """Exchange the token for a fresh one before it expires."""

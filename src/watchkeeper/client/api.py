@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from watchkeeper.client.calls import path_part
 from watchkeeper.client.channels import ChannelCalls
+from watchkeeper.client.handling import HandlingCalls
 from watchkeeper.client.handovers import HandoverCalls
 from watchkeeper.client.identity import IdentityCalls
 from watchkeeper.client.oncall import OnCallCalls
@@ -45,7 +46,7 @@ from watchkeeper.wire.plane import (
     UpstreamRow,
     Verification,
 )
-from watchkeeper.wire.requests import Escalate, RequestDetail, RequestRow, Vote
+from watchkeeper.wire.requests import Acknowledge, Escalate, RequestDetail, RequestRow, Vote
 from watchkeeper.wire.secrets import KeyRotation, PutSecret, SecretRow
 from watchkeeper.wire.tools import Draft, JudgeDefinition, QuarantineRow, ToolDetail, ToolRow
 
@@ -53,7 +54,13 @@ VERIFY_SECONDS = 600.0
 
 
 class PlaneClient(
-    PolicyCalls, IdentityCalls, HandoverCalls, ChannelCalls, OnCallCalls, StandingCalls
+    PolicyCalls,
+    IdentityCalls,
+    HandlingCalls,
+    HandoverCalls,
+    ChannelCalls,
+    OnCallCalls,
+    StandingCalls,
 ):
     """A person's view of one plane.
 
@@ -210,6 +217,12 @@ class PlaneClient(
         """Ask the next level now."""
         return await self._post(
             RequestDetail, f"/v1/requests/{path_part(request)}/escalate", escalate
+        )
+
+    async def acknowledge(self, request: str, acknowledge: Acknowledge) -> RequestDetail:
+        """Say "I am on it": escalation and reminders wait until `acknowledged_until`."""
+        return await self._post(
+            RequestDetail, f"/v1/requests/{path_part(request)}/acknowledge", acknowledge
         )
 
     # Budgets

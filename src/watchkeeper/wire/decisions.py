@@ -60,6 +60,27 @@ class Ask(Sent):
     """The obligations that the caller can carry out; a permit with another one is a denial."""
 
 
+class Narrowing(Shown):
+    """One argument that an approver narrowed."""
+
+    argument: str
+    before: Any
+    after: Any
+
+
+class Narrowed(Shown):
+    """The arguments that an approver let pass in place of those that were sent."""
+
+    request: str
+    """The request that stands for the one that was asked."""
+    by: str
+    reason: str | None = None
+    changes: tuple[Narrowing, ...]
+    arguments: dict[str, Any]
+    """All of them, as they are approved: what the plane performs, or what an agent that
+    performs the action itself must send instead."""
+
+
 class Answer(Shown):
     """What was decided of one action."""
 
@@ -84,6 +105,8 @@ class Answer(Shown):
     """What must be done along with a permitted action."""
     warnings: tuple[str, ...] = ()
     """What policies that are not enforced yet would have said otherwise."""
+    narrowed: Narrowed | None = None
+    """What an approver made of the arguments, where that is another action than was sent."""
 
 
 class Outcome(Sent):

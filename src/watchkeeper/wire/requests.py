@@ -9,7 +9,7 @@ from pydantic import Field
 
 from watchkeeper.wire.agents import BusinessObject
 from watchkeeper.wire.base import Reason, Sent, Shown
-from watchkeeper.wire.decisions import Risk
+from watchkeeper.wire.decisions import Narrowing, Risk
 from watchkeeper.wire.people import PersonName
 
 RequestState = Literal[
@@ -81,6 +81,10 @@ class RequestRow(Shown):
     """The role that is asked now."""
     level: int
     levels: int
+    round: int = 1
+    """How often the escalation began at its first level, with this time."""
+    rounds: int = 1
+    """How often it begins at most."""
     approvals: int
     quorum: int
     created_at: int
@@ -128,7 +132,7 @@ class VoteRow(Shown):
 
     person: str
     role: str
-    verdict: Verdict
+    verdict: Verdict | Literal["break-glass"]
     reason: str | None = None
     at: int
     acting_for: str | None = None
@@ -219,10 +223,17 @@ class RequestDetail(RequestRow):
     edits: dict[str, str] = Field(default_factory=dict)
     """Arguments that an approver may narrow: `lower`, `fewer` or `words`."""
     supersedes: str | None = None
+    """The request before it: one it stands for, or one that asked for changes."""
     superseded_by: str | None = None
+    narrowed: tuple[Narrowing, ...] = ()
+    """How its arguments differ from those of the request that it stands for."""
+    narrowed_by: str | None = None
+    decided_why: str | None = None
+    """What whoever decided it said."""
     grant_expires_at: int | None = None
     """Until when an approval may be used."""
     review_verdict: Literal["justified", "unjustified"] | None = None
+    review_note: str | None = None
     suspicious: tuple[str, ...] = ()
     """Hidden or look-alike characters in what is asked, in words, with where they stand."""
     standing: str | None = None
@@ -252,9 +263,10 @@ class Vote(Sent):
 
 
 class Escalate(Sent):
-    """Ask the next level now; `level` is the level seen, so a stale key never skips one."""
+    """Ask the next level now; `level` and `round` are those seen, so a stale key skips none."""
 
     level: int = Field(ge=1)
+    round: int = Field(1, ge=1)
     reason: Reason | None = None
 
 
@@ -295,6 +307,19 @@ class Review(Sent):
 
     verdict: Literal["justified", "unjustified"]
     note: Reason
+
+
+class TakeBack(Sent):
+    """Take an approval back that was not used yet; the agent has to ask anew."""
+
+    reason: Reason | None = None
+
+
+class Cancelled(Shown):
+    """What became of a request that its agent wanted no more."""
+
+    request: str
+    state: RequestState
 
 
 class Judge(Sent):
