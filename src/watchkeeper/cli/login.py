@@ -115,6 +115,8 @@ def _known_plane(session: Session, url: str) -> str:
 def _with_key(
     session: Session, url: str, key: str | None, person: str, new_plane: bool
 ) -> tuple[str, PersonToken]:
+    import asyncio
+
     from watchkeeper.client.signing import sign
     from watchkeeper.wire.people import LOGIN_NAMESPACE, AskChallenge, SshLogin, login_text
 
@@ -127,10 +129,12 @@ def _with_key(
             where=url,
             remedy="if it was set up anew, log in with --new-plane; or else sign nothing",
         )
-    signature = sign(
-        login_text(found.plane, person, found.nonce),
-        namespace=LOGIN_NAMESPACE,
-        key=Path(key).expanduser() if key else None,
+    signature = asyncio.run(
+        sign(
+            login_text(found.plane, person, found.nonce),
+            namespace=LOGIN_NAMESPACE,
+            key=Path(key).expanduser() if key else None,
+        )
     )
     body = SshLogin(person=person, nonce=found.nonce, signature=signature)
     return found.plane, session.call(lambda plane: plane.log_in_with_key(body), token="")
