@@ -11,9 +11,10 @@ from watchkeeper.wire.deliveries import DeliveryKind, DeliveryState
 
 LARGEST_PAYLOAD = 32_768
 
-Verdict = Literal["sent", "retry", "refused", "later"]
+Verdict = Literal["sent", "retry", "refused", "later", "moot"]
 """sent: it arrived. retry: it did not, and may next time. refused: it never will, so it is given
-up. later: nothing was tried (too many at once); the attempt does not count."""
+up. later: nothing was tried (too many at once); the attempt does not count. moot: nothing was
+tried and nothing needs to be any more, as when a request was decided before a person was told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ LONGEST_PAUSE_SECONDS = 24 * _HOUR
 
 _NEXT: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     "pending": frozenset({"sending", "dead", "discarded"}),
-    "sending": frozenset({"sent", "pending", "dead", "unknown"}),
+    "sending": frozenset({"sent", "pending", "dead", "unknown", "discarded"}),
     # an answer that comes after the claim ran out is still the truth
     "unknown": frozenset({"sent", "dead", "pending", "discarded"}),
     "dead": frozenset({"pending", "discarded"}),
@@ -47,6 +47,8 @@ def after_attempt(delivery: Delivery, attempt: Attempt, *, now: int, fraction: f
         return Next("sent")
     if attempt.verdict == "refused":
         return Next("dead")
+    if attempt.verdict == "moot":
+        return Next("discarded", counts=False)
     asked = min(max(0, attempt.after_seconds or 0), LONGEST_PAUSE_SECONDS)
     if attempt.verdict == "later":
         return Next("pending", now + max(1, asked) * MICROSECONDS, counts=False)

@@ -57,10 +57,11 @@ def claim(
     *,
     room: int,
     room_per_target: int,
-    busy: Collection[Target] = (),
+    kinds: Collection[DeliveryKind],
     together: Collection[DeliveryKind] = (),
+    busy: Collection[Target] = (),
 ) -> list[Delivery]:
-    """Mark up to `room` due deliveries as being sent, the longest due first; return them.
+    """Mark up to `room` due deliveries of some kinds as being sent, the longest due first.
 
     No target gets more than `room_per_target` of them, and the `busy` ones none, so that a
     slow receiver holds up only itself; kinds that are sent `together` have no such bound.
@@ -68,7 +69,7 @@ def claim(
     tx.silent("how the attempt ends is recorded when it does")
     query = (
         select(deliveries)
-        .where(sql.IS_PENDING, deliveries.c.next_at <= tx.now, *_not_of(busy))
+        .where(sql.IS_PENDING, deliveries.c.next_at <= tx.now, *_of(kinds, busy))
         .order_by(deliveries.c.next_at, deliveries.c.id)
         .limit(_DUE_AT_ONCE)
     )
@@ -96,10 +97,20 @@ def claim(
     return claimed
 
 
-def next_due(tx: Transaction, busy: Collection[Target] = ()) -> int | None:
-    """Return when the next delivery is due, or a claim runs out; None if there is neither."""
-    query = select(func.min(deliveries.c.next_at)).where(sql.IS_PENDING, *_not_of(busy))
-    times = (tx.connection.execute(query).scalar(), sql.FIRST_CLAIM_ENDS.scalar(tx))
+def next_due(
+    tx: Transaction,
+    *,
+    kinds: Collection[DeliveryKind],
+    busy: Collection[Target] = (),
+    held: Collection[str] = (),
+) -> int | None:
+    """Return when the next delivery is due, or a claim runs out; None if there is neither.
+
+    `held`: the deliveries whose attempt still runs in this plane, however long it takes.
+    """
+    query = select(func.min(deliveries.c.next_at)).where(sql.IS_PENDING, *_of(kinds, busy))
+    times = [tx.connection.execute(query).scalar()]
+    times += [row.claimed_until for row in sql.SENDING.all(tx) if row.id not in held]
     return min((at for at in times if at is not None), default=None)
 
 
@@ -117,10 +128,13 @@ def settle(tx: Transaction, claimed: Delivery, attempt: Attempt, *, fraction: fl
     return False
 
 
-def recover(tx: Transaction) -> int:
-    """Move on what a plane that ended left being sent; return how many there were."""
+def recover(tx: Transaction, held: Collection[str] = ()) -> int:
+    """Move on what a plane that ended left being sent; return how many there were.
+
+    Those `held` are not: their attempt still runs in this plane.
+    """
     tx.silent("each that is moved records its event")
-    rows = sql.ABANDONED.all(tx, now=tx.now, most=AT_ONCE)
+    rows = [row for row in sql.ABANDONED.all(tx, now=tx.now, most=AT_ONCE) if row.id not in held]
     for row in rows:
         one = _as_delivery(row)
         then = after_crash(one, now=tx.now)
@@ -321,17 +335,20 @@ def _record_attempt(tx: Transaction, one: Delivery, then: Next, attempt: Attempt
     tries = f"{one.attempts} attempt{'' if one.attempts == 1 else 's'}"
     why = (attempt.error or "no answer")[:_LONGEST_WORDS] + status
     counted: dict[str, Any] = {"attempts": one.attempts, "status": attempt.status}
+    notice = one.kind == "notice"
+    who = f"{one.recipient or 'all'} by {one.target}"
     if then.state == "sent":
         text = f"{_words(one)} delivered{status} after {tries}"
-        _record(tx, one, "delivery.sent", text, **counted)
+        _record(tx, one, "delivery.sent", f"told {who}" if notice else text, **counted)
     elif then.state == "dead":
-        text = f"{_words(one)} was given up after {tries}: {why}"
-        _record(tx, one, "delivery.dead", text, **counted)
+        text = f"could not tell {who}" if notice else f"{_words(one)} was given up"
+        _record(tx, one, "delivery.dead", f"{text} after {tries}: {why}", **counted)
     elif one.attempts == 1 and then.counts and then.next_at is not None:
-        text = f"{_words(one)} failed: {why}; tried again at {utc_text(then.next_at)}"
+        text = f"could not tell {who}" if notice else f"{_words(one)} failed"
+        text += f": {why}; tried again at {utc_text(then.next_at)}"
         _record(tx, one, "delivery.failed", text, **counted)
     else:
-        tx.silent("that it is retried is on record since its first attempt")
+        tx.silent("that it is retried is on record; that nobody needs to be told changes nothing")
 
 
 def _words(one: Delivery) -> str:
@@ -354,11 +371,13 @@ def _record(
     )
 
 
-def _not_of(busy: Collection[Target]) -> tuple[Any, ...]:
-    if not busy:
-        return ()
+def _of(kinds: Collection[DeliveryKind], busy: Collection[Target]) -> list[Any]:
     row = deliveries.c
-    return (not_(or_(*(and_(row.kind == kind, row.target == name) for kind, name in busy))),)
+    conditions: list[Any] = [row.kind.in_(sorted(kinds))]
+    if busy:
+        some = (and_(row.kind == kind, row.target == name) for kind, name in sorted(busy))
+        conditions.append(not_(or_(*some)))
+    return conditions
 
 
 def _as_delivery(row: Row) -> Delivery:
