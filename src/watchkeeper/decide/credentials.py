@@ -16,6 +16,9 @@ def references_in_force(catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
         for source in sources:
             if source is not None:
                 found.setdefault(source, []).append(who)
+    for name, webhook in catalogue.webhooks.items():
+        if webhook.secret is not None:
+            found.setdefault(webhook.secret, []).append(f"webhook/{name}")
     return {source: tuple(sorted(users)) for source, users in found.items()}
 
 

@@ -33,7 +33,7 @@ from watchkeeper.tools.secrets.sealed import SealedStore
 from watchkeeper.tools.secrets.vault import Vault, VaultSettings
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress
-from watchkeeper.tools.upstreams.model import UpstreamFailure
+from watchkeeper.tools.upstreams.model import Credential, UpstreamFailure
 from watchkeeper.tools.upstreams.pool import OnState, Pool
 from watchkeeper.wire.plane import UpstreamRow
 
@@ -110,6 +110,10 @@ class Gateways:
             if error is not None:
                 found.append(Trouble(source, users, error.message, error.remedy or "restore it"))
         return found
+
+    async def read_secret(self, source: str) -> str:
+        """Return the secret behind a reference; raise `Unavailable` when there is none."""
+        return await self.credentials.value(Credential(source))
 
     def secrets_changed(self, names: Collection[str]) -> None:
         """Let upstreams whose sealed credential has changed be opened with the new one."""

@@ -36,6 +36,8 @@ def _urls(catalogue: Catalogue) -> Iterator[str | None]:
             yield provider.credential.oauth.token_url
     for issuer in catalogue.issuers.values():
         yield from (issuer.jwks_url, issuer.token_url, issuer.device_authorization_url)
+    for webhook in catalogue.webhooks.values():
+        yield webhook.url
 
 
 def _origins(urls: Iterator[str | None] | tuple[str, ...]) -> Iterator[str]:

@@ -20,7 +20,9 @@ ABANDONED = Statement(
     .order_by(_row.claimed_until)
     .limit(bindparam("most"))
 )
-FIRST_CLAIM_ENDS = Statement(select(func.min(_row.claimed_until)).where(IS_SENDING))
+SENDING = Statement(
+    select(_row.id, _row.claimed_until).where(IS_SENDING).order_by(_row.claimed_until).limit(500)
+)
 CLAIM = Statement(
     update(deliveries)
     .where(_row.id == bindparam("id_is"), IS_PENDING, _row.epoch == bindparam("epoch_was"))

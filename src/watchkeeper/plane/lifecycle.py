@@ -17,6 +17,7 @@ from watchkeeper.approvals.timers import HANDLERS as APPROVAL_TIMERS
 from watchkeeper.budgets.timers import HANDLERS as BUDGET_TIMERS
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
 from watchkeeper.decide.applying import Applying
+from watchkeeper.decide.callbacks import CALLBACKS
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.children import HANDLERS as CHILD_TIMERS
 from watchkeeper.decide.envelope import Envelopes
@@ -28,11 +29,14 @@ from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.decide.tokens import Tokens
 from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
 from watchkeeper.decide.unsettled import recover, sweeping
+from watchkeeper.decide.webhooks import Webhooks
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.identity.signing import SigningKeys
 from watchkeeper.ledger.reading import read_events
+from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.plane.application import assemble
 from watchkeeper.plane.asking import open_device_logins, open_issuers
+from watchkeeper.plane.deliveries import Deliveries
 from watchkeeper.plane.follower import Follower
 from watchkeeper.plane.health import PROBE_SECONDS, Health
 from watchkeeper.plane.outages import Outages
@@ -67,6 +71,7 @@ class Plane:
     schedule: Schedule
     follower: Follower
     previews: Previews
+    deliveries: Deliveries
     health: Health
     outages: Outages
     server: Server
@@ -81,6 +86,7 @@ class Plane:
         self.follower.start()
         await rooms.sealed.load()
         await self.gateways.start()
+        await self.deliveries.start()
         self.sweeper.start()
         if isinstance(rooms.clock, RehearsalClock):
             rooms.clock.on_advance(lambda now: self.sweeper.wake())
@@ -122,7 +128,7 @@ class Plane:
         _LOG.info("stopping")
         self.rooms.ending.set()
         self.rooms.decider.waiting.wake_all()
-        await asyncio.gather(self.server.close(), self._step("gateways", self.gateways.stop()))
+        await asyncio.gather(self.server.close(), self._close_ways_out())
         self.schedule.stop()
         await self._step("sweeper", self.sweeper.stop())
         await self._step("follower", self.follower.stop())
@@ -134,6 +140,10 @@ class Plane:
             await self._step("record of the stop", self._record("plane.stopped", {}))
         await self._step("store", self.rooms.store.close())
         _LOG.info("stopped")
+
+    async def _close_ways_out(self) -> None:
+        await self._step("deliveries", self.deliveries.stop())
+        await self._step("gateways", self.gateways.stop())
 
     async def _record(self, type_: str, body: Mapping[str, object]) -> None:
         about = f"plane/{self.rooms.plane}"
@@ -171,6 +181,14 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         SigningKeys(store, state.path / "signing", settings.plane),
     )
     gateways.credentials.mint = tokens.mint
+    webhook_key = WebhookKey(state.path / "signing")
+    deliveries = Deliveries(
+        store,
+        view,
+        clock,
+        [CALLBACKS],
+        {"webhook": Webhooks(store, view, gateways.egress, gateways.read_secret, webhook_key)},
+    )
     rooms = Rooms(
         store=store,
         clock=clock,
@@ -224,6 +242,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
             secrets_changed,
         ),
         previews=previews,
+        deliveries=deliveries,
         health=health,
         outages=outages,
         server=Server(

@@ -1,0 +1,144 @@
+"""Sending callbacks: signed as Standard Webhooks, to declared addresses, never redirected."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from email.utils import parsedate_to_datetime
+
+from watchkeeper import __version__
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.digest import digest
+from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.outbox.keys import WebhookKey
+from watchkeeper.outbox.model import Attempt, Delivery
+from watchkeeper.outbox.service import turn_off, why_off
+from watchkeeper.outbox.signatures import (
+    read_secrets,
+    sign_with_keys,
+    sign_with_secrets,
+    signed_bytes,
+)
+from watchkeeper.registry.watch import Webhook
+from watchkeeper.store.store import Store
+from watchkeeper.tools.upstreams.egress import Egress, Sending
+from watchkeeper.tools.upstreams.model import UpstreamFailure
+
+ANSWER_SECONDS = 15.0
+_GONE = 410
+_OK = range(200, 300)
+_REDIRECTS = range(300, 400)
+ReadSecret = Callable[[str], Awaitable[str]]
+"""Takes a credential reference; raises `Unavailable` when there is no value."""
+
+
+class Webhooks:
+    """The handler of webhook deliveries."""
+
+    together = 1
+
+    def __init__(
+        self,
+        store: Store,
+        view: CatalogueView,
+        egress: Egress,
+        read_secret: ReadSecret,
+        key: WebhookKey,
+    ) -> None:
+        self._store = store
+        self._view = view
+        self._egress = egress
+        self._read_secret = read_secret
+        self._key = key
+
+    async def send(self, deliveries: Sequence[Delivery]) -> Sequence[Attempt]:
+        """Send each; return how each went."""
+        return [await self._send(one) for one in deliveries]
+
+    async def _send(self, one: Delivery) -> Attempt:
+        webhook = self._view.now.webhooks.get(one.target)
+        if webhook is None:
+            return Attempt("refused", None, f"no webhook {one.target} is in force")
+        document = digest_of(webhook)
+        off = await self._store.read(lambda tx: why_off(tx, "webhook", one.target, document))
+        if off is not None:
+            return Attempt("refused", None, off)
+        try:
+            headers = await self._headers(webhook, one)
+        except WatchkeeperError as error:
+            return Attempt("retry", None, error.message)
+        sending = Sending()
+        try:
+            async with (
+                asyncio.timeout(ANSWER_SECONDS),
+                self._egress.post(
+                    webhook.url,
+                    one.payload.encode(),
+                    headers,
+                    sending,
+                    allow_private=webhook.allow_private,
+                ) as response,
+            ):
+                # what it says beside the status is nobody's business: it is not read
+                status, after = response.status, response.headers.get("retry-after")
+        except UpstreamFailure as failure:
+            return Attempt("retry", None, failure.message)
+        except TimeoutError:
+            return Attempt("retry", None, f"no answer in {ANSWER_SECONDS:g} s")
+        if status == _GONE:
+            await self._turn_off(one.target, document)
+        return judge(status, after, self._store.clock.now())
+
+    async def _headers(self, webhook: Webhook, one: Delivery) -> dict[str, str]:
+        at = self._store.clock.now() // MICROSECONDS
+        signed = signed_bytes(one.id, at, one.payload.encode())
+        if webhook.secret is not None:
+            secrets = read_secrets(await self._read_secret(webhook.secret))
+            signature = sign_with_secrets(secrets, signed)
+        else:
+            signature = sign_with_keys([await self._key.private()], signed)
+        return {
+            "content-type": "application/json",
+            "user-agent": f"Watchkeeper/{__version__}",
+            "webhook-id": one.id,
+            "webhook-timestamp": str(at),
+            "webhook-signature": signature,
+        }
+
+    async def _turn_off(self, target: str, document: str) -> None:
+        why = "it answered 410: gone"
+        await self._store.write(
+            lambda tx: turn_off(tx, "webhook", target, digest=document, why=why)
+        )
+
+
+def digest_of(webhook: Webhook) -> str:
+    """Return the digest of a webhook's document: another document is told again."""
+    return digest("watchkeeper/webhook/v1", webhook.model_dump(mode="json"))
+
+
+def judge(status: int, after: str | None, now: int) -> Attempt:
+    """Say what an HTTP status makes of an attempt; `after` is the `Retry-After` header."""
+    if status in _OK:
+        return Attempt("sent", status)
+    if status == _GONE:
+        return Attempt("refused", status, "it answered 410: gone")
+    error = f"it answered HTTP {status}"
+    if status in _REDIRECTS:
+        error += ", and redirects are not followed"
+    return Attempt("retry", status, error, read_retry_after(after, now))
+
+
+def read_retry_after(text: str | None, now: int) -> int | None:
+    """Return in how many seconds a receiver asks to be tried again (RFC 9110, 10.2.3)."""
+    if text is None:
+        return None
+    text = text.strip()[:64]
+    if text.isascii() and text.isdigit():
+        return int(text[:9])
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0, int(at.timestamp()) - now // MICROSECONDS) if at.tzinfo else None
