@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core.clock import utc_text
+from watchkeeper.core.errors import Forbidden
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.routing import Route
 from watchkeeper.outbox.model import NewDelivery
@@ -38,6 +39,22 @@ _REQUEST = Statement(
         requests.c.superseded_by,
     ).where(requests.c.request == bindparam("request_is"))
 )
+
+
+def check_callback(catalogue: Catalogue, agent: str, webhook: str) -> None:
+    """Raise `Forbidden` unless an agent may ask to be told by a webhook."""
+    governed = catalogue.agents.get(agent)
+    allowed = governed.contract.approvals.callbacks if governed else ()
+    if webhook not in allowed or webhook not in catalogue.webhooks:
+        raise Forbidden(
+            f"{agent} may not be told by webhook {webhook}",
+            where="callback",
+            rule="contract/approvals/callbacks",
+            remedy="name one of: " + ", ".join(allowed)
+            if allowed
+            else "its contract names the webhooks that it may be told by, "
+            "under `approvals.callbacks`: none yet",
+        )
 
 
 def plan_callback(tx: Transaction, event: Event, catalogue: Catalogue) -> Sequence[NewDelivery]:

@@ -7,9 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from watchkeeper.approvals import service as approvals
+from watchkeeper.approvals.callback import call_back
 from watchkeeper.approvals.model import NewRequest
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
+from watchkeeper.decide.callbacks import check_callback
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.contents import check_names, examine_aside, kept_words, without_secrets
 from watchkeeper.decide.flight import Flights, InFlight
@@ -133,6 +135,8 @@ class Decider:
     ) -> tuple[Answer, Covered | None]:
         run = check_token(facts_of(tx, token), tx.now)
         catalogue = self.catalogue.now
+        if ask.callback is not None:
+            check_callback(catalogue, run.agent, ask.callback)
         decision = tx.new_id("dec")
         facts = LiveFacts(tx, catalogue, run, decision)
         covered = covered_by(catalogue, run, action)
@@ -153,6 +157,8 @@ class Decider:
         decide_by = None
         if ruling.verdict == "hold":
             request = _open_request(tx, decision, facts, action, ruling, progress)
+            if ask.callback is not None:
+                call_back(tx, request, ask.callback)
             ruling = Ruling(
                 "hold", ruling.rule, ruling.reason, ruling.allowed_instead, request=request
             )

@@ -58,6 +58,9 @@ class Ask(Sent):
     """The agent's own words on why; shown to approvers last, as the agent's words."""
     fulfils: tuple[DutyKind, ...] = ()
     """The obligations that the caller can carry out; a permit with another one is a denial."""
+    callback: Name | None = None
+    """The webhook that is told how a held action's request is decided and ends; one that the
+    agent's contract names under `approvals.callbacks`."""
 
 
 class Narrowing(Shown):
