@@ -24,6 +24,7 @@ from sqlalchemy import (
 from watchkeeper.approvals.model import Counts
 from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find
 from watchkeeper.approvals.rules import person_key, why_not
+from watchkeeper.approvals.signing import deciding_of
 from watchkeeper.approvals.tables import requests, votes
 from watchkeeper.approvals.words import escalation_words, event_words, history_words
 from watchkeeper.core.errors import Invalid
@@ -142,6 +143,7 @@ def read_request(tx: Transaction, request: str, *, person: str, roles: Set[str])
         history=history_words(tx, row),
         explanation=row.explanation,
         timeline=read_timeline(tx, request),
+        deciding=deciding_of(row),
     )
 
 
@@ -300,4 +302,5 @@ def _shown(row: Row, person: str, roles: Set[str], *, voted: bool, now: int) -> 
         "why_not": None if barrier is None else barrier.text,
         "decided_by": row.decided_by,
         "decided_at": row.decided_at,
+        "signed": deciding_of(row).signed,
     }

@@ -7,6 +7,7 @@ import click
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_json, print_table, say
 from watchkeeper.cli.session import Session, speaks
+from watchkeeper.cli.signatures import allowed_signers
 from watchkeeper.cli.words import at
 
 
@@ -107,7 +108,10 @@ def revoke(session: Session, token_id: str) -> None:
 
 @click.group(cls=NamedGroup)
 def people() -> None:
-    """See who may do what here."""
+    """See who may do what here, and whose signatures count."""
+
+
+people.add_command(allowed_signers)
 
 
 @people.command("list", short_help="List people with roles and permissions.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -10,16 +11,24 @@ from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
+from watchkeeper.cli.signatures import signatures
 from watchkeeper.cli.words import at, left, proven
 from watchkeeper.core.money import dollars
 
 if TYPE_CHECKING:
-    from watchkeeper.wire.requests import RequestDetail
+    from watchkeeper.client.api import PlaneClient
+    from watchkeeper.wire.requests import RequestDetail, Vote
 
 
 @click.group(cls=NamedGroup)
 def requests() -> None:
     """List, show and decide approval requests."""
+
+
+requests.add_command(signatures)
+KEY = click.option(
+    "--key", metavar="PATH", help="Sign with this SSH key; usually the agent's where one is needed."
+)
 
 
 @requests.command("list")
@@ -91,20 +100,24 @@ def show(session: Session, request: str) -> None:
 @click.argument("request")
 @click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
 @click.option("--reason", metavar="TEXT", help="Why; kept in the ledger.")
+@KEY
 @speaks()
-def approve(session: Session, request: str, digest: str | None, reason: str | None) -> None:
+def approve(
+    session: Session, request: str, digest: str | None, reason: str | None, key: str | None
+) -> None:
     """Approve a request: exactly what it asks, once."""
-    _vote(session, request, "approve", digest, reason)
+    _vote(session, request, "approve", digest, reason, key)
 
 
 @requests.command()
 @click.argument("request")
 @click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; the agent is told.")
+@KEY
 @speaks()
-def deny(session: Session, request: str, digest: str | None, reason: str) -> None:
+def deny(session: Session, request: str, digest: str | None, reason: str, key: str | None) -> None:
     """Deny a request; one denial decides."""
-    _vote(session, request, "reject", digest, reason)
+    _vote(session, request, "reject", digest, reason, key)
 
 
 @requests.command()
@@ -130,21 +143,39 @@ def _vote(
     verdict: Literal["approve", "reject"],
     digest: str | None,
     reason: str | None,
+    key: str | None,
 ) -> None:
+    from watchkeeper.client.votes import needs_signature
     from watchkeeper.wire.requests import Vote
 
-    if digest is None:
-        seen = session.call(lambda plane: plane.request(request))
-        digest = seen.digest
-        if not session.json:
-            say(f"{seen.agent} asks {seen.role}: {seen.asks}")
-    body = Vote(verdict=verdict, digest=digest, reason=reason)
+    seen = session.call(lambda plane: plane.request(request))
+    if digest is None and not session.json:
+        say(f"{seen.agent} asks {seen.role}: {seen.asks}")
+    body = Vote(verdict=verdict, digest=digest or seen.digest, reason=reason, channel="cli")
+    if key or (needs_signature(seen) and seen.mine):
+        body = session.call(lambda plane: _sign(session, plane, seen, body, key))
     found = session.call(lambda plane: plane.vote(request, body))
     if session.json:
         print_json(found)
     else:
         waits = f" ({found.approvals} of {found.quorum})" if found.state == "pending" else ""
         say(f"{found.request} is {found.state}{waits}.")
+
+
+async def _sign(
+    session: Session, plane: PlaneClient, seen: RequestDetail, body: Vote, key: str | None
+) -> Vote:
+    from watchkeeper.client.votes import sign_vote
+
+    return await sign_vote(
+        plane,
+        seen,
+        body,
+        key=Path(key).expanduser() if key else None,
+        told=lambda text: say(text, err=True),
+        quiet=False,
+        state=session.state,
+    )
 
 
 def show_request(found: RequestDetail) -> None:
@@ -177,7 +208,9 @@ def show_request(found: RequestDetail) -> None:
     for change in found.changes:
         say(f"  {change.field}: {change.before} -> {change.after} ({change.source})")
     for vote in found.votes:
-        say(f"  {at(vote.at)} {vote.person} {vote.verdict} as {vote.role}: {vote.reason or '-'}")
+        signed = f", signed by {vote.key}" if vote.key else ""
+        said = f"{vote.verdict} as {vote.role}{signed}: {vote.reason or '-'}"
+        say(f"  {at(vote.at)} {vote.person} {said}")
     for entry in found.timeline:
         say(f"  {at(entry.at)} {entry.text}")
     if found.explanation:
