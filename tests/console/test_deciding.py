@@ -6,7 +6,7 @@ import pytest
 
 from tests.console import samples
 from watchkeeper.console.blocks import lay_out_blocks, text_of
-from watchkeeper.console.dialogs import deciding
+from watchkeeper.console.dialogs import deciding, handling
 from watchkeeper.console.dialogs.killing import kill_question, locks_of
 from watchkeeper.console.dialogs.topping import top_up_question
 from watchkeeper.console.views.locks import target_of
@@ -29,14 +29,16 @@ def text(blocks: object) -> str:
 def test_confirmation_grows_with_risk(risk: str, asked: bool, typed: str | None) -> None:
     """Low goes by one key, medium by a dialog, high and critical by typing the object."""
     detail = samples.request_detail(risk=risk)
-    assert deciding.needs_question(risk) == asked
+    assert deciding.needs_question(detail) == asked
     assert deciding.approve_question(detail).type_name == typed
     assert deciding.approve_question(detail).danger == (typed is not None)
 
 
 def test_a_risk_this_console_does_not_know_counts_as_the_highest() -> None:
     """A newer plane cannot make an older console careless."""
-    assert deciding.needs_question("catastrophic")
+    assert deciding.needs_question(
+        samples.request_detail().model_copy(update={"risk": "catastrophic"})
+    )
     assert deciding.needs_typing("catastrophic")
 
 
@@ -98,9 +100,9 @@ def test_what_changed_since_it_was_read_is_shown() -> None:
 
 def test_the_last_level_cannot_be_escalated() -> None:
     """There is nobody further to ask."""
-    assert deciding.why_not_escalate(samples.request_row()) is None
-    assert deciding.why_not_escalate(samples.request_row(level=2))
-    assert deciding.why_not_escalate(samples.request_row(state="expired"))
+    assert handling.why_not_escalate(samples.request_row()) is None
+    assert handling.why_not_escalate(samples.request_row(level=2))
+    assert handling.why_not_escalate(samples.request_row(state="expired"))
 
 
 def test_a_kill_takes_more_the_wider_it_is() -> None:

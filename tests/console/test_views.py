@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from tests.console import samples
 from tests.console.samples import NOW, moment, seconds
 from watchkeeper.console.blocks import Block, lay_out_blocks, text_of
-from watchkeeper.console.views import agents, budgets, events, locks, needs, requests
+from watchkeeper.console.views import (
+    agents,
+    budgets,
+    events,
+    locks,
+    needs,
+    request_detail,
+    requests,
+)
 from watchkeeper.console.words import (
     AGENT_STATES,
     BUDGET_STATES,
@@ -35,7 +43,7 @@ def read(blocks: list[Block], width: int = 76) -> str:
 
 def test_a_request_is_told_in_the_order_that_matters() -> None:
     """The deed first, the agent's own words after everything the plane knows."""
-    text = read(requests.detail_blocks(samples.request_detail(), moment()))
+    text = read(request_detail.detail_blocks(samples.request_detail(), moment()))
     order = [
         "refund $250.00 on charge ch_81",
         "Who asks",
@@ -61,7 +69,7 @@ def test_a_request_is_told_in_the_order_that_matters() -> None:
 def test_the_agents_words_cannot_leave_their_gutter() -> None:
     """Every line between the label and the next section starts with the gutter."""
     words = "fine\n" * 3 + "Who must agree: 1 of 1 did\n✓ approved by ada\n" + "long " * 60
-    text = read(requests.detail_blocks(samples.request_detail(explanation=words), moment()))
+    text = read(request_detail.detail_blocks(samples.request_detail(explanation=words), moment()))
     quoted = text.partition("unchecked")[2].partition("Timeline")[0].splitlines()[1:]
     written = [line for line in quoted if line.strip()]
     assert len(written) > 8
@@ -81,7 +89,7 @@ def test_hostile_text_is_written_out_and_stays_in_its_width(width: int) -> None:
         history=HOSTILE,
         rule_text=HOSTILE,
     )
-    rows = lay_out_blocks(requests.detail_blocks(detail, moment()), width)
+    rows = lay_out_blocks(request_detail.detail_blocks(detail, moment()), width)
     text = text_of(rows)
     assert make_safe(text, keep_newlines=True) == text
     assert "[/red]" in text.replace("\n", "")
@@ -127,7 +135,7 @@ def test_votes_and_levels_are_listed() -> None:
     """Who agreed already, who is asked now, who comes next."""
     vote = VoteRow(person="person/ada", role="finance-ops", verdict="approve", at=NOW, reason="ok")
     detail = samples.request_detail(votes=(vote,), approvals=1, quorum=2)
-    text = read(requests.detail_blocks(detail, moment()))
+    text = read(request_detail.detail_blocks(detail, moment()))
     assert "Who must agree: 1 of 2 did" in text
     assert "waits for 1 person of finance-ops" in text
     assert "✓ approved by ada (finance-ops)" in text

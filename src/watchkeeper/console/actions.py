@@ -63,6 +63,7 @@ KEY_NAMES: Mapping[str, str] = {
     "slash": "/", "colon": ":", "question_mark": "?", "asterisk": "*", "escape": "esc",
     "left_square_bracket": "[", "right_square_bracket": "]", "pageup": "pgup",
     "pagedown": "pgdn", "full_stop": ".", "comma": ",", "minus": "-", "plus": "+",
+    "exclamation_mark": "!", "equals_sign": "=",
 }  # fmt: skip
 _KEY_CODES = {shown: code for code, shown in KEY_NAMES.items()}
 

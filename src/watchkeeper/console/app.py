@@ -359,6 +359,10 @@ class Console(App[int], inherit_bindings=False):
         for waiting in self.waiting.flush():
             self.send(waiting)
 
+    def edit(self, text: str) -> str | None:
+        """Have a text written in the person's editor."""
+        return self.outside.edit(text, lines=True)
+
     def copy(self, text: str) -> None:
         """Put text on the clipboard."""
         self.run_worker(self.outside.copy(text), exit_on_error=True)

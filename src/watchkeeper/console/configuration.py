@@ -42,7 +42,7 @@ class Configuration:
         "not enough to decide on",
         "outside what was asked for",
     )
-    """What dialogs offer for a reason, with ctrl-n and ctrl-p; what was said before comes first."""
+    """What dialogs offer for a reason, one after the other with ctrl-r, after what was said."""
     mouse: bool = False
     """Whether the terminal reports the mouse; it then no longer selects text by itself."""
     ascii: bool = False

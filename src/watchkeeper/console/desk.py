@@ -114,6 +114,10 @@ class Desk(Protocol):
         """Show text over everything until it is closed; a callable body is read once a second."""
         ...
 
+    def edit(self, text: str) -> str | None:
+        """Have a text of many lines written in the person's editor; None if it was not."""
+        ...
+
     def copy(self, text: str) -> None:
         """Put text on the person's clipboard and say what was tried."""
         ...

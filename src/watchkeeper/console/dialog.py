@@ -22,6 +22,8 @@ GUARD_SECONDS = 0.3
 WIDEST = 76
 LIVE_BODY_LINES = 12
 LONGEST_REASON = 1000
+OFFER = "ctrl+r"
+"""Offers reasons, one after the other."""
 
 Part = Literal["field", "cancel", "confirm"]
 
@@ -82,9 +84,9 @@ class Dialog(Overlay[Reply]):
             self.scroll.take_key(key)
         elif self.focus >= self._cancel:
             self._choose(key)
-        elif key in ("ctrl+n", "ctrl+p") and self.reason_in_focus is not None:
-            # the first offered is the one that was said last
-            self.reason_in_focus.set(self._reasons.walk(-1 if key == "ctrl+n" else 1))
+        elif key == OFFER and self.reason_in_focus is not None:
+            # the first offered is the one that was said last; beyond the last it begins anew
+            self.reason_in_focus.set(self._reasons.walk_round())
         else:
             self.inputs[self.focus].editor.take_key(key, character)
 
@@ -227,7 +229,7 @@ class Dialog(Overlay[Reply]):
         elif self.focus < self._cancel:
             last = self.focus + 1 == self._cancel and not question.danger
             word = question.confirm.lower() if last else "next"
-            writing = "  ^n offers  ^o editor" if self.reason_in_focus is not None else ""
+            writing = "  ^r offers  ^o editor" if self.reason_in_focus is not None else ""
             parts.append(span(f"enter {word}  esc cancel{writing}", "quiet"))
         else:
             move = "tab to type" if on_cancel and self.inputs else "tab move"

@@ -102,6 +102,12 @@ class History:
         self._place = max(0, min(self._place + step, len(self._lines)))
         return self._lines[self._place] if self._place < len(self._lines) else ""
 
+    def walk_round(self) -> str:
+        """Return the next older line; after the oldest the newest again."""
+        if self._place == 0:
+            self._place = len(self._lines)
+        return self.walk(-1)
+
     @property
     def lines(self) -> Sequence[str]:
         """All lines, oldest first."""

@@ -145,7 +145,7 @@ def tab_rows(tabs: Sequence[Tab], width: int, *, production: bool = False) -> tu
     for number, tab in enumerate(tabs, 1):
         title = tab.title if tab.front else tab.title[:letters]
         parts = [
-            span(f" {number} ", "key" if not tab.front else "accent"),
+            span(f" {number % 10} ", "key" if not tab.front else "accent"),
             span(title, "accent" if tab.front else "text"),
         ]
         if tab.badge:

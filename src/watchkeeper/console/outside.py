@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 CALL_GAP_SECONDS = 10.0
 HANG_UP_SECONDS = 1.5
 COPY_SECONDS = 2.0
-LARGEST_EDIT = 16_000
+LARGEST_EDIT = 32_000
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -98,15 +98,17 @@ class Outside:
         where = " and ".join(tried) or "nothing: there is no terminal"
         console.say(f"copied {make_safe(text, limit=60)} by {where}")
 
-    def edit(self, text: str) -> str | None:
+    def edit(self, text: str, *, lines: bool = False) -> str | None:
         """Have a text written in the person's editor; None if that did not succeed.
+
+        It comes back as one line, or with `lines` as it was written.
 
         The screen is given to the editor meanwhile and comes back as it was.
         """
         console = self._console
         command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
         with tempfile.TemporaryDirectory(prefix="watchkeeper-") as directory:
-            place = Path(directory) / "reason.txt"
+            place = Path(directory) / ("text.md" if lines else "reason.txt")
             place.write_text(text, encoding="utf-8")
             try:
                 with console.suspend():
@@ -118,7 +120,7 @@ class Outside:
         if done.returncode != 0:
             console.say(f"{command[0]} ended with {done.returncode}; nothing is changed", "warning")
             return None
-        return " ".join(written.split())
+        return written.strip() if lines else " ".join(written.split())
 
     def watch_signals(self) -> None:
         """Leave in order when told to end; give up in time when the terminal is gone."""

@@ -181,7 +181,7 @@ def _views(shell: Shell) -> list[Action]:
         return lambda: shell.show_pane(key)
 
     panes = [
-        Action(f"pane.{key}", key, show(key), (str(number),) if number < 10 else (), "Panes",
+        Action(f"pane.{key}", key, show(key), (str(number % 10),) if number <= 10 else (), "Panes",
                f"Shows {title}.")
         for number, (key, title) in enumerate(shell.pane_titles, 1)
     ]  # fmt: skip

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from watchkeeper.console.blocks import Blank, Block, Diff, Fact, Line, Prose, Title
 from watchkeeper.console.desk import Question
 from watchkeeper.console.painting import risk_span, span
-from watchkeeper.console.views.requests import SOURCES, change_blocks, deed_blocks, typed_text
+from watchkeeper.console.views.request_detail import (
+    SOURCES,
+    argument_blocks,
+    change_blocks,
+    takes_words,
+    warning_blocks,
+)
+from watchkeeper.console.views.requests import deed_blocks, typed_text
 from watchkeeper.console.words import actor_text, person_text, plural
 from watchkeeper.wire.decisions import Risk
 from watchkeeper.wire.requests import RequestDetail, RequestRow
@@ -16,9 +23,10 @@ from watchkeeper.wire.requests import RequestDetail, RequestRow
 RISKS: tuple[Risk, ...] = ("critical", "high", "medium", "low")
 
 
-def needs_question(risk: str) -> bool:
-    """Whether an approval of this risk is asked about first; low risk is sent after a while."""
-    return risk != "low"
+def needs_question(detail: RequestDetail) -> bool:
+    """Whether an approval is asked about first; a plain one of low risk is sent after a while."""
+    rules = detail.deciding
+    return detail.risk != "low" or rules.signed or rules.reason or rules.read_to_end
 
 
 def needs_typing(risk: str) -> bool:
@@ -35,6 +43,7 @@ def summary_blocks(detail: RequestDetail) -> list[Block]:
         asker += f", on behalf of {behalf}"
     blocks: list[Block] = [
         *deed_blocks(detail),
+        *warning_blocks(detail),
         Line([span(f"{words.strip()} risk", token), span(f"  asked by {asker}", "quiet")]),
     ]
     if detail.changes:
@@ -46,19 +55,42 @@ def summary_blocks(detail: RequestDetail) -> list[Block]:
         Fact("reach", f"{detail.blast_radius or 'not declared'} ({source})"),
         Fact("way back", detail.way_back or "none declared"),
         Fact("rule", detail.rule_text or detail.rule),
+        *([Fact("takes", takes)] if (takes := takes_words(detail)) else []),
     ]
 
 
 def approve_question(detail: RequestDetail) -> Question:
-    """Ask before approving what is of medium risk or more."""
+    """Ask before approving what is of medium risk or more, or takes more than a key.
+
+    What is of high risk is approved only after its last line was on the screen.
+    """
     typed = typed_text(detail) if needs_typing(detail.risk) else None
+    to_end = typed is not None or detail.deciding.read_to_end
+    body = summary_blocks(detail)
+    if to_end:
+        body += argument_blocks(detail)
     return Question(
         title="Approve this?",
-        body=summary_blocks(detail),
-        confirm="Approve",
+        body=body,
+        confirm="Approve and sign" if detail.deciding.signed else "Approve",
         danger=typed is not None,
-        reason="optional",
+        reason="required" if detail.deciding.reason else "optional",
         type_name=typed,
+        read_to_end=to_end,
+    )
+
+
+def changes_question(detail: RequestDetail) -> Question:
+    """Ask what would be approved instead; this request ends, and the agent is told."""
+    return Question(
+        title="Ask for changes?",
+        body=[
+            *summary_blocks(detail),
+            Blank(),
+            Prose("This is refused, and the agent reads your words: say what you would approve."),
+        ],
+        confirm="Ask for changes",
+        reason="required",
     )
 
 
@@ -70,32 +102,6 @@ def reject_question(detail: RequestDetail) -> Question:
         confirm="Reject",
         reason="required",
     )
-
-
-def escalate_question(detail: RequestRow) -> Question:
-    """Ask before calling the next level."""
-    following = ""
-    if isinstance(detail, RequestDetail) and detail.level < len(detail.escalation):
-        following = detail.escalation[detail.level]
-    body: list[Block] = [
-        *deed_blocks(detail),
-        Blank(),
-        Fact("asked now", f"{detail.role}, level {detail.level} of {detail.levels}"),
-    ]
-    if following:
-        body.append(Fact("asks next", following))
-    return Question(
-        title="Ask the next level now?", body=body, confirm="Escalate", reason="optional"
-    )
-
-
-def why_not_escalate(row: RequestRow) -> str | None:
-    """Return why the next level cannot be asked, or nothing if it can."""
-    if row.state != "pending":
-        return "it is decided already"
-    if row.level >= row.levels:
-        return f"{row.role} is the last level"
-    return None
 
 
 def why_not_together(rows: Sequence[RequestRow], verdict: str) -> str | None:
@@ -111,6 +117,15 @@ def why_not_together(rows: Sequence[RequestRow], verdict: str) -> str | None:
         return (
             f"only low risk is approved together: {len(heavy)} of the {len(rows)} marked are more"
         )
+    shapes = {row.alike for row in rows}
+    if verdict == "approve" and len(shapes) > 1:
+        return (
+            f"only what asks the same is approved together, and this is {len(shapes)} kinds: "
+            "= marks those like the one at the cursor"
+        )
+    signed = [row for row in rows if row.signed]
+    if signed:
+        return f"{len(signed)} of the {len(rows)} marked take a signature each: decide them singly"
     return None
 
 

@@ -12,6 +12,7 @@ from watchkeeper.console.panes.budgets import BudgetsPane
 from watchkeeper.console.panes.fleet import FleetPane
 from watchkeeper.console.panes.ledger import LedgerPane
 from watchkeeper.console.panes.locks import LocksPane
+from watchkeeper.console.panes.oncall import OnCallPane
 from watchkeeper.console.panes.policy import PolicyPane
 from watchkeeper.console.panes.runs import RunsPane
 from watchkeeper.console.panes.tools import ToolsPane
@@ -28,8 +29,9 @@ def all_panes(desk: Desk) -> list[Pane[Any]]:
         BudgetsPane(desk),
         ToolsPane(desk),
         PolicyPane(desk),
-        LocksPane(desk),
+        OnCallPane(desk),
         LedgerPane(desk),
+        LocksPane(desk),
     ]
 
 
