@@ -39,6 +39,11 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/requests"): "read",
     ("GET", "/v1/requests/{request}"): "read",
     ("GET", "/v1/signers"): "read",
+    ("GET", "/v1/deliveries"): "read",
+    ("POST", "/v1/deliveries/redrive"): "deliveries",
+    ("POST", "/v1/deliveries/{delivery}/redrive"): "deliveries",
+    ("POST", "/v1/deliveries/{delivery}/discard"): "deliveries",
+    ("GET", "/v1/webhook-key"): "anyone",
     ("GET", "/v1/budgets"): "read",
     ("GET", "/v1/budgets/{budget:path}"): "read",
     ("GET", "/v1/locks"): "read",
@@ -49,6 +54,7 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/audit/verification"): "audit",
     ("POST", "/v1/requests/{request}/votes"): "decide",
     ("POST", "/v1/requests/{request}/escalate"): "decide",
+    ("POST", "/v1/requests/{request}/acknowledge"): "decide",
     ("POST", "/v1/top-ups/{budget:path}"): "top-up",
     ("POST", "/v1/locks"): "lock",
     ("POST", "/v1/locks/{lock}/lift"): "lift",
@@ -98,6 +104,7 @@ NEEDS: dict[tuple[str, str], str] = {
     ("POST", "/v1/runs/{run}/token"): "agent",
     ("POST", "/v1/runs/{run}/close"): "agent",
     ("POST", "/v1/decide"): "agent",
+    ("GET", "/v1/decide/{request}"): "agent",
     ("GET", "/v1/decisions/{decision}"): "agent",
     ("POST", "/v1/decisions/{decision}/outcome"): "agent",
 }
@@ -107,6 +114,7 @@ is known), or one permission."""
 BY_TEAM: dict[str, dict[str, object] | None] = {
     "/v1/requests/{request}/votes": {"verdict": "reject", "digest": "0" * 64, "reason": "no"},
     "/v1/requests/{request}/escalate": {"level": 2, "reason": "late"},
+    "/v1/requests/{request}/acknowledge": {"seconds": 60},
     "/v1/top-ups/{budget:path}": {"amount": 1, "reason": "more"},
     "/v1/locks": {
         "target": {"kind": "agent", "name": "scribe"}, "mode": "pause", "reason": "why",
@@ -127,6 +135,7 @@ ALSO_FOR_PEOPLE = {
     "/access/v1/evaluation": "read",
     "/access/v1/evaluations": "read",
     "/access/v1/requests/{request}": "read",
+    "/v1/decide/{request}": "read",
     "/oauth/introspect": "tokens",
     "/oauth/revoke": "tokens",
 }

@@ -32,6 +32,7 @@ PUBLIC = {
     "/.well-known/oauth-protected-resource/openai/v1",
     "/.well-known/jwks.json",
     "/oauth/jwks",
+    "/v1/webhook-key",
 }
 """Routes that say the same to everybody, so that they may answer without a store."""
 

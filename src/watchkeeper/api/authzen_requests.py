@@ -40,6 +40,8 @@ _STATUS: Mapping[str, TaskStatus] = {
     "expired": "expired",
     "lapsed": "expired",
     "revoked": "cancelled",
+    "cancelled": "cancelled",
+    "superseded": "cancelled",
 }
 
 

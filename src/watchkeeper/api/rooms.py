@@ -22,6 +22,7 @@ from watchkeeper.decide.tokens import Tokens
 from watchkeeper.identity.attempts import Attempts
 from watchkeeper.identity.devices import DeviceLogins
 from watchkeeper.identity.issuers import Issuers
+from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.store.store import Store
 from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.tools.secrets.sealed import SealedStore
@@ -42,6 +43,8 @@ class Rooms:
     upstreams: Callable[[], list[UpstreamRow]]
     """How upstreams and providers do now."""
     sealed: SealedStore
+    webhook_key: WebhookKey
+    """Signs callbacks whose receiver has no secret of its own."""
     credential_troubles: Callable[[], Awaitable[list[Trouble]]]
     """Which credentials that are referred to cannot be had now."""
     issuers: Issuers

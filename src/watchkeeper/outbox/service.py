@@ -216,10 +216,14 @@ def list_deliveries(
     kind: DeliveryKind | None = None,
     target: str | None = None,
     request: str | None = None,
+    agents: Collection[str] | None = None,
     before: str | None = None,
     limit: int = 100,
 ) -> list[Delivery]:
-    """Return deliveries, newest first; `before` is the id that the last page ended with."""
+    """Return deliveries, newest first; `before` is the id that the last page ended with.
+
+    With `agents`, only those that tell of one of them.
+    """
     row = deliveries.c
     conditions: list[Any] = []
     if states:
@@ -227,6 +231,8 @@ def list_deliveries(
     for column, value in ((row.kind, kind), (row.target, target), (row.request, request)):
         if value is not None:
             conditions.append(column == value)
+    if agents is not None:
+        conditions.append(row.agent.in_(agents))
     if before is not None:
         conditions.append(row.id < before)
     query = select(deliveries).where(*conditions).order_by(row.id.desc()).limit(limit)

@@ -199,6 +199,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         version=__version__,
         upstreams=gateways.upstream_rows,
         sealed=sealed,
+        webhook_key=webhook_key,
         credential_troubles=gateways.credential_troubles,
         issuers=issuers,
         devices=open_device_logins(gateways.egress, clock, issuers),

@@ -1,0 +1,95 @@
+"""What became of a held action, told to the agent that asked for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from watchkeeper.api.authzen_seeking import find_asker, may_see
+from watchkeeper.api.table import Call, Operation
+from watchkeeper.core import ids
+from watchkeeper.core.clock import utc_text
+from watchkeeper.core.errors import NotFound
+from watchkeeper.decide.access import find_request
+from watchkeeper.store.statement import Row
+from watchkeeper.wire.decisions import Verdict
+from watchkeeper.wire.polling import Asked
+from watchkeeper.wire.requests import RequestState
+
+_VERDICTS: Mapping[RequestState, Verdict] = {
+    "pending": "hold",
+    "approved": "permit",
+    "redeemed": "permit",
+    "succeeded": "permit",
+    "failed": "permit",
+    "unknown": "permit",
+}
+"""Every other state is a refusal."""
+
+
+async def asked(call: Call) -> Asked:
+    """Show how a request stands, to its run or its agent."""
+    asker, name = await find_asker(call), call.path("request")
+    row = None
+    if ids.is_id(name):
+        row = await call.rooms.store.read(lambda tx: find_request(tx, name))
+    if row is None or not may_see(call, asker, row):
+        raise NotFound("there is no such request, or it is not yours")
+    return show_asked(row)
+
+
+def show_asked(row: Row) -> Asked:
+    """Return a request as its agent is told of it."""
+    return Asked(
+        request=row.request,
+        state=row.state,
+        verdict=_VERDICTS.get(row.state, "deny"),
+        text=say(row),
+        tool=row.tool,
+        arguments=json.loads(row.arguments),
+        digest=row.digest,
+        decide_by=row.decide_by,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+        reason=row.decided_why,
+        approved_until=row.grant_expires_at if row.state == "approved" else None,
+        superseded_by=row.superseded_by,
+        callback=row.callback,
+    )
+
+
+def say(row: Row) -> str:
+    """Say how a request stands, and what its agent does now."""
+    by = f" by {row.decided_by}" if row.decided_by else ""
+    why = f": {row.decided_why}" if row.decided_why else ""
+    said: Mapping[RequestState, str] = {
+        "pending": f"waits for {row.role} until {utc_text(row.decide_by)}; ask again later",
+        "approved": f"approved{by}{why}; send the same call again"
+        + (f" before {utc_text(row.grant_expires_at)}" if row.grant_expires_at else ""),
+        "denied": f"rejected{by}{why}",
+        "expired": "nobody decided in time",
+        "revoked": f"revoked{by}",
+        "redeemed": "approved, and used: it runs, or how it ended was not reported yet",
+        "succeeded": "approved and done",
+        "failed": "approved, and it failed",
+        "unknown": "approved; nobody knows how it ended: check before anything is done again",
+        "lapsed": "approved, but not used in time; send the call again to ask anew",
+        "cancelled": "taken back by its agent",
+        "superseded": f"stands as {row.superseded_by} now: see its arguments"
+        if row.superseded_by
+        else "stands no more, since what it asked for has changed",
+    }
+    return said[row.state]
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/decide/{request}",
+        "agent",
+        asked,
+        "Show how the request of a held action stands (bearer: the run's token, or the agent's).",
+        answers=Asked,
+        tags=("agents",),
+    ),
+)
