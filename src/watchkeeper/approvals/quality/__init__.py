@@ -1,0 +1,1 @@
+"""How approving goes: judgements, statistics over votes, and hints against fatigue."""

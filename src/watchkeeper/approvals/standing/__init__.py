@@ -1,0 +1,1 @@
+"""Standing approvals: what people agreed to beforehand, counted down use by use."""

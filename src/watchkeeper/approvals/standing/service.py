@@ -1,0 +1,468 @@
+"""Standing approvals proposed, put in force, counted down and ended; each with its event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select, update
+
+from watchkeeper.approvals.people import person_key
+from watchkeeper.approvals.rows import TIMER, find, record
+from watchkeeper.approvals.standing.model import (
+    MOST_FOR_ONE,
+    StandingApproval,
+    Terms,
+)
+from watchkeeper.approvals.standing.tables import standing_approvals
+from watchkeeper.approvals.tables import requests, votes
+from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.core.digest import canonical
+from watchkeeper.core.errors import Conflict, NotFound
+from watchkeeper.store import timers
+from watchkeeper.store.metadata import Whole
+from watchkeeper.store.statement import Row, Statement
+from watchkeeper.store.timers import Handler
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.decisions import Risk
+from watchkeeper.wire.quorum import Groups
+
+EXPIRY = "approvals.standing"
+"""The kind of the timer that ends one."""
+_MOST_PENDING = 200
+
+_c = standing_approvals.c
+_THIS = _c.standing == bindparam("standing_is")
+_STANDS = _c.state == literal_column("'standing'")
+_OPEN = _c.state.in_([literal_column("'proposed'"), literal_column("'standing'")])
+_ADD = Statement(standing_approvals.insert())
+_FIND = Statement(select(standing_approvals).where(_THIS))
+_BY_REQUEST = Statement(select(standing_approvals).where(_c.request == bindparam("request_is")))
+_FOR_ONE = Statement(
+    select(standing_approvals)
+    .where(
+        _c.agent == bindparam("agent_is"),
+        _c.tool == bindparam("tool_is"),
+        _STANDS,
+        _c.expires_at > bindparam("now"),
+    )
+    .order_by(_c.expires_at)
+    .limit(MOST_FOR_ONE)
+)
+_COUNT_OPEN = Statement(
+    select(func.count())
+    .select_from(standing_approvals)
+    .join(requests, requests.c.request == _c.request)
+    .where(
+        _c.agent == bindparam("agent_is"),
+        _c.tool == bindparam("tool_is"),
+        or_(_STANDS, requests.c.state == literal_column("'pending'")),
+    )
+)
+_SAME_PROPOSAL = Statement(
+    select(_c.standing)
+    .join(requests, requests.c.request == _c.request)
+    .where(
+        _c.digest == bindparam("digest_is"),
+        _c.state == literal_column("'proposed'"),
+        requests.c.state == literal_column("'pending'"),
+    )
+)
+_PUT_IN_FORCE = Statement(
+    update(standing_approvals)
+    .where(_THIS, _c.state == literal_column("'proposed'"))
+    .values(
+        state=literal_column("'standing'"),
+        approved_by=bindparam("approvers"),
+        approved_at=bindparam("at"),
+        expires_at=bindparam("until"),
+        people=bindparam("keys"),
+        signed=bindparam("all_signed"),
+    )
+)
+_amount = bindparam("amount", type_=Whole)
+_USE = Statement(
+    update(standing_approvals)
+    .where(
+        _THIS,
+        _STANDS,
+        _c.expires_at > bindparam("now"),
+        _c.uses < _c.max_uses,
+        or_(_c.each_micros.is_(None), _amount <= _c.each_micros),
+        or_(_c.total_micros.is_(None), _c.used_micros + _amount <= _c.total_micros),
+    )
+    .values(
+        uses=_c.uses + 1,
+        used_micros=_c.used_micros + _amount,
+        last_used_at=bindparam("at"),
+    )
+)
+_END = Statement(
+    update(standing_approvals)
+    .where(_THIS, _OPEN)
+    .values(
+        state=literal_column("'ended'"),
+        ended_at=bindparam("at"),
+        ended_by=bindparam("who"),
+        ended_why=bindparam("why"),
+    )
+)
+_APPROVALS = Statement(
+    select(votes.c.person, votes.c.acting_for, votes.c.key)
+    .where(votes.c.request == bindparam("request_is"), votes.c.verdict == "approve")
+    .order_by(votes.c.at, votes.c.person)
+)
+_FULFIL = Statement(
+    update(requests)
+    .where(
+        requests.c.request == bindparam("request_is"),
+        requests.c.state == literal_column("'approved'"),
+    )
+    .values(
+        state=literal_column("'succeeded'"),
+        redeemed_by=bindparam("standing_is"),
+        redeemed_at=bindparam("at"),
+        ended_at=bindparam("ended"),
+        next_at=None,
+    )
+)
+_WAITING = Statement(
+    select(requests)
+    .where(
+        requests.c.agent == bindparam("agent_is"),
+        requests.c.tool == bindparam("tool_is"),
+        requests.c.state == literal_column("'pending'"),
+        requests.c.standing.is_(None),
+    )
+    .order_by(requests.c.request)
+    .limit(_MOST_PENDING)
+)
+_ANSWER = Statement(
+    update(requests)
+    .where(
+        requests.c.run == bindparam("run_is"),
+        requests.c.digest == bindparam("digest_is"),
+        requests.c.state == literal_column("'pending'"),
+    )
+    .values(
+        state=literal_column("'superseded'"),
+        standing=bindparam("by_standing"),
+        decided_by=bindparam("who"),
+        decided_at=bindparam("at"),
+        next_at=None,
+    )
+)
+_PENDING_ACTION = Statement(
+    select(requests.c.request).where(
+        requests.c.run == bindparam("run_is"),
+        requests.c.digest == bindparam("digest_is"),
+        requests.c.state == literal_column("'pending'"),
+    )
+)
+
+
+def same_proposal(tx: Transaction, terms: Terms) -> str | None:
+    """Return the proposal of the same terms by the same person that still waits, or None."""
+    found: str | None = _SAME_PROPOSAL.scalar(tx, digest_is=terms.digest)
+    return found
+
+
+def check_count(tx: Transaction, agent: str, tool: str) -> None:
+    """Raise `Conflict` if there are too many of an agent for a tool: deciding reads each."""
+    if _COUNT_OPEN.scalar(tx, agent_is=agent, tool_is=tool) >= MOST_FOR_ONE:
+        raise Conflict(
+            f"{MOST_FOR_ONE} standing approvals of {agent} for {tool} are open",
+            code="too_many",
+            rule="standing/count",
+            remedy="end some of them; a policy may say it better than so many exceptions",
+        )
+
+
+def add_proposal(
+    tx: Transaction, standing: str, request: str, terms: Terms, *, risk: Risk, groups: Groups
+) -> None:
+    """Keep what a request asks to stand; the request says who decides and by when."""
+    _ADD.run(
+        tx,
+        **{
+            **dict.fromkeys(column.name for column in standing_approvals.c),
+            "standing": standing,
+            "state": "proposed",
+            "request": request,
+            "agent": terms.agent,
+            "tool": terms.tool,
+            "digest": terms.digest,
+            "contract": terms.contract,
+            "agent_version": terms.agent_version,
+            "tool_digest": terms.tool_digest,
+            "definition": terms.definition,
+            "pins": canonical(dict(terms.pins)).decode(),
+            "uses": 0,
+            "max_uses": terms.uses,
+            "each_micros": terms.each_micros,
+            "used_micros": 0,
+            "total_micros": terms.total_micros,
+            "seconds": terms.seconds,
+            "risk": risk,
+            "groups": json.dumps(groups),
+            "signed": 0,
+            "people": "[]",
+            "reason": terms.reason,
+            "proposed_by": terms.proposed_by,
+            "proposed_at": tx.now,
+            "approved_by": "[]",
+        },
+    )
+
+
+def put_in_force(tx: Transaction, row: Row) -> None:
+    """Let what a request asked for stand, now that the request (its row) was approved.
+
+    The request's approval is used up by this. Callers that wait for what it covers are told.
+    """
+    proposal = _BY_REQUEST.first(tx, request_is=row.request)
+    if proposal is None:
+        raise NotFound(f"request {row.request} asks for no standing approval that is known")
+    cast = _APPROVALS.all(tx, request_is=row.request)
+    by = list(dict.fromkeys(vote.acting_for or vote.person for vote in cast))
+    people = {person_key(proposal.proposed_by), *(person_key(vote.person) for vote in cast)}
+    people |= {person_key(vote.acting_for) for vote in cast if vote.acting_for}
+    until = tx.now + proposal.seconds * MICROSECONDS
+    standing = proposal.standing
+    if not by or not _PUT_IN_FORCE.run(
+        tx,
+        standing_is=standing,
+        approvers=json.dumps(by),
+        at=tx.now,
+        until=until,
+        keys=json.dumps(sorted(people)),
+        all_signed=int(bool(cast) and all(vote.key for vote in cast)),
+    ):
+        raise Conflict(
+            f"standing approval {standing} was not proposed, or nobody approved it",
+            code="not_proposed",
+            rule="standing/approval",
+        )
+    timers.schedule(tx, EXPIRY, standing, until)
+    timers.cancel(tx, TIMER, row.request)
+    _FULFIL.run(tx, request_is=row.request, standing_is=standing, at=tx.now, ended=tx.now)
+    _record(
+        tx,
+        proposal,
+        "standing.approved",
+        actor=by[-1],
+        text=f"stands until {utc_text(until)}, approved by {', '.join(by)}",
+        approved_by=by,
+        expires_at=until,
+    )
+    text = f"standing approval {standing} stands until {utc_text(until)}"
+    record(tx, row, "grant.redeemed", actor="plane", text=text, standing=standing)
+    record(tx, row, "request.succeeded", actor="plane", text="it stands as approved")
+    _tell_waiting(tx, proposal, row.request)
+
+
+def standing_for(tx: Transaction, agent: str, tool: str, now: int) -> list[StandingApproval]:
+    """Return what stands of an agent for a tool."""
+    return [_approval(row) for row in _FOR_ONE.all(tx, agent_is=agent, tool_is=tool, now=now)]
+
+
+def use(tx: Transaction, standing: str, amount_micros: int) -> bool:
+    """Count one use; False if it does not stand any more, or has no room for it.
+
+    The decision that it permits is the event of this change. The last use ends it.
+    """
+    if not _USE.run(tx, standing_is=standing, now=tx.now, amount=amount_micros, at=tx.now):
+        return False
+    row = find_standing_approval(tx, standing)
+    if row.uses >= row.max_uses:
+        _finish(tx, row, by="plane", why="all of its uses were made")
+    return True
+
+
+def supersede_by(
+    tx: Transaction, standing: str, *, run: str, digest: str, by: Iterable[str]
+) -> None:
+    """End the pending request for an action that a standing approval permits now."""
+    request = _PENDING_ACTION.scalar(tx, run_is=run, digest_is=digest)
+    if request is None:
+        return
+    row = find(tx, request)
+    who = ", ".join(by)
+    _ANSWER.run(tx, run_is=run, digest_is=digest, by_standing=standing, who=who, at=tx.now)
+    timers.cancel(tx, TIMER, request)
+    text = f"standing approval {standing} by {who} permitted it"
+    record(tx, row, "request.superseded", actor="plane", text=text, standing=standing)
+
+
+def end(tx: Transaction, standing: str, *, by: str, why: str) -> None:
+    """End one at once, or take back its proposal; raise `NotFound`, `Conflict` if it ended."""
+    row = find_standing_approval(tx, standing)
+    request = find(tx, row.request)
+    if row.state == "ended" or (row.state == "proposed" and request.state != "pending"):
+        raise Conflict(
+            f"standing approval {standing} does not stand any more",
+            code="already_ended",
+            remedy=f"see `watchkeeper standing show {standing}`",
+        )
+    if row.state == "proposed":
+        _take_back(tx, request, by=by, why=why)
+    _finish(tx, row, by=by, why=why)
+
+
+def end_covered(
+    tx: Transaction,
+    *,
+    agents: Iterable[str] = (),
+    tool: str | None = None,
+    everything: bool = False,
+    by: str,
+    why: str,
+) -> int:
+    """End every one of some agents or of a tool, proposals included; return how many."""
+    names = sorted(agents)
+    of: list[ColumnElement[bool]] = [_c.agent.in_(names)] if names else []
+    if tool is not None:
+        of.append(_c.tool == tool)
+    if not of and not everything:
+        return 0
+    query = select(standing_approvals).where(_OPEN, or_(*of) if of else literal_column("1 = 1"))
+    ended = 0
+    for row in list(tx.connection.execute(query)):
+        if row.state == "proposed":
+            request = find(tx, row.request)
+            if request.state == "pending":
+                _take_back(tx, request, by=by, why=why)
+            elif request.state != "revoked":
+                continue
+        ended += _finish(tx, row, by=by, why=why)
+    return ended
+
+
+def open_ones(tx: Transaction, *, agent: str | None = None, tool: str | None = None) -> list[Row]:
+    """Return the rows that stand or are proposed, of an agent for a tool where given."""
+    conditions: list[ColumnElement[bool]] = [_OPEN]
+    if agent is not None:
+        conditions.append(_c.agent == agent)
+    if tool is not None:
+        conditions.append(_c.tool == tool)
+    return list(tx.connection.execute(select(standing_approvals).where(and_(*conditions))))
+
+
+def find_standing_approval(tx: Transaction, standing: str) -> Row:
+    """Return the row of one; raise `NotFound` if there is none."""
+    row = _FIND.first(tx, standing_is=standing)
+    if row is None:
+        raise NotFound(
+            f"there is no standing approval {standing!r:.80}",
+            remedy="see `watchkeeper standing list`",
+        )
+    return row
+
+
+def on_expiry(tx: Transaction, ref: str, due_at: int) -> None:
+    """End one whose time is over."""
+    tx.silent("one that ended before is left as it is")
+    row = _FIND.first(tx, standing_is=ref)
+    if row is not None and row.state == "standing":
+        if row.expires_at <= tx.now:
+            _finish(tx, row, by="plane", why="its time was over")
+        else:
+            timers.schedule(tx, EXPIRY, ref, row.expires_at)
+
+
+def _take_back(tx: Transaction, request: Row, *, by: str, why: str) -> None:
+    changed = tx.connection.execute(
+        update(requests)
+        .where(
+            requests.c.request == request.request,
+            requests.c.state == literal_column("'pending'"),
+        )
+        .values(state="cancelled", decided_by=by, decided_at=tx.now, decided_why=why, next_at=None)
+    )
+    if changed.rowcount:
+        timers.cancel(tx, TIMER, request.request)
+        text = f"the proposal was taken back by {by}: {why}"
+        record(tx, request, "request.cancelled", actor=by, text=text)
+
+
+def _finish(tx: Transaction, row: Row, *, by: str, why: str) -> int:
+    if not _END.run(tx, standing_is=row.standing, at=tx.now, who=by, why=why):
+        return 0
+    timers.cancel(tx, EXPIRY, row.standing)
+    _record(
+        tx,
+        row,
+        "standing.ended",
+        actor=by,
+        text=f"ended by {by}: {why}; used {row.uses} of {row.max_uses} times",
+        uses=row.uses,
+        used_micros=row.used_micros,
+    )
+    return 1
+
+
+def _tell_waiting(tx: Transaction, proposal: Row, request: str) -> None:
+    """Tell the callers that wait for what stands now: the same call, sent again, runs."""
+    pins = _read_pins(proposal.pins)
+    for row in _WAITING.all(tx, agent_is=proposal.agent, tool_is=proposal.tool):
+        arguments: dict[str, Any] = json.loads(row.arguments)
+        amount = row.amount_micros or 0
+        if (
+            row.request != request
+            and (proposal.each_micros is None or amount <= proposal.each_micros)
+            and all(
+                name in arguments and canonical(arguments[name]) == value
+                for name, value in pins.items()
+            )
+        ):
+            text = f"standing approval {proposal.standing} may cover it: the same call finds it"
+            record(tx, row, "request.covered", actor="plane", text=text, standing=proposal.standing)
+
+
+def _record(tx: Transaction, row: Row, type_: str, *, actor: str, text: str, **body: Any) -> None:
+    tx.record(
+        type_,
+        actor=actor,
+        subject=f"standing/{row.standing}",
+        agent=row.agent,
+        request=row.request,
+        body={"standing": row.standing, "tool": row.tool, "digest": row.digest, **body,
+              "text": f"standing approval {row.standing}: {text}"},
+    )  # fmt: skip
+
+
+def _approval(row: Row) -> StandingApproval:
+    return StandingApproval(
+        standing=row.standing,
+        contract=row.contract,
+        agent_version=row.agent_version,
+        tool_digest=row.tool_digest,
+        definition=row.definition,
+        pins=_read_pins(row.pins),
+        uses_left=row.max_uses - row.uses,
+        each_micros=row.each_micros,
+        money_left=None if row.total_micros is None else row.total_micros - row.used_micros,
+        expires_at=row.expires_at,
+        risk=row.risk,
+        groups=read_groups(row.groups),
+        signed=bool(row.signed),
+        by=tuple(json.loads(row.approved_by)),
+        people=frozenset(json.loads(row.people)),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _read_pins(text: str) -> dict[str, bytes]:
+    return {name: canonical(value) for name, value in json.loads(text).items()}
+
+
+@lru_cache(maxsize=1024)
+def read_groups(text: str) -> Groups:
+    """Return groups as they are kept in a row."""
+    return tuple((role, count) for role, count in json.loads(text))
+
+
+HANDLERS: dict[str, Handler] = {EXPIRY: on_expiry}
+"""What the sweeper runs for standing approvals, by timer kind."""
