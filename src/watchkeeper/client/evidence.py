@@ -52,9 +52,8 @@ def _signed(request: RequestDetail, plane: str, vote: VoteRow, number: int) -> S
     person = vote.person.removeprefix("person/")
     name = f"{number}-{person}"
     acting_for = vote.acting_for.removeprefix("person/") if vote.acting_for else None
-    verdict = "break-glass" if request.break_glass and vote.verdict == "approve" else vote.verdict
     message = vote_text(
-        plane, request.request, vote.digest, verdict, person, vote.reason, acting_for
+        plane, request.request, vote.digest, vote.verdict, person, vote.reason, acting_for
     )
     command = (
         *("ssh-keygen", "-Y", "verify", "-f", ALLOWED, "-I", person, "-n", VOTE_NAMESPACE),

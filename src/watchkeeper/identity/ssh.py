@@ -20,11 +20,33 @@ CHECK_SECONDS = 5.0
 _MOST_AT_ONCE = 4
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _MAGIC = b"SSHSIG\x00\x00\x00\x01"
+_FIELDS = 5
+_USER_PRESENT = 1
 _checks = asyncio.Semaphore(_MOST_AT_ONCE)
 
 
 def signing_key(signature: str) -> str | None:
     """Return the base64 public key that an armoured signature names, or None for what is none."""
+    fields = _fields(signature)
+    return base64.b64encode(fields[0]).decode() if fields else None
+
+
+def is_touched(signature: str) -> bool:
+    """Whether a signature says that somebody touched the key, if it is of a hardware key.
+
+    ssh-keygen verifies one without (PROTOCOL.u2f, the flag "user present") as sshd would not.
+    """
+    fields = _fields(signature)
+    if not fields or b"sk-" not in fields[0][:8]:
+        return bool(fields)
+    made = fields[4]
+    _, after = _text(made, 0)
+    _, after = _text(made, after)
+    return len(made) == after + 5 and bool(made[after] & _USER_PRESENT)
+
+
+def _fields(signature: str) -> tuple[bytes, ...] | None:
+    """Return public key, namespace, reserved, hash and signature; None for what is no signature."""
     lines = signature.strip().splitlines()
     if len(signature) > LONGEST_SIGNATURE or len(lines) < 3:
         return None
@@ -36,10 +58,18 @@ def signing_key(signature: str) -> str | None:
         return None
     if not blob.startswith(_MAGIC):
         return None
-    start = len(_MAGIC) + 4
-    length = int.from_bytes(blob[len(_MAGIC) : start], "big")
-    key = blob[start : start + length]
-    return base64.b64encode(key).decode() if len(key) == length > 0 else None
+    fields, at = [], len(_MAGIC)
+    for _ in range(_FIELDS):
+        field, at = _text(blob, at)
+        fields.append(field)
+    return tuple(fields) if fields[0] and at == len(blob) else None
+
+
+def _text(blob: bytes, at: int) -> tuple[bytes, int]:
+    """Return an SSH string (RFC 4251, 5) and where it ends: beyond the blob, if it is cut off."""
+    start = at + 4
+    end = start + int.from_bytes(blob[at:start], "big")
+    return blob[start:end], end
 
 
 async def verify_signature(
@@ -47,11 +77,12 @@ async def verify_signature(
 ) -> str | None:
     """Return which of some `authorized_keys` lines made a signature, or None.
 
-    Runs ssh-keygen off the loop. Raises `Unavailable` where there is none.
+    One of a hardware key counts only if the key was touched. Runs ssh-keygen off the loop. Raises
+    `Unavailable` where there is none.
     """
     named = signing_key(signature)
     found = next((key for key in keys if named and key.split()[1] == named), None)
-    if found is None:
+    if found is None or not is_touched(signature):
         return None
     async with _checks:
         good = await asyncio.to_thread(_check, found, message, signature, namespace)
