@@ -11,10 +11,11 @@ from watchkeeper.wire.deliveries import DeliveryKind, DeliveryState
 
 LARGEST_PAYLOAD = 32_768
 
-Verdict = Literal["sent", "retry", "refused", "later", "moot"]
+Verdict = Literal["sent", "retry", "refused", "later", "moot", "unknown"]
 """sent: it arrived. retry: it did not, and may next time. refused: it never will, so it is given
 up. later: nothing was tried (too many at once); the attempt does not count. moot: nothing was
-tried and nothing needs to be any more, as when a request was decided before a person was told."""
+tried and nothing needs to be any more, as when a request was decided before a person was told.
+unknown: nobody can say whether it arrived; it is not sent again by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

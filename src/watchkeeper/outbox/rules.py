@@ -47,6 +47,8 @@ def after_attempt(delivery: Delivery, attempt: Attempt, *, now: int, fraction: f
         return Next("sent")
     if attempt.verdict == "refused":
         return Next("dead")
+    if attempt.verdict == "unknown":
+        return Next("unknown")
     if attempt.verdict == "moot":
         return Next("discarded", counts=False)
     asked = min(max(0, attempt.after_seconds or 0), LONGEST_PAUSE_SECONDS)

@@ -349,6 +349,9 @@ def _record_attempt(tx: Transaction, one: Delivery, then: Next, attempt: Attempt
     elif then.state == "dead":
         text = f"could not tell {who}" if notice else f"{_words(one)} was given up"
         _record(tx, one, "delivery.dead", f"{text} after {tries}: {why}", **counted)
+    elif then.state == "unknown":
+        text = f"nobody knows whether {_words(one)} arrived: {why}"
+        _record(tx, one, "delivery.unknown", text, **counted)
     elif one.attempts == 1 and then.counts and then.next_at is not None:
         text = f"could not tell {who}" if notice else f"{_words(one)} failed"
         text += f": {why}; tried again at {utc_text(then.next_at)}"
