@@ -67,7 +67,8 @@ def _allowed(row: SignerKey) -> str:
     if row.valid_after is not None:
         options.append(f'valid-after="{_time(row.valid_after)}"')
     if row.valid_before is not None:
-        options.append(f'valid-before="{_time(row.valid_before)}"')
+        # a vote of the second in which the key was taken away was still good
+        options.append(f'valid-before="{_time(row.valid_before + MICROSECONDS)}"')
     return f"{row.person} {','.join(options)} {row.key}\n"
 
 
