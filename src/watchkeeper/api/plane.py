@@ -15,6 +15,7 @@ from watchkeeper.api.needs import (
     from_credential,
     from_lock,
     from_request,
+    from_undelivered,
     from_upstream,
     from_warned,
     rank,
@@ -25,8 +26,10 @@ from watchkeeper.api.tools import needs_of_tools
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound, WatchkeeperError
 from watchkeeper.decide.fleet import last_hour, list_agents
+from watchkeeper.decide.rota import PERSON_ROLE
 from watchkeeper.decide.stop import count_open_runs
 from watchkeeper.decide.warnings import find_warned
+from watchkeeper.decide.webhooks import find_undelivered
 from watchkeeper.identity.model import Person
 from watchkeeper.kill.tables import locks
 from watchkeeper.store.transaction import Transaction
@@ -103,7 +106,7 @@ def show_me(me: Person, held: Iterable[str]) -> Me:
     """Return a caller as the API tells them who they are."""
     return Me(
         person=me.name,
-        roles=tuple(sorted(held)),
+        roles=tuple(sorted(role for role in held if not role.startswith(PERSON_ROLE))),
         permission=", ".join(me.roles),
         via=me.via,
         permissions=tuple(sorted(one for one in PERMISSIONS if me.may(one))),
@@ -137,7 +140,11 @@ async def watch(call: Call) -> Page[Need]:
         warned = await rooms.store.read(lambda tx: find_warned(tx, catalogue))
         may_stage = call.who.may("policy-activate")
         found += [from_warned(one, mine=may_stage) for one in warned]
+    undelivered = await rooms.store.read(lambda tx: find_undelivered(tx, rooms.view.now))
+    may_send = call.who.may("deliveries")
+    found += [from_undelivered(one, mine=may_send) for one in undelivered]
     found += [from_credential(one, now) for one in await rooms.credential_troubles()]
+    found += await needs_of_channels(rooms, now, mine=call.who.may("deliveries"))
     ranked = rank(need for need in found if need is not None)
     return Page[Need](rows=ranked[:limit], total=len(ranked), sequence=head)
 

@@ -34,8 +34,10 @@ from watchkeeper.core.errors import (
     Unauthenticated,
     WatchkeeperError,
 )
+from watchkeeper.decide.rota import Rota
 from watchkeeper.identity.model import Person
-from watchkeeper.oncall.model import ANYONE
+from watchkeeper.oncall.model import ANYONE, OWNER
+from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.permissions import Permission
 
 Needs = Literal["anyone", "agent", "person"] | Permission
@@ -73,8 +75,15 @@ class Call:
     @property
     def roles(self) -> frozenset[str]:
         """The roles the person holds now; `*` stands for every role, which the owner holds."""
-        held = self.rooms.view.now.roles_of(self.who.name, owner=self.who.owner)
-        return held | {ANYONE} if self.who.owner else held
+        return self._held(self.rooms.view.now.rota, self.rooms.clock.now())
+
+    def roles_in(self, tx: Transaction) -> frozenset[str]:
+        """Return the roles the person holds as a transaction sees it: for what decides by them."""
+        return self._held(self.rooms.view.now.rota.now(tx), tx.now)
+
+    def _held(self, rota: Rota, at: int) -> frozenset[str]:
+        held = rota.roles_of(self.who.name, owner=self.who.owner, at=at)
+        return held | {OWNER, ANYONE} if self.who.owner else held
 
     def check_team(self, needed: Permission, team: str) -> None:
         """Raise `Forbidden` unless the person has the permission in a team (empty: in all)."""

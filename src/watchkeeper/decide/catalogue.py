@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import price
 from watchkeeper.decide.entities import agent_facts, model_facts, store_facts, tool_facts
+from watchkeeper.decide.rota import PERSON_ROLE, Rota, compile_rota
 from watchkeeper.identity.operators import Assigned, Permissions, Roles, permissions_of
 from watchkeeper.identity.proofs import key_proof, subject_proof
-from watchkeeper.oncall.model import Role as People
-from watchkeeper.oncall.rules import roles_of
+from watchkeeper.oncall.schedules import Override
 from watchkeeper.policy.engine import PolicyEngine
 from watchkeeper.policy.population import Population
 from watchkeeper.policy.source import Checked, check_set
@@ -139,6 +139,8 @@ class Catalogue:
     people: Mapping[str, Person]
     operator_roles: Roles
     """Built in and of its own: role → permissions."""
+    rota: Rota
+    """Who holds roles when, with the overrides as last committed."""
     pins: Pins = NO_PINS
     """Which definitions of upstream tools are trusted; kept when documents are applied."""
 
@@ -180,10 +182,12 @@ class Catalogue:
         document = self.issuers.get(issuer)
         return document is not None and document.of != "workloads"
 
-    def roles_of(self, person: str, *, owner: bool) -> frozenset[str]:
-        """Return the roles a person holds; a role nobody defined falls to the plane's owner."""
-        known = (People(role.name, frozenset(role.members)) for role in self.roles.values())
-        held = roles_of(person, known, is_owner=owner)
+    def roles_of(self, person: str, *, owner: bool, at: int) -> frozenset[str]:
+        """Return the roles a person holds at a time: as a member, on call, or as themselves.
+
+        A role nobody defined falls to the plane's owner. To decide by it, ask `rota.now(tx)`.
+        """
+        held = self.rota.roles_of(person, owner=owner, at=at)
         return held | {OWNER_ROLE} if owner else held
 
     def seen_in(self, teams: frozenset[str] | None) -> Catalogue:
@@ -205,7 +209,7 @@ class Catalogue:
 
     def known_role(self, name: str) -> str:
         """Return a role by name, or the owner's where no such role is defined."""
-        return name if name in self.roles else OWNER_ROLE
+        return name if name in self.roles or name.startswith(PERSON_ROLE) else OWNER_ROLE
 
 
 def build_catalogue(
@@ -230,6 +234,8 @@ def build_catalogue(
     }
     models = _price_models(standing)
     files = check_set((old.name, policy.text) for old, policy in _of(standing, Policy))
+    roles = {old.name: one for old, one in _of(standing, Role)}
+    schedules = {old.name: one for old, one in _of(standing, Schedule)}
     population = Population(
         [agent_facts(agent.contract, agent.version) for agent in agents.values()],
         [
@@ -247,9 +253,9 @@ def build_catalogue(
         upstreams={old.name: one for old, one in _of(standing, Upstream)},
         providers={old.name: one for old, one in _of(standing, Provider)},
         issuers={old.name: one for old, one in _of(standing, Issuer)},
-        roles={old.name: one for old, one in _of(standing, Role)},
+        roles=roles,
         escalations={old.name: one for old, one in _of(standing, Escalation)},
-        schedules={old.name: one for old, one in _of(standing, Schedule)},
+        schedules=schedules,
         risks={old.name: one for old, one in _of(standing, RiskClass)},
         webhooks={old.name: one for old, one in _of(standing, Webhook)},
         channels={old.name: one for old, one in _of(standing, Channel)},
@@ -271,6 +277,7 @@ def build_catalogue(
             **BUILT_IN_ROLES,
             **{old.name: frozenset(one.permissions) for old, one in _of(standing, OperatorRole)},
         },
+        rota=compile_rota(roles, schedules),
     )
 
 
@@ -281,8 +288,13 @@ class CatalogueView:
         self.now = catalogue
 
     def replace(self, catalogue: Catalogue) -> None:
-        """Put a new catalogue in force for every decision from here on; the pins stay."""
-        self.now = replace(catalogue, pins=self.now.pins)
+        """Put a new catalogue in force for every decision from here on; pins and overrides stay."""
+        rota = catalogue.rota.overridden(self.now.rota.standing)
+        self.now = replace(catalogue, pins=self.now.pins, rota=rota)
+
+    def override(self, standing: tuple[Override, ...]) -> None:
+        """Let these overrides count, and no others, from here on."""
+        self.now = replace(self.now, rota=self.now.rota.overridden(standing))
 
     def pin(self, pins: Pins) -> None:
         """Trust these definitions, and no others, from here on."""

@@ -93,6 +93,8 @@ class Schedule:
         self.name = name
         self.clock = clock
         """The clock that its times are told by."""
+        self.people = frozenset(fixed.values()).union(*(one.rotation.people for one in layers))
+        """Everybody who takes turns in it."""
         self._layers = tuple(reversed(layers))
         self._fixed = fixed
         self._known: tuple[Changes | None, int, int, OnDuty] = (None, 0, 0, ())

@@ -45,5 +45,9 @@ class Spans(Generic[T]):
         until = self._bounds[index] if index < len(self._bounds) else NEVER
         return self._held[index], until
 
+    def values(self) -> set[T]:
+        """Return every value that holds at some time."""
+        return {value for held in self._held for value in held}
+
     def __bool__(self) -> bool:
         return bool(self._bounds)

@@ -1,0 +1,102 @@
+"""Who holds roles: members, whoever is on call, a person's own; overrides as a transaction sees."""
+
+from __future__ import annotations
+
+import pytest
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.core.wall import read_moment, wall_clock
+from watchkeeper.decide.rota import Rota, compile_rota, compile_schedule
+from watchkeeper.oncall.schedules import Override
+from watchkeeper.registry.documents import Role
+from watchkeeper.registry.watch import Schedule
+
+BERLIN = wall_clock("Europe/Berlin")
+WEEK = Schedule.model_validate(
+    {
+        "name": "week",
+        "zone": "Europe/Berlin",
+        "layers": [{"name": "turns", "people": ["ada", "bob"], "starts": "2026-11-16T09:00"}],
+    }
+)
+NIGHT = Schedule.model_validate(
+    {
+        "name": "night",
+        "zone": "Europe/Berlin",
+        "layers": [
+            {
+                "name": "nights",
+                "people": ["owner"],
+                "rotation": "daily",
+                "starts": "2026-11-16T09:00",
+                "restrictions": [{"days": ["sat", "sun"], "from": "22:00", "to": "06:00"}],
+            }
+        ],
+        "shifts": [{"person": "eve", "from": "2026-12-24T18:00", "to": "2026-12-25T08:00"}],
+    }
+)
+ROLES = [
+    Role(name="ops", members=("cay", "owner")),
+    Role(name="all", members=("*",)),
+    Role(name="desk", schedules=("week", "night", "gone")),
+]
+
+
+def rota(*standing: Override) -> Rota:
+    found = compile_rota({one.name: one for one in ROLES}, {"week": WEEK, "night": NIGHT})
+    return found.overridden(standing)
+
+
+def at(text: str) -> int:
+    return read_moment(text, BERLIN)
+
+
+NOON = at("2026-11-18T12:00")
+NIGHT_TIME = at("2026-11-22T02:00")
+
+
+def test_roles_by_membership_by_schedule_and_for_the_owner() -> None:
+    known = rota()
+    assert known.roles_of("ada", owner=False, at=NOON) == {"all", "desk", "person/ada"}
+    assert known.roles_of("bob", owner=False, at=NOON) == {"all", "person/bob"}
+    assert known.roles_of("bob", owner=False, at=NOON + 7 * 86_400_000_000) >= {"desk"}
+    root = known.roles_of("root", owner=True, at=NOON)
+    assert root == {"all", "ops", "person/root", "person/owner"}
+    assert known.roles_of("root", owner=True, at=NIGHT_TIME) == root | {"desk"}
+    assert known.roles_of("owner", owner=False, at=NOON) >= {"ops"}
+
+
+def test_holders_are_the_same_from_the_other_side() -> None:
+    known = rota()
+    assert known.holders("desk", NOON) == {"ada"}
+    assert known.holders("desk", NIGHT_TIME) == {"ada", "owner"}
+    assert known.holders("ops", NOON) == {"cay", "owner"}
+    assert known.holders("person/eve", NOON) == {"eve"}
+    assert known.holders("owner", NOON) == {"owner"}
+    assert known.holders("nothing", NOON) == frozenset()
+    assert known.people_of("desk") == {"ada", "bob", "owner", "eve"}
+
+
+def test_overrides_count_in_their_time_only() -> None:
+    known = rota(Override("ovr_1", "week", "replace", "dan", "ada", NOON, NOON + 3_600_000_000))
+    assert known.holders("desk", NOON) == {"dan"}
+    assert known.holders("desk", NOON + 3_600_000_000) == {"ada"}
+    assert "desk" not in known.roles_of("ada", owner=False, at=NOON)
+    assert known.next_change(NOON) == NOON + 3_600_000_000
+
+
+def test_restrictions_over_midnight_and_fixed_shifts() -> None:
+    night = rota().of_schedule("night")
+    assert not night.at(at("2026-11-21T21:59"))[0]
+    assert night.at(at("2026-11-21T22:00"))[0] == (("owner", "nights"),)
+    assert night.at(at("2026-11-23T05:59"))[0] == (("owner", "nights"),)
+    assert not night.at(at("2026-11-23T06:00"))[0]
+    assert night.at(at("2026-12-24T18:00"))[0] == (("eve", "shift"),)
+
+
+def test_too_many_fixed_shifts_at_once_are_refused() -> None:
+    shift = {"from": "2026-12-24T18:00", "to": "2026-12-25T08:00"}
+    many = [{"person": f"p{number}", **shift} for number in range(51)]
+    compile_schedule(Schedule.model_validate({"name": "many", "shifts": many[:50]}))
+    with pytest.raises(Invalid, match="more than 50 overlap"):
+        compile_schedule(Schedule.model_validate({"name": "many", "shifts": many}))
