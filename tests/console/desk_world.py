@@ -22,7 +22,8 @@ agent:
       - {name: books.note, requires_approval: true}
       - {name: books.move, requires_approval: true}
       - {name: books.close_account, requires_approval: true}
-  approvals: {role: finance-ops, escalation: finance, sla_seconds: 900, hold_seconds: 0}
+  approvals: {role: finance-ops, escalation: finance, sla_seconds: 900, hold_seconds: 0,
+    max_pending: %d}
   identity: {mode: own, token_ttl_seconds: 900}
 """
 
@@ -65,7 +66,7 @@ tool:
 class DeskWorld:
     """Fills a plane, and lets its agents ask."""
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane, *, max_pending: int = 50) -> None:
         self.plane = plane
         documents = [
             document
@@ -78,7 +79,7 @@ class DeskWorld:
             *documents,
             *kept,
             TOOLS,
-            TELLER % json.dumps(AMPLE),
+            TELLER % (json.dumps(AMPLE), max_pending),
             agent_document("buyer", owner="purchasing", budgets={**AMPLE, "max_steps": 3}),
             budget_document("finance-day", "team/finance-ops", tool_calls=200, spend_usd=5),
             policies__cedar=POLICY,

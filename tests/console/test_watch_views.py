@@ -22,7 +22,7 @@ from watchkeeper.console.dialogs.watch import (
     override_question,
     read_time,
 )
-from watchkeeper.console.views import oncall, request_detail, requests
+from watchkeeper.console.views import oncall, quality, request_detail, requests
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import cell_width
@@ -36,6 +36,7 @@ from watchkeeper.wire.oncall import (
     ShiftRow,
     Shifts,
 )
+from watchkeeper.wire.quality import Hint, Quality, QualityRow
 from watchkeeper.wire.requests import CommentRow, Deciding, Group, VoteRow
 
 HOUR, DAY = seconds(3600), seconds(86_400)
@@ -315,3 +316,29 @@ def test_a_standing_approval_is_asked_for_within_bounds() -> None:
     asked = handling.proposal_of(detail, Reply(True, "month end", values))
     assert (asked.pin, asked.uses, asked.seconds) == (("amount_usd",), 20, 86_400)
     assert (asked.each_micros, asked.total_micros) == (5_000_000, None)
+
+
+def test_figures_say_what_they_are_of_and_shame_nobody() -> None:
+    rows = (
+        QualityRow(name="legal", decisions=3, enough=False),
+        QualityRow(name="sre-oncall", decisions=40, enough=True, decide_seconds_median=75,
+                   view_seconds_median=12.4, unread_share=0.25, overridden_share=0.0, late=4,
+                   pending=2, holders=1),
+    )  # fmt: skip
+    whole = QualityRow(name="all", decisions=43, enough=True, judged=2, wrong=1)
+    found = Quality(by="role", since=0, until=NOW, everything=whole, rows=rows)
+    text = read(quality.quality_blocks([found]), 100)
+    for words in ("43 votes", "2, of which 1 were found wrong", "too few", "1 min", "25%"):
+        assert words in text
+    assert text.index("legal") < text.index("sre-oncall")
+    empty = found.model_copy(update={"everything": QualityRow(name="", decisions=0, enough=False)})
+    assert "Nothing was decided" in read(quality.quality_blocks([empty]))
+
+
+def test_hints_name_what_repeats() -> None:
+    hint = Hint(kind="standing", alike="x", agent="clerk", tool="books.note", count=7,
+                text=f"approved 7 times{HOSTILE}", requests=("req_1",))  # fmt: skip
+    text = read(quality.hint_blocks([hint]))
+    assert "clerk → books.note" in text
+    assert "\x1b" not in text
+    assert "Nothing repeats" in read(quality.hint_blocks([]))

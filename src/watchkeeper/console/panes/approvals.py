@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from watchkeeper.console.pane import Pane
 from watchkeeper.console.panes.deciding import Deciding
 from watchkeeper.console.panes.handling import Handling
 from watchkeeper.console.panes.request_actions import request_actions
-from watchkeeper.console.views import request_detail
+from watchkeeper.console.views import quality, request_detail
 from watchkeeper.console.views import requests as view
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.requests import RequestDetail, RequestRow
@@ -132,6 +133,17 @@ class ApprovalsPane(Pane[RequestRow]):
         for one in alike:
             self.window.marks.add(one.request)
         self.desk.say(f"{len(alike)} alike are marked")
+
+    async def show_quality(self) -> None:
+        """Show how approving goes."""
+        read = (self.desk.client.quality(by=by) for by in ("role", "tool", "person"))
+        found = await asyncio.gather(*read)
+        await self.desk.view("How approving goes", quality.quality_blocks(found))
+
+    async def show_hints(self) -> None:
+        """Show what would spare work."""
+        page = await self.desk.client.hints()
+        await self.desk.view("What would spare work", quality.hint_blocks(page.rows))
 
     async def read_current(self) -> RequestDetail | None:
         """Return the request as it is on screen, or read it for the dialog that shows it."""

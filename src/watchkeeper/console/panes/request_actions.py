@@ -83,6 +83,10 @@ def _looking(pane: ApprovalsPane) -> list[Action]:
         Action("approvals.decided", "decided", pane.toggle_decided, ("d",), LOOK,
                "Go on to what was decided, to what is to review, and back to what waits.",
                pane.key, layers=("list",), footer=30),
+        Action("approvals.hints", "hints", pane.show_hints, ("H",), LOOK,
+               "What would spare work: kinds of requests that repeat.", pane.key),
+        Action("approvals.quality", "quality", pane.show_quality, ("Q",), LOOK,
+               "How approving goes: times, overrides, load.", pane.key),
         Action("approvals.run", "run", pane.handling.show_run, ("R",), LOOK,
                "Go to the run that asks, with everything it did.", pane.key),
     ]  # fmt: skip

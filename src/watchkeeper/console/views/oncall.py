@@ -11,7 +11,7 @@ from watchkeeper.console.blocks import Block, Fact, Line, Prose, Title
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import NOTHING, Span, span
 from watchkeeper.console.views.aligned import aligned
-from watchkeeper.console.words import moment_text, person_text
+from watchkeeper.console.words import moment_text, person_text, until_text
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.wire.base import Shown
 from watchkeeper.wire.handover import HandoverRow
@@ -97,7 +97,7 @@ def cells(row: Watch, moment: Moment) -> Mapping[str, Span]:
     return {
         "role": span(row.name if row.kind == "role" else f"{row.name} (schedule)"),
         "now": _people(row),
-        "until": span(moment_text(row.next_at, moment.now), "quiet") if row.next_at else NOTHING,
+        "until": _until(row.next_at, moment),
         "next": span(", ".join(row.next) or "nobody", "text" if row.next else "warning")
         if row.next_at
         else NOTHING,
@@ -198,6 +198,12 @@ def zone_of(name: str) -> tzinfo:
 def wall_text(at: int, zone: str) -> str:
     """Write a time as the wall clock of a zone shows it."""
     return f"{datetime.fromtimestamp(at // MICROSECONDS, zone_of(zone)):%a %d %b %H:%M}"
+
+
+def _until(at: int | None, moment: Moment) -> Span:
+    if at is None:
+        return NOTHING
+    return moment.time(at) if moment.absolute else span(until_text(at, moment.now), "quiet")
 
 
 def _people(row: Watch) -> Span:
