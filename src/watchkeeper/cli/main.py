@@ -18,7 +18,7 @@ Without a command: the console on this machine's plane, started if none runs.
   Decide    requests  budgets
   Stop      kill  pause  locks
   Govern    apply  policy  tools  enroll  identity  secrets  keys
-  People    login  logout  whoami  people  token  tokens
+  People    login  logout  whoami  people  token  tokens  channels
   Plane     serve  stop  console  demo  config
   Learn     help TOPIC  completion SHELL
 
@@ -60,6 +60,7 @@ COMMANDS: dict[str, str] = {
     "login": "watchkeeper.cli.login:login",
     "logout": "watchkeeper.cli.login:logout",
     "whoami": "watchkeeper.cli.login:whoami",
+    "channels": "watchkeeper.cli.channels:channels",
     "secrets": "watchkeeper.cli.secrets:sealed",
     "serve": "watchkeeper.plane.command:serve",
     "stop": "watchkeeper.cli.process:stop",

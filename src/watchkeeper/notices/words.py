@@ -143,7 +143,7 @@ def _with_time(notice: Notice, now: int) -> str:
     return f"{line(notice)} ({left(notice.decide_by, now)} left)"
 
 
-def test_of(channel: str, person: str, place: Place) -> Message:
+def trial_of(channel: str, person: str, place: Place) -> Message:
     """Return what a test says."""
     who = plain(person, limit=63)
     text = f"Watchkeeper can tell people by channel {channel}; {who} tested it. Nothing to do."
