@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import select
@@ -14,7 +15,7 @@ from watchkeeper.approvals.rows import TIMER
 from watchkeeper.approvals.tables import requests
 from watchkeeper.approvals.timers import HANDLERS
 from watchkeeper.core.digest import canonical, digest
-from watchkeeper.oncall.model import Level
+from watchkeeper.oncall.model import EscalationPolicy, Level
 from watchkeeper.store.journal import events
 from watchkeeper.store.store import Store
 from watchkeeper.store.timers import timers
@@ -22,12 +23,18 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.requests import RequestDetail
 
 OPS, LEAD = frozenset({"ops"}), frozenset({"lead"})
+POLICY = {field.name for field in fields(EscalationPolicy)}
 
 
 def wanted(**changes: Any) -> NewRequest:
     """A refund that `ops` is asked to approve within 200 s, `lead` after 60 s."""
     arguments = changes.pop("arguments", {"charge_id": "ch_81", "amount_usd": 4000})
     run = changes.get("run", "run_1")
+    policy = {
+        "levels": (Level("ops"), Level("lead", 60)),
+        "remind_every_seconds": 45,
+        **{name: changes.pop(name) for name in POLICY if name in changes},
+    }
     values: dict[str, Any] = {
         "decision": "dec_1",
         "agent": "refund-assistant",
@@ -39,8 +46,7 @@ def wanted(**changes: Any) -> NewRequest:
         "arguments": arguments,
         "asks": "refund charge ch_81, $4,000.00",
         "risk": "high",
-        "levels": (Level("ops"), Level("lead", 60)),
-        "remind_every_seconds": 45,
+        "escalation": EscalationPolicy(**policy),
         "sla_seconds": 200,
         "rule": "policy/refund-over-200",
         "rule_text": "refunds over $200 need approval",

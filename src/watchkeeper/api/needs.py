@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from watchkeeper.approvals.auditing import Audit
+from watchkeeper.approvals.coverage import Uncovered
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.text import make_safe
+from watchkeeper.decide.rota import Rota
+from watchkeeper.decide.vacancies import Vacancy
 from watchkeeper.decide.warnings import Warned
+from watchkeeper.decide.webhooks import Undelivered
 from watchkeeper.tools.pins.model import Pin
 from watchkeeper.tools.pins.rules import reason_of
 from watchkeeper.tools.secrets.model import Trouble
@@ -48,6 +53,26 @@ def from_request(row: RequestRow, now: int) -> Need:
         since=row.created_at,
         agent=row.agent,
         mine=row.mine,
+    )
+
+
+def from_review(row: RequestRow, now: int, *, mine: bool) -> Need:
+    """One person approved it alone, and another has to say whether that was right."""
+    due_at = row.review_due_at or now
+    late = due_at <= now
+    by = (row.decided_by or "").removeprefix("person/")
+    return Need(
+        need=f"review/{row.request}",
+        kind="request",
+        subject=row.request,
+        score=_weigh(_HARM[row.risk] * (3 if late else 1), mine),
+        risk=row.risk,
+        text=f"{by} broke the glass: {row.asks} · {row.agent}{', not reviewed yet' * late}",
+        todo="review it" if mine else f"somebody else of {row.role} reviews it",
+        due_at=due_at,
+        since=row.decided_at or row.created_at,
+        agent=row.agent,
+        mine=mine,
     )
 
 
@@ -201,6 +226,24 @@ def from_warned(warned: Warned, *, mine: bool) -> Need:
     )
 
 
+def from_vacancy(one: Vacancy, rota: Rota, now: int, *, mine: bool) -> Need:
+    """Nobody is on call for a role now, or will be: the sooner, the more pressing."""
+    ahead = one.start - now
+    score = 115 if ahead <= 0 else 60 if ahead < 24 * _HOUR else 15
+    return Need(
+        need=f"oncall/{one.role}",
+        kind="oncall",
+        subject=one.role,
+        score=_weigh(score, mine),
+        risk="high" if ahead <= 0 else "medium",
+        text=one.words(rota),
+        todo="put somebody on call: `watchkeeper oncall override`, or correct the schedule",
+        due_at=one.start if ahead > 0 else None,
+        since=now,
+        mine=mine,
+    )
+
+
 def from_credential(trouble: Trouble, now: int) -> Need:
     """A credential that documents refer to cannot be had: what needs it is refused."""
     return Need(
@@ -212,6 +255,65 @@ def from_credential(trouble: Trouble, now: int) -> Need:
         text=f"no credential for {', '.join(trouble.users)}: {trouble.message}",
         todo=trouble.remedy,
         since=now,
+    )
+
+
+def from_undelivered(found: Undelivered, *, mine: bool) -> Need:
+    """Others were not told, or perhaps not: a person sends it again or gives it up."""
+    counts = (
+        (found.dead, "given up"),
+        (found.unknown, "of which nobody knows whether they arrived"),
+    )
+    said = [f"{count:,} {words}" for count, words in counts if count]
+    if found.off:
+        said.insert(0, f"told nothing more since {found.off}")
+    what = "callbacks to" if found.kind == "webhook" else "notices by"
+    why = f": {make_safe(found.error, limit=200)}" if found.error else ""
+    return Need(
+        need=f"{found.kind}/{found.target}",
+        kind="plane",
+        subject=found.target,
+        score=_weigh(60, mine),
+        risk="medium",
+        text=f"{what} {found.target}: {', '.join(said)}{why}",
+        todo=f"`watchkeeper deliveries list --target {found.target}`; send them again or discard",
+        since=found.since,
+        mine=mine,
+    )
+
+
+def from_audit(at: int, audit: Audit) -> Need:
+    """Something that waits for a person had no timer, or its step is late."""
+    return Need(
+        need="plane/audit",
+        kind="plane",
+        subject="audit",
+        score=140,
+        risk="high",
+        text=f"the auditor found that {audit.words()}",
+        todo="see `watchkeeper audit` and the plane's log, and look at what waits",
+        since=at,
+    )
+
+
+def from_no_coverage(found: Sequence[Uncovered], *, mine: bool) -> Need | None:
+    """Requests wait, and nobody is on call who may decide them."""
+    if not found:
+        return None
+    roles = list(dict.fromkeys(role for one in found for role in one.roles))
+    count = len(found)
+    plural = "a request waits" if count == 1 else f"{count} requests wait"
+    return Need(
+        need="oncall/uncovered",
+        kind="request",
+        subject=found[0].request,
+        score=_weigh(200, mine),
+        risk="high",
+        text=f"NOBODY is on call for {', '.join(roles[:5])}: {plural}",
+        todo="put somebody on call, or take the shift",
+        due_at=min(one.decide_by for one in found),
+        since=min(one.created_at for one in found),
+        mine=mine,
     )
 
 

@@ -8,13 +8,15 @@ from typing import Any, Literal, get_args
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.oncall.model import EscalationPolicy, Level
-from watchkeeper.wire.decisions import Risk
-from watchkeeper.wire.requests import Change, RequestState
+from watchkeeper.wire.decisions import Narrowed, Risk
+from watchkeeper.wire.quorum import Groups
+from watchkeeper.wire.requests import AS_USUAL, Change, Deciding, RequestState
 
 GRANT_SECONDS = 300
 """How long an approval may wait to be used."""
 
 TimeoutOutcome = Literal["deny", "allow"]
+RequestKind = Literal["action", "standing"]
 
 STATES: tuple[RequestState, ...] = get_args(RequestState)
 OPEN: frozenset[RequestState] = frozenset({"pending", "approved"})
@@ -26,10 +28,12 @@ class NewRequest:
     """Everything that is snapshotted when an action is held for approval.
 
     `digest` names exactly what is approved and `canonical` is the text it covers;
-    `arguments` are shown from it. `excluded` lists everybody who may not vote beside the
-    agent and `on_behalf_of`: their aliases and delegates. `told` is what the ledger says of
-    `asks`, where it may not say all of it. Raises :class:`Invalid` for a
-    quorum or time below one, and for `allow` at a deadline unless the risk is low.
+    `arguments` are shown from it. `groups` are who must agree; the levels stand in for the
+    first of them, the others are asked from the start. `excluded` lists who may not vote
+    beside the agent and `on_behalf_of`; their aliases and delegates are found out when it is
+    opened and again when somebody votes. `told` is what the ledger says of `asks`, where it
+    may not say all of it. Raises :class:`Invalid` for a quorum or time below one, and for
+    `allow` at a deadline unless the risk is low.
     """
 
     decision: str
@@ -42,7 +46,7 @@ class NewRequest:
     arguments: Mapping[str, Any]
     asks: str
     risk: Risk
-    levels: tuple[Level, ...]
+    escalation: EscalationPolicy
     sla_seconds: int
     rule: str
     rule_text: str
@@ -52,7 +56,10 @@ class NewRequest:
     reversible: bool | None = None
     """Whether `rollback` undoes it; None: nobody has said."""
     quorum: int = 1
-    remind_every_seconds: int | None = None
+    """How many people of the first level's role, where `groups` say nothing."""
+    groups: Groups = ()
+    deciding: Deciding = AS_USUAL
+    """What a vote takes, as the risk class says."""
     timeout_outcome: TimeoutOutcome = "deny"
     grant_seconds: int = GRANT_SECONDS
     on_behalf_of: str | None = None
@@ -65,12 +72,26 @@ class NewRequest:
     blast_source: Literal["measured", "claimed", "declared"] = "declared"
     explanation: str | None = None
     told: str | None = None
+    kind: RequestKind = "action"
+    standing: str | None = None
+    """The standing approval that a request of that kind asks for."""
+    proposed_by: str | None = None
+    """The person who asks for it, where no agent does."""
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Who is asked in turn."""
+        return self.escalation.levels
 
     def __post_init__(self) -> None:
-        EscalationPolicy(self.levels, self.remind_every_seconds)
         for name in ("quorum", "sla_seconds", "grant_seconds"):
             if getattr(self, name) < 1:
                 raise Invalid(f"{name} must be at least 1", where=name)
+        roles = [role for role, _ in self.groups]
+        if any(count < 1 for _, count in self.groups) or len(set(roles)) < len(roles):
+            raise Invalid("groups name each role once, with one person at least", where="groups")
+        if roles and roles[0] != self.escalation.levels[0].role:
+            raise Invalid("the first group is of the first level's role", where="groups")
         if self.timeout_outcome == "allow" and self.risk != "low":
             raise Invalid(
                 f"a {self.risk} risk cannot be allowed by a deadline",
@@ -91,6 +112,13 @@ class Grant:
     """The roles that were asked, whose approval this is."""
     by: tuple[str, ...]
     """Who approved, e.g. `person/ada`; `deadline` if nobody did and the rule allows it."""
+    groups: Groups | None = None
+    """Who had to agree when it was asked; None: nothing is known of it."""
+    signed: bool = True
+    """Whether every vote for it was signed."""
+    spoiled: str | None = None
+    """Why the votes for it count no longer, in words: who approved is excluded by now, or was
+    taken off the role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +132,10 @@ class Standing:
     reason: str | None
     """What the person who decided said."""
     decide_by: int
+    asks_changes: bool = False
+    """Whether it was denied with what would do instead."""
+    narrowed: Narrowed | None = None
+    """What an approver made of the arguments, where this is a request that stands for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +144,7 @@ class Barrier:
 
     code: Literal[
         "already_decided", "expired", "already_voted", "separation_of_duties", "role_missing",
-        "not_asked_yet",
+        "not_asked_yet", "not_delegated",
     ]  # fmt: skip
     text: str
     remedy: str | None = None

@@ -7,18 +7,25 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
+from watchkeeper.approvals.alike import alike
+from watchkeeper.approvals.coverage import ANYBODY, Coverage, remember
+from watchkeeper.approvals.delegations import linked
+from watchkeeper.approvals.escalation import Asking, alarm, ask
 from watchkeeper.approvals.model import OPEN, NewRequest
-from watchkeeper.approvals.rows import IS_OPEN, TIMER
-from watchkeeper.approvals.rules import excluded_keys
+from watchkeeper.approvals.people import STRANGERS, People
+from watchkeeper.approvals.rows import IS_OPEN, TIMER, find, groups_of, write_policy
+from watchkeeper.approvals.rules import asked_at, excluded_keys, why_short
 from watchkeeper.approvals.tables import requests
 from watchkeeper.approvals.timers import catch_up
+from watchkeeper.approvals.voiding import void
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.digest import canonical
-from watchkeeper.oncall.model import EscalationPolicy, Position
+from watchkeeper.oncall.model import Position
 from watchkeeper.oncall.rules import next_step
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Statement
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.quorum import Groups, quorum_words, size
 
 _ADD = Statement(requests.insert())
 _FIND_OPEN = Statement(
@@ -31,26 +38,48 @@ _FIND_OPEN = Statement(
 )
 
 
-def open_request(tx: Transaction, new: NewRequest) -> str:
+def open_request(
+    tx: Transaction,
+    new: NewRequest,
+    coverage: Coverage = ANYBODY,
+    people: People = STRANGERS,
+) -> str:
     """Open a request with its first timer and return its id.
 
+    Levels that nobody holds now are passed over, as `coverage` says.
+
     The same action (run, tool and digest) asked again while pending, or approved and not
-    yet used, is the same request. Raises `Invalid` for arguments without canonical form.
+    yet used, is the same request, unless more people have to agree by now. Raises `Invalid` for
+    arguments without canonical form.
     """
     existing = _FIND_OPEN.first(tx, run_is=new.run, tool_is=new.tool, digest_is=new.digest)
-    if existing is not None and catch_up(tx, existing).state in OPEN:
-        return str(existing.request)
+    groups = new.groups or ((new.levels[0].role, new.quorum),)
+    if existing is not None and catch_up(tx, existing, coverage).state in OPEN:
+        later = [level.role for level in new.levels[1:] if level.role]
+        short = why_short(groups_of(existing), groups, later)
+        if short is None:
+            return str(existing.request)
+        void(tx, existing.request, short)
     request = tx.new_id("req")
     decide_by = tx.now + new.sla_seconds * MICROSECONDS
-    policy = EscalationPolicy(new.levels, new.remind_every_seconds)
-    first = next_step(policy, Position(1, tx.now), created_at=tx.now, decide_by=decide_by)
-    role = new.levels[0].role
+    policy = new.escalation
+    principals = [name for name in (new.on_behalf_of, *new.excluded) if name]
+    excluded = excluded_keys(
+        [f"agent/{new.agent}", *principals], linked(tx, principals, people), people
+    )
+    asking = ask(tx, coverage, policy, 1, before=new.levels[0].role, excluded=excluded)
+    level = asking.entry.level
+    first = next_step(policy, Position(level, tx.now, counts_from=tx.now), decide_by=decide_by)
     told = (new.told or new.asks)[:1000]
-    _ADD.run(tx, **_columns(tx, new, request, decide_by=decide_by, next_at=first.due_at))
+    asker = new.proposed_by or f"agent/{new.agent}"
+    columns = _columns(
+        tx, new, request, asking, excluded, groups, decide_by=decide_by, next_at=first.due_at
+    )
+    _ADD.run(tx, **columns)
     timers.schedule(tx, TIMER, request, first.due_at)
     tx.record(
         "request.created",
-        actor=f"agent/{new.agent}",
+        actor=asker,
         subject=f"request/{request}",
         agent=new.agent,
         run=new.run,
@@ -61,27 +90,45 @@ def open_request(tx: Transaction, new: NewRequest) -> str:
             "asks": told,
             "risk": new.risk,
             "rule": new.rule,
-            "role": role,
-            "quorum": new.quorum,
+            **asking.body(1),
+            "quorum": quorum_words(groups),
             "decide_by": decide_by,
             "decision": new.decision,
             "epoch": new.epoch,
-            "text": f"{new.agent} asks {role}: {told}",
+            "text": f"{asker.partition('/')[2]} asks {asking.role}: {told}",
         },
     )
+    for role in json.loads(columns["asked"]):
+        remember(tx, coverage, role)
+    if asking.uncovered:
+        alarm(tx, find(tx, request), policy, asking)
     return request
 
 
 def _columns(
-    tx: Transaction, new: NewRequest, request: str, *, decide_by: int, next_at: int
+    tx: Transaction,
+    new: NewRequest,
+    request: str,
+    asking: Asking,
+    excluded: frozenset[str],
+    groups: Groups,
+    *,
+    decide_by: int,
+    next_at: int,
 ) -> dict[str, Any]:
     words = (new.asks, new.object_kind, new.object_id, new.tool, new.agent)
-    role = new.levels[0].role
     return {
         **dict.fromkeys(column.name for column in requests.c),
         "request": request,
         "state": "pending",
-        "kind": "action",
+        "kind": new.kind,
+        "standing": new.standing,
+        "alike": alike(
+            new.agent,
+            new.tool if new.kind == "action" else f"standing {new.tool}",
+            new.object_kind,
+            new.arguments,
+        ),
         "decision": new.decision,
         "agent": new.agent,
         "agent_version": new.agent_version,
@@ -106,18 +153,23 @@ def _columns(
         "rule_text": new.rule_text,
         "explanation": new.explanation,
         "epoch": new.epoch,
-        "quorum": new.quorum,
+        "quorum": size(groups),
+        "groups": json.dumps(groups),
+        "deciding": new.deciding.model_dump_json(),
         "approvals": 0,
         "levels": json.dumps([[level.role, level.after_seconds] for level in new.levels]),
-        "remind_every_seconds": new.remind_every_seconds,
+        "remind_every_seconds": new.escalation.remind_every_seconds,
+        "escalation": write_policy(new.escalation),
         "timeout_outcome": new.timeout_outcome,
         "grant_seconds": new.grant_seconds,
-        "excluded": json.dumps(sorted(excluded_keys(new.agent, new.on_behalf_of, new.excluded))),
-        "level": 1,
+        "excluded": json.dumps(sorted(excluded)),
+        "level": asking.entry.level,
         "level_entered_at": tx.now,
         "reminders": 0,
-        "role": role,
-        "asked": json.dumps([role]),
+        "round": 1,
+        "counts_from": tx.now,
+        "role": asking.role,
+        "asked": json.dumps(asked_at(asking.entry.level, new.levels, groups)),
         "created_at": tx.now,
         "decide_by": decide_by,
         "next_at": next_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from watchkeeper.oncall.model import EscalationPolicy, Level, Position, Step
 from watchkeeper.oncall.rules import next_step
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.quorum import Groups
 
 TIMER = "approvals.request"
 """The kind of a request's one timer: its next step while pending, its grant's end after."""
@@ -41,31 +43,82 @@ def find_or_none(tx: Transaction, request: str) -> Row | None:
     return _FIND.first(tx, request_is=request)
 
 
-def levels_of(row: Row) -> tuple[Level, ...]:
-    """Return the levels snapshotted in a request."""
-    return _read_levels(row.levels)
+def policy_of(row: Row) -> EscalationPolicy:
+    """Return the escalation policy as it was when a request was made."""
+    if row.escalation is None:
+        return _read_levels(row.levels, row.remind_every_seconds)
+    return _read_policy(row.escalation)
+
+
+def position_of(row: Row) -> Position:
+    """Return how far a pending request has come."""
+    return Position(
+        level=row.level,
+        entered_at=row.level_entered_at,
+        reminders=row.reminders,
+        round=row.round or 1,
+        counts_from=row.created_at if row.counts_from is None else row.counts_from,
+        acknowledged_until=row.acknowledged_until,
+    )
+
+
+def write_policy(policy: EscalationPolicy) -> str:
+    """Return a policy as a request keeps it."""
+    return json.dumps(asdict(policy))
+
+
+def excluded_of(row: Row) -> frozenset[str]:
+    """Return who may not vote on a request, as `rules.excluded_keys` writes it."""
+    return _read_excluded(row.excluded)
+
+
+def groups_of(row: Row) -> Groups:
+    """Return who must agree: so many people of each role."""
+    if row.groups is None:
+        return ((policy_of(row).levels[0].role, row.quorum),)
+    return _read_groups(row.groups)
+
+
+@lru_cache(maxsize=1024)
+def _read_groups(text: str) -> Groups:
+    return tuple((role, count) for role, count in json.loads(text))
 
 
 # Thousands of requests share a few policies and exclusions.
 @lru_cache(maxsize=1024)
-def _read_levels(text: str) -> tuple[Level, ...]:
-    return tuple(Level(role, after) for role, after in json.loads(text))
+def _read_policy(text: str) -> EscalationPolicy:
+    found = json.loads(text)
+    levels = tuple(Level(**level) for level in found.pop("levels"))
+    return EscalationPolicy(levels, **found)
 
 
 @lru_cache(maxsize=1024)
-def _read_names(text: str) -> frozenset[str]:
-    return frozenset(json.loads(text))
+def _read_levels(text: str, remind_every_seconds: int | None) -> EscalationPolicy:
+    """Read what requests had before they kept their policy."""
+    levels = tuple(Level(role, after) for role, after in json.loads(text))
+    return EscalationPolicy(levels, remind_every_seconds)
+
+
+@lru_cache(maxsize=1024)
+def _read_excluded(text: str) -> frozenset[str]:
+    names = frozenset(json.loads(text))
+    # rows of version 1 name principals only, and do not mark them
+    marked = any(name.startswith("=") for name in names)
+    return names if marked else names | {f"={name}" for name in names}
 
 
 def ballot_of(row: Row) -> Ballot:
     """Return what decides who may vote on a request."""
+    policy, position = policy_of(row), position_of(row)
     return Ballot(
         state=row.state,
         decide_by=row.decide_by,
-        level=row.level,
-        levels=levels_of(row),
+        level=len(policy.levels) if position.round > 1 else row.level,
+        levels=policy.levels,
         created_at=row.created_at,
-        excluded=_read_names(row.excluded),
+        counts_from=position.counts_from,
+        excluded=excluded_of(row),
+        groups=groups_of(row),
         decided_by=row.decided_by,
         decided_at=row.decided_at,
     )
@@ -73,12 +126,7 @@ def ballot_of(row: Row) -> Ballot:
 
 def next_step_of(row: Row) -> Step:
     """Return what happens next to a pending request."""
-    return next_step(
-        EscalationPolicy(levels_of(row), row.remind_every_seconds),
-        Position(row.level, row.level_entered_at, row.reminders),
-        created_at=row.created_at,
-        decide_by=row.decide_by,
-    )
+    return next_step(policy_of(row), position_of(row), decide_by=row.decide_by)
 
 
 def record(tx: Transaction, row: Row, type_: str, *, actor: str, text: str, **body: Any) -> None:

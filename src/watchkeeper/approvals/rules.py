@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from watchkeeper.approvals.model import Barrier, TimeoutOutcome
+from watchkeeper.approvals.people import People, Voter
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import Conflict
-from watchkeeper.oncall.model import Level
+from watchkeeper.oncall.model import Level, Position
 from watchkeeper.oncall.rules import covers
+from watchkeeper.wire.quorum import Groups, is_met
 from watchkeeper.wire.requests import RequestState, Verdict
 
 _NEXT: dict[RequestState, frozenset[RequestState]] = {
@@ -40,14 +41,18 @@ class Ballot:
     levels: Sequence[Level]
     created_at: int
     excluded: Set[str]
-    """Keys (see :func:`person_key`) of people who may not vote."""
+    """Who may not vote, as :func:`excluded_keys` writes it."""
+    groups: Groups = ()
+    """Who must agree; the levels stand in for the first."""
     decided_by: str | None = None
     decided_at: int | None = None
+    counts_from: int | None = None
+    """When levels begin to count; None: when it was made."""
 
     @property
     def asked(self) -> tuple[str, ...]:
         """The roles asked so far; whoever was asked stays able to vote."""
-        return tuple(level.role for level in self.levels[: self.level])
+        return asked_at(self.level, self.levels, self.groups)
 
 
 def follows(state: RequestState, then: RequestState) -> bool:
@@ -55,27 +60,37 @@ def follows(state: RequestState, then: RequestState) -> bool:
     return then in _NEXT[state]
 
 
-def person_key(principal: str) -> str:
-    """Return the form in which two names of one person are equal.
+def asked_at(level: int, levels: Sequence[Level], groups: Groups) -> tuple[str, ...]:
+    """Return the roles asked once a level is reached: the levels', and every other group's."""
+    asked = [one.role for one in levels[:level] if one.role]
+    return tuple(dict.fromkeys((*asked, *(role for role, _ in groups[1:]))))
 
-    `spiffe://…/person/Ada`, `person/ada` and `ada` are the same; agents keep their kind.
+
+def excluded_keys(
+    principals: Iterable[str], delegates: Iterable[str], people: People
+) -> frozenset[str]:
+    """Return who may not vote: principals under every name, and their delegates.
+
+    A principal also stands there as `=KEY`: whoever delegates to or from one is excluded too
+    from the moment that they do, which does not hold for those of a delegate.
     """
-    name = unicodedata.normalize("NFKC", principal).strip().casefold()
-    if name.startswith("spiffe://"):
-        name = name.removeprefix("spiffe://").partition("/")[2]
-    return name.removeprefix("person/")
+    keys = {key for name in principals if name for key in people.names(name)} - {""}
+    others = {key for name in delegates for key in people.names(name)} - {""}
+    return frozenset(keys | others | {f"={key}" for key in keys})
 
 
-def excluded_keys(agent: str, on_behalf_of: str | None, others: Iterable[str]) -> frozenset[str]:
-    """Return the keys of all who may not vote: the requester, whom it acts for, and aliases."""
-    names = [f"agent/{agent}", *others, *([on_behalf_of] if on_behalf_of else [])]
-    return frozenset(person_key(name) for name in names) - {""}
+def is_excluded(excluded: Set[str], voter: Voter) -> bool:
+    """Whether somebody may not vote, by name or for whom they are linked to by delegation."""
+    for one in (voter, *((voter.acting_for,) if voter.acting_for else ())):
+        if not excluded.isdisjoint(one.keys):
+            return True
+        if any(f"={key}" in excluded for key in one.linked):
+            return True
+    return False
 
 
-def why_not(
-    ballot: Ballot, person: str, roles: Set[str], *, voted: bool, now: int
-) -> Barrier | None:
-    """Say why a person may not vote now, or return None if they may."""
+def why_over(ballot: Ballot, now: int) -> Barrier | None:
+    """Say why nobody may decide any more, or return None."""
     if ballot.state != "pending":
         return Barrier("already_decided", decided_words(ballot), "nothing is left to decide")
     if now >= ballot.decide_by:
@@ -84,20 +99,34 @@ def why_not(
             f"its time ran out at {utc_text(ballot.decide_by)}",
             "the agent may ask again",
         )
-    name = person.removeprefix("person/")
-    if person_key(person) in ballot.excluded:
+    return None
+
+
+def why_not(ballot: Ballot, voter: Voter, *, voted: bool, now: int) -> Barrier | None:
+    """Say why a person may not vote now, or return None if they may.
+
+    `voted`: whether they, or whom they vote for, have voted.
+    """
+    over = why_over(ballot, now)
+    if over is not None:
+        return over
+    name = voter.name
+    if is_excluded(ballot.excluded, voter):
         return Barrier(
             "separation_of_duties",
-            f"{name} asked for this or it is done on their behalf",
+            f"{name} asked for this, or it is done on their behalf or for somebody with whom "
+            "they share votes by delegation",
             "somebody else has to decide",
         )
     if voted:
-        return Barrier("already_voted", f"{name} has voted; one vote a person", None)
-    if any(covers(roles, role) for role in ballot.asked):
+        other = f" or {voter.acting_for.name}" if voter.acting_for else ""
+        return Barrier("already_voted", f"{name}{other} has voted; one vote a person", None)
+    if any(covers(voter.roles, role) for role in ballot.asked):
         return None
     for level in ballot.levels[ballot.level :]:
-        if covers(roles, level.role):
-            at = utc_text(ballot.created_at + level.after_seconds * MICROSECONDS)
+        if level.role and covers(voter.roles, level.role):
+            since = ballot.created_at if ballot.counts_from is None else ballot.counts_from
+            at = utc_text(since + level.after_seconds * MICROSECONDS)
             return Barrier(
                 "not_asked_yet", f"{level.role} is asked at {at}", "escalate to be asked now"
             )
@@ -120,11 +149,58 @@ def decided_words(ballot: Ballot) -> str:
     return f"{by} {verb} it at {at}"
 
 
-def tally(verdicts: Collection[Verdict], quorum: int) -> RequestState | None:
-    """Return the state that votes lead to; each is of another person. Any rejection decides."""
-    if "reject" in verdicts or "changes" in verdicts:
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """One vote as it counts: by whom, and which asked roles they held when they cast it."""
+
+    verdict: Verdict
+    people: frozenset[str]
+    """The keys of the voter and of whom they voted for."""
+    held: Set[str]
+
+
+def stands_for(held: Set[str], levels: Sequence[Level], groups: Groups) -> frozenset[str]:
+    """Return the groups in which a person with some roles may count; levels are of the first."""
+    found = {role for role, _ in groups[1:] if role in held}
+    first = groups[0][0]
+    if first in held or any(level.role in held for level in levels if level.role):
+        found.add(first)
+    return frozenset(found)
+
+
+def agreed(
+    votes: Iterable[Cast], levels: Sequence[Level], groups: Groups
+) -> Iterator[frozenset[str]]:
+    """Yield for each distinct person who approved the groups in which they may count.
+
+    A vote of somebody who voted already, under another name or for another, is not counted.
+    """
+    seen: set[str] = set()
+    for vote in votes:
+        if vote.verdict == "approve" and seen.isdisjoint(vote.people):
+            seen |= vote.people
+            yield stands_for(vote.held, levels, groups)
+
+
+def tally(votes: Collection[Cast], levels: Sequence[Level], groups: Groups) -> RequestState | None:
+    """Return the state that votes lead to. Any rejection decides; else all groups must be full."""
+    if any(vote.verdict != "approve" for vote in votes):
         return "denied"
-    return "approved" if len(verdicts) >= quorum else None
+    return "approved" if is_met(agreed(votes, levels, groups), groups) else None
+
+
+def why_short(held: Groups, wanted: Groups, later: Iterable[str] = ()) -> str | None:
+    """Say what an earlier quorum lacks of the one that is asked for now, or return None.
+
+    `later` are the roles that are asked later for the first group of what is wanted: as many
+    of one of them are as good.
+    """
+    have = dict(held)
+    for place, (role, count) in enumerate(wanted):
+        best = max(have.get(one, 0) for one in (role, *(later if place == 0 else ())))
+        if best < count:
+            return f"{count} of {role} must agree by now, where {best or 'none'} had to"
+    return None
 
 
 def state_at_deadline(outcome: TimeoutOutcome) -> RequestState:
@@ -132,17 +208,23 @@ def state_at_deadline(outcome: TimeoutOutcome) -> RequestState:
     return "approved" if outcome == "allow" else "expired"
 
 
-def check_level(seen: int, *, level: int, levels: Sequence[Level], asked_at: int) -> None:
-    """Raise :class:`Conflict` unless a person who saw level ``seen`` may ask the next one."""
-    if seen != level:
+def check_level(
+    seen: tuple[int, int], position: Position, *, levels: Sequence[Level]
+) -> None:
+    """Raise :class:`Conflict` unless a person who saw a round and level may ask the next."""
+    if seen != (position.round, position.level):
+        again = f", round {position.round}," if position.round > 1 else ""
+        asked = levels[position.level - 1].role or "a channel"
         raise Conflict(
-            f"it is at level {level} ({levels[level - 1].role}) since {utc_text(asked_at)}",
+            f"it is at level {position.level} ({asked}){again} since "
+            f"{utc_text(position.entered_at)}",
             code="already_escalated",
             remedy="look again before asking the next level",
         )
-    if level >= len(levels):
+    if position.level >= len(levels):
+        last = next(level.role for level in reversed(levels) if level.role)
         raise Conflict(
-            f"{levels[-1].role} is the last level",
+            f"{last} is the last level",
             code="no_next_level",
-            remedy=f"have somebody of {levels[-1].role} decide",
+            remedy=f"have somebody of {last} decide",
         )

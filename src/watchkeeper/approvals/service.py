@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, update
 
+from watchkeeper.approvals.acknowledging import acknowledge
 from watchkeeper.approvals.cancelling import cancel, is_cancelled, is_pending
-from watchkeeper.approvals.deciding import decide
+from watchkeeper.approvals.coverage import ANYBODY, Coverage
+from watchkeeper.approvals.escalation import raise_level
 from watchkeeper.approvals.grants import (
     count_open,
     count_waiting,
@@ -21,24 +23,18 @@ from watchkeeper.approvals.grants import (
     revoke,
 )
 from watchkeeper.approvals.opening import open_request
-from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find, record
-from watchkeeper.approvals.rules import (
-    check_level,
-    person_key,
-    tally,
-    why_not,
-)
-from watchkeeper.approvals.signing import check_signed
-from watchkeeper.approvals.tables import requests, views, votes
-from watchkeeper.approvals.timers import raise_level
-from watchkeeper.core.errors import Conflict, Forbidden
-from watchkeeper.oncall.rules import covers
+from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find, position_of, record
+from watchkeeper.approvals.rules import check_level, why_over
+from watchkeeper.approvals.tables import requests, views
+from watchkeeper.approvals.voting import cast_vote
+from watchkeeper.core.errors import Conflict
 from watchkeeper.store.statement import Statement, insert
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.requests import Change, RequestState, Verdict
+from watchkeeper.wire.requests import Change
 
 __all__ = [
     "Asked",
+    "acknowledge",
     "asked",
     "attach_blast_radius",
     "attach_preview",
@@ -58,17 +54,6 @@ __all__ = [
     "view",
 ]
 
-_ADD_VOTE = Statement(votes.insert())
-_VOTES = Statement(
-    select(votes.c.person_key, votes.c.person, votes.c.verdict)
-    .where(votes.c.request == bindparam("request_is"))
-    .order_by(votes.c.at)
-)
-_COUNT_APPROVALS = Statement(
-    update(requests)
-    .where(requests.c.request == bindparam("request_is"))
-    .values(approvals=bindparam("count"))
-)
 _SET_CHANGES = Statement(
     update(requests)
     .where(requests.c.request == bindparam("request_is"), IS_PENDING)
@@ -97,109 +82,32 @@ class Asked:
     arguments: dict[str, Any]
 
 
-def cast_vote(
+def escalate(
     tx: Transaction,
     request: str,
     *,
+    level: int,
     person: str,
-    roles: Set[str],
-    verdict: Verdict,
-    digest: str,
+    round: int = 1,
     reason: str | None = None,
-    view_seconds: float | None = None,
-    key: str | None = None,
-    signature: str | None = None,
-) -> RequestState:
-    """Cast a person's vote and return the state that the request is in then.
-
-    `roles` are those the person holds now, `digest` is of what was on their screen, `key` the
-    fingerprint of the key whose `signature` over this vote was verified, if it has one. One
-    rejection denies; approval takes the quorum of distinct people. Raises `NotFound`;
-    `Conflict` with code `already_decided`, `expired`, `already_voted` or `stale_digest`;
-    `Forbidden` with code `separation_of_duties`, `role_missing`, `not_asked_yet` or
-    `signature_required`.
-    """
-    row = find(tx, request)
-    earlier = _VOTES.all(tx, request_is=request)
-    key = person_key(person)
-    ballot = ballot_of(row)
-    voted = any(vote.person_key == key for vote in earlier)
-    barrier = why_not(ballot, person, roles, voted=voted, now=tx.now)
-    if barrier is not None:
-        conflict = barrier.code in ("already_decided", "expired", "already_voted")
-        kind = Conflict if conflict else Forbidden
-        raise kind(
-            barrier.text, code=barrier.code, remedy=barrier.remedy, rule=f"approval/{barrier.code}"
-        )
-    if digest != row.digest:
-        raise Conflict(
-            "what was on your screen is not what this request asks",
-            code="stale_digest",
-            rule="approval/digest",
-            remedy="open the request again and read it before you decide",
-        )
-    check_signed(row, key)
-    role = next(role for role in ballot.asked if covers(roles, role))
-    _ADD_VOTE.run(
-        tx,
-        request=request,
-        person_key=key,
-        person=person,
-        role=role,
-        verdict=verdict,
-        reason=reason,
-        digest=digest,
-        view_ms=None if view_seconds is None else round(view_seconds * 1000),
-        at=tx.now,
-        acting_for=None,
-        roles=None,
-        signature=signature,
-        key=key,
-        channel=None,
-    )
-    verb = "approves" if verdict == "approve" else "rejects"
-    text = f"{person} {verb} as {role}" + (f": {reason}" if reason else "")
-    record(
-        tx,
-        row,
-        "vote.cast",
-        actor=person,
-        text=text,
-        verdict=verdict,
-        role=role,
-        reason=reason,
-        level=row.level,
-    )
-    verdicts: list[Verdict] = [*(vote.verdict for vote in earlier), verdict]
-    if verdict == "approve":
-        _COUNT_APPROVALS.run(tx, request_is=request, count=verdicts.count("approve"))
-    state = tally(verdicts, row.quorum)
-    if state is None:
-        return "pending"
-    by = person if state == "denied" else ", ".join([*(v.person for v in earlier), person])
-    if not decide(tx, row, state, by=by, why=reason):
-        raise Conflict("it was decided just now", code="already_decided", remedy="look again")
-    return state
-
-
-def escalate(
-    tx: Transaction, request: str, *, level: int, person: str, reason: str | None = None
+    coverage: Coverage = ANYBODY,
 ) -> int:
     """Ask the next level now; return the level that is asked then.
 
-    `level` is the one the person saw, so that a stale key skips none. Whoever was asked
-    before stays able to vote. Raises `NotFound`, or `Conflict` with code
-    `already_decided`, `expired`, `already_escalated` or `no_next_level`.
+    `level` and `round` are those the person saw, so that a stale key skips none. Whoever was
+    asked before stays able to vote, and nobody's "I am on it" holds it up. Raises `NotFound`,
+    or `Conflict` with code `already_decided`, `expired`, `already_escalated` or
+    `no_next_level`.
     """
     row = find(tx, request)
     ballot = ballot_of(row)
-    barrier = why_not(ballot, "", set(ballot.asked), voted=False, now=tx.now)
+    barrier = why_over(ballot, tx.now)
     if barrier is not None:
         raise Conflict(barrier.text, code=barrier.code, remedy=barrier.remedy)
-    check_level(level, level=row.level, levels=ballot.levels, asked_at=row.level_entered_at)
-    if not raise_level(tx, row, at=tx.now, actor=person, why=reason):
+    check_level((round, level), position_of(row), levels=ballot.levels)
+    if not raise_level(tx, row, coverage, at=tx.now, actor=person, why=reason):
         raise Conflict("it was escalated just now", code="already_escalated", remedy="look again")
-    return int(row.level) + 1
+    return int(find(tx, request).level)
 
 
 def attach_preview(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Table, Text
+from sqlalchemy import Column, Index, Table, Text, literal_column
 
 from watchkeeper.store.metadata import Key, Whole, metadata
 
@@ -63,7 +63,9 @@ requests = Table(
     Column("escalation", Text),
     Column("deciding", Text),
     Column("round", Whole),
+    Column("counts_from", Whole),
     Column("acknowledged_by", Text),
+    Column("acknowledged_at", Whole),
     Column("acknowledged_until", Whole),
     Column("superseded_by", Text),
     Column("supersedes", Text),
@@ -78,6 +80,7 @@ requests = Table(
     Column("alike", Text),
 )
 """`levels` is JSON `[[role, after_seconds], …]`; `excluded` and `asked` are JSON lists;
+`escalation` is the whole policy as it was; `counts_from` is when the round began, plus pauses;
 `search` is what the free-text filter looks in, in lower case. What may be long stands
 last, so that lists need not read past it."""
 
@@ -92,6 +95,15 @@ Index(
     postgresql_where=_OPEN,
 )
 Index("ix_requests_run_digest", requests.c.run, requests.c.digest)
+Index("ix_requests_run_tool_request", requests.c.run, requests.c.tool, requests.c.request)
+_TO_REVIEW = (requests.c.break_glass == literal_column("1")) & requests.c.reviewed_by.is_(None)
+Index(
+    "ix_requests_to_review",
+    requests.c.review_due_at,
+    requests.c.request,
+    sqlite_where=_TO_REVIEW,
+    postgresql_where=_TO_REVIEW,
+)
 _PENDING = requests.c.state == "pending"
 # On SQLite it covers all that lists filter by and counts look at; on PostgreSQL an entry of
 # an index is limited to 2.7 KB, which such texts may exceed.
@@ -146,7 +158,40 @@ votes = Table(
     Column("key", Text),
     Column("channel", Text),
 )
-"""Immutable: one vote of one person on one digest, with the role it was cast in."""
+"""Immutable: one vote of one person on one digest, with the role it was cast in. `acting_for`
+is `person/KEY`; `roles` is JSON: which asked roles were `held` then, and `as` what the voter (and
+whom they voted `for`) was known: by document, by name alone, as owner."""
+
+told = Table(
+    "approvals_told",
+    metadata,
+    Column("role", Key, primary_key=True),
+    Column("people", Text, nullable=False),
+)
+"""Who held a role that waiting requests ask, when that was last looked at (JSON list): whoever
+holds it since is told. Empty while nothing waits."""
+
+delegations = Table(
+    "delegations",
+    metadata,
+    Column("delegation", Key, primary_key=True),
+    Column("giver", Text, nullable=False),
+    Column("giver_key", Text, nullable=False),
+    Column("taker", Text, nullable=False),
+    Column("taker_key", Text, nullable=False),
+    Column("roles", Text),
+    Column("owner", Whole, nullable=False),
+    Column("starts_at", Whole, nullable=False),
+    Column("ends_at", Whole, nullable=False),
+    Column("made_at", Whole, nullable=False),
+    Column("note", Text),
+    Column("ended_at", Whole),
+    Column("ended_by", Text),
+)
+"""The taker may vote for the giver, in some roles (JSON list) or in all; `owner`: the giver made it
+as the plane's owner, who holds every role."""
+Index("ix_delegations_giver_key", delegations.c.giver_key, delegations.c.ends_at)
+Index("ix_delegations_taker_key", delegations.c.taker_key, delegations.c.ends_at)
 
 views = Table(
     "request_views",
@@ -155,3 +200,25 @@ views = Table(
     Column("person", Text, primary_key=True),
     Column("at", Whole, nullable=False),
 )
+
+comments = Table(
+    "request_comments",
+    metadata,
+    Column("comment", Key, primary_key=True),
+    Column("request", Key, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at", Whole, nullable=False),
+)
+Index("ix_request_comments_request", comments.c.request, comments.c.comment)
+
+narrowings = Table(
+    "request_narrowings",
+    metadata,
+    Column("request", Key, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("reason", Text),
+    Column("changes", Text, nullable=False),
+)
+"""Requests that a person made by narrowing another (their `supersedes`); `changes` is JSON
+`[[argument, before, after], …]`."""

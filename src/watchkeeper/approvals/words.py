@@ -6,8 +6,10 @@ import json
 
 from sqlalchemy import bindparam, func, select
 
+from watchkeeper.approvals.rows import policy_of, position_of
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.oncall.model import Level
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 
@@ -26,21 +28,39 @@ _HISTORY = Statement(
 
 
 def escalation_words(row: Row) -> tuple[str, ...]:
-    """Say of each level whether and when it is asked, and what happens at the end."""
+    """Say of each level whether and when it is asked, what waits, and what happens at the end."""
+    policy, position = policy_of(row), position_of(row)
     lines = []
-    for number, (role, after) in enumerate(json.loads(row.levels), 1):
-        at = utc_text(row.created_at + after * MICROSECONDS)
-        if number < row.level:
-            state = "was asked and may still decide"
-        elif number == row.level:
-            state = f"asked since {utc_text(row.level_entered_at)}"
-        elif row.state == "pending" and row.created_at + after * MICROSECONDS < row.decide_by:
-            state = f"from {at}"
+    for number, level in enumerate(policy.levels, 1):
+        at = position.counts_from + level.after_seconds * MICROSECONDS
+        if number == position.level:
+            state = f"asked since {utc_text(position.entered_at)}"
+        elif number < position.level or position.round > 1:
+            state = "was asked and may still decide" if level.role else "was told"
+        elif row.state == "pending" and position.acknowledged_until is not None:
+            state = "waits"
+        elif row.state == "pending" and at < row.decide_by:
+            state = f"from {utc_text(at)}"
         else:
             state = "not asked"
-        lines.append(f"{number}. {role}: {state}")
+        lines.append(f"{number}. {_asked(level)}: {state}")
+    if row.state == "pending" and position.acknowledged_until is not None:
+        until = utc_text(position.acknowledged_until)
+        lines.append(f"{row.acknowledged_by} is on it: nobody else is asked until {until}")
+    elif row.state == "pending" and position.round < policy.rounds:
+        at = position.counts_from + policy.round_seconds * MICROSECONDS
+        if at < row.decide_by:
+            lines.append(
+                f"{utc_text(at)}: asks from the first level again "
+                f"(round {position.round + 1} of {policy.rounds})"
+            )
     outcome = "denied" if row.timeout_outcome == "deny" else "allowed"
     return (*lines, f"{utc_text(row.decide_by)}: {outcome} if nobody decides")
+
+
+def _asked(level: Level) -> str:
+    told = f"channel {level.channel}" if level.channel else ""
+    return ", ".join(part for part in (level.role, told) if part)
 
 
 def history_words(tx: Transaction, row: Row) -> str:
@@ -70,9 +90,22 @@ def history_words(tx: Transaction, row: Row) -> str:
     return text + (f"; {failed} approved ones did not succeed." if failed else ".")
 
 
+_SAID = {
+    "decision.held": "the agent asked for it, and was told to wait",
+    "decision.permitted": "permitted: the agent's call runs now",
+}
+
+
 def event_words(row: Row) -> str:
     """Say an event of a request in words; what it quotes from outside is untrusted."""
     body = json.loads(row.body)
+    if row.type in _SAID:
+        return _SAID[row.type]
+    if row.type == "decision.denied":
+        return f"the agent asked for it and was refused: {body.get('reason', '')}"
+    if row.type == "outcome.recorded":
+        error = body.get("error")
+        return f"how it ended: {body.get('status')}" + (f": {error}" if error else "")
     for name in ("text", "reason"):
         if isinstance(body.get(name), str):
             return str(body[name])

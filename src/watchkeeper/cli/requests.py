@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
+from watchkeeper.cli.handling import COMMANDS
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.signatures import signatures
@@ -17,7 +18,7 @@ from watchkeeper.core.money import dollars
 
 if TYPE_CHECKING:
     from watchkeeper.client.api import PlaneClient
-    from watchkeeper.wire.requests import RequestDetail, Vote
+    from watchkeeper.wire.requests import RequestDetail, Verdict, Vote
 
 
 @click.group(cls=NamedGroup)
@@ -26,6 +27,8 @@ def requests() -> None:
 
 
 requests.add_command(signatures)
+for _command in COMMANDS:
+    requests.add_command(_command)
 KEY = click.option(
     "--key", metavar="PATH", help="Sign with this SSH key; usually the agent's where one is needed."
 )
@@ -33,7 +36,7 @@ KEY = click.option(
 
 @requests.command("list")
 @click.option(
-    "--which", type=click.Choice(["pending", "decided", "all"]), default="pending",
+    "--which", type=click.Choice(["pending", "decided", "all", "review"]), default="pending",
     show_default=True, help="Which requests.",
 )  # fmt: skip
 @click.option("--role", metavar="NAME", help="Only those that ask this role.")
@@ -120,6 +123,19 @@ def deny(session: Session, request: str, digest: str | None, reason: str, key: s
     _vote(session, request, "reject", digest, reason, key)
 
 
+@requests.command(short_help="Refuse it, and say what would do instead.")
+@click.argument("request")
+@click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
+@click.option("--reason", required=True, metavar="TEXT", help="What would do; the agent is told.")
+@KEY
+@speaks()
+def changes(
+    session: Session, request: str, digest: str | None, reason: str, key: str | None
+) -> None:
+    """Refuse a request and say what would do instead; the agent may ask for that."""
+    _vote(session, request, "changes", digest, reason, key)
+
+
 @requests.command()
 @click.argument("request")
 @click.option("--reason", metavar="TEXT", help="Why; kept in the ledger.")
@@ -129,7 +145,7 @@ def escalate(session: Session, request: str, reason: str | None) -> None:
     from watchkeeper.wire.requests import Escalate
 
     seen = session.call(lambda plane: plane.request(request))
-    body = Escalate(level=seen.level, reason=reason)
+    body = Escalate(level=seen.level, round=seen.round, reason=reason)
     found = session.call(lambda plane: plane.escalate(request, body))
     if session.json:
         print_json(found)
@@ -137,10 +153,30 @@ def escalate(session: Session, request: str, reason: str | None) -> None:
         say(f"{found.request} now asks {found.role} (level {found.level} of {found.levels}).")
 
 
+@requests.command(short_help="Say that you are on it: nobody else is asked meanwhile.")
+@click.argument("request")
+@click.option(
+    "--for", "seconds", metavar="SECONDS", type=click.IntRange(5, 86_400),
+    help="How long the others wait; as its escalation says, if not given.",
+)  # fmt: skip
+@speaks()
+def acknowledge(session: Session, request: str, seconds: int | None) -> None:
+    """Say that you are on it: reminders and the next level wait, never past the deadline."""
+    from watchkeeper.wire.requests import Acknowledge
+
+    body = Acknowledge(seconds=seconds)
+    found = session.call(lambda plane: plane.acknowledge(request, body))
+    if session.json:
+        print_json(found)
+    else:
+        until = at(found.acknowledged_until or found.decide_by)
+        say(f"{found.request} waits for you until {until}; to be decided by {at(found.decide_by)}.")
+
+
 def _vote(
     session: Session,
     request: str,
-    verdict: Literal["approve", "reject"],
+    verdict: Verdict,
     digest: str | None,
     reason: str | None,
     key: str | None,
@@ -178,6 +214,16 @@ async def _sign(
     )
 
 
+def _state(found: RequestDetail) -> str:
+    by = f" by {found.decided_by}" if found.decided_by else ""
+    why = f": {found.decided_why}" if found.decided_why else ""
+    if not found.break_glass:
+        return f"{found.state}{by}{why}"
+    if found.reviewed_by:
+        return f"{found.state}{by} alone{why}; {found.reviewed_by} says {found.review_verdict}"
+    return f"{found.state}{by} alone{why}; to be reviewed by {at(found.review_due_at or 0)}"
+
+
 def show_request(found: RequestDetail) -> None:
     """Print a request in the order in which an approver reads it; the agent's words last."""
     thing = found.object
@@ -192,7 +238,11 @@ def show_request(found: RequestDetail) -> None:
             ("risk", found.risk),
             ("who", f"{found.agent} version {found.version}{behalf}"),
             ("run", f"{found.run}: {found.goal}"),
-            ("state", found.state + (f" by {found.decided_by}" if found.decided_by else "")),
+            ("state", _state(found)),
+            ("before", f"see {found.supersedes}" if found.supersedes else None),
+            ("instead", f"see {found.superseded_by}" if found.superseded_by else None),
+            ("caller", "hung up; nothing runs until it asks again" if found.caller_gone else None),
+            ("beware", "\n".join(found.suspicious) or None),
             ("decide by", at(found.decide_by)),
             ("blast", f"{found.blast_radius} ({found.blast_source})"),
             ("rollback", found.way_back),
@@ -203,6 +253,7 @@ def show_request(found: RequestDetail) -> None:
             ("history", found.history or None),
             ("digest", found.digest),
             ("arguments", found.canonical),
+            ("narrow", ", ".join(f"{k} ({how})" for k, how in found.edits.items()) or None),
         ]
     )
     for change in found.changes:
@@ -211,6 +262,10 @@ def show_request(found: RequestDetail) -> None:
         signed = f", signed by {vote.key}" if vote.key else ""
         said = f"{vote.verdict} as {vote.role}{signed}: {vote.reason or '-'}"
         say(f"  {at(vote.at)} {vote.person} {said}")
+    for change in found.narrowed:
+        say(f"  {change.argument}: {change.before} -> {change.after} (by {found.narrowed_by})")
+    for one in found.comments:
+        say(f"  {at(one.at)} {one.person} says: {one.text}")
     for entry in found.timeline:
         say(f"  {at(entry.at)} {entry.text}")
     if found.explanation:

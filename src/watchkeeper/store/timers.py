@@ -72,6 +72,9 @@ _DUE = Statement(
     .limit(bindparam("most"))
 )
 _NEXT = Statement(select(func.min(timers.c.due_at)))
+_OF = Statement(
+    select(timers).where(timers.c.kind == bindparam("kind_is"), timers.c.ref == bindparam("ref_is"))
+)
 _FINISH = Statement(delete(timers).where(timers.c.id == bindparam("id_is")))
 _FIND = Statement(select(timers.c.id).where(timers.c.id == bindparam("id_is")))
 _POSTPONE = Statement(
@@ -94,6 +97,12 @@ def ensure(tx: Transaction, kind: str, ref: str, due_at: int) -> None:
 def cancel(tx: Transaction, kind: str, ref: str) -> None:
     """Take the timer of (kind, ref) away, if there is one."""
     _CANCEL.run(tx, kind_is=kind, ref_is=ref)
+
+
+def find(tx: Transaction, kind: str, ref: str) -> Timer | None:
+    """Return the one timer of (kind, ref), or None."""
+    row = _OF.first(tx, kind_is=kind, ref_is=ref)
+    return None if row is None else Timer(*row)
 
 
 def due(tx: Transaction, now: int, limit: int) -> list[Timer]:

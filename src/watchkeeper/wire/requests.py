@@ -22,6 +22,8 @@ it was edited, or what it would run changed), lapsed (approved, but never used i
 
 Verdict = Literal["approve", "reject", "changes"]
 """changes: no, but yes to something else, which the reason says; the request ends as denied."""
+ReviewVerdict = Literal["justified", "unjustified"]
+"""What another person says of a break-glass approval."""
 Channel = Literal["console", "cli", "api"]
 """Where a vote was cast."""
 
@@ -96,6 +98,8 @@ class RequestRow(Shown):
     mine: bool
     """Whether the caller may decide it now."""
     why_not: str | None = None
+    acting_for: str | None = None
+    """Whose vote the caller may cast by delegation, where not one of their own."""
     decided_by: str | None = None
     decided_at: int | None = None
     kind: Literal["action", "standing"] = "action"
@@ -156,6 +160,10 @@ class Deciding(Shown):
     view_seconds: float = 0
     read_to_end: bool = False
     break_glass: bool = True
+
+
+AS_USUAL = Deciding()
+"""Where no risk class asks for more."""
 
 
 class CommentRow(Shown):
@@ -232,7 +240,7 @@ class RequestDetail(RequestRow):
     """What whoever decided it said."""
     grant_expires_at: int | None = None
     """Until when an approval may be used."""
-    review_verdict: Literal["justified", "unjustified"] | None = None
+    review_verdict: ReviewVerdict | None = None
     review_note: str | None = None
     suspicious: tuple[str, ...] = ()
     """Hidden or look-alike characters in what is asked, in words, with where they stand."""
@@ -305,7 +313,7 @@ class BreakGlass(Sent):
 class Review(Sent):
     """What another person says of a break-glass approval."""
 
-    verdict: Literal["justified", "unjustified"]
+    verdict: ReviewVerdict
     note: Reason
 
 
