@@ -58,7 +58,9 @@ async def list_deliveries(call: Call) -> Page[DeliveryRow]:
 async def redrive(call: Call) -> DeliveryRow:
     """Send one again that was given up, or of which nobody knows."""
     delivery, actor = call.path("delivery"), call.actor
-    return _show(await call.rooms.store.write(lambda tx: outbox.redrive(tx, delivery, actor=actor)))
+    found = await call.rooms.store.write(lambda tx: outbox.redrive(tx, delivery, actor=actor))
+    call.rooms.send_due()
+    return _show(found)
 
 
 async def redrive_all(call: Call) -> Redriven:
@@ -68,6 +70,7 @@ async def redrive_all(call: Call) -> Redriven:
     redriven, left = await call.rooms.store.write(
         lambda tx: outbox.redrive_all(tx, body.kind, body.target, actor=actor)
     )
+    call.rooms.send_due()
     return Redriven(redriven=redriven, left=left)
 
 

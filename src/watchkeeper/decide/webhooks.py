@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from watchkeeper import __version__
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.outbox.model import Attempt, Delivery
-from watchkeeper.outbox.service import turn_off, why_off
+from watchkeeper.outbox.service import Target, all_off, lost, turn_off, why_off
 from watchkeeper.outbox.signatures import (
     read_secrets,
     sign_with_keys,
@@ -22,8 +24,10 @@ from watchkeeper.outbox.signatures import (
 )
 from watchkeeper.registry.watch import Webhook
 from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.egress import Egress, Sending
 from watchkeeper.tools.upstreams.model import UpstreamFailure
+from watchkeeper.wire.deliveries import DeliveryKind
 
 ANSWER_SECONDS = 15.0
 _GONE = 410
@@ -111,6 +115,40 @@ class Webhooks:
         await self._store.write(
             lambda tx: turn_off(tx, "webhook", target, digest=document, why=why)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """What a target was not told, or perhaps not."""
+
+    kind: DeliveryKind
+    target: str
+    dead: int
+    unknown: int
+    since: int
+    off: str | None
+    """Why it is told nothing more, if so."""
+    error: str | None
+
+
+def find_undelivered(tx: Transaction, catalogue: Catalogue) -> list[Undelivered]:
+    """Return what was given up or is unknown, by target, and the webhooks that are off."""
+    found: dict[Target, dict[str, Any]] = {}
+    for row in lost(tx):
+        one = found.setdefault((row.kind, row.target), _nothing(row.since))
+        one[row.state] += row.many
+        one["since"] = min(one["since"], row.since)
+        one["error"] = row.error or one["error"]
+    for row in all_off(tx):
+        webhook = catalogue.webhooks.get(row.target)
+        if row.kind == "webhook" and webhook is not None and digest_of(webhook) == row.digest:
+            one = found.setdefault((row.kind, row.target), _nothing(row.since))
+            one |= {"off": row.why, "error": None}
+    return [Undelivered(kind, target, **one) for (kind, target), one in found.items()]
+
+
+def _nothing(since: int) -> dict[str, Any]:
+    return {"dead": 0, "unknown": 0, "since": since, "off": None, "error": None}
 
 
 def digest_of(webhook: Webhook) -> str:

@@ -240,7 +240,7 @@ def list_deliveries(
 
 
 def lost(tx: Transaction) -> list[Row]:
-    """Return what was given up or is unknown, by kind, target and state: count, since, error."""
+    """Return what was given up or is unknown, by kind, target and state: many, since, error."""
     return sql.LOST.all(tx)
 
 

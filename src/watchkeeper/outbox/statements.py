@@ -69,7 +69,7 @@ LOST = Statement(
         _row.kind,
         _row.target,
         _row.state,
-        func.count().label("count"),
+        func.count().label("many"),
         func.min(_row.created_at).label("since"),
         func.max(_row.last_error).label("error"),
     )
