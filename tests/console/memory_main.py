@@ -27,6 +27,7 @@ def main(wanted: dict[str, object]) -> int:
         sys.stderr.write(f"watchkeeper: {error}\n")
         return 2
     clock = SystemClock()
+    hour = clock.now() // (3600 * MICROSECONDS) % 24
     later = 40_000 * MICROSECONDS if wanted.get("far") else 0
     rows = items(int(str(wanted.get("count", 50))), now=clock.now() + later)
     words = wanted.get("words")
@@ -43,7 +44,9 @@ def main(wanted: dict[str, object]) -> int:
         configuration=Configuration(
             clock_seconds=bool(wanted.get("seconds", True)),
             ascii=bool(wanted.get("ascii", False)),
-            notifications=("bell", "osc9") if wanted.get("calls") else (),
+            notifications=tuple(str(wanted.get("calls", "")).split()),
+            quiet_from=f"{(hour - 1) % 24:02}:00" if wanted.get("quiet") else "",
+            quiet_until=f"{(hour + 2) % 24:02}:00" if wanted.get("quiet") else "",
         ),
         monotonic=time.monotonic,
         clock=clock,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from watchkeeper.console.actions import HELP_ACTION, Action
 from watchkeeper.console.blocks import lay_out_blocks, text_of
@@ -273,18 +275,20 @@ def test_a_second_decision_on_the_same_thing_replaces_the_first() -> None:
 HOSTILE = "x\x07\x1b]52;c;ZXZpbA==\x07;rm -rf\x1b\\\n"
 
 
-def sequences() -> Iterator[str]:
-    yield title_sequence(HOSTILE)
-    for kind in ("bell", "osc9", "osc777", "osc99"):
-        yield call_sequence(kind, HOSTILE, tmux=False)
+WHOLE = re.compile(r"\x1b\][^\x00-\x1f\x7f-\x9f]*(\x07|\x1b\\)")
 
 
-def test_nothing_from_outside_ends_a_sequence() -> None:
-    for sequence in sequences():
-        body = sequence.removeprefix("\x1b]").removesuffix("\x07").removesuffix("\x1b\\")
-        assert "\x1b" not in body
-        assert "\x07" not in body
-        assert "\n" not in body
+@given(st.text(max_size=300).map(lambda text: text + HOSTILE))
+@example(HOSTILE)
+def test_nothing_from_outside_ends_a_sequence(text: str) -> None:
+    calls = {"osc9": (1, 1), "osc777": (1, 3), "osc99": (2, 4)}
+    assert WHOLE.fullmatch(title_sequence(text))
+    for kind, (count, fields) in calls.items():
+        written = call_sequence(kind, text, tmux=False)
+        assert len(list(WHOLE.finditer(written))) == count
+        assert WHOLE.sub("", written) == "", "nothing is between or after"
+        assert written.count(";") == fields, "no field more than ours"
+    assert call_sequence("bell", text, tmux=False) == "\x07"
 
 
 def test_tmux_hands_sequences_on() -> None:

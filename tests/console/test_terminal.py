@@ -293,12 +293,58 @@ def test_a_reason_may_be_written_in_ones_own_editor(start: Start, tmp_path: Path
 
 
 def test_something_new_rings_and_is_told_outside(start: Start) -> None:
-    terminal = ready(start(waiting=3, calls=True, events=40, more=True))
+    terminal = ready(start(waiting=3, calls="bell osc9", events=40, more=True))
     terminal.wait_for("4 for you")
     eventually(lambda: b"\x1b]9;4 approvals wait for you\x07" in terminal.received, "it calls")
     assert terminal.received.count(b"\x1b]9;") == 1, "and not again for ten seconds"
     rung = terminal.received.replace(b"\x1b]", b"").count(b"\x07")
     assert rung >= 1
+
+
+TOLD = {
+    "osc9": (b"\x1b]9;4 approvals wait for you\x07",),
+    "osc777": (b"\x1b]777;notify;Watchkeeper;4 approvals wait for you\x07",),
+    "osc99": (
+        b"\x1b]99;i=watchkeeper:d=0;Watchkeeper\x1b\\",
+        b"\x1b]99;i=watchkeeper:p=body;4 approvals wait for you\x1b\\",
+    ),
+}
+"""What each setting writes; OSC 99 as kitty's protocol has it, title and body under one id."""
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_each_terminals_own_notification_is_told(start: Start, kind: str) -> None:
+    terminal = ready(start(waiting=3, calls=kind, events=40, more=True))
+    eventually(lambda: all(sequence in terminal.received for sequence in TOLD[kind]), "it is told")
+    others = {b"\x1b]9;", b"\x1b]777;", b"\x1b]99;"} - {TOLD[kind][0].partition(b";")[0] + b";"}
+    assert not any(other in terminal.received for other in others), "nothing else is"
+
+
+def test_in_tmux_a_notification_is_wrapped_for_the_terminal_around_it(start: Start) -> None:
+    terminal = ready(
+        start(waiting=3, calls="bell osc99", events=40, more=True, env={"TMUX": "/tmp/x,1,0"})
+    )
+    wrapped = b"".join(one.replace(b"\x1b", b"\x1b\x1b") for one in TOLD["osc99"])
+    eventually(
+        lambda: b"\x07\x1bPtmux;" + wrapped + b"\x1b\\" in terminal.received,
+        "the bell is tmux's own, the rest goes through it",
+    )
+
+
+def test_unless_asked_for_nothing_is_told(start: Start) -> None:
+    terminal = ready(start(waiting=3, events=40, more=True))
+    eventually(lambda: terminal.title == "(4) Watchkeeper", "the title counts")
+    outside_titles = re.sub(rb"\x1b\][0-9]+;[^\x07]*\x07", b"", terminal.received)
+    assert b"\x07" not in outside_titles
+    assert not re.search(rb"\x1b\](9|777|99);", terminal.received)
+
+
+def test_in_quiet_hours_only_the_title_counts(start: Start) -> None:
+    terminal = ready(start(waiting=3, calls="bell osc9 osc777", events=40, more=True, quiet=True))
+    eventually(lambda: terminal.title == "(4) Watchkeeper", "the title counts")
+    outside_titles = re.sub(rb"\x1b\][0-9]+;[^\x07]*\x07", b"", terminal.received)
+    assert b"\x07" not in outside_titles
+    assert not re.search(rb"\x1b\](9|777|99);", terminal.received)
 
 
 def test_keys_that_come_like_a_paste_decide_nothing(start: Start, tmp_path: Path) -> None:

@@ -84,12 +84,18 @@ class Pulse:
         await console.link.read_status(console.monotonic())
         status = console.status
         if status is not None:
-            before, self._waiting_before = self._waiting_before, status.waiting
             name = f"({status.waiting}) Watchkeeper" if status.waiting else "Watchkeeper"
             console.outside.set_title(name)
-            if before is not None and status.waiting > before:
-                console.outside.call(f"{status.waiting} approvals wait for you")
+            self._call(status.waiting)
         console.stage.paint_frame()
+
+    def _call(self, waiting: int) -> None:
+        """Call for what is new; what came too soon after another call is called for later."""
+        outside, before = self._console.outside, self._waiting_before
+        new = before is not None and waiting > before
+        what = "approval waits" if waiting == 1 else "approvals wait"
+        if not new or outside.call(f"{waiting} {what} for you") or outside.quiet:
+            self._waiting_before = waiting
 
     # Lists and details
 

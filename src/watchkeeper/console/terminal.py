@@ -61,7 +61,11 @@ def title_sequence(text: str) -> str:
 
 
 def call_sequence(kind: str, text: str, *, tmux: bool) -> str:
-    """Return what calls a person through the terminal: bell, osc9, osc777 or osc99."""
+    """Return what calls a person through the terminal: bell, osc9, osc777 or osc99.
+
+    OSC 99 is kitty's desktop notification: title, then body, under one id, so that a newer call
+    takes the place of an older one; it asks for no report back.
+    """
     safe = make_safe(text, limit=200).replace(";", ",")
     match kind:
         case "osc9":
@@ -69,7 +73,8 @@ def call_sequence(kind: str, text: str, *, tmux: bool) -> str:
         case "osc777":
             sequence = f"\x1b]777;notify;Watchkeeper;{safe}\x07"
         case "osc99":
-            sequence = f"\x1b]99;;{safe}\x1b\\"
+            parts = ("i=watchkeeper:d=0;Watchkeeper", f"i=watchkeeper:p=body;{safe}")
+            sequence = "".join(f"\x1b]99;{part}\x1b\\" for part in parts)
         case _:
             return "\x07"
     return wrap_for_tmux(sequence) if tmux else sequence
