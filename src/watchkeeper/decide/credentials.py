@@ -19,6 +19,8 @@ def references_in_force(catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
     for name, webhook in catalogue.webhooks.items():
         if webhook.secret is not None:
             found.setdefault(webhook.secret, []).append(f"webhook/{name}")
+    for name, channel in catalogue.channels.items():
+        found.setdefault(channel.url, []).append(f"channel/{name}")
     return {source: tuple(sorted(users)) for source, users in found.items()}
 
 

@@ -14,6 +14,7 @@ from watchkeeper.decide.deferred import purge_deferred
 from watchkeeper.decide.records import purge_activity
 from watchkeeper.decide.repeats import AT_ONCE, purge_calls
 from watchkeeper.identity.purging import purge_expired
+from watchkeeper.notices.service import purge as purge_notices
 from watchkeeper.store.store import Store
 
 _LOG = logging.getLogger("watchkeeper.plane.schedule")
@@ -77,6 +78,7 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
         await store.write(lambda tx: purge_expired(tx, tx.now - _KEPT_SECONDS * MICROSECONDS))
         await store.write(expire_runs)
         await store.write(lambda tx: purge_activity(tx, tx.now - _SUMMED_SECONDS * MICROSECONDS))
+        await store.write(lambda tx: purge_notices(tx, tx.now - _KEPT_SECONDS * MICROSECONDS))
 
     async def forget_calls() -> None:
         while await store.write(purge_calls) == AT_ONCE:

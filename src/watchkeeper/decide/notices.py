@@ -1,0 +1,213 @@
+"""Whom an event concerns, and by which channels they are told of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+
+from sqlalchemy import bindparam, select
+
+from watchkeeper.approvals.coverage import Coverage
+from watchkeeper.approvals.people import person_key
+from watchkeeper.approvals.rows import ballot_of, excluded_of, find_or_none
+from watchkeeper.approvals.tables import votes
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.decide.catalogue import OWNER_ROLE, Catalogue
+from watchkeeper.decide.routing import Route
+from watchkeeper.notices.model import Notice, Why
+from watchkeeper.oncall.model import OWNER, Holders
+from watchkeeper.outbox.model import NewDelivery
+from watchkeeper.registry.people import Contact, Person
+from watchkeeper.store.journal import Event, events
+from watchkeeper.store.statement import Row, Statement
+from watchkeeper.store.transaction import Transaction
+
+EVENTS: dict[str, Why] = {
+    "request.created": "created",
+    "request.escalated": "escalated",
+    "request.reminded": "reminded",
+    "request.repeated": "reminded",
+    "request.resumed": "reminded",
+    "request.rerouted": "rerouted",
+    "request.no_coverage": "no_coverage",
+    "request.break_glass": "break_glass",
+    "request.expired": "expired",
+    "lock.created": "lock",
+}
+"""The events of which people are told."""
+_ONCE: frozenset[Why] = frozenset({"no_coverage", "break_glass", "expired", "lock"})
+"""What nobody can decide any more, or not this person: one contact of each is enough."""
+_MOST_PEOPLE = 200
+_LONGEST = 1000
+
+_TOLD = Statement(
+    select(events.c.body)
+    .where(events.c.request == bindparam("request_is"), events.c.type == "request.created")
+    .order_by(events.c.sequence)
+    .limit(1)
+)
+_VOTERS = Statement(select(votes.c.person).where(votes.c.request == bindparam("request_is")))
+
+
+class Notices:
+    """Plans who is told what: people by their contacts, and channels that a level names.
+
+    `owner` is the name of the account that runs the plane.
+    """
+
+    def __init__(self, coverage: Coverage, owner: str) -> None:
+        self._coverage = coverage
+        self._owner = owner
+        self.route = Route(frozenset(EVENTS), self.plan)
+
+    def plan(self, tx: Transaction, event: Event, catalogue: Catalogue) -> Sequence[NewDelivery]:
+        """Return what an event leads to; nothing where no channel is in force."""
+        if not catalogue.channels:
+            return ()
+        why, body = EVENTS[event.type], event.body
+        if why == "lock":
+            text = f"{body['mode']} on {body['target']} by {event.actor}: {body['reason']}"
+            notice = Notice(why, text[:_LONGEST], urgent=body["mode"] == "kill")
+            people = self._people(tx, catalogue, [OWNER_ROLE], event.at)
+            people.discard(_name(event.actor))
+            return tuple(_deliveries(event, notice, people, (), catalogue))
+        row = find_or_none(tx, event.request) if event.request else None
+        if row is None or (row.state != "pending" and why not in ("break_glass", "expired")):
+            return ()
+        notice = _notice(tx, row, why, body.get("role") or row.role)
+        if why == "rerouted":
+            people = {str(one) for one in body.get("people", ())}
+        else:
+            people = self._people(tx, catalogue, _roles(row, why, notice.role), event.at)
+        done = excluded_of(row) | {person_key(event.actor)}
+        if notice.waits:
+            done |= through_with(tx, row)
+        people = {
+            one for one in people if not done & keys_of(one, catalogue.people.get(one))
+        }  # fmt: skip
+        channels = [str(one) for one in body.get("channels", ())]
+        return tuple(_deliveries(event, notice, people, channels, catalogue))
+
+    def unreachable(self, tx: Transaction, catalogue: Catalogue) -> list[str]:
+        """Return the roles that somebody holds now of whom nobody has a contact in force."""
+        found = []
+        for role in sorted(catalogue.roles):
+            people = self._people(tx, catalogue, [role], tx.now)
+            if people and not any(contacts_of(one, catalogue) for one in people):
+                found.append(role)
+        return found
+
+    def _people(
+        self, tx: Transaction, catalogue: Catalogue, roles: Iterable[str], at: int
+    ) -> set[str]:
+        """Return the names of who holds any of some roles; at most so many."""
+        found: set[str] = set()
+        for role in roles:
+            held = self._coverage.holders(tx, role, at)
+            if not held and role not in catalogue.roles:
+                held = Holders((OWNER,))  # a role that nobody defined falls to the plane's owner
+            found |= set(held.people) | (set(catalogue.people) if held.anyone else set())
+        if OWNER in found:
+            found.discard(OWNER)
+            found.add(self._owner_of(catalogue))
+        return set(sorted(found)[:_MOST_PEOPLE])
+
+    def _owner_of(self, catalogue: Catalogue) -> str:
+        """Return the person that the account is which runs the plane."""
+        for name, person in catalogue.people.items():
+            if self._owner in person.accounts:
+                return name
+        return self._owner
+
+
+def through_with(tx: Transaction, row: Row) -> frozenset[str]:
+    """Return the keys of who has voted on a request or is on it: they are not told again."""
+    found = {person_key(vote.person) for vote in _VOTERS.all(tx, request_is=row.request)}
+    return frozenset(found | ({person_key(row.acknowledged_by)} if row.acknowledged_by else set()))
+
+
+def keys_of(name: str, person: Person | None) -> frozenset[str]:
+    """Return the keys that one person is known by."""
+    return frozenset(person_key(one) for one in (name, *(person.aliases if person else ())))
+
+
+def contacts_of(name: str, catalogue: Catalogue) -> tuple[Contact, ...]:
+    """Return a person's contacts whose channel is in force."""
+    person = catalogue.people.get(name)
+    found = person.contacts if person else ()
+    return tuple(one for one in found if one.channel in catalogue.channels)
+
+
+def read_notice(payload: str) -> Notice:
+    """Return what a delivery tells."""
+    return Notice(**json.loads(payload))
+
+
+def _notice(tx: Transaction, row: Row, why: Why, role: str) -> Notice:
+    told = _TOLD.scalar(tx, request_is=row.request)
+    ballot = ballot_of(row)
+    levels = len(ballot.levels)
+    last = levels > 1 and row.level == levels
+    return Notice(
+        why,
+        # as the ledger has it, which leaves out what may not be said
+        str(json.loads(told)["asks"])[:_LONGEST] if told else str(row.tool),
+        urgent=row.risk == "critical" or why in ("no_coverage", "break_glass") or last,
+        request=row.request,
+        agent=row.agent,
+        risk=row.risk,
+        role=role,
+        level=row.level,
+        levels=levels,
+        decide_by=row.decide_by,
+    )
+
+
+def _roles(row: Row, why: Why, role: str) -> Iterable[str]:
+    ballot = ballot_of(row)
+    if why == "no_coverage":
+        return [OWNER_ROLE]
+    if why == "break_glass":
+        return [*ballot.asked, *(level.role for level in ballot.levels if level.role)]
+    if why in ("created", "expired"):
+        return ballot.asked
+    return [role]
+
+
+def _deliveries(
+    event: Event, notice: Notice, people: Iterable[str], channels: Iterable[str],
+    catalogue: Catalogue,
+) -> Iterator[NewDelivery]:  # fmt: skip
+    for channel in dict.fromkeys(channels):
+        if channel in catalogue.channels:
+            yield _delivery(event, notice, channel, None, event.at)
+    for name in sorted(people):
+        contacts: Sequence[Contact] = contacts_of(name, catalogue)
+        if notice.why in _ONCE:
+            contacts = sorted(contacts, key=lambda one: one.after_seconds)[:1]
+        for contact in contacts:
+            after = 0 if notice.why in _ONCE else contact.after_seconds
+            yield _delivery(
+                event, notice, contact.channel, name, event.at + after * MICROSECONDS
+            )  # fmt: skip
+
+
+def _delivery(
+    event: Event, notice: Notice, channel: str, recipient: str | None, at: int
+) -> NewDelivery:
+    return NewDelivery(
+        kind="notice",
+        target=channel,
+        recipient=recipient,
+        payload=json.dumps(asdict(notice), separators=(",", ":")),
+        request=notice.request,
+        agent=event.agent,
+        run=event.run,
+        event=event.sequence,
+        not_before=at,
+    )
+
+
+def _name(principal: str) -> str:
+    return principal.removeprefix("person/")
