@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from watchkeeper.approvals.auditing import Audit
 from watchkeeper.approvals.model import Counts
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.clock import Clock
@@ -14,11 +15,15 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.gates.budget import caps_over
+from watchkeeper.decide.notices import Notices
+from watchkeeper.decide.overriding import Overriding
 from watchkeeper.decide.replaying import Replays
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.sightings import Sightings
 from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.telling import Telling
 from watchkeeper.decide.tokens import Tokens
+from watchkeeper.decide.vacancies import Ahead
 from watchkeeper.identity.attempts import Attempts
 from watchkeeper.identity.devices import DeviceLogins
 from watchkeeper.identity.issuers import Issuers
@@ -43,6 +48,8 @@ class Rooms:
     upstreams: Callable[[], list[UpstreamRow]]
     """How upstreams and providers do now."""
     sealed: SealedStore
+    send_due: Callable[[], None]
+    """Have the outbox looked at now."""
     webhook_key: WebhookKey
     """Signs callbacks whose receiver has no secret of its own."""
     credential_troubles: Callable[[], Awaitable[list[Trouble]]]
@@ -58,10 +65,18 @@ class Rooms:
     envelopes: Envelopes
     replays: Replays
     tokens: Tokens
+    overriding: Overriding
+    """Changes who is on call."""
+    notices: Notices
+    """Who is told of what."""
+    telling: Telling
+    """Tells them, by the channels in force."""
     stop: Callable[[], None]
     """Begin the ordered stop of the plane."""
     sweep: Callable[[], Awaitable[int]]
     """Run every timer that is due now."""
+    audited: Callable[[], tuple[int, Audit] | None]
+    """When something that waits was last found without its timer, and what."""
     store_state: Callable[[], str]
     """`ok`, or the code of what last failed when writing."""
     http: str = ""
@@ -80,6 +95,8 @@ class Rooms:
         default_factory=dict
     )
     """What was counted last, by person and roles, with when and at which event."""
+    ahead: Ahead = field(default_factory=Ahead)
+    """When nobody will be on call."""
     logins: Attempts = field(default_factory=Attempts)
     """How often somebody may try to log in."""
     _caps: tuple[Catalogue, tuple[Cap, ...]] | None = None

@@ -65,7 +65,7 @@ def acknowledge(
     was = position_of(row)
     asked_for = policy_of(row).acknowledge_seconds if seconds is None else seconds
     until = min(tx.now + asked_for * MICROSECONDS, row.decide_by)
-    until = max(until, was.acknowledged_until or 0)
+    until = int(max(until, was.acknowledged_until or 0))
     since = tx.now if was.acknowledged_until is None else row.acknowledged_at
     then = replace(was, acknowledged_until=until)
     if not move(tx, row, then, acknowledged=(person, since)):

@@ -297,13 +297,13 @@ def _resume(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:
     if not move(tx, row, then):
         return
     held = available(tx, coverage, row.role, excluded_of(row))
+    name = row.acknowledged_by.removeprefix("person/")
     record(
         tx,
         row,
         "request.resumed",
         actor="plane",
-        text=f"{row.acknowledged_by} was on it and has not decided: asks {row.role} "
-        f"again{_people(held)}",
+        text=f"{name} was on it and has not decided: asks {row.role} again{_people(held)}",
         due_at=step.due_at,
         **_routed(row, held),
     )

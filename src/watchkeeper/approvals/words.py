@@ -46,7 +46,8 @@ def escalation_words(row: Row) -> tuple[str, ...]:
         lines.append(f"{number}. {_asked(level)}: {state}")
     if row.state == "pending" and position.acknowledged_until is not None:
         until = utc_text(position.acknowledged_until)
-        lines.append(f"{row.acknowledged_by} is on it: nobody else is asked until {until}")
+        name = row.acknowledged_by.removeprefix("person/")
+        lines.append(f"{name} is on it: nobody else is asked until {until}")
     elif row.state == "pending" and position.round < policy.rounds:
         at = position.counts_from + policy.round_seconds * MICROSECONDS
         if at < row.decide_by:

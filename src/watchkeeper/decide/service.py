@@ -7,20 +7,30 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from watchkeeper.approvals import service as approvals
+from watchkeeper.approvals.attendance import caller_came, caller_left
 from watchkeeper.approvals.callback import call_back
+from watchkeeper.approvals.coverage import Coverage
+from watchkeeper.approvals.deciding import DEADLINE
 from watchkeeper.approvals.model import NewRequest
+from watchkeeper.approvals.voiding import void
+from watchkeeper.approvals.standing import service as standing_approvals
+from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.decide.callbacks import check_callback
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.contents import check_names, examine_aside, kept_words, without_secrets
+from watchkeeper.decide.coverage import RolesInForce
 from watchkeeper.decide.flight import Flights, InFlight
 from watchkeeper.decide.gates.budget import amounts_of
 from watchkeeper.decide.gates.identity import use_of
 from watchkeeper.decide.gates.kill import covered_by
+from watchkeeper.decide.gates.requirement import risk_of
 from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Action, Progress, Ruling, describe
+from watchkeeper.decide.narrowing import follow_narrowed, link_new, read_for
 from watchkeeper.decide.path import decide as decide_by_gates
+from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.records import (
     NOBODY_REPORTED,
     find_by_key,
@@ -40,6 +50,7 @@ from watchkeeper.decide.repeats import (
     stands_for,
 )
 from watchkeeper.decide.waiting import Waiting
+from watchkeeper.decide.standing import end_outdated
 from watchkeeper.identity import uses
 from watchkeeper.identity.model import Caller, RunFacts
 from watchkeeper.identity.rules import check_token
@@ -47,11 +58,10 @@ from watchkeeper.identity.runs import facts_of
 from watchkeeper.identity.scope import read_token_scope
 from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import covering
-from watchkeeper.oncall.model import Level
 from watchkeeper.store.statement import Row
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer
+from watchkeeper.wire.decisions import Answer, Ask, Narrowed, Outcome, Performer, Risk
 
 
 class Decider:
@@ -60,6 +70,7 @@ class Decider:
     def __init__(self, store: Store, catalogue: CatalogueView) -> None:
         self.store = store
         self.catalogue = catalogue
+        self.coverage = RolesInForce(catalogue)
         self.flights = Flights()
         self.waiting = Waiting(store.clock)
         self.taken = Taken()
@@ -126,6 +137,11 @@ class Decider:
         """Return what the caller of a settled decision was given, if that is kept."""
         return await self.store.read(lambda tx: recall(tx, find_decision(tx, decision)))
 
+    async def caller_left(self, request: str) -> None:
+        """Note that the caller of a held action hung up, unless another waits for the same."""
+        if not self.waiting.waits(request):
+            await self.store.write(lambda tx: caller_left(tx, request))
+
     def _lock_over(self, covered: Covered) -> str | None:
         lock = covering(self.locks, covered)
         return lock.lock if lock else None
@@ -155,21 +171,42 @@ class Decider:
                 return replayed, None
         ruling, progress = decide_by_gates(action, facts)
         decide_by = None
+        if ruling.narrowed is not None:
+            action, ruling, found = follow_narrowed(tx, facts, action, ruling, performer)
+            progress = found or progress
         if ruling.verdict == "hold":
-            request = _open_request(tx, decision, facts, action, ruling, progress)
+            request = ruling.request
+            if request is None:
+                if ruling.voids is not None:
+                    void(tx, *ruling.voids)
+                end_outdated(tx, facts, action, progress)
+                request = _open_request(
+                    tx, decision, facts, action, ruling, progress, self.coverage
+                )
+                link_new(tx, request, action, run.run, progress.digest)
+            caller_came(tx, request)
             if ask.callback is not None:
                 call_back(tx, request, ask.callback)
             ruling = Ruling(
-                "hold", ruling.rule, ruling.reason, ruling.allowed_instead, request=request
+                "hold",
+                ruling.rule,
+                ruling.reason,
+                ruling.allowed_instead,
+                request=request,
+                narrowed=ruling.narrowed,
             )
             standing = facts.standing(progress.digest)
             decide_by = standing.decide_by if standing else None
-        elif (
+        elif ruling.verdict == "permit":
+            _check_critical(risk_of(action, catalogue, progress), ruling, progress.digest)
+        if (
             ruling.verdict == "permit"
             and ruling.grant is not None
             and not approvals.redeem(tx, ruling.grant, decision, tx.now)
         ):
             raise Conflict("the approval was used just now", code="grant_used")
+        if ruling.standing is not None:
+            _use_standing(tx, run, progress, ruling.standing)
         if ruling.verdict == "permit" and not all(
             uses.count(tx, detail, progress.amount_micros) for detail in progress.spends
         ):
@@ -224,7 +261,8 @@ class Decider:
                 remedy="use a new key for a new call",
             )
         tx.silent("the first of these calls is on record")
-        return _as_replay(row)
+        narrowed = read_for(tx, row.request, action.arguments) if row.request else None
+        return _as_replay(row, narrowed)
 
     def _settle(
         self,
@@ -286,6 +324,7 @@ def _open_request(
     action: Action,
     ruling: Ruling,
     progress: Progress,
+    coverage: Coverage,
 ) -> str:
     run, catalogue, requirement = facts.run, facts.catalogue, ruling.requirement
     assert requirement is not None
@@ -305,7 +344,11 @@ def _open_request(
             asks=asks,
             told=kept_words(asks, catalogue.redaction_of(run.agent)),
             risk=requirement.risk,
-            levels=tuple(Level(role, after) for role, after in requirement.levels),
+            escalation=requirement.escalation,
+            groups=requirement.groups,
+            deciding=requirement.deciding,
+            grant_seconds=requirement.grant_seconds,
+            timeout_outcome=requirement.timeout_outcome,
             sla_seconds=requirement.sla_seconds,
             rule=requirement.rule,
             rule_text=requirement.rule_text,
@@ -313,7 +356,6 @@ def _open_request(
             rollback=tool.contract.rollback if tool else "No rollback path is declared.",
             reversible=tool.contract.reversible if tool else None,
             epoch=facts.epoch,
-            remind_every_seconds=requirement.remind_every_seconds,
             on_behalf_of=run.on_behalf_of,
             goal=run.goal,
             object_kind=progress.object_kind or run.object_kind,
@@ -321,10 +363,44 @@ def _open_request(
             amount_micros=progress.amount_micros or None,
             explanation=action.explanation,
         ),
+        coverage,
+        PeopleInForce(tx, catalogue),
     )
 
 
-def _as_replay(row: Row) -> Answer:
+def _check_critical(risk: Risk, ruling: Ruling, digest: str) -> None:
+    """Raise `Forbidden` for a permit of a critical action without people's approval of it.
+
+    The gates ask for one. Should a gate, a policy or a standing approval ever let it by, this is
+    where it ends: what is redeemed next must be votes of people on exactly this action.
+    """
+    grant = ruling.grant
+    if risk != "critical":
+        return
+    if grant is None or grant.digest != digest or DEADLINE in grant.by:
+        raise Forbidden(
+            "a critical action needs people's approval of exactly this call",
+            rule="risk/critical",
+            remedy="report this: no gate held it",
+        )
+
+
+def _use_standing(
+    tx: Transaction, run: RunFacts, progress: Progress, found: StandingApproval
+) -> None:
+    """Count a use of a standing approval; a request for the same action needs no answer more."""
+    if not standing_approvals.use(tx, found.standing, progress.amount_micros):
+        raise Conflict(
+            f"standing approval {found.standing} was used up or ended just now",
+            code="standing_used",
+            remedy="send the call again",
+        )
+    standing_approvals.supersede_by(
+        tx, found.standing, run=run.run, digest=progress.digest, by=found.by
+    )
+
+
+def _as_replay(row: Row, narrowed: Narrowed | None) -> Answer:
     """Return the answer to a call that stands for an earlier one."""
     if row.settled_at is not None:
         reason = f"this call ran already: {row.outcome}"
@@ -340,6 +416,7 @@ def _as_replay(row: Row) -> Answer:
         digest=row.digest,
         request=row.request,
         replay={"status": row.outcome or "running", "result_digest": row.result_digest},
+        narrowed=narrowed,
     )
 
 
@@ -372,4 +449,5 @@ def _as_answer(decision: str, ruling: Ruling, progress: Progress, decide_by: int
         definition=progress.definition if ruling.verdict == "permit" else None,
         warnings=warnings,
         obligations=progress.obligations if ruling.verdict == "permit" else (),
+        narrowed=ruling.narrowed,
     )

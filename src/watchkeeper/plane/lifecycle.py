@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watchkeeper import __version__
+from watchkeeper.api.callers import account_name
 from watchkeeper.api.decide import Decide
 from watchkeeper.api.operations import routes
 from watchkeeper.api.rooms import Rooms
-from watchkeeper.approvals.timers import HANDLERS as APPROVAL_TIMERS
+from watchkeeper.approvals.standing.service import HANDLERS as STANDING_TIMERS
+from watchkeeper.approvals.timers import handlers as approval_timers
 from watchkeeper.budgets.timers import HANDLERS as BUDGET_TIMERS
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
 from watchkeeper.decide.applying import Applying
@@ -21,11 +23,14 @@ from watchkeeper.decide.callbacks import CALLBACKS
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.children import HANDLERS as CHILD_TIMERS
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.notices import Notices
+from watchkeeper.decide.overriding import Overriding
 from watchkeeper.decide.previews import Previews
 from watchkeeper.decide.proofs import Proofs
 from watchkeeper.decide.replaying import Replays
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.telling import Telling
 from watchkeeper.decide.tokens import Tokens
 from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
 from watchkeeper.decide.unsettled import recover, sweeping
@@ -33,9 +38,12 @@ from watchkeeper.decide.webhooks import Webhooks
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.identity.signing import SigningKeys
 from watchkeeper.ledger.reading import read_events
+from watchkeeper.notices.model import Place
+from watchkeeper.oncall.handovers.service import HANDLERS as HANDOVER_TIMERS
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.plane.application import assemble
 from watchkeeper.plane.asking import open_device_logins, open_issuers
+from watchkeeper.plane.auditor import AUDIT_SECONDS, Auditor
 from watchkeeper.plane.deliveries import Deliveries
 from watchkeeper.plane.follower import Follower
 from watchkeeper.plane.health import PROBE_SECONDS, Health
@@ -55,8 +63,13 @@ _LOG = logging.getLogger("watchkeeper.plane")
 _TOLERATED_SECONDS = 2
 _USES_SECONDS = 60
 
-TIMERS: Mapping[str, Handler] = {**APPROVAL_TIMERS, **BUDGET_TIMERS, **CHILD_TIMERS}
-"""Every room's timers by kind."""
+TIMERS: Mapping[str, Handler] = {
+    **BUDGET_TIMERS,
+    **CHILD_TIMERS,
+    **HANDOVER_TIMERS,
+    **STANDING_TIMERS,
+}
+"""Timers by kind, of the rooms that need nothing else."""
 
 
 @dataclass(slots=True)
@@ -71,6 +84,7 @@ class Plane:
     schedule: Schedule
     follower: Follower
     previews: Previews
+    auditor: Auditor
     deliveries: Deliveries
     health: Health
     outages: Outages
@@ -82,6 +96,7 @@ class Plane:
         rooms = self.rooms
         await rooms.applying.load()
         await rooms.kill.load()
+        await rooms.overriding.load()
         await recover(rooms.decider)
         self.follower.start()
         await rooms.sealed.load()
@@ -98,6 +113,7 @@ class Plane:
         await self.server.open([unix, tcp])
         self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
         plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
+        self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
         self.schedule.start()
         self.state.announce(
@@ -133,6 +149,7 @@ class Plane:
         await self._step("sweeper", self.sweeper.stop())
         await self._step("follower", self.follower.stop())
         await self._step("uses of secrets", self.rooms.sealed.note_uses())
+        await self._step("overrides", self.rooms.overriding.stop())
         await self._step("previews", self.previews.stop())
         await self._step("replays", self.rooms.replays.stop())
         await self._step("outages", self.outages.finish())
@@ -168,9 +185,10 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     outages = Outages(store)
     sealed = SealedStore(store, key_source(settings.sealing_key, state.path))
     gateways = mount(decider, view, clock, outages.changed, sealed=sealed, vault=settings.vault)
-    handlers = {**TIMERS, UNSETTLED: sweeping(decider)}
+    handlers = {**TIMERS, **approval_timers(decider.coverage), UNSETTLED: sweeping(decider)}
     sweeper = Sweeper(StoredTimers(store, handlers), clock)
     health = Health(state.path)
+    auditor = Auditor(store, sweeper.wake)
     ending = asyncio.Event()
     issuers = open_issuers(gateways.egress, clock)
     envelopes = Envelopes(decider)
@@ -182,12 +200,16 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     )
     gateways.credentials.mint = tokens.mint
     webhook_key = WebhookKey(state.path / "signing")
+    notices = Notices(decider.coverage, account_name(os.getuid()))
+    here = Place(settings.environment, settings.public_url or "")
+    telling = Telling(store, view, gateways.read_secret, here)
+    webhooks = Webhooks(store, view, gateways.egress, gateways.read_secret, webhook_key)
     deliveries = Deliveries(
         store,
         view,
         clock,
-        [CALLBACKS],
-        {"webhook": Webhooks(store, view, gateways.egress, gateways.read_secret, webhook_key)},
+        [CALLBACKS, notices.route],
+        {"webhook": webhooks, "notice": telling},
     )
     rooms = Rooms(
         store=store,
@@ -199,6 +221,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         version=__version__,
         upstreams=gateways.upstream_rows,
         sealed=sealed,
+        send_due=deliveries.wake,
         webhook_key=webhook_key,
         credential_troubles=gateways.credential_troubles,
         issuers=issuers,
@@ -209,8 +232,12 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         envelopes=envelopes,
         replays=Replays(store),
         tokens=tokens,
+        overriding=Overriding(store, view),
+        notices=notices,
+        telling=telling,
         stop=ending.set,
         sweep=sweeper.sweep,
+        audited=auditor.found,
         store_state=lambda: health.store,
     )
     application = assemble(
@@ -241,8 +268,10 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
             gateways.refresh,
             previews.begin,
             secrets_changed,
+            rooms.overriding.follow,
         ),
         previews=previews,
+        auditor=auditor,
         deliveries=deliveries,
         health=health,
         outages=outages,
