@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from typing import Literal
 
 from sqlalchemy import bindparam, literal_column, select
 
+from watchkeeper.approvals.people import People
 from watchkeeper.approvals.quality.tables import judgements
 from watchkeeper.approvals.rows import find, record
 from watchkeeper.approvals.tables import votes
@@ -27,7 +27,9 @@ _PUT = Statement(
         set_={name: _put.excluded[name] for name in ("verdict", "note", "at")},
     )
 )  # fmt: skip
-_VOTERS = Statement(select(votes.c.person_key).where(votes.c.request == bindparam("request_is")))
+_VOTERS = Statement(
+    select(votes.c.person, votes.c.acting_for).where(votes.c.request == bindparam("request_is"))
+)
 _READ = Statement(
     select(judgements)
     .where(judgements.c.request == bindparam("request_is"))
@@ -41,15 +43,14 @@ def judge(
     request: str,
     *,
     person: str,
-    keys: Set[str],
+    people: People,
     verdict: Literal["right", "wrong"],
     note: str | None = None,
 ) -> None:
     """Keep what a person says of a decision; said again, it replaces what they said.
 
-    `keys` are of all the person's names; the first in order stands for them. Raises
-    `NotFound`; `Conflict` (`not_decided`) if there is no decision; `Forbidden` for whoever
-    voted on it, or is excluded from it.
+    Raises `NotFound`; `Conflict` (`not_decided`) if there is no decision; `Forbidden` for whoever
+    voted on it, under whatever name.
     """
     row = find(tx, request)
     if row.state in NOT_DECIDED:
@@ -58,7 +59,9 @@ def judge(
             code="not_decided",
             rule="judgement/decided",
         )
-    if any(vote.person_key in keys for vote in _VOTERS.all(tx, request_is=request)):
+    keys = people.names(person)
+    voters = {name for vote in _VOTERS.all(tx, request_is=request) for name in vote if name}
+    if any(people.key(voter) in keys for voter in voters):
         raise Forbidden(
             "you voted on it, so somebody else has to judge it",
             rule="judgement/own-vote",
@@ -67,7 +70,7 @@ def judge(
     _PUT.run(
         tx,
         request=request,
-        person_key=min(keys),
+        person_key=people.key(person),
         person=person,
         verdict=verdict,
         note=note,

@@ -328,16 +328,19 @@ def end_covered(
     if not of and not everything:
         return 0
     query = select(standing_approvals).where(_OPEN, or_(*of) if of else literal_column("1 = 1"))
-    ended = 0
-    for row in list(tx.connection.execute(query)):
-        if row.state == "proposed":
-            request = find(tx, row.request)
-            if request.state == "pending":
-                _take_back(tx, request, by=by, why=why)
-            elif request.state != "revoked":
-                continue
-        ended += _finish(tx, row, by=by, why=why)
-    return ended
+    rows = list(tx.connection.execute(query))
+    return sum(end_row(tx, row, by=by, why=why) for row in rows)
+
+
+def end_row(tx: Transaction, row: Row, *, by: str, why: str) -> bool:
+    """End one by its row, a proposal with its request; False if it ended before."""
+    if row.state == "proposed":
+        request = find(tx, row.request)
+        if request.state == "pending":
+            _take_back(tx, request, by=by, why=why)
+        elif request.state != "revoked":
+            return False
+    return _finish(tx, row, by=by, why=why)
 
 
 def open_ones(tx: Transaction, *, agent: str | None = None, tool: str | None = None) -> list[Row]:
@@ -387,9 +390,9 @@ def _take_back(tx: Transaction, request: Row, *, by: str, why: str) -> None:
         record(tx, request, "request.cancelled", actor=by, text=text)
 
 
-def _finish(tx: Transaction, row: Row, *, by: str, why: str) -> int:
+def _finish(tx: Transaction, row: Row, *, by: str, why: str) -> bool:
     if not _END.run(tx, standing_is=row.standing, at=tx.now, who=by, why=why):
-        return 0
+        return False
     timers.cancel(tx, EXPIRY, row.standing)
     _record(
         tx,
@@ -400,7 +403,7 @@ def _finish(tx: Transaction, row: Row, *, by: str, why: str) -> int:
         uses=row.uses,
         used_micros=row.used_micros,
     )
-    return 1
+    return True
 
 
 def _tell_waiting(tx: Transaction, proposal: Row, request: str) -> None:
