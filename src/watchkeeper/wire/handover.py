@@ -63,10 +63,12 @@ class HandoverDraft(Shown):
     next: tuple[str, ...] = ()
     """Who takes over: on call next, or else who else holds the role; by plain name."""
     due_at: int
-    """When the watch changes hands: the end of the shift, or now where there is no schedule."""
+    """When the watch changes hands: the end of the shift, or soon where no schedule says."""
     sections: tuple[HandoverSection, ...]
     text: str
     """All of it in Markdown, to be edited."""
+    digest: str
+    """Of the text."""
 
 
 class GiveHandover(Sent):
@@ -78,10 +80,10 @@ class GiveHandover(Sent):
     text: HandoverText
     to: PersonName | None = None
     """Who takes over; absent: whoever is on call next or holds the role."""
-    since: int | None = Field(None, ge=0)
-    """As the draft said."""
+    draft: str | None = Field(None, max_length=100)
+    """The digest of the draft that the text was made of."""
     sequence: int | None = Field(None, ge=0)
-    """As the draft said: what the text was written from."""
+    """The newest event that the draft took in."""
 
 
 class AcknowledgeHandover(Sent):
@@ -118,9 +120,9 @@ class HandoverDetail(HandoverRow):
 
     text: str
     edited: bool
-    """Whether the text differs from what was generated when it was given."""
+    """Whether a person changed what was generated."""
     sequence: int
-    """The newest event that the text was written from, as its giver's draft said."""
+    """The newest event that the text was written from."""
     sections: tuple[HandoverSection, ...] = ()
     """What the plane itself found when it was given."""
     note: str | None = None

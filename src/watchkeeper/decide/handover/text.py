@@ -1,0 +1,70 @@
+"""A hand-over in Markdown, for people to edit; what agents wrote can be no markup in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.core.text import make_safe
+from watchkeeper.wire.handover import HandoverSection
+
+LONGEST_LINE = 200
+_MARKUP = re.compile(r"([\\`*\[\]<>|#~])")
+_EMPTY = "Nothing."
+
+
+def plain(text: str, limit: int = 120) -> str:
+    """Return words from outside as one line that is nothing but words in Markdown."""
+    return _MARKUP.sub(r"\\\1", make_safe(text, limit=limit))
+
+
+def span(microseconds: int) -> str:
+    """Return a duration in its two largest units: `2 m 05 s`, `3 h 10 m`, `4 d 2 h`."""
+    seconds = abs(microseconds) // MICROSECONDS
+    if seconds < 3600:
+        return f"{seconds // 60} m {seconds % 60:02d} s"
+    if seconds < 86_400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60:02d} m"
+    return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def write_text(
+    name: str,
+    *,
+    by: str,
+    since: int,
+    until: int,
+    due_at: int,
+    next_people: Iterable[str],
+    sections: Iterable[HandoverSection],
+) -> str:
+    """Return the whole summary: what is pressing is marked with `!`, each thing by its id."""
+    to = ", ".join(next_people) or "nobody yet"
+    lines = [
+        f"# Hand-over of {name}",
+        "",
+        f"From {by} to {to}. The watch changes hands at {utc_text(due_at)}.",
+        f"This covers {utc_text(since)} to {utc_text(until)} ({span(until - since)}).",
+    ]
+    quiet: list[str] = []
+    for section in sections:
+        if not section.total:
+            quiet.append(section.title.lower())
+            continue
+        lines += ["", f"## {section.title}", "", section.summary, ""]
+        lines += [
+            f"- {'! ' if item.pressing else ''}{item.text} `{make_safe(item.id, limit=100)}`"
+            for item in section.items
+        ]
+        if section.total > len(section.items) > 0:
+            lines.append(f"- and {section.total - len(section.items):,} more")
+    if quiet:
+        lines += ["", f"Nothing of: {', '.join(quiet)}."]
+    lines += ["", "## From me", "", "", ""]
+    return "\n".join(lines)
