@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.cases import check_cases
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
 from watchkeeper.decide.gaps import find_policy_gaps
+from watchkeeper.decide.rota import Rota
+from watchkeeper.decide.vacancies import find_vacancies
+from watchkeeper.decide.standing import end_changed
 from watchkeeper.identity.persons import revoke_tokens_of
 from watchkeeper.policy import stages
 from watchkeeper.registry import service as registry
@@ -53,8 +56,11 @@ class Applying:
             standing = registry.read_standing(tx)
             changes = plan(wanted, standing, prune=prune)
             after = after_plan(standing, changes)
-            check_cases(build_catalogue(after), cases, tx.now)
-            return Planned(tuple(changes), plan_digest(changes), False, gaps_of(after))
+            catalogue = build_catalogue(after)
+            check_cases(catalogue, cases, tx.now)
+            rota = catalogue.rota.now(tx)
+            warnings = (*gaps_of(after), *vacancies_of(rota, tx.now))
+            return Planned(tuple(changes), plan_digest(changes), False, warnings)
 
         # a thousand policies and their cases take a while: away from the loop
         return await self._store.scan(query)
@@ -92,10 +98,15 @@ class Applying:
                     stages.forget_stage(tx, one.name)
             standing = registry.read_standing(tx)
             catalogue = _catalogue_of(tx)
+            end_changed(tx, catalogue)
             tx.after_commit(lambda: self._catalogue.replace(catalogue))
             return Planned(tuple(changes), plan_digest(changes), True, gaps_of(standing))
 
-        return await self._store.write(unit)
+        applied = await self._store.write(unit)
+        # four weeks of shifts are looked through away from the writer
+        rota, now = self._catalogue.now.rota, self._store.clock.now()
+        vacancies = await asyncio.to_thread(vacancies_of, rota, now)
+        return replace(applied, gaps=(*applied.gaps, *vacancies))
 
     async def roll_back(
         self, kind: str, name: str, *, to: int | None, seen: int, actor: str, reason: str
@@ -123,6 +134,7 @@ class Applying:
                     "reason": reason,
                 },
             )
+            end_changed(tx, catalogue)
             tx.after_commit(lambda: self._catalogue.replace(catalogue))
             return Planned(tuple(changes), plan_digest(changes), True, gaps_of(standing))
 
@@ -170,6 +182,11 @@ def gaps_of(standing: Mapping[Key, InForce]) -> tuple[str, ...]:
     """Return, in words, every reference among documents that leads nowhere."""
     documents = {key: old.document for key, old in standing.items()}
     return (*find_gaps(documents), *find_policy_gaps(documents))
+
+
+def vacancies_of(rota: Rota, now: int) -> tuple[str, ...]:
+    """Return, in words, when nobody is on call for a role within four weeks."""
+    return tuple(one.words(rota) for one in find_vacancies(rota, now))
 
 
 def after_plan(standing: Mapping[Key, InForce], changes: Sequence[Change]) -> dict[Key, InForce]:

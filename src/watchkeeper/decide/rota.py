@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.wall import NEVER, wall_clock
 from watchkeeper.oncall.model import ANYONE, OWNER
 from watchkeeper.oncall.rotations import Rotation, Window, Windows
-from watchkeeper.oncall.schedules import NO_CHANGES, Layer, Override, Overrides, Schedule, Watch
+from watchkeeper.oncall.schedules import (
+    NO_CHANGES,
+    NO_OVERRIDES,
+    Layer,
+    OnCall,
+    Override,
+    Overrides,
+    Schedule,
+    Watch,
+    on_call,
+)
 from watchkeeper.oncall.service import by_schedule, standing
 from watchkeeper.oncall.spans import Spans
 from watchkeeper.registry import watch as documents
@@ -32,13 +41,16 @@ class Rota:
     roles: Mapping[str, Role]
     schedules: Mapping[str, Schedule]
     standing: tuple[Override, ...] = ()
-    overrides: Overrides = field(default_factory=lambda: MappingProxyType({}))
+    overrides: Overrides = field(default_factory=lambda: NO_OVERRIDES)
+    _ends: dict[str, tuple[int, int, tuple[OnCall, ...]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def overridden(self, known: tuple[Override, ...]) -> Rota:
         """Return the same with these overrides and no others."""
         if known == self.standing:
             return self
-        return replace(self, standing=known, overrides=by_schedule(known))
+        return Rota(self.roles, self.schedules, known, by_schedule(known))
 
     def now(self, tx: Transaction) -> Rota:
         """Return the same with the overrides that a transaction sees."""
@@ -103,6 +115,14 @@ class Rota:
             for name, schedule in sorted(self.schedules.items())
             if any(one in known for one, _ in self._at(schedule, at))
         )
+
+    def ends(self, schedule: str, at: int) -> tuple[OnCall, ...]:
+        """Return who is on call in a schedule, until when; kept until that has changed."""
+        known = self._ends.get(schedule)
+        if known is None or not known[0] <= at < known[1]:
+            watch = self.of_schedule(schedule)
+            known = self._ends[schedule] = (at, watch.at(at)[1], on_call(watch, at))
+        return known[2]
 
     def next_change(self, at: int) -> int | None:
         """Return when somebody may next come on call or go off; None: no schedule says."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.waiting import DECIDED
+from watchkeeper.oncall.service import EVENTS as OVERRIDES
 from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store
 from watchkeeper.tools.pins.service import EVENTS as PIN_EVENTS
@@ -18,7 +19,8 @@ _RETRY_SECONDS = 1.0
 
 class Follower:
     """Hands decided requests to their waiting callers, new ones to the previews, new timers to
-    the sweeper, and changes of what is in force and of secrets to the gateways."""
+    the sweeper, changes of what is in force and of secrets to the gateways, and overrides to the
+    view of who is on call."""
 
     def __init__(
         self,
@@ -28,6 +30,7 @@ class Follower:
         changed: Callable[[], None],
         created: Callable[[str], None],
         secrets_changed: Callable[[Sequence[str]], None],
+        overridden: Callable[[], None],
     ) -> None:
         self._store = store
         self._decided = decided
@@ -35,6 +38,7 @@ class Follower:
         self._changed = changed
         self._created = created
         self._secrets_changed = secrets_changed
+        self._overridden = overridden
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -67,6 +71,8 @@ class Follower:
             if e.type in ("secret.sealed", "secret.removed")
         ]:
             self._attempt(self._secrets_changed, secrets)
+        if any(e.type in OVERRIDES for e in batch):
+            self._attempt(self._overridden)
         if any(e.request is not None for e in batch):
             self._attempt(self._wake)
 

@@ -57,7 +57,8 @@ class Status(Shown):
 
 
 NeedKind = Literal[
-    "request", "budget", "lock", "agent", "upstream", "tool", "policy", "plane", "handover",
+    "request", "budget", "lock", "agent", "upstream", "tool", "policy", "oncall", "handover",
+    "plane",
 ]  # fmt: skip
 
 
