@@ -19,6 +19,8 @@ NOT_ALLOWED = 6
 WOULD_CHANGE = 7
 """`apply --check`: what is in force differs from the directory; `policy replay`: a decision
 would be another."""
+HELD = 8
+"""`submit`: a person has not decided yet."""
 
 MEANINGS = {
     OK: "done",
@@ -28,6 +30,7 @@ MEANINGS = {
     CONFLICT: "decided, changed or taken meanwhile",
     UNREACHABLE: "no plane answers",
     NOT_ALLOWED: "not signed in, or without the permission",
+    HELD: "`submit`: a person has not decided yet",
     WOULD_CHANGE: "`apply --check`, `policy replay`: something would be otherwise",
 }
 

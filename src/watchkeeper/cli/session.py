@@ -69,7 +69,7 @@ class Session:
             raise click.Abort from None
 
 
-def _as_invalid(error: ValueError) -> Invalid:
+def as_invalid(error: ValueError) -> Invalid:
     """Say what a wire model refused; anything else is a defect and is raised as it is."""
     from pydantic import ValidationError
 
@@ -96,7 +96,7 @@ def speaks(*, json: bool = True) -> Callable[[Command], Command]:
             try:
                 return command(session, *args, **kwargs)
             except ValueError as error:
-                fail(_as_invalid(error))
+                fail(as_invalid(error))
 
         wrapped: Any = run
         if json:

@@ -12,6 +12,7 @@ from watchkeeper.client.problems import Model, error_of, read
 from watchkeeper.client.transport import Transport
 from watchkeeper.wire.agents import CloseRun, Credential, OpenRun, Redeem, RunOpened, RunRow
 from watchkeeper.wire.decisions import Answer, Ask, Outcome
+from watchkeeper.wire.polling import Asked
 from watchkeeper.wire.requests import Cancelled
 
 
@@ -21,6 +22,14 @@ class AgentRun:
     def __init__(self, client: AgentClient, opened: RunOpened) -> None:
         self._client = client
         self.opened = opened
+
+    @classmethod
+    def of_token(cls, client: AgentClient, token: str) -> Self:
+        """Return the run that a token opens; only the plane knows which it is."""
+        opened = RunOpened(
+            run="", agent="", token=token, expires_at=0, mcp_url="", model_base_url=""
+        )
+        return cls(client, opened)
 
     @property
     def run(self) -> str:
@@ -42,6 +51,10 @@ class AgentRun:
             wait_seconds=wait_seconds,
             params={"wait_seconds": f"{wait_seconds:g}"},
         )
+
+    async def asked(self, request: str) -> Asked:
+        """Read how the request of a held action stands; nothing is used up by it."""
+        return await self._client.get(Asked, f"/v1/decide/{path_part(request)}", token=self.token)
 
     async def answer(self, decision: str) -> Answer:
         """Read an earlier decision again."""

@@ -58,6 +58,11 @@ _MOVE = Statement(
         updated_at=bindparam("at"),
     )
 )
+_STAND_BEHIND = Statement(
+    update(deferred)
+    .where(deferred.c.handle_hash == bindparam("hash_is"))
+    .values(request=bindparam("to_request"))
+)
 _PURGE = Statement(
     delete(deferred).where(
         tuple_(deferred.c.handle_hash).in_(
@@ -88,13 +93,16 @@ class Deferred:
 
 
 def defer(
-    tx: Transaction, run: str, request: str, ask: Ask, decide_by: int
+    tx: Transaction, run: str, request: str, ask: Ask, decide_by: int, *, handle: str | None = None
 ) -> tuple[str, Deferred] | None:
-    """Keep a held action; return its handle, a secret, or None if it has too many already."""
+    """Keep a held action; return its handle, or None if it has too many already.
+
+    The handle is a secret, unless the agent chose one for its run; that names one action only.
+    """
     if _COUNT.scalar(tx, request_is=request) >= _MOST_HANDLES:
         return None
     tx.silent("that the action is held is on record; the handle only names it")
-    handle = secret("wkt")
+    handle = secret("wkt") if handle is None else handle
     row = {
         "handle_hash": hash_secret(handle),
         "run": run,
@@ -138,6 +146,12 @@ def move(
         to_cancelled=int(cancelled),
         at=tx.now,
     )
+
+
+def stand_behind(tx: Transaction, one: Deferred, request: str) -> None:
+    """Have a held action wait for another request: the one before was used by a like action."""
+    tx.silent("that the action is held is on record; the handle only names it")
+    _STAND_BEHIND.run(tx, hash_is=one.handle_hash, to_request=request)
 
 
 def purge_deferred(tx: Transaction) -> int:
