@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from sqlalchemy import func, select
 from starlette.responses import JSONResponse, Response
 
 from watchkeeper.api.budgets import pressing_budgets
+from watchkeeper.api.channels import needs_of_channels
+from watchkeeper.api.handovers import needs_of_handovers
 from watchkeeper.api.locks import list_locks
 from watchkeeper.api.needs import (
     from_agent,
+    from_audit,
     from_budget,
     from_credential,
     from_lock,
+    from_no_coverage,
     from_request,
+    from_review,
     from_undelivered,
     from_upstream,
+    from_vacancy,
     from_warned,
     rank,
 )
-from watchkeeper.api.requests import count_requests, pressing_requests
+from watchkeeper.api.oncall import names_of
+from watchkeeper.api.requests import count_requests, pressing_requests, requests_to_review
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.api.tools import needs_of_tools
+from watchkeeper.approvals.coverage import find_uncovered
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound, WatchkeeperError
 from watchkeeper.decide.fleet import last_hour, list_agents
@@ -32,6 +41,7 @@ from watchkeeper.decide.warnings import find_warned
 from watchkeeper.decide.webhooks import find_undelivered
 from watchkeeper.identity.model import Person
 from watchkeeper.kill.tables import locks
+from watchkeeper.oncall.rules import covers
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.permissions import PERMISSIONS
@@ -81,6 +91,7 @@ async def status(call: Call) -> Status:
 
     locked, (calls, spent), open_runs = await rooms.store.read(query)
     counts = await count_requests(call)
+    on_call, until = _my_watch(call)
     return Status(
         environment=rooms.environment,
         plane=rooms.plane,
@@ -98,8 +109,19 @@ async def status(call: Call) -> Status:
         open_runs=open_runs,
         rehearsal=isinstance(rooms.clock, RehearsalClock),
         store="ok" if rooms.store_state() == "ok" else "unavailable",
+        on_call=on_call,
+        on_call_until=until,
         upstreams_down=tuple(row.name for row in rooms.upstreams() if row.state == "down"),
     )
+
+
+def _my_watch(call: Call) -> tuple[tuple[str, ...], int | None]:
+    """Return in which schedules the caller is on call, and until when in the last of them."""
+    rota, now, names = call.rooms.view.now.rota, call.rooms.clock.now(), names_of(call.who)
+    mine = rota.on_call_in(names, now)
+    found = [one.until for name in mine for one in rota.ends(name, now) if one.person in names]
+    until = None if None in found else max((one for one in found if one is not None), default=None)
+    return mine, until
 
 
 def show_me(me: Person, held: Iterable[str]) -> Me:
@@ -132,9 +154,14 @@ async def watch(call: Call) -> Page[Need]:
 
     found = await rooms.store.read(query)
     found += [from_request(row, now) for row in await pressing_requests(call)]
+    found += [
+        from_review(row, now, mine=row.decided_by != call.actor and covers(call.roles, row.role))
+        for row in await requests_to_review(call)
+    ]
     found += [from_budget(row, now, mine=may_raise) for row in await pressing_budgets(call)]
     found += [from_lock(row, now, mine=may_lift) for row in (await list_locks(call)).rows]
     found += [from_upstream(row, now) for row in rooms.upstreams()]
+    found += await needs_of_handovers(call)
     found += needs_of_tools(catalogue, mine=call.who.may("tools-accept"))
     if catalogue.shadows:
         warned = await rooms.store.read(lambda tx: find_warned(tx, catalogue))
@@ -143,8 +170,18 @@ async def watch(call: Call) -> Page[Need]:
     undelivered = await rooms.store.read(lambda tx: find_undelivered(tx, rooms.view.now))
     may_send = call.who.may("deliveries")
     found += [from_undelivered(one, mine=may_send) for one in undelivered]
+    vacancies = await asyncio.to_thread(rooms.ahead.find, catalogue.rota, now)
+    may_cover = call.who.may("oncall")
+    found += [from_vacancy(one, catalogue.rota, now, mine=may_cover) for one in vacancies]
     found += [from_credential(one, now) for one in await rooms.credential_troubles()]
     found += await needs_of_channels(rooms, now, mine=call.who.may("deliveries"))
+    audited = rooms.audited()
+    if audited is not None:
+        found.append(from_audit(*audited))
+    may_cover = call.who.may("oncall")
+    uncovered = await rooms.store.read(lambda tx: find_uncovered(tx, rooms.decider.coverage))
+    seen = [one for one in uncovered if one.agent in catalogue.agents]
+    found.append(from_no_coverage(seen, mine=may_cover))
     ranked = rank(need for need in found if need is not None)
     return Page[Need](rows=ranked[:limit], total=len(ranked), sequence=head)
 

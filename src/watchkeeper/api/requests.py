@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from time import monotonic
+from typing import Literal
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.approvals import reading
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import Counts
 from watchkeeper.approvals.rows import find
+from watchkeeper.decide.narrowing import edits_of
 from watchkeeper.decide.signatures import check_still, verify_vote
 from watchkeeper.identity.runs import find_run
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.permissions import Permission
-from watchkeeper.wire.requests import Escalate, RequestDetail, RequestRow, Vote
+from watchkeeper.wire.requests import Acknowledge, Escalate, RequestDetail, RequestRow, Vote
 
 _PRESSING = 200
 _LONG = 1000
@@ -24,7 +26,7 @@ _MOST_KNOWN = 1000
 
 async def list_requests(call: Call) -> Page[RequestRow]:
     """List requests; pending ones by deadline."""
-    state = call.one_of("state", ("pending", "decided", "all"))
+    state = call.one_of("state", ("pending", "decided", "all", "review"))
     role, agent, needle = call.text("role"), call.text("agent"), call.text("filter")
     together = call.one_of("together", ("none", "tool", "agent", "object"))
     after, limit, head = call.text("after"), call.limit(), call.rooms.store.head
@@ -44,6 +46,7 @@ async def list_requests(call: Call) -> Page[RequestRow]:
             after=after,
             limit=limit,
             sequence=head,
+            people=call.people(tx),
         )
 
     # decided ones are without number, and words are looked for in each
@@ -54,12 +57,26 @@ async def list_requests(call: Call) -> Page[RequestRow]:
 
 async def pressing_requests(call: Call) -> tuple[RequestRow, ...]:
     """Return the pending requests that are due first."""
+    return await _first(call, "pending")
 
+
+async def requests_to_review(call: Call) -> tuple[RequestRow, ...]:
+    """Return what was approved by one person alone and is to be reviewed first."""
+    return await _first(call, "review")
+
+
+async def _first(call: Call, state: Literal["pending", "review"]) -> tuple[RequestRow, ...]:
     seen = call.agents_seen()
 
     def query(tx: Transaction) -> tuple[RequestRow, ...]:
         return reading.list_requests(
-            tx, person=call.actor, roles=call.roles, agents=seen, limit=_PRESSING
+            tx,
+            person=call.actor,
+            roles=call.roles,
+            state=state,
+            agents=seen,
+            limit=_PRESSING,
+            people=call.people(tx),
         ).rows
 
     return await call.rooms.store.read(query)
@@ -79,7 +96,9 @@ async def count_requests(call: Call) -> Counts:
         if same or (counts.pending > _LONG and monotonic() - counted_at < _STALE_SECONDS):
             return counts
     counts = await call.rooms.store.read(
-        lambda tx: reading.count_pending(tx, person=call.actor, roles=call.roles)
+        lambda tx: reading.count_pending(
+            tx, person=call.actor, roles=call.roles, people=call.people(tx)
+        )
     )
     if len(known) > _MOST_KNOWN:
         known.clear()
@@ -90,7 +109,7 @@ async def count_requests(call: Call) -> Counts:
 async def read_request(call: Call) -> RequestDetail:
     """Show a request in full; that a person saw it is recorded once."""
     name = call.path("request")
-    await _check(call, name, "read")
+    await check_asker(call, name, "read")
     if call.who.may("decide"):
 
         def look(tx: Transaction) -> None:
@@ -98,14 +117,14 @@ async def read_request(call: Call) -> RequestDetail:
             approvals.view(tx, name, call.actor)
 
         await call.rooms.store.write(look)
-    return await _read(call, name)
+    return await show_request(call, name)
 
 
 async def vote(call: Call) -> RequestDetail:
     """Approve or reject exactly what the digest names."""
     body: Vote = call.body
     name = call.path("request")
-    await _check(call, name, "decide")
+    await check_asker(call, name, "decide")
     signed = await verify_vote(
         call.rooms.store,
         call.rooms.view.now,
@@ -124,44 +143,80 @@ async def vote(call: Call) -> RequestDetail:
             tx,
             name,
             person=call.actor,
-            roles=call.roles,
+            roles=call.roles_in(tx),
             verdict=body.verdict,
             digest=body.digest,
             reason=body.reason,
             view_seconds=body.view_seconds,
+            acting_for=body.acting_for,
+            channel=body.channel,
+            people=call.people(tx),
             key=signed.fingerprint if signed else None,
             signature=body.signature,
         )
 
     await call.rooms.store.write(unit)
-    return await _read(call, name)
+    return await show_request(call, name)
 
 
 async def escalate(call: Call) -> RequestDetail:
     """Ask the next level now."""
     body: Escalate = call.body
     name = call.path("request")
-    await _check(call, name, "decide")
+    await check_asker(call, name, "decide")
     await call.rooms.store.write(
         lambda tx: approvals.escalate(
-            tx, name, level=body.level, person=call.actor, reason=body.reason
+            tx,
+            name,
+            level=body.level,
+            round=body.round,
+            person=call.actor,
+            reason=body.reason,
+            coverage=call.rooms.decider.coverage,
         )
     )
-    return await _read(call, name)
+    return await show_request(call, name)
 
 
-async def _check(call: Call, name: str, needed: Permission) -> None:
+async def acknowledge(call: Call) -> RequestDetail:
+    """Have escalation and reminders wait for the caller."""
+    body: Acknowledge = call.body
+    name = call.path("request")
+    await check_asker(call, name, "decide")
+    await call.rooms.store.write(
+        lambda tx: approvals.acknowledge(
+            tx,
+            name,
+            person=call.actor,
+            roles=call.roles_in(tx),
+            seconds=body.seconds,
+            coverage=call.rooms.decider.coverage,
+            people=call.people(tx),
+        )
+    )
+    return await show_request(call, name)
+
+
+async def check_asker(call: Call, name: str, needed: Permission) -> None:
     """Raise `Forbidden` unless the person has a permission in the team of who asks."""
     if call.who.permissions.teams(needed) is not None:
         call.check_agent(needed, await call.rooms.store.read(lambda tx: find(tx, name).agent))
 
 
-async def _read(call: Call, name: str) -> RequestDetail:
+async def show_request(call: Call, name: str) -> RequestDetail:
+    """Return a request as the caller sees it."""
+
     def query(tx: Transaction) -> RequestDetail:
-        found = reading.read_request(tx, name, person=call.actor, roles=call.roles)
+        found = reading.read_request(
+            tx, name, person=call.actor, roles=call.roles, people=call.people(tx)
+        )
         run = find_run(tx, found.run)
         proof = run.on_behalf_of_proof if run is not None else None
-        return found.model_copy(update={"on_behalf_of_proof": proof})
+        tool = call.rooms.view.now.tools.get(found.tool)
+        narrows = tool is not None and (found.state, found.kind) == ("pending", "action")
+        edits = edits_of(tool.contract) if tool and narrows else {}
+        shown = {name: how for name, how in edits.items() if name in found.arguments}
+        return found.model_copy(update={"on_behalf_of_proof": proof, "edits": shown})
 
     return await call.rooms.store.read(query)
 
@@ -205,6 +260,17 @@ OPERATIONS = (
         "Ask the next level now.",
         answers=RequestDetail,
         takes=Escalate,
+        by_team=True,
+        tags=("approvals",),
+    ),
+    Operation(
+        "POST",
+        "/v1/requests/{request}/acknowledge",
+        "decide",
+        acknowledge,
+        "Say that you are on it: escalation and reminders wait, never past the deadline.",
+        answers=RequestDetail,
+        takes=Acknowledge,
         by_team=True,
         tags=("approvals",),
     ),

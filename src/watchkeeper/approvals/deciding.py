@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, literal_column, update
 
 from watchkeeper.approvals.rows import IS_PENDING, TIMER, record
+from watchkeeper.approvals.standing.service import put_in_force
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.store import timers
@@ -16,6 +17,8 @@ from watchkeeper.wire.requests import RequestState
 
 DEADLINE = "deadline"
 """Who decided when nobody did in time."""
+VOIDED = "rule/approval"
+"""Who revoked an approval that was not good enough any more."""
 
 _THIS = requests.c.request == bindparam("request_is")
 _DECIDE = Statement(
@@ -48,13 +51,24 @@ _EVENTS: dict[RequestState, tuple[str, str]] = {
 
 
 def decide(
-    tx: Transaction, row: Row, state: RequestState, *, by: str, why: str | None, **body: Any
+    tx: Transaction,
+    row: Row,
+    state: RequestState,
+    *,
+    by: str,
+    why: str | None,
+    verb: str | None = None,
+    **body: Any,
 ) -> bool:
     """Move a pending request to approved, denied or expired; False if it was decided before.
 
     An approval starts the grant's time; whatever else was due for the request is dropped.
+    `verb` says it in other words than the state's own.
     """
-    until = tx.now + row.grant_seconds * MICROSECONDS if state == "approved" else None
+    stands = state == "approved" and row.kind == "standing"
+    until = None
+    if state == "approved" and not stands:
+        until = tx.now + row.grant_seconds * MICROSECONDS
     moved = _DECIDE.run(
         tx,
         request_is=row.request,
@@ -67,11 +81,11 @@ def decide(
     )
     if not moved:
         return False
-    type_, verb = _EVENTS[state]
+    type_, usual = _EVENTS[state]
     if by == DEADLINE:
-        text = f"nobody decided by {utc_text(row.decide_by)}: {verb} as declared"
+        text = f"nobody decided by {utc_text(row.decide_by)}: {usual} as declared"
     else:
-        text = f"{verb} by {by}" + (f": {why}" if why else "")
+        text = f"{verb or usual} by {by}" + (f": {why}" if why else "")
     if until is None:
         timers.cancel(tx, TIMER, row.request)
     else:
@@ -79,6 +93,8 @@ def decide(
         timers.schedule(tx, TIMER, row.request, until)
         body["grant_expires_at"] = until
     record(tx, row, type_, actor=by, text=text, by=by, **body)
+    if stands:
+        put_in_force(tx, row)
     return True
 
 

@@ -17,9 +17,13 @@ from sqlalchemy import (
 )
 
 from watchkeeper.approvals.model import Grant, Standing
-from watchkeeper.approvals.rows import IS_OPEN, TIMER, find, record
+from watchkeeper.approvals.people import STRANGERS, People
+from watchkeeper.approvals.rows import IS_OPEN, TIMER, find, groups_of, record
 from watchkeeper.approvals.rules import follows
+from watchkeeper.approvals.superseding import last_of, read_narrowed
 from watchkeeper.approvals.tables import requests, votes
+from watchkeeper.approvals.voiding import why_spoiled
+from watchkeeper.approvals.voting import read_votes
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
@@ -30,13 +34,7 @@ _AT_ONCE = 500
 _THIS = requests.c.request == bindparam("request_is")
 _IS_APPROVED = requests.c.state == literal_column("'approved'")
 _GRANT = Statement(
-    select(
-        requests.c.request,
-        requests.c.digest,
-        requests.c.grant_expires_at,
-        requests.c.asked,
-        requests.c.decided_by,
-    )
+    select(requests)
     .where(
         requests.c.run == bindparam("run_is"),
         requests.c.digest == bindparam("digest_is"),
@@ -45,11 +43,6 @@ _GRANT = Statement(
     )
     .order_by(requests.c.request)
     .limit(1)
-)
-_APPROVERS = Statement(
-    select(votes.c.person)
-    .where(votes.c.request == bindparam("request_is"), votes.c.verdict == "approve")
-    .order_by(votes.c.at, votes.c.person)
 )
 _REDEEM = Statement(
     update(requests)
@@ -63,6 +56,7 @@ _REDEEM = Statement(
         state="redeemed",
         redeemed_by=bindparam("by_decision"),
         redeemed_at=bindparam("at"),
+        caller_gone=0,
         next_at=None,
     )
 )
@@ -84,7 +78,11 @@ _NEWEST = Statement(
     .order_by(requests.c.request.desc())
     .limit(1)
 )
-
+_ASKS_CHANGES = Statement(
+    select(votes.c.request).where(
+        votes.c.request == bindparam("request_is"), votes.c.verdict == "changes"
+    )
+)
 _WAITING = Statement(
     select(func.count()).where(
         requests.c.agent == bindparam("agent_is"), requests.c.state == "pending"
@@ -92,28 +90,55 @@ _WAITING = Statement(
 )
 
 
-def find_grant(tx: Transaction, run: str, digest: str, now: int) -> Grant | None:
-    """Return the unused, unexpired approval of exactly this action in this run, or None."""
+def find_grant(
+    tx: Transaction, run: str, digest: str, now: int, people: People = STRANGERS
+) -> Grant | None:
+    """Return the unused, unexpired approval of exactly this action in this run, or None.
+
+    The votes for it are looked at again, with what is known of people now.
+    """
     row = _GRANT.first(tx, run_is=run, digest_is=digest, now=now)
     if row is None:
         return None
-    by = tuple(vote.person for vote in _APPROVERS.all(tx, request_is=row.request))
+    cast = read_votes(tx, row.request)
+    by = tuple(vote.person for vote in cast if vote.verdict == "approve")
     return Grant(
         request=row.request,
         digest=row.digest,
         expires_at=row.grant_expires_at,
         roles=tuple(json.loads(row.asked)),
         by=by or (row.decided_by,),
+        groups=groups_of(row),
+        signed=all(vote.key for vote in cast if vote.verdict != "reject"),
+        spoiled=why_spoiled(tx, row, cast, people),
     )
 
 
 def find_standing(tx: Transaction, run: str, digest: str) -> Standing | None:
     """Return where the newest request for exactly this action in this run stands, or None.
 
-    So that an action a person rejected is refused with that, and not asked again.
+    So that an action a person rejected is refused with that, and not asked again. Where an
+    approver narrowed it, the request that stands for it is meant.
     """
     row = _NEWEST.first(tx, run_is=run, digest_is=digest)
-    return None if row is None else Standing(*row)
+    if row is None:
+        return None
+    narrowed = None
+    if row.state == "superseded":
+        last = last_of(tx, row.request)
+        narrowed = read_narrowed(tx, last)
+        row = row if narrowed is None else last
+    return Standing(
+        request=row.request,
+        state=row.state,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+        reason=row.decided_why,
+        decide_by=row.decide_by,
+        asks_changes=row.state == "denied"
+        and _ASKS_CHANGES.first(tx, request_is=row.request) is not None,
+        narrowed=narrowed,
+    )
 
 
 def redeem(tx: Transaction, grant: Grant, decision: str, now: int) -> bool:

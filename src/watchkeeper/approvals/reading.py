@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Set
+from collections.abc import Collection, Sequence, Set
 from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
     Select,
-    and_,
     bindparam,
     case,
-    exists,
     func,
     literal_column,
-    not_,
-    or_,
     select,
     tuple_,
 )
 
+from watchkeeper.approvals.eligibility import Viewer
+from watchkeeper.approvals.handled import detail_fields, row_fields
 from watchkeeper.approvals.model import Counts
-from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find
-from watchkeeper.approvals.rules import person_key, why_not
+from watchkeeper.approvals.people import STRANGERS, People
+from watchkeeper.approvals.quality.judging import read_judgements
+from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find, policy_of
 from watchkeeper.approvals.signing import deciding_of
-from watchkeeper.approvals.tables import requests, votes
+from watchkeeper.approvals.tables import requests
+from watchkeeper.approvals.voting import read_votes
 from watchkeeper.approvals.words import escalation_words, event_words, history_words
 from watchkeeper.core.errors import Invalid
-from watchkeeper.oncall.model import ANYONE
 from watchkeeper.store.journal import events
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
@@ -36,7 +35,8 @@ from watchkeeper.wire.agents import BusinessObject
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.requests import Change, RequestDetail, RequestRow, TimelineEntry, VoteRow
 
-Which = Literal["pending", "decided", "all"]
+Which = Literal["pending", "decided", "all", "review"]
+"""review: approved by one person alone in an emergency, and not reviewed; by when they are due."""
 Together = Literal["tool", "agent", "object"]
 """What pending requests stand together by; within, they come by deadline."""
 
@@ -44,9 +44,6 @@ LONGEST_TIMELINE = 500
 _NOT_SHOWN = {"canonical", "arguments", "changes", "goal", "rule_text", "explanation", "search"}
 _ROW = [column for column in requests.c if column.name not in _NOT_SHOWN]
 
-_VOTES = Statement(
-    select(votes).where(votes.c.request == bindparam("request_is")).order_by(votes.c.at)
-)
 _TIMELINE = Statement(
     select(events.c.sequence, events.c.at, events.c.type, events.c.actor, events.c.body)
     .where(events.c.request == bindparam("request_is"))
@@ -69,6 +66,7 @@ def list_requests(
     after: str | None = None,
     limit: int = 100,
     sequence: int = 0,
+    people: People = STRANGERS,
 ) -> Page[RequestRow]:
     """Return a page of requests as a person with some roles sees them.
 
@@ -89,12 +87,12 @@ def list_requests(
         query = _in_order(query, state, after).limit(limit + 1)
     found = list(tx.connection.execute(query))
     page = found[:limit]
-    voted = _voted(tx, [row.request for row in page], person)
+    viewer = Viewer(tx, person, roles, people)
+    cast = viewer.votes_on(page)
     counting = select(func.count()).select_from(requests).where(*conditions)
     return Page[RequestRow](
         rows=tuple(
-            RequestRow(**_shown(row, person, roles, voted=row.request in voted, now=tx.now))
-            for row in page
+            RequestRow(**_shown(row, viewer, cast.get(row.request, ()))) for row in page
         ),
         next=_after(page[-1], state, grouped=group is not None) if len(found) > limit else None,
         total=int(tx.connection.execute(counting).scalar_one()),
@@ -102,19 +100,18 @@ def list_requests(
     )
 
 
-def read_request(tx: Transaction, request: str, *, person: str, roles: Set[str]) -> RequestDetail:
+def read_request(
+    tx: Transaction, request: str, *, person: str, roles: Set[str], people: People = STRANGERS
+) -> RequestDetail:
     """Return all that a person needs to decide; raise `NotFound` if there is none."""
     row = find(tx, request)
-    cast = _VOTES.all(tx, request_is=request)
-    key = person_key(person)
-    voted = any(vote.person_key == key for vote in cast)
+    cast = read_votes(tx, request)
     return RequestDetail(
-        **_shown(row, person, roles, voted=voted, now=tx.now),
+        **_shown(row, Viewer(tx, person, roles, people), cast),
         version=row.agent_version,
         on_behalf_of=row.on_behalf_of,
         goal=row.goal,
-        arguments=json.loads(row.arguments),
-        canonical=row.canonical,
+        **detail_fields(tx, row),
         changes=tuple(Change(**change) for change in json.loads(row.changes)),
         blast_radius=row.blast_radius,
         blast_source=row.blast_source,
@@ -144,6 +141,9 @@ def read_request(tx: Transaction, request: str, *, person: str, roles: Set[str])
         explanation=row.explanation,
         timeline=read_timeline(tx, request),
         deciding=deciding_of(row),
+        asked=ballot_of(row).asked,
+        standing=row.standing,
+        judgements=read_judgements(tx, request),
     )
 
 
@@ -157,11 +157,14 @@ def read_timeline(tx: Transaction, request: str) -> tuple[TimelineEntry, ...]:
     )
 
 
-def count_pending(tx: Transaction, *, person: str, roles: Set[str]) -> Counts:
+def count_pending(
+    tx: Transaction, *, person: str, roles: Set[str], people: People = STRANGERS
+) -> Counts:
     """Count what is pending, what a person may decide now, and what is past its first level."""
+    may_vote = Viewer(tx, person, roles, people).may_vote()
     query = select(
         func.count().label("pending"),
-        func.coalesce(func.sum(_as_number(_may_vote(person, roles, tx.now))), 0).label("waiting"),
+        func.coalesce(func.sum(_as_number(may_vote)), 0).label("waiting"),
         func.coalesce(func.sum(_as_number(requests.c.level > 1)), 0).label("late"),
     ).where(IS_PENDING)
     row = tx.connection.execute(query).one()
@@ -172,32 +175,6 @@ def _as_number(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return case((condition, 1), else_=0)
 
 
-def _may_vote(person: str, roles: Set[str], now: int) -> ColumnElement[bool]:
-    """Select what :func:`~watchkeeper.approvals.rules.why_not` lets a person vote on."""
-    key = person_key(person)
-    conditions = [
-        requests.c.decide_by > now,
-        not_(requests.c.excluded.contains(json.dumps(key), autoescape=True)),
-        not_(
-            and_(
-                requests.c.approvals > 0,
-                exists().where(votes.c.request == requests.c.request, votes.c.person_key == key),
-            )
-        ),
-    ]
-    if ANYONE not in roles:
-        conditions.append(
-            or_(
-                literal_column("1 = 0"),
-                *(
-                    requests.c.asked.contains(json.dumps(role), autoescape=True)
-                    for role in sorted(roles)
-                ),
-            )
-        )
-    return and_(*conditions)
-
-
 def _filters(
     state: Which, role: str | None, agent: str | None, text: str | None
 ) -> list[ColumnElement[bool]]:
@@ -206,6 +183,10 @@ def _filters(
         conditions.append(IS_PENDING)
     elif state == "decided":
         conditions.append(requests.c.decided_at.is_not(None))
+    elif state == "review":
+        # as literals, which the index over these is known by
+        conditions.append(requests.c.break_glass == literal_column("1"))
+        conditions.append(requests.c.reviewed_by.is_(None))
     if role:
         conditions.append(requests.c.role == role)
     if agent:
@@ -216,13 +197,16 @@ def _filters(
     return conditions
 
 
+_ORDERED_BY = {"pending": "decide_by", "decided": "decided_at", "review": "review_due_at"}
+
+
 def _in_order(query: Select[Any], state: Which, after: str | None) -> Select[Any]:
     request = requests.c.request
     if state == "all":
         query = query.order_by(request.desc())
         return query if after is None else query.where(request < after)
-    at = requests.c.decide_by if state == "pending" else requests.c.decided_at
-    if state == "pending":
+    at = requests.c[_ORDERED_BY[state]]
+    if state != "decided":
         query = query.order_by(at, request)
     else:
         query = query.order_by(at.desc(), request.desc())
@@ -232,7 +216,7 @@ def _in_order(query: Select[Any], state: Which, after: str | None) -> Select[Any
     if not number.isdecimal() or not last:
         raise Invalid("not a key that a page ended with", where="after")
     here, there = tuple_(at, request), tuple_(int(number), last)
-    return query.where(here > there if state == "pending" else here < there)
+    return query.where(here < there if state == "decided" else here > there)
 
 
 _GROUPS: dict[Together, ColumnElement[str]] = {
@@ -263,19 +247,12 @@ def _after(row: Row, state: Which, *, grouped: bool) -> str:
         return json.dumps([row.stands_with, row.decide_by, row.request])
     if state == "all":
         return str(row.request)
-    return f"{row.decide_by if state == 'pending' else row.decided_at}:{row.request}"
+    return f"{getattr(row, _ORDERED_BY[state])}:{row.request}"
 
 
-def _voted(tx: Transaction, shown: Collection[str], person: str) -> frozenset[str]:
-    query = select(votes.c.request).where(
-        votes.c.request.in_(list(shown)), votes.c.person_key == person_key(person)
-    )
-    return frozenset(tx.connection.execute(query).scalars()) if shown else frozenset()
-
-
-def _shown(row: Row, person: str, roles: Set[str], *, voted: bool, now: int) -> dict[str, Any]:
-    ballot = ballot_of(row)
-    barrier = why_not(ballot, person, roles, voted=voted, now=now)
+def _shown(row: Row, viewer: Viewer, cast: Sequence[Row]) -> dict[str, Any]:
+    policy = policy_of(row)
+    waits = row.state == "pending" and row.acknowledged_until is not None
     about = None
     if row.object_kind and row.object_id:
         about = BusinessObject(kind=row.object_kind, id=row.object_id)
@@ -291,16 +268,22 @@ def _shown(row: Row, person: str, roles: Set[str], *, voted: bool, now: int) -> 
         "amount_micros": row.amount_micros,
         "role": row.role,
         "level": row.level,
-        "levels": len(ballot.levels),
+        "levels": len(policy.levels),
+        "round": row.round or 1,
+        "rounds": policy.rounds,
+        "acknowledged_by": row.acknowledged_by if waits else None,
+        "acknowledged_until": row.acknowledged_until if waits else None,
         "approvals": row.approvals,
         "quorum": row.quorum,
         "created_at": row.created_at,
         "decide_by": row.decide_by,
         "next_at": row.next_at,
         "digest": row.digest,
-        "mine": barrier is None,
-        "why_not": None if barrier is None else barrier.text,
         "decided_by": row.decided_by,
         "decided_at": row.decided_at,
+        **viewer.fields(row, cast),
+        **row_fields(row),
         "signed": deciding_of(row).signed,
+        "kind": row.kind or "action",
+        "alike": row.alike or "",
     }

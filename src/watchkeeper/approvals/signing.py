@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from watchkeeper.core.errors import Forbidden
 from watchkeeper.store.statement import Row
-from watchkeeper.wire.requests import Deciding
+from watchkeeper.wire.requests import Deciding, Verdict
 
 _NOTHING = Deciding()
 
@@ -20,6 +20,44 @@ def deciding_of(row: Row) -> Deciding:
 @lru_cache(maxsize=256)
 def _read(text: str) -> Deciding:
     return Deciding.model_validate_json(text)
+
+
+def check_deciding(
+    row: Row,
+    verdict: Verdict,
+    *,
+    key: str | None,
+    reason: str | None,
+    view_seconds: float | None,
+) -> None:
+    """Raise `Forbidden` unless a vote comes with what the request's risk class asks for."""
+    check_signed(row, key)
+    if verdict == "changes" and not (reason or "").strip():
+        raise Forbidden(
+            "asking for changes needs a reason: what the agent should ask for instead",
+            code="reason_required",
+            rule="approval/changes",
+            remedy="say what would do, or reject it",
+        )
+    if verdict != "approve":
+        return
+    deciding = deciding_of(row)
+    if deciding.reason and not (reason or "").strip():
+        raise Forbidden(
+            f"approving a {row.risk} risk needs a reason",
+            code="reason_required",
+            rule=f"risk/{row.risk}/reason",
+            remedy="say why it is right",
+        )
+    if (view_seconds or 0) < deciding.view_seconds:
+        seen = "nobody says how long" if view_seconds is None else f"{view_seconds:g} s"
+        raise Forbidden(
+            f"a {row.risk} risk is to be looked at for {deciding.view_seconds:g} s before it is "
+            f"approved; it was on screen: {seen}",
+            code="view_required",
+            rule=f"risk/{row.risk}/view_seconds",
+            remedy="read it, then approve it; rejecting needs no time",
+        )
 
 
 def check_signed(row: Row, key: str | None) -> None:

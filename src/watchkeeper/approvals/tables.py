@@ -159,8 +159,8 @@ votes = Table(
     Column("channel", Text),
 )
 """Immutable: one vote of one person on one digest, with the role it was cast in. `acting_for`
-is `person/KEY`; `roles` is JSON: which asked roles were `held` then, and `as` what the voter (and
-whom they voted `for`) was known: by document, by name alone, as owner."""
+is `person/KEY`; `roles` is JSON: which asked roles were `held` then, which of them were `backed` by
+documents, and who had `documents` of their own."""
 
 told = Table(
     "approvals_told",

@@ -11,6 +11,7 @@ from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.handling import COMMANDS
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
+from watchkeeper.cli.quality import hints, judge, quality
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.signatures import signatures
 from watchkeeper.cli.words import at, left, proven
@@ -27,6 +28,8 @@ def requests() -> None:
 
 
 requests.add_command(signatures)
+for command in (quality, hints, judge):
+    requests.add_command(command)
 for _command in COMMANDS:
     requests.add_command(_command)
 KEY = click.option(

@@ -6,6 +6,7 @@ from watchkeeper.client.calls import Calls, path_part
 from watchkeeper.wire.base import Sent
 from watchkeeper.wire.requests import (
     BreakGlass,
+    Cancelled,
     Comment,
     Edit,
     RequestDetail,
@@ -36,6 +37,10 @@ class HandlingCalls(Calls):
     async def take_back(self, request: str, back: TakeBack) -> RequestDetail:
         """Take an approval back that was not used yet."""
         return await self._handle(request, "take-back", back)
+
+    async def cancel_request(self, request: str) -> Cancelled:
+        """Take a request back, as its agent: the bearer has to be the run's token."""
+        return await self._post(Cancelled, f"/v1/requests/{path_part(request)}/cancel", Sent())
 
     async def _handle(self, request: str, what: str, body: Sent) -> RequestDetail:
         return await self._post(RequestDetail, f"/v1/requests/{path_part(request)}/{what}", body)

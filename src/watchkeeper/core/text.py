@@ -184,22 +184,25 @@ def has_hidden(text: object) -> bool:
     letters, private and unassigned characters, and marks piled on one letter. Ask it of the
     text as it came, not of what `make_safe` returned.
     """
-    raw = _read(text)
+    return next(_hidden(_read(text)), None) is not None
+
+
+def _hidden(raw: str) -> Iterator[int]:
+    """Yield the places of what a reader would not see."""
     if _PLAIN_LINES.match(raw):
-        return False
-    raw = raw.replace("\r\n", "\n").replace("\t", " ")
+        return
     marks, selected, previous = 0, False, ""
-    for character in raw:
+    for place, character in enumerate(raw):
         if character in _PICTURE_SELECTORS and previous and not selected:
             selected = True
             continue
-        if character != "\n" and _is_blank(ord(character)):
-            return True
+        line_end = character == "\n" or (character == "\r" and raw[place + 1 : place + 2] == "\n")
+        if not line_end and character != "\t" and _is_blank(ord(character)):
+            yield place
         marks = marks + 1 if _is_combining(character) else 0
-        if marks > MARKS_PER_BASE:
-            return True
+        if marks == MARKS_PER_BASE + 1:
+            yield place
         selected, previous = False, character
-    return False
 
 
 _SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"})
@@ -212,13 +215,34 @@ def looks_alike(text: str) -> bool:
 
     ``pаypal`` with a Cyrillic ``а`` is such a word. Screens warn beside a target like this.
     """
+    return next(_disguised(text), None) is not None
+
+
+def _disguised(text: str) -> Iterator[int]:
+    """Yield for each word that is not what it looks like the place of its first such letter."""
     if text.isascii():
-        return False
-    for word in _WORD.findall(text):
-        origins = {unicodedata.name(letter, "").partition(" ")[0] for letter in word}
-        if origins & _DISGUISES or len(origins & _SCRIPTS) > 1:
-            return True
-    return False
+        return
+    for word in _WORD.finditer(text):
+        if word[0].isascii():
+            continue
+        origins = [unicodedata.name(letter, "").partition(" ")[0] for letter in word[0]]
+        if not _DISGUISES.isdisjoint(origins) or len(_SCRIPTS.intersection(origins)) > 1:
+            odd = (_DISGUISES | _SCRIPTS) - {"LATIN"}
+            yield word.start() + next(at for at, one in enumerate(origins) if one in odd)
+
+
+def oddities(text: str) -> Iterator[str]:
+    """Yield in words what in a text a reader could not see or would mistake: its code point, and
+    where it stands, counted in characters from 1."""
+    for place in _hidden(text):
+        yield f"{_code_point(text[place])} at {place + 1} cannot be seen as such"
+    for place in _disguised(text):
+        yield f"{_code_point(text[place])} at {place + 1} looks like another letter"
+
+
+def _code_point(character: str) -> str:
+    name = unicodedata.name(character, "")
+    return f"U+{ord(character):04X}{f' {name}' if name else ''}"
 
 
 def cell_width(text: str) -> int:

@@ -45,6 +45,7 @@ async def decide_and_hold(
             seconds = min(hold_seconds - waited, SIGN_SECONDS)
             decided = await _wait_for_person(decider, asked, seconds, gone)
             if gone.is_set():
+                await decider.caller_left(asked)
                 return None
         answer = await decider.decide(token, ask, performer=performer)
     return answer
@@ -62,3 +63,4 @@ async def _wait_for_person(
     finally:
         decided.cancel()
         left.cancel()
+        await asyncio.gather(decided, left, return_exceptions=True)

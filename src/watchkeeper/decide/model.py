@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, get_args
 
-from watchkeeper.approvals.model import Grant
+from watchkeeper.approvals.model import GRANT_SECONDS, Grant, TimeoutOutcome
+from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.core.digest import digest
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.contents import Contents, examine
 from watchkeeper.identity.details import Detail
-from watchkeeper.policy.model import PolicyAnswer, Question
+from watchkeeper.oncall.model import EscalationPolicy
+from watchkeeper.policy.model import Obligation, PolicyAnswer, Question
 from watchkeeper.registry.display import render
-from watchkeeper.wire.decisions import ActionKind, Duty, DutyKind, Risk, Usage, Verdict
+from watchkeeper.wire.decisions import (
+    ActionKind,
+    Duty,
+    DutyKind,
+    Narrowed,
+    Risk,
+    Usage,
+    Verdict,
+)
 from watchkeeper.wire.policy import Stage
+from watchkeeper.wire.quorum import Groups, quorum_words, size
+from watchkeeper.wire.requests import AS_USUAL, Deciding
 
 RISKS: tuple[Risk, ...] = get_args(Risk)
 """In rising order."""
@@ -34,6 +46,9 @@ class Action:
     """The obligations that its performer can carry out."""
     examined: Contents | None = None
     """What is in the arguments, where that was looked at before."""
+    stands_for: str | None = None
+    """The `call_digest` of what the agent sent, where an approver narrowed that to this: it
+    runs on that approval alone."""
 
     @cached_property
     def contents(self) -> Contents:
@@ -43,21 +58,47 @@ class Action:
     @cached_property
     def call_digest(self) -> str:
         """The digest of what is called and with what, whoever calls it."""
-        return digest("watchkeeper/call/v1", [self.kind, self.name, dict(self.arguments)])
+        return self.stands_for or digest("watchkeeper/call/v1", [self.kind, self.name, dict(self.arguments)])
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """The approval that an action needs before it may run."""
 
-    role: str
-    levels: tuple[tuple[str, int], ...]
-    """Roles in the order they are asked, each with its delay in seconds."""
-    remind_every_seconds: int | None
+    escalation: EscalationPolicy
+    groups: Groups
+    """Who must agree; the escalation's levels stand in for the first, the others are asked from
+    the start."""
     sla_seconds: int
     risk: Risk
     rule: str
     rule_text: str
+    deciding: Deciding = AS_USUAL
+    """What a vote takes, as the risk class says."""
+    grant_seconds: int = GRANT_SECONDS
+    timeout_outcome: TimeoutOutcome = "deny"
+
+    @property
+    def role(self) -> str:
+        """The role that is asked first."""
+        return self.escalation.levels[0].role
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that are asked, at any time."""
+        levels = (level.role for level in self.escalation.levels if level.role)
+        return tuple(dict.fromkeys((*levels, *(role for role, _ in self.groups))))
+
+    @property
+    def words(self) -> str:
+        """Whose approval it is: one role, or the quorum."""
+        return self.role if size(self.groups) == 1 else quorum_words(self.groups)
+
+    def met_by(self, roles: Set[str]) -> bool:
+        """Whether enough people of some roles would do."""
+        later = {level.role for level in self.escalation.levels if level.role}
+        first, *others = (role for role, _ in self.groups)
+        return not roles.isdisjoint({first, *later}) and set(others) <= roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +112,15 @@ class Ruling:
     requirement: Requirement | None = None
     grant: Grant | None = None
     """The grant that a permit must redeem."""
+    standing: StandingApproval | None = None
+    """The standing approval that a permit counts as a use of."""
     request: str | None = None
+    voids: tuple[str, str] | None = None
+    """A request whose approval is not good enough any more, and why."""
     retry_after_seconds: int | None = None
     """When a refusal may be another answer for the same call."""
+    narrowed: Narrowed | None = None
+    """What an approver made of the arguments, which is what may run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +144,8 @@ class Progress:
 
     permit_rule: str = "contract"
     permit_reason: str = "the contract allows it"
-    requirement: Requirement | None = None
+    asks: tuple[Obligation, ...] = ()
+    """The approvals that policies ask for."""
     amount_micros: int = 0
     object_id: str | None = None
     object_kind: str | None = None
@@ -105,6 +153,7 @@ class Progress:
     definition: str | None = None
     """Digest of the upstream's definition that a tool is permitted under."""
     grant: Grant | None = None
+    standing: StandingApproval | None = None
     spends: tuple[Detail, ...] = ()
     """The authorization details of its token that a permit is counted against."""
     question: Question | None = None

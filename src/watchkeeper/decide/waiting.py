@@ -15,6 +15,8 @@ DECIDED = frozenset(
         "request.revoked",
         "request.cancelled",
         "request.lapsed",
+        "request.superseded",
+        "request.covered",
     }
 )
 """The events after which a waiting caller asks again."""
@@ -50,6 +52,10 @@ class Waiting:
             waiters.discard(event)
             if not waiters:
                 self._events.pop(request, None)
+
+    def waits(self, request: str) -> bool:
+        """Tell whether anybody waits for a request now."""
+        return request in self._events
 
     def wake(self, requests: Iterable[str]) -> None:
         """Wake who waits for any of these requests."""

@@ -200,6 +200,8 @@ class ToolCalls:
         performance: Performance | None,
         progress: Progress | None,
     ) -> Result:
+        if answer.narrowed is not None:
+            ask = ask.model_copy(update={"arguments": answer.narrowed.arguments})
         outlet = self._offers.outlet(caller.agent, ask.name, answer)
         context = CallContext(answer.decision, caller.run, caller.agent, ask.name)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from watchkeeper import __version__
 from watchkeeper.core.clock import utc_text
-from watchkeeper.gateways.words import denial, sentence
+from watchkeeper.gateways.words import denial, narrowing, sentence
 from watchkeeper.tools.upstreams.model import Result
 from watchkeeper.tools.upstreams.protocol import SERVER_KEY
 from watchkeeper.wire.decisions import Answer
@@ -21,10 +21,12 @@ SERVER = {"name": "watchkeeper", "title": "Watchkeeper", "version": __version__}
 _OWN = "watchkeeper/"
 DECISION_KEY = f"{_OWN}decision"
 WARNINGS_KEY = f"{_OWN}warnings"
+NARROWED_KEY = f"{_OWN}narrowed"
 RETRYABLE_KEY = f"{_OWN}retryable"
 
 _COMPLETE = msgspec.Raw(b'"complete"')
 _meta = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_content = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def own_result(members: dict[str, Any], *, modern: bool) -> dict[str, Any]:
@@ -36,7 +38,10 @@ def own_result(members: dict[str, Any], *, modern: bool) -> dict[str, Any]:
 
 
 def forwarded(result: Result, answer: Answer, *, modern: bool) -> dict[str, Any]:
-    """Return an upstream's result for the agent: its members unchanged, the decision added."""
+    """Return an upstream's result for the agent: its members unchanged, the decision added.
+
+    Before the result of a call that an approver narrowed stands what ran in its place.
+    """
     members: dict[str, Any] = dict(result)
     if modern:
         members.setdefault("resultType", _COMPLETE)
@@ -45,7 +50,18 @@ def forwarded(result: Result, answer: Answer, *, modern: bool) -> dict[str, Any]
     members["_meta"] = {**_read_meta(result), DECISION_KEY: answer.decision}
     if answer.warnings:
         members["_meta"][WARNINGS_KEY] = list(answer.warnings)
+    if answer.narrowed is not None:
+        members["_meta"][NARROWED_KEY] = answer.narrowed.model_dump(mode="json")
+        said = {"type": "text", "text": f"NARROWED: {narrowing(answer.narrowed)}"}
+        members["content"] = [said, *_read_content(result)]
     return members
+
+
+def _read_content(result: Result) -> list[msgspec.Raw]:
+    try:
+        return _content.decode(result["content"]) if "content" in result else []
+    except (msgspec.MsgspecError, RecursionError):
+        return []
 
 
 def without_our_words(result: Result) -> Result:
@@ -86,6 +102,7 @@ def refusal(answer: Answer) -> dict[str, Any]:
         rule=answer.rule,
         reason=answer.reason,
         allowed_instead=answer.allowed_instead,
+        narrowed=answer.narrowed.model_dump(mode="json") if answer.narrowed else None,
     )
 
 

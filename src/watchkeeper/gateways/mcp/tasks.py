@@ -17,6 +17,7 @@ from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.contents import examine_aside
 from watchkeeper.decide.deferred import Deferred, defer, find_deferred, move
+from watchkeeper.decide.narrowing import read_for
 from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.mcp.envelope import Rejected, Request
@@ -143,9 +144,13 @@ class Tasks:
     async def _look_at_call(
         self, handle: str, one: Deferred, decision: str, calls: Calls
     ) -> dict[str, Any]:
-        row = await self._decider.store.read(lambda tx: find_decision(tx, decision))
+        store = self._decider.store
+        row = await store.read(lambda tx: find_decision(tx, decision))
         if row.settled_at is None:
             return _task(handle, one, "working", "approved, and running")
+        narrowed = None
+        if row.request is not None:
+            narrowed = await store.read(lambda tx: read_for(tx, row.request, one.ask.arguments))
         answer = Answer(
             decision=decision,
             verdict="permit",
@@ -153,6 +158,7 @@ class Tasks:
             reason=row.reason,
             digest=row.digest,
             replay={"status": row.outcome, "result_digest": row.result_digest},
+            narrowed=narrowed,
         )
         return {**_task(handle, one, "completed"), "result": await calls.ended(answer)}
 

@@ -1,0 +1,388 @@
+"""What becomes of a request beside votes, on a real plane: each state, each refusal, each word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.rig.agent import Run
+from tests.rig.deadline import eventually
+from tests.rig.plane import Plane
+from tests.rig.world import POLICY, TOOLS, agent_document, world
+
+REFUND, TOOL = {"charge_id": "ch_1", "amount_usd": 400}, "books.create_refund"
+
+
+@pytest.fixture
+def world_plane(plane: Plane) -> Plane:
+    """A plane with the refund world, whose tool an approver may also word anew."""
+    tools = TOOLS.replace(
+        "  amount_usd: amount_usd\n", "  amount_usd: amount_usd\n  edits: {reason: words}\n", 1
+    )
+    documents = [tools if text == TOOLS else text for text in world(agent=agent_document())]
+    plane.apply(*documents, RISKS, rules__cedar=POLICY)
+    return plane
+
+
+RISKS = """
+role: {name: deputies, members: [grace]}
+"""
+
+
+@pytest.fixture
+def run(world_plane: Plane) -> Run:
+    """A run of the clerk."""
+    return world_plane.enrol("clerk").open_run(on_behalf_of="customer/ada")
+
+
+def show(plane: Plane, request: str) -> dict[str, Any]:
+    """Return a request as the owner sees it."""
+    found: dict[str, Any] = plane.operator.get(f"/v1/requests/{request}")
+    return found
+
+
+def act(plane: Plane, request: str, what: str, **body: Any) -> dict[str, Any]:
+    """Do something to a request as the owner."""
+    found: dict[str, Any] = plane.operator.post(f"/v1/requests/{request}/{what}", body)
+    return found
+
+
+def refused(plane: Plane, request: str, what: str, status: int, **body: Any) -> dict[str, Any]:
+    """Return the problem that an act is answered with."""
+    return plane.operator.problem("POST", f"/v1/requests/{request}/{what}", body, status=status)
+
+
+def edit(plane: Plane, request: str, **change: Any) -> dict[str, Any]:
+    """Narrow a request as the owner; return what stands for it."""
+    seen = show(plane, request)
+    arguments = {**seen["arguments"], **change}
+    return act(plane, request, "edit", digest=seen["digest"], arguments=arguments, reason="less")
+
+
+def grace(plane: Plane) -> Any:
+    """The API as grace, an approver who is of finance-ops."""
+    return plane.caller(plane.operator.post(
+        "/v1/persons/tokens", {"person": "grace", "permission": "approver"}
+    )["token"])  # fmt: skip
+
+
+def test_an_agent_that_performs_itself_is_told_what_to_send_and_may_then(
+    world_plane: Plane, run: Run
+) -> None:
+    held = run.decide(TOOL, REFUND)
+    seen = show(world_plane, held["request"])
+    assert seen["edits"] == {"amount_usd": "lower"}
+    stands = edit(world_plane, held["request"], amount_usd=300)
+    assert (stands["state"], stands["approvals"]) == ("approved", 1)
+    assert stands["supersedes"] == held["request"]
+    assert stands["decide_by"] == seen["decide_by"]
+    assert [vote["verdict"] for vote in stands["votes"]] == ["approve"]
+    before = show(world_plane, held["request"])
+    assert (before["state"], before["superseded_by"]) == ("superseded", stands["request"])
+
+    answer = run.decide(TOOL, REFUND)
+    assert (answer["verdict"], answer["rule"]) == ("deny", f"approval/{stands['request']}")
+    assert "amount_usd 300, not 400" in answer["reason"]
+    assert '{"amount_usd":300,"charge_id":"ch_1"}' in answer["allowed_instead"]
+    exact = answer["narrowed"]["arguments"]
+    assert exact == {"charge_id": "ch_1", "amount_usd": 300}
+
+    other = run.decide(TOOL, {**exact, "amount_usd": 299})
+    assert other["verdict"] == "hold"
+    permitted = run.decide(TOOL, exact)
+    assert (permitted["verdict"], permitted["request"]) == ("permit", stands["request"])
+    run.settle(permitted["decision"])
+    assert show(world_plane, stands["request"])["state"] == "succeeded"
+    # it worked once: the first call is asked anew, as any other would be
+    assert run.decide(TOOL, REFUND)["verdict"] == "hold"
+    assert run.decide(TOOL, exact)["replay"]["status"] == "succeeded"
+
+
+def test_while_the_narrowed_request_waits_the_agents_call_waits_for_it(
+    world_plane: Plane, run: Run
+) -> None:
+    world_plane.apply(TWO_OF_OPS)
+    held = run.decide(TOOL, REFUND)
+    stands = edit(world_plane, held["request"], amount_usd=300)
+    assert (stands["state"], stands["approvals"], stands["quorum"]) == ("pending", 1, 2)
+    waiting = run.decide(TOOL, REFUND)
+    assert (waiting["verdict"], waiting["request"]) == ("hold", stands["request"])
+    assert waiting["expires_at"] == stands["decide_by"]
+    again = edit(world_plane, stands["request"], amount_usd=250)
+    deeper = run.decide(TOOL, REFUND)
+    assert deeper["request"] == again["request"]
+    assert [(one["before"], one["after"]) for one in deeper["narrowed"]["changes"]] == [(400, 250)]
+    grace(world_plane).post(
+        f"/v1/requests/{again['request']}/votes",
+        {"verdict": "reject", "digest": again["digest"], "reason": "nothing at all"},
+    )
+    no = run.decide(TOOL, REFUND)
+    assert (no["verdict"], no["rule"]) == ("deny", f"approval/{again['request']}")
+    assert "nothing at all" in no["reason"]
+
+
+TWO_OF_OPS = TOOLS.split("---")[1].replace(
+    "  amount_usd: amount_usd\n",
+    "  amount_usd: amount_usd\n  approval: {role: finance-ops, quorum: 2 of finance-ops}\n",
+)
+
+
+def test_what_is_no_narrowing_changes_nothing(world_plane: Plane, run: Run) -> None:
+    request = run.decide(TOOL, REFUND)["request"]
+    seen = show(world_plane, request)
+    for change, status, rule in (
+        ({"amount_usd": 401}, 400, "approval/narrowing"),
+        ({"charge_id": "ch_2"}, 400, "approval/narrowing"),
+        ({"extra": 1}, 400, "approval/narrowing"),
+        ({}, 400, "approval/narrowing"),
+        ({"amount_usd": 0}, 403, f"tool/{TOOL}/schema"),
+    ):
+        problem = refused(
+            world_plane, request, "edit", status,
+            digest=seen["digest"], arguments={**REFUND, **change},
+        )  # fmt: skip
+        assert problem["rule"] == rule
+    stale = refused(
+        world_plane, request, "edit", 409,
+        digest="sha256:0", arguments={**REFUND, "amount_usd": 1},
+    )  # fmt: skip
+    assert stale["code"] == "stale_digest"
+    assert show(world_plane, request)["state"] == "pending"
+    assert len(world_plane.operator.get("/v1/requests", state="all")["rows"]) == 1
+
+
+def test_a_kill_between_approval_and_call_loses_and_repeats_nothing(
+    world_plane: Plane, run: Run
+) -> None:
+    held = run.decide(TOOL, REFUND)
+    stands = edit(world_plane, held["request"], amount_usd=300)
+    world_plane.kill()
+    world_plane.restart()
+    assert run.decide(TOOL, REFUND)["narrowed"]["request"] == stands["request"]
+    exact = {**REFUND, "amount_usd": 300}
+    permitted = run.decide(TOOL, exact)
+    assert permitted["verdict"] == "permit"
+    world_plane.kill()
+    world_plane.restart()
+    assert show(world_plane, stands["request"])["state"] in ("redeemed", "unknown")
+    assert run.decide(TOOL, exact)["verdict"] != "deny"
+    redeemed = world_plane.events(type="grant.redeemed")
+    assert len(redeemed) == 1
+
+
+def test_changes_refuse_this_call_and_the_next_one_is_linked(world_plane: Plane, run: Run) -> None:
+    first = run.decide(TOOL, REFUND)["request"]
+    digest = show(world_plane, first)["digest"]
+    problem = refused(world_plane, first, "votes", 403, verdict="changes", digest=digest)
+    assert problem["code"] == "reason_required"
+    act(world_plane, first, "votes", verdict="changes", digest=digest, reason="split it in two")
+    found = show(world_plane, first)
+    assert (found["state"], found["decided_why"]) == ("denied", "split it in two")
+    no = run.decide(TOOL, REFUND)
+    assert no["verdict"] == "deny"
+    assert no["reason"].startswith("changes requested by person/")
+    assert "split it in two" in no["reason"]
+    assert "another call" in no["allowed_instead"]
+    second = run.decide(TOOL, {**REFUND, "amount_usd": 250})["request"]
+    assert show(world_plane, second)["supersedes"] == first
+    third = run.decide(TOOL, {**REFUND, "amount_usd": 260})["request"]
+    assert show(world_plane, third)["supersedes"] is None
+    assert "asks another way" in show(world_plane, first)["timeline"][-1]["text"]
+
+
+def test_a_contract_that_changes_leaves_no_request_behind(world_plane: Plane, run: Run) -> None:
+    first = run.decide(TOOL, REFUND)["request"]
+    world_plane.apply(agent_document(hold_seconds=1))
+    second = run.decide(TOOL, REFUND)["request"]
+    assert second != first
+    old, new = show(world_plane, first), show(world_plane, second)
+    assert (old["state"], old["superseded_by"]) == ("superseded", second)
+    assert (new["state"], new["supersedes"]) == ("pending", first)
+    # other arguments are another call: theirs stays
+    other = run.decide(TOOL, {**REFUND, "amount_usd": 500})["request"]
+    world_plane.apply(agent_document(hold_seconds=2))
+    act(world_plane, second, "votes", verdict="approve", digest=new["digest"], reason="ok")
+    third = run.decide(TOOL, REFUND)["request"]
+    assert show(world_plane, second)["state"] == "superseded"
+    assert show(world_plane, third)["state"] == "pending"
+    assert show(world_plane, other)["state"] == "pending"
+
+
+def test_an_agent_cancels_its_own_request_only(world_plane: Plane, run: Run) -> None:
+    request = run.decide(TOOL, REFUND)["request"]
+    other = run.agent.open_run(on_behalf_of="customer/bob")
+    path = f"/v1/requests/{request}/cancel"
+    assert other.caller.problem("POST", path, status=404)["code"] == "not_found"
+    world_plane.operator.problem("POST", path, status=401)
+    for _ in range(2):
+        assert run.caller.post(path) == {"request": request, "state": "cancelled"}
+    assert show(world_plane, request)["state"] == "cancelled"
+    again = run.decide(TOOL, REFUND)["request"]
+    assert again != request
+    stands = edit(world_plane, again, amount_usd=300)["request"]
+    assert run.caller.post(f"/v1/requests/{again}/cancel")["request"] == stands
+    assert show(world_plane, stands)["state"] == "cancelled"
+    denied = run.decide(TOOL, {**REFUND, "amount_usd": 600})["request"]
+    digest = show(world_plane, denied)["digest"]
+    act(world_plane, denied, "votes", verdict="reject", digest=digest, reason="no")
+    late = run.caller.problem("POST", f"/v1/requests/{denied}/cancel", status=409)
+    assert late["code"] == "already_decided"
+
+
+def test_an_approval_is_taken_back_before_it_is_used_only(world_plane: Plane, run: Run) -> None:
+    request = run.decide(TOOL, REFUND)["request"]
+    digest = show(world_plane, request)["digest"]
+    assert refused(world_plane, request, "take-back", 409)["code"] == "not_approved"
+    act(world_plane, request, "votes", verdict="approve", digest=digest, reason="ok")
+    assert act(world_plane, request, "take-back", reason="wrong one")["state"] == "revoked"
+    again = run.decide(TOOL, REFUND)
+    assert again["verdict"] == "hold"
+    digest = show(world_plane, again["request"])["digest"]
+    act(world_plane, again["request"], "votes", verdict="approve", digest=digest, reason="ok")
+    assert run.decide(TOOL, REFUND)["verdict"] == "permit"
+    late = refused(world_plane, again["request"], "take-back", 409)
+    assert late["code"] == "already_used"
+
+
+def test_breaking_the_glass_is_reviewed_by_another_or_not_done_again(
+    world_plane: Plane, run: Run
+) -> None:
+    world_plane.apply("risk: {name: critical, break_glass: false}")
+    request = run.decide(TOOL, REFUND)["request"]
+    digest = show(world_plane, request)["digest"]
+    refused(world_plane, request, "break-glass", 400, digest=digest)
+    stale = refused(world_plane, request, "break-glass", 409, digest="sha256:0", reason="fire")
+    assert stale["code"] == "stale_digest"
+    nobody = grace(world_plane).problem(
+        "POST", f"/v1/requests/{request}/break-glass", {"digest": digest, "reason": "fire"},
+        status=403,
+    )  # fmt: skip
+    assert nobody["rule"] == "permission/break-glass"
+    done = act(world_plane, request, "break-glass", digest=digest, reason="fire")
+    assert (done["state"], done["break_glass"], done["reviewed_by"]) == ("approved", True, None)
+    assert done["grant_expires_at"] - done["decided_at"] == 120_000_000
+    assert done["review_due_at"] - done["decided_at"] == 86_400_000_000
+    assert [vote["verdict"] for vote in done["votes"]] == ["break-glass"]
+    permitted = run.decide(TOOL, REFUND)
+    assert permitted["verdict"] == "permit"
+    run.settle(permitted["decision"])
+
+    waits = world_plane.operator.get("/v1/requests", state="review")["rows"]
+    assert [row["request"] for row in waits] == [request]
+    try:
+        needs = world_plane.operator.get("/v1/watch")["rows"]
+    except Exception:
+        print(world_plane.output)
+        raise
+    (need,) = [one for one in needs if one["need"] == f"review/{request}"]
+    assert "broke the glass" in need["text"]
+    own = refused(world_plane, request, "review", 403, verdict="justified", note="I was right")
+    assert own["code"] == "separation_of_duties"
+    world_plane.advance(86_401)
+    (late,) = world_plane.events(type="breakglass.overdue")
+    assert late["request"] == request
+    fresh = run.agent.open_run(on_behalf_of="customer/ada")
+    second = fresh.decide(TOOL, REFUND)["request"]
+    digest = show(world_plane, second)["digest"]
+    barred = refused(world_plane, second, "break-glass", 403, digest=digest, reason="again")
+    assert barred["code"] == "review_overdue"
+    assert request in barred["message"]
+    found = grace(world_plane).post(
+        f"/v1/requests/{request}/review", {"verdict": "justified", "note": "there was a fire"}
+    )
+    assert (found["reviewed_by"], found["review_verdict"]) == ("person/grace", "justified")
+    twice = grace(world_plane).problem(
+        "POST", f"/v1/requests/{request}/review", {"verdict": "justified", "note": "x"}, status=409
+    )
+    assert twice["code"] == "already_reviewed"
+    assert world_plane.operator.get("/v1/requests", state="review")["rows"] == []
+    assert act(world_plane, second, "break-glass", digest=digest, reason="again")["break_glass"]
+
+
+def test_a_risk_class_may_forbid_breaking_the_glass(world_plane: Plane, run: Run) -> None:
+    world_plane.apply("risk: {name: high, break_glass: false}")
+    request = run.decide(TOOL, REFUND)["request"]
+    digest = show(world_plane, request)["digest"]
+    no = refused(world_plane, request, "break-glass", 403, digest=digest, reason="fire")
+    assert (no["code"], no["rule"]) == ("break_glass_refused", "risk/high/break_glass")
+
+
+def test_comments_are_told_to_everybody_and_bounded(world_plane: Plane, run: Run) -> None:
+    request = run.decide(TOOL, REFUND)["request"]
+    act(world_plane, request, "comments", text="is this the right charge?")
+    found = grace(world_plane).post(f"/v1/requests/{request}/comments", {"text": "yes"})
+    assert [one["text"] for one in found["comments"]] == ["is this the right charge?", "yes"]
+    assert found["timeline"][-1]["text"] == "person/grace says: yes"
+    refused(world_plane, request, "comments", 400, text="")
+
+
+def test_hidden_and_look_alike_characters_are_named(world_plane: Plane, run: Run) -> None:
+    reason = "refund for p\u0430ypal\u202e, all of it"
+    request = run.decide(TOOL, {**REFUND, "reason": reason})["request"]
+    odd = show(world_plane, request)["suspicious"]
+    assert odd == [
+        "reason: U+202E RIGHT-TO-LEFT OVERRIDE at 18 cannot be seen as such",
+        "reason: U+0430 CYRILLIC SMALL LETTER A at 13 looks like another letter",
+    ]
+
+
+def test_the_whole_life_is_told_in_words(world_plane: Plane, run: Run) -> None:
+    held = run.decide(TOOL, REFUND)
+    request, caller = held["request"], grace(world_plane)
+    seen = caller.get(f"/v1/requests/{request}")
+    caller.post(f"/v1/requests/{request}/comments", {"text": "looking"})
+    caller.post(f"/v1/requests/{request}/acknowledge", {"seconds": 60})
+    world_plane.advance(500)
+    caller.post(
+        f"/v1/requests/{request}/votes",
+        {"verdict": "approve", "digest": seen["digest"], "reason": "paid twice"},
+    )
+    run.settle(run.decide(TOOL, REFUND)["decision"], error="slow")
+    timeline = show(world_plane, request)["timeline"]
+    types = [entry["type"] for entry in timeline]
+    for type_ in (
+        "request.created", "request.viewed", "request.commented", "request.acknowledged",
+        "request.reminded", "request.escalated", "vote.cast", "request.approved",
+        "grant.redeemed", "decision.permitted", "outcome.recorded", "request.succeeded",
+    ):  # fmt: skip
+        assert type_ in types, type_
+    for entry in timeline:
+        words = entry["text"]
+        assert len(words.split()) > 2, entry
+        assert entry["type"].replace(".", " ") not in words, f"not in words: {entry}"
+
+
+def _hang_up(run: Run, arguments: dict[str, Any]) -> None:
+    import httpx
+
+    with pytest.raises(httpx.TimeoutException):
+        httpx.post(
+            f"{run.agent.plane.url}/v1/decide",
+            params={"wait_seconds": 60},
+            json={"kind": "tool", "name": TOOL, "arguments": arguments},
+            headers={"authorization": f"Bearer {run.token}"},
+            timeout=0.5,
+            trust_env=False,
+        )
+
+
+def test_a_caller_that_hangs_up_is_missed_until_it_asks_again(world_plane: Plane, run: Run) -> None:
+    _hang_up(run, REFUND)
+
+    def missed() -> str | None:
+        rows = world_plane.operator.get("/v1/requests")["rows"]
+        return str(rows[0]["request"]) if rows and rows[0]["caller_gone"] else None
+
+    request = eventually(missed, "the caller is missed")
+    told = [entry["text"] for entry in show(world_plane, request)["timeline"]]
+    assert "the caller hung up; nothing runs until it asks again" in told
+    run.decide(TOOL, REFUND)
+    assert show(world_plane, request)["caller_gone"] is False
+    _hang_up(run, REFUND)
+    eventually(missed, "the caller is missed again")
+    digest = show(world_plane, request)["digest"]
+    act(world_plane, request, "votes", verdict="approve", digest=digest, reason="ok")
+    assert show(world_plane, request)["state"] == "approved"
+    assert run.decide(TOOL, REFUND)["verdict"] == "permit"
+    assert show(world_plane, request)["caller_gone"] is False
