@@ -38,6 +38,13 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/decisions"): "read",
     ("GET", "/v1/requests"): "read",
     ("GET", "/v1/requests/{request}"): "read",
+    ("GET", "/v1/requests/quality"): "read",
+    ("GET", "/v1/requests/hints"): "read",
+    ("POST", "/v1/requests/{request}/judgements"): "read",
+    ("GET", "/v1/standing"): "read",
+    ("GET", "/v1/standing/{standing}"): "read",
+    ("POST", "/v1/standing"): "decide",
+    ("POST", "/v1/standing/{standing}/end"): "decide",
     ("GET", "/v1/signers"): "read",
     ("GET", "/v1/handovers/draft"): "read",
     ("GET", "/v1/handovers"): "read",
@@ -132,7 +139,14 @@ NEEDS: dict[tuple[str, str], str] = {
 """What each route needs: `anyone`, `agent` (any bearer; the route looks), `person` (anybody who
 is known), or one permission."""
 
+STANDING = {
+    "agent": "clerk", "tool": "books.create_refund", "pins": {"charge_id": "ch_1"}, "uses": 1,
+    "seconds": 60, "each_micros": 300_000_000, "total_micros": 300_000_000, "reason": "known",
+}  # fmt: skip
 BY_TEAM: dict[str, dict[str, object] | None] = {
+    "/v1/requests/{request}/judgements": {"verdict": "right"},
+    "/v1/standing": STANDING,
+    "/v1/standing/{standing}/end": {"reason": "over"},
     "/v1/requests/{request}/votes": {"verdict": "reject", "digest": "0" * 64, "reason": "no"},
     "/v1/requests/{request}/escalate": {"level": 2, "reason": "late"},
     "/v1/requests/{request}/edit": {"digest": "0" * 64, "arguments": {}},
@@ -153,7 +167,7 @@ BY_TEAM: dict[str, dict[str, object] | None] = {
 team finance-ops."""
 SEEN_BY_TEAM = {
     "/v1/agents/{agent}", "/v1/agents/{agent}/credentials", "/v1/runs/{run}",
-    "/v1/requests/{request}",
+    "/v1/requests/{request}", "/v1/requests/{request}/judgements", "/v1/standing/{standing}",
 }  # fmt: skip
 """Routes that show one thing of one team."""
 
@@ -261,6 +275,7 @@ def prepare(plane: Plane, http: httpx.Client) -> Ground:
         "request": held["request"],
         "budget": "team/finance-ops/day/spend",
         "lock": lock,
+        "standing": plane.caller(tokens["fin"]).post("/v1/standing", STANDING)["standing"],
         "credential": plane.operator.get("/v1/agents/clerk/credentials")["rows"][0]["id"],
     }
     return Ground(plane, http, {**tokens, "credential": agent.credential, "run": run.token}, things)
