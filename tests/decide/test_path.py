@@ -82,7 +82,9 @@ def test_a_large_refund_is_held_for_the_role_the_policy_names() -> None:
     ruling, _ = decide(refund(4000), facts())
     assert (ruling.verdict, ruling.rule) == ("hold", "policy/refund-over-200")
     assert ruling.requirement is not None
-    assert ruling.requirement.levels == (("finance-ops", 0), ("finance-lead", 60))
+    levels = [(level.role, level.after_seconds) for level in ruling.requirement.escalation.levels]
+    assert levels == [("finance-ops", 0), ("finance-lead", 60)]
+    assert ruling.requirement.groups == (("finance-ops", 1),)
     assert ruling.requirement.sla_seconds == 900
     assert ruling.requirement.risk == "high"
 
@@ -128,7 +130,8 @@ def test_a_grant_does_not_pass_a_lock_or_a_budget() -> None:
 def test_a_no_holds_for_the_same_call(state: RequestState, says: str) -> None:
     """Sending a refused call again opens no new request; another call does."""
     _, progress = decide(refund(4000), facts())
-    said = Standing("req_1", state, "person/ada", 1, "too much", 2)
+    by = "lock/lock_1" if state == "revoked" else "person/ada"
+    said = Standing("req_1", state, by, 1, "too much", 2)
     still = facts(stands={progress.digest: said})
     ruling, _ = decide(refund(4000), still)
     assert (ruling.verdict, ruling.rule) == ("deny", "approval/req_1")

@@ -254,8 +254,13 @@ def test_a_memo_keeps_apart_what_a_line_divides() -> None:
         ('@obligation("degrade") @max_output_tokens("0")', "not a number of tokens"),
         ('@obligation("whisper")', "'whisper'"),
         (
-            '@obligation("require_approval") @approver_role("lead") @quorum("2 of lead")',
-            "not enforced yet",
+            '@obligation("require_approval") @approver_role("lead") @quorum("2 of ops")',
+            "does not name the role",
+        ),
+        (
+            '@obligation("require_approval") @approver_role("lead") @quorum("1 of lead and 1 of '
+            'lead")',
+            "names a role twice",
         ),
         (
             '@obligation("require_approval") @approver_role("lead") @quorum("two")',

@@ -34,6 +34,7 @@ from watchkeeper.core.errors import (
     Unauthenticated,
     WatchkeeperError,
 )
+from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.rota import Rota
 from watchkeeper.identity.model import Person
 from watchkeeper.oncall.model import ANYONE, OWNER
@@ -80,6 +81,10 @@ class Call:
     def roles_in(self, tx: Transaction) -> frozenset[str]:
         """Return the roles the person holds as a transaction sees it: for what decides by them."""
         return self._held(self.rooms.view.now.rota.now(tx), tx.now)
+
+    def people(self, tx: Transaction) -> PeopleInForce:
+        """Return who is who, and who votes for whom, as a transaction sees it."""
+        return PeopleInForce(tx, self.rooms.view.now)
 
     def _held(self, rota: Rota, at: int) -> frozenset[str]:
         held = rota.roles_of(self.who.name, owner=self.who.owner, at=at)

@@ -79,14 +79,19 @@ def excluded_keys(
     return frozenset(keys | others | {f"={key}" for key in keys})
 
 
-def is_excluded(excluded: Set[str], voter: Voter) -> bool:
-    """Whether somebody may not vote, by name or for whom they are linked to by delegation."""
+def why_excluded(excluded: Set[str], voter: Voter) -> str | None:
+    """Say why somebody may not vote: whose it is, by any name, or whose votes they share."""
     for one in (voter, *((voter.acting_for,) if voter.acting_for else ())):
-        if not excluded.isdisjoint(one.keys):
-            return True
-        if any(f"={key}" in excluded for key in one.linked):
-            return True
-    return False
+        if any(f"={key}" in excluded for key in one.keys):
+            return f"{one.name} asked for this or it is done on their behalf"
+        if not excluded.isdisjoint(one.keys) or any(f"={key}" in excluded for key in one.linked):
+            return f"{one.name} shares votes, by delegation, with whom this is asked by or done for"
+    return None
+
+
+def is_excluded(excluded: Set[str], voter: Voter) -> bool:
+    """Whether somebody may not vote."""
+    return why_excluded(excluded, voter) is not None
 
 
 def why_over(ballot: Ballot, now: int) -> Barrier | None:
@@ -111,13 +116,9 @@ def why_not(ballot: Ballot, voter: Voter, *, voted: bool, now: int) -> Barrier |
     if over is not None:
         return over
     name = voter.name
-    if is_excluded(ballot.excluded, voter):
-        return Barrier(
-            "separation_of_duties",
-            f"{name} asked for this, or it is done on their behalf or for somebody with whom "
-            "they share votes by delegation",
-            "somebody else has to decide",
-        )
+    excluded = why_excluded(ballot.excluded, voter)
+    if excluded is not None:
+        return Barrier("separation_of_duties", excluded, "somebody else has to decide")
     if voted:
         other = f" or {voter.acting_for.name}" if voter.acting_for else ""
         return Barrier("already_voted", f"{name}{other} has voted; one vote a person", None)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import price
 from watchkeeper.decide.entities import agent_facts, model_facts, store_facts, tool_facts
+from watchkeeper.decide.people import Names, gather_names
 from watchkeeper.decide.rota import PERSON_ROLE, Rota, compile_rota
 from watchkeeper.identity.operators import Assigned, Permissions, Roles, permissions_of
 from watchkeeper.identity.proofs import key_proof, subject_proof
@@ -139,6 +140,8 @@ class Catalogue:
     people: Mapping[str, Person]
     operator_roles: Roles
     """Built in and of its own: role → permissions."""
+    names: Names
+    """Every name of every person."""
     rota: Rota
     """Who holds roles when, with the overrides as last committed."""
     pins: Pins = NO_PINS
@@ -277,6 +280,7 @@ def build_catalogue(
             **BUILT_IN_ROLES,
             **{old.name: frozenset(one.permissions) for old, one in _of(standing, OperatorRole)},
         },
+        names=gather_names(one for _, one in _of(standing, Person)),
         rota=compile_rota(roles, schedules),
     )
 

@@ -19,6 +19,7 @@ from watchkeeper.policy.speaking import speaking
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Duty
 from watchkeeper.wire.policy import Effect, ExplainResult, GateResult, GateRow, PolicyMatch
+from watchkeeper.wire.quorum import size
 
 _MOST_ENVIRONMENTS = 5
 
@@ -188,7 +189,7 @@ def _alternatives(
 
 
 def _roles(asked: Requirement) -> str:
-    return " or ".join(dict.fromkeys(role for role, _ in asked.levels))
+    return asked.words if size(asked.groups) > 1 else " or ".join(asked.roles)
 
 
 def _say(ruling: Ruling) -> str:

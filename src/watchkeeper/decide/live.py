@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import Grant, Standing
+from watchkeeper.approvals.standing import service as standing_approvals
+from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.approvals.standing.voiding import why_void
 from watchkeeper.budgets import service as budgets
 from watchkeeper.budgets.model import Cap, Refused
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
+from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.records import last_model
 from watchkeeper.identity import uses
 from watchkeeper.identity.details import USED_UP, Used
@@ -44,11 +48,20 @@ class LiveFacts:
 
     def approved(self, digest: str) -> Grant | None:
         """Return the unredeemed, unexpired grant for an action's digest."""
-        return approvals.find_grant(self._tx, self.run.run, digest, self.now)
+        people = PeopleInForce(self._tx, self.catalogue)
+        return approvals.find_grant(self._tx, self.run.run, digest, self.now, people)
 
     def standing(self, digest: str) -> Standing | None:
         """Return where the newest request for an action's digest stands."""
         return approvals.find_standing(self._tx, self.run.run, digest)
+
+    def standing_approvals(self, tool: str) -> Sequence[StandingApproval]:
+        """Return what people approved beforehand of the agent's calls of a tool."""
+        return standing_approvals.standing_for(self._tx, self.run.agent, tool, self.now)
+
+    def why_void(self, standing: str) -> str | None:
+        """Say why who approved something beforehand could not do so now, or return None."""
+        return why_void(self._tx, standing, PeopleInForce(self._tx, self.catalogue))
 
     def waiting(self) -> int:
         """Return how many requests of the agent wait for a person."""

@@ -180,8 +180,8 @@ def _ask_once(action: Action, facts: RehearsalFacts, amount: int) -> _Outcome:
     held = approval_gate(action, facts, progress)
     if held is None:
         return _Outcome("yes", f"freely{duties}", progress.permit_rule)
-    role = held.requirement.role if held.requirement else ""
-    return _Outcome("approval", f"with approval by {role}{duties}", held.rule)
+    whose = held.requirement.words if held.requirement else ""
+    return _Outcome("approval", f"with approval by {whose}{duties}", held.rule)
 
 
 def _duty(duty: Duty) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watchkeeper.approvals.model import Grant, Standing
+from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.budgets.model import Cap
 from watchkeeper.budgets.room import find_room
 from watchkeeper.decide.catalogue import Catalogue
@@ -53,6 +54,14 @@ class RehearsalFacts:
         """Nothing was asked before."""
         return None
 
+    def standing_approvals(self, tool: str) -> Sequence[StandingApproval]:
+        """Nothing was approved beforehand."""
+        return ()
+
+    def why_void(self, standing: str) -> str | None:
+        """Nothing was approved that could be void."""
+        return None
+
     def waiting(self) -> int:
         """No request waits."""
         return 0
@@ -91,11 +100,11 @@ class Rehearsed:
 def rehearse(action: Action, facts: RehearsalFacts, approvals: frozenset[str]) -> Rehearsed:
     """Decide an action that people of some roles have approved.
 
-    An approval counts where the role is among those who are asked, at any level.
+    It is approved where enough people of these roles, at any level, would be a quorum.
     """
     ruling, progress = decide(action, facts)
     asked = ruling.requirement
-    if asked is None or not approvals.intersection(role for role, _ in asked.levels):
+    if asked is None or not asked.met_by(approvals):
         return Rehearsed(ruling, progress, asked)
     facts.granted = frozenset({progress.digest})
     ruling, progress = decide(action, facts)

@@ -12,6 +12,7 @@ from watchkeeper.policy.model import Obligation
 from watchkeeper.wire.base import NAME
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.decisions import LARGEST_USAGE, Duty, Risk
+from watchkeeper.wire.quorum import Groups, read_quorum
 
 LONGEST_ID = 120
 _BELONGS: dict[str, frozenset[str]] = {
@@ -26,7 +27,6 @@ _KNOWN = frozenset({"id", "message", "obligation"}) | _DETAILS
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NAME = re.compile(NAME)
-_QUORUM = re.compile(rf"([1-9][0-9]?) of ({NAME})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +107,20 @@ def _read_approval(said: _Said, message: str) -> Obligation:
     )
 
 
-def _quorum(said: _Said, role: str) -> int:
+def _quorum(said: _Said, role: str) -> Groups:
     text = said.values.get("quorum")
     if text is None:
-        return 1
-    match = _QUORUM.fullmatch(text)
-    if not match or match[2] != role:
-        raise said.wrong(f"@quorum({text!r}) is not a quorum", f'write it as "1 of {role}"')
-    if int(match[1]) != 1:
-        # an approval by fewer people than the policy asks for must never be enough
+        return ()
+    try:
+        groups = read_quorum(text)
+    except Invalid as error:
+        raise said.wrong(f"@quorum: {error.message}", error.remedy) from error
+    if role not in dict(groups):
         raise said.wrong(
-            f"@quorum({text!r}): a quorum is not enforced yet, and one approval would do",
-            f'write "1 of {role}", or forbid it until quorums are enforced',
+            f"@quorum({text!r:.80}) does not name the role that is asked first",
+            f'name it too: "1 of {role} and …"',
         )
-    return 1
+    return groups
 
 
 def _read_duties(said: _Said, kind: str) -> tuple[Duty, ...]:

@@ -8,6 +8,7 @@ from typing import Literal
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid
 from watchkeeper.wire.decisions import Duty, Risk
+from watchkeeper.wire.quorum import Groups
 
 ActionName = Literal["use_tool", "call_model", "read_memory", "write_memory"]
 ResourceKind = Literal["Tool", "Model", "Store"]
@@ -79,8 +80,8 @@ class Obligation:
     escalation: str | None = None
     sla_seconds: int | None = None
     risk: Risk | None = None
-    quorum: int = 1
-    """How many people of the role must approve."""
+    quorum: Groups = ()
+    """Who must agree, the role among them; empty: one of the role."""
 
 
 @dataclass(frozen=True, slots=True)

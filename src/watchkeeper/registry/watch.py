@@ -6,19 +6,21 @@ import itertools
 import re
 from datetime import datetime, time
 from typing import Annotated, Literal
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from watchkeeper.core.errors import Invalid
+from watchkeeper.core.wall import zone_names
 from watchkeeper.registry.contract import Part
 from watchkeeper.registry.references import CredentialReference, Url
 from watchkeeper.wire.base import NAME, Name
 from watchkeeper.wire.decisions import Risk
 from watchkeeper.wire.people import PersonName
+from watchkeeper.wire.quorum import read_quorum
 
 
 def _check_zone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in zone_names():
         raise ValueError(f"{value!r} is no time zone; write one as `Europe/Berlin` or `UTC`")
     return value
 
@@ -27,14 +29,13 @@ Zone = Annotated[str, Field(max_length=60), AfterValidator(_check_zone)]
 """A zone of the IANA database."""
 _WALL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
-QUORUM = rf"[1-9][0-9]? of {NAME}( and [1-9][0-9]? of {NAME}){{0,7}}"
-"""How a quorum is written: `2 of sre-oncall and 1 of owner`."""
 
 
 def _check_wall(value: str) -> str:
     if not _WALL.fullmatch(value):
         raise ValueError("write a wall-clock time as `2026-01-05T09:00`, without an offset")
-    datetime.fromisoformat(value)
+    if not 1970 <= datetime.fromisoformat(value).year < 2200:
+        raise ValueError("write a year from 1970 to 2199")
     return value.replace(" ", "T")
 
 
@@ -47,17 +48,16 @@ def _check_clock(value: str) -> str:
 
 
 def _check_quorum(value: str) -> str:
-    if not re.fullmatch(QUORUM, value):
-        raise ValueError("write a quorum as `2 of sre-oncall and 1 of owner`")
-    roles = roles_in(value)
-    if len(set(roles)) < len(roles):
-        raise ValueError("name each role once")
+    try:
+        read_quorum(value)
+    except Invalid as error:
+        raise ValueError(f"{error.message}; {error.remedy}") from error
     return value
 
 
 def roles_in(quorum: str | None) -> tuple[str, ...]:
     """Return the roles that a quorum names, in order."""
-    return tuple(re.findall(rf" of ({NAME})", quorum or ""))
+    return tuple(role for role, _ in read_quorum(quorum)) if quorum else ()
 
 
 WallTime = Annotated[str, AfterValidator(_check_wall)]
@@ -99,6 +99,12 @@ class Layer(Part):
     restrictions: tuple[Restriction, ...] = Field((), max_length=20)
     """Empty: always."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Layer:
+        if self.ends is not None and self.ends <= self.starts:
+            raise ValueError("ends: must lie after starts")
+        return self
+
 
 class FixedShift(Part):
     """One person from one wall-clock time to another, as an imported calendar has it."""
@@ -107,6 +113,12 @@ class FixedShift(Part):
     start: WallTime = Field(alias="from")
     end: WallTime = Field(alias="to")
     zone: Zone | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> FixedShift:
+        if self.end <= self.start:
+            raise ValueError("to: must lie after from")
+        return self
 
 
 class Schedule(Part):

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.obligation import take_on
-from watchkeeper.decide.gates.requirement import require_by_policy
 from watchkeeper.decide.gates.staged import ask_staged, reads_model
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.policy.model import Question
@@ -46,5 +45,5 @@ def policy_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | No
     if progress.model is not None:
         progress.permit_reason += f"; {progress.model} answers instead of {action.name}"
     if answer.verdict == "ask":
-        progress.requirement = require_by_policy(answer.asks, action, facts)
+        progress.asks = answer.asks
     return None

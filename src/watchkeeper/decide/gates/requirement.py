@@ -1,122 +1,224 @@
-"""Whose approval an action needs, by when, and who is asked next."""
+"""Whose approval an action needs, by when, and who is asked next.
+
+Whatever asks for approval asks on its own: every policy that obliges, the tool's contract, the
+agent's contract, the risk class. What comes of them together is at least what each asks.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from watchkeeper.approvals.model import GRANT_SECONDS
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
-from watchkeeper.decide.model import RISKS, Action, Requirement
-from watchkeeper.policy.model import Obligation
-from watchkeeper.registry.watch import EscalationLevel
+from watchkeeper.decide.model import RISKS, Action, Progress, Requirement
+from watchkeeper.oncall.model import EscalationPolicy, Level
+from watchkeeper.registry.contract import AgentContract
+from watchkeeper.registry.watch import Escalation, EscalationLevel, RiskClass
 from watchkeeper.wire.decisions import Risk
+from watchkeeper.wire.quorum import Groups, merge, read_quorum
+from watchkeeper.wire.requests import Deciding
 
 
-def require_by_policy(asks: tuple[Obligation, ...], action: Action, facts: Facts) -> Requirement:
-    """Build one requirement from every policy that asks: the strictest names the role."""
-    first = asks[0]
-    risks = [_tool_risk(action, facts.catalogue), *(ask.risk for ask in asks if ask.risk)]
-    slas = [ask.sla_seconds for ask in asks if ask.sla_seconds]
-    text = first.message or f"policy {first.policy} asks for approval"
-    if len(asks) > 1:
-        text += f" (also: {', '.join(ask.policy for ask in asks[1:])})"
-    return _requirement(
-        facts,
-        role=first.role,
-        escalation=first.escalation,
-        sla_seconds=min(slas) if slas else None,
-        risk=max(risks, key=RISKS.index),
-        rule=f"policy/{first.policy}",
-        text=text,
-    )
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What one source asks for."""
+
+    rule: str
+    text: str
+    role: str | None = None
+    """Absent: as the contract says, then the risk class, then the escalation, then the owner."""
+    quorum: Groups = ()
+    escalation: str | None = None
+    sla_seconds: int | None = None
 
 
-def require_by_tool(action: Action, facts: Facts) -> Requirement | None:
-    """Return what the tool's own contract asks for every call, or None."""
-    tool = facts.catalogue.tools.get(action.name) if action.kind == "tool" else None
-    gate = tool.contract.approval if tool else None
-    if gate is None:
-        return None
-    return _requirement(
-        facts,
-        role=gate.role,
-        escalation=gate.escalation,
-        sla_seconds=gate.sla_seconds,
-        risk=_tool_risk(action, facts.catalogue),
-        rule=f"tool/{action.name}/approval",
-        text=f"every call of {action.name} needs {gate.role}",
-    )
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """An ask with its names resolved."""
+
+    ask: _Ask
+    groups: Groups
+    """The first group is of the role that the policy's levels stand in for."""
+    policy: EscalationPolicy
+
+    @property
+    def later(self) -> frozenset[str]:
+        """The roles that are asked after the first."""
+        return frozenset(level.role for level in self.policy.levels[1:] if level.role)
 
 
-def strictest(policy: Requirement | None, tool: Requirement | None) -> Requirement | None:
-    """Return one requirement for what policies and the tool's contract ask: the stricter of each.
+def require(action: Action, facts: Facts, progress: Progress) -> Requirement | None:
+    """Return the approval that an action needs, or None.
 
-    The role that the other's escalation would come to later is asked; where neither escalates
-    to the other, the tool's, which is for every call of it.
+    A critical action needs one whatever contract and policies say.
     """
-    if policy is None or tool is None:
-        return policy or tool
-    outranks = policy.role in {role for role, _ in tool.levels[1:]}
-    chosen, other = (policy, tool) if outranks or policy.role == tool.role else (tool, policy)
-    return replace(
-        chosen,
-        sla_seconds=min(policy.sla_seconds, tool.sla_seconds),
-        risk=max(policy.risk, tool.risk, key=RISKS.index),
-        rule_text=f"{chosen.rule_text} (also: {other.rule})",
-    )
-
-
-def require_by_contract(action: Action, facts: Facts) -> Requirement | None:
-    """Return what risk class or contract ask for, or None where neither does."""
-    if action.kind != "tool":
-        return None
-    agent = facts.catalogue.agents[facts.run.agent]
-    risk = _tool_risk(action, facts.catalogue)
-    if risk == "critical":
-        rule, text = f"tool/{action.name}/risk", "a critical action always needs approval"
-    elif agent.tools[action.name]:
-        rule = f"contract/{facts.run.agent}/requires_approval"
-        text = f"the contract asks for approval of {action.name}"
-    else:
-        return None
-    return _requirement(
-        facts, role=None, escalation=None, sla_seconds=None, risk=risk, rule=rule, text=text
-    )
-
-
-def _requirement(
-    facts: Facts,
-    *,
-    role: str | None,
-    escalation: str | None,
-    sla_seconds: int | None,
-    risk: Risk,
-    rule: str,
-    text: str,
-) -> Requirement:
     catalogue = facts.catalogue
+    risk = risk_of(action, catalogue, progress)
+    risks = catalogue.risks.get(risk)
+    asks = [*_asked_by_tool(action, catalogue), *_asked_by_policies(progress)]
+    asks = asks or _asked_otherwise(action, facts, risk, risks)
+    if not asks:
+        return None
     contract = catalogue.agents[facts.run.agent].contract
-    policy = catalogue.escalations.get(escalation or contract.approvals.escalation or "")
-    asked = [(asked_by(level), level.after_seconds) for level in policy.levels] if policy else []
-    first = role or contract.approvals.role or (asked[0][0] if asked else contract.owner)
-    first = catalogue.known_role(first)
-    later = asked[1:]
+    routes = _absorb([_route(ask, catalogue, contract, risks) for ask in _in_order(asks)])
+    first = routes[0]
+    quorum = _known(catalogue, read_quorum(risks.quorum)) if risks and risks.quorum else ()
+    slas = [ask.sla_seconds for ask in asks if ask.sla_seconds]
+    sla = min(slas) if slas else contract.approvals.sla_seconds
+    others = [ask.rule for ask in asks if ask is not first.ask]
     return Requirement(
-        role=first,
-        levels=((first, 0), *((catalogue.known_role(role), after) for role, after in later)),
-        remind_every_seconds=policy.remind_every_seconds if policy else None,
-        sla_seconds=sla_seconds or contract.approvals.sla_seconds,
+        escalation=first.policy,
+        groups=merge(*(route.groups for route in routes), quorum),
+        sla_seconds=min(sla, risks.sla_seconds) if risks and risks.sla_seconds else sla,
         risk=risk,
-        rule=rule,
-        rule_text=text,
+        rule=first.ask.rule,
+        rule_text=first.ask.text + (f" (also: {', '.join(others)})" if others else ""),
+        deciding=_deciding(risks),
+        grant_seconds=(risks and risks.grant_seconds) or GRANT_SECONDS,
+        # a contract lets time decide what is of low risk, and never anything else
+        timeout_outcome=contract.approvals.timeout if risk == "low" else "deny",
     )
+
+
+def risk_of(action: Action, catalogue: Catalogue, progress: Progress) -> Risk:
+    """Return an action's risk class: the highest that its tool or any policy says."""
+    tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
+    risk = tool.contract.risk if tool else "low"
+    for ask in progress.asks:
+        if ask.risk is not None:
+            risk = max(risk, ask.risk, key=RISKS.index)
+    return risk
 
 
 def asked_by(level: EscalationLevel) -> str:
-    """Return the role that a level asks; a person is asked as the role `person/NAME`."""
-    return level.role or f"person/{level.person}"
+    """Return the role that a level asks; a person is asked as the role `person/NAME`.
+
+    A level that only tells a channel asks nobody: its role is empty.
+    """
+    return level.role or (f"person/{level.person}" if level.person else "")
 
 
-def _tool_risk(action: Action, catalogue: Catalogue) -> Risk:
+def _asked_by_policies(progress: Progress) -> Iterable[_Ask]:
+    """Yield what each policy asks, the strictest first."""
+    for ask in progress.asks:
+        yield _Ask(
+            f"policy/{ask.policy}",
+            ask.message or f"policy {ask.policy} asks for approval",
+            ask.role,
+            ask.quorum,
+            ask.escalation,
+            ask.sla_seconds,
+        )
+
+
+def _asked_by_tool(action: Action, catalogue: Catalogue) -> Iterable[_Ask]:
+    """Yield what the tool's own contract asks for every call."""
     tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
-    return tool.contract.risk if tool else "low"
+    gate = tool.contract.approval if tool else None
+    if gate is not None:
+        yield _Ask(
+            f"tool/{action.name}/approval",
+            f"every call of {action.name} needs {gate.quorum or gate.role}",
+            gate.role,
+            read_quorum(gate.quorum) if gate.quorum else (),
+            gate.escalation,
+            gate.sla_seconds,
+        )
+
+
+def _asked_otherwise(
+    action: Action, facts: Facts, risk: Risk, risks: RiskClass | None
+) -> list[_Ask]:
+    """Return what risk class or the agent's contract ask where nothing else does."""
+    allowed = facts.catalogue.agents[facts.run.agent].tools if action.kind == "tool" else {}
+    if risk == "critical":
+        rule = f"tool/{action.name}/risk" if action.kind == "tool" else "risk/critical"
+        return [_Ask(rule, "a critical action always needs approval")]
+    if risks is not None and risks.approval == "always":
+        return [_Ask(f"risk/{risk}/approval", f"every {risk} risk needs approval")]
+    if allowed.get(action.name):
+        rule = f"contract/{facts.run.agent}/requires_approval"
+        return [_Ask(rule, f"the contract asks for approval of {action.name}")]
+    return []
+
+
+def _in_order(asks: Sequence[_Ask]) -> list[_Ask]:
+    """Put first what names the rule: of one role a policy, for its words; otherwise the tool."""
+    tool = asks[0]
+    same = [ask for ask in asks[1:] if ask.role == tool.role]
+    rest = [ask for ask in asks if ask not in same]
+    return [*same, *rest] if tool.rule.startswith("tool/") else list(asks)
+
+
+def _route(
+    ask: _Ask, catalogue: Catalogue, contract: AgentContract, risks: RiskClass | None
+) -> _Route:
+    name = ask.escalation or contract.approvals.escalation or (risks and risks.escalation) or ""
+    policy = catalogue.escalations.get(name)
+    asked = asked_by(policy.levels[0]) if policy else ""
+    role = ask.role or contract.approvals.role or (risks and risks.role) or asked or contract.owner
+    role = catalogue.known_role(role)
+    groups = _known(catalogue, ask.quorum)
+    ordered = merge(((role, 1),), groups)
+    return _Route(ask, ordered, _policy(policy, role, catalogue))
+
+
+def _policy(policy: Escalation | None, first: str, catalogue: Catalogue) -> EscalationPolicy:
+    """Return an escalation policy with the role that is asked first."""
+    if policy is None:
+        return EscalationPolicy((Level(first),))
+    later = (
+        Level(catalogue.known_role(role) if role else "", level.after_seconds, level.channel)
+        for level in policy.levels[1:]
+        for role in (asked_by(level),)
+    )
+    return EscalationPolicy(
+        (Level(first, 0, policy.levels[0].channel), *later),
+        policy.remind_every_seconds,
+        policy.name,
+        policy.repeat,
+        policy.repeat_after_seconds,
+        policy.acknowledge_seconds,
+        policy.skip_if_empty,
+    )
+
+
+def _absorb(routes: list[_Route]) -> list[_Route]:
+    """Leave out what a role asks that another ask names and that its own escalation comes to.
+
+    The higher role's approval is the lower one's too, unless fewer of it are asked for.
+    """
+    left = list(routes)
+    for low in routes:
+        _, count = low.groups[0]
+        for high in left:
+            if high is low or low not in left or len(low.groups) > 1:
+                continue
+            enough = dict(high.groups)
+            if any(enough.get(one, 0) >= count for one in low.later):
+                left.remove(low)
+                break
+    return left
+
+
+def _known(catalogue: Catalogue, groups: Groups) -> Groups:
+    """Return a quorum with roles that nobody defined put to the owner, together."""
+    known: dict[str, int] = {}
+    for role, count in groups:
+        name = catalogue.known_role(role)
+        known[name] = known.get(name, 0) + count
+    return tuple(known.items())
+
+
+def _deciding(risks: RiskClass | None) -> Deciding:
+    if risks is None:
+        return Deciding()
+    return Deciding(
+        signed=risks.signed,
+        reason=risks.reason,
+        view_seconds=risks.view_seconds,
+        read_to_end=risks.read_to_end,
+        break_glass=risks.break_glass,
+    )
