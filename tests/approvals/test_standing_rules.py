@@ -98,8 +98,8 @@ def test_nothing_critical_is_covered_whatever_was_approved() -> None:
 
 def test_the_one_that_ends_first_is_used_first() -> None:
     soon = replace(STANDS, standing="std_2", expires_at=99 + 0.5)  # type: ignore[arg-type]
-    assert covering([STANDS, soon], USE) is soon
-    assert covering([], USE) is None
+    other = replace(STANDS, uses_left=0)
+    assert covering([STANDS, other, soon], USE) == [soon, STANDS]
 
 
 groups = st.dictionaries(st.sampled_from("abc"), st.integers(1, 3), min_size=1).map(

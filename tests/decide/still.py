@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watchkeeper.approvals.model import Grant, Standing
+from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.facts import NoRoom
@@ -129,6 +130,7 @@ class StillFacts:
     full: str | None = None
     """A budget id that has no room."""
     stands: Mapping[str, Standing] = field(default_factory=dict)
+    beforehand: Sequence[StandingApproval] = ()
     pending: int = 0
     model: str | None = None
     spent: Mapping[str, Used] = field(default_factory=dict)
@@ -151,6 +153,14 @@ class StillFacts:
     def standing(self, digest: str) -> Standing | None:
         """Return where the request of a digest stands."""
         return self.stands.get(digest)
+
+    def standing_approvals(self, tool: str) -> Sequence[StandingApproval]:
+        """Return what was approved beforehand."""
+        return self.beforehand
+
+    def why_void(self, standing: str) -> str | None:
+        """Every approval is good still."""
+        return None
 
     def waiting(self) -> int:
         """Return how many requests wait."""

@@ -14,10 +14,10 @@ Usage: watchkeeper [OPTIONS] [COMMAND]
 The control plane between your AI agents and what they can touch.
 Without a command: the console on this machine's plane, started if none runs.
 
-  See       status  watch  agents  runs  decisions  events  audit
-  Decide    requests  budgets
+  See       status  watch  agents  runs  decisions  events  audit  deliveries
+  Decide    requests  oncall  handover  standing  budgets  submit
   Stop      kill  pause  locks
-  Govern    apply  policy  tools  enroll  identity  secrets  keys
+  Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels
   Plane     serve  stop  console  demo  config
   Learn     help TOPIC  completion SHELL
@@ -43,7 +43,12 @@ COMMANDS: dict[str, str] = {
     "decisions": "watchkeeper.cli.decisions:decisions",
     "events": "watchkeeper.cli.ledger:events",
     "audit": "watchkeeper.cli.ledger:audit",
+    "deliveries": "watchkeeper.cli.deliveries:deliveries",
+    "submit": "watchkeeper.cli.submit:submit",
     "requests": "watchkeeper.cli.requests:requests",
+    "oncall": "watchkeeper.cli.oncall:oncall",
+    "handover": "watchkeeper.cli.handover:handover",
+    "standing": "watchkeeper.cli.standing:standing",
     "budgets": "watchkeeper.cli.budgets:budgets",
     "kill": "watchkeeper.cli.locks:kill",
     "pause": "watchkeeper.cli.locks:pause",
@@ -62,6 +67,7 @@ COMMANDS: dict[str, str] = {
     "whoami": "watchkeeper.cli.login:whoami",
     "channels": "watchkeeper.cli.channels:channels",
     "secrets": "watchkeeper.cli.secrets:sealed",
+    "webhooks": "watchkeeper.cli.deliveries:webhooks",
     "serve": "watchkeeper.plane.command:serve",
     "stop": "watchkeeper.cli.process:stop",
     "console": "watchkeeper.cli.process:console",

@@ -111,7 +111,7 @@ class RecordedFacts(RehearsalFacts):
     def approved(self, digest: str) -> Grant | None:
         """Return a grant where the action was let through, by a person or past that gate."""
         was = self.recorded
-        if was is None or not (was.rule.startswith(("approval/", *AFTER_APPROVAL))):
+        if was is None or not was.rule.startswith(("approval/", "standing/", *AFTER_APPROVAL)):
             return None
         if was.verdict == "deny" and was.rule.startswith("approval/"):
             return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from watchkeeper.approvals.model import Grant, Standing
+from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.identity.details import Used
@@ -47,6 +48,14 @@ class Facts(Protocol):
 
     def standing(self, digest: str) -> Standing | None:
         """Return where the newest request for an action's digest stands."""
+        ...
+
+    def standing_approvals(self, tool: str) -> Sequence[StandingApproval]:
+        """Return what people approved beforehand of the agent's calls of a tool."""
+        ...
+
+    def why_void(self, standing: str) -> str | None:
+        """Say why who approved something beforehand could not do so now, or return None."""
         ...
 
     def waiting(self) -> int:

@@ -55,6 +55,7 @@ def decide(
             progress.permit_rule,
             progress.permit_reason,
             grant=progress.grant,
+            standing=progress.standing,
             request=progress.grant.request if progress.grant else None,
         ),
         progress,

@@ -174,6 +174,9 @@ def record_decision(
         body["on_behalf_of"] = run.on_behalf_of
     if ruling.grant is not None:
         body["approved_by"] = list(ruling.grant.by)
+    if ruling.standing is not None:
+        body["approved_by"] = list(ruling.standing.by)
+        body["standing"] = ruling.standing.standing
     tx.record(
         _EVENT[ruling.verdict],
         actor=f"agent/{run.agent}",

@@ -123,12 +123,16 @@ def end_changed(tx: Transaction, catalogue: Catalogue) -> int:
 
 
 def end_outdated(tx: Transaction, facts: Facts, action: Action, progress: Progress) -> None:
-    """End what stands for a tool that an upstream defines otherwise since."""
+    """End what stands for a tool that is defined otherwise since, or whose approvers could not
+    approve it any more."""
     tool = facts.catalogue.tools.get(action.name) if action.kind == "tool" else None
     for one in facts.standing_approvals(action.name) if tool is not None else ():
+        why = facts.why_void(one.standing)
         if one.definition != progress.definition:
+            why = f"the definition of {action.name} changed"
+        if why is not None:
             row = standing.find_standing_approval(tx, one.standing)
-            standing.end_row(tx, row, by="plane", why=f"the definition of {row.tool} changed")
+            standing.end_row(tx, row, by="plane", why=why)
 
 
 def _changed(catalogue: Catalogue, row: Row) -> str | None:

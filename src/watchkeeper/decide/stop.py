@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import func, or_, select
 
 from watchkeeper.approvals import service as approvals
+from watchkeeper.approvals.standing import service as standing
 from watchkeeper.budgets import lending
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.catalogue import Catalogue
@@ -205,6 +206,7 @@ def _effects_in_store(
         stopped = sum(stop_run(tx, row.run, lock.lock) for row in covered)
         revoked = sum(revoke_tokens(tx, row.run) for row in covered)
         requests, grants = _revoke_approvals(tx, lock, [row.run for row in covered])
+        ended = _end_standing(tx, catalogue, lock)
         said = f"open runs stopped: {stopped}"
         children = [row for row in covered if row.lineage is not None]
         delegation = f"child runs stopped: {len(children)}"
@@ -214,6 +216,8 @@ def _effects_in_store(
         access = f"run tokens revoked: {revoked}; no new run while the lock is in force"
         safe = f"open requests revoked: {requests}; their callers are told"
         retries = f"refusals are marked as not to be retried; unused grants revoked: {grants}"
+        if ended:
+            retries += f"; standing approvals ended: {ended}"
         _record_stopped(tx, lock, covered)
     waiting = lock.mode == "kill" and in_flight > 0
     return (
@@ -236,6 +240,22 @@ def _effects_in_store(
 def _revoke_approvals(tx: Transaction, lock: LockInForce, stopped: list[str]) -> tuple[int, int]:
     tool = lock.target.name if lock.target.kind == "tool" else None
     return approvals.revoke(tx, runs=stopped, tool=tool, lock=lock.lock, now=tx.now)
+
+
+def _end_standing(tx: Transaction, catalogue: Catalogue, lock: LockInForce) -> int:
+    """End what people approved beforehand of what a lock covers for good."""
+    target = lock.target
+    agents = {target.name} if target.kind == "agent" else set()
+    if target.kind == "team":
+        agents = {name for name in catalogue.agents if catalogue.team_of(name) == target.name}
+    return standing.end_covered(
+        tx,
+        agents=agents,
+        tool=target.name if target.kind == "tool" else None,
+        everything=target.kind == "everything",
+        by=f"lock/{lock.lock}",
+        why=f"{target.kind} {target.name} was killed",
+    )
 
 
 def _record_stopped(tx: Transaction, lock: LockInForce, covered: Sequence[Row]) -> None:

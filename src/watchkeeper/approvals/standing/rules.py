@@ -80,10 +80,10 @@ def check_risk(risk: Risk) -> None:
         )
 
 
-def covering(standing: Iterable[StandingApproval], use: Use) -> StandingApproval | None:
-    """Return the standing approval that covers an action, the one that ends first, or None."""
+def covering(standing: Iterable[StandingApproval], use: Use) -> list[StandingApproval]:
+    """Return the standing approvals that cover an action, the one that ends first in front."""
     found = [one for one in standing if covers_use(one, use)]
-    return min(found, key=lambda one: (one.expires_at, one.standing), default=None)
+    return sorted(found, key=lambda one: (one.expires_at, one.standing))
 
 
 def covers_use(one: StandingApproval, use: Use) -> bool:

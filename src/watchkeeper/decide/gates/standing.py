@@ -20,7 +20,7 @@ def covering(
         return None
     agent, run = facts.catalogue.agents[facts.run.agent], facts.run
     behalf = facts.catalogue.names.names(run.on_behalf_of) if run.on_behalf_of else frozenset()
-    return rules.covering(
+    found = rules.covering(
         known,
         Use(
             contract=agent.digest,
@@ -36,3 +36,4 @@ def covering(
             now=facts.now,
         ),
     )
+    return next((one for one in found if facts.why_void(one.standing) is None), None)
