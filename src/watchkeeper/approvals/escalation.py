@@ -171,7 +171,7 @@ def raise_level(
         tx, row, "request.escalated", actor=actor, text=text, due_at=at,
         **asking.body(position.round),
     )  # fmt: skip
-    alarm(tx, row, policy, asking)
+    alarm(tx, row, policy, asking, position.round)
     return True
 
 
@@ -233,7 +233,9 @@ def move(
     return True
 
 
-def alarm(tx: Transaction, row: Row, policy: EscalationPolicy, asking: Asking) -> None:
+def alarm(
+    tx: Transaction, row: Row, policy: EscalationPolicy, asking: Asking, round: int = 1
+) -> None:
     """Record that nobody can decide a request, where that is so: every channel is told."""
     if not asking.uncovered:
         return
@@ -249,7 +251,7 @@ def alarm(tx: Transaction, row: Row, policy: EscalationPolicy, asking: Asking) -
         roles=list(roles),
         channels=list(dict.fromkeys(one.channel for one in policy.levels if one.channel)),
         level=asking.entry.level,
-        round=row.round or 1,
+        round=round,
     )
 
 
@@ -285,7 +287,7 @@ def _repeat(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:
         due_at=step.due_at,
         **asking.body(then.round),
     )
-    alarm(tx, row, policy, asking)
+    alarm(tx, row, policy, asking, then.round)
 
 
 def _resume(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:
