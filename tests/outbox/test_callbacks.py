@@ -222,7 +222,7 @@ def test_a_webhook_that_the_contract_does_not_name_is_refused(started: Plane) ->
     run = started.enrol("clerk").open_run()
     body = {"name": "books.create_refund", "arguments": ASKED, "callback": "elsewhere"}
     problem = run.caller.problem("POST", "/v1/decide", body, status=403)
-    assert problem["rule"] == "contract/approvals/callbacks"
+    assert problem["rule"] == "contract/clerk/callbacks"
     assert "ops" in problem["remedy"]
 
 

@@ -49,7 +49,7 @@ def check_callback(catalogue: Catalogue, agent: str, webhook: str) -> None:
         raise Forbidden(
             f"{agent} may not be told by webhook {webhook}",
             where="callback",
-            rule="contract/approvals/callbacks",
+            rule=f"contract/{agent}/callbacks",
             remedy="name one of: " + ", ".join(allowed)
             if allowed
             else "its contract names the webhooks that it may be told by, "
