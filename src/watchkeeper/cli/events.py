@@ -15,7 +15,7 @@ from icalendar.prop import vDuration
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from watchkeeper.core.errors import Invalid, WatchkeeperError
-from watchkeeper.core.wall import WallClock, wall_clock
+from watchkeeper.core.wall import WallClock, wall_clock, zone_names
 
 MOST_EVENTS = 5000
 MOST_REPEATING = 200
@@ -282,7 +282,9 @@ class _Reader:
                 raise Invalid("DURATION can't be read", where=self._at(line)) from None
         else:
             length = timedelta(days=1) if whole_day else timedelta()
-        if not timedelta() < length <= _LONGEST:
+        if length > _LONGEST:
+            raise Invalid(f"the event is longer than {_LONGEST.days} days", where=self._at(line))
+        if length <= timedelta():
             raise Invalid("the event ends before it begins, or never", where=self._at(line))
         return length
 
@@ -323,7 +325,8 @@ class _Reader:
 
     def _clock(self, zone: str, line: _Line | None) -> WallClock:
         try:
-            return wall_clock(WINDOWS_TO_OLSON.get(zone, zone))
+            known = zone if zone in zone_names() else WINDOWS_TO_OLSON.get(zone, zone)
+            return wall_clock(known)
         except WatchkeeperError:
             raise Invalid(
                 f"{zone!r:.60} is no time zone of the IANA database",

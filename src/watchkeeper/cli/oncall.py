@@ -188,6 +188,8 @@ def gaps(session: Session, zone: str | None) -> None:
         clock = _clock(zone, next((zones[s] for s in role.schedules if s in zones), "UTC"))
         rows += [(f"role {role.role}", *_gap(gap, clock)) for gap in role.gaps]
     for one in found.schedules:
+        if one.roles:
+            continue  # what matters is whether somebody holds the role
         clock = _clock(zone, one.zone)
         rows += [(f"schedule {one.schedule}", *_gap(gap, clock)) for gap in one.gaps]
     if rows:
@@ -299,7 +301,8 @@ def _say_gaps(found: Sequence[Gap], clock: WallClock, indent: str) -> None:
         start, to, _, length = _gap(gap, clock)
         say(f"{indent}! nobody from {start} to {to} ({length})")
     if len(found) > _SHOWN_GAPS:
-        say(f"{indent}! and {len(found) - _SHOWN_GAPS:,} gaps more: `watchkeeper oncall gaps`")
+        more = count(len(found) - _SHOWN_GAPS, "more gap")
+        say(f"{indent}! and {more}: `watchkeeper oncall gaps`")
 
 
 def _print_overrides(rows: Iterable[OverrideRow], zones: dict[str, str], zone: str | None) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, Session, speaks
 from watchkeeper.cli.words import at, count, left
 from watchkeeper.core.money import dollars
+
+if TYPE_CHECKING:
+    from watchkeeper.wire.plane import Status
 
 
 @click.command()
@@ -27,6 +32,7 @@ def status(session: Session) -> None:
             ("clock", at(found.now) + (" (rehearsal)" if found.rehearsal else "")),
             ("I am", f"{me.person} ({me.permission}, by {me.via})"),
             ("my roles", ", ".join(me.roles) or "none"),
+            ("on call", _watch(found)),
             ("agents", f"{found.agents}, {count(found.open_runs, 'open run')}"),
             ("requests", f"{found.pending} pending, {found.waiting} for me, {found.late} late"),
             ("locks", f"{found.locks} in force"),
@@ -45,6 +51,14 @@ def _for_agents(session: Session) -> str | None:
 
     plane = None if session.connect else find_plane(session.state)
     return plane.http if plane else None
+
+
+def _watch(found: Status) -> str | None:
+    """Return in which schedules the caller is on call, and until when."""
+    if not found.on_call:
+        return None
+    until = "" if found.on_call_until is None else f" until {at(found.on_call_until)}"
+    return ", ".join(found.on_call) + until
 
 
 @click.command()
