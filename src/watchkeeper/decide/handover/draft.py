@@ -39,9 +39,11 @@ def draft(
     caps: Sequence[Cap],
     sequence: int,
 ) -> HandoverDraft:
-    """Generate what a person (called by any of `names`) hands over; `caps` are the budgets in force, `sequence` the newest
-    event that is taken in. Raises as `find_scope`. Takes a while where there is much: not for a
-    unit of work that others wait behind.
+    """Generate what a person, called by any of `names`, hands over.
+
+    `caps` are the budgets in force, `sequence` is the newest event that is taken in. Raises as
+    `find_scope`. Takes a while where there is much: not for a unit of work that others wait
+    behind.
     """
     scope = find_scope(
         tx, catalogue, person=person, names=names, owner=owner, role=role, schedule=schedule

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core.clock import utc_text
@@ -20,6 +20,7 @@ MOST_ITEMS = 15
 _MOST_GROUPS = 2000
 _row = requests.c
 _APPROVED = ("approved", "redeemed", "succeeded", "failed", "unknown", "lapsed")
+_VERBS = {"denied": "rejected"}
 _BRIEF = (
     _row.request, _row.state, _row.asks, _row.agent, _row.risk, _row.level, _row.created_at,
     _row.decide_by, _row.decided_by, _row.decided_at, _row.acknowledged_by,
@@ -55,14 +56,14 @@ def decided_requests(tx: Transaction, scope: Scope) -> HandoverSection:
     verdicts: Counter[str] = Counter()
     people: Counter[str] = Counter()
     for by, state, number in groups:
-        verdicts["approved" if state in _APPROVED else state] += number
+        verdicts["approved" if state in _APPROVED else _VERBS.get(state, state)] += number
         for person in {one.strip().removeprefix("person/") for one in by.split(",")}:
             people[person] += number
-    remarkable = or_(_row.supersedes.is_not(None), _row.state.in_(("failed", "unknown", "lapsed")))
-    rows, _ = _foremost(tx, [*by_people, remarkable], _row.decided_at.desc())
+    remarkable = or_(_row.supersedes.is_not(None), _row.state.in_(("failed", "unknown")))
+    order = case((remarkable, 0), else_=1), _row.decided_at.desc()
+    rows, total = _foremost(tx, by_people, *order)
     said = ", ".join(f"{number:,} {verdict}" for verdict, number in verdicts.most_common())
     who = ", ".join(f"{plain(person)} {number:,}" for person, number in people.most_common(10))
-    total = sum(verdicts.values())
     return HandoverSection(
         part="decided",
         title="Decided",
@@ -174,8 +175,8 @@ def _within(column: Any, scope: Scope, now: int) -> ColumnElement[bool]:
     return and_(column > scope.since, column <= now)
 
 
-def _foremost(tx: Transaction, conditions: list[Any], order: Any) -> tuple[list[Row], int]:
-    query = select(*_BRIEF).where(*conditions).order_by(order, _row.request).limit(MOST_ITEMS)
+def _foremost(tx: Transaction, conditions: list[Any], *order: Any) -> tuple[list[Row], int]:
+    query = select(*_BRIEF).where(*conditions).order_by(*order, _row.request).limit(MOST_ITEMS)
     return list(tx.connection.execute(query)), _count(tx, conditions)
 
 
@@ -204,7 +205,7 @@ def _decided_item(row: Row) -> HandoverItem:
         "failed": "approved, and it failed",
         "unknown": "approved, and nobody knows how it ended",
         "lapsed": "approved, and never used",
-    }.get(row.state, row.state)
+    }.get(row.state, "approved" if row.state in _APPROVED else _VERBS.get(row.state, row.state))
     narrowed = "narrowed, then " if row.supersedes else ""
     return HandoverItem(
         text=f"{narrowed}{how} ({_person(row.decided_by)}): {plain(row.asks)} for "
