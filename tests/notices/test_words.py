@@ -116,6 +116,10 @@ def test_a_known_disguise_of_a_link_is_broken() -> None:
     )
 
 
+def test_names_keep_their_underscores_and_nothing_is_slanted() -> None:
+    assert plain("books.create_refund _now_ __init__") == "books.create_refund ＿now＿ ＿＿init＿＿"
+
+
 def test_a_test_says_who_tested() -> None:
     found = trial_of("pager", "person/ada", HERE)
     assert "pager" in found.title

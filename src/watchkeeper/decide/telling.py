@@ -107,6 +107,8 @@ class Telling:
         try:
             await self._hand_over(channel, trial_of(name, person, self.place))
         except WatchkeeperError as error:
+            if not isinstance(error, Undecided):
+                await self._give_back(slot)
             await self._record_test(name, person, error.message)
             raise
         await self._record_test(name, person, None)

@@ -25,7 +25,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 8.0
 ROOM_SECONDS = 2.0
 """How long a message waits for others to be handed over."""
-TELL_SECONDS = 20.0
+TELL_SECONDS = 18.0
 """How long a message may take in all; the library gives up each step of it sooner."""
 _FEW_CHARACTERS = 300
 _LONGEST_WORDS = 300

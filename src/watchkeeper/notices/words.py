@@ -21,6 +21,7 @@ _PLAIN = str.maketrans({
     "<": "‹", ">": "›", "@": "＠", "`": "ˋ", "*": "∗", "[": "⦋", "]": "⦌", "|": "¦", "~": "∼",
     "\\": "⧵", "#": "♯",
 })  # fmt: skip
+_EMPHASIS = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _LINK = re.compile(r"(?i)(:)(//)|(mailto|tel|data|javascript)(:)|(www)(\.)")
 
 _HAPPENED: dict[Why, str] = {
@@ -37,7 +38,7 @@ _HAPPENED: dict[Why, str] = {
 
 def plain(text: object, *, limit: int = LONGEST_ASKS) -> str:
     """Return outside text as one line in which nothing is a link, a mention or markup."""
-    safe = str(make_safe(text, limit=limit)).translate(_PLAIN)
+    safe = _EMPHASIS.sub("＿", str(make_safe(text, limit=limit)).translate(_PLAIN))
     return _LINK.sub(_broken, safe)
 
 
