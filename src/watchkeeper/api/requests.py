@@ -10,6 +10,7 @@ from watchkeeper.approvals import reading
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import Counts
 from watchkeeper.approvals.rows import find
+from watchkeeper.core.errors import Forbidden
 from watchkeeper.decide.narrowing import edits_of
 from watchkeeper.decide.signatures import check_still, verify_vote
 from watchkeeper.identity.runs import find_run
@@ -139,6 +140,8 @@ async def vote(call: Call) -> RequestDetail:
 
     def unit(tx: Transaction) -> None:
         check_still(tx, signed)
+        if body.acting_for is not None:
+            _check_giver(call, body.acting_for, find(tx, name).agent)
         approvals.cast_vote(
             tx,
             name,
@@ -157,6 +160,21 @@ async def vote(call: Call) -> RequestDetail:
 
     await call.rooms.store.write(unit)
     return await show_request(call, name)
+
+
+def _check_giver(call: Call, giver: str, agent: str) -> None:
+    """Raise `Forbidden` where whose vote it is may not decide for an agent themselves."""
+    catalogue = call.rooms.view.now
+    held = catalogue.permissions_of(catalogue.names.key(giver))
+    if held is None:
+        return
+    teams = held.teams("decide")
+    if teams is not None and catalogue.team_of(agent) not in teams:
+        raise Forbidden(
+            f"{giver} may not decide what {agent} asks, so nobody does it for them",
+            rule="permission/decide",
+            remedy="vote for yourself, or have somebody else decide",
+        )
 
 
 async def escalate(call: Call) -> RequestDetail:
