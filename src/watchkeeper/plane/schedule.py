@@ -15,6 +15,7 @@ from watchkeeper.decide.records import purge_activity
 from watchkeeper.decide.repeats import AT_ONCE, purge_calls
 from watchkeeper.identity.purging import purge_expired
 from watchkeeper.notices.service import purge as purge_notices
+from watchkeeper.outbox import service as outbox
 from watchkeeper.store.store import Store
 
 _LOG = logging.getLogger("watchkeeper.plane.schedule")
@@ -27,6 +28,9 @@ _KEPT_SECONDS = 86_400
 """How long an expired token is kept, so that its refusal can still name its run."""
 _SUMMED_SECONDS = 2 * 86_400
 """How long sums of activity are kept; screens show those of a day."""
+
+_DELIVERED_SECONDS = 30 * 86_400
+"""How long a delivery that arrived or was discarded is listed; the ledger keeps how it went."""
 
 
 class Schedule:
@@ -86,6 +90,12 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
         while await store.write(purge_deferred) == AT_ONCE:
             pass
 
+    async def forget_deliveries() -> None:
+        before = store.clock.now() - _DELIVERED_SECONDS * MICROSECONDS
+        while await store.write(lambda tx: outbox.purge(tx, before)) == outbox.AT_ONCE:
+            pass
+
     schedule.every(_FORGET_SECONDS, "purge of results kept for retries", forget_calls)
     schedule.every(_GUARD_SECONDS, "guard of the sweeper", guard)
     schedule.every(_PURGE_SECONDS, "purge of what has expired", purge)
+    schedule.every(_PURGE_SECONDS, "purge of what was delivered", forget_deliveries)
