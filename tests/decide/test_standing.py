@@ -35,6 +35,7 @@ from watchkeeper.wire.standing import ProposeStanding
 
 AGENT, TOOL = "refund-assistant", "stripe.create_refund"
 USD = 1_000_000
+NO_MONEY = {"each_micros": None, "total_micros": None}
 LEAD_DECIDES = POLICY.replace('"finance-ops"', '"finance-lead"')
 PEOPLE = WORLD.replace(
     "{name: finance-ops, members: [owner]}", "{name: finance-ops, members: [owner, ada]}"
@@ -321,8 +322,8 @@ async def test_a_proposal_takes_its_values_from_a_request(ground: Ground) -> Non
 @pytest.mark.parametrize(
     ("changes", "kind", "rule"),
     [
-        ({"tool": "cloud.delete", "each_micros": None, "total_micros": None}, Forbidden, "critical"),
-        ({"tool": "stripe.lookup_charge", "each_micros": None, "total_micros": None}, Invalid, "not-needed"),
+        ({"tool": "cloud.delete", **NO_MONEY}, Forbidden, "critical"),
+        ({"tool": "stripe.lookup_charge", **NO_MONEY}, Invalid, "not-needed"),
         ({"each_micros": 100 * USD}, Invalid, "not-needed"),
         ({"pins": {"charge": "ch_1"}}, Invalid, "scope"),
         ({"total_micros": None}, Invalid, "scope"),

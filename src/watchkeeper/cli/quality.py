@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 import click
@@ -33,7 +34,7 @@ def quality(session: Session, by: str, span: str) -> None:
     if session.json:
         print_json(found)
         return
-    print_table(
+    _print_known(
         (
             by.upper(), "DECIDED", "MEDIAN", "P95", "ON SCREEN", "UNREAD", "OVERRIDDEN", "WRONG",
             "LATE YES", "ELSE YES", "EXPIRED", "ESCALATED", "AN HOUR", "PENDING", "HOLDERS",
@@ -46,6 +47,14 @@ def quality(session: Session, by: str, span: str) -> None:
         f"Of fewer than {FEWEST} decisions nothing is said. Unread: approved faster than\n"
         f"{CHARACTERS_PER_SECOND} characters a second, of those whose time on screen is known.\n"
         "Late yes: approvals among votes in the last tenth of the time there was."
+    )
+
+
+def _print_known(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print the columns that say something of anybody."""
+    said = [place for place in range(len(headings)) if any(row[place] != "-" for row in rows)]
+    print_table(
+        [headings[place] for place in said], [[row[place] for place in said] for row in rows]
     )
 
 

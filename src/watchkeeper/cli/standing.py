@@ -115,8 +115,10 @@ def propose(
 
     It is decided like a request, by the same people as one such action, without you.
     """
-    from watchkeeper.wire.standing import ProposeStanding
+    from watchkeeper.wire.standing import LONGEST_SECONDS, ProposeStanding
 
+    if read_span(span) > LONGEST_SECONDS:
+        raise click.BadParameter("30d at most", param_hint="--for")
     try:
         values = {} if request else dict(_pin(one) for one in pins)
         body = ProposeStanding(

@@ -17,7 +17,7 @@ from watchkeeper.approvals.quality.hints import (
     hint_standing,
 )
 from watchkeeper.approvals.rows import IS_PENDING
-from watchkeeper.approvals.standing.tables import standing_approvals
+from watchkeeper.approvals.standing.reading import list_standing
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store.transaction import Transaction
@@ -36,10 +36,9 @@ def read_hints(tx: Transaction, *, agents: Collection[str] | None = None) -> tup
     seen: list[ColumnElement[bool]] = [_r.alike.is_not(None)]
     if agents is not None:
         seen.append(_r.agent.in_(list(agents)))
-    open_ones = select(
-        standing_approvals.c.agent, standing_approvals.c.tool, standing_approvals.c.pins
-    ).where(standing_approvals.c.state == "standing", standing_approvals.c.expires_at > tx.now)
-    standing = [(row[0], row[1], json.loads(row[2])) for row in tx.connection.execute(open_ones)]
+    standing = [
+        (row.agent, row.tool, row.pins) for row in list_standing(tx, agents=agents, limit=500).rows
+    ]
     found = [hint_standing(one, standing) for one in _approved(tx, seen)]
     found += [hint_group(one) for one in _waiting(tx, seen)]
     return tuple(hint for hint in found if hint is not None)

@@ -257,9 +257,9 @@ def put_in_force(tx: Transaction, row: Row) -> None:
         approved_by=by,
         expires_at=until,
     )
-    text = f"standing approval {standing} stands until {utc_text(until)}"
+    text = "the approval was used, once: what it asked for stands"
     record(tx, row, "grant.redeemed", actor="plane", text=text, standing=standing)
-    record(tx, row, "request.succeeded", actor="plane", text="it stands as approved")
+    record(tx, row, "request.succeeded", actor="plane", text="done as approved")
     _tell_waiting(tx, proposal, row.request)
 
 
