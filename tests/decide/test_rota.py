@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.wall import read_moment, wall_clock
 from watchkeeper.decide.rota import Rota, compile_rota, compile_schedule
 from watchkeeper.oncall.schedules import Override
 from watchkeeper.registry.documents import Role
+from watchkeeper.registry.source import read_file
 from watchkeeper.registry.watch import Schedule
 
 BERLIN = wall_clock("Europe/Berlin")
@@ -92,6 +94,41 @@ def test_restrictions_over_midnight_and_fixed_shifts() -> None:
     assert night.at(at("2026-11-23T05:59"))[0] == (("owner", "nights"),)
     assert not night.at(at("2026-11-23T06:00"))[0]
     assert night.at(at("2026-12-24T18:00"))[0] == (("eve", "shift"),)
+
+
+def test_times_of_day_that_yaml_takes_for_numbers_are_refused() -> None:
+    text = """
+schedule:
+  name: desk
+  layers:
+    - name: days
+      people: [ada]
+      starts: 2026-11-16T09:00
+      restrictions: [{from: "09:00", to: 00:30}]
+"""
+    (sourced,) = read_file("desk.yaml", text)
+    assert isinstance(sourced.document, Schedule)
+    (found,) = sourced.document.layers[0].restrictions
+    assert (found.start, found.end) == ("09:00", "00:30")
+    for wrong in ("15:00", "900", "yes", '"24:30"', '"9:00"'):
+        with pytest.raises(Invalid):
+            read_file("desk.yaml", text.replace('"09:00"', wrong))
+
+
+def test_layers_and_shifts_that_end_before_they_start_are_refused() -> None:
+    layer = {"name": "days", "people": ["ada"], "starts": "2026-11-16T09:00"}
+    shift = {"person": "ada", "from": "2026-12-24T18:00", "to": "2026-12-24T18:00"}
+    for wrong in (
+        {"layers": [{**layer, "ends": "2026-11-16T09:00"}]},
+        {"layers": [{**layer, "starts": "0999-11-16T09:00"}]},
+        {"layers": [{**layer, "zone": "Mars/Olympus"}]},
+        {"layers": [layer, layer]},
+        {"layers": [{**layer, "people": []}]},
+        {"shifts": [shift]},
+        {},
+    ):
+        with pytest.raises(ValidationError):
+            Schedule.model_validate({"name": "desk", **wrong})
 
 
 def test_too_many_fixed_shifts_at_once_are_refused() -> None:

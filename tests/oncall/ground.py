@@ -132,7 +132,7 @@ def check_turns(
     nominal = {"hourly": HOUR, "daily": DAY, "weekly": 7 * DAY}[kind] * every
     found = list(turns(rotation, start, end))
     number = max(0, (known.wall(start) - starts) // nominal - DAY // nominal - 1)
-    expected = []
+    expected: list[tuple[int, int, str | None]] = []
     while not expected or expected[-1][1] < end:
         since, until = (known.first(starts + k * nominal) for k in (number, number + 1))
         if since < until and until > start:

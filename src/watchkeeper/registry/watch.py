@@ -7,7 +7,7 @@ import re
 from datetime import datetime, time
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.wall import zone_names
@@ -39,6 +39,13 @@ def _check_wall(value: str) -> str:
     return value.replace(" ", "T")
 
 
+def _quoted(value: object) -> object:
+    # YAML reads 15:00 as 900, and who writes 900 may mean 9:00
+    if isinstance(value, int):
+        raise ValueError("write a time of day in quotes, as \"15:00\"")
+    return value
+
+
 def _check_clock(value: str) -> str:
     if not _CLOCK.fullmatch(value):
         raise ValueError("write a time of day as `09:00`; the end of the day is `24:00`")
@@ -62,7 +69,7 @@ def roles_in(quorum: str | None) -> tuple[str, ...]:
 
 WallTime = Annotated[str, AfterValidator(_check_wall)]
 """Date and time of day on the wall of the layer's zone."""
-TimeOfDay = Annotated[str, AfterValidator(_check_clock)]
+TimeOfDay = Annotated[str, BeforeValidator(_quoted), AfterValidator(_check_clock)]
 QuorumText = Annotated[str, Field(max_length=600), AfterValidator(_check_quorum)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 RotationKind = Literal["hourly", "daily", "weekly", "monthly"]
