@@ -168,7 +168,7 @@ def follow_narrowed(
         stands_for=action.call_digest,
     )
     found, progress = decide_by_gates(lesser, facts)
-    if found.verdict == "hold":
+    if found.verdict == "hold" or found.voids is not None:
         # the approval is not good enough any more: it starts over with what the agent sent
         if found.voids is not None:
             void(tx, *found.voids)

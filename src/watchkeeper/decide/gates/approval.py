@@ -34,12 +34,15 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
             return refused
         if standing is not None and standing.narrowed is not None and standing.state in OPEN:
             return _narrowed(standing, standing.narrowed, requirement)
+        voids = (grant.request, short) if grant and short else None
         if requirement is None:
             # nothing asks for it any more, but this was only ever approved in place of more
-            return deny(
+            return Ruling(
+                "deny",
                 "approval/narrowing",
                 "the approval of the narrowed call is good no longer",
                 "send the call again to have it decided anew",
+                voids=voids,
             )
         return Ruling(
             "hold",
@@ -48,7 +51,7 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
             + (f"; an earlier approval is void: {short}" if short else ""),
             "wait for the decision, then send exactly the same call again",
             requirement,
-            voids=(grant.request, short) if grant and short else None,
+            voids=voids,
         )
     progress.grant = grant
     progress.permit_rule = f"approval/{grant.request}"
