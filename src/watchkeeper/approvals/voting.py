@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select, update
 from watchkeeper.approvals.deciding import decide
 from watchkeeper.approvals.delegations import voters_of
 from watchkeeper.approvals.model import Barrier
-from watchkeeper.approvals.people import STRANGERS, People, Voter
+from watchkeeper.approvals.people import STRANGERS, People, Voter, person_key
 from watchkeeper.approvals.rows import ballot_of, find, groups_of, policy_of, record
 from watchkeeper.approvals.rules import Ballot, Cast, agreed, tally, why_not
 from watchkeeper.approvals.signing import check_deciding
@@ -139,7 +139,8 @@ def _voter(ways: Sequence[Voter], acting_for: str | None, people: People) -> Vot
     if acting_for is None:
         return ways[0]
     for way in ways[1:]:
-        if way.acting_for is not None and people.key(acting_for) in way.acting_for.keys:
+        # by their own name, which a signature on the vote says too
+        if way.acting_for and person_key(acting_for) == people.key(way.acting_for.person):
             return way
     raise refusal(
         Barrier(

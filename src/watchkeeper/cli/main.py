@@ -15,7 +15,7 @@ The control plane between your AI agents and what they can touch.
 Without a command: the console on this machine's plane, started if none runs.
 
   See       status  watch  agents  runs  decisions  events  audit  deliveries
-  Decide    requests  oncall  handover  standing  budgets  submit
+  Decide    requests  oncall  handover  standing  delegations  budgets  submit
   Stop      kill  pause  locks
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels
@@ -49,6 +49,7 @@ COMMANDS: dict[str, str] = {
     "oncall": "watchkeeper.cli.oncall:oncall",
     "handover": "watchkeeper.cli.handover:handover",
     "standing": "watchkeeper.cli.standing:standing",
+    "delegations": "watchkeeper.cli.delegations:delegations",
     "budgets": "watchkeeper.cli.budgets:budgets",
     "kill": "watchkeeper.cli.locks:kill",
     "pause": "watchkeeper.cli.locks:pause",

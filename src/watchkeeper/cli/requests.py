@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
@@ -34,6 +36,9 @@ for _command in COMMANDS:
     requests.add_command(_command)
 KEY = click.option(
     "--key", metavar="PATH", help="Sign with this SSH key; usually the agent's where one is needed."
+)
+FOR = click.option(
+    "--for", "acting_for", metavar="PERSON", help="Cast the vote of who delegated it to you."
 )
 
 
@@ -107,12 +112,18 @@ def show(session: Session, request: str) -> None:
 @click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
 @click.option("--reason", metavar="TEXT", help="Why; kept in the ledger.")
 @KEY
+@FOR
 @speaks()
 def approve(
-    session: Session, request: str, digest: str | None, reason: str | None, key: str | None
+    session: Session,
+    request: str,
+    digest: str | None,
+    reason: str | None,
+    key: str | None,
+    acting_for: str | None,
 ) -> None:
     """Approve a request: exactly what it asks, once."""
-    _vote(session, request, "approve", digest, reason, key)
+    _vote(session, request, "approve", digest, reason, key, acting_for)
 
 
 @requests.command()
@@ -120,10 +131,18 @@ def approve(
 @click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; the agent is told.")
 @KEY
+@FOR
 @speaks()
-def deny(session: Session, request: str, digest: str | None, reason: str, key: str | None) -> None:
+def deny(
+    session: Session,
+    request: str,
+    digest: str | None,
+    reason: str,
+    key: str | None,
+    acting_for: str | None,
+) -> None:
     """Deny a request; one denial decides."""
-    _vote(session, request, "reject", digest, reason, key)
+    _vote(session, request, "reject", digest, reason, key, acting_for)
 
 
 @requests.command(short_help="Refuse it, and say what would do instead.")
@@ -131,12 +150,18 @@ def deny(session: Session, request: str, digest: str | None, reason: str, key: s
 @click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
 @click.option("--reason", required=True, metavar="TEXT", help="What would do; the agent is told.")
 @KEY
+@FOR
 @speaks()
 def changes(
-    session: Session, request: str, digest: str | None, reason: str, key: str | None
+    session: Session,
+    request: str,
+    digest: str | None,
+    reason: str,
+    key: str | None,
+    acting_for: str | None,
 ) -> None:
     """Refuse a request and say what would do instead; the agent may ask for that."""
-    _vote(session, request, "changes", digest, reason, key)
+    _vote(session, request, "changes", digest, reason, key, acting_for)
 
 
 @requests.command()
@@ -183,6 +208,7 @@ def _vote(
     digest: str | None,
     reason: str | None,
     key: str | None,
+    acting_for: str | None,
 ) -> None:
     from watchkeeper.client.votes import needs_signature
     from watchkeeper.wire.requests import Vote
@@ -190,15 +216,56 @@ def _vote(
     seen = session.call(lambda plane: plane.request(request))
     if digest is None and not session.json:
         say(f"{seen.agent} asks {seen.role}: {seen.asks}")
-    body = Vote(verdict=verdict, digest=digest or seen.digest, reason=reason, channel="cli")
+    body = Vote(
+        verdict=verdict,
+        digest=digest or seen.digest,
+        reason=reason,
+        view_seconds=_read(seen) if verdict == "approve" else None,
+        acting_for=acting_for or seen.acting_for,
+        channel="cli",
+    )
     if key or (needs_signature(seen) and seen.mine):
         body = session.call(lambda plane: _sign(session, plane, seen, body, key))
     found = session.call(lambda plane: plane.vote(request, body))
     if session.json:
         print_json(found)
     else:
-        waits = f" ({found.approvals} of {found.quorum})" if found.state == "pending" else ""
-        say(f"{found.request} is {found.state}{waits}.")
+        waits = f" ({_agreed(found)})" if found.state == "pending" else ""
+        owed = f", for {body.acting_for}" if body.acting_for else ""
+        say(f"{found.request} is {found.state}{waits}{owed}.")
+
+
+def _read(seen: RequestDetail) -> float | None:
+    """Show what has to be looked at for a time before it is approved; return how long it was."""
+    if not seen.deciding.view_seconds or not sys.stdin.isatty():
+        return None
+    began = monotonic()
+    show_request(seen)
+    say(f"To be read for {seen.deciding.view_seconds:g} s, then approved.", err=True)
+    click.confirm("Approve it?", abort=True, err=True)
+    return monotonic() - began
+
+
+def _agreed(found: RequestDetail) -> str:
+    if len(found.groups) < 2:
+        return f"{found.approvals} of {found.quorum}"
+    return ", ".join(f"{one.have} of {one.count} {one.role}" for one in found.groups)
+
+
+def _takes(found: RequestDetail) -> str | None:
+    asked = found.deciding
+    words = [
+        *(["a signature"] if asked.signed else []),
+        *(["a reason"] if asked.reason else []),
+        *([f"{asked.view_seconds:g} s on screen"] if asked.view_seconds else []),
+    ]
+    return f"{' and '.join(words)}" if words else None
+
+
+def _mine(found: RequestDetail) -> str:
+    if not found.mine:
+        return f"no: {found.why_not}"
+    return f"yes, for {found.acting_for}" if found.acting_for else "yes"
 
 
 async def _sign(
@@ -250,8 +317,9 @@ def show_request(found: RequestDetail) -> None:
             ("blast", f"{found.blast_radius} ({found.blast_source})"),
             ("rollback", found.way_back),
             ("rule", f"{found.rule}: {found.rule_text}"),
-            ("agreed", f"{found.approvals} of {found.quorum}"),
-            ("mine", "yes" if found.mine else f"no: {found.why_not}"),
+            ("agreed", _agreed(found)),
+            ("takes", _takes(found)),
+            ("mine", _mine(found)),
             ("asked", "\n".join(found.escalation)),
             ("history", found.history or None),
             ("digest", found.digest),
@@ -264,9 +332,10 @@ def show_request(found: RequestDetail) -> None:
     for vote in found.votes:
         signed = f", signed by {vote.key}" if vote.key else ""
         said = f"{vote.verdict} as {vote.role}{signed}: {vote.reason or '-'}"
-        say(f"  {at(vote.at)} {vote.person} {said}")
-    for change in found.narrowed:
-        say(f"  {change.argument}: {change.before} -> {change.after} (by {found.narrowed_by})")
+        owed = f" for {vote.acting_for}" if vote.acting_for else ""
+        say(f"  {at(vote.at)} {vote.person}{owed} {said}")
+    for less in found.narrowed:
+        say(f"  {less.argument}: {less.before} -> {less.after} (by {found.narrowed_by})")
     for one in found.comments:
         say(f"  {at(one.at)} {one.person} says: {one.text}")
     for entry in found.timeline:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from watchkeeper.client.calls import path_part
 from watchkeeper.client.channels import ChannelCalls
+from watchkeeper.client.delegations import DelegationCalls
 from watchkeeper.client.deliveries import DeliveryCalls
 from watchkeeper.client.handling import HandlingCalls
 from watchkeeper.client.handovers import HandoverCalls
@@ -60,6 +61,7 @@ class PlaneClient(
     HandlingCalls,
     HandoverCalls,
     ChannelCalls,
+    DelegationCalls,
     DeliveryCalls,
     OnCallCalls,
     StandingCalls,
