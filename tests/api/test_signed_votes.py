@@ -188,6 +188,42 @@ def test_a_hardware_key_counts_only_when_it_was_touched(ground: Ground) -> None:
     assert found["votes"][0]["key"] == fingerprint(ground.hardware.public)
 
 
+def test_who_casts_anothers_vote_signs_that_it_is_anothers(ground: Ground) -> None:
+    ground.plane.apply("person: {name: edsger, operates: [{role: approver}]}")
+    ground.plane.apply("role: {name: finance-ops, members: [owner, edsger]}")
+    request = ground.hold()
+    issued = {"person": "edsger", "permission": "approver"}
+    edsger = ground.plane.caller(ground.plane.operator.post("/v1/persons/tokens", issued)["token"])
+    edsger.post("/v1/delegations", {"to": "grace", "seconds": 600})
+    own = {**ground.signed(request), "acting_for": "edsger"}
+    ground.refused(request, own, "signature_invalid", "approval/signature")
+    body = {**ground.signed(request, acting_for="edsger"), "acting_for": "edsger"}
+    found = ground.grace().post(f"/v1/requests/{request['request']}/votes", body)
+    ground.plane.apply("role: {name: finance-ops, members: [owner, grace]}")
+    (vote,) = found["votes"]
+    assert (vote["person"], vote["acting_for"]) == ("person/grace", "person/edsger")
+    assert vote["key"] == fingerprint(ground.keys[0].public)
+
+
+def test_breaking_the_glass_is_signed_as_that(ground: Ground) -> None:
+    ground.plane.apply(ground.document(ground.keys[0].public).replace("approver", "admin"))
+    issued = {"person": "grace", "permission": "admin"}
+    grace = ground.plane.caller(ground.plane.operator.post("/v1/persons/tokens", issued)["token"])
+    request = ground.hold()
+    path = f"/v1/requests/{request['request']}/break-glass"
+    body = {"digest": request["digest"], "reason": "it burns"}
+    problem = grace.problem("POST", path, body, status=403)
+    assert problem["code"] == "signature_required"
+    vote = ground.signed(request, reason="it burns")["signature"]
+    problem = grace.problem("POST", path, {**body, "signature": vote}, status=403)
+    assert problem["code"] == "signature_invalid"
+    alone = ground.signed(request, verdict="break-glass", reason="it burns")["signature"]
+    found = grace.post(path, {**body, "signature": alone})
+    assert found["break_glass"]
+    (cast,) = found["votes"]
+    assert (cast["verdict"], cast["signature"]) == ("break-glass", alone)
+
+
 def test_keys_are_listed_with_the_time_in_which_they_counted(ground: Ground) -> None:
     ground.apply(ground.others.public)
     rows = ground.plane.operator.get("/v1/signers", person="grace")["rows"]
