@@ -64,7 +64,7 @@ async def test_channel(call: Call) -> ChannelTest:
     except WatchkeeperError as error:
         if error.code in ("not_found", "tested_just_now"):
             raise
-        told, text = False, ". ".join(filter(None, (error.message, error.remedy)))
+        told, text = False, "; ".join(filter(None, (error.message, error.remedy)))
     took = round((time.monotonic() - began) * 1000)
     return ChannelTest(channel=name, told=told, text=text, milliseconds=took)
 

@@ -18,7 +18,7 @@ from watchkeeper.decide.routing import Route
 from watchkeeper.notices.model import Notice, Why
 from watchkeeper.oncall.model import OWNER, Holders
 from watchkeeper.outbox.model import NewDelivery
-from watchkeeper.registry.people import Contact, Person
+from watchkeeper.registry.people import Contact
 from watchkeeper.store.journal import Event, events
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
@@ -83,9 +83,7 @@ class Notices:
         done = excluded_of(row) | {person_key(event.actor)}
         if notice.waits:
             done |= through_with(tx, row)
-        people = {
-            one for one in people if not done & keys_of(one, catalogue.people.get(one))
-        }  # fmt: skip
+        people = {one for one in people if not done & catalogue.names.names(one)}
         channels = [str(one) for one in body.get("channels", ())]
         return tuple(_deliveries(event, notice, people, channels, catalogue))
 
@@ -125,11 +123,6 @@ def through_with(tx: Transaction, row: Row) -> frozenset[str]:
     """Return the keys of who has voted on a request or is on it: they are not told again."""
     found = {person_key(vote.person) for vote in _VOTERS.all(tx, request_is=row.request)}
     return frozenset(found | ({person_key(row.acknowledged_by)} if row.acknowledged_by else set()))
-
-
-def keys_of(name: str, person: Person | None) -> frozenset[str]:
-    """Return the keys that one person is known by."""
-    return frozenset(person_key(one) for one in (name, *(person.aliases if person else ())))
 
 
 def contacts_of(name: str, catalogue: Catalogue) -> tuple[Contact, ...]:

@@ -15,7 +15,7 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Invalid, NotFound, WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
-from watchkeeper.decide.notices import keys_of, read_notice, through_with
+from watchkeeper.decide.notices import read_notice, through_with
 from watchkeeper.notices.kinds import check_url
 from watchkeeper.notices.model import Message, Notice, Place
 from watchkeeper.notices.sending import Busy, Sender, Undecided
@@ -238,6 +238,4 @@ def _is_moot(tx: Transaction, notice: Notice, recipient: str | None, catalogue: 
     row = find_or_none(tx, notice.request)
     if row is None or row.state != "pending":
         return True
-    return recipient is not None and bool(
-        keys_of(recipient, catalogue.people.get(recipient)) & through_with(tx, row)
-    )
+    return recipient is not None and bool(catalogue.names.names(recipient) & through_with(tx, row))

@@ -187,7 +187,7 @@ class _Ear(logging.Handler):
         """Keep it if it is of this thread."""
         if record.thread == self._thread:
             said = " ".join(record.getMessage().split())
-            self.last = make_safe(said, limit=_LONGEST_WORDS)
+            self.last = make_safe(said.rstrip("."), limit=_LONGEST_WORDS)
 
     def __enter__(self) -> _Ear:
         logger = logging.getLogger("apprise")

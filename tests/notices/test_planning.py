@@ -1,0 +1,133 @@
+"""Whom an event concerns: by role and by channel, without those it must not or need not reach."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tests.approvals.ground import open_one, vote
+from watchkeeper.decide.applying import read_files
+from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
+from watchkeeper.decide.coverage import RolesInForce
+from watchkeeper.decide.notices import EVENTS, Notices, read_notice
+from watchkeeper.ledger.reading import read_events
+from watchkeeper.notices.model import Notice
+from watchkeeper.outbox.model import NewDelivery
+from watchkeeper.registry.rules import InForce
+from watchkeeper.store.store import Store
+
+PAGER = {"contacts": [{"channel": "pager"}]}
+CHANNELS = ({"channel": {"name": "pager", "url": "env:PAGER"}},)
+
+
+def catalogue_of(*documents: Mapping[str, Any]) -> Catalogue:
+    files = [(f"{n}.yaml", json.dumps(one)) for n, one in enumerate(documents)]
+    return build_catalogue(
+        {
+            (one.kind, one.name): InForce(
+                one.kind, one.name, 1, "sha256:0", one.path, one.text, one.document
+            )
+            for one in read_files(files)
+        }
+    )
+
+
+def person(name: str, **more: Any) -> dict[str, Any]:
+    return {"person": {"name": name, **PAGER, **more}}
+
+
+def role(name: str, *members: str) -> dict[str, Any]:
+    return {"role": {"name": name, "members": members}}
+
+
+async def plan(
+    store: Store, catalogue: Catalogue, request: str, owner: str = "root"
+) -> list[NewDelivery]:
+    notices = Notices(RolesInForce(CatalogueView(catalogue)), owner)
+
+    def query(tx: Any) -> list[NewDelivery]:
+        found = read_events(tx, request=request)
+        return [
+            one
+            for event in found
+            if event.type in EVENTS
+            for one in notices.plan(tx, event, catalogue)
+        ]
+
+    return await store.read(query)
+
+
+def people(found: list[NewDelivery]) -> list[str | None]:
+    return [one.recipient for one in found]
+
+
+async def test_members_are_told_but_not_on_whose_behalf_it_is(store: Store) -> None:
+    catalogue = catalogue_of(
+        *CHANNELS, role("ops", "ada", "carol", "grace"), role("lead", "edsger"),
+        *(person(name) for name in ("ada", "carol", "edsger")),
+    )  # fmt: skip
+    request = await open_one(store)
+    assert people(await plan(store, catalogue, request)) == ["ada"], (
+        "carol may not decide it, grace has no document, edsger is not asked yet"
+    )
+
+
+async def test_another_name_of_who_asks_is_not_told_either(store: Store) -> None:
+    catalogue = catalogue_of(
+        *CHANNELS, role("ops", "ada", "caroline"), person("ada"),
+        person("caroline", aliases=["carol"]),
+    )  # fmt: skip
+    assert people(await plan(store, catalogue, await open_one(store))) == ["ada"]
+
+
+async def test_who_voted_is_not_told_again(store: Store) -> None:
+    catalogue = catalogue_of(
+        *CHANNELS, role("ops", "ada", "grace"), person("ada"), person("grace", aliases=["g.h"])
+    )
+    request = await open_one(store, quorum=2)
+    await vote(store, request, "person/g.h")
+    assert people(await plan(store, catalogue, request)) == ["ada"]
+
+
+async def test_nothing_more_is_said_than_the_ledger_says(store: Store) -> None:
+    catalogue = catalogue_of(*CHANNELS, role("ops", "ada"), person("ada"))
+    request = await open_one(store, asks="mail planted-canary", told="mail [personal data]")
+    (one,) = await plan(store, catalogue, request)
+    assert read_notice(one.payload).asks == "mail [personal data]"
+    assert "planted-canary" not in one.payload
+
+
+async def test_what_is_critical_is_urgent(store: Store) -> None:
+    catalogue = catalogue_of(*CHANNELS, role("ops", "ada"), person("ada"))
+    for risk in ("high", "critical"):
+        request = await open_one(store, risk=risk, run=f"run_{risk}")
+        (one,) = await plan(store, catalogue, request)
+        found: Notice = read_notice(one.payload)
+        assert found.urgent == (risk == "critical")
+        assert found.risk == risk
+
+
+async def test_a_role_that_nobody_defined_is_the_owners(store: Store) -> None:
+    catalogue = catalogue_of(*CHANNELS, person("ada", accounts=["svc"]), person("root"))
+    request = await open_one(store)
+    assert people(await plan(store, catalogue, request, owner="svc")) == ["ada"]
+    assert people(await plan(store, catalogue, request, owner="root")) == ["root"]
+
+
+async def test_each_contact_has_its_time(store: Store) -> None:
+    contacts = [{"channel": "pager"}, {"channel": "mail", "after_seconds": 90}, {"channel": "gone"}]
+    catalogue = catalogue_of(
+        *CHANNELS, {"channel": {"name": "mail", "url": "env:MAIL"}}, role("ops", "ada"),
+        person("ada", contacts=contacts),
+    )  # fmt: skip
+    found = await plan(store, catalogue, await open_one(store))
+    assert [one.target for one in found] == ["pager", "mail"]
+    first, second = (one.not_before for one in found)
+    assert first is not None
+    assert second == first + 90_000_000
+
+
+async def test_without_channels_nothing_is_planned(store: Store) -> None:
+    catalogue = catalogue_of(role("ops", "ada"), person("ada"))
+    assert not await plan(store, catalogue, await open_one(store))
