@@ -46,6 +46,12 @@ def _gaps(file: Checked, bearers: frozenset[tuple[str, str]]) -> Iterator[str]:
                 f"policy {policy.policy!r}: @approver_role names role {asked.role!r}, which does "
                 "not exist; the plane's owner is asked until it does"
             )
+        for role, _ in asked.quorum:
+            if role != asked.role and ("role", role) not in bearers:
+                yield (
+                    f"policy {policy.policy!r}: @quorum names role {role!r}, which does not "
+                    "exist; the plane's owner is asked until it does"
+                )
         if asked.escalation and ("escalation", asked.escalation) not in bearers:
             yield (
                 f"policy {policy.policy!r}: @escalation names {asked.escalation!r}, "

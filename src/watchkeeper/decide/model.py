@@ -58,7 +58,8 @@ class Action:
     @cached_property
     def call_digest(self) -> str:
         """The digest of what is called and with what, whoever calls it."""
-        return self.stands_for or digest("watchkeeper/call/v1", [self.kind, self.name, dict(self.arguments)])
+        called = [self.kind, self.name, dict(self.arguments)]
+        return self.stands_for or digest("watchkeeper/call/v1", called)
 
 
 @dataclass(frozen=True, slots=True)

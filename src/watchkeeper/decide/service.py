@@ -12,9 +12,9 @@ from watchkeeper.approvals.callback import call_back
 from watchkeeper.approvals.coverage import Coverage
 from watchkeeper.approvals.deciding import DEADLINE
 from watchkeeper.approvals.model import NewRequest
-from watchkeeper.approvals.voiding import void
 from watchkeeper.approvals.standing import service as standing_approvals
 from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.approvals.voiding import void
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.decide.callbacks import check_callback
@@ -49,8 +49,8 @@ from watchkeeper.decide.repeats import (
     remember,
     stands_for,
 )
-from watchkeeper.decide.waiting import Waiting
 from watchkeeper.decide.standing import end_outdated
+from watchkeeper.decide.waiting import Waiting
 from watchkeeper.identity import uses
 from watchkeeper.identity.model import Caller, RunFacts
 from watchkeeper.identity.rules import check_token
@@ -198,7 +198,7 @@ class Decider:
             standing = facts.standing(progress.digest)
             decide_by = standing.decide_by if standing else None
         elif ruling.verdict == "permit":
-            _check_critical(risk_of(action, catalogue, progress), ruling, progress.digest)
+            check_critical(risk_of(action, catalogue, progress), ruling, progress.digest)
         if (
             ruling.verdict == "permit"
             and ruling.grant is not None
@@ -368,7 +368,7 @@ def _open_request(
     )
 
 
-def _check_critical(risk: Risk, ruling: Ruling, digest: str) -> None:
+def check_critical(risk: Risk, ruling: Ruling, digest: str) -> None:
     """Raise `Forbidden` for a permit of a critical action without people's approval of it.
 
     The gates ask for one. Should a gate, a policy or a standing approval ever let it by, this is

@@ -18,6 +18,7 @@ from watchkeeper.registry.watch import (
     RiskClass,
     Schedule,
     Webhook,
+    roles_in,
 )
 from watchkeeper.wire.base import NAME, Name
 from watchkeeper.wire.budgets import Period
@@ -91,7 +92,13 @@ class ToolGate(Part):
     escalation: Name | None = None
     sla_seconds: int | None = Field(None, ge=5, le=30 * 86_400)
     quorum: QuorumText | None = None
-    """`2 of sre-oncall and 1 of owner`; absent: one of `role`."""
+    """`2 of sre-oncall and 1 of owner`, `role` among them; absent: one of `role`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ToolGate:
+        if self.quorum and self.role not in roles_in(self.quorum):
+            raise ValueError(f"quorum: name {self.role} too, which is asked first")
+        return self
 
 
 EditKind = Literal["lower", "fewer", "words"]

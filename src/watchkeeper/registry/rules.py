@@ -148,7 +148,20 @@ def find_gaps(documents: Mapping[Key, Document]) -> list[str]:
                 )
         if isinstance(document, ToolContract):
             gaps += _argument_gaps(document)
+        if isinstance(document, AgentContract) and document.approvals.timeout == "allow":
+            gaps += _timeout_gaps(document, documents)
     return gaps
+
+
+def _timeout_gaps(agent: AgentContract, documents: Mapping[Key, Document]) -> Iterable[str]:
+    """Say which of an agent's tools time alone never lets run, whatever the contract says."""
+    for allowed in agent.tools.allowlist:
+        tool = documents.get(("tool", allowed.name))
+        if isinstance(tool, ToolContract) and tool.risk != "low":
+            yield (
+                f"agent {agent.name!r}: approvals.timeout is allow, but {tool.name!r} is of "
+                f"{tool.risk} risk: nobody decides in time, and it is denied"
+            )
 
 
 def _argument_gaps(tool: ToolContract) -> Iterable[str]:

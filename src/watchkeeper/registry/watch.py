@@ -188,6 +188,12 @@ class Escalation(Part):
             raise ValueError("the first level needs a role or a person: somebody has to decide")
         return value
 
+    @model_validator(mode="after")
+    def _check_repeat(self) -> Escalation:
+        if self.repeat and len(self.levels) == 1 and self.repeat_after_seconds is None:
+            raise ValueError("repeat: with one level it needs repeat_after_seconds")
+        return self
+
 
 class RiskClass(Part):
     """What deciding an action of one risk class takes. A critical one always needs approval."""
