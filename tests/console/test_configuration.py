@@ -28,7 +28,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         tmp_path,
         'theme = "watch-light"\ntime_zone = "Europe/Paris"\nnotifications = ["bell", "osc9"]\n'
         'quiet_from = "22:00"\nquiet_until = "07:00"\nundo_seconds = 0\nmouse = true\n'
-        'ascii = true\nread_only = true\nclock_seconds = false\n[keymap]\n"list.open" = ["o"]\n'
+        'signing_key = "~/.ssh/id_ed25519_sk"\nascii = true\nread_only = true\nclock_seconds = false\n[keymap]\n"list.open" = ["o"]\n'
         "[plane]\nport = 8750\n",
     )
     held = read_configuration(path)

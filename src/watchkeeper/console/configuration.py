@@ -49,6 +49,8 @@ class Configuration:
     """Whether to draw with ASCII only."""
     read_only: bool = False
     """Whether to leave out everything that changes anything."""
+    signing_key: str = ""
+    """The SSH key file that signs votes, private or public; empty: one that the agent holds."""
     clock_seconds: bool = True
     """Whether the clock in the header shows seconds."""
     path: Path | None = None
@@ -118,6 +120,12 @@ def configuration_from(document: Mapping[str, Any], place: Path) -> Configuratio
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value or len(value) > 100:
         raise ValueError("must be a short text")
+    return value
+
+
+def _place(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 4096 or not value.isprintable():
+        raise ValueError("must be the path of a file")
     return value
 
 
@@ -192,5 +200,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "mouse": _flag,
     "ascii": _flag,
     "read_only": _flag,
+    "signing_key": _place,
     "clock_seconds": _flag,
 }
