@@ -13,7 +13,7 @@ from tests.approvals.ground import OPS, open_one, read, timer_refs, types, vote,
 from tests.rig.sweeping import sweep
 from watchkeeper.approvals import service
 from watchkeeper.approvals.auditing import Audit, find_faults, repair
-from watchkeeper.approvals.coverage import MOST_TOLD
+from watchkeeper.approvals.coverage import MOST_TOLD, find_uncovered
 from watchkeeper.approvals.rows import TIMER
 from watchkeeper.approvals.tables import requests
 from watchkeeper.approvals.timers import handlers
@@ -427,3 +427,20 @@ async def test_the_auditor_sets_timers_that_lack_and_names_those_that_are_late(
 
 async def test_open_one_still_needs_no_coverage(store: Store) -> None:
     assert (await read(store, await open_one(store))).level == 1
+
+
+async def test_too_few_for_the_quorum_is_an_alarm_too(store: Store) -> None:
+    watch = Watch(ops=("ada",), lead=("ada",), head=(), safety=("sam",))
+    pair = await opened(store, watch, quorum=2)
+    (alarm,) = await told(store, pair, "request.no_coverage")
+    assert alarm["roles"] == ["ops", "lead", "head"]
+    assert "TOO FEW" in alarm["text"]
+    groups = (("ops", 1), ("safety", 2))
+    mixed = await opened(store, watch, run="run_2", groups=groups)
+    (alarm,) = await told(store, mixed, "request.no_coverage")
+    assert alarm["roles"] == ["safety"]
+    watch.held["safety"] = ("sam", "tom")
+    fine = await opened(store, watch, run="run_3", groups=groups)
+    assert await told(store, fine, "request.no_coverage") == []
+    found = await store.read(lambda tx: find_uncovered(tx, watch))
+    assert [(one.request, one.roles) for one in found] == [(pair, ("ops", "lead", "head"))]

@@ -309,7 +309,7 @@ def from_no_coverage(found: Sequence[Uncovered], *, mine: bool) -> Need | None:
         subject=found[0].request,
         score=_weigh(200, mine),
         risk="high",
-        text=f"NOBODY is on call for {', '.join(roles[:5])}: {plural}",
+        text=f"TOO FEW or NOBODY is on call for {', '.join(roles[:5])}: {plural}",
         todo="put somebody on call, or take the shift",
         due_at=min(one.decide_by for one in found),
         since=min(one.created_at for one in found),

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import bindparam, delete, literal_column, select, update
 
 from watchkeeper.approvals.people import person_key
-from watchkeeper.approvals.rows import IS_PENDING, excluded_of, policy_of, record
+from watchkeeper.approvals.rows import IS_PENDING, excluded_of, groups_of, policy_of, record
 from watchkeeper.approvals.tables import requests, told
 from watchkeeper.core.clock import MICROSECONDS, utc_text
-from watchkeeper.oncall.model import Holders
+from watchkeeper.oncall.model import Holders, Level
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.quorum import Groups
 
 TIMER = "approvals.coverage"
 """The kind of the one timer that looks for people who came on call; set while requests wait."""
@@ -42,6 +45,8 @@ _FIRST_DUE = Statement(
         requests.c.levels,
         requests.c.escalation,
         requests.c.remind_every_seconds,
+        requests.c.groups,
+        requests.c.quorum,
         requests.c.excluded,
         requests.c.created_at,
         requests.c.decide_by,
@@ -56,7 +61,7 @@ _ANY = Statement(select(literal_column("1")).where(IS_PENDING).limit(1))
 
 @dataclass(frozen=True, slots=True)
 class Uncovered:
-    """A pending request that nobody can decide now."""
+    """A pending request that nobody can decide now, or too few, for lack of people of roles."""
 
     request: str
     agent: str
@@ -94,9 +99,28 @@ ANYBODY: Coverage = Anybody()
 
 def available(tx: Transaction, coverage: Coverage, role: str, excluded: frozenset[str]) -> Holders:
     """Return who holds a role now and may decide: without those the request is of or for."""
-    held = coverage.holders(tx, role, tx.now)
+    return _without(coverage.holders(tx, role, tx.now), excluded)
+
+
+def _without(held: Holders, excluded: frozenset[str]) -> Holders:
     people = tuple(sorted(one for one in held.people if person_key(one) not in excluded))
     return Holders(people, held.anyone)
+
+
+def lacking(
+    levels: Sequence[Level], groups: Groups, held: Callable[[str], Holders]
+) -> tuple[str, ...]:
+    """Return the roles for which too few people are there to decide; the levels' count as one."""
+    roles = tuple(dict.fromkeys(level.role for level in levels if level.role))
+    there = [held(role) for role in roles]
+    people = {person for one in there for person in one.people}
+    enough = any(one.anyone for one in there) or len(people) >= groups[0][1]
+    found = [
+        role
+        for role, count in groups[1:]
+        if not held(role).anyone and len(held(role).people) < count
+    ]
+    return tuple(dict.fromkeys([*(() if enough else roles), *found]))
 
 
 def named(held: Holders) -> list[str]:
@@ -131,12 +155,19 @@ def look(tx: Transaction, coverage: Coverage) -> None:
 
 
 def find_uncovered(tx: Transaction, coverage: Coverage) -> list[Uncovered]:
-    """Return those of the pending requests first due that nobody on any level can decide now."""
+    """Return those of the pending requests first due that nobody, or too few, can decide now."""
     found = []
+    held: dict[str, Holders] = {}
+
+    def there(role: str, excluded: frozenset[str]) -> Holders:
+        if role not in held:
+            held[role] = coverage.holders(tx, role, tx.now)
+        return _without(held[role], excluded)
+
     for row in _FIRST_DUE.all(tx, most=_MOST_LOOKED_AT):
         excluded = excluded_of(row)
-        roles = tuple(dict.fromkeys(one.role for one in policy_of(row).levels if one.role))
-        if not any(available(tx, coverage, role, excluded) for role in roles):
+        roles = lacking(policy_of(row).levels, groups_of(row), partial(there, excluded=excluded))
+        if roles:
             found.append(Uncovered(row.request, row.agent, roles, row.created_at, row.decide_by))
     return found
 

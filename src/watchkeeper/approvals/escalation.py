@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, update
 
-from watchkeeper.approvals.coverage import Coverage, available, named, remember
+from watchkeeper.approvals.coverage import Coverage, available, lacking, named, remember
 from watchkeeper.approvals.deciding import DEADLINE, decide
 from watchkeeper.approvals.rows import (
     IS_PENDING,
     TIMER,
     excluded_of,
+    groups_of,
     next_step_of,
     policy_of,
     position_of,
@@ -27,6 +28,7 @@ from watchkeeper.oncall.rules import enter, next_step
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.quorum import Groups, quorum_words
 
 _MOVE = Statement(
     update(requests)
@@ -71,8 +73,10 @@ class Asking:
     """Told now: of the level entered and of those passed over."""
     passed: tuple[str, ...]
     """The roles that nobody held."""
-    uncovered: bool
-    """Whether nobody holds any role of any level."""
+    lacking: tuple[str, ...]
+    """The roles for which too few people are there, on any level, to decide it."""
+    anybody: bool
+    """Whether anybody at all is there for one of the levels."""
 
     def words(self, policy: EscalationPolicy) -> str:
         """Say who is asked, at which level, and who was passed over."""
@@ -110,6 +114,7 @@ def ask(
     *,
     before: str,
     excluded: frozenset[str],
+    groups: Groups,
 ) -> Asking:
     """Find out who is asked when a level is due; `before` is the role that is asked till then."""
     known: dict[str, Holders] = {}
@@ -123,14 +128,14 @@ def ask(
     entered = policy.levels[entry.level - 1]
     told = [policy.levels[n - 1] for n in entry.passed]
     role = entered.role if entered.role and not (entry.empty and entry.passed) else before
-    roles = [one.role for one in policy.levels if one.role]
     return Asking(
         entry,
         role,
         held(role),
         tuple(one.channel for one in dict.fromkeys([*told, entered]) if one.channel),
         tuple(one.role for one in told if one.role),
-        uncovered=not any(held(one) for one in roles),
+        lacking(policy.levels, groups, held),
+        any(held(one.role) for one in policy.levels if one.role),
     )
 
 
@@ -158,8 +163,9 @@ def raise_level(
     """
     policy, position = policy_of(row), position_of(row)
     asking = ask(
-        tx, coverage, policy, position.level + 1, before=row.role, excluded=excluded_of(row)
-    )
+        tx, coverage, policy, position.level + 1,
+        before=row.role, excluded=excluded_of(row), groups=groups_of(row),
+    )  # fmt: skip
     pause = 0 if position.acknowledged_until is None else max(at - row.acknowledged_at, 0)
     then = Position(asking.entry.level, at, 0, position.round, position.counts_from + pause, None)
     if not move(tx, row, then, asking=asking, coverage=coverage):
@@ -237,18 +243,21 @@ def alarm(
     tx: Transaction, row: Row, policy: EscalationPolicy, asking: Asking, round: int = 1
 ) -> None:
     """Record that nobody can decide a request, where that is so: every channel is told."""
-    if not asking.uncovered:
+    if not asking.lacking:
         return
-    roles = dict.fromkeys(level.role for level in policy.levels if level.role)
+    roles = ", ".join(asking.lacking)
+    if asking.anybody:
+        who = f"TOO FEW people are on call for {roles}: {quorum_words(groups_of(row))} must agree"
+    else:
+        who = f"NOBODY is on call for {roles}"
     outcome = "denied" if row.timeout_outcome == "deny" else "allowed"
     record(
         tx,
         row,
         "request.no_coverage",
         actor="plane",
-        text=f"NOBODY is on call for {', '.join(roles)}: {outcome} at "
-        f"{utc_text(row.decide_by)} unless somebody comes on call",
-        roles=list(roles),
+        text=f"{who}: {outcome} at {utc_text(row.decide_by)} unless somebody comes on call",
+        roles=list(asking.lacking),
         channels=list(dict.fromkeys(one.channel for one in policy.levels if one.channel)),
         level=asking.entry.level,
         round=round,
@@ -274,7 +283,10 @@ def _remind(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:
 def _repeat(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:
     policy, was = policy_of(row), position_of(row)
     first = policy.levels[0].role
-    asking = ask(tx, coverage, policy, 1, before=first, excluded=excluded_of(row))
+    asking = ask(
+        tx, coverage, policy, 1,
+        before=first, excluded=excluded_of(row), groups=groups_of(row),
+    )  # fmt: skip
     then = Position(asking.entry.level, step.due_at, 0, was.round + 1, step.due_at)
     if not move(tx, row, then, asking=asking, coverage=coverage):
         return

@@ -67,16 +67,17 @@ def open_request(
     excluded = excluded_keys(
         [f"agent/{new.agent}", *principals], linked(tx, principals, people), people
     )
-    asking = ask(tx, coverage, policy, 1, before=new.levels[0].role, excluded=excluded)
+    first = new.levels[0].role
+    asking = ask(tx, coverage, policy, 1, before=first, excluded=excluded, groups=groups)
     level = asking.entry.level
-    first = next_step(policy, Position(level, tx.now, counts_from=tx.now), decide_by=decide_by)
+    step = next_step(policy, Position(level, tx.now, counts_from=tx.now), decide_by=decide_by)
     told = (new.told or new.asks)[:1000]
     asker = new.proposed_by or f"agent/{new.agent}"
     columns = _columns(
-        tx, new, request, asking, excluded, groups, decide_by=decide_by, next_at=first.due_at
+        tx, new, request, asking, excluded, groups, decide_by=decide_by, next_at=step.due_at
     )
     _ADD.run(tx, **columns)
-    timers.schedule(tx, TIMER, request, first.due_at)
+    timers.schedule(tx, TIMER, request, step.due_at)
     tx.record(
         "request.created",
         actor=asker,
@@ -100,7 +101,7 @@ def open_request(
     )
     for role in json.loads(columns["asked"]):
         remember(tx, coverage, role)
-    if asking.uncovered:
+    if asking.lacking:
         alarm(tx, find(tx, request), policy, asking)
     return request
 
@@ -137,6 +138,7 @@ def _columns(
         "goal": new.goal,
         "tool": new.tool,
         "digest": new.digest,
+        "call_digest": new.call_digest,
         "canonical": new.canonical,
         "arguments": canonical(dict(new.arguments)).decode(),
         "asks": new.asks,

@@ -62,6 +62,7 @@ def position_of(row: Row) -> Position:
     )
 
 
+@lru_cache(maxsize=1024)
 def write_policy(policy: EscalationPolicy) -> str:
     """Return a policy as a request keeps it."""
     return json.dumps(asdict(policy))
