@@ -23,11 +23,22 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The wall clock of this machine."""
+    """The wall clock of this machine, which never goes back as long as this object lives.
+
+    Where somebody sets it back, time goes on from the latest reading at its own pace: what is
+    good for five minutes gets no second five. Set forward, it is followed at once.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = 0
 
     def now(self) -> int:
         """Return microseconds since the Unix epoch, UTC."""
-        return time.time_ns() // 1000
+        # in this order, so that a pause between the two never counts as time
+        wall = time.time_ns()
+        steady = time.monotonic_ns()
+        self._ahead = max(self._ahead, wall - steady)
+        return (steady + self._ahead) // 1000
 
 
 class RehearsalClock:
@@ -40,7 +51,8 @@ class RehearsalClock:
     def __init__(self, offset: int = 0, *, frozen: bool = False, start: int | None = None) -> None:
         if offset < 0:
             raise Invalid("a rehearsal clock cannot run behind the wall clock", where="offset")
-        wall = SystemClock().now()
+        self._wall = SystemClock()
+        wall = self._wall.now()
         self.frozen = frozen
         self._offset = offset if start is None else start - wall
         self._reading = wall + self._offset
@@ -49,7 +61,7 @@ class RehearsalClock:
     def now(self) -> int:
         """Return microseconds since the Unix epoch, UTC; never less than before."""
         if not self.frozen:
-            self._reading = max(self._reading, SystemClock().now() + self._offset)
+            self._reading = max(self._reading, self._wall.now() + self._offset)
         return self._reading
 
     def advance(self, seconds: float) -> int:
