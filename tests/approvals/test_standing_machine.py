@@ -39,6 +39,8 @@ TERMS = st.builds(
     st.sampled_from([60, 100, 3600]),
     st.sampled_from(["a", "b"]),
 )
+AMOUNTS = st.lists(st.sampled_from([0, 30, 100, 101]), min_size=1, max_size=6)
+NOBODY: dict[str, Any] = {"agents": ["x"]}
 LATEST = st.sampled_from([0, 0, 1, 2])
 """How many proposals back a step reaches."""
 
@@ -106,8 +108,18 @@ class StandingMachine(RuleBasedStateMachine):
 
     @rule(asked=TERMS, quorum=st.integers(1, 2))
     def propose(self, asked: Terms, quorum: int) -> None:
+        self._propose(asked, quorum)
+
+    def _propose(self, asked: Terms, quorum: int) -> None:
         name = self.write(lambda tx: propose_in(tx, asked, quorum=quorum))
         self.known.append(Known(name, asked, quorum, self.clock.now()))
+
+    @rule(asked=TERMS, amounts=AMOUNTS)
+    def stand(self, asked: Terms, amounts: list[int]) -> None:
+        """One that is approved and used at once: most of what can go wrong comes after."""
+        self._propose(asked, 1)
+        self._vote(self.known[-1], "ada", yes=True)
+        self._use(self.known[-1], amounts)
 
     @any_known
     @rule(
@@ -116,7 +128,9 @@ class StandingMachine(RuleBasedStateMachine):
         yes=st.sampled_from([True, True, True, True, False]),
     )
     def vote(self, one: int, person: str, yes: bool) -> None:
-        known = self.pick(one)
+        self._vote(self.pick(one), person, yes=yes)
+
+    def _vote(self, known: Known, person: str, *, yes: bool) -> None:
         key = person.lower().removeprefix("person/")
 
         def unit(tx: Transaction) -> None:
@@ -143,10 +157,12 @@ class StandingMachine(RuleBasedStateMachine):
             known.approved_at = self.clock.now()
 
     @any_known
-    @rule(one=LATEST, amounts=st.lists(st.sampled_from([0, 30, 100, 101]), min_size=1, max_size=6))
+    @rule(one=LATEST, amounts=AMOUNTS)
     def use(self, one: int, amounts: list[int]) -> None:
         """Several callers at once; they are served in the order in which they came."""
-        known = self.pick(one)
+        self._use(self.pick(one), amounts)
+
+    def _use(self, known: Known, amounts: list[int]) -> None:
 
         async def callers() -> list[bool]:
             def unit(amount: int) -> Callable[[Transaction], bool]:
@@ -175,10 +191,10 @@ class StandingMachine(RuleBasedStateMachine):
             return
         known.over = True
 
-    @rule(what=st.sampled_from([{"agents": [AGENT]}, {"tool": TOOL}, {"agents": ["x"]}]))
+    @rule(what=st.sampled_from([{"agents": [AGENT]}, {"tool": TOOL}, NOBODY, NOBODY, NOBODY]))
     def kill(self, what: dict[str, Any]) -> None:
         self.write(lambda tx: standing.end_covered(tx, **what, by="lock/l", why="odd"))
-        if what != {"agents": ["x"]}:
+        if what is not NOBODY:
             for known in self.known:
                 known.over = True
 
@@ -222,7 +238,7 @@ def everything(tx: Transaction) -> list[Any]:
     """All standing approvals; each in force has the one timer that ends it, no other has one."""
     rows = list(tx.connection.execute(select(standing_approvals)))
     due = select(timers.c.ref, timers.c.due_at).where(timers.c.kind == standing.EXPIRY)
-    assert dict(tx.connection.execute(due)) == {
+    assert dict(list(tx.connection.execute(due))) == {
         row.standing: row.expires_at for row in rows if row.state == "standing"
     }
     return rows
