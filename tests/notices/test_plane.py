@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -267,3 +268,23 @@ def test_channels_are_listed_and_tried(make: Make, web: WebSink) -> None:
     assert rows["gone"]["trouble"]
     assert "planted-canary" not in json.dumps([page, found, refused, missing])
     assert [row["type"] for row in plane.events(type="channel.tested")][:1] == ["channel.tested"]
+
+
+def test_a_plane_without_the_library_says_what_to_install(make_plane: Make, tmp_path: Path) -> None:
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "sitecustomize.py").write_text("import sys\nsys.modules['apprise'] = None\n")
+    environ = {"PYTHONPATH": str(without), "TELL_PAGER": "ntfys://ntfy.example/topic"}
+    plane = make_plane(clock="frozen", environ=environ)
+    plane.apply(*world(channel("pager"), person("grace", "pager")), finance__cedar=POLICY)
+    needs = {row["text"]: row["todo"] for row in plane.operator.get("/v1/watch")["rows"]}
+    (missing,) = [text for text in needs if "library is not installed" in text]
+    assert "watchkeeper[notify]" in needs[missing]
+    tried = plane.operator.post("/v1/channels/pager/test", {})
+    assert not tried["told"]
+    assert "watchkeeper[notify]" in tried["text"]
+    request = ask(plane.enrol("clerk").open_run())
+    eventually(
+        lambda: any("library is not installed" in line for line in timeline(plane, request)),
+        "the timeline says so",
+    )

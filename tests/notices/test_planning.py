@@ -131,3 +131,67 @@ async def test_each_contact_has_its_time(store: Store) -> None:
 async def test_without_channels_nothing_is_planned(store: Store) -> None:
     catalogue = catalogue_of(role("ops", "ada"), person("ada"))
     assert not await plan(store, catalogue, await open_one(store))
+
+
+async def say(store: Store, request: str, type_: str, actor: str = "plane", **body: Any) -> None:
+    await store.write(
+        lambda tx: tx.record(
+            type_, actor=actor, subject=f"request/{request}", request=request, body=body
+        )
+    )
+
+
+EVERYBODY = (
+    *CHANNELS, {"channel": {"name": "room", "url": "env:ROOM"}},
+    role("ops", "ada", "grace"), role("lead", "edsger"),
+    *(person(name) for name in ("ada", "grace", "edsger", "root")),
+)  # fmt: skip
+
+
+async def told_of(store: Store, type_: str, **body: Any) -> list[tuple[str | None, str]]:
+    catalogue = catalogue_of(*EVERYBODY)
+    request = await open_one(store)
+    before = len(await plan(store, catalogue, request))
+    await say(store, request, type_, **body)
+    found = (await plan(store, catalogue, request))[before:]
+    return [(one.recipient, one.target) for one in found]
+
+
+async def test_a_level_tells_its_role_and_its_channels(store: Store) -> None:
+    assert await told_of(store, "request.escalated", role="lead", channels=["room", "gone"]) == [
+        (None, "room"),
+        ("edsger", "pager"),
+    ]
+
+
+async def test_who_escalated_it_is_not_told(store: Store) -> None:
+    found = await told_of(store, "request.escalated", role="lead", actor="person/edsger")
+    assert found == []
+
+
+async def test_without_coverage_the_owner_and_every_channel_are_told(store: Store) -> None:
+    found = await told_of(store, "request.no_coverage", roles=["ops"], channels=["room"])
+    assert found == [(None, "room"), ("root", "pager")]
+
+
+async def test_who_comes_on_call_is_told_and_nobody_else(store: Store) -> None:
+    assert await told_of(store, "request.rerouted", role="ops", people=["grace"]) == [
+        ("grace", "pager")
+    ]
+
+
+async def test_breaking_the_glass_tells_all_who_could_have_decided(store: Store) -> None:
+    assert await told_of(store, "request.break_glass", actor="person/ada", reason="fire") == [
+        ("edsger", "pager"),
+        ("grace", "pager"),
+    ]
+
+
+async def test_reminders_go_to_the_role_that_is_asked_now(store: Store) -> None:
+    assert await told_of(store, "request.reminded", role="lead") == [("edsger", "pager")]
+
+
+async def test_roles_without_a_contact_are_named(store: Store) -> None:
+    catalogue = catalogue_of(*CHANNELS, role("ops", "ada"), role("lead", "grace"), person("ada"))
+    notices = Notices(RolesInForce(CatalogueView(catalogue)), "root")
+    assert await store.read(lambda tx: notices.unreachable(tx, catalogue)) == ["lead"]

@@ -172,29 +172,29 @@ def _deliveries(
     event: Event, notice: Notice, people: Iterable[str], channels: Iterable[str],
     catalogue: Catalogue,
 ) -> Iterator[NewDelivery]:  # fmt: skip
+    payload = json.dumps(asdict(notice), separators=(",", ":"))
     for channel in dict.fromkeys(channels):
         if channel in catalogue.channels:
-            yield _delivery(event, notice, channel, None, event.at)
+            yield _delivery(event, notice.request, payload, channel, None, event.at)
     for name in sorted(people):
         contacts: Sequence[Contact] = contacts_of(name, catalogue)
         if notice.why in _ONCE:
             contacts = sorted(contacts, key=lambda one: one.after_seconds)[:1]
         for contact in contacts:
             after = 0 if notice.why in _ONCE else contact.after_seconds
-            yield _delivery(
-                event, notice, contact.channel, name, event.at + after * MICROSECONDS
-            )  # fmt: skip
+            at = event.at + after * MICROSECONDS
+            yield _delivery(event, notice.request, payload, contact.channel, name, at)
 
 
 def _delivery(
-    event: Event, notice: Notice, channel: str, recipient: str | None, at: int
+    event: Event, request: str | None, payload: str, channel: str, recipient: str | None, at: int
 ) -> NewDelivery:
     return NewDelivery(
         kind="notice",
         target=channel,
         recipient=recipient,
-        payload=json.dumps(asdict(notice), separators=(",", ":")),
-        request=notice.request,
+        payload=payload,
+        request=request,
         agent=event.agent,
         run=event.run,
         event=event.sequence,
