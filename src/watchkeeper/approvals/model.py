@@ -72,6 +72,8 @@ class NewRequest:
     blast_source: Literal["measured", "claimed", "declared"] = "declared"
     explanation: str | None = None
     told: str | None = None
+    call_digest: str | None = None
+    """Of what the agent sent; the same call may be another action when a contract changes."""
     kind: RequestKind = "action"
     standing: str | None = None
     """The standing approval that a request of that kind asks for."""

@@ -145,6 +145,8 @@ def decided_words(ballot: Ballot) -> str:
     if ballot.state == "expired":
         return f"nobody decided it in time; it expired at {at}"
     by = ballot.decided_by or "the plane"
+    if ballot.state == "superseded":
+        return f"{by} put another in its place at {at}"
     verbs = {"denied": "rejected", "revoked": "revoked", "cancelled": "cancelled"}
     verb = verbs.get(ballot.state, "approved")
     return f"{by} {verb} it at {at}"

@@ -25,6 +25,16 @@ _LONGEST_WORDS = 200
 
 _ADD = Statement(requests.insert())
 _ADD_NARROWING = Statement(narrowings.insert())
+_SAME_CALL = Statement(
+    select(requests.c.request)
+    .where(
+        requests.c.run == bindparam("run_is"),
+        requests.c.call_digest == bindparam("call_is"),
+        requests.c.request != bindparam("but"),
+        IS_OPEN,
+    )
+    .limit(20)
+)
 _SUPERSEDE = Statement(
     update(requests)
     .where(requests.c.request == bindparam("request_is"), IS_OPEN)
@@ -164,26 +174,34 @@ def supersede(
     return True
 
 
-def ask_anew(tx: Transaction, old: str, new: str) -> None:
-    """End an open request whose call was asked again and is another action now."""
-    row = find(tx, old)
+def link_new(tx: Transaction, request: str) -> None:
+    """Put a new request where its like stood.
+
+    Whatever is open for the same call of the run ends: a contract, the tool's definition or the
+    narrowing changed since. The one before it of its run and tool is linked, if it asked for
+    changes. A request that was there before is left as it is.
+    """
+    row = find(tx, request)
+    if row.created_at != tx.now:
+        return
+    for old in _SAME_CALL.all(tx, run_is=row.run, call_is=row.call_digest, but=request):
+        _ask_anew(tx, find(tx, old.request), request)
+    before = _BEFORE.first(tx, run_is=row.run, tool_is=row.tool, than=request)
+    if before is None or before.state != "denied" or before.verdict != "changes":
+        return
+    if _SET_BEFORE.run(tx, request_is=request, before=before.request):
+        old = find(tx, before.request)
+        text = f"the agent asks another way: {request}"
+        record(tx, old, "request.answered", actor=f"agent/{old.agent}", text=text, answer=request)
+
+
+def _ask_anew(tx: Transaction, row: Row, new: str) -> None:
     text = (
         "what it would run changed since (its tool's definition, a contract or the narrowing); "
         f"it was asked again as {new}"
     )
     if supersede(tx, row, new, by=f"agent/{row.agent}", why=None, text=text):
-        _SET_BEFORE.run(tx, request_is=new, before=old)
-
-
-def answer_changes(tx: Transaction, run: str, tool: str, new: str) -> None:
-    """Link a new request to the one before it of its run and tool, where that asked for changes."""
-    before = _BEFORE.first(tx, run_is=run, tool_is=tool, than=new)
-    if before is None or before.state != "denied" or before.verdict != "changes":
-        return
-    if _SET_BEFORE.run(tx, request_is=new, before=before.request):
-        text = f"the agent asks another way: {new}"
-        row = find(tx, before.request)
-        record(tx, row, "request.answered", actor=f"agent/{row.agent}", text=text, answer=new)
+        _SET_BEFORE.run(tx, request_is=new, before=row.request)
 
 
 def last_of(tx: Transaction, request: str) -> Row:

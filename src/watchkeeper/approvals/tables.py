@@ -78,9 +78,11 @@ requests = Table(
     Column("callback", Text),
     Column("caller_gone", Whole),
     Column("alike", Text),
+    Column("call_digest", Text),
 )
 """`levels` is JSON `[[role, after_seconds], …]`; `excluded` and `asked` are JSON lists;
 `escalation` is the whole policy as it was; `counts_from` is when the round began, plus pauses;
+`call_digest` is of the call that the agent sent, whatever it would run;
 `search` is what the free-text filter looks in, in lower case. What may be long stands
 last, so that lists need not read past it."""
 
@@ -91,6 +93,13 @@ Index(
     requests.c.tool,
     requests.c.digest,
     unique=True,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
+)
+Index(
+    "ix_requests_open_call",
+    requests.c.run,
+    requests.c.call_digest,
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,
 )

@@ -82,6 +82,7 @@ def history_words(tx: Transaction, row: Row) -> str:
         "expired": ("expired",),
         "revoked": ("revoked",),
         "cancelled": ("cancelled",),
+        "superseded": ("superseded",),
         "pending": ("pending",),
     }
     sums = {word: sum(counts.get(state, 0) for state in states) for word, states in groups.items()}

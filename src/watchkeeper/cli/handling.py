@@ -125,7 +125,7 @@ def review(session: Session, request: str, verdict: str, note: str) -> None:
     """Say whether a break-glass approval was justified; `list --which review` lists what waits."""
     from watchkeeper.wire.requests import Review
 
-    body = Review(verdict=verdict, note=note)  # type: ignore[arg-type]
+    body = Review(verdict=verdict, note=note)
     found = session.call(lambda plane: plane.review(request, body))
     if session.json:
         print_json(found)

@@ -331,7 +331,8 @@ def show_request(found: RequestDetail) -> None:
         say(f"  {change.field}: {change.before} -> {change.after} ({change.source})")
     for vote in found.votes:
         signed = f", signed by {vote.key}" if vote.key else ""
-        said = f"{vote.verdict} as {vote.role}{signed}: {vote.reason or '-'}"
+        said = "alone" if vote.verdict == "break-glass" else f"{vote.verdict} as {vote.role}"
+        said += f"{signed}: {vote.reason or '-'}"
         owed = f" for {vote.acting_for}" if vote.acting_for else ""
         say(f"  {at(vote.at)} {vote.person}{owed} {said}")
     for less in found.narrowed:

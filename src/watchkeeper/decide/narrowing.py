@@ -6,15 +6,12 @@ from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any, get_args
 
-from sqlalchemy import bindparam, func, select
-
 from watchkeeper.approvals import superseding
 from watchkeeper.approvals.delegations import voter_of
 from watchkeeper.approvals.narrowing import RULE, narrow
 from watchkeeper.approvals.people import STRANGERS, People
-from watchkeeper.approvals.rows import IS_OPEN, ballot_of, find
+from watchkeeper.approvals.rows import ballot_of, find
 from watchkeeper.approvals.rules import why_not
-from watchkeeper.approvals.tables import requests
 from watchkeeper.approvals.voiding import void
 from watchkeeper.approvals.voting import refusal
 from watchkeeper.core.digest import canonical, parse
@@ -25,29 +22,14 @@ from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.glancing import GlancingFacts
 from watchkeeper.decide.model import RISKS, Action, Progress, Requirement, Ruling, deny, describe
 from watchkeeper.decide.path import decide as decide_by_gates
-from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.registry.documents import ToolContract
-from watchkeeper.store.statement import Row, Statement
+from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import DutyKind, Narrowed, Performer
 from watchkeeper.wire.requests import Edit
 
 _LONGEST_WORDS = 2000
-_STALE = Statement(
-    select(requests.c.request)
-    .join(decisions, decisions.c.decision == requests.c.decision)
-    .where(
-        requests.c.run == bindparam("run_is"),
-        requests.c.tool == bindparam("tool_is"),
-        IS_OPEN,
-        requests.c.request != bindparam("but"),
-        requests.c.digest != bindparam("digest_is"),
-        func.coalesce(requests.c.kind, "action") == "action",
-        decisions.c.call_digest == bindparam("call_is"),
-    )
-    .limit(20)
-)
 
 
 def edits_of(contract: ToolContract | None) -> dict[str, str]:
@@ -182,15 +164,6 @@ def read_for(tx: Transaction, request: str, sent: Mapping[str, Any]) -> Narrowed
     narrowed = superseding.read_narrowed(tx, find(tx, request))
     same = narrowed is not None and narrowed.arguments == dict(sent)
     return None if same else narrowed
-
-
-def link_new(tx: Transaction, request: str, action: Action, run: str, digest: str) -> None:
-    """Put a new request where its like stood: open ones for the same call end, and one that
-    asked for changes is linked."""
-    asked = {"run_is": run, "tool_is": action.name, "call_is": action.call_digest}
-    for old in _STALE.all(tx, **asked, but=request, digest_is=digest):
-        superseding.ask_anew(tx, old.request, request)
-    superseding.answer_changes(tx, run, action.name, request)
 
 
 def _as_sent(row: Row, arguments: dict[str, object]) -> Action:

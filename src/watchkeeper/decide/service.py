@@ -14,6 +14,7 @@ from watchkeeper.approvals.deciding import DEADLINE
 from watchkeeper.approvals.model import NewRequest
 from watchkeeper.approvals.standing import service as standing_approvals
 from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.approvals.superseding import link_new
 from watchkeeper.approvals.voiding import void
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
@@ -28,7 +29,7 @@ from watchkeeper.decide.gates.kill import covered_by
 from watchkeeper.decide.gates.requirement import risk_of
 from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Action, Progress, Ruling, describe
-from watchkeeper.decide.narrowing import follow_narrowed, link_new, read_for
+from watchkeeper.decide.narrowing import follow_narrowed, read_for
 from watchkeeper.decide.path import decide as decide_by_gates
 from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.records import (
@@ -183,7 +184,7 @@ class Decider:
                 request = _open_request(
                     tx, decision, facts, action, ruling, progress, self.coverage
                 )
-                link_new(tx, request, action, run.run, progress.digest)
+                link_new(tx, request)
             caller_came(tx, request)
             if ask.callback is not None:
                 call_back(tx, request, ask.callback)
@@ -339,6 +340,7 @@ def _open_request(
             run=run.run,
             tool=action.name,
             digest=progress.digest,
+            call_digest=action.call_digest,
             canonical=action.contents.text,
             arguments=action.contents.arguments,
             asks=asks,
