@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,71 @@ from tests.rig.upstream import Upstream
 from tests.rig.world import agent_document, upstream_document, world
 
 agents = pytest.importorskip("agents", reason="openai-agents is not installed")
+
+
+async def test_an_interrupted_run_goes_on_elsewhere_and_refunds_once(
+    tmp_path: Path, books: Upstream, model_provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK's own interruption: the run is put away as text, and taken up again later.
+
+    What its user agrees to there is no approval here: the call is held all the same.
+    """
+    from agents.mcp import MCPServerStreamableHttp
+
+    monkeypatch.setenv("BOOKS_TOKEN", "s3cr3t-canary")
+    arguments = {"charge_id": "ch_3", "amount_usd": 445.25}
+    model_provider.wish(
+        call={"name": "books.create_refund", "arguments": arguments, "until": "re_"}
+    )
+    documents = world(
+        upstream=upstream_document(url=books.url, credential="env:BOOKS_TOKEN"),
+        provider_url=model_provider.url,
+        agent=agent_document(hold_seconds=0),
+    )
+    async with open_edge(tmp_path, *documents) as edge:
+        await edge.upstream_up()
+        token = await edge.open_run()
+        agents.set_tracing_disabled(True)
+
+        async def go_on(kept: str | None) -> Any:
+            """Take the run up in what might be another process: all it has is the text."""
+            headers = {"authorization": f"Bearer {token}"}
+            server = MCPServerStreamableHttp(
+                params={"url": f"{edge.url}/mcp", "headers": headers}, require_approval="always"
+            )
+            async with edge.openai(token) as client, server:
+                clerk = agents.Agent(
+                    name="clerk",
+                    mcp_servers=[server],
+                    model=agents.OpenAIChatCompletionsModel("small-fast", client),
+                )
+                if kept is None:
+                    return await agents.Runner.run(clerk, "Refund charge ch_3, please.")
+                state = await agents.RunState.from_string(clerk, kept)
+                for interruption in state.get_interruptions():
+                    state.approve(interruption)
+                return await agents.Runner.run(clerk, state)
+
+        result = await go_on(None)
+        assert result.interruptions
+        assert await edge.events("decision.held") == [], "it was not asked for yet"
+        result = await go_on(result.to_state().to_string())
+        assert result.interruptions, "it was told that a person decides, and asks again"
+        assert books.executions("create_refund").count(arguments) == 0
+        assert len(await edge.pending()) == 1
+        await edge.vote()
+        kept = result.to_state().to_string()
+        first, second = await asyncio.gather(go_on(kept), go_on(kept))
+        assert "re_" in str([item.output for item in outputs_of(first)])
+        assert "re_" in str([item.output for item in outputs_of(second)])
+        assert books.executions("create_refund").count(arguments) == 1
+        assert len(await edge.events("grant.redeemed")) == 1
+    model_provider.wish()
+
+
+def outputs_of(result: Any) -> list[Any]:
+    """What its tools gave a run."""
+    return [item for item in result.new_items if item.type == "tool_call_output_item"]
 
 
 async def test_an_agent_that_loses_patience_gets_its_refund_once(

@@ -282,3 +282,25 @@ async def test_a_legacy_client_that_cancels_while_it_runs_gets_it_later(
         result = await client.call_tool("books.slow", {"label": label})
     assert text_of(result) == "done"
     assert times_run(books, label=label) == 1
+
+
+async def test_a_client_that_says_it_waits_no_longer_withdraws_nothing(
+    edge: Edge, books: Upstream
+) -> None:
+    """`notifications/cancelled` ends the waiting; only cancelling a task takes the request back."""
+    await edge.apply(agent_document(hold_seconds=3600))
+    token = await edge.open_run()
+    arguments = {"charge_id": "ch_1", "amount_usd": next(_amounts) / 100}
+    async with edge.mcp(token, "legacy") as client:
+        call = asyncio.create_task(client.call_tool(REFUND, arguments))
+        ((request, _),) = await edge.pending()
+        await waits(edge, 1)
+        await give_up(call)
+        await waits(edge, 0)
+        assert [name for name, _ in await edge.pending()] == [request]
+        await edge.vote()
+        assert times_run(books, **arguments) == 0
+        again = await client.call_tool(REFUND, arguments)
+    assert "re_" in text_of(again)
+    assert times_run(books, **arguments) == 1
+    assert await edge.events("request.cancelled") == []
