@@ -149,7 +149,7 @@ def take_back(session: Session, request: str, reason: str | None) -> None:
         say(f"{found.request} is {found.state}: it was not used.")
 
 
-@click.command(short_help="As the agent: take back a request of its run.")
+@click.command(hidden=True)
 @click.argument("request")
 @click.option(
     "--token", envvar="WATCHKEEPER_RUN_TOKEN", required=True, metavar="TEXT",
