@@ -6,10 +6,12 @@ import json
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, select
 
+from watchkeeper.approvals.rows import IS_PENDING
 from watchkeeper.approvals.tables import requests
-from watchkeeper.core.clock import utc_text
+from watchkeeper.core import ids
+from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.decide.handover.scope import Scope
 from watchkeeper.decide.handover.text import count, plain, span
 from watchkeeper.store.statement import Row
@@ -18,7 +20,10 @@ from watchkeeper.wire.handover import HandoverItem, HandoverSection
 
 MOST_ITEMS = 15
 _MOST_GROUPS = 2000
+_LONGEST_GRANT = 86_400 * MICROSECONDS
 _row = requests.c
+# a literal: only so does SQLite know that its partial index applies
+_IS_ALONE = _row.break_glass == literal_column("1")
 _APPROVED = ("approved", "redeemed", "succeeded", "failed", "unknown", "lapsed")
 _VERBS = {"denied": "rejected"}
 _BRIEF = (
@@ -30,9 +35,11 @@ _BRIEF = (
 
 def open_requests(tx: Transaction, scope: Scope) -> HandoverSection:
     """Return what waits for a decision of the watch, by time left."""
-    mine = [_row.state == "pending", *_asks(scope)]
-    rows, total = _foremost(tx, mine, _row.decide_by)
-    late = _count(tx, [*mine, or_(_row.level > 1, _row.decide_by <= tx.now)])
+    mine = [IS_PENDING, *_asks(scope)]
+    rows = _first(tx, mine, _row.decide_by)
+    is_late = or_(_row.level > 1, _row.decide_by <= tx.now)
+    counting = select(func.count(), func.coalesce(func.sum(case((is_late, 1), else_=0)), 0))
+    total, late = map(int, tx.connection.execute(counting.where(*mine)).one())
     return HandoverSection(
         part="open",
         title="Open",
@@ -75,11 +82,13 @@ def decided_requests(tx: Transaction, scope: Scope) -> HandoverSection:
 
 def alone_requests(tx: Transaction, scope: Scope) -> HandoverSection:
     """Return what was approved by one person alone, and which of it waits for its review."""
-    waits = _row.reviewed_by.is_(None)
-    period = _within(_row.decided_at, scope, tx.now)
-    chosen = [_row.break_glass == 1, or_(waits, period), *_asks(scope)]
+    waits = and_(_IS_ALONE, _row.reviewed_by.is_(None))
+    period = and_(_IS_ALONE, _within(_row.decided_at, scope, tx.now))
+    # each part has an index of its own
+    either = select(_row.request).where(waits).union(select(_row.request).where(period))
+    chosen = [_row.request.in_(either), *_asks(scope)]
     rows, total = _foremost(tx, chosen, _row.review_due_at)
-    due = _count(tx, [*chosen, waits])
+    due = _count(tx, [waits, *_asks(scope)])
     return HandoverSection(
         part="break-glass",
         title="Break-glass",
@@ -105,12 +114,13 @@ def alone_requests(tx: Transaction, scope: Scope) -> HandoverSection:
 
 def ended_requests(tx: Transaction, scope: Scope) -> HandoverSection:
     """Return what ended without anybody's decision, and what missed its first level's time."""
-    expired = and_(_row.state == "expired", _within(_row.decided_at, scope, tx.now))
+    period = _within(_row.decided_at, scope, tx.now)
+    # what was approved lapses soon after: no grant lasts longer than a day
+    lately = _row.decided_at > scope.since - _LONGEST_GRANT
     lapsed = and_(_row.state == "lapsed", _within(_row.ended_at, scope, tx.now))
-    late = and_(_row.level > 1, _within(_row.decided_at, scope, tx.now))
-    mine = _asks(scope)
-    rows, total = _foremost(tx, [or_(expired, lapsed), *mine], _row.decide_by.desc())
-    breached = _count(tx, [late, *mine])
+    ended = [lately, or_(and_(_row.state == "expired", period), lapsed), *_asks(scope)]
+    rows, total = _foremost(tx, ended, _row.decide_by.desc())
+    breached = _count(tx, [period, _row.level > 1, *_asks(scope)])
     return HandoverSection(
         part="ended",
         title="Expired or breached",
@@ -146,7 +156,7 @@ def remarkable_requests(tx: Transaction, scope: Scope) -> list[HandoverItem]:
     ]
     repeated = tx.connection.execute(
         select(_row.agent, _row.tool, func.count().label("count"))
-        .where(_within(_row.created_at, scope, tx.now), *mine)
+        .where(_row.request >= ids.first_at("req", scope.since), *mine)
         .group_by(_row.agent, _row.tool)
         .having(func.count() >= 5)
         .order_by(func.count().desc(), _row.agent)
@@ -176,8 +186,12 @@ def _within(column: Any, scope: Scope, now: int) -> ColumnElement[bool]:
 
 
 def _foremost(tx: Transaction, conditions: list[Any], *order: Any) -> tuple[list[Row], int]:
+    return _first(tx, conditions, *order), _count(tx, conditions)
+
+
+def _first(tx: Transaction, conditions: list[Any], *order: Any) -> list[Row]:
     query = select(*_BRIEF).where(*conditions).order_by(*order, _row.request).limit(MOST_ITEMS)
-    return list(tx.connection.execute(query)), _count(tx, conditions)
+    return list(tx.connection.execute(query))
 
 
 def _count(tx: Transaction, conditions: list[Any]) -> int:
