@@ -101,6 +101,17 @@ def test_a_request_is_escalated_and_denied(plane: Plane, run: Run) -> None:
     assert run.decide("books.create_refund", LARGE)["verdict"] == "deny"
 
 
+def test_somebody_is_on_a_request(plane: Plane, run: Run) -> None:
+    request = run.decide("books.create_refund", LARGE)["request"]
+    said = done(on(plane, "requests", "acknowledge", request, "--for", "60")).out
+    assert f"{request} waits for you until" in said
+    shown = done(on(plane, "requests", "show", request)).out
+    assert "is on it: nobody else is asked until" in shown
+    assert "level 2 of 2" in done(on(plane, "requests", "escalate", request)).out
+    done(on(plane, "requests", "deny", request, "--reason", "no"))
+    assert on(plane, "requests", "acknowledge", request).code == exits.CONFLICT
+
+
 def test_what_does_not_exist_has_its_code(plane: Plane) -> None:
     for words in ("requests show req_x", "agents nobody", "runs run_x", "locks show lock_x"):
         assert on(plane, *words.split()).code == exits.NOT_FOUND, words

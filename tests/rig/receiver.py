@@ -61,6 +61,8 @@ class Receiver:
                 except OSError:
                     self.close_connection = True
 
+            do_GET = do_POST
+
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
 

@@ -52,8 +52,9 @@ class Gateways:
         *,
         sealed: SealedStore | None = None,
         vault: VaultSettings | None = None,
+        heartbeat: str = "",
     ) -> None:
-        self._egress = Egress(declares=DeclaredPlaces(view, vault.url if vault else ""))
+        self._egress = Egress(declares=DeclaredPlaces(view, vault.url if vault else "", heartbeat))
         self.credentials = _credentials(self._egress, clock, sealed, vault)
         """What upstreams and providers are given; `known` finds what is echoed of it."""
         self.sightings = Sightings(decider.store, view)
@@ -168,9 +169,10 @@ def mount(
     *,
     sealed: SealedStore | None = None,
     vault: VaultSettings | None = None,
+    heartbeat: str = "",
 ) -> Gateways:
     """Build the gateways; mount `apps`, then `start` them on the loop that serves."""
-    return Gateways(decider, view, clock, on_state, sealed=sealed, vault=vault)
+    return Gateways(decider, view, clock, on_state, sealed=sealed, vault=vault, heartbeat=heartbeat)
 
 
 def _credentials(

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from watchkeeper.approvals.auditing import Audit, find_faults, repair
+from watchkeeper.core.addresses import place_of
 from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.text import make_safe
 from watchkeeper.store.store import Store
+from watchkeeper.tools.upstreams.egress import Egress, Sending
+from watchkeeper.tools.upstreams.model import UpstreamFailure
 
 _LOG = logging.getLogger("watchkeeper.plane.auditor")
 
 AUDIT_SECONDS = 60
+_BEAT_SECONDS = 10
 _TOLD_SECONDS = 3600
 """How long people are told of what was found and repaired."""
+
+
+def heartbeat(egress: Egress, url: str) -> Callable[[], Awaitable[None]] | None:
+    """Return what tells a service outside that all is well; None where none is set."""
+    if not url:
+        return None
+    at = place_of(url).origin  # the rest of it may be a secret
+
+    async def beat() -> None:
+        try:
+            async with (
+                asyncio.timeout(_BEAT_SECONDS),
+                egress.request("GET", url, {}, Sending()) as response,
+            ):
+                if response.status >= HTTPStatus.BAD_REQUEST:
+                    _LOG.warning("the heartbeat was refused by %s: %d", at, response.status)
+        except (UpstreamFailure, TimeoutError) as error:
+            _LOG.warning("the heartbeat did not reach %s: %s", at, make_safe(str(error), limit=200))
+
+    return beat
 
 
 class Auditor:

@@ -43,7 +43,7 @@ from watchkeeper.oncall.handovers.service import HANDLERS as HANDOVER_TIMERS
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.plane.application import assemble
 from watchkeeper.plane.asking import open_device_logins, open_issuers
-from watchkeeper.plane.auditor import AUDIT_SECONDS, Auditor
+from watchkeeper.plane.auditor import AUDIT_SECONDS, Auditor, heartbeat
 from watchkeeper.plane.deliveries import Deliveries
 from watchkeeper.plane.follower import Follower
 from watchkeeper.plane.health import PROBE_SECONDS, Health
@@ -184,11 +184,14 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     decider = Decider(store, view)
     outages = Outages(store)
     sealed = SealedStore(store, key_source(settings.sealing_key, state.path))
-    gateways = mount(decider, view, clock, outages.changed, sealed=sealed, vault=settings.vault)
+    gateways = mount(
+        decider, view, clock, outages.changed,
+        sealed=sealed, vault=settings.vault, heartbeat=settings.heartbeat_url,
+    )  # fmt: skip
     handlers = {**TIMERS, **approval_timers(decider.coverage), UNSETTLED: sweeping(decider)}
     sweeper = Sweeper(StoredTimers(store, handlers), clock)
     health = Health(state.path)
-    auditor = Auditor(store, sweeper.wake)
+    auditor = Auditor(store, sweeper.wake, heartbeat(gateways.egress, settings.heartbeat_url))
     ending = asyncio.Event()
     issuers = open_issuers(gateways.egress, clock)
     envelopes = Envelopes(decider)

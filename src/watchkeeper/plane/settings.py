@@ -68,6 +68,9 @@ class Settings:
     vault_namespace: str = ""
     vault_allow_private: bool = False
     """Whether the vault's host name may lead inside a private network."""
+    heartbeat_url: str = ""
+    """Asked with GET whenever an audit found that everything that waits has its timer: a service
+    outside that raises an alarm once it is not asked any more."""
     detached: bool = False
 
     def __post_init__(self) -> None:
@@ -91,6 +94,11 @@ class Settings:
         if not 8 <= self.max_connections <= 100_000:
             raise _bad("max_connections", "use 8 to 100000")
         self._check_secrets()
+        if self.heartbeat_url:
+            try:
+                place_of(self.heartbeat_url)
+            except Invalid as error:
+                raise _bad("heartbeat_url", error.message) from None
         if not 0 <= self.stop_seconds <= 300:
             raise _bad("stop_seconds", "use 0 to 300 seconds")
 

@@ -160,6 +160,8 @@ class EscalationLevel(Part):
     def _check(self) -> EscalationLevel:
         if not (self.role or self.person or self.channel):
             raise ValueError("name a role, a person or a channel")
+        if self.role and self.person:
+            raise ValueError("name a role or a person; make the other a level of its own")
         return self
 
 
@@ -187,6 +189,12 @@ class Escalation(Part):
         if value[0].role is None and value[0].person is None:
             raise ValueError("the first level needs a role or a person: somebody has to decide")
         return value
+
+    @model_validator(mode="after")
+    def _repeats(self) -> Escalation:
+        if self.repeat and len(self.levels) == 1 and self.repeat_after_seconds is None:
+            raise ValueError("repeat: with one level, say when: repeat_after_seconds")
+        return self
 
     @model_validator(mode="after")
     def _check_repeat(self) -> Escalation:
