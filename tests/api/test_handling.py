@@ -104,8 +104,13 @@ def test_while_the_narrowed_request_waits_the_agents_call_waits_for_it(
 ) -> None:
     world_plane.apply(TWO_OF_OPS)
     held = run.decide(TOOL, REFUND)
+    digest = show(world_plane, held["request"])["digest"]
+    ballot = {"verdict": "approve", "digest": digest, "reason": "ok"}
+    grace(world_plane).post(f"/v1/requests/{held['request']}/votes", ballot)
     stands = edit(world_plane, held["request"], amount_usd=300)
+    # what grace approved was more, and does not count for this
     assert (stands["state"], stands["approvals"], stands["quorum"]) == ("pending", 1, 2)
+    assert [vote["person"] for vote in stands["votes"]] == ["person/root"]
     waiting = run.decide(TOOL, REFUND)
     assert (waiting["verdict"], waiting["request"]) == ("hold", stands["request"])
     assert waiting["expires_at"] == stands["decide_by"]
@@ -150,6 +155,45 @@ def test_what_is_no_narrowing_changes_nothing(world_plane: Plane, run: Run) -> N
     assert stale["code"] == "stale_digest"
     assert show(world_plane, request)["state"] == "pending"
     assert len(world_plane.operator.get("/v1/requests", state="all")["rows"]) == 1
+
+
+def test_where_votes_are_signed_so_is_the_one_on_what_was_narrowed(
+    world_plane: Plane, run: Run
+) -> None:
+    world_plane.apply("risk: {name: high, signed: true}")
+    request = run.decide(TOOL, REFUND)["request"]
+    stands = edit(world_plane, request, amount_usd=300)
+    assert (stands["state"], stands["votes"], stands["mine"]) == ("pending", [], True)
+    body = {"digest": stands["digest"], "reason": "fire"}
+    for what, more in (("votes", {"verdict": "approve"}), ("break-glass", {})):
+        no = refused(world_plane, stands["request"], what, 403, **body, **more)
+        assert no["code"] == "signature_required"
+
+
+def test_a_narrowing_that_needs_somebody_who_was_not_asked_is_refused(
+    world_plane: Plane, run: Run
+) -> None:
+    world_plane.apply(small__cedar=SMALL)
+    request = run.decide(TOOL, REFUND)["request"]
+    seen = show(world_plane, request)
+    arguments = {**REFUND, "amount_usd": 40}
+    no = refused(
+        world_plane, request, "edit", 403, digest=seen["digest"], arguments=arguments
+    )  # fmt: skip
+    assert (no["code"], no["rule"]) == ("narrowed_refused", "policy/small-refunds-are-audited")
+    assert "deputies" in no["message"]
+    assert edit(world_plane, request, amount_usd=250)["state"] == "approved"
+
+
+SMALL = """
+@id("small-refunds-are-audited")
+@message("Small refunds hide in the noise.")
+@obligation("require_approval")
+@approver_role("deputies")
+forbid (principal, action == Action::"use_tool", resource == Tool::"books.create_refund")
+when { context.amount_micros < 100000000 }
+unless { context.approvals.contains("deputies") };
+"""
 
 
 def test_a_kill_between_approval_and_call_loses_and_repeats_nothing(
@@ -270,11 +314,7 @@ def test_breaking_the_glass_is_reviewed_by_another_or_not_done_again(
 
     waits = world_plane.operator.get("/v1/requests", state="review")["rows"]
     assert [row["request"] for row in waits] == [request]
-    try:
-        needs = world_plane.operator.get("/v1/watch")["rows"]
-    except Exception:
-        print(world_plane.output)
-        raise
+    needs = world_plane.operator.get("/v1/watch")["rows"]
     (need,) = [one for one in needs if one["need"] == f"review/{request}"]
     assert "broke the glass" in need["text"]
     own = refused(world_plane, request, "review", 403, verdict="justified", note="I was right")
