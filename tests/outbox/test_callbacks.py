@@ -96,6 +96,7 @@ def test_a_decision_is_told_signed_once_and_stands_in_the_timeline(
     assert told["data"]["state"] == "denied"
     assert told["data"]["reason"] == "looked at it"
     assert told["data"]["run"] == run.id
+    assert started.operator.get(f"/v1/requests/{request}")["callback"] == "ops"
     row = row_of(started, request, "sent")
     assert row["delivery"] == call.headers["webhook-id"]
     assert "callback to ops delivered (200) after 1 attempt" in timeline(started, request)
@@ -208,6 +209,26 @@ def test_a_receiver_that_is_gone_is_told_nothing_more_until_it_is_applied_anew(
     vote(started, third, "reject")
     row_of(started, third, "sent")
     assert receiver.received[-1].path == "/callback/new"
+
+
+def test_a_secret_that_is_not_there_is_tried_again_and_shown(
+    make_plane: Callable[..., Plane], receiver: Receiver
+) -> None:
+    plane = make_plane(clock="frozen")
+    hook = {"name": "ops", "url": receiver.url, "secret": "sealed:ops-hook"}
+    plane.apply(*documents(hook), policy__cedar=POLICY)
+    request = ask(plane.enrol("clerk").open_run())
+    vote(plane, request, "reject")
+    assert "ops-hook" in tried(plane, request)["last_error"]
+    (need,) = [
+        n for n in plane.operator.get("/v1/watch")["rows"] if n["subject"] == "sealed:ops-hook"
+    ]
+    assert "webhook/ops" in need["text"]
+    plane.operator.post("/v1/secrets/ops-hook", {"value": SECRET})
+    plane.advance(10)
+    row_of(plane, request, "sent")
+    Verifier(SECRET).verify(receiver.received[0].body, dict(receiver.received[0].headers))
+    assert SECRET.removeprefix("whsec_") not in plane.output
 
 
 def test_no_redirect_is_followed(started: Plane, receiver: Receiver) -> None:

@@ -143,6 +143,7 @@ def read_request(
         deciding=deciding_of(row),
         asked=ballot_of(row).asked,
         standing=row.standing,
+        callback=row.callback,
         judgements=read_judgements(tx, request),
     )
 

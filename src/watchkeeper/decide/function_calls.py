@@ -146,7 +146,7 @@ def _refusal(answer: Answer) -> str:
 def _ended(row: Row) -> str:
     why = row.decided_why or f"the request is {row.state}"
     if row.state == "superseded" and row.superseded_by:
-        return f"approved with other arguments only: see request {row.superseded_by}"
+        return f"a person changed it: ask anew for what request {row.superseded_by} says"
     if row.state == "lapsed":
         return "it was approved, and not used in time; ask again under a new call_id"
     return str(why)
