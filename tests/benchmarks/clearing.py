@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import re
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -57,7 +58,7 @@ class Approver:
             risk = next(r for _, r, _ in SHARES if re.search(rf"\b{r}\b", row))
             before, began = self._identity(), time.monotonic()
             getattr(self, "_" + ("heavy" if risk in ("high", "critical") else risk))(risk)
-            self.console.until(lambda: self._identity() != before, "the next request")  # noqa: B023
+            self.console.until(lambda: self._is_past(before), "the next request")  # noqa: B023
             self.seconds[risk].append(time.monotonic() - began)
             self.decided[risk] += 1
 
@@ -108,15 +109,26 @@ class Approver:
     def _gone(self, dialog: DialogDriver) -> None:
         self.console.until(lambda: not dialog.lines, "the dialog is gone")
 
-    def _identity(self) -> str:
-        # the detail beside the list names the request's digest; the list its place
-        return "\n".join(self.console.rows())
+    def _is_read(self, row: str) -> bool:
+        """Whether what the cursor is on stands beside the list, as a person waits to see it."""
+        about = re.search(r"(acc|ch)_\w+", row)
+        beside = [line.partition("│")[2] for line in self.console.screen.split("\n")[3:]]
+        shown = "\n".join(beside)
+        return about is not None and about[0] in beside[0] and "Who asks" in shown
+
+    def _is_past(self, before: str | None) -> bool:
+        return self._identity() not in (None, before) or "No approvals wait" in self.console.screen
+
+    def _identity(self) -> str | None:
+        """Return what the request under the cursor is about."""
+        found = re.search(r"(acc|ch)_\w+", self.current() or "")
+        return found[0] if found else None
 
     def _next(self) -> str | None:
         if "No approvals wait" in self.console.screen:
             return "nothing waits"
         row = self.current()
-        return row if row and any(r in row for _, r, _ in SHARES) else None
+        return row if row and self._is_read(row) else None
 
 
 def fill(plane: Plane, requests: int) -> dict[str, str]:
@@ -141,7 +153,7 @@ def measure(requests: int, *, together: bool) -> dict[str, Any]:
         try:
             held = fill(plane, requests)
             with Tmux(columns=124, rows=34) as terminal:
-                line = f"watchkeeper console --state {plane.state}"
+                line = f"{sys.executable} -m watchkeeper --state {plane.state}"
                 environment = {"PATH": os.environ["PATH"], "HOME": place}
                 console = ConsoleDriver.start(terminal, line, env=environment, cwd=Path(place))
                 console.pane("Approvals")

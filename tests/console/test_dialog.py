@@ -74,7 +74,7 @@ async def test_letters_in_a_reason_choose_nothing() -> None:
 async def test_a_name_must_be_typed_and_cannot_be_pasted() -> None:
     dialog = Dialog(Question("Kill?", danger=True, type_name="refund"), OPENED)
     assert dialog.focus == 1, "cancel has the focus, the line is empty"
-    press(dialog, "shift+tab")
+    press(dialog, "tab")
     dialog.take_paste("refund", LATER)
     assert "type it" in dialog.problem
     press(dialog, *"refun", "enter", "enter")
@@ -143,6 +143,19 @@ async def test_the_focus_is_seen_without_colour() -> None:
     dialog = Dialog(Question("Approve?", reason="optional"), OPENED)
     assert "▸ Reason" in screen(dialog)
     press(dialog, "tab")
-    assert "▸ Cancel" in screen(dialog)
-    press(dialog, "right")
     assert "▸ Confirm" in screen(dialog)
+    press(dialog, "tab")
+    assert "▸ Cancel" in screen(dialog)
+    press(dialog, "right", "tab", "tab")
+    assert "▸ Reason" in screen(dialog)
+
+
+async def test_reasons_are_offered_one_after_the_other() -> None:
+    """The first is the one said last; after the last it begins anew; what is typed stays free."""
+    dialog = Dialog(Question("Reject?", reason="required"), OPENED, ["said before", "checked"])
+    press(dialog, "ctrl+r")
+    assert "said before" in screen(dialog)
+    press(dialog, "ctrl+r")
+    assert "checked" in screen(dialog)
+    press(dialog, "ctrl+r", *"!", "enter")
+    assert answer(dialog) == Reply(True, "said before!")

@@ -32,7 +32,8 @@ SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
     "budgets": (("5", "g"), "exhausted"),
     "tools": (("6", "g"), "unseen"),
     "policy": (("7", "g"), "enforce"),
-    "locks": (("8", "g"), "agent buyer"),
+    "oncall": (("8", "g"), "finance-ops"),
+    "locks": (("0", "g"), "agent buyer"),
     "ledger": (("9", "slash", *"type", "colon", *"decision", "full_stop", "enter"), "denied"),
 }
 

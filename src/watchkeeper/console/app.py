@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -191,9 +191,14 @@ class Console(App[int], inherit_bindings=False):
         return self.link.offline
 
     @property
-    def undo_pending(self) -> bool:
-        """Whether something can still be taken back."""
-        return bool(self.waiting)
+    def unsent(self) -> Collection[str]:
+        """What waits to be sent."""
+        return self.waiting.keys
+
+    @property
+    def beside(self) -> bool:
+        """Whether the detail stands beside the list."""
+        return self.layer == "list" and self.main is not None and self.main.wide
 
     @property
     def stage(self) -> MainScreen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -137,6 +137,11 @@ class Desk(Protocol):
         ...
 
     @property
-    def undo_pending(self) -> bool:
-        """Whether something waits that can still be undone."""
+    def unsent(self) -> Collection[str]:
+        """The keys of what waits to be sent and can still be undone."""
+        ...
+
+    @property
+    def beside(self) -> bool:
+        """Whether the detail of the current row stands beside its list."""
         ...

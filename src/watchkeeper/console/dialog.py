@@ -76,8 +76,7 @@ class Dialog(Overlay[Reply]):
         elif any(choice.key == key for choice in self.question.choices):
             self.finish(Reply(False, self._values().get("reason") or None, {}, key))
         elif key in ("tab", "down", "shift+tab", "up"):
-            step = 1 if key in ("tab", "down") else -1
-            self.focus = (self.focus + step) % (self._confirm + 1)
+            self._move(1 if key in ("tab", "down") else -1)
         elif key == "enter":
             self._enter()
         elif key in ("pageup", "pagedown"):
@@ -117,6 +116,11 @@ class Dialog(Overlay[Reply]):
             self.focus = self._confirm
         else:
             self._submit()
+
+    def _move(self, step: int) -> None:
+        """Go round: what is to be typed, then the confirmation, then the way out."""
+        ring = [*range(len(self.inputs)), self._confirm, self._cancel]
+        self.focus = ring[(ring.index(self.focus) + step) % len(ring)]
 
     def _choose(self, key: str) -> None:
         if key in ("left", "right", "h", "l"):

@@ -124,13 +124,13 @@ class Tab:
 
 
 def _letters(tabs: Sequence[Tab], width: int) -> int:
-    """Return how many letters of each name fit; one at least."""
+    """Return how many letters of each name fit; none where only the numbers do."""
     around = sum(4 + bool(tab.badge) * (len(tab.badge) + 1) for tab in tabs)
-    for letters in range(max(len(tab.title) for tab in tabs), 1, -1):
+    for letters in range(max(len(tab.title) for tab in tabs), 0, -1):
         names = sum(len(tab.title) if tab.front else min(len(tab.title), letters) for tab in tabs)
         if around + names <= width:
             return letters
-    return 1
+    return 0
 
 
 def tab_rows(tabs: Sequence[Tab], width: int, *, production: bool = False) -> tuple[Row, Row]:
@@ -143,10 +143,10 @@ def tab_rows(tabs: Sequence[Tab], width: int, *, production: bool = False) -> tu
     rule: list[Span] = []
     thin, heavy = ("═", "█") if production else ("─", "━")
     for number, tab in enumerate(tabs, 1):
-        title = tab.title if tab.front else tab.title[:letters]
+        title = tab.title if tab.front else tab.title[:letters].rstrip()
         parts = [
-            span(f" {number % 10} ", "key" if not tab.front else "accent"),
-            span(title, "accent" if tab.front else "text"),
+            span(f" {number % 10}", "key" if not tab.front else "accent"),
+            span(f" {title}" if title else "", "accent" if tab.front else "text"),
         ]
         if tab.badge:
             parts.append(span(f" {tab.badge}", "warning"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 Run = Callable[[], Awaitable[None]]
@@ -41,6 +41,11 @@ class WaitingRoom:
         if not self._waiting:
             return None
         return self._waiting.popitem()[1]
+
+    @property
+    def keys(self) -> Collection[str]:
+        """The keys of what waits."""
+        return self._waiting.keys()
 
     def words(self, now: float) -> str:
         """Say what waits and for how long."""

@@ -40,6 +40,8 @@ DECIDED = (
     Column("object", "OBJECT", 22, least=20, grow=1, priority=2, where="middle"),
     Column("by", "BY", 10, least=8, priority=3),
 )
+SENDING = span("✓ sending", "good")
+"""What waits out its time to be taken back."""
 TITLES: dict[State, str] = {"pending": "Approvals", "decided": "Decided", "review": "To review"}
 EMPTY: dict[State, str] = {
     "pending": "No approvals wait. Decided ones: press d.",
@@ -81,7 +83,8 @@ class ApprovalsPane(Pane[RequestRow]):
 
     def cells(self, row: RequestRow, moment: Moment) -> Mapping[str, Span]:
         """One line."""
-        return view.cells(row, moment)
+        cells = view.cells(row, moment)
+        return {**cells, "state": SENDING} if row.request in self.desk.unsent else cells
 
     def subject(self, row: RequestRow) -> str:
         """What is copied."""
@@ -163,7 +166,7 @@ class ApprovalsPane(Pane[RequestRow]):
             return
         following = rows[place + 1 :] + rows[:place][::-1]
         for row in following:
-            if row.state == "pending":
+            if row.state == "pending" and row.request not in self.desk.unsent:
                 self.select(row.request)
                 return
 

@@ -105,7 +105,7 @@ class Deciding:
         if not needs_question(detail):
             if self._queue.detail is detail:
                 self._approve_soon(detail)
-            else:
+            elif not self._desk.beside:
                 # nothing is sent that was not on screen before the key
                 self._desk.show(self._queue.key, detail.request, detail=True)
                 self._desk.say("read it, then press a again", seconds=3)
@@ -177,6 +177,8 @@ class Deciding:
     def why_not_one(self) -> str | None:
         """Say why the current request can't be decided now."""
         row = self._queue.current
+        if row is not None and row.request in self._desk.unsent:
+            return "it is sent in a moment: u takes it back, enter sends it now"
         return "no request is selected" if row is None else why_not_decide(row)
 
     def _approve_soon(self, detail: RequestDetail) -> None:

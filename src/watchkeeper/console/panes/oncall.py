@@ -158,7 +158,7 @@ class OnCallPane(Pane[view.Watch]):
             **named,
             text=text,
             to=reply.values.get("to") or None,
-            since=draft.since,
+            draft=draft.digest,
             sequence=draft.sequence,
         )
         given = await self.desk.client.give_handover(give)
