@@ -26,6 +26,11 @@ MOST = 20
 
 _ADD = Statement(delegations.insert())
 _FIND = Statement(select(delegations).where(delegations.c.delegation == bindparam("delegation_is")))
+_ANY = Statement(
+    select(delegations.c.delegation)
+    .where(delegations.c.ended_at.is_(None), delegations.c.ends_at > bindparam("now"))
+    .limit(1)
+)
 _END = Statement(
     update(delegations)
     .where(delegations.c.delegation == bindparam("delegation_is"), delegations.c.ended_at.is_(None))
@@ -206,6 +211,8 @@ def _links(rows: list[Row], keys: Set[str], people: People) -> frozenset[str]:
 
 def _of(tx: Transaction, keys: Collection[str]) -> list[Row]:
     """Return the delegations of some people, either way, that are not over, in order."""
+    if _ANY.scalar(tx, now=tx.now) is None:
+        return []  # most planes have none, and each request asks
     named = list(keys)
     query = (
         select(delegations)
