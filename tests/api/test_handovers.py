@@ -245,6 +245,25 @@ def test_a_watch_that_changed_hands_unread_is_on_watch_until_it_is_read(ground: 
     assert ground.needs(bob) == []
 
 
+def test_who_reads_in_one_team_only_sees_nothing_of_others(ground: Ground) -> None:
+    request = ground.hold()
+    given = ground.person("ada").post("/v1/handovers", {"role": "finance-ops", "text": "quiet"})
+    ground.plane.apply(
+        "person:\n  name: grace\n  operates: [{role: approver, teams: [other]}]\n",
+    )
+    grace = ground.person("grace")
+    path = f"/v1/handovers/{given['handover']}"
+    assert grace.get("/v1/handovers")["rows"] == []
+    assert grace.problem("GET", path, status=404)["code"] == "not_found"
+    ground.plane.advance(HOUR)
+    assert ground.needs(grace) == []
+    ground.plane.apply("role: {name: finance-ops, members: [owner, ada, bob, grace]}")
+    assert grace.get(path)["mine"]
+    draft = grace.get("/v1/handovers/draft", role="finance-ops")
+    assert section(draft, "open")["total"] == 0
+    assert request not in draft["text"]
+
+
 def test_gaps_ahead_are_named(ground: Ground) -> None:
     began = datetime.fromtimestamp(ground.began / SECOND, UTC)
     ends = (began + timedelta(hours=24)).strftime("%Y-%m-%dT%H:%M")

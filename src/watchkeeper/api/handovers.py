@@ -86,8 +86,11 @@ async def list_handovers(call: Call) -> Page[HandoverRow]:
             after=after,
             limit=limit + 1,
         )
-        rows = tuple(HandoverRow(**_shown(call, tx, row)) for row in found[:limit])
-        more = rows[-1].handover if len(found) > limit else None
+        page = found[:limit]
+        rows = tuple(
+            HandoverRow(**_shown(call, tx, row)) for row in page if _may_see(call, tx, row)
+        )
+        more = page[-1].handover if len(found) > limit else None
         return Page[HandoverRow](rows=rows, next=more, sequence=head)
 
     return await call.rooms.store.read(query)
@@ -102,7 +105,11 @@ async def needs_of_handovers(call: Call) -> list[Need | None]:
     """Return what waits for whoever takes over, and what is late with anybody."""
 
     def query(tx: Transaction) -> list[HandoverRow]:
-        return [HandoverRow(**_shown(call, tx, row)) for row in handovers.open_handovers(tx)]
+        return [
+            HandoverRow(**_shown(call, tx, row))
+            for row in handovers.open_handovers(tx)
+            if _may_see(call, tx, row)
+        ]
 
     return [_need(row) for row in await call.rooms.store.read(query) if row.mine or row.late]
 
@@ -131,7 +138,7 @@ def _need(row: HandoverRow) -> Need:
 
 async def _draft(call: Call, role: str | None, schedule: str | None) -> HandoverDraft:
     rooms, caps, head = call.rooms, call.rooms.standing_caps(), call.rooms.store.head
-    catalogue = rooms.view.now
+    catalogue, seen = rooms.view.now, call.agents_seen()
 
     def query(tx: Transaction) -> HandoverDraft:
         return draft(
@@ -144,6 +151,7 @@ async def _draft(call: Call, role: str | None, schedule: str | None) -> Handover
             schedule=schedule,
             caps=caps,
             sequence=head,
+            agents=seen,
         )
 
     # it looks at every pending request, and at all that ended within the shift
@@ -153,6 +161,8 @@ async def _draft(call: Call, role: str | None, schedule: str | None) -> Handover
 async def _read(call: Call, handover: str) -> HandoverDetail:
     def query(tx: Transaction) -> HandoverDetail:
         row = handovers.find(tx, handover)
+        if not _may_see(call, tx, row):
+            raise handovers.no_such(handover)
         return HandoverDetail(
             **_shown(call, tx, row),
             text=row.text,
@@ -192,6 +202,15 @@ def _shown(call: Call, tx: Transaction, row: Row) -> dict[str, Any]:
         "mine": barrier is None,
         "why_not": barrier,
     }
+
+
+def _may_see(call: Call, tx: Transaction, row: Row) -> bool:
+    """Whether the caller reads in every team, or has a part in this hand-over."""
+    if call.agents_seen() is None:
+        return True
+    taker = _taker(call, tx, row)
+    told = {row.by_person, row.to_person, *json.loads(row.next_people)}
+    return taker.holds or not taker.names.isdisjoint(told)
 
 
 def _taker(call: Call, tx: Transaction, row: Row) -> Taker:

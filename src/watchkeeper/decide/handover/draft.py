@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from dataclasses import replace
 
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.digest import digest
@@ -38,15 +39,25 @@ def draft(
     schedule: str | None,
     caps: Sequence[Cap],
     sequence: int,
+    agents: frozenset[str] | None = None,
 ) -> HandoverDraft:
     """Generate what a person, called by any of `names`, hands over.
 
-    `caps` are the budgets in force, `sequence` is the newest event that is taken in. Raises as
-    `find_scope`. Takes a while where there is much: not for a unit of work that others wait
-    behind.
+    `caps` are the budgets in force, `sequence` is the newest event that is taken in, `agents`,
+    where given, are the only ones whose requests are told of. Raises as `find_scope`. Takes a
+    while where there is much: not for a unit of work that others wait behind.
     """
-    scope = find_scope(
-        tx, catalogue, person=person, names=names, owner=owner, role=role, schedule=schedule
+    scope = replace(
+        find_scope(
+            tx,
+            catalogue,
+            person=person,
+            names=names,
+            owner=owner,
+            role=role,
+            schedule=schedule,
+        ),
+        agents=agents,
     )
     sections = (
         open_requests(tx, scope),

@@ -175,10 +175,11 @@ def remarkable_requests(tx: Transaction, scope: Scope) -> list[HandoverItem]:
 
 
 def _asks(scope: Scope) -> list[ColumnElement[bool]]:
+    seen: list[ColumnElement[bool]] = [] if scope.agents is None else [_row.agent.in_(scope.agents)]
     if not scope.roles:
-        return []
+        return seen
     asked = (_row.asked.contains(json.dumps(role), autoescape=True) for role in sorted(scope.roles))
-    return [or_(*asked)]
+    return [or_(*asked), *seen]
 
 
 def _within(column: Any, scope: Scope, now: int) -> ColumnElement[bool]:

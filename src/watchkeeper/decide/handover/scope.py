@@ -33,6 +33,8 @@ class Scope:
     since: int
     due_at: int
     next: tuple[str, ...]
+    agents: frozenset[str] | None = None
+    """The agents that whoever hands over may read of; None: all."""
 
     @property
     def name(self) -> str:

@@ -166,6 +166,7 @@ def _unknown_ends(tx: Transaction, scope: Scope) -> list[HandoverItem]:
             row.decision >= ids.first_at("dec", scope.since),
             row.outcome == "unknown",
             row.verdict == "permit",
+            *([] if scope.agents is None else [row.agent.in_(scope.agents)]),
         )
         .group_by(row.agent, row.name)
         .order_by(func.count().desc(), row.agent)

@@ -174,10 +174,15 @@ def find(tx: Transaction, handover: str) -> Row:
     """Return a hand-over's row; raise `NotFound` if there is none."""
     row = _FIND.first(tx, handover_is=handover)
     if row is None:
-        raise NotFound(
-            f"there is no hand-over {handover!r:.80}", remedy="see `watchkeeper handover list`"
-        )
+        raise no_such(handover)
     return row
+
+
+def no_such(handover: str) -> NotFound:
+    """Return the error for a hand-over that there is not, or that is not for the caller."""
+    return NotFound(
+        f"there is no hand-over {handover!r:.80}", remedy="see `watchkeeper handover list`"
+    )
 
 
 def list_handovers(

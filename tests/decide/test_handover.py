@@ -1,0 +1,100 @@
+"""What a hand-over says, on both stores; and that nothing which others wrote is markup in it."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.approvals.ground import open_one, pass_time, vote
+from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
+from watchkeeper.decide.catalogue import build_catalogue
+from watchkeeper.decide.handover.draft import draft, text_digest
+from watchkeeper.decide.handover.text import plain, span
+from watchkeeper.registry.service import apply, read_standing
+from watchkeeper.registry.source import read_file
+from watchkeeper.store.store import Store
+from watchkeeper.wire.handover import HandoverDraft, HandoverSection
+
+ROLES = "role: {name: ops, members: [ada, bob]}\n---\nrole: {name: lead, members: [carol]}\n"
+
+
+async def draft_of(store: Store, role: str = "ops", person: str = "ada") -> HandoverDraft:
+    documents = read_file("roles.yaml", ROLES)
+    await store.write(lambda tx: apply(tx, documents, actor="person/ada"))
+    catalogue = await store.read(lambda tx: build_catalogue(read_standing(tx)))
+    return await store.scan(
+        lambda tx: draft(
+            tx,
+            catalogue,
+            person=person,
+            names=frozenset({person}),
+            owner=False,
+            role=role,
+            schedule=None,
+            caps=(),
+            sequence=store.head,
+        )
+    )
+
+
+def part(found: HandoverDraft, name: str) -> HandoverSection:
+    return next(one for one in found.sections if one.part == name)
+
+
+async def test_it_counts_what_happened_in_the_period(store: Store, clock: RehearsalClock) -> None:
+    old = await open_one(store, run="run_0")
+    await vote(store, old, "person/ada", verdict="reject")
+    clock.advance(13 * 3600)
+    refused = [await open_one(store, run=f"run_{n}") for n in range(1, 4)]
+    for request in refused:
+        await vote(store, request, "person/ada", verdict="reject")
+    approved = await open_one(store, run="run_4")
+    await vote(store, approved, "person/bob")
+    expired = await open_one(store, run="run_5")
+    clock.advance(201)
+    await pass_time(store)
+    waits = await open_one(store, run="run_6")
+    clock.advance(61)
+    await pass_time(store)
+
+    found = await draft_of(store)
+    assert found.until - found.since == 12 * 3600 * MICROSECONDS
+    assert [item.id for item in part(found, "open").items] == [waits]
+    assert part(found, "open").items[0].pressing
+    decided = part(found, "decided")
+    assert decided.total == 4
+    assert {item.id for item in decided.items} == {*refused, approved}
+    assert "3 rejected, 1 approved; by ada 3, bob 1" in decided.summary
+    assert expired in {item.id for item in part(found, "ended").items}
+    told = [item.text for item in part(found, "watch-out").items]
+    assert any("people refused refund-assistant 3 times" in text for text in told)
+    assert any("asked for stripe.create_refund 6 times" in text for text in told)
+    assert found.digest == text_digest(found.text + "\n")
+    assert old not in found.text
+    # asked of lead too since its level came
+    lead = await draft_of(store, "lead", "carol")
+    assert {waits, expired} >= {item.id for item in part(lead, "open").items} == {waits}
+
+
+async def test_the_longest_queue_is_cut_and_counted(store: Store) -> None:
+    requests = [await open_one(store, run=f"run_{n}") for n in range(20)]
+    found = part(await draft_of(store), "open")
+    assert found.total == len(requests)
+    assert len(found.items) == 15
+    assert "- and 5 more" in (await draft_of(store)).text
+
+
+@given(st.text(max_size=300))
+def test_what_others_wrote_is_one_line_of_words(text: str) -> None:
+    shown = plain(text)
+    assert shown.splitlines() in ([], [shown])
+    assert not re.search(r"(?<!\\)(?:\\\\)*[`*\[\]<>|#~]", shown)
+    assert len(shown) <= 240
+    assert all(character.isprintable() for character in shown)
+
+
+@given(st.integers(-(10**12), 10**15))
+def test_a_duration_is_two_units(microseconds: int) -> None:
+    assert re.fullmatch(r"\d+ (m \d\d s|h \d\d m|d \d+ h)", span(microseconds))
