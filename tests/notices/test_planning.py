@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.approvals.ground import open_one, vote
+from watchkeeper.approvals.delegations import delegate
 from watchkeeper.decide.applying import read_files
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
 from watchkeeper.decide.coverage import RolesInForce
 from watchkeeper.decide.notices import EVENTS, Notices, read_notice
+from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.notices.model import Notice
 from watchkeeper.outbox.model import NewDelivery
@@ -96,6 +98,23 @@ async def test_nothing_more_is_said_than_the_ledger_says(store: Store) -> None:
     (one,) = await plan(store, catalogue, request)
     assert read_notice(one.payload).asks == "mail [personal data]"
     assert "planted-canary" not in one.payload
+
+
+async def test_whoever_may_vote_for_one_who_is_asked_is_told_too(store: Store) -> None:
+    catalogue = catalogue_of(
+        *CHANNELS, role("ops", "ada"), role("lead", "edsger"),
+        *(person(name) for name in ("ada", "grace", "barbara")),
+    )  # fmt: skip
+
+    def unit(tx: Any) -> None:
+        known = PeopleInForce(tx, catalogue)
+        later = tx.now + 3_600_000_000
+        delegate(tx, "ada", "grace", known, ends_at=later)
+        delegate(tx, "ada", "barbara", known, roles=["lead"], ends_at=later)
+
+    await store.write(unit)
+    request = await open_one(store)
+    assert people(await plan(store, catalogue, request)) == ["ada", "grace"]
 
 
 async def test_what_is_critical_is_urgent(store: Store) -> None:

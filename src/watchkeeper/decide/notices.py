@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select
 from watchkeeper.approvals.coverage import Coverage
 from watchkeeper.approvals.people import person_key
 from watchkeeper.approvals.rows import ballot_of, excluded_of, find_or_none
-from watchkeeper.approvals.tables import votes
+from watchkeeper.approvals.tables import delegations, votes
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import OWNER_ROLE, Catalogue
 from watchkeeper.decide.routing import Route
@@ -46,6 +46,15 @@ _TOLD = Statement(
     .where(events.c.request == bindparam("request_is"), events.c.type == "request.created")
     .order_by(events.c.sequence)
     .limit(1)
+)
+_DELEGATED = Statement(
+    select(delegations.c.taker, delegations.c.giver_key, delegations.c.roles)
+    .where(
+        delegations.c.ended_at.is_(None),
+        delegations.c.starts_at <= bindparam("now"),
+        delegations.c.ends_at > bindparam("now"),
+    )
+    .limit(500)
 )
 _VOTERS = Statement(select(votes.c.person).where(votes.c.request == bindparam("request_is")))
 
@@ -99,16 +108,26 @@ class Notices:
     def _people(
         self, tx: Transaction, catalogue: Catalogue, roles: Iterable[str], at: int
     ) -> set[str]:
-        """Return the names of who holds any of some roles; at most so many."""
+        """Return the names of who holds any of some roles, or may vote for one who does.
+
+        At most so many.
+        """
         found: set[str] = set()
+        delegated = _DELEGATED.all(tx, now=tx.now)
         for role in roles:
             held = self._coverage.holders(tx, role, at)
             if not held and role not in catalogue.roles:
                 held = Holders((OWNER,))  # a role that nobody defined falls to the plane's owner
-            found |= set(held.people) | (set(catalogue.people) if held.anyone else set())
-        if OWNER in found:
-            found.discard(OWNER)
-            found.add(self._owner_of(catalogue))
+            named = set(held.people) | (set(catalogue.people) if held.anyone else set())
+            if OWNER in named:
+                named = (named - {OWNER}) | {self._owner_of(catalogue)}
+            holders = {catalogue.names.key(one) for one in named}
+            found |= holders
+            found |= {
+                catalogue.names.key(one.taker)
+                for one in delegated
+                if one.giver_key in holders and (not one.roles or role in json.loads(one.roles))
+            }
         return set(sorted(found)[:_MOST_PEOPLE])
 
     def _owner_of(self, catalogue: Catalogue) -> str:
@@ -145,7 +164,7 @@ def _notice(tx: Transaction, row: Row, why: Why, role: str) -> Notice:
     return Notice(
         why,
         # as the ledger has it, which leaves out what may not be said
-        str(json.loads(told)["asks"])[:_LONGEST] if told else str(row.tool),
+        str(json.loads(told).get("asks", row.tool) if told else row.tool)[:_LONGEST],
         urgent=row.risk == "critical" or why in ("no_coverage", "break_glass") or last,
         request=row.request,
         agent=row.agent,
