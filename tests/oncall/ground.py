@@ -139,6 +139,14 @@ def check_turns(
             expected.append((since, until, PEOPLE[number % len(PEOPLE)]))
         number += 1
     assert found == expected, (zone, kind, EPOCH + timedelta(seconds=starts))
+    for since, until, person in expected:
+        if not any(since <= at <= until for at, _ in known.changes):
+            continue
+        # from within too: an hour that comes twice shows each wall time twice
+        for eighth in range(8):
+            rotation.at(start * MICROSECONDS)  # what was found last is not asked again
+            moment = since + (until - since) * eighth // 8
+            assert rotation.at(moment * MICROSECONDS)[2] == person, (zone, kind, moment)
     for since, until, _ in found:
         shifted = sum(abs(by) for at, by in known.changes if since <= at <= until)
         assert abs(until - since - nominal) <= shifted, (zone, since, until)

@@ -104,6 +104,23 @@ def test_a_restriction_over_midnight_belongs_to_the_day_it_begins() -> None:
     assert shifts(watch, NOON, NOON + 7 * DAY)[0].end == utc("2026-11-21T06:00")
 
 
+def test_restrictions_that_meet_in_an_hour_that_comes_twice_or_never_leave_no_gap() -> None:
+    early, late = (
+        layer(
+            "Europe/Berlin", (person,), "weekly", "2026-01-05T00:00", name=person,
+            windows=(Window(frozenset(range(7)), start, end),),
+        )
+        for person, start, end in (("ada", 150, 14 * 60), ("bob", 14 * 60, 24 * 60 + 150))
+    )  # fmt: skip
+    watch = Watch((schedule(early, late),))
+    assert gaps(watch, utc("2026-01-06T00:00"), utc("2026-12-31T00:00")) == []
+    # 02:30 comes at 00:30 UTC and again at 01:30: who takes over and who leaves are both there
+    twice = utc("2026-10-25T01:00")
+    assert people(watch, twice) == ("bob",)
+    assert people(Watch((schedule(late, early),)), twice) == ("ada",)
+    assert people(watch, utc("2026-10-25T01:30")) == ("ada",)
+
+
 def test_fixed_shifts_take_over_from_every_layer_and_may_overlap() -> None:
     fixed = [(NOON - HOUR, NOON + HOUR, "cay"), (NOON - HOUR, NOON + 2 * HOUR, "dan")]
     watch = Watch((schedule(WEEKLY, fixed=fixed),))
