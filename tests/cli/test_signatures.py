@@ -136,6 +136,33 @@ def test_a_file_signs_too_named_or_usual_or_configured(ground: Ground, tmp_path:
     assert (vote["verdict"], vote["key"]) == ("reject", fingerprint(usual.public))
 
 
+def test_nothing_is_signed_for_another_plane_or_another_digest(
+    ground: Ground, tmp_path: Path
+) -> None:
+    key, home, request = SshKey.make(tmp_path / "key"), tmp_path / "home", ground.hold()
+    ground.person("grace", key)
+    (home / ".ssh").mkdir(parents=True)
+
+    def far(*words: str) -> Ended:
+        environ = {"HOME": str(home), "SSH_AUTH_SOCK": ""}
+        return watchkeeper(home, "--connect", ground.plane.url, *words, environ=environ)
+
+    assert far("login", "--key", str(key.path), "--as", "grace").code == 0
+    approve = ("requests", "approve", request, "--key", str(key.path))
+    stale = far(*approve, "--digest", "sha256:" + "0" * 64)
+    assert stale.code == exits.CONFLICT
+    assert "approval/digest" in stale.err
+    (kept,) = [path for path in home.rglob("*.json") if path.parent.name == "logins"]
+    known = json.loads(kept.read_text())
+    kept.write_text(json.dumps({**known, "plane": "plane-before"}))
+    other = far(*approve)
+    assert other.code == exits.CONFLICT
+    assert "another plane answers here" in other.err
+    assert ground.votes(request) == []
+    kept.write_text(json.dumps(known))
+    assert far(*approve).code == 0
+
+
 @pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
 def test_stock_ssh_keygen_verifies_what_was_kept(ground: Ground, tmp_path: Path, kind: str) -> None:
     key, home = SshKey.make(tmp_path / "key", kind), ground.home("ada")
