@@ -13,8 +13,9 @@ from tests.approvals.ground import OPS, open_one, read, timer_refs, types, vote,
 from tests.rig.sweeping import sweep
 from watchkeeper.approvals import service
 from watchkeeper.approvals.auditing import Audit, find_faults, repair
-from watchkeeper.approvals.coverage import MOST_TOLD, find_uncovered
+from watchkeeper.approvals.coverage import find_uncovered
 from watchkeeper.approvals.rows import TIMER
+from watchkeeper.approvals.shifts import MOST_TOLD
 from watchkeeper.approvals.tables import requests
 from watchkeeper.approvals.timers import handlers
 from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
@@ -444,3 +445,27 @@ async def test_too_few_for_the_quorum_is_an_alarm_too(store: Store) -> None:
     assert await told(store, fine, "request.no_coverage") == []
     found = await store.read(lambda tx: find_uncovered(tx, watch))
     assert [(one.request, one.roles) for one in found] == [(pair, ("ops", "lead", "head"))]
+
+
+async def test_when_the_last_shift_ends_while_it_waits_it_is_an_alarm(
+    store: Store, clock: RehearsalClock
+) -> None:
+    watch = Watch(ops=("ada",), lead=("bob",))
+    request = await opened(store, watch)
+    watch.held["ops"] = ()
+    clock.advance(30)
+    await run(store, watch)
+    assert await told(store, request, "request.no_coverage") == []
+    clock.advance(30)
+    await run(store, watch)
+    watch.held["lead"] = ()
+    clock.advance(30)
+    await run(store, watch)
+    (alarm,) = await told(store, request, "request.no_coverage")
+    assert alarm["level"] == 2
+    watch.held["lead"] = ("bob",)
+    clock.advance(30)
+    await run(store, watch)
+    assert len(await told(store, request, "request.no_coverage")) == 1
+    (event,) = await told(store, request, "request.rerouted")
+    assert event["people"] == ["bob"]

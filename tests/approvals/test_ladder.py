@@ -303,7 +303,8 @@ class LadderMachine(RuleBasedStateMachine):
         told: dict[str, list[tuple[Any, ...]]] = {}
         query = select(events).where(events.c.sequence > self.first_event)
         for event in run(query.order_by(events.c.sequence)):
-            if event.type in STEPS:
+            # what happens when a shift ends is no step of the ladder
+            if event.type in STEPS and not json.loads(event.body).get("left"):
                 told.setdefault(event.request, []).append(tuple(self.words(event)))
         return rows, due, told
 

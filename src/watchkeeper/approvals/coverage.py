@@ -1,4 +1,4 @@
-"""Who is there to be asked, and who comes on call while requests wait."""
+"""Who is there to be asked, and that nobody is."""
 
 from __future__ import annotations
 
@@ -8,35 +8,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from sqlalchemy import bindparam, delete, literal_column, select, update
+from sqlalchemy import bindparam, select
 
 from watchkeeper.approvals.people import person_key
 from watchkeeper.approvals.rows import IS_PENDING, excluded_of, groups_of, policy_of, record
 from watchkeeper.approvals.tables import requests, told
 from watchkeeper.core.clock import MICROSECONDS, utc_text
-from watchkeeper.oncall.model import Holders, Level
+from watchkeeper.oncall.model import EscalationPolicy, Holders, Level
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.quorum import Groups
+from watchkeeper.wire.quorum import Groups, quorum_words
 
 TIMER = "approvals.coverage"
 """The kind of the one timer that looks for people who came on call; set while requests wait."""
-MOST_TOLD = 50
-"""So many requests, the first due, say that somebody came on call; the last says of how many."""
 _LOOK_SECONDS = 30
-_MOST_COUNTED = 1000
 _MOST_LOOKED_AT = 200
-_MOST_NAMED = 20
+MOST_NAMED = 20
 
 _REMEMBER = Statement(
     insert(told)
     .values(role=bindparam("role"), people=bindparam("people"))
     .on_conflict_do_nothing(index_elements=["role"])
-)
-_TOLD = Statement(select(told).order_by(told.c.role))
-_CHANGE = Statement(
-    update(told).where(told.c.role == bindparam("role_is")).values(people=bindparam("now_people"))
 )
 _FIRST_DUE = Statement(
     select(
@@ -55,8 +48,6 @@ _FIRST_DUE = Statement(
     .order_by(requests.c.decide_by, requests.c.request)
     .limit(bindparam("most"))
 )
-_FORGET = Statement(delete(told))
-_ANY = Statement(select(literal_column("1")).where(IS_PENDING).limit(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +116,7 @@ def lacking(
 
 def named(held: Holders) -> list[str]:
     """Return the people as events keep them: at most 20."""
-    return list(held.people[:_MOST_NAMED])
+    return list(held.people[:MOST_NAMED])
 
 
 def remember(tx: Transaction, coverage: Coverage, role: str) -> None:
@@ -134,24 +125,49 @@ def remember(tx: Transaction, coverage: Coverage, role: str) -> None:
     if held.anyone:
         return  # nobody can come to hold it who did not
     _REMEMBER.run(tx, role=role, people=json.dumps(sorted(held.people)))
-    timers.ensure(tx, TIMER, "all", _next_look(tx, coverage))
+    timers.ensure(tx, TIMER, "all", next_look(tx, coverage))
 
 
-def look(tx: Transaction, coverage: Coverage) -> None:
-    """Tell whoever came on call since of the requests that wait for them."""
-    tx.silent("that nobody new is on call is no event")
-    if _ANY.scalar(tx) is None:
-        _FORGET.run(tx)
-        return
-    for row in _TOLD.all(tx):
-        people = sorted(coverage.holders(tx, row.role, tx.now).people)
-        before = json.loads(row.people)
-        if people == before:
-            continue
-        _CHANGE.run(tx, role_is=row.role, now_people=json.dumps(people))
-        if new := [one for one in people if one not in before]:
-            _tell(tx, row.role, new)
-    timers.schedule(tx, TIMER, "all", _next_look(tx, coverage))
+def alarm(
+    tx: Transaction,
+    row: Row,
+    policy: EscalationPolicy,
+    roles: Sequence[str],
+    *,
+    anybody: bool,
+    level: int,
+    round: int,
+    left: str | None = None,
+) -> None:
+    """Record that nobody can decide a request, or with `anybody` too few; all channels are told.
+
+    `left` is the role that somebody went off call for, where that is why.
+    """
+    names = ", ".join(roles)
+    if anybody:
+        who = f"TOO FEW people are on call for {names}: {quorum_words(groups_of(row))} must agree"
+    else:
+        who = f"NOBODY is on call for {names}"
+    outcome = "denied" if row.timeout_outcome == "deny" else "allowed"
+    record(
+        tx,
+        row,
+        "request.no_coverage",
+        actor="plane",
+        text=f"{who}: {outcome} at {utc_text(row.decide_by)} unless somebody comes on call",
+        roles=list(roles),
+        channels=list(dict.fromkeys(one.channel for one in policy.levels if one.channel)),
+        level=level,
+        round=round,
+        left=left,
+    )
+
+
+def next_look(tx: Transaction, coverage: Coverage) -> int:
+    """Return when to look again who is on call: at the next change of shift, within 30 s."""
+    soon = tx.now + _LOOK_SECONDS * MICROSECONDS
+    change = coverage.next_change(tx, tx.now)
+    return soon if change is None else min(soon, max(change, tx.now + 1))
 
 
 def find_uncovered(tx: Transaction, coverage: Coverage) -> list[Uncovered]:
@@ -170,56 +186,3 @@ def find_uncovered(tx: Transaction, coverage: Coverage) -> list[Uncovered]:
         if roles:
             found.append(Uncovered(row.request, row.agent, roles, row.created_at, row.decide_by))
     return found
-
-
-def _tell(tx: Transaction, role: str, new: list[str]) -> None:
-    waiting = list(_waiting(tx, role))
-    for row in waiting[:MOST_TOLD]:
-        excluded = excluded_of(row)
-        people = [one for one in new if person_key(one) not in excluded][:_MOST_NAMED]
-        if not people:
-            continue
-        more = "" if len(waiting) <= MOST_TOLD else f", with {len(waiting) - 1} others"
-        text = (
-            f"{', '.join(people)} came on call for {role}: asked as well{more}, to be decided by "
-            f"{utc_text(row.decide_by)}"
-        )
-        record(
-            tx,
-            row,
-            "request.rerouted",
-            actor="plane",
-            text=text,
-            role=role,
-            people=people,
-            level=row.level,
-            round=row.round or 1,
-            waiting=len(waiting),
-        )
-
-
-def _waiting(tx: Transaction, role: str) -> list[Row]:
-    """Return the pending requests that ask a role, the first due first; at most 1,000."""
-    query = (
-        select(
-            requests.c.request,
-            requests.c.agent,
-            requests.c.run,
-            requests.c.tool,
-            requests.c.digest,
-            requests.c.decide_by,
-            requests.c.excluded,
-            requests.c.level,
-            requests.c.round,
-        )
-        .where(IS_PENDING, requests.c.asked.contains(json.dumps(role), autoescape=True))
-        .order_by(requests.c.decide_by, requests.c.request)
-        .limit(_MOST_COUNTED)
-    )
-    return list(tx.connection.execute(query))
-
-
-def _next_look(tx: Transaction, coverage: Coverage) -> int:
-    soon = tx.now + _LOOK_SECONDS * MICROSECONDS
-    change = coverage.next_change(tx, tx.now)
-    return soon if change is None else min(soon, max(change, tx.now + 1))

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, update
 
-from watchkeeper.approvals.coverage import Coverage, available, lacking, named, remember
+from watchkeeper.approvals.coverage import Coverage, alarm, available, lacking, named, remember
 from watchkeeper.approvals.deciding import DEADLINE, decide
 from watchkeeper.approvals.rows import (
     IS_PENDING,
@@ -28,7 +28,7 @@ from watchkeeper.oncall.rules import enter, next_step
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.quorum import Groups, quorum_words
+from watchkeeper.wire.quorum import Groups
 
 _MOVE = Statement(
     update(requests)
@@ -105,6 +105,14 @@ class Asking:
             "passed": list(self.passed),
         }
 
+    def raise_alarm(self, tx: Transaction, row: Row, policy: EscalationPolicy, round: int) -> None:
+        """Record it where nobody, or too few, can decide."""
+        if self.lacking:
+            alarm(
+                tx, row, policy, self.lacking,
+                anybody=self.anybody, level=self.entry.level, round=round,
+            )  # fmt: skip
+
 
 def ask(
     tx: Transaction,
@@ -177,7 +185,7 @@ def raise_level(
         tx, row, "request.escalated", actor=actor, text=text, due_at=at,
         **asking.body(position.round),
     )  # fmt: skip
-    alarm(tx, row, policy, asking, position.round)
+    asking.raise_alarm(tx, row, policy, position.round)
     return True
 
 
@@ -239,31 +247,6 @@ def move(
     return True
 
 
-def alarm(
-    tx: Transaction, row: Row, policy: EscalationPolicy, asking: Asking, round: int = 1
-) -> None:
-    """Record that nobody can decide a request, where that is so: every channel is told."""
-    if not asking.lacking:
-        return
-    roles = ", ".join(asking.lacking)
-    if asking.anybody:
-        who = f"TOO FEW people are on call for {roles}: {quorum_words(groups_of(row))} must agree"
-    else:
-        who = f"NOBODY is on call for {roles}"
-    outcome = "denied" if row.timeout_outcome == "deny" else "allowed"
-    record(
-        tx,
-        row,
-        "request.no_coverage",
-        actor="plane",
-        text=f"{who}: {outcome} at {utc_text(row.decide_by)} unless somebody comes on call",
-        roles=list(asking.lacking),
-        channels=list(dict.fromkeys(one.channel for one in policy.levels if one.channel)),
-        level=asking.entry.level,
-        round=round,
-    )
-
-
 def _remind(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:
     was = position_of(row)
     if not move(tx, row, replace(was, reminders=was.reminders + 1)):
@@ -299,7 +282,7 @@ def _repeat(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:
         due_at=step.due_at,
         **asking.body(then.round),
     )
-    alarm(tx, row, policy, asking, then.round)
+    asking.raise_alarm(tx, row, policy, then.round)
 
 
 def _resume(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:

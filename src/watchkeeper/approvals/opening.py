@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select
 from watchkeeper.approvals.alike import alike
 from watchkeeper.approvals.coverage import ANYBODY, Coverage, remember
 from watchkeeper.approvals.delegations import linked
-from watchkeeper.approvals.escalation import Asking, alarm, ask
+from watchkeeper.approvals.escalation import Asking, ask
 from watchkeeper.approvals.model import OPEN, NewRequest
 from watchkeeper.approvals.people import STRANGERS, People
 from watchkeeper.approvals.rows import IS_OPEN, TIMER, find, groups_of, write_policy
@@ -102,7 +102,7 @@ def open_request(
     for role in json.loads(columns["asked"]):
         remember(tx, coverage, role)
     if asking.lacking:
-        alarm(tx, find(tx, request), policy, asking)
+        asking.raise_alarm(tx, find(tx, request), policy, 1)
     return request
 
 

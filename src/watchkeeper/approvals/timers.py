@@ -8,6 +8,7 @@ from watchkeeper.approvals.coverage import ANYBODY, Coverage
 from watchkeeper.approvals.deciding import lapse
 from watchkeeper.approvals.escalation import set_timer, take_step
 from watchkeeper.approvals.rows import TIMER, find, find_or_none, next_step_of
+from watchkeeper.approvals.shifts import look
 from watchkeeper.store.statement import Row
 from watchkeeper.store.timers import Handler
 from watchkeeper.store.transaction import Transaction
@@ -18,7 +19,7 @@ def handlers(coverage: Coverage) -> dict[str, Handler]:
     return {
         TIMER: lambda tx, ref, due_at: on_due(tx, ref, coverage),
         emergencies.TIMER: emergencies.on_review_due,
-        covering.TIMER: lambda tx, ref, due_at: covering.look(tx, coverage),
+        covering.TIMER: lambda tx, ref, due_at: look(tx, coverage),
     }
 
 
