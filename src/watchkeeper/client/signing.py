@@ -187,6 +187,12 @@ async def _run(
 
 def _refused(key: Path, complaint: bytes) -> Invalid:
     said = complaint.decode(errors="replace").strip().splitlines()
+    if b"incorrect passphrase" in complaint:
+        return Invalid(
+            "the key is locked: its passphrase was not given",
+            where=str(key),
+            remedy="give the key to the agent with `ssh-add PATH`, or sign from the command line",
+        )
     return Invalid(
         f"ssh-keygen signs nothing: {make_safe(said[-1] if said else 'no reason', limit=200)}",
         where=str(key),
