@@ -28,13 +28,15 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         tmp_path,
         'theme = "watch-light"\ntime_zone = "Europe/Paris"\nnotifications = ["bell", "osc9"]\n'
         'quiet_from = "22:00"\nquiet_until = "07:00"\nundo_seconds = 0\nmouse = true\n'
-        'signing_key = "~/.ssh/id_ed25519_sk"\nascii = true\nread_only = true\nclock_seconds = false\n[keymap]\n"list.open" = ["o"]\n'
+        'signing_key = "~/.ssh/id_ed25519_sk"\nreasons = ["as agreed"]\nascii = true\n'
+        'read_only = true\nclock_seconds = false\n[keymap]\n"list.open" = ["o"]\n'
         "[plane]\nport = 8750\n",
     )
     held = read_configuration(path)
     assert held.keymap == {"list.open": ("o",)}
     assert str(held.zone) == "Europe/Paris"
     assert held.read_only
+    assert held.reasons == ("as agreed",)
     assert held.path == path
 
 
@@ -48,6 +50,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("notifications = ['pigeon']", "osc9"),
         ("quiet_from = '25:00'", "22:00"),
         ("mouse = 'yes'", "true or false"),
+        ("reasons = 'fine'", "a list"),
+        ("reasons = ['a\\nb']", "on one line"),
         ("[keymap]\n'a.b' = 3", "a key or a list"),
         ("theme =", "not TOML"),
     ],

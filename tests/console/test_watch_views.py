@@ -111,7 +111,7 @@ def test_what_nobody_covers_stands_first() -> None:
     assert [row.name for row in rows] == ["legal", "alone", "sre-oncall", "finance"]
     shown = {row.name: oncall.cells(row, moment()) for row in rows}
     assert shown["legal"]["now"].text == "! nobody"
-    assert shown["sre-oncall"]["note"].text == "! handed over to you"
+    assert shown["sre-oncall"]["note"].text == "! hand-over"
     assert "no schedule stands behind it" in read(oncall.blocks(rows[3], None, moment()))
 
 

@@ -213,7 +213,7 @@ def _people(row: Watch) -> Span:
 
 def _note(row: Watch) -> Span:
     if any(one.mine for one in row.handovers):
-        return span("! handed over to you", "warning")
+        return span("! hand-over", "warning")
     if row.handovers:
         return span("hand-over given", "quiet")
     if row.gaps:
