@@ -46,7 +46,9 @@ async def list_deliveries(call: Call) -> Page[DeliveryRow]:
             limit=limit + 1,
         )
 
-    found = await call.rooms.store.read(query)
+    # what is rare may be looked for through the whole table
+    read = call.rooms.store.scan if states or kind else call.rooms.store.read
+    found = await read(query)
     page = found[:limit]
     return Page[DeliveryRow](
         rows=tuple(_show(one) for one in page),

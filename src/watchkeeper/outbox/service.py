@@ -108,7 +108,12 @@ def next_due(
 
     `held`: the deliveries whose attempt still runs in this plane, however long it takes.
     """
-    query = select(func.min(deliveries.c.next_at)).where(sql.IS_PENDING, *_of(kinds, busy))
+    query = (
+        select(deliveries.c.next_at)
+        .where(sql.IS_PENDING, *_of(kinds, busy))
+        .order_by(deliveries.c.next_at)
+        .limit(1)
+    )
     times = [tx.connection.execute(query).scalar()]
     times += [row.claimed_until for row in sql.SENDING.all(tx) if row.id not in held]
     return min((at for at in times if at is not None), default=None)

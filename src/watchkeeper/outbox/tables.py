@@ -34,6 +34,8 @@ Index(
     "ix_deliveries_pending",
     deliveries.c.next_at,
     deliveries.c.id,
+    deliveries.c.kind,
+    deliveries.c.target,
     sqlite_where=_PENDING,
     postgresql_where=_PENDING,
 )
@@ -43,7 +45,16 @@ Index(
     sqlite_where=_SENDING,
     postgresql_where=_SENDING,
 )
-Index("ix_deliveries_state_id", deliveries.c.state, deliveries.c.id)
+# Not over every state: SQLite would look for what is pending in it, and sort that.
+_LOST = deliveries.c.state.in_(["dead", "unknown"])
+Index(
+    "ix_deliveries_lost",
+    deliveries.c.kind,
+    deliveries.c.target,
+    deliveries.c.state,
+    sqlite_where=_LOST,
+    postgresql_where=_LOST,
+)
 Index("ix_deliveries_target_id", deliveries.c.target, deliveries.c.id)
 Index("ix_deliveries_request", deliveries.c.request)
 
