@@ -101,7 +101,7 @@ async def types(store: Store, request: str) -> list[str]:
 
 async def states(store: Store) -> dict[str, str]:
     query = select(requests.c.request, requests.c.state)
-    return await store.read(lambda tx: dict(tx.connection.execute(query)))
+    return await store.read(lambda tx: {row[0]: row[1] for row in tx.connection.execute(query)})
 
 
 async def timer_refs(store: Store) -> list[str]:

@@ -78,9 +78,7 @@ def _number(value: Any) -> Decimal | None:
 def _are_among(some: Sequence[Any], every: Sequence[Any]) -> bool:
     """Whether `some` are items of `every` in their order; linear."""
     left = iter([canonical(item) for item in every])
-    return len(some) < len(every) and all(
-        any(one == other for other in left) for one in map(canonical, some)
-    )
+    return all(any(one == other for other in left) for one in map(canonical, some))
 
 
 def _refuse(problem: str, remedy: str, name: str) -> Invalid:

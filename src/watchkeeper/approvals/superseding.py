@@ -20,7 +20,8 @@ from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Narrowed, Narrowing, Risk
 
-_LONGEST_CHAIN = 50
+LONGEST_CHAIN = 50
+"""How often what stands for a request may be replaced and still be found from the first."""
 _LONGEST_WORDS = 200
 
 _ADD = Statement(requests.insert())
@@ -207,7 +208,7 @@ def _ask_anew(tx: Transaction, row: Row, new: str) -> None:
 def last_of(tx: Transaction, request: str) -> Row:
     """Return the request that stands for another in the end; itself where none does."""
     row = find(tx, request)
-    for _ in range(_LONGEST_CHAIN):
+    for _ in range(LONGEST_CHAIN):
         if row.state != "superseded" or row.superseded_by is None:
             break
         row = find(tx, row.superseded_by)
@@ -224,7 +225,7 @@ def read_narrowed(tx: Transaction, row: Row) -> Narrowed | None:
         return None
     changes: dict[str, Narrowing] = {}
     link, request = found, row
-    for _ in range(_LONGEST_CHAIN):
+    for _ in range(LONGEST_CHAIN):
         for argument, before, after in json.loads(link.changes):
             later = changes[argument].after if argument in changes else after
             changes[argument] = Narrowing(argument=argument, before=before, after=later)
