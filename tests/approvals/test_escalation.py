@@ -236,6 +236,23 @@ async def test_i_am_on_it_never_reaches_past_the_deadline_nor_shortens_another(
     assert (await types(store, request)).count("request.resumed") == 0
 
 
+async def test_the_whole_time_that_somebody_was_on_it_does_not_count(
+    store: Store, clock: RehearsalClock
+) -> None:
+    watch = Watch(**FULL)
+    request = await opened(store, watch)
+    clock.advance(10)
+    await acknowledge(store, request, seconds=40)
+    clock.advance(30)
+    await acknowledge(store, request, "eve", seconds=60)
+    clock.advance(60)
+    await run(store, watch)
+    now = await row(store, request)
+    # 90 s of pause: the level of 60 s has 50 s left
+    assert now.next_at == now.created_at + 150 * MICROSECONDS
+    assert "eve was on it" in (await told(store, request, "request.resumed"))[0]["text"]
+
+
 async def test_escalating_by_hand_beats_i_am_on_it(store: Store, clock: RehearsalClock) -> None:
     watch = Watch(**FULL)
     request = await opened(store, watch)
