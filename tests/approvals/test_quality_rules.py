@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watchkeeper.approvals.quality import rules
 from watchkeeper.approvals.quality.hints import (
     OFTEN,
     Approved,
@@ -19,7 +20,16 @@ from watchkeeper.approvals.quality.hints import (
     hint_standing,
 )
 from watchkeeper.approvals.quality.model import Cast, Ends, Load
-from watchkeeper.approvals.quality.rules import by_name, is_late, is_unread, rank, summarise
+from watchkeeper.approvals.quality.rules import (
+    Tally,
+    by_name,
+    count,
+    is_late,
+    is_unread,
+    rank,
+    sum_tallies,
+    summarise,
+)
 from watchkeeper.core.digest import canonical
 from watchkeeper.wire.quality import CHARACTERS_PER_SECOND, FEWEST
 
@@ -50,10 +60,12 @@ def casts(draw: st.DrawFn) -> Cast:
 
 @given(st.lists(casts(), max_size=40), st.sampled_from(["person", "role", "tool"]))
 def test_each_figure_is_what_counting_by_hand_gives(found: list[Cast], by: Any) -> None:
-    rows = by_name(found, by, {}, {})
+    tallies = count(found, by)
+    rows = by_name(tallies, {}, {})
     assert [row.name for row in rows] == sorted({getattr(cast, by) for cast in found})
-    for row in rows:
-        mine = [cast for cast in found if getattr(cast, by) == row.name]
+    whole = summarise("", sum_tallies(tallies.values()))
+    for row in (*rows, whole):
+        mine = [cast for cast in found if not row.name or getattr(cast, by) == row.name]
         approvals = [cast for cast in mine if cast.approved]
         assert (row.decisions, row.approved) == (len(mine), len(approvals))
         assert row.enough is (len(mine) >= FEWEST)
@@ -92,9 +104,9 @@ def test_a_rank_is_the_first_value_that_enough_reach(values: list[float], percen
 
 def test_nothing_is_said_of_nothing() -> None:
     assert rank([], 50) is None
-    row = summarise("ada", [], Ends(4, 4, 4), Load(2, 1))
+    row = summarise("ada", Tally(), Ends(4, 4, 4), Load(2, 1))
     assert (row.enough, row.expired_share, row.requests, row.pending) == (False, None, 4, 2)
-    assert summarise("ops", [], Ends(5, 1, 2)).expired_share == 0.2
+    assert summarise("ops", Tally(), Ends(5, 1, 2)).expired_share == 0.2
 
 
 def test_reading_takes_as_long_as_reading_takes() -> None:
@@ -168,3 +180,10 @@ def test_common_pins_are_what_every_call_has(calls: list[dict[str, Any]]) -> Non
             len({canonical(call[name]) for call in calls}) == 1
         )
         assert (name in pins) is same
+
+
+@given(st.lists(st.floats(-5, 5), max_size=30), st.integers(1, 7))
+def test_sorting_in_pieces_sorts(values: list[float], piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "_AT_ONCE", piece)
+        assert rules.in_order(values) == sorted(values)

@@ -3,25 +3,63 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, select
 
 from watchkeeper.approvals.quality.model import Cast, Ends, Load
-from watchkeeper.approvals.quality.rules import MOST_ROWS, by_name, sum_ends, summarise
+from watchkeeper.approvals.quality.rules import (
+    MOST_ROWS,
+    by_name,
+    count,
+    sum_ends,
+    sum_tallies,
+    summarise,
+)
 from watchkeeper.approvals.quality.tables import judgements
 from watchkeeper.approvals.rows import IS_PENDING
 from watchkeeper.approvals.tables import requests, votes
 from watchkeeper.oncall.model import ANYONE
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.quality import Quality, QualityBy
+from watchkeeper.wire.requests import Verdict
 
 _ENDED = (
     "approved", "redeemed", "succeeded", "failed", "unknown", "lapsed", "denied", "expired",
 )  # fmt: skip
 _NO_CHANGES = "[]"
+_AT_ONCE = 1000
+
+
+_length = func.length
+_changes = case((requests.c.changes == _NO_CHANGES, 0), else_=_length(requests.c.changes))
+_undone = or_(
+    requests.c.state == "denied",
+    and_(requests.c.state == "superseded", requests.c.decided_by.like("person/%")),
+)
+_VOTES = (
+    select(
+        votes.c.person,
+        votes.c.role,
+        requests.c.tool,
+        votes.c.verdict,
+        requests.c.created_at,
+        requests.c.decide_by,
+        votes.c.at,
+        votes.c.view_ms,
+        (_length(requests.c.asks) + _length(requests.c.canonical) + _changes).label("characters"),
+        case((_undone, 1), else_=0).label("undone"),
+        requests.c.review_verdict,
+        votes.c.request,
+    )
+    .select_from(votes.join(requests, requests.c.request == votes.c.request))
+    .where(
+        # one who approves alone in an emergency casts no vote of a quorum
+        votes.c.verdict.in_([literal_column(f"'{verdict}'") for verdict in get_args(Verdict)]),
+    )
+)
 
 
 def read_quality(
@@ -41,65 +79,44 @@ def read_quality(
     seen: list[ColumnElement[bool]] = []
     if agents is not None:
         seen.append(requests.c.agent.in_(list(agents)))
-    casts = _casts(tx, since, until, seen)
+    tallies = count(_casts(tx, since, until, seen), by)
     ends = {} if by == "person" else _ends(tx, by, since, until, seen)
-    rows = by_name(casts, by, ends, _loads(tx, by, held, seen))
+    rows = by_name(tallies, ends, _loads(tx, by, held, seen))
     total = sum_ends((ends if by != "person" else _ends(tx, "tool", since, until, seen)).values())
     return Quality(
         by=by,
         since=since,
         until=until,
-        everything=summarise("all", casts, total, Load(_pending(tx, seen))),
+        everything=summarise("all", sum_tallies(tallies.values()), total, Load(_pending(tx, seen))),
         rows=tuple(rows[:MOST_ROWS]),
         rows_left_out=max(0, len(rows) - MOST_ROWS),
     )
 
 
-def _casts(tx: Transaction, since: int, until: int, seen: list[ColumnElement[bool]]) -> list[Cast]:
-    length = func.length
-    changes = case((requests.c.changes == _NO_CHANGES, 0), else_=length(requests.c.changes))
-    undone = or_(
-        requests.c.state == "denied",
-        and_(requests.c.state == "superseded", requests.c.decided_by.like("person/%")),
-    )
-    query = (
-        select(
-            votes.c.person,
-            votes.c.role,
-            requests.c.tool,
-            votes.c.verdict,
-            requests.c.created_at,
-            requests.c.decide_by,
-            votes.c.at,
-            votes.c.view_ms,
-            length(requests.c.asks) + length(requests.c.canonical) + changes,
-            case((undone, 1), else_=0),
-            requests.c.review_verdict,
-            votes.c.request,
-        )
-        .select_from(votes.join(requests, requests.c.request == votes.c.request))
-        .where(votes.c.at >= since, votes.c.at < until, *seen)
-    )
+def _casts(
+    tx: Transaction, since: int, until: int, seen: list[ColumnElement[bool]]
+) -> Iterator[Cast]:
     judged = _judged(tx)
-    return [
-        Cast(
-            person.removeprefix("person/"),
-            role,
-            tool,
-            verdict == "approve",
-            created_at,
-            decide_by,
-            at,
-            view_ms,
-            characters,
-            bool(undone_) and verdict == "approve",
-            "wrong" if review == "unjustified" else judged.get(request) or _REVIEWED.get(review),
-        )
+    found = tx.connection.execute(_VOTES.where(votes.c.at >= since, votes.c.at < until, *seen))
+    for part in found.partitions(_AT_ONCE):
         for (
-            person, role, tool, verdict, created_at, decide_by, at, view_ms, characters,
-            undone_, review, request,
-        ) in tx.connection.execute(query)
-    ]  # fmt: skip
+            person, role, tool, verdict, created_at, decide_by, at, view_ms, characters, undone,
+            review, request,
+        ) in part:  # fmt: skip
+            told = "wrong" if review == "unjustified" else judged.get(request)
+            yield Cast(
+                person.removeprefix("person/"),
+                role,
+                tool,
+                verdict == "approve",
+                created_at,
+                decide_by,
+                at,
+                view_ms,
+                characters,
+                undone == 1 and verdict == "approve",
+                told or _REVIEWED.get(review),
+            )
 
 
 _REVIEWED: Mapping[Any, Literal["right", "wrong"]] = {"justified": "right"}
@@ -148,8 +165,8 @@ def _loads(
     query = select(column, func.count()).where(IS_PENDING, *seen).group_by(column)
     waiting = list(tx.connection.execute(query))
     if by == "tool":
-        return {tool: Load(count) for tool, count in waiting}
-    asked = [(frozenset(json.loads(roles)), count) for roles, count in waiting]
+        return {tool: Load(number) for tool, number in waiting}
+    asked = [(frozenset(json.loads(roles)), number) for roles, number in waiting]
     loads: dict[str, Load] = {}
     if by == "person":
         for person, roles in held.items():
@@ -157,10 +174,10 @@ def _loads(
             if mine:
                 loads[person] = Load(mine)
         return loads
-    for those, count in asked:
+    for those, number in asked:
         for role in those:
             known = loads.get(role, Load(0, sum(role in roles for roles in held.values())))
-            loads[role] = replace(known, pending=known.pending + count)
+            loads[role] = replace(known, pending=known.pending + number)
     return loads
 
 

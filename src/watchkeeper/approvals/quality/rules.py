@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from watchkeeper.approvals.quality.model import Cast, Ends, Load
@@ -15,32 +16,114 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.wire.quality import CHARACTERS_PER_SECOND, FEWEST, QualityBy, QualityRow
 
 _HOUR = 3600 * MICROSECONDS
+_AT_ONCE = 10_000
 MOST_ROWS = 500
-NOTHING = Load()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What some votes come to. Votes are taken in one by one: there may be a great many."""
+
+    decisions: int = 0
+    approved: int = 0
+    timed: int = 0
+    unread: int = 0
+    undone: int = 0
+    judged: int = 0
+    wrong: int = 0
+    late: int = 0
+    late_approved: int = 0
+    hours: set[int] = field(default_factory=set)
+    waits: list[float] = field(default_factory=list)
+    views: list[float] = field(default_factory=list)
+    lengths: list[float] = field(default_factory=list)
+    speeds: list[float] = field(default_factory=list)
+
+    def add(self, cast: Cast) -> None:
+        """Take in one vote."""
+        self.decisions += 1
+        self.waits.append((cast.at - cast.created_at) / MICROSECONDS)
+        self.lengths.append(cast.characters)
+        self.hours.add(cast.at // _HOUR)
+        late = is_late(cast)
+        self.late += late
+        if cast.judged is not None:
+            self.judged += 1
+            self.wrong += cast.judged == "wrong"
+        if cast.view_ms is not None:
+            self.views.append(cast.view_ms / 1000)
+        if not cast.approved:
+            return
+        self.approved += 1
+        self.late_approved += late
+        self.undone += cast.undone or cast.judged == "wrong"
+        if cast.view_ms is not None:
+            self.timed += 1
+            self.unread += is_unread(cast)
+            if cast.view_ms:
+                self.speeds.append(cast.characters / (cast.view_ms / 1000))
+
+    def take(self, other: Tally) -> None:
+        """Take in what others came to."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.hours |= other.hours
+        for name in ("waits", "views", "lengths", "speeds"):
+            getattr(self, name).extend(getattr(other, name))
+
+    def say(self) -> dict[str, Any]:
+        """Return the figures; nothing of too few votes."""
+        if self.decisions < FEWEST:
+            return {}
+        waits = in_order(self.waits)
+        return {
+            "decide_seconds_median": rank(waits, 50),
+            "decide_seconds_p95": rank(waits, 95),
+            "view_seconds_median": rank(in_order(self.views), 50),
+            "timed": self.timed,
+            "characters_median": rank(in_order(self.lengths), 50),
+            "read_speed_median": rank(in_order(self.speeds), 50),
+            "unread_share": share(self.unread, self.timed),
+            "overridden_share": share(self.undone, self.approved),
+            "judged": self.judged,
+            "wrong": self.wrong,
+            "late": self.late,
+            "late_approved_share": share(self.late_approved, self.late),
+            "early_approved_share": share(
+                self.approved - self.late_approved, self.decisions - self.late
+            ),
+            "per_hour": self.decisions / len(self.hours),
+        }
+
+
+_NONE = Tally()
+_COUNTS = tuple(one.name for one in fields(Tally) if one.type == "int")
+
+
+def count(casts: Iterable[Cast], by: QualityBy) -> dict[str, Tally]:
+    """Return what the votes of each person, role or tool come to."""
+    groups: defaultdict[str, Tally] = defaultdict(Tally)
+    place = Cast._fields.index(by)
+    for cast in casts:
+        groups[cast[place]].add(cast)  # type: ignore[index]
+    return groups
 
 
 def by_name(
-    casts: Sequence[Cast], by: QualityBy, ends: Mapping[str, Ends], loads: Mapping[str, Load]
+    tallies: Mapping[str, Tally], ends: Mapping[str, Ends], loads: Mapping[str, Load]
 ) -> list[QualityRow]:
     """Return one row for each person, role or tool, sorted by name."""
-    groups: defaultdict[str, list[Cast]] = defaultdict(list)
-    place = Cast._fields.index(by)
-    for cast in casts:
-        groups[cast[place]].append(cast)  # type: ignore[index]
-    names = sorted(groups.keys() | ends.keys() | loads.keys())
+    names = sorted(tallies.keys() | ends.keys() | loads.keys())
     return [
-        summarise(name, groups.get(name, ()), ends.get(name), loads.get(name)) for name in names
+        summarise(name, tallies.get(name, _NONE), ends.get(name), loads.get(name)) for name in names
     ]
 
 
 def summarise(
-    name: str, casts: Sequence[Cast], ends: Ends | None = None, load: Load | None = None
+    name: str, tally: Tally, ends: Ends | None = None, load: Load | None = None
 ) -> QualityRow:
     """Return the statistics of some votes, and of the requests that asked for them."""
-    approvals = [cast for cast in casts if cast.approved]
-    said: dict[str, Any] = {}
-    if len(casts) >= FEWEST:
-        said = _say(casts, approvals)
+    said = tally.say()
     if ends is not None:
         said |= {"requests": ends.requests}
         if ends.requests >= FEWEST:
@@ -52,38 +135,19 @@ def summarise(
         said |= {"pending": load.pending, "holders": load.holders}
     return QualityRow(
         name=name,
-        decisions=len(casts),
-        approved=len(approvals),
-        enough=len(casts) >= FEWEST,
+        decisions=tally.decisions,
+        approved=tally.approved,
+        enough=tally.decisions >= FEWEST,
         **said,
     )
 
 
-def _say(casts: Sequence[Cast], approvals: Sequence[Cast]) -> dict[str, Any]:
-    waits = sorted((cast.at - cast.created_at) / MICROSECONDS for cast in casts)
-    views = sorted(cast.view_ms / 1000 for cast in casts if cast.view_ms is not None)
-    timed = [cast for cast in approvals if cast.view_ms is not None]
-    speeds = sorted(cast.characters / (cast.view_ms / 1000) for cast in timed if cast.view_ms)
-    late = [cast for cast in casts if is_late(cast)]
-    agreed_late = sum(cast.approved for cast in late)
-    judged = [cast for cast in casts if cast.judged is not None]
-    undone = sum(cast.undone or cast.judged == "wrong" for cast in approvals)
-    return {
-        "decide_seconds_median": rank(waits, 50),
-        "decide_seconds_p95": rank(waits, 95),
-        "view_seconds_median": rank(views, 50),
-        "timed": len(timed),
-        "characters_median": rank(sorted(float(cast.characters) for cast in casts), 50),
-        "read_speed_median": rank(speeds, 50),
-        "unread_share": share(sum(map(is_unread, timed)), len(timed)),
-        "overridden_share": share(undone, len(approvals)),
-        "judged": len(judged),
-        "wrong": sum(cast.judged == "wrong" for cast in judged),
-        "late": len(late),
-        "late_approved_share": share(agreed_late, len(late)),
-        "early_approved_share": share(len(approvals) - agreed_late, len(casts) - len(late)),
-        "per_hour": len(casts) / len({cast.at // _HOUR for cast in casts}),
-    }
+def sum_tallies(tallies: Iterable[Tally]) -> Tally:
+    """Return what all votes come to."""
+    found = Tally()
+    for tally in tallies:
+        found.take(tally)
+    return found
 
 
 def is_unread(cast: Cast) -> bool:
@@ -96,6 +160,17 @@ def is_unread(cast: Cast) -> bool:
 def is_late(cast: Cast) -> bool:
     """Whether it was cast in the last tenth of the time that there was."""
     return (cast.decide_by - cast.at) * 10 <= cast.decide_by - cast.created_at
+
+
+def in_order(values: list[float]) -> list[float]:
+    """Return values sorted, in pieces that keep no other thread waiting for long."""
+    runs = [sorted(values[at : at + _AT_ONCE]) for at in range(0, len(values), _AT_ONCE)]
+    while len(runs) > 1:
+        pairs = zip(runs[::2], runs[1::2], strict=False)
+        left = runs[-1:] if len(runs) % 2 else []
+        # two that are sorted are merged in one go
+        runs = [*(sorted(one + other) for one, other in pairs), *left]
+    return runs[0] if runs else []
 
 
 def rank(values: Sequence[float], percent: int) -> float | None:
