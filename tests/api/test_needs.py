@@ -12,12 +12,14 @@ from watchkeeper.api.needs import (
     from_agent,
     from_budget,
     from_lock,
+    from_no_coverage,
     from_quarantine,
     from_request,
     from_uncovered,
     from_upstream,
     rank,
 )
+from watchkeeper.approvals.coverage import Uncovered
 from watchkeeper.wire.agents import AgentRow
 from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.locks import LockRow, Receipt, Target
@@ -174,3 +176,14 @@ def test_a_changed_tool_presses_more_than_one_that_nobody_calls() -> None:
     assert from_quarantine(changed, (), mine=False).score < stops.score
     (strange, _) = sorted(record.pins.values(), key=lambda pin: pin.tool)
     assert "\x1b" not in from_quarantine(strange, (), mine=True).text
+
+
+def test_who_is_on_it_is_said_and_nobody_on_call_comes_first() -> None:
+    busy = from_request(request(acknowledged_by="person/ada", acknowledged_until=NOW), NOW)
+    assert "ada is on it" in busy.text
+    lost = Uncovered("req_1", "clerk", ("ops", "lead"), NOW, NOW + 60 * SECOND)
+    alone = from_no_coverage([lost], mine=True)
+    assert alone is not None
+    assert "ops, lead: a request waits" in alone.text
+    assert rank([busy, alone])[0] == alone
+    assert from_no_coverage([], mine=True) is None

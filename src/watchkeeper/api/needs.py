@@ -40,6 +40,8 @@ def from_request(row: RequestRow, now: int) -> Need:
     left = row.decide_by - now
     harm = _HARM[row.risk] * (2 if (row.amount_micros or 0) >= _LARGE_MICROS else 1)
     escalated = f", level {row.level} of {row.levels}" if row.level > 1 else ""
+    if row.acknowledged_by is not None:
+        escalated += f", {row.acknowledged_by.removeprefix('person/')} is on it"
     return Need(
         need=f"request/{row.request}",
         kind="request",
