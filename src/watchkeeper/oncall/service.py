@@ -156,8 +156,7 @@ def end(tx: Transaction, override: str, *, reason: str, by: str) -> Row:
     """
     row = find(tx, override)
     over = row.ended_at is not None or row.until <= tx.now
-    until = max(row.start_at, tx.now)
-    if over or not _END.run(tx, override_is=override, new_until=until, who=by, at=tx.now):
+    if over or not _END.run(tx, override_is=override, new_until=tx.now, who=by, at=tx.now):
         raise Conflict(
             f"override {override} ended at {utc_text(row.ended_at or row.until)}",
             code="already_ended",

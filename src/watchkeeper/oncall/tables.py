@@ -23,5 +23,5 @@ overrides = Table(
     Column("ended_by", Text),
     Column("ended_at", Whole),
 )
-"""`until` is when it stops to count: `end_at`, or earlier where somebody ended it."""
+"""`until` is when it stops to count: `end_at`, or when somebody ended it, be it before it began."""
 Index("oncall_overrides_until", overrides.c.until)
