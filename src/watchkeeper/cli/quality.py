@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -12,7 +12,9 @@ from watchkeeper.cli.output import print_json, print_table, say
 from watchkeeper.cli.session import Session, speaks
 from watchkeeper.cli.words import at, read_span
 from watchkeeper.core.money import dollars
-from watchkeeper.wire.quality import CHARACTERS_PER_SECOND, FEWEST, QualityRow
+
+if TYPE_CHECKING:
+    from watchkeeper.wire.quality import QualityRow
 
 
 @click.command(short_help="Say how approving goes, by role, person or tool.")
@@ -27,6 +29,8 @@ def quality(session: Session, by: str, span: str) -> None:
     Rows are by name. It is for finding out what is asked too often, too late or at too great a
     length, not for comparing people.
     """
+    from watchkeeper.wire.quality import CHARACTERS_PER_SECOND, FEWEST
+
     seconds = read_span(span)
     now = session.call(lambda plane: plane.status()).now
     since = max(0, now - seconds * 1_000_000)
