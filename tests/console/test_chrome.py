@@ -340,3 +340,14 @@ def test_a_place_is_kept_and_a_broken_one_is_forgotten(tmp_path: Path) -> None:
         (tmp_path / "console.json").write_text(broken)
         assert read_place(tmp_path) == Place()
     assert not write_place(tmp_path / "console.json", place)
+
+
+def test_the_header_says_until_when_i_am_on_call() -> None:
+    """With the time of day, the date where that is not within a day, or without an end."""
+    hour = 3600 * 1_000_000
+    for until, words in ((18 * hour, "on call till 18:00Z"),
+                         (42 * hour, "on call till 01-02 18:00Z"), (None, "on call)")):  # fmt: skip
+        shown = status(on_call=("sre",), on_call_until=until)
+        assert words in text(header_row(shown, [], 110))
+        assert "ada" in text(header_row(shown, [], 50))
+    assert "on call" not in text(header_row(status(), [], 200))

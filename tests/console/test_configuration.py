@@ -51,7 +51,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("quiet_from = '25:00'", "22:00"),
         ("mouse = 'yes'", "true or false"),
         ("reasons = 'fine'", "a list"),
-        ("reasons = ['a\\nb']", "on one line"),
+        ('reasons = ["a\\tb"]', "on one line"),
         ("[keymap]\n'a.b' = 3", "a key or a list"),
         ("theme =", "not TOML"),
     ],

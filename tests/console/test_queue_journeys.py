@@ -230,3 +230,19 @@ async def test_a_shift_is_overridden_and_handed_over(
         await console.press(*["pagedown"] * 6)
         await console.confirm()
         await console.see("you have the watch")
+
+
+async def test_watch_leads_to_what_is_to_review(desk: DeskWorld) -> None:
+    """A request that is decided stands in another list: it is found there all the same."""
+    desk.plane.apply(*WATCH.split("---"))
+    request = desk.hold("teller", "close_account", account="acc_9")
+    digest = desk.plane.operator.get(f"/v1/requests/{request}")["digest"]
+    alone = {"digest": digest, "reason": "robbed right now"}
+    desk.plane.operator.post(f"/v1/requests/{request}/break-glass", alone)
+    async with session(desk.plane, address=somebody(desk.plane, "bob"), size=(120, 30)) as console:
+        await console.press("1")
+        await console.see("broke the glass", "review")
+        await console.press("slash")
+        await console.type("glass")
+        await console.press("enter", "enter")
+        await console.see("somebody else must review it", "Who asks")

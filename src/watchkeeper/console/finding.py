@@ -148,9 +148,9 @@ class Finding:
         console = self._console
         if not pane.window.loaded or (pane.dirty and pane.window.place(identity) is None):
             await console.pulse.reload(pane)
-        for _ in range(FURTHEST_SEEK):
-            if pane.select(identity) or not await pane.read_on(len(pane.window)):
-                break
+        await self._read_up_to(pane, identity)
+        if not pane.select(identity) and await pane.turn_to(identity):
+            await self._read_up_to(pane, identity)
         if not pane.select(identity):
             console.say("that row is not in this list", "warning")
             return
@@ -158,6 +158,11 @@ class Finding:
             if detail:
                 self.enter_detail()
             self.cursor_moved()
+
+    async def _read_up_to(self, pane: Pane[Any], identity: str) -> None:
+        for _ in range(FURTHEST_SEEK):
+            if pane.select(identity) or not await pane.read_on(len(pane.window)):
+                return
 
     async def open_palette(self) -> None:
         """Choose from all actions."""

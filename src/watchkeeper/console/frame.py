@@ -10,6 +10,8 @@ from watchkeeper.console.blocks import Row
 from watchkeeper.console.moment import duration_text
 from watchkeeper.console.painting import Span, Token, spaces, span
 from watchkeeper.console.refresh import Refresh
+from watchkeeper.console.words import DAY
+from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.money import MICROS
 from watchkeeper.core.text import cell_width, cut, make_safe
 from watchkeeper.wire.plane import Status
@@ -89,16 +91,30 @@ def _identity(status: Status) -> list[list[Span]]:
     """Say where and who I am, at length and shorter; environment, name and role are in all."""
     production = is_production(status)
     environment = f"{status.environment.upper()} !" if production else status.environment
-    roles = [role for role in status.me.roles if role != "*"][:2]
+    roles = [role for role in status.me.roles if role != "*" and "/" not in role][:2]
+    on_call = _on_call(status)
     person, permission = status.me.person, status.me.permission
     dot = span(" ▪ ", "rule")
     place = [span(" "), span(environment, "critical" if production else "strong"), dot]
     short = span(f"{person} ({permission})")
+    watch = [[*place, span(status.plane), dot, span(f"{person} ({permission}, {on_call})")]]
     return [
+        *(watch if on_call else []),
         [*place, span(status.plane), dot, span(f"{person} ({', '.join([permission, *roles])})")],
         [*place, span(status.plane), dot, short],
         [*place, short],
     ]
+
+
+def _on_call(status: Status) -> str:
+    """Say that the caller is on call, and until when where that is in sight."""
+    if not status.on_call:
+        return ""
+    until = status.on_call_until
+    if until is None:
+        return "on call"
+    day = "" if until - status.now < DAY * MICROSECONDS else utc_text(until)[5:10] + " "
+    return f"on call till {day}{utc_text(until)[11:16]}Z"
 
 
 def state_spans(refresh: Refresh, offline: str | None, now: float) -> list[Span]:

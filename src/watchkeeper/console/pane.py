@@ -87,6 +87,10 @@ class Pane(Generic[Row]):
         """Open a row in another place on enter; False has its detail opened here."""
         return False
 
+    async def turn_to(self, identity: str) -> bool:
+        """Show the part of the list that holds a row which is not in it now; tell whether."""
+        return False
+
     def caption(self) -> Sequence[Span]:
         """Return a line of figures above the list, or nothing."""
         return ()

@@ -18,6 +18,7 @@ from watchkeeper.console.panes.handling import Handling
 from watchkeeper.console.panes.request_actions import request_actions
 from watchkeeper.console.views import quality, request_detail
 from watchkeeper.console.views import requests as view
+from watchkeeper.core.errors import NotFound
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.requests import RequestDetail, RequestRow
 
@@ -115,6 +116,21 @@ class ApprovalsPane(Pane[RequestRow]):
     def actions(self) -> Sequence[Action]:
         """Decide, alone or together; look at others; stop."""
         return request_actions(self)
+
+    async def turn_to(self, identity: str) -> bool:
+        """Show what is to review, what waits or what was decided: wherever a request is."""
+        try:
+            row = await self.desk.client.request(identity)
+        except NotFound:
+            return False
+        wanted: State = "pending" if row.state == "pending" else "decided"
+        if row.break_glass and row.reviewed_by is None:
+            wanted = "review"
+        if wanted == self.state and not self.window.filter:
+            return False
+        self.window.narrow("")
+        await self._turn_to(wanted)
+        return True
 
     async def toggle_decided(self) -> None:
         """Go on from what waits to what was decided, to what is to review, and back."""

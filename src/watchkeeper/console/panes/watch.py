@@ -41,6 +41,11 @@ class WatchPane(Pane[Need]):
         "contract.",
         "policy.",
         "agent.",
+        "approvals.",
+        "breakglass.",
+        "delivery.",
+        "handover.",
+        "oncall.",
         "decision.denied",
     )
 
@@ -74,7 +79,7 @@ class WatchPane(Pane[Need]):
         pane, item = view.place_of(row)
         if pane == self.key:
             return False
-        self.desk.show(pane, item, detail=True)
+        self.desk.show(pane, item, detail=item is not None)
         return True
 
     def caption(self) -> Sequence[Span]:

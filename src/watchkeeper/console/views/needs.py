@@ -27,6 +27,8 @@ DEEDS: Mapping[str, str] = {
     "upstream": "check",
     "tool": "judge",
     "policy": "stage",
+    "oncall": "cover",
+    "handover": "read",
     "plane": "check",
 }
 """What to do in one word, by kind; the detail has the plane's whole sentence."""
@@ -49,6 +51,8 @@ def deed_cell(row: Need) -> Span:
         return span("others", "quiet")
     if row.kind == "lock" and row.todo.startswith("check"):
         return span("check")
+    if row.kind == "request" and row.todo.startswith("review"):
+        return span("review")
     return span(DEEDS.get(row.kind, "look"))
 
 
@@ -102,8 +106,12 @@ def figures(status: Status) -> list[Span]:
     ]
 
 
-def place_of(row: Need) -> tuple[str, str]:
-    """Return the pane that a need opens in, and the item there."""
+def place_of(row: Need) -> tuple[str, str | None]:
+    """Return the pane that a need opens in, and the item there, where it is one."""
+    if row.kind == "oncall":
+        return "oncall", f"role/{row.subject}"
+    if row.kind in ("handover", "plane"):
+        return ("oncall" if row.kind == "handover" else "ledger"), None
     panes = {
         "request": "approvals",
         "budget": "budgets",
@@ -112,6 +120,5 @@ def place_of(row: Need) -> tuple[str, str]:
         "upstream": "fleet",
         "tool": "tools",
         "policy": "policy",
-        "plane": "ledger",
     }
     return panes.get(row.kind, "watch"), row.subject
