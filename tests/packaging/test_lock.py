@@ -47,13 +47,13 @@ def test_runtime_part_of_the_lock_is_the_closure_of_what_is_declared() -> None:
 
 def test_whole_lock_covers_the_extras() -> None:
     locked = locked_versions(LOCK.read_text(encoding="utf-8"), tests=True)
-    missing = _closure(_declared("postgres", "test")) - locked.keys()
+    missing = _closure(_declared("notify", "postgres", "test")) - locked.keys()
     assert not missing, f"needed by an extra and not locked: {sorted(missing)}"
 
 
 def test_locked_versions_satisfy_what_is_declared() -> None:
     locked = locked_versions(LOCK.read_text(encoding="utf-8"), tests=True)
-    for requirement in _declared("postgres", "test"):
+    for requirement in _declared("notify", "postgres", "test"):
         pinned = locked[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(pinned), f"{requirement} is locked at {pinned}"
 
