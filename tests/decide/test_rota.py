@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
+from tests.rig.deadline import eventually_async
+from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.wall import read_moment, wall_clock
+from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+from watchkeeper.decide.overriding import Overriding
 from watchkeeper.decide.rota import Rota, compile_rota, compile_schedule
+from watchkeeper.oncall import service
 from watchkeeper.oncall.schedules import Override
 from watchkeeper.registry.documents import Role
 from watchkeeper.registry.source import read_file
 from watchkeeper.registry.watch import Schedule
+from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
 
 BERLIN = wall_clock("Europe/Berlin")
 WEEK = Schedule.model_validate(
@@ -137,3 +146,45 @@ def test_too_many_fixed_shifts_at_once_are_refused() -> None:
     compile_schedule(Schedule.model_validate({"name": "many", "shifts": many[:50]}))
     with pytest.raises(Invalid, match="more than 50 overlap"):
         compile_schedule(Schedule.model_validate({"name": "many", "shifts": many}))
+
+
+def week(known: Rota, moment: int) -> list[str]:
+    return [person for person, _ in known.of_schedule("week").at(moment)[0]]
+
+
+async def test_what_another_plane_overrides_counts_in_the_transaction_that_decides(
+    store: Store, clock: RehearsalClock
+) -> None:
+    view = CatalogueView(replace(build_catalogue({}), rota=rota()))
+    clock.advance((at("2030-01-02T12:00") - clock.now()) / 1_000_000)
+    now = clock.now()
+    (before,) = week(view.now.rota, now)
+
+    def away(tx: Transaction) -> None:
+        service.add(
+            tx,
+            "week",
+            "remove",
+            add=None,
+            remove=before,
+            start=None,
+            end=now + 3_600_000_000,
+            reason="ill",
+            by="person/cay",
+        )
+
+    await store.write(away)
+    assert week(view.now.rota, now) == [before]  # this plane has not heard of it
+    assert await store.read(lambda tx: week(view.now.rota.now(tx), now)) == []
+    overriding = Overriding(store, view)
+    overriding.follow()
+
+    async def follows() -> bool:
+        return week(view.now.rota, now) == []
+
+    await eventually_async(follows, "the view follows")
+    same = view.now.rota
+    assert await store.read(same.now) is same  # nothing is built again
+    await overriding.stop()
+    clock.advance(3600)
+    assert await store.read(lambda tx: week(same.now(tx), tx.now)) == [before]
