@@ -114,6 +114,9 @@ def test_while_the_narrowed_request_waits_the_agents_call_waits_for_it(
     waiting = run.decide(TOOL, REFUND)
     assert (waiting["verdict"], waiting["request"]) == ("hold", stands["request"])
     assert waiting["expires_at"] == stands["decide_by"]
+    polled = run.caller.get(f"/v1/decide/{held['request']}")
+    assert (polled["state"], polled["verdict"]) == ("superseded", "hold")
+    assert polled["superseded_by"] == stands["request"]
     again = edit(world_plane, stands["request"], amount_usd=250)
     deeper = run.decide(TOOL, REFUND)
     assert deeper["request"] == again["request"]
@@ -124,6 +127,7 @@ def test_while_the_narrowed_request_waits_the_agents_call_waits_for_it(
     )
     no = run.decide(TOOL, REFUND)
     assert (no["verdict"], no["rule"]) == ("deny", f"approval/{again['request']}")
+    assert run.caller.get(f"/v1/decide/{held['request']}")["verdict"] == "deny"
     assert "nothing at all" in no["reason"]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from watchkeeper.api.authzen_seeking import find_asker, may_see
 from watchkeeper.api.table import Call, Operation
+from watchkeeper.approvals.cancelling import is_pending
 from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.errors import NotFound
@@ -35,15 +36,16 @@ async def asked(call: Call) -> Asked:
         row = await call.rooms.store.read(lambda tx: find_request(tx, name))
     if row is None or not may_see(call, asker, row):
         raise NotFound("there is no such request, or it is not yours")
-    return show_asked(row)
+    waits = await call.rooms.store.read(lambda tx: is_pending(tx, name))
+    return show_asked(row, waits=waits)
 
 
-def show_asked(row: Row) -> Asked:
-    """Return a request as its agent is told of it."""
+def show_asked(row: Row, *, waits: bool) -> Asked:
+    """Return a request as its agent is told of it; `waits`: it, or what stands for it, does."""
     return Asked(
         request=row.request,
         state=row.state,
-        verdict=_VERDICTS.get(row.state, "deny"),
+        verdict="hold" if waits else _VERDICTS.get(row.state, "deny"),
         text=say(row),
         tool=row.tool,
         arguments=json.loads(row.arguments),
