@@ -11,6 +11,7 @@ from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.standing import service as standing
 from watchkeeper.approvals.standing.model import Terms
+from watchkeeper.approvals.standing.proposing import add_proposal
 from watchkeeper.approvals.standing.tables import standing_approvals
 from watchkeeper.core.digest import canonical
 from watchkeeper.store.store import Store
@@ -60,7 +61,7 @@ def propose_in(tx: Transaction, asked: Terms, *, quorum: int = 1, sla_seconds: i
             sla_seconds=sla_seconds,
         ),
     )
-    standing.add_proposal(tx, name, request, asked, risk="high", groups=(("ops", quorum),))
+    add_proposal(tx, name, request, asked, risk="high", groups=(("ops", quorum),))
     return name
 
 

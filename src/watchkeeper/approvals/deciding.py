@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, literal_column, update
 
 from watchkeeper.approvals.rows import IS_PENDING, TIMER, record
-from watchkeeper.approvals.standing.service import put_in_force
+from watchkeeper.approvals.standing.proposing import put_in_force
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.store import timers

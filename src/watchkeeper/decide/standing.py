@@ -10,7 +10,7 @@ from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.coverage import Coverage
 from watchkeeper.approvals.model import NewRequest
 from watchkeeper.approvals.rows import find
-from watchkeeper.approvals.standing import rules
+from watchkeeper.approvals.standing import proposing, rules
 from watchkeeper.approvals.standing import service as standing
 from watchkeeper.approvals.standing.model import Terms
 from watchkeeper.core.digest import canonical
@@ -60,11 +60,11 @@ def propose_standing(
     requirement = _requirement(tx, catalogue, terms, tool)
     rules.check_risk(requirement.risk)
     rules.check_risk(tool.contract.risk)
-    waiting = standing.same_proposal(tx, terms)
+    waiting = proposing.same_proposal(tx, terms)
     if waiting is not None:
         tx.silent("it was proposed before, and that is on record")
         return waiting
-    standing.check_count(tx, terms.agent, terms.tool)
+    proposing.check_count(tx, terms.agent, terms.tool)
     name = tx.new_id("std")
     asks = terms.words()
     shown = terms.shown()
@@ -106,7 +106,7 @@ def propose_standing(
         coverage=coverage,
         people=PeopleInForce(tx, catalogue),
     )
-    standing.add_proposal(
+    proposing.add_proposal(
         tx, name, request, terms, risk=requirement.risk, groups=requirement.groups
     )
     return name
