@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.handover.draft import draft, text_digest
 from watchkeeper.decide.handover.scope import takes_part
+from watchkeeper.decide.rota import Rota
 from watchkeeper.oncall.handovers import service as handovers
 from watchkeeper.oncall.handovers.model import NewHandover, Taker
 from watchkeeper.oncall.handovers.rules import is_late, why_not
@@ -63,8 +65,7 @@ async def acknowledge(call: Call) -> HandoverDetail:
     name = call.path("handover")
 
     def unit(tx: Transaction) -> None:
-        row = handovers.find(tx, name)
-        taker = _taker(call, tx, row)
+        taker = _Reader.of(call, tx).taker(handovers.find(tx, name))
         handovers.acknowledge(tx, name, taker=taker, digest=body.digest, note=body.note)
 
     await call.rooms.store.write(unit)
@@ -86,10 +87,8 @@ async def list_handovers(call: Call) -> Page[HandoverRow]:
             after=after,
             limit=limit + 1,
         )
-        page = found[:limit]
-        rows = tuple(
-            HandoverRow(**_shown(call, tx, row)) for row in page if _may_see(call, tx, row)
-        )
+        page, reader = found[:limit], _Reader.of(call, tx)
+        rows = tuple(HandoverRow(**reader.shown(row)) for row in page if reader.may_see(row))
         more = page[-1].handover if len(found) > limit else None
         return Page[HandoverRow](rows=rows, next=more, sequence=head)
 
@@ -105,11 +104,9 @@ async def needs_of_handovers(call: Call) -> list[Need | None]:
     """Return what waits for whoever takes over, and what is late with anybody."""
 
     def query(tx: Transaction) -> list[HandoverRow]:
-        return [
-            HandoverRow(**_shown(call, tx, row))
-            for row in handovers.open_handovers(tx)
-            if _may_see(call, tx, row)
-        ]
+        found = handovers.open_handovers(tx)
+        reader = _Reader.of(call, tx)
+        return [HandoverRow(**reader.shown(row)) for row in found if reader.may_see(row)]
 
     return [_need(row) for row in await call.rooms.store.read(query) if row.mine or row.late]
 
@@ -160,11 +157,11 @@ async def _draft(call: Call, role: str | None, schedule: str | None) -> Handover
 
 async def _read(call: Call, handover: str) -> HandoverDetail:
     def query(tx: Transaction) -> HandoverDetail:
-        row = handovers.find(tx, handover)
-        if not _may_see(call, tx, row):
+        row, reader = handovers.find(tx, handover), _Reader.of(call, tx)
+        if not reader.may_see(row):
             raise handovers.no_such(handover)
         return HandoverDetail(
-            **_shown(call, tx, row),
+            **reader.shown(row),
             text=row.text,
             edited=bool(row.edited),
             sequence=row.sequence,
@@ -175,49 +172,63 @@ async def _read(call: Call, handover: str) -> HandoverDetail:
     return await call.rooms.store.read(query)
 
 
-def _shown(call: Call, tx: Transaction, row: Row) -> dict[str, Any]:
-    acknowledged = row.acknowledged_at is not None
-    barrier = why_not(
-        _taker(call, tx, row),
-        by=row.by_person,
-        to=row.to_person,
-        next_people=json.loads(row.next_people),
-    )
-    if acknowledged:
-        barrier = f"{row.acknowledged_by} has acknowledged it"
-    return {
-        "handover": row.handover,
-        "state": "acknowledged" if acknowledged else "given",
-        "role": row.role,
-        "schedule": row.schedule,
-        "by": row.by_person,
-        "to": row.to_person,
-        "since": row.since,
-        "given_at": row.given_at,
-        "due_at": row.due_at,
-        "acknowledged_by": row.acknowledged_by,
-        "acknowledged_at": row.acknowledged_at,
-        "late": is_late(due_at=row.due_at, acknowledged_at=row.acknowledged_at, now=tx.now),
-        "digest": row.digest,
-        "mine": barrier is None,
-        "why_not": barrier,
-    }
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """The caller, with what a transaction sees of who is on call."""
 
+    person: str
+    names: frozenset[str]
+    everywhere: bool
+    """Whether they read in every team."""
+    holds_all: bool
+    rota: Rota
+    now: int
 
-def _may_see(call: Call, tx: Transaction, row: Row) -> bool:
-    """Whether the caller reads in every team, or has a part in this hand-over."""
-    if call.agents_seen() is None:
-        return True
-    taker = _taker(call, tx, row)
-    told = {row.by_person, row.to_person, *json.loads(row.next_people)}
-    return taker.holds or not taker.names.isdisjoint(told)
+    @classmethod
+    def of(cls, call: Call, tx: Transaction) -> _Reader:
+        rota = call.rooms.view.now.rota.now(tx)
+        everywhere, holds_all = call.agents_seen() is None, ANYONE in call.roles
+        return cls(call.who.name, _names(call), everywhere, holds_all, rota, tx.now)
 
+    def taker(self, row: Row) -> Taker:
+        holds = self.holds_all or takes_part(
+            self.rota, self.names, row.role, row.schedule, self.now
+        )
+        return Taker(self.person, self.names, holds)
 
-def _taker(call: Call, tx: Transaction, row: Row) -> Taker:
-    names = _names(call)
-    rota = call.rooms.view.now.rota.now(tx)
-    holds = ANYONE in call.roles or takes_part(rota, names, row.role, row.schedule, tx.now)
-    return Taker(call.who.name, names, holds)
+    def may_see(self, row: Row) -> bool:
+        """Whether the caller reads in every team, or has a part in this hand-over."""
+        told = {row.by_person, row.to_person, *json.loads(row.next_people)}
+        return self.everywhere or not self.names.isdisjoint(told) or self.taker(row).holds
+
+    def shown(self, row: Row) -> dict[str, Any]:
+        """Return a hand-over as a list shows it."""
+        acknowledged = row.acknowledged_at is not None
+        barrier = why_not(
+            self.taker(row),
+            by=row.by_person,
+            to=row.to_person,
+            next_people=json.loads(row.next_people),
+        )
+        if acknowledged:
+            barrier = f"{row.acknowledged_by} has acknowledged it"
+        return {
+            "handover": row.handover,
+            "state": "acknowledged" if acknowledged else "given",
+            "role": row.role,
+            "schedule": row.schedule,
+            "by": row.by_person,
+            "to": row.to_person,
+            "since": row.since,
+            "given_at": row.given_at,
+            "due_at": row.due_at,
+            "acknowledged_by": row.acknowledged_by,
+            "acknowledged_at": row.acknowledged_at,
+            "late": is_late(due_at=row.due_at, acknowledged_at=row.acknowledged_at, now=self.now),
+            "digest": row.digest,
+            "mine": barrier is None,
+            "why_not": barrier,
+        }
 
 
 def _names(call: Call) -> frozenset[str]:

@@ -27,8 +27,7 @@ async def signers(call: Call) -> Signers:
         )
         return Signers(plane=plane_id(tx), rows=rows)
 
-    read = call.rooms.store.read if person else call.rooms.store.scan
-    return await read(query)
+    return await call.rooms.store.scan(query)
 
 
 OPERATIONS = (
