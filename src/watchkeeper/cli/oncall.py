@@ -173,11 +173,11 @@ def end(session: Session, override_id: str, reason: str) -> None:
         say(f"Ended: {_does(found)} in {found.schedule}.")
 
 
-@oncall.command()
+@oncall.command(short_help="When nobody is on call in the next four weeks.")
 @_ZONE
 @speaks()
 def gaps(session: Session, zone: str | None) -> None:
-    """List when nobody is on call within the next four weeks, by role and schedule."""
+    """List when nobody is on call for a role within the next four weeks."""
     found = session.call(lambda plane: plane.oncall())
     if session.json:
         print_json(found)
@@ -225,7 +225,7 @@ def import_(file: str, name: str, zone: str | None, people: tuple[str, ...], wee
     click.echo(text, nl=False)
 
 
-@oncall.command()
+@oncall.command(short_help="Print shifts as an iCalendar file.")
 @click.argument("schedule")
 @_WEEKS
 @speaks(json=False)
