@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -139,6 +140,44 @@ async def test_a_name_that_leads_inside_is_not_called(
 
 async def _never() -> str:
     raise AssertionError("no secret is needed")
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (b"", "retry"),
+        (b"no HTTP at all\r\n\r\n", "retry"),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000 + b"\r\n\r\n", "retry"),
+        (b"HTTP/1.1 700 \x1b[31mred\r\ncontent-length: 0\r\n\r\n", "retry"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n" + b"z" * 100_000, "sent"),
+    ],
+    ids=["nothing", "garbage", "a long header", "a strange status", "a body without end"],
+)
+async def test_whatever_a_receiver_answers_ends_the_attempt(
+    local: Store, tmp_path: Path, answer: bytes, verdict: str
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writers.append(writer)
+        writer.write(answer)
+        if not answer.endswith(b"z"):
+            writer.close()
+
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    egress = Egress()
+    port = server.sockets[0].getsockname()[1]
+    view = view_of(Webhook(name="ops", url=f"http://127.0.0.1:{port}/x", signing="ed25519"))
+    handler = Webhooks(local, view, egress, lambda source: _never(), WebhookKey(tmp_path))
+    (attempt,) = await asyncio.wait_for(handler.send([DELIVERY]), 10)
+    await egress.close()
+    server.close()
+    for writer in writers:
+        writer.transport.abort()
+    await asyncio.gather(*(one.wait_closed() for one in writers), return_exceptions=True)
+    assert attempt.verdict == verdict
+    assert (attempt.error or "").isprintable()
+    assert "y" * 100 not in str(attempt.error)
 
 
 async def test_a_webhook_that_is_in_force_no_more_is_given_up(local: Store, tmp_path: Path) -> None:
