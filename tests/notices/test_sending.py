@@ -17,7 +17,7 @@ from watchkeeper.core.errors import Invalid, Unavailable
 from watchkeeper.notices import sending
 from watchkeeper.notices.confinement import Confined, confined
 from watchkeeper.notices.model import Message
-from watchkeeper.notices.sending import AT_ONCE, Busy, Sender, Undecided
+from watchkeeper.notices.sending import AT_ONCE_EACH, Busy, Sender, Undecided
 
 TEXT = Message("[high] clerk: <b>refund</b> & more", "first line\nsecond <line> & $5", "short one")
 
@@ -104,7 +104,7 @@ async def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.M
     assert "watchkeeper[notify]" in str(missing.value)
 
 
-async def test_a_silent_service_leaves_it_unknown_and_takes_a_place(
+async def test_a_silent_service_leaves_it_unknown_and_holds_up_only_itself(
     web: WebSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending, "TELL_SECONDS", 0.05)
@@ -114,12 +114,16 @@ async def test_a_silent_service_leaves_it_unknown_and_takes_a_place(
     sender = Sender()
     try:
         ended = await asyncio.gather(
-            *(sender.tell(web.url(), TEXT, allow_private=True) for _ in range(AT_ONCE)),
+            *(sender.tell(web.url(), TEXT, allow_private=True) for _ in range(AT_ONCE_EACH)),
             return_exceptions=True,
         )
-        assert [type(one) for one in ended] == [Undecided] * AT_ONCE
+        assert [type(one) for one in ended] == [Undecided] * AT_ONCE_EACH
         with pytest.raises(Busy):
             await sender.tell(web.url(), TEXT, allow_private=True)
+        with web_sink() as other:
+            monkeypatch.setattr(sending, "TELL_SECONDS", 20)
+            await sender.tell(other.url(), TEXT, allow_private=True)
+            assert other.bodies
     finally:
         go_on.set()
 

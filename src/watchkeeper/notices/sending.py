@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,10 @@ from watchkeeper.notices.confinement import confined
 from watchkeeper.notices.kinds import check_url
 from watchkeeper.notices.model import Message
 
-AT_ONCE = 4
+AT_ONCE = 12
 """How many messages are handed over at once."""
+AT_ONCE_EACH = 3
+"""Of them by one channel: one that never answers must not hold up the others."""
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 8.0
 ROOM_SECONDS = 2.0
@@ -63,6 +66,7 @@ class Sender:
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(AT_ONCE)
+        self._running: Counter[str] = Counter()
 
     async def tell(self, url: str, message: Message, *, allow_private: bool) -> None:
         """Hand a message over; return once the service has taken it.
@@ -73,13 +77,19 @@ class Sender:
         check_url(url, allow_private=allow_private)
         if not is_installed():
             raise not_installed()
+        if self._running[url] >= AT_ONCE_EACH:
+            raise Busy("this channel is slow; it is tried again")
+        self._running[url] += 1
         try:
             await asyncio.wait_for(self._free.acquire(), ROOM_SECONDS)
-        except TimeoutError:
-            raise Busy("other channels are slow; it is tried again") from None
+        except BaseException as error:
+            self._leave(url)
+            if isinstance(error, TimeoutError):
+                raise Busy("other channels are slow; it is tried again") from None
+            raise
         work = _in_thread(lambda: _tell(url, message, allow_private))
         # a thread cannot be ended: its place is taken until it is through
-        work.add_done_callback(self._end)
+        work.add_done_callback(lambda done: self._end(url, done))
         try:
             async with asyncio.timeout(TELL_SECONDS):
                 await asyncio.shield(work)
@@ -88,7 +98,13 @@ class Sender:
                 f"it did not answer in {TELL_SECONDS:g} s; the message may have arrived"
             ) from None
 
-    def _end(self, done: asyncio.Future[None]) -> None:
+    def _leave(self, url: str) -> None:
+        self._running[url] -= 1
+        if not self._running[url]:
+            del self._running[url]
+
+    def _end(self, url: str, done: asyncio.Future[None]) -> None:
+        self._leave(url)
         self._free.release()
         if not done.cancelled():
             done.exception()  # seen, where nobody waits for it any more
