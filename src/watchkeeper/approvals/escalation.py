@@ -91,7 +91,8 @@ class Asking:
         if self.entry.empty and self.passed:
             text = f"still asks {self.role}{at}"
         elif asked:
-            text = f"now asks {self.role}{at}" + _people(self.held)
+            who = _names(self.held)
+            text = f"now asks {self.role}{at}" + (f": {who}" if who else "")
         else:
             text = f"tells {', '.join(self.channels)}{at}; asks {self.role} still"
         if self.passed:
@@ -323,7 +324,12 @@ def _routed(row: Row, held: Holders) -> dict[str, Any]:
 
 def _people(held: Holders) -> str:
     """Name the people in words: ` (ada, grace)`; at most five."""
+    names = _names(held)
+    return f" ({names})" if names else ""
+
+
+def _names(held: Holders) -> str:
     if not held.people:
-        return "" if held.anyone else " (nobody is on call)"
+        return "" if held.anyone else "nobody is on call"
     more = "" if len(held.people) <= 5 else f" and {len(held.people) - 5} more"
-    return f" ({', '.join(held.people[:5])}{more})"
+    return f"{', '.join(held.people[:5])}{more}"
