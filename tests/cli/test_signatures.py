@@ -230,6 +230,33 @@ def _blob(armoured: bytes) -> bytes:
     return base64.b64decode(b"".join(armoured.splitlines()[1:-1]))
 
 
+def test_votes_for_others_and_alone_verify_as_that(ground: Ground, tmp_path: Path) -> None:
+    key, home = SshKey.make(tmp_path / "key"), ground.home("alone")
+    ground.person("grace", key)
+    ground.plane.apply(
+        "person: {name: edsger, operates: [{role: approver}]}",
+        "role: {name: finance-ops, members: [owner, edsger]}",
+        f"person: {{name: grace, operates: [{{role: admin}}], ssh_keys: ['{key.public}']}}",
+    )
+    tokens = {}
+    for name, role in (("grace", "admin"), ("edsger", "approver")):
+        issued = {"person": name, "permission": role}
+        tokens[name] = ground.plane.operator.post("/v1/persons/tokens", issued)["token"]
+    given = ground.plane.caller(tokens["edsger"])
+    given.post("/v1/delegations", {"to": "grace", "seconds": 600})
+    signing = ("--key", str(key.path), "--reason", "why")
+    try:
+        for verb, line in (("approve", b"acting for edsger"), ("break-glass", b"break-glass")):
+            request, place = ground.hold(), tmp_path / verb
+            cast = ground.far(tokens["grace"], home, "requests", verb, request, *signing)
+            assert cast.code == 0, cast.err
+            ended = on(ground.plane, "requests", "signatures", request, "--to", str(place))
+            assert ended.code == 0, ended.err
+            assert line in (place / "1-grace.txt").read_bytes()
+    finally:
+        ground.plane.apply("role: {name: finance-ops, members: [owner, grace]}")
+
+
 def test_allowed_signers_are_printed_for_others_to_verify_with(
     ground: Ground, tmp_path: Path
 ) -> None:
