@@ -391,7 +391,8 @@ def test_the_whole_life_is_told_in_words(world_plane: Plane, run: Run) -> None:
         "grant.redeemed", "decision.permitted", "outcome.recorded", "request.succeeded",
     ):  # fmt: skip
         assert type_ in types, type_
-    assert timeline[0]["text"].startswith("clerk asks finance-ops (grace")
+    assert timeline[0]["text"].startswith("clerk asks finance-ops: ")
+    assert "(grace" in timeline[0]["text"]
     for entry in timeline:
         words = entry["text"]
         assert len(words.split()) > 2, entry

@@ -79,9 +79,9 @@ class Asking:
     """Whether anybody at all is there for one of the levels."""
 
     @property
-    def asked(self) -> str:
-        """The role that is asked, with who holds it now."""
-        return self.role + _people(self.held)
+    def people(self) -> str:
+        """Who holds the role that is asked now, in brackets."""
+        return _people(self.held)
 
     def words(self, policy: EscalationPolicy) -> str:
         """Say who is asked, at which level, and who was passed over."""

@@ -96,7 +96,7 @@ def open_request(
             "decide_by": decide_by,
             "decision": new.decision,
             "epoch": new.epoch,
-            "text": f"{asker.partition('/')[2]} asks {asking.asked}: {told}",
+            "text": f"{asker.partition('/')[2]} asks {asking.role}: {told}{asking.people}",
         },
     )
     for role in json.loads(columns["asked"]):
