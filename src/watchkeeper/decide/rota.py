@@ -29,6 +29,7 @@ from watchkeeper.store.transaction import Transaction
 
 PERSON_ROLE = "person/"
 """`person/NAME` is the role that exactly that person holds."""
+_MOST_KEPT = 1000
 MOST_AT_ONCE = 50
 """Fixed shifts of one schedule at one time."""
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -42,6 +43,9 @@ class Rota:
     schedules: Mapping[str, Schedule]
     standing: tuple[Override, ...] = ()
     overrides: Overrides = field(default_factory=lambda: NO_OVERRIDES)
+    _held: dict[tuple[str, bool], tuple[int, int, frozenset[str]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     _ends: dict[str, tuple[int, int, tuple[OnCall, ...]]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -86,18 +90,27 @@ class Rota:
 
     def roles_of(self, person: str, *, owner: bool, at: int) -> frozenset[str]:
         """Return the roles that a person (by plain name) holds at a time."""
+        known = self._held.get((person, owner))
+        if known is None or not known[0] <= at < known[1]:
+            if len(self._held) >= _MOST_KEPT:
+                self._held.clear()
+            known = self._held[(person, owner)] = self._find_roles(person, owner, at)
+        return known[2]
+
+    def _find_roles(self, person: str, owner: bool, at: int) -> tuple[int, int, frozenset[str]]:
+        """Return the roles of a person, and from when until when they stay the same."""
         names = {person, OWNER} if owner else {person}
-        found = {f"{PERSON_ROLE}{name}" for name in names}
-        on_call = {
-            name
-            for name, schedule in self.schedules.items()
-            if any(one in names for one, _ in self._at(schedule, at))
-        }
+        found, until, on_call = {f"{PERSON_ROLE}{name}" for name in names}, NEVER, set()
+        for name, schedule in self.schedules.items():
+            people, stays = schedule.at(at, self.overrides.get(name, NO_CHANGES))
+            until = min(until, stays)
+            if any(one in names for one, _ in people):
+                on_call.add(name)
         for role in self.roles.values():
             member = ANYONE in role.members or not names.isdisjoint(role.members)
             if member or not on_call.isdisjoint(role.schedules):
                 found.add(role.name)
-        return frozenset(found)
+        return at, until, frozenset(found)
 
     def people_of(self, role: str) -> frozenset[str]:
         """Return everybody who may come to hold a role without an override."""
