@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.cli.command import Ended, watchkeeper
+from tests.cli.command import Ended, on, watchkeeper
 from tests.outbox.test_callbacks import ASKED, SECRET, documents, timeline, vote
 from tests.rig.agent import Run
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
-from tests.rig.receiver import Receiver
+from tests.rig.receiver import Receiver, Say
 from tests.rig.world import POLICY
 from watchkeeper.cli.exits import CONFLICT, HELD, NOT_FOUND, OK, REFUSED
+from watchkeeper.outbox.signatures import read_secrets
 
 CALLS = "/humanlayer/v1/function_calls"
 
@@ -95,6 +96,39 @@ def test_a_callback_of_the_command_line_comes_back(started: Plane, receiver: Rec
     assert json.loads(receiver.received[0].body)["data"]["request"] == request
     refused = submit(run, *REFUND, "--no-wait", "--callback", "another")
     assert "contract/clerk/callbacks" in refused.err
+
+
+def test_what_was_given_up_is_listed_sent_again_or_discarded(
+    started: Plane, receiver: Receiver
+) -> None:
+    receiver.usual = Say(410)
+    run = started.enrol("clerk").open_run()
+    requests = []
+    for amount in (300, 301):
+        held = run.decide("books.create_refund", {**ASKED, "amount_usd": amount}, callback="ops")
+        requests.append(held["request"])
+        vote(started, held["request"], "reject")
+
+    def dead() -> list[str] | None:
+        rows = on(started, "deliveries", "list", "--in", "dead", "--json").json()["rows"]
+        return [row["delivery"] for row in rows] if len(rows) == 2 else None
+
+    newer, older = eventually(dead, "both are given up", every=0.3)
+    assert "it answered 410: gone" in on(started, "deliveries", "list", "--target", "ops").out
+    gone = on(started, "deliveries", "discard", newer, "--reason", "by hand")
+    assert gone.out == f"{newer} is discarded.\n"
+    assert on(started, "deliveries", "discard", newer).code == CONFLICT
+    receiver.usual = Say()
+    again = on(started, "deliveries", "redrive", "--target", "ops")
+    assert again.out == "1 to ops are sent again.\n"
+    eventually(lambda: receiver.received[-1].headers["webhook-id"] == older, "it is sent again")
+    assert on(started, "deliveries", "redrive", "msg_unheard_of").code == NOT_FOUND
+    assert on(started, "deliveries", "redrive").code == REFUSED
+    assert on(started, "webhooks", "key").out.startswith("whpk_")
+    secret = on(started, "webhooks", "secret").out.strip()
+    assert len(read_secrets(secret)[0]) == 32
+    words = " ".join(timeline(started, requests[1]))
+    assert "discarded callback to ops: by hand" in words
 
 
 def test_another_runs_request_is_not_shown(started: Plane) -> None:

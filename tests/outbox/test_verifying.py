@@ -31,10 +31,17 @@ def take() -> Any:
 
 
 def callback(
-    sequence: int, *, request: str = "req_1", secret: str = SECRET, id_: str = "", ago: int = 0
+    sequence: int,
+    *,
+    request: str = "req_1",
+    secret: str = SECRET,
+    id_: str = "",
+    ago: int = 0,
+    superseded_by: str | None = None,
 ) -> Call:
     """A callback as the plane sends it."""
-    body = json.dumps({"type": "t", "data": {"request": request, "sequence": sequence}}).encode()
+    data = {"request": request, "sequence": sequence, "superseded_by": superseded_by}
+    body = json.dumps({"type": "t", "data": data}).encode()
     id_ = id_ or f"msg_{sequence}"
     at = int(datetime.now(UTC).timestamp()) - ago
     signature = sign_with_secrets(read_secrets(secret), signed_bytes(id_, at, body))
@@ -76,6 +83,12 @@ def test_nothing_of_a_signed_callback_can_be_changed(take: Any) -> None:
     ):
         with pytest.raises(WebhookVerificationError):
             take(SECRET, changed, sent, mine)
+
+
+def test_what_stands_for_ones_own_request_is_ones_own(take: Any) -> None:
+    mine = {"req_1": 0}
+    take(SECRET, *callback(4, superseded_by="req_2"), mine)
+    assert take(SECRET, *callback(5, request="req_2"), mine)["request"] == "req_2"
 
 
 def test_a_callback_about_anothers_request_is_refused(take: Any) -> None:
