@@ -20,7 +20,7 @@ from watchkeeper.approvals.service import cast_vote
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Conflict, Forbidden, Invalid, WatchkeeperError
-from watchkeeper.decide.contents import examine
+from watchkeeper.decide.contents import LARGEST_AT_ONCE, examine
 from watchkeeper.decide.narrowing import narrow_request
 from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.store.transaction import Transaction
@@ -134,11 +134,13 @@ async def test_the_same_gates_judge_what_was_narrowed(edge: Edge) -> None:
     sent = {**a_refund(), "reason": "paid twice"}
     held = await edge.decider.decide(token, Ask(name="books.create_refund", arguments=sent))
     assert held.verdict == "hold"
+    long = {"reason": "x" * LARGEST_AT_ONCE}
     refused: tuple[tuple[type[WatchkeeperError], str, dict[str, Any]], ...] = (
         (Forbidden, "tool/books.create_refund/schema", {"charge_id": "no charge"}),
         (Forbidden, "tool/books.create_refund/never", {"reason": "as a gift card"}),
         (Invalid, "data/secret", {"reason": "key AKIAIOSFODNN7EXAMPLE"}),
         (Invalid, "approval/narrowing", {"amount_usd": 999}),
+        (Conflict, "approval/narrowing", long),
         (Forbidden, "approval/separation_of_duties", {"person": "person/ada", "reason": "x"}),
     )
     await edge.apply("person: {name: ada, aliases: [customer/ada]}")

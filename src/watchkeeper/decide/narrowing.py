@@ -17,7 +17,7 @@ from watchkeeper.approvals.voting import refusal
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Conflict, Forbidden, Invalid
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.contents import Contents, examine, kept_words
+from watchkeeper.decide.contents import LARGEST_AT_ONCE, Contents, examine, kept_words
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.glancing import GlancingFacts
 from watchkeeper.decide.model import RISKS, Action, Progress, Requirement, Ruling, deny, describe
@@ -26,6 +26,7 @@ from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.registry.documents import ToolContract
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.tools.inspection.values import is_larger
 from watchkeeper.wire.decisions import DutyKind, Narrowed, Performer
 from watchkeeper.wire.requests import Edit
 
@@ -81,6 +82,9 @@ def narrow_request(
     run = recorded_run(tx, row.run)
     if tool is None or run is None or (row.kind or "action") != "action":
         raise _cannot("it is no call of a tool under contract")
+    if is_larger(edit.arguments, LARGEST_AT_ONCE):
+        # they are looked through again where the call is decided
+        raise _cannot(f"its arguments are longer than {LARGEST_AT_ONCE:,} characters")
     before = parse(row.canonical)
     facts = _Rehearsing(tx, catalogue, run)
     _, progress = decide_by_gates(_as_sent(row, before), facts)
