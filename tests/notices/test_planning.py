@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.approvals.ground import open_one, vote
+from tests.rig.sweeping import sweep
 from watchkeeper.approvals.delegations import delegate
+from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.applying import read_files
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
 from watchkeeper.decide.coverage import RolesInForce
@@ -15,6 +17,8 @@ from watchkeeper.decide.notices import EVENTS, Notices, read_notice
 from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.notices.model import Notice
+from watchkeeper.oncall.handovers.model import NewHandover
+from watchkeeper.oncall.handovers.service import HANDLERS, give
 from watchkeeper.outbox.model import NewDelivery
 from watchkeeper.registry.rules import InForce
 from watchkeeper.store.store import Store
@@ -208,6 +212,30 @@ async def test_breaking_the_glass_tells_all_who_could_have_decided(store: Store)
 
 async def test_reminders_go_to_the_role_that_is_asked_now(store: Store) -> None:
     assert await told_of(store, "request.reminded", role="lead") == [("edsger", "pager")]
+
+
+async def test_who_takes_a_watch_over_is_told_once_it_is_given_and_once_it_is_late(
+    store: Store, clock: RehearsalClock
+) -> None:
+    catalogue = catalogue_of(
+        *CHANNELS, role("ops", "ada", "bob"), person("ada"), person("bob"), person("carol"),
+        person("dan", accounts=["root"]),
+    )  # fmt: skip
+    notices = Notices(RolesInForce(CatalogueView(catalogue)), "root")
+    due_at = clock.now() + 60_000_000
+    new = NewHandover(
+        role="ops", schedule=None, by="ada", to=None, next=("bob", "owner"), since=0,
+        due_at=due_at, sequence=0, text="quiet", edited=True, sections="[]",
+    )  # fmt: skip
+    await store.write(lambda tx: give(tx, new))
+    clock.advance(60)
+    await sweep(store, HANDLERS)
+
+    def query(tx: Any) -> list[list[str | None]]:
+        found = [event for event in read_events(tx) if event.type in EVENTS]
+        return [people(list(notices.plan(tx, event, catalogue))) for event in found]
+
+    assert await store.read(query) == [["bob", "dan"], ["bob", "dan"]]
 
 
 async def test_roles_without_a_contact_are_named(store: Store) -> None:

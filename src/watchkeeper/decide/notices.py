@@ -34,9 +34,11 @@ EVENTS: dict[str, Why] = {
     "request.break_glass": "break_glass",
     "request.expired": "expired",
     "lock.created": "lock",
+    "handover.given": "handover",
+    "handover.late": "handover",
 }
 """The events of which people are told."""
-_ONCE: frozenset[Why] = frozenset({"no_coverage", "break_glass", "expired", "lock"})
+_ONCE: frozenset[Why] = frozenset({"no_coverage", "break_glass", "expired", "lock", "handover"})
 """What nobody can decide any more, or not this person: one contact of each is enough."""
 _MOST_PEOPLE = 200
 _LONGEST = 1000
@@ -80,6 +82,11 @@ class Notices:
             notice = Notice(why, text[:_LONGEST], urgent=body["mode"] == "kill")
             people = self._people(tx, catalogue, [OWNER_ROLE], event.at)
             people.discard(_name(event.actor))
+            return tuple(_deliveries(event, notice, people, (), catalogue))
+        if why == "handover":
+            taking = {self._owner_of(catalogue) if one == OWNER else one for one in body["next"]}
+            people = {catalogue.names.key(one) for one in taking} - {_name(event.actor)}
+            notice = Notice(why, str(body["text"])[:_LONGEST])
             return tuple(_deliveries(event, notice, people, (), catalogue))
         row = find_or_none(tx, event.request) if event.request else None
         if row is None or (row.state != "pending" and why not in ("break_glass", "expired")):

@@ -8,8 +8,9 @@ from typing import Literal
 from watchkeeper.wire.decisions import Risk
 
 Why = Literal[
-    "created", "escalated", "reminded", "rerouted", "no_coverage", "break_glass", "expired", "lock"
-]
+    "created", "escalated", "reminded", "rerouted", "no_coverage", "break_glass", "expired",
+    "lock", "handover",
+]  # fmt: skip
 """What happened that somebody is told of."""
 
 

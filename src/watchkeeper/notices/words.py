@@ -33,6 +33,11 @@ _HAPPENED: dict[Why, str] = {
     "break_glass": "BREAK GLASS, approved by one person alone: ",
     "expired": "expired undecided: ",
     "lock": "",
+    "handover": "",
+}
+_SEE: dict[Why, tuple[str, ...]] = {
+    "lock": ("locks", "list"),
+    "handover": ("handover", "list", "--which", "given"),
 }
 
 
@@ -111,7 +116,7 @@ def _request(notice: Notice, request: str, place: Place, now: int) -> Message:
 
 def _other(notice: Notice, place: Place) -> Message:
     what = line(notice)
-    see = command(place, "locks", "list") if notice.why == "lock" else command(place, "watch")
+    see = command(place, *_SEE.get(notice.why, ("watch",)))
     short = f"{make_safe(what, limit=max(40, _SHORT - len(see) - 2))}: {see}"
     return Message(_title(what, place), f"{what}\n\n{see}", short)
 
