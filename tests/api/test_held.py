@@ -34,7 +34,7 @@ def test_every_state_is_told_in_words(state: RequestState, known: bool) -> None:
         superseded_by="req_2" if known else None,
         callback=None,
     )
-    told = show_asked(row)
+    told = show_asked(row, waits=state == "pending")
     assert told.text
     assert "None" not in told.text
     assert told.verdict == {"pending": "hold"}.get(state, "permit" if state in MAY_RUN else "deny")
