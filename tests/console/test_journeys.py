@@ -227,21 +227,21 @@ async def test_the_ledger_follows_holds_and_verifies(desk: DeskWorld) -> None:
     async with session(desk.plane, size=(200, 40)) as console:
         await console.press("9")
         await console.see("follows the newest entry", "request.created")
-        await asyncio.to_thread(desk.hold, "teller", "note", account="acc_new", text="x")
-        await console.see("acc_new")
+        await asyncio.to_thread(desk.hold, "teller", "note", account="n_1", text="x")
+        await console.see("n_1")
         await console.press("f")
         await console.see("‖ held")
-        await asyncio.to_thread(desk.hold, "teller", "note", account="acc_later", text="x")
+        await asyncio.to_thread(desk.hold, "teller", "note", account="n_2", text="x")
         await console.see("new entr")
-        assert "acc_later" not in console.screen
+        assert "n_2" not in console.screen
         await console.press("f")
-        await console.see("acc_later")
+        await console.see("n_2")
         await console.press("j")
         await console.see("‖ held")
-        await asyncio.to_thread(desk.hold, "teller", "note", account="acc_last", text="x")
+        await asyncio.to_thread(desk.hold, "teller", "note", account="n_3", text="x")
         await console.see("2 new entries")
         await console.press("g")
-        await console.see("acc_last")
+        await console.see("n_3")
         await console.press("c")
         await console.see("The chain is whole")
 
