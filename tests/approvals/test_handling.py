@@ -228,6 +228,20 @@ async def test_an_approval_is_taken_back_by_who_gave_it_or_was_asked(store: Stor
     assert again != request
 
 
+async def test_a_standing_approval_is_neither_narrowed_nor_taken_back_nor_given_alone(
+    store: Store,
+) -> None:
+    request = await open_one(store, kind="standing", standing="sta_1")
+    with pytest.raises(Forbidden) as refused:
+        await alone(store, request)
+    assert refused.value.code == "break_glass_refused"
+    with pytest.raises(Conflict) as kept:
+        await store.write(lambda tx: take_back(tx, request, person="person/ada", roles=OPS))
+    assert kept.value.code == "not_an_action"
+    assert kept.value.remedy is not None
+    assert "standing end sta_1" in kept.value.remedy
+
+
 async def test_a_caller_is_missed_while_it_matters_only(store: Store) -> None:
     request = await open_one(store)
     for _ in range(2):

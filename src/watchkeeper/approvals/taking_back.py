@@ -44,10 +44,17 @@ def take_back(
 ) -> None:
     """Revoke an approval before it is used: whoever gave it, or is of a role that was asked.
 
-    The same call may be asked again. Raises `NotFound`; `Conflict` (`already_used`) once it is
-    used or has ended; `Forbidden` (`role_missing`).
+    The same call may be asked again. Raises `NotFound`; `Conflict` with code `not_approved`,
+    `already_used` once it is used or has ended, or `not_an_action`; `Forbidden` (`role_missing`).
     """
     row = find(tx, request)
+    if row.kind == "standing":
+        raise Conflict(
+            "what was approved is a standing approval",
+            code="not_an_action",
+            rule="approval/take-back",
+            remedy=f"end it: `watchkeeper standing end {row.standing}`",
+        )
     ballot = ballot_of(row)
     names = people.names(person)
     gave = any(people.key(one.person) in names for one in _VOTERS.all(tx, request_is=request))
