@@ -104,6 +104,21 @@ def test_it_is_proposed_approved_used_and_ended(ground: Ground) -> None:
     ground.as_("vic").problem("POST", f"{path}/end", {"reason": "no"}, status=403)
 
 
+def test_a_caller_that_waits_for_what_it_covers_goes_on(ground: Ground) -> None:
+    run = ground.agent.open_run()
+    arguments = {"charge_id": "ch_1", "amount_usd": 300}
+    held = run.decide("books.create_refund", arguments)
+    with ThreadPoolExecutor(1) as callers:
+        waiting = callers.submit(run.decide, "books.create_refund", arguments, wait_seconds=30)
+        name = ground.stands()
+        answer = waiting.result(timeout=20)
+    assert (answer["verdict"], answer["rule"]) == ("permit", f"standing/{name}")
+    shown = ground.as_("vic").get(f"/v1/requests/{held['request']}")
+    assert (shown["state"], shown["standing"]) == ("superseded", name)
+    told = [entry["type"] for entry in shown["timeline"]]
+    assert told[-2:] == ["request.covered", "request.superseded"]
+
+
 def test_its_time_ends_it_by_itself(ground: Ground) -> None:
     name = ground.stands()
     ground.plane.advance(3600)

@@ -308,6 +308,13 @@ async def test_it_is_asked_of_whom_the_largest_such_action_is(ground: Ground) ->
     assert await ground.propose("person/grace") != name
 
 
+async def test_what_people_propose_buries_no_approver(ground: Ground) -> None:
+    await ground.propose()
+    assert await ground.store.read(lambda tx: approvals.count_waiting(tx, AGENT)) == 0
+    await ground.ask(await ground.run())
+    assert await ground.store.read(lambda tx: approvals.count_waiting(tx, AGENT)) == 1
+
+
 async def test_a_proposal_takes_its_values_from_a_request(ground: Ground) -> None:
     held = await ground.ask(await ground.run())
     name = await ground.propose(

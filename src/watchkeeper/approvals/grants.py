@@ -85,7 +85,10 @@ _ASKS_CHANGES = Statement(
 )
 _WAITING = Statement(
     select(func.count()).where(
-        requests.c.agent == bindparam("agent_is"), requests.c.state == "pending"
+        requests.c.agent == bindparam("agent_is"),
+        requests.c.state == "pending",
+        # what people propose is none of the agent's doing
+        func.coalesce(requests.c.kind, "action") == "action",
     )
 )
 
