@@ -11,11 +11,11 @@ from tests.approvals.ground import open_one, pass_time, vote
 from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
 from watchkeeper.decide.catalogue import build_catalogue
 from watchkeeper.decide.handover.draft import draft, text_digest
-from watchkeeper.decide.handover.text import plain, span
+from watchkeeper.decide.handover.text import plain, span, write_text
 from watchkeeper.registry.service import apply, read_standing
 from watchkeeper.registry.source import read_file
 from watchkeeper.store.store import Store
-from watchkeeper.wire.handover import HandoverDraft, HandoverSection
+from watchkeeper.wire.handover import HandoverDraft, HandoverItem, HandoverSection
 
 ROLES = "role: {name: ops, members: [ada, bob]}\n---\nrole: {name: lead, members: [carol]}\n"
 
@@ -93,6 +93,18 @@ def test_what_others_wrote_is_one_line_of_words(text: str) -> None:
     assert not re.search(r"(?<!\\)(?:\\\\)*[`*\[\]<>|#~]", shown)
     assert len(shown) <= 240
     assert all(character.isprintable() for character in shown)
+
+
+@given(st.text(max_size=150))
+def test_a_name_stays_between_its_backticks(name: str) -> None:
+    item = HandoverItem(text="it", kind="tool", id=name)
+    section = HandoverSection(part="tools", title="Tools", summary="One.", items=(item,), total=1)
+    text = write_text(
+        "ops", by="ada", since=0, until=1, due_at=2, next_people=(), sections=(section,)
+    )
+    (line,) = [line for line in text.split("\n") if line.startswith("- ")]
+    assert line.count("`") == 2
+    assert line.endswith("`")
 
 
 @given(st.integers(-(10**12), 10**15))

@@ -9,14 +9,17 @@ from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.text import make_safe
 from watchkeeper.wire.handover import HandoverSection
 
-LONGEST_LINE = 200
 _MARKUP = re.compile(r"([\\`*\[\]<>|#~])")
-_EMPTY = "Nothing."
 
 
 def plain(text: str, limit: int = 120) -> str:
     """Return words from outside as one line that is nothing but words in Markdown."""
     return _MARKUP.sub(r"\\\1", make_safe(text, limit=limit))
+
+
+def _name(thing: str) -> str:
+    """Return an id as it stands between backticks; an upstream may call its tools anything."""
+    return make_safe(thing, limit=100).replace("`", "'")
 
 
 def span(microseconds: int) -> str:
@@ -59,7 +62,7 @@ def write_text(
             continue
         lines += ["", f"## {section.title}", "", section.summary, ""]
         lines += [
-            f"- {'! ' if item.pressing else ''}{item.text} `{make_safe(item.id, limit=100)}`"
+            f"- {'! ' if item.pressing else ''}{item.text} `{_name(item.id)}`"
             for item in section.items
         ]
         if section.total > len(section.items) > 0:
