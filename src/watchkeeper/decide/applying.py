@@ -11,8 +11,8 @@ from watchkeeper.decide.cases import check_cases
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
 from watchkeeper.decide.gaps import find_policy_gaps
 from watchkeeper.decide.rota import Rota
-from watchkeeper.decide.vacancies import find_vacancies
 from watchkeeper.decide.standing import end_changed
+from watchkeeper.decide.vacancies import find_vacancies
 from watchkeeper.identity.persons import revoke_tokens_of
 from watchkeeper.policy import stages
 from watchkeeper.registry import service as registry
