@@ -84,6 +84,7 @@ def test_people_and_channels_are_levels_too(make_plane: Maker) -> None:
     found = plane.operator.get(f"/v1/requests/{request}")
     assert (found["level"], found["role"], found["round"]) == (3, "person/edsger", 1)
     assert set(found["asked"]) == {"finance-ops", "person/edsger"}
+    assert set(found["on_call"]) == {"finance-ops: grace, owner", "person/edsger: edsger"}
     told = [e["body"] for e in plane.events(request=request, type="request.escalated")]
     assert [(body["people"], body["channels"]) for body in told] == [
         (["edsger"], []),
@@ -141,6 +142,8 @@ escalation:
     plane.apply(*governed(ladder, nobody), policy__cedar=POLICY)
     run = plane.enrol("clerk").open_run()
     request = run.decide("books.create_refund", LARGE)["request"]
+    found = plane.operator.get(f"/v1/requests/{request}")
+    assert "finance-ops: nobody is on call" in found["on_call"]
     (alarm,) = plane.events(request=request, type="request.no_coverage")
     assert alarm["body"]["channels"] == ["pager"]
     needs = {need["need"]: need for need in plane.operator.get("/v1/watch")["rows"]}

@@ -11,6 +11,7 @@ from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import Counts
 from watchkeeper.approvals.rows import find
 from watchkeeper.core.errors import Forbidden
+from watchkeeper.decide.coverage import words_on_call
 from watchkeeper.decide.narrowing import edits_of
 from watchkeeper.decide.signatures import check_still, verify_vote
 from watchkeeper.identity.runs import find_run
@@ -234,7 +235,11 @@ async def show_request(call: Call, name: str) -> RequestDetail:
         narrows = tool is not None and (found.state, found.kind) == ("pending", "action")
         edits = edits_of(tool.contract) if tool and narrows else {}
         shown = {name: how for name, how in edits.items() if name in found.arguments}
-        return found.model_copy(update={"on_behalf_of_proof": proof, "edits": shown})
+        asked = found.asked if found.state == "pending" else ()
+        watch = words_on_call(call.rooms.view.now.rota.now(tx), asked, tx.now)
+        return found.model_copy(
+            update={"on_behalf_of_proof": proof, "edits": shown, "on_call": watch}
+        )
 
     return await call.rooms.store.read(query)
 

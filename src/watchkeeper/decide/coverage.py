@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.rota import Rota
 from watchkeeper.oncall.model import ANYONE, Holders
 from watchkeeper.store.transaction import Transaction
+
+_DAY = 86_400 * MICROSECONDS
+_MOST_NAMED = 5
+
+
+def words_on_call(rota: Rota, roles: Iterable[str], at: int) -> tuple[str, ...]:
+    """Say of each role who holds it, and until when: `sre-oncall: ada until 18:00Z, bob`."""
+    return tuple(f"{role}: {', '.join(_names(rota, role, at))}" for role in roles)
+
+
+def _names(rota: Rota, role: str, at: int) -> list[str]:
+    found: dict[str, int | None] = dict.fromkeys(sorted(rota.of_role(role).always))
+    document = rota.roles.get(role)
+    for schedule in document.schedules if document else ():
+        for one in rota.ends(schedule, at):
+            found.setdefault(one.person, one.until)
+    names = [
+        name + (f" until {_time(until, at)}" if until is not None else "")
+        for name, until in found.items()
+    ]
+    more = [f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+    return [*names[:_MOST_NAMED], *more] or ["nobody is on call"]
+
+
+def _time(until: int, at: int) -> str:
+    text = utc_text(until)
+    return f"{text[11:16]}Z" if until - at < _DAY else f"{text[:10]} {text[11:16]}Z"
 
 
 class RolesInForce:
