@@ -18,15 +18,19 @@ from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.standing import service as standing
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Forbidden, Invalid, WatchkeeperError
+from watchkeeper.decide.again import decide_again, read_recorded
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+from watchkeeper.decide.differences import Differences
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.people import PeopleInForce
+from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.standing import propose_standing
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
+from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.store.journal import events
 from watchkeeper.store.store import Store
@@ -306,6 +310,21 @@ async def test_it_is_asked_of_whom_the_largest_such_action_is(ground: Ground) ->
     assert request.asks.startswith(f"let {AGENT} call {TOOL} with charge_id")
     assert await ground.propose() == name
     assert await ground.propose("person/grace") != name
+
+
+async def test_a_replay_counts_it_as_the_approval_that_it_was(ground: Ground) -> None:
+    await ground.stands()
+    answer = await ground.ask(await ground.run())
+
+    def recorded(tx: Any) -> Any:
+        row = find_decision(tx, answer.decision)
+        return read_recorded(row, recorded_run(tx, row.run))
+
+    was = await ground.store.read(recorded)
+    how, ruling = decide_again(was, ground.decider.catalogue.now)
+    found = Differences()
+    found.add(was, how, ruling)
+    assert (found.same, found.differ, found.other_rule) == (1, 0, 0)
 
 
 async def test_what_people_propose_buries_no_approver(ground: Ground) -> None:

@@ -11,7 +11,7 @@ from watchkeeper.wire.policy import ReplayExample, ReplayGroup
 
 MOST_EXAMPLES = 5
 MOST_GROUPS = 200
-_APPROVAL = "approval/"
+_APPROVALS = ("approval/", "standing/")
 
 Key = tuple[Verdict, Verdict, str, str, str, ActionKind, str]
 
@@ -86,8 +86,8 @@ class Differences:
 
 
 def _plain(rule: str) -> str:
-    """Return a rule without the one request that it names."""
-    return _APPROVAL.rstrip("/") if rule.startswith(_APPROVAL) else rule
+    """Return a rule without the one request, or standing approval, that it names."""
+    return "approval" if rule.startswith(_APPROVALS) else rule
 
 
 def _example(was: Recorded, ruling: Ruling) -> ReplayExample:
