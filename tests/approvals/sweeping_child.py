@@ -12,7 +12,7 @@ from watchkeeper.plane.timers import StoredTimers
 from watchkeeper.store.store import Store
 
 AT_ONCE = 7
-TRIES = 500
+TRIES = 5000
 
 
 async def run(url: str) -> None:
@@ -24,7 +24,7 @@ async def run(url: str) -> None:
                     if not await StoredTimers(store, HANDLERS).run_due(AT_ONCE):
                         return
         except Conflict:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
     raise SystemExit("never came to write")
 
 

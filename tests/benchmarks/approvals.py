@@ -91,10 +91,9 @@ def await_late(plane: Plane, number: int) -> None:
     """Wait until so many requests are past their first level."""
 
     def reached() -> bool:
-        time.sleep(0.3)
         return bool(plane.operator.get("/v1/status")["late"] >= number)
 
-    eventually(reached, f"{number} escalated", seconds=400)
+    eventually(reached, f"{number} escalated", seconds=400, every=0.3)
 
 
 def open_list(plane: Plane) -> list[float]:
@@ -164,7 +163,8 @@ def measure(directory: Path, pending: int, due: int, overdue: int, decisions: in
         soon = [first + n // DUE_PER_SECOND for n in range(due)]
         asyncio.run(fill(url, 10**6, [1] * overdue))
         asyncio.run(fill(url, 2 * 10**6, soon))
-        time.sleep(1.1)  # by now what is to be overdue is
+        filled = time.monotonic()
+        eventually(lambda: time.monotonic() > filled + 1.1, "what is to be overdue is")
         plane.restart()
         started = plane.events(type="plane.started")[-1]["at"]
         await_late(plane, overdue)

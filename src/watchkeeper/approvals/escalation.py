@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, func, update
 
-from watchkeeper.approvals.coverage import Coverage, alarm, available, lacking, named, remember
+from watchkeeper.approvals.asking import Asking, ask, in_brackets
+from watchkeeper.approvals.coverage import Coverage, available, named, remember
 from watchkeeper.approvals.deciding import DEADLINE, decide
 from watchkeeper.approvals.rows import (
     IS_PENDING,
@@ -23,12 +24,11 @@ from watchkeeper.approvals.rows import (
 from watchkeeper.approvals.rules import state_at_deadline
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core.clock import utc_text
-from watchkeeper.oncall.model import Entry, EscalationPolicy, Holders, Position, Step
-from watchkeeper.oncall.rules import enter, next_step
+from watchkeeper.oncall.model import Holders, Position, Step
+from watchkeeper.oncall.rules import next_step
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.quorum import Groups
 
 _MOVE = Statement(
     update(requests)
@@ -59,98 +59,6 @@ _SET_NEXT = Statement(
     .where(requests.c.request == bindparam("request_is"))
     .values(next_at=bindparam("next"))
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """Who is asked from a level on: what a request and its event say of it."""
-
-    entry: Entry
-    role: str
-    """Of the level; where it has none or nobody holds any, whoever was asked before."""
-    held: Holders
-    channels: tuple[str, ...]
-    """Told now: of the level entered and of those passed over."""
-    passed: tuple[str, ...]
-    """The roles that nobody held."""
-    lacking: tuple[str, ...]
-    """The roles for which too few people are there, on any level, to decide it."""
-    anybody: bool
-    """Whether anybody at all is there for one of the levels."""
-
-    @property
-    def people(self) -> str:
-        """Who holds the role that is asked now, in brackets."""
-        return _people(self.held)
-
-    def words(self, policy: EscalationPolicy) -> str:
-        """Say who is asked, at which level, and who was passed over."""
-        levels = len(policy.levels)
-        at = f" (level {self.entry.level} of {levels})" if levels > 1 else ""
-        asked = policy.levels[self.entry.level - 1].role
-        if self.entry.empty and self.passed:
-            text = f"still asks {self.role}{at}"
-        elif asked:
-            who = _names(self.held)
-            text = f"now asks {self.role}{at}" + (f": {who}" if who else "")
-        else:
-            text = f"tells {', '.join(self.channels)}{at}; asks {self.role} still"
-        if self.passed:
-            text += f"; nobody is on call for {', '.join(self.passed)}"
-        return text
-
-    def body(self, round: int) -> dict[str, Any]:
-        """Return what the event keeps beside its words."""
-        return {
-            "role": self.role,
-            "people": named(self.held),
-            "anyone": self.held.anyone,
-            "level": self.entry.level,
-            "round": round,
-            "channels": list(self.channels),
-            "passed": list(self.passed),
-        }
-
-    def raise_alarm(self, tx: Transaction, row: Row, policy: EscalationPolicy, round: int) -> None:
-        """Record it where nobody, or too few, can decide."""
-        if self.lacking:
-            alarm(
-                tx, row, policy, self.lacking,
-                anybody=self.anybody, level=self.entry.level, round=round,
-            )  # fmt: skip
-
-
-def ask(
-    tx: Transaction,
-    coverage: Coverage,
-    policy: EscalationPolicy,
-    level: int,
-    *,
-    before: str,
-    excluded: frozenset[str],
-    groups: Groups,
-) -> Asking:
-    """Find out who is asked when a level is due; `before` is the role that is asked till then."""
-    known: dict[str, Holders] = {}
-
-    def held(role: str) -> Holders:
-        if role not in known:
-            known[role] = available(tx, coverage, role, excluded)
-        return known[role]
-
-    entry = enter(policy, level, lambda role: not held(role))
-    entered = policy.levels[entry.level - 1]
-    told = [policy.levels[n - 1] for n in entry.passed]
-    role = entered.role if entered.role and not (entry.empty and entry.passed) else before
-    return Asking(
-        entry,
-        role,
-        held(role),
-        tuple(one.channel for one in dict.fromkeys([*told, entered]) if one.channel),
-        tuple(one.role for one in told if one.role),
-        lacking(policy.levels, groups, held),
-        any(held(one.role) for one in policy.levels if one.role),
-    )
 
 
 def take_step(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:
@@ -263,7 +171,7 @@ def _remind(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:
         row,
         "request.reminded",
         actor="plane",
-        text=f"reminded {row.role}{_people(held)}: to be decided by {utc_text(row.decide_by)}",
+        text=f"reminded {row.role}{in_brackets(held)}: to be decided by {utc_text(row.decide_by)}",
         due_at=step.due_at,
         **_routed(row, held),
     )
@@ -306,7 +214,7 @@ def _resume(tx: Transaction, row: Row, step: Step, coverage: Coverage) -> None:
         row,
         "request.resumed",
         actor="plane",
-        text=f"{name} was on it and has not decided: asks {row.role} again{_people(held)}",
+        text=f"{name} was on it and has not decided: asks {row.role} again{in_brackets(held)}",
         due_at=step.due_at,
         **_routed(row, held),
     )
@@ -320,16 +228,3 @@ def _routed(row: Row, held: Holders) -> dict[str, Any]:
         "level": row.level,
         "round": row.round or 1,
     }
-
-
-def _people(held: Holders) -> str:
-    """Name the people in words: ` (ada, grace)`; at most five."""
-    names = _names(held)
-    return f" ({names})" if names else ""
-
-
-def _names(held: Holders) -> str:
-    if not held.people:
-        return "" if held.anyone else "nobody is on call"
-    more = "" if len(held.people) <= 5 else f" and {len(held.people) - 5} more"
-    return f"{', '.join(held.people[:5])}{more}"

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from watchkeeper.approvals.alike import alike
+from watchkeeper.approvals.asking import Asking, ask
 from watchkeeper.approvals.coverage import ANYBODY, Coverage, remember
 from watchkeeper.approvals.delegations import linked
-from watchkeeper.approvals.escalation import Asking, ask
 from watchkeeper.approvals.model import OPEN, NewRequest
 from watchkeeper.approvals.people import STRANGERS, People
 from watchkeeper.approvals.rows import IS_OPEN, TIMER, find, groups_of, write_policy
