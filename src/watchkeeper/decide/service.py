@@ -175,11 +175,11 @@ class Decider:
         if ruling.narrowed is not None:
             action, ruling, found = follow_narrowed(tx, facts, action, ruling, performer)
             progress = found or progress
+        if ruling.voids is not None:
+            void(tx, *ruling.voids)
         if ruling.verdict == "hold":
             request = ruling.request
             if request is None:
-                if ruling.voids is not None:
-                    void(tx, *ruling.voids)
                 end_outdated(tx, facts, action, progress)
                 request = _open_request(
                     tx, decision, facts, action, ruling, progress, self.coverage

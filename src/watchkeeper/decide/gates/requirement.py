@@ -15,6 +15,7 @@ from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import RISKS, Action, Progress, Requirement
 from watchkeeper.oncall.model import EscalationPolicy, Level
 from watchkeeper.registry.contract import AgentContract
+from watchkeeper.registry.documents import ToolGate
 from watchkeeper.registry.watch import Escalation, EscalationLevel, RiskClass
 from watchkeeper.wire.decisions import Risk
 from watchkeeper.wire.quorum import Groups, merge, read_quorum
@@ -57,8 +58,12 @@ def require(action: Action, facts: Facts, progress: Progress) -> Requirement | N
     catalogue = facts.catalogue
     risk = risk_of(action, catalogue, progress)
     risks = catalogue.risks.get(risk)
-    asks = [*_asked_by_tool(action, catalogue), *_asked_by_policies(progress)]
-    asks = asks or _asked_otherwise(action, facts, risk, risks)
+    tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
+    gate = tool.contract.approval if tool else None
+    if gate is None and not progress.asks:
+        asks = _asked_otherwise(action, facts, risk, risks)
+    else:
+        asks = [*_asked_by_tool(action, gate), *_asked_by_policies(progress)]
     if not asks:
         return None
     contract = catalogue.agents[facts.run.agent].contract
@@ -113,10 +118,8 @@ def _asked_by_policies(progress: Progress) -> Iterable[_Ask]:
         )
 
 
-def _asked_by_tool(action: Action, catalogue: Catalogue) -> Iterable[_Ask]:
+def _asked_by_tool(action: Action, gate: ToolGate | None) -> Iterable[_Ask]:
     """Yield what the tool's own contract asks for every call."""
-    tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
-    gate = tool.contract.approval if tool else None
     if gate is not None:
         yield _Ask(
             f"tool/{action.name}/approval",
@@ -132,13 +135,12 @@ def _asked_otherwise(
     action: Action, facts: Facts, risk: Risk, risks: RiskClass | None
 ) -> list[_Ask]:
     """Return what risk class or the agent's contract ask where nothing else does."""
-    allowed = facts.catalogue.agents[facts.run.agent].tools if action.kind == "tool" else {}
     if risk == "critical":
         rule = f"tool/{action.name}/risk" if action.kind == "tool" else "risk/critical"
         return [_Ask(rule, "a critical action always needs approval")]
     if risks is not None and risks.approval == "always":
         return [_Ask(f"risk/{risk}/approval", f"every {risk} risk needs approval")]
-    if allowed.get(action.name):
+    if action.kind == "tool" and facts.catalogue.agents[facts.run.agent].tools[action.name]:
         rule = f"contract/{facts.run.agent}/requires_approval"
         return [_Ask(rule, f"the contract asks for approval of {action.name}")]
     return []
