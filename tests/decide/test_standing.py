@@ -14,6 +14,7 @@ from sqlalchemy import select
 from tests.decide.still import POLICY, WORLD
 from tests.rig.stores import sqlite_url
 from watchkeeper.approvals import service as approvals
+from watchkeeper.approvals.delegations import delegate
 from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.standing import service as standing
 from watchkeeper.core.clock import RehearsalClock
@@ -42,7 +43,7 @@ USD = 1_000_000
 NO_MONEY = {"each_micros": None, "total_micros": None}
 LEAD_DECIDES = POLICY.replace('"finance-ops"', '"finance-lead"')
 PEOPLE = WORLD.replace(
-    "{name: finance-ops, members: [owner]}", "{name: finance-ops, members: [owner, ada]}"
+    "{name: finance-ops, members: [owner]}", "{name: finance-ops, members: [owner, ada, dora]}"
 )
 
 
@@ -212,6 +213,21 @@ async def test_what_a_person_rejected_stays_rejected(ground: Ground) -> None:
 async def test_nothing_is_done_with_it_on_behalf_of_who_agreed(ground: Ground, person: str) -> None:
     await ground.stands()
     assert (await ground.ask(await ground.run(person))).verdict == "hold"
+
+
+async def test_nor_on_behalf_of_a_delegate_of_theirs(ground: Ground) -> None:
+    name = await ground.stands()
+    await ground.store.write(
+        lambda tx: delegate(
+            tx,
+            "ada",
+            "dora",
+            PeopleInForce(tx, ground.decider.catalogue.now),
+            ends_at=tx.now + 3600 * 1_000_000,
+        )
+    )
+    assert (await ground.ask(await ground.run("dora"))).verdict == "hold"
+    assert (await ground.ask(await ground.run("dan"))).rule == f"standing/{name}"
 
 
 async def test_an_exact_approval_is_used_before_it(ground: Ground) -> None:

@@ -58,6 +58,10 @@ class Facts(Protocol):
         """Say why who approved something beforehand could not do so now, or return None."""
         ...
 
+    def close_to(self, person: str) -> frozenset[str]:
+        """Return the keys of a person, under every name, and of their delegates both ways."""
+        ...
+
     def waiting(self) -> int:
         """Return how many requests of the agent wait for a person."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from watchkeeper.approvals import service as approvals
+from watchkeeper.approvals.delegations import linked
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.standing import service as standing_approvals
 from watchkeeper.approvals.standing.model import StandingApproval
@@ -62,6 +63,12 @@ class LiveFacts:
     def why_void(self, standing: str) -> str | None:
         """Say why who approved something beforehand could not do so now, or return None."""
         return why_void(self._tx, standing, PeopleInForce(self._tx, self.catalogue))
+
+    def close_to(self, person: str) -> frozenset[str]:
+        """Return the keys of a person, under every name, and of their delegates both ways."""
+        people = PeopleInForce(self._tx, self.catalogue)
+        others = linked(self._tx, [person], people)
+        return frozenset(key for name in (person, *others) for key in people.names(name))
 
     def waiting(self) -> int:
         """Return how many requests of the agent wait for a person."""

@@ -19,7 +19,7 @@ def covering(
     if not known:
         return None
     agent, run = facts.catalogue.agents[facts.run.agent], facts.run
-    behalf = facts.catalogue.names.names(run.on_behalf_of) if run.on_behalf_of else frozenset()
+    behalf = facts.close_to(run.on_behalf_of) if run.on_behalf_of else frozenset()
     found = rules.covering(
         known,
         Use(
