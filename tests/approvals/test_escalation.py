@@ -164,6 +164,13 @@ async def test_the_whole_time_that_somebody_was_on_it_does_not_count(
     assert "eve was on it" in (await told(store, request, "request.resumed"))[0]["text"]
 
 
+async def test_half_of_the_time_left_stays_for_others(store: Store) -> None:
+    watch = Watch(**FULL)
+    request = await opened(store, watch, sla_seconds=61)
+    now = await row(store, request)
+    assert await acknowledge(store, request) == now.created_at + 30 * MICROSECONDS
+
+
 async def test_escalating_by_hand_beats_i_am_on_it(store: Store, clock: RehearsalClock) -> None:
     watch = Watch(**FULL)
     request = await opened(store, watch)

@@ -218,7 +218,9 @@ class LadderMachine(RuleBasedStateMachine):
             return
         assert known
         ladder.catch_up(self.now, self.there)
-        until = min(self.now + (seconds or ladder.policy.acknowledge_seconds), ladder.decide_by)
+        left = ladder.decide_by - self.now
+        usual = min(ladder.policy.acknowledge_seconds, max(1, left // 2))
+        until = min(self.now + (seconds or usual), ladder.decide_by)
         since, earlier = ladder.on_it or (self.now, 0)
         ladder.on_it = (since, max(until, earlier))
         ladder.told.append(("request.acknowledged", ladder.level, ladder.round, ladder.role))

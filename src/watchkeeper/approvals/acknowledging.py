@@ -43,9 +43,9 @@ def acknowledge(
 ) -> int:
     """Have escalation and reminders wait for a person; return until when (microseconds).
 
-    `seconds` absent: as long as the request's policy says; never past the deadline, and never
-    shorter than somebody else is waited for already. Whoever may decide may say so, and whoever
-    was asked and is no longer on call. Raises `NotFound`; `Conflict` with code
+    `seconds` absent: as long as the request's policy says, and half of the time left at most;
+    never past the deadline, and never shorter than somebody else is waited for already. Whoever
+    may decide may say so, and whoever was asked and is no longer on call. Raises `NotFound`; `Conflict` with code
     `already_decided`, `expired` or `already_voted`; `Forbidden` with code
     `separation_of_duties`, `role_missing` or `not_asked_yet`.
     """
@@ -63,7 +63,10 @@ def acknowledge(
     ):
         raise refusal(barrier)
     was = position_of(row)
-    asked_for = policy_of(row).acknowledge_seconds if seconds is None else seconds
+    # so that others are asked while there is time, whatever the policy's usual pause
+    half = max(1, (row.decide_by - tx.now) // (2 * MICROSECONDS))
+    usual = min(policy_of(row).acknowledge_seconds, half)
+    asked_for = usual if seconds is None else seconds
     until = min(tx.now + asked_for * MICROSECONDS, row.decide_by)
     until = int(max(until, was.acknowledged_until or 0))
     since = tx.now if was.acknowledged_until is None else row.acknowledged_at

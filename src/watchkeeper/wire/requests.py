@@ -279,7 +279,10 @@ class Escalate(Sent):
 
 
 class Acknowledge(Sent):
-    """Say "I am on it": the escalation waits; `seconds` absent: as its policy says."""
+    """Say "I am on it": the escalation waits.
+
+    `seconds` absent: as its policy says, and half of the time left at most.
+    """
 
     seconds: int | None = Field(None, ge=5, le=86_400)
 
