@@ -45,8 +45,8 @@ def acknowledge(
 
     `seconds` absent: as long as the request's policy says, and half of the time left at most;
     never past the deadline, and never shorter than somebody else is waited for already. Whoever
-    may decide may say so, and whoever was asked and is no longer on call. Raises `NotFound`; `Conflict` with code
-    `already_decided`, `expired` or `already_voted`; `Forbidden` with code
+    may decide may say so, and whoever was asked and is no longer on call. Raises `NotFound`;
+    `Conflict` with code `already_decided`, `expired` or `already_voted`; `Forbidden` with code
     `separation_of_duties`, `role_missing` or `not_asked_yet`.
     """
     row = catch_up(tx, find(tx, request), coverage)
