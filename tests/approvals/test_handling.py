@@ -95,6 +95,16 @@ async def test_what_stands_for_a_request_takes_its_place_and_its_time(
     assert "put another in its place" in late.value.message
 
 
+async def test_votes_do_not_carry_over_to_what_was_narrowed(store: Store) -> None:
+    first = await open_one(store, quorum=2)
+    assert await vote(store, first, "person/ada") == "pending"
+    second = await lessen(store, first, 400)
+    found = await read(store, second)
+    assert (found.approvals, found.quorum, found.votes) == (0, 2, ())
+    assert await vote(store, second, "person/ada") == "pending"
+    assert await vote(store, second, "person/grace") == "approved"
+
+
 async def test_a_narrowing_ends_with_its_deadline(store: Store, clock: RehearsalClock) -> None:
     first = await open_one(store)
     clock.advance(150)
