@@ -272,3 +272,41 @@ def test_a_class_may_need_approval_of_everything(ground: Ground) -> None:
     ground.plane.apply("risk: {name: high, approval: always}")
     held = ground.agent.open_run().decide(REFUND, small)
     assert (held["verdict"], held["rule"]) == ("hold", "risk/high/approval")
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "ran"),
+    [("approve", "succeeded", 1), ("reject", "denied", 0), ("modify", "superseded", 0),
+     ("defer", "pending", 0), ("duplicate", "succeeded", 1)],
+)  # fmt: skip
+def test_a13_five_cases_in_the_audit_and_in_what_was_dispatched(
+    ground: Ground, case: str, state: str, ran: int
+) -> None:
+    """Approve, reject, modify, defer and a second resume: both views say the same."""
+    ground.plane.apply(
+        rules__cedar=QUORUM.replace("2 of finance-ops and 1 of finance-lead", "1 of finance-ops")
+    )
+    run, arguments, held = ground.hold()
+    request = held["request"]
+    if case in ("approve", "duplicate"):
+        ground.vote("bob", request)
+    elif case == "reject":
+        ground.vote("bob", request, "reject", reason="no")
+    elif case == "modify":
+        seen = ground.show("bob", request)
+        body = {"digest": seen["digest"], "arguments": {**arguments, "amount_usd": 300}}
+        stands = ground.person("bob").post(f"/v1/requests/{request}/edit", body)
+        assert stands["state"] == "approved"
+    else:
+        ground.person("bob").post(f"/v1/requests/{request}/acknowledge", {"seconds": 60})
+    performed = []
+    for _ in range(2 if case == "duplicate" else 1):
+        answer = run.decide(REFUND, arguments)
+        if answer["verdict"] == "permit" and not answer.get("replay"):
+            performed.append(answer["decision"])
+            run.settle(answer["decision"], "succeeded")
+    assert len(performed) == ran
+    assert ground.show("bob", request)["state"] == state
+    told = [row["type"] for row in ground.plane.events(request=request)]
+    assert told.count("grant.redeemed") == told.count("decision.permitted") == ran
+    assert told.count("outcome.recorded") == ran

@@ -12,7 +12,7 @@ from tests.decide.still import POLICY, WORLD, StillFacts, catalogue, refund
 from watchkeeper.approvals.model import Grant
 from watchkeeper.core.errors import Forbidden, Invalid
 from watchkeeper.decide.gates.requirement import require, risk_of
-from watchkeeper.decide.model import Progress, Requirement, Ruling
+from watchkeeper.decide.model import Action, Progress, Requirement, Ruling, action_digest
 from watchkeeper.decide.path import decide
 from watchkeeper.decide.service import check_critical
 from watchkeeper.policy.model import Obligation
@@ -116,6 +116,29 @@ def test_an_approval_of_then_is_held_against_what_is_asked_now() -> None:
             assert why in ruling.reason
             assert ruling.voids is not None
             assert ruling.voids[0] == "req_1"
+
+
+PARTS = {
+    "run": "run_1", "agent": "refund-assistant", "contract": "sha256:1", "target": "sha256:2",
+    "on_behalf_of": "person/carol",
+}  # fmt: skip
+
+
+@given(st.sampled_from([*PARTS, "name", "charge_id", "amount_usd"]), st.data())
+def test_a5_any_change_of_an_action_is_another_action(part: str, data: st.DataObject) -> None:
+    """One character of anything that is approved, and no approval covers it."""
+    arguments = {"charge_id": "ch_81", "amount_usd": "4000"}
+    values = {**PARTS, **arguments, "name": "stripe.create_refund"}
+    at = data.draw(st.integers(0, len(values[part]) - 1))
+    other = data.draw(st.characters(codec="utf-8").filter(lambda c: c != values[part][at]))
+    changed = {**values, part: values[part][:at] + other + values[part][at + 1 :]}
+
+    def digest_of(said: dict[str, str]) -> str:
+        given = {name: said[name] for name in arguments}
+        action = Action("tool", said["name"], given)
+        return action_digest(action, **{name: said[name] for name in PARTS})
+
+    assert digest_of(changed) != digest_of(values)
 
 
 def test_a_critical_action_is_never_permitted_without_people() -> None:
