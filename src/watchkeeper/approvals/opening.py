@@ -73,6 +73,7 @@ def open_request(
     step = next_step(policy, Position(level, tx.now, counts_from=tx.now), decide_by=decide_by)
     told = (new.told or new.asks)[:1000]
     asker = new.proposed_by or f"agent/{new.agent}"
+    whose = asking.role if size(groups) == 1 else quorum_words(groups)
     columns = _columns(
         tx, new, request, asking, excluded, groups, decide_by=decide_by, next_at=step.due_at
     )
@@ -96,7 +97,7 @@ def open_request(
             "decide_by": decide_by,
             "decision": new.decision,
             "epoch": new.epoch,
-            "text": f"{asker.partition('/')[2]} asks {asking.role}: {told}{asking.people}",
+            "text": f"{asker.partition('/')[2]} asks {whose}: {told}{asking.people}",
         },
     )
     for role in json.loads(columns["asked"]):
