@@ -79,9 +79,7 @@ def _stands(
     return True
 
 
-def _narrowed(
-    standing: Standing, narrowed: Narrowed, requirement: Requirement | None
-) -> Ruling:
+def _narrowed(standing: Standing, narrowed: Narrowed, requirement: Requirement | None) -> Ruling:
     """Hold a call that an approver narrowed; what stands for it waits, or may run."""
     words = "; ".join(narrowing_words(change) for change in narrowed.changes)
     said = f" ({narrowed.reason})" if narrowed.reason else ""
