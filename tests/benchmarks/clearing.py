@@ -83,28 +83,39 @@ class Approver:
     def _low(self, risk: str) -> None:
         self.press(risk, "a")
 
-    def _medium(self, risk: str) -> None:
+    def _asked(self, risk: str) -> DialogDriver:
+        """Press the key until its dialog opens: one that comes too fast is told to come again."""
         self.press(risk, "a")
-        dialog = self.console.dialog("Approve this?")
+        seen = self.console.expect_match("Approve this\\?|press again")
+        if seen[0] == "press again":
+            self.console.expect_no("press again")
+            return self._asked(risk)
+        return self.console.dialog("Approve this?")
+
+    def _medium(self, risk: str) -> None:
+        dialog = self._asked(risk)
         self.press(risk, "Enter")
         self._gone(dialog)
 
     def _heavy(self, risk: str) -> None:
-        self.press(risk, "a")
-        dialog = self.console.dialog("Approve this?")
+        dialog = self._asked(risk)
         wanted = self.console.until(
             lambda: re.search(r"Type (\S+)", dialog.text), "what is to be typed"
         )
         while not self._at_end(dialog):
+            before = self._place()
             self.press(risk, "PageDown")
-            time.sleep(0.1)
+            self.console.until(lambda: self._place() != before, "the next page")  # noqa: B023
         self.press(risk, "Tab", wanted[1], "Enter", "Enter", "Enter")
         self._gone(dialog)
 
     def _at_end(self, dialog: DialogDriver) -> bool:
-        bottom = [line for line in self.console.screen.split("\n") if "└" in line]
-        found = re.search(r"(\d+)-(\d+)/(\d+)", bottom[-1]) if bottom else None
+        found = re.search(r"(\d+)-(\d+)/(\d+)", self._place())
         return not dialog.lines or found is None or found[2] == found[3]
+
+    def _place(self) -> str:
+        """Return the last line of the dialog's frame, which says what of it is shown."""
+        return next((x for x in reversed(self.console.screen.split("\n")) if "└" in x), "")
 
     def _gone(self, dialog: DialogDriver) -> None:
         self.console.until(lambda: not dialog.lines, "the dialog is gone")

@@ -23,6 +23,7 @@ from watchkeeper.console.dialogs.watch import (
     read_time,
 )
 from watchkeeper.console.views import oncall, quality, request_detail, requests
+from watchkeeper.console.views.standing import standing_blocks
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import cell_width
@@ -38,6 +39,7 @@ from watchkeeper.wire.oncall import (
 )
 from watchkeeper.wire.quality import Hint, Quality, QualityRow
 from watchkeeper.wire.requests import CommentRow, Deciding, Group, VoteRow
+from watchkeeper.wire.standing import StandingRow
 
 HOUR, DAY = seconds(3600), seconds(86_400)
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202etxt.exe[/red]\r\n▌ approved by ada\x9b2J"
@@ -342,3 +344,30 @@ def test_hints_name_what_repeats() -> None:
     assert "clerk → books.note" in text
     assert "\x1b" not in text
     assert "Nothing repeats" in read(quality.hint_blocks([]))
+
+
+def test_what_stands_says_its_bounds_and_what_is_left() -> None:
+    row = StandingRow(
+        standing="std_1", state="standing", agent="clerk", tool="books.note",
+        pins={"text": HOSTILE}, uses=3, max_uses=20, each_micros=5_000_000,
+        used_micros=12_000_000, total_micros=50_000_000, seconds=3600, expires_at=NOW + HOUR,
+        risk="low", reason="month end", request="req_1", proposed_by="person/ada", proposed_at=NOW,
+        approved_by=("person/bob",),
+    )  # fmt: skip
+    text = read(standing_blocks([row], moment()), 100)
+    for words in (
+        "3 of 20 used",
+        "$5.00 a call, $12.00 of $50.00 in all",
+        "until",
+        "approved by  bob",
+    ):
+        assert words in text
+    assert "\x1b" not in text
+    free = row.model_copy(update={"pins": {}, "total_micros": None, "each_micros": None})
+    assert "arguments    any" in read(standing_blocks([free], moment()))
+    assert "Nothing was agreed" in read(standing_blocks([], moment()))
+
+
+def test_voting_for_somebody_is_said_before_it_is_done() -> None:
+    detail = samples.request_detail(acting_for="eve")
+    assert "you vote for eve" in read(list(deciding.approve_question(detail).body))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -22,6 +21,7 @@ from watchkeeper.console.crash import record_crash
 from watchkeeper.console.desk import Body, Desk, Question, Reply
 from watchkeeper.console.dialog import Dialog
 from watchkeeper.console.editor import History
+from watchkeeper.console.hands import Hands
 from watchkeeper.console.journey import Journey
 from watchkeeper.console.link import FollowFeed, Heard, Link, follow_feed
 from watchkeeper.console.moment import Moment
@@ -45,8 +45,6 @@ from watchkeeper.wire.plane import Status
 
 PaneMaker = Callable[[Desk], Sequence[Pane[Any]]]
 ActionMaker = Callable[[Desk], Sequence[Action]]
-FLOOD_KEYS, FLOOD_SECONDS = 12, 0.5
-"""So many different keys in so short a time are pasted, whether or not the terminal says so."""
 
 
 class Console(App[int], inherit_bindings=False):
@@ -103,8 +101,7 @@ class Console(App[int], inherit_bindings=False):
         """What was said of decisions here, offered again."""
         self.main: MainScreen | None = None
         self.message_until = 0.0
-        self._last_key = ""
-        self._keys_at: deque[float] = deque(maxlen=FLOOD_KEYS)
+        self._hands = Hands()
         if opening is not None:
             self.say(*opening, seconds=12)
         if place is not None:
@@ -156,9 +153,7 @@ class Console(App[int], inherit_bindings=False):
         """Take keys and pasted text before the toolkit does; it knows none of our keys."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             self.app_focus = True
-            if event.key != self._last_key:  # a key held down repeats; hands may do that
-                self._keys_at.append(event.time)
-            self._last_key = event.key
+            self._hands.press(event.key, event.time)
             self.take_key(event.key, event.character)
         elif isinstance(event, events.Paste) and not event.is_forwarded:
             self.take_paste(event.text)
@@ -299,11 +294,7 @@ class Console(App[int], inherit_bindings=False):
         """Say why a decision cannot be what the person meant at this instant."""
         if self.pulse.just_moved:
             return "another row came here just now; press again"
-        came = self._keys_at
-        if len(came) == FLOOD_KEYS and came[-1] - came[0] < FLOOD_SECONDS:
-            came.clear()
-            return "keys came faster than hands type, as a paste does; press again"
-        return None
+        return self._hands.why_not()
 
     def why_not(self, action: Action) -> str | None:
         """Say why an action is not possible now; None if it is."""

@@ -20,7 +20,7 @@ _LOG = logging.getLogger("watchkeeper.decide.routing")
 Plan = Callable[[Transaction, Event, Catalogue], Sequence[NewDelivery]]
 """Reads what it needs and returns the deliveries that an event leads to; it changes nothing."""
 
-EVENTS_AT_ONCE = 32
+EVENTS_AT_ONCE = 8
 """How many events are routed in one unit of work, which holds up the event loop."""
 _FAR = 2048
 """How many events without a delivery are passed before the cursor is moved for them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -126,6 +127,9 @@ class Plane:
                 version=rooms.version,
             )
         )
+        # what is loaded now stays: collecting it again and again would only hold the loop up
+        gc.collect()
+        gc.freeze()
         _LOG.info("ready on %s and %s", self.state.socket, local)
 
     async def wait(self) -> None:

@@ -56,6 +56,7 @@ def summary_blocks(detail: RequestDetail) -> list[Block]:
         Fact("way back", detail.way_back or "none declared"),
         Fact("rule", detail.rule_text or detail.rule),
         *([Fact("takes", takes)] if (takes := takes_words(detail)) else []),
+        *([Fact("you vote for", person_text(detail.acting_for))] if detail.acting_for else []),
     ]
 
 

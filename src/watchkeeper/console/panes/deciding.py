@@ -147,6 +147,7 @@ class Deciding:
             digest=detail.digest,
             reason=reason or None,
             view_seconds=viewed,
+            acting_for=detail.acting_for,
             channel="console",
         )
         signed = await self.sign(detail, vote)
@@ -231,6 +232,7 @@ class Deciding:
                 verdict=verdict,
                 digest=row.digest,
                 reason=reply.reason or None,
+                acting_for=row.acting_for,
                 channel="console",
             )
             try:

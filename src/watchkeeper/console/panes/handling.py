@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from watchkeeper.client.votes import needs_signature
 from watchkeeper.console.desk import Desk
 from watchkeeper.console.dialogs.handling import (
     break_glass_question,
@@ -19,6 +20,7 @@ from watchkeeper.console.dialogs.handling import (
 )
 from watchkeeper.console.panes.deciding import Deciding, Queue, seconds_from
 from watchkeeper.console.views.requests import why_not_decide
+from watchkeeper.console.views.standing import standing_blocks
 from watchkeeper.console.words import person_text, time_text
 from watchkeeper.core.errors import Conflict
 from watchkeeper.wire.requests import (
@@ -104,9 +106,13 @@ class Handling:
             view_seconds=seconds_from(since),
         )
         after = await self._desk.client.edit_request(detail.request, edit)
+        self._queue.select_next(detail.request)
+        if after.state == "pending" and after.mine and needs_signature(after):
+            # what stands now has a digest of its own, and takes a signature of its own
+            await self._deciding.send(after, "approve", reply.reason, seconds_from(since))
+            return
         state = "approved" if after.state == "approved" else "waits for the others"
         self._desk.say(f"{after.asks}: {state}", "good")
-        self._queue.select_next(detail.request)
         await self._queue.reload()
 
     async def break_glass(self) -> None:
@@ -189,6 +195,19 @@ class Handling:
         row = self._queue.current
         if row is not None:
             self._desk.show("runs", row.run, detail=True)
+
+    def why_not_run(self) -> str | None:
+        """Say why there is no run to go to."""
+        row = self._queue.current
+        if row is None:
+            return "no request is selected"
+        return None if row.kind == "action" else "a person proposed it: there is no run"
+
+    async def show_standing(self) -> None:
+        """Show what was agreed to beforehand, and what is left of it."""
+        page = await self._desk.client.standing_approvals()
+        moment = self._desk.moment()
+        await self._desk.view("Standing approvals", standing_blocks(page.rows, moment))
 
     def why_not_escalate(self) -> str | None:
         """Say why the next level can't be asked."""

@@ -88,5 +88,8 @@ def _looking(pane: ApprovalsPane) -> list[Action]:
         Action("approvals.quality", "quality", pane.show_quality, ("Q",), LOOK,
                "How approving goes: times, overrides, load.", pane.key),
         Action("approvals.run", "run", pane.handling.show_run, ("R",), LOOK,
-               "Go to the run that asks, with everything it did.", pane.key),
+               "Go to the run that asks, with everything it did.", pane.key,
+               why_not=pane.handling.why_not_run),
+        Action("approvals.stands", "standing", pane.handling.show_standing, ("S",), LOOK,
+               "What was agreed to beforehand, and what is left of it.", pane.key),
     ]  # fmt: skip
