@@ -9,15 +9,14 @@ from dataclasses import replace
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.attendance import caller_came, caller_left
 from watchkeeper.approvals.callback import call_back
-from watchkeeper.approvals.coverage import Coverage
 from watchkeeper.approvals.deciding import DEADLINE
-from watchkeeper.approvals.model import NewRequest
 from watchkeeper.approvals.standing import service as standing_approvals
 from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.approvals.superseding import link_new
 from watchkeeper.approvals.voiding import void
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
+from watchkeeper.decide.answers import as_answer, as_replay
 from watchkeeper.decide.callbacks import check_callback
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.contents import check_names, examine_aside, kept_words, without_secrets
@@ -28,10 +27,10 @@ from watchkeeper.decide.gates.identity import use_of
 from watchkeeper.decide.gates.kill import covered_by
 from watchkeeper.decide.gates.requirement import risk_of
 from watchkeeper.decide.live import LiveFacts
-from watchkeeper.decide.model import Action, Progress, Ruling, describe
+from watchkeeper.decide.model import Action, Progress, Ruling
 from watchkeeper.decide.narrowing import follow_narrowed, read_for
+from watchkeeper.decide.opening import open_request
 from watchkeeper.decide.path import decide as decide_by_gates
-from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.records import (
     NOBODY_REPORTED,
     find_by_key,
@@ -59,10 +58,9 @@ from watchkeeper.identity.runs import facts_of
 from watchkeeper.identity.scope import read_token_scope
 from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import covering
-from watchkeeper.store.statement import Row
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.decisions import Answer, Ask, Narrowed, Outcome, Performer, Risk
+from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer, Risk
 
 
 class Decider:
@@ -181,9 +179,7 @@ class Decider:
             request = ruling.request
             if request is None:
                 end_outdated(tx, facts, action, progress)
-                request = _open_request(
-                    tx, decision, facts, action, ruling, progress, self.coverage
-                )
+                request = open_request(tx, decision, facts, action, ruling, progress, self.coverage)
                 link_new(tx, request)
             caller_came(tx, request)
             if ask.callback is not None:
@@ -237,7 +233,7 @@ class Decider:
             remember(tx, run.run, call, decision, contract)
         if progress.model is not None:
             covered = replace(covered, model=progress.model)
-        answer = _as_answer(decision, ruling, progress, decide_by)
+        answer = as_answer(decision, ruling, progress, decide_by)
         return answer, covered if ruling.verdict == "permit" else None
 
     def _replay(
@@ -263,7 +259,7 @@ class Decider:
             )
         tx.silent("the first of these calls is on record")
         narrowed = read_for(tx, row.request, action.arguments) if row.request else None
-        return _as_replay(row, narrowed)
+        return as_replay(row, narrowed)
 
     def _settle(
         self,
@@ -318,58 +314,6 @@ class Decider:
             approvals.record_outcome(tx, row.request, outcome.status)
 
 
-def _open_request(
-    tx: Transaction,
-    decision: str,
-    facts: LiveFacts,
-    action: Action,
-    ruling: Ruling,
-    progress: Progress,
-    coverage: Coverage,
-) -> str:
-    run, catalogue, requirement = facts.run, facts.catalogue, ruling.requirement
-    assert requirement is not None
-    tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
-    asks = describe(action, progress, tool.contract.display if tool else None)
-    return approvals.open_request(
-        tx,
-        NewRequest(
-            decision=decision,
-            agent=run.agent,
-            agent_version=run.version,
-            run=run.run,
-            tool=action.name,
-            digest=progress.digest,
-            call_digest=action.call_digest,
-            canonical=action.contents.text,
-            arguments=action.contents.arguments,
-            asks=asks,
-            told=kept_words(asks, catalogue.redaction_of(run.agent)),
-            risk=requirement.risk,
-            escalation=requirement.escalation,
-            groups=requirement.groups,
-            deciding=requirement.deciding,
-            grant_seconds=requirement.grant_seconds,
-            timeout_outcome=requirement.timeout_outcome,
-            sla_seconds=requirement.sla_seconds,
-            rule=requirement.rule,
-            rule_text=requirement.rule_text,
-            blast_radius=tool.contract.blast_radius if tool else "Not declared.",
-            rollback=tool.contract.rollback if tool else "No rollback path is declared.",
-            reversible=tool.contract.reversible if tool else None,
-            epoch=facts.epoch,
-            on_behalf_of=run.on_behalf_of,
-            goal=run.goal,
-            object_kind=progress.object_kind or run.object_kind,
-            object_id=progress.object_id or run.object_id,
-            amount_micros=progress.amount_micros or None,
-            explanation=action.explanation,
-        ),
-        coverage,
-        PeopleInForce(tx, catalogue),
-    )
-
-
 def check_critical(risk: Risk, ruling: Ruling, digest: str) -> None:
     """Raise `Forbidden` for a permit of a critical action without people's approval of it.
 
@@ -402,26 +346,6 @@ def _use_standing(
     )
 
 
-def _as_replay(row: Row, narrowed: Narrowed | None) -> Answer:
-    """Return the answer to a call that stands for an earlier one."""
-    if row.settled_at is not None:
-        reason = f"this call ran already: {row.outcome}"
-    elif row.performer == "agent":
-        reason = "this call was permitted already: carry it out only if you have not begun"
-    else:
-        reason = "this call is still running"
-    return Answer(
-        decision=row.decision,
-        verdict="permit",
-        rule=row.rule,
-        reason=reason,
-        digest=row.digest,
-        request=row.request,
-        replay={"status": row.outcome or "running", "result_digest": row.result_digest},
-        narrowed=narrowed,
-    )
-
-
 async def as_action(ask: Ask) -> Action:
     """Return what is asked for, looked through; raise `Invalid` for what has no form."""
     check_names(ask)
@@ -433,23 +357,4 @@ async def as_action(ask: Ask) -> Action:
         without_secrets(ask.explanation) if ask.explanation else None,
         ask.fulfils,
         await examine_aside(ask.arguments),
-    )
-
-
-def _as_answer(decision: str, ruling: Ruling, progress: Progress, decide_by: int | None) -> Answer:
-    warnings = tuple(one.words() for one in progress.would if one.stage == "warn")
-    return Answer(
-        decision=decision,
-        verdict=ruling.verdict,
-        rule=ruling.rule,
-        reason="; ".join((ruling.reason, *(f"warning: {one}" for one in warnings))),
-        allowed_instead=ruling.allowed_instead,
-        digest=progress.digest,
-        request=ruling.request,
-        expires_at=decide_by,
-        retry_after_seconds=ruling.retry_after_seconds,
-        definition=progress.definition if ruling.verdict == "permit" else None,
-        warnings=warnings,
-        obligations=progress.obligations if ruling.verdict == "permit" else (),
-        narrowed=ruling.narrowed,
     )
