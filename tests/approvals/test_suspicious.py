@@ -13,9 +13,9 @@ from watchkeeper.approvals.tables import requests
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import has_hidden, looks_alike, make_safe
-from watchkeeper.decide.model import Action, action_digest
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.requests import action_digest
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8)
@@ -29,10 +29,10 @@ ARGUMENTS = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), _VALUES, 
 
 def digest_of(arguments: dict[str, Any]) -> str:
     """Return what an approval of a call with these arguments is bound to."""
-    action = Action("tool", "t", arguments)
     return action_digest(
-        action, run="r", agent="a", contract="c", on_behalf_of=None, target="definition"
-    )
+        agent="a", arguments=arguments, contract="c", kind="tool", name="t",
+        on_behalf_of=None, run="r", target="definition",
+    )  # fmt: skip
 
 
 @given(ARGUMENTS, st.data())

@@ -12,13 +12,14 @@ from tests.decide.still import POLICY, WORLD, StillFacts, catalogue, refund
 from watchkeeper.approvals.model import Grant
 from watchkeeper.core.errors import Forbidden, Invalid
 from watchkeeper.decide.gates.requirement import require, risk_of
-from watchkeeper.decide.model import Action, Progress, Requirement, Ruling, action_digest
+from watchkeeper.decide.model import Progress, Requirement, Ruling
 from watchkeeper.decide.path import decide
 from watchkeeper.decide.service import check_critical
 from watchkeeper.policy.model import Obligation
 from watchkeeper.registry.rules import find_gaps
 from watchkeeper.registry.source import read_file
 from watchkeeper.wire.quorum import fill, is_met, merge, quorum_words, read_quorum, size
+from watchkeeper.wire.requests import action_digest
 
 TOOL = "risk: medium\n  approval: {role: %s, quorum: %s}"
 SECOND = """
@@ -135,8 +136,8 @@ def test_a5_any_change_of_an_action_is_another_action(part: str, data: st.DataOb
 
     def digest_of(said: dict[str, str]) -> str:
         given = {name: said[name] for name in arguments}
-        action = Action("tool", said["name"], given)
-        return action_digest(action, **{name: said[name] for name in PARTS})
+        rest = {name: said[name] for name in (*PARTS, "name")}
+        return action_digest(kind="tool", arguments=given, **rest)
 
     assert digest_of(changed) != digest_of(values)
 

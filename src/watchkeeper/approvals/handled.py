@@ -10,6 +10,7 @@ from watchkeeper.approvals.suspicious import read_canonical, suspicions
 from watchkeeper.core.errors import Invalid
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.requests import Covers
 
 
 def row_fields(row: Row) -> dict[str, Any]:
@@ -53,4 +54,10 @@ def shown_arguments(row: Row) -> dict[str, Any]:
         odd = suspicions(row.asks, arguments)
         if row.arguments != row.canonical:
             odd = ("the stored arguments differ from what was digested, deny this", *odd)
-    return {"arguments": arguments, "canonical": row.canonical, "suspicious": odd}
+    covers = None if row.covers is None else Covers.model_validate_json(row.covers)
+    return {
+        "arguments": arguments,
+        "canonical": row.canonical,
+        "covers": covers,
+        "suspicious": odd,
+    }

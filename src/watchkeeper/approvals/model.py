@@ -10,7 +10,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.oncall.model import EscalationPolicy, Level
 from watchkeeper.wire.decisions import Narrowed, Risk
 from watchkeeper.wire.quorum import Groups
-from watchkeeper.wire.requests import AS_USUAL, Change, Deciding, RequestState
+from watchkeeper.wire.requests import AS_USUAL, Change, Covers, Deciding, RequestState
 
 GRANT_SECONDS = 300
 """How long an approval may wait to be used."""
@@ -71,6 +71,7 @@ class NewRequest:
     changes: tuple[Change, ...] = ()
     blast_source: Literal["measured", "claimed", "declared"] = "declared"
     explanation: str | None = None
+    covers: Covers | None = None
     told: str | None = None
     call_digest: str | None = None
     """Of what the agent sent; the same call may be another action when a contract changes."""
@@ -118,6 +119,8 @@ class Grant:
     """Who had to agree when it was asked; None: nothing is known of it."""
     signed: bool = True
     """Whether every vote for it was signed."""
+    alone: bool = False
+    """Whether one person gave it in an emergency."""
     spoiled: str | None = None
     """Why the votes for it count no longer, in words: who approved is excluded by now, or was
     taken off the role."""

@@ -141,6 +141,7 @@ def _columns(
         "digest": new.digest,
         "call_digest": new.call_digest,
         "canonical": new.canonical,
+        "covers": None if new.covers is None else new.covers.model_dump_json(),
         "arguments": canonical(dict(new.arguments)).decode(),
         "asks": new.asks,
         "risk": new.risk,

@@ -78,6 +78,7 @@ requests = Table(
     Column("callback", Text),
     Column("caller_gone", Whole),
     Column("alike", Text),
+    Column("covers", Text),
     Column("call_digest", Text),
 )
 """`levels` is JSON `[[role, after_seconds], …]`; `excluded` and `asked` are JSON lists;

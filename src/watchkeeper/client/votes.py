@@ -15,6 +15,7 @@ from watchkeeper.wire.requests import (
     RequestDetail,
     RequestRow,
     Vote,
+    is_as_shown,
     vote_text,
 )
 
@@ -59,6 +60,13 @@ async def sign_vote(
             code="stale_digest",
             rule="approval/digest",
             remedy="open the request again and read it before you decide",
+        )
+    if isinstance(shown, RequestDetail) and is_as_shown(shown) is False:
+        raise Conflict(
+            "the digest is not of what was shown",
+            code="not_as_shown",
+            rule="approval/digest",
+            remedy="sign nothing, and have the owner of the plane look at this request",
         )
     person = (await plane.whoami()).person
     signers = await plane.signers(person=person)

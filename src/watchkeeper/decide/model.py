@@ -151,6 +151,10 @@ class Progress:
     object_id: str | None = None
     object_kind: str | None = None
     digest: str = ""
+    contract: str = ""
+    """Digest of the agent's contract, which `digest` covers."""
+    target: str = ""
+    """Digests of the tool's contract and definition, which `digest` covers."""
     definition: str | None = None
     """Digest of the upstream's definition that a tool is permitted under."""
     grant: Grant | None = None
@@ -169,30 +173,6 @@ class Progress:
     """The model that answers instead of the one that was called."""
     estimate: Usage | None = None
     """What the action may use at most, where obligations change that."""
-
-
-def action_digest(
-    action: Action, *, run: str, agent: str, contract: str, on_behalf_of: str | None, target: str
-) -> str:
-    """Return the digest that an approval is bound to.
-
-    It covers who asks (agent and run, on whose behalf), under which contract and tool
-    definition (`contract`, `target`: their digests), and the exact arguments: any change of
-    them is another action, which nobody has approved.
-    """
-    return digest(
-        "watchkeeper/action/v1",
-        {
-            "agent": agent,
-            "arguments": dict(action.arguments),
-            "contract": contract,
-            "kind": action.kind,
-            "name": action.name,
-            "on_behalf_of": on_behalf_of,
-            "run": run,
-            "target": target,
-        },
-    )
 
 
 def deny(rule: str, reason: str, instead: str | None) -> Ruling:

@@ -9,7 +9,9 @@ from watchkeeper.decide.contents import kept_words
 from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Action, Progress, Ruling, describe
 from watchkeeper.decide.people import PeopleInForce
+from watchkeeper.identity.model import RunFacts
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.requests import Covers, action_digest
 
 
 def open_request(
@@ -36,6 +38,7 @@ def open_request(
             tool=action.name,
             digest=progress.digest,
             call_digest=action.call_digest,
+            covers=_covers(action, progress, run),
             canonical=action.contents.text,
             arguments=action.contents.arguments,
             asks=asks,
@@ -62,4 +65,23 @@ def open_request(
         ),
         coverage,
         PeopleInForce(tx, catalogue),
+    )
+
+
+def _covers(action: Action, progress: Progress, run: RunFacts) -> Covers:
+    shown = action_digest(
+        agent=run.agent,
+        arguments=action.contents.arguments,
+        contract=progress.contract,
+        kind=action.kind,
+        name=action.name,
+        on_behalf_of=run.on_behalf_of,
+        run=run.run,
+        target=progress.target,
+    )
+    return Covers(
+        kind=action.kind,
+        contract=progress.contract,
+        target=progress.target,
+        whole=shown == progress.digest,
     )

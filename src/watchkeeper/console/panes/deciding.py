@@ -21,7 +21,7 @@ from watchkeeper.console.views.requests import why_not_decide
 from watchkeeper.console.window import Window
 from watchkeeper.console.words import id_text
 from watchkeeper.core.errors import Conflict, WatchkeeperError
-from watchkeeper.wire.requests import RequestDetail, RequestRow, Verdict, Vote
+from watchkeeper.wire.requests import RequestDetail, RequestRow, Verdict, Vote, is_as_shown
 
 SAID: dict[Verdict, str] = {
     "approve": "approved",
@@ -142,6 +142,9 @@ class Deciding:
         self, detail: RequestDetail, verdict: Verdict, reason: str | None, viewed: float
     ) -> None:
         """Cast the vote on exactly what was on screen; say what came of it."""
+        if verdict == "approve" and is_as_shown(detail) is False:
+            self._desk.say("its digest is not of what is shown: nothing was sent", "critical")
+            return
         vote = Vote(
             verdict=verdict,
             digest=detail.digest,

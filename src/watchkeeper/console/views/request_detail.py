@@ -20,7 +20,7 @@ from watchkeeper.console.words import (
     span_text,
     time_text,
 )
-from watchkeeper.wire.requests import RequestDetail, RequestRow, VoteRow
+from watchkeeper.wire.requests import RequestDetail, RequestRow, VoteRow, is_as_shown
 
 SOURCES = {"measured": "measured by the plane", "claimed": "claimed by the agent"}
 VERDICTS: dict[str, tuple[str, Token]] = {
@@ -63,7 +63,17 @@ def argument_blocks(detail: RequestDetail) -> list[Block]:
         Title("Arguments, exactly as the approval covers them"),
         Code(detail.canonical),
         Fact("digest", detail.digest, "quiet"),
+        *_proof(detail),
     ]
+
+
+def _proof(detail: RequestDetail) -> list[Block]:
+    as_shown = is_as_shown(detail)
+    if as_shown is None:
+        return []
+    if as_shown:
+        return [Fact("", "✓ computed here from exactly what is shown", "good")]
+    return [Prose("! The digest is not of what is shown: decide nothing", "critical")]
 
 
 def warning_blocks(detail: RequestDetail) -> list[Block]:

@@ -11,8 +11,9 @@ from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool,
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.fitting import check_of, result_can_be_checked
 from watchkeeper.decide.gates.data import check_data
-from watchkeeper.decide.model import Action, Progress, Ruling, action_digest, deny
+from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.tools.pins.model import Distrusted
+from watchkeeper.wire.requests import action_digest
 
 PROMPT = "prompt_template"
 """The argument of a model call that holds the SHA-256 of its system message's text."""
@@ -39,12 +40,15 @@ def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
         target = f"{tool.digest} {progress.definition or 'unseen'}" if tool else ""
     if refusal is not None:
         return refusal
+    progress.contract, progress.target = agent.digest, target
     progress.digest = action_digest(
-        action,
-        run=facts.run.run,
         agent=name,
+        arguments=action.arguments,
         contract=agent.digest,
+        kind=action.kind,
+        name=action.name,
         on_behalf_of=facts.run.on_behalf_of,
+        run=facts.run.run,
         target=target,
     )
     return None
