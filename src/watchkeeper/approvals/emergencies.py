@@ -39,15 +39,19 @@ _MARK = Statement(
     )
 )
 _OVERDUE = Statement(
-    select(requests.c.request, requests.c.review_due_at)
+    select(requests.c.request, requests.c.review_due_at, votes.c.person)
+    .join(votes, (votes.c.request == requests.c.request) & (votes.c.verdict == VERDICT))
     .where(
         requests.c.break_glass == literal_column("1"),
         requests.c.reviewed_by.is_(None),
         requests.c.review_due_at <= bindparam("now"),
-        requests.c.decided_by == bindparam("who"),
     )
     .order_by(requests.c.review_due_at)
-    .limit(1)
+)
+_ALONE = Statement(
+    select(votes.c.person).where(
+        votes.c.request == bindparam("request_is"), votes.c.verdict == VERDICT
+    )
 )
 _REVIEW = Statement(
     update(requests)
@@ -92,7 +96,7 @@ def break_glass(
             rule="approval/digest",
             remedy="open the request again and read it before you decide",
         )
-    _check_allowed(tx, row, person)
+    _check_allowed(tx, row, person, people)
     check_signed(row, key)
     due_at = tx.now + REVIEW_SECONDS * MICROSECONDS
     seconds = min(row.grant_seconds, ALONE_GRANT_SECONDS)
@@ -134,7 +138,12 @@ def break_glass(
     timers.schedule(tx, TIMER, request, due_at)
 
 
-def _check_allowed(tx: Transaction, row: Row, person: str) -> None:
+def who_alone(tx: Transaction, row: Row) -> str:
+    """Return who broke the glass for a request, whoever took that back or killed it since."""
+    return str(_ALONE.scalar(tx, request_is=row.request) or row.decided_by)
+
+
+def _check_allowed(tx: Transaction, row: Row, person: str, people: People) -> None:
     if not deciding_of(row).break_glass or row.kind == "standing":
         raise Forbidden(
             f"nobody approves a {row.risk} request alone, not in an emergency either",
@@ -142,7 +151,9 @@ def _check_allowed(tx: Transaction, row: Row, person: str) -> None:
             rule=f"risk/{row.risk}/break_glass",
             remedy=f"escalate it; {row.role} is asked now",
         )
-    overdue = _OVERDUE.first(tx, now=tx.now, who=person)
+    names = people.names(person)
+    late = _OVERDUE.all(tx, now=tx.now)
+    overdue = next((one for one in late if people.key(one.person) in names), None)
     if overdue is not None:
         raise Forbidden(
             f"{person} broke the glass for {overdue.request}, and nobody reviewed that by "
@@ -176,7 +187,8 @@ def review(
         )  # fmt: skip
     ballot = ballot_of(row)
     voter = voter_of(tx, person, roles, people)
-    if is_excluded(ballot.excluded, voter) or people.key(row.decided_by or "") in voter.keys:
+    by = who_alone(tx, row)
+    if is_excluded(ballot.excluded, voter) or people.key(by) in voter.keys:
         raise Forbidden(
             f"{person} approved this, asked for it, or it is done on their behalf",
             code="separation_of_duties",
@@ -199,7 +211,7 @@ def review(
             remedy="nothing is left to review",
         )
     timers.cancel(tx, TIMER, request)
-    text = f"{person} reviewed that {row.decided_by} broke the glass: {verdict}: {note}"
+    text = f"{person} reviewed that {by} broke the glass: {verdict}: {note}"
     record(tx, row, "request.reviewed", actor=person, text=text, verdict=verdict, note=note)
 
 
@@ -209,13 +221,14 @@ def on_review_due(tx: Transaction, ref: str, due_at: int) -> None:
     if row is None or row.reviewed_by is not None:
         tx.silent("it was reviewed")
         return
+    by = who_alone(tx, row)
     record(
         tx,
         row,
         "breakglass.overdue",
         actor="plane",
-        text=f"nobody reviewed by {utc_text(due_at)} that {row.decided_by} broke the glass; "
+        text=f"nobody reviewed by {utc_text(due_at)} that {by} broke the glass; "
         "until somebody does, they cannot do so again",
-        by=row.decided_by,
+        by=by,
         due_at=due_at,
     )

@@ -16,6 +16,7 @@ from sqlalchemy import (
     update,
 )
 
+from watchkeeper.approvals.deciding import DEADLINE
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.people import STRANGERS, People
 from watchkeeper.approvals.rows import IS_OPEN, TIMER, find, groups_of, record
@@ -104,7 +105,10 @@ def find_grant(
     if row is None:
         return None
     cast = read_votes(tx, row.request)
-    by = tuple(vote.person for vote in cast if vote.verdict == "approve")
+    alone = bool(row.break_glass)
+    voted = tuple(vote.person for vote in cast if vote.verdict == "approve")
+    # votes that were too few decided nothing, whoever did in the end
+    by = () if alone or row.decided_by == DEADLINE else voted
     return Grant(
         request=row.request,
         digest=row.digest,
@@ -113,6 +117,7 @@ def find_grant(
         by=by or (row.decided_by,),
         groups=groups_of(row),
         signed=all(vote.key for vote in cast if vote.verdict != "reject"),
+        alone=alone,
         spoiled=why_spoiled(tx, row, cast, people),
     )
 

@@ -102,6 +102,8 @@ def _falls_short(grant: Grant, requirement: Requirement | None) -> str | None:
         return None
     if grant.by == (DEADLINE,) and requirement.timeout_outcome == "deny":
         return "nobody approved it, and time alone does not decide it any more"
+    if grant.alone and not requirement.deciding.break_glass:
+        return "one person gave it alone, and nobody may by now"
     if requirement.deciding.signed and not grant.signed:
         return "its votes are not signed, as they must be by now"
     later = (level.role for level in requirement.escalation.levels[1:] if level.role)
