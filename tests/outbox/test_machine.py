@@ -13,7 +13,7 @@ from sqlalchemy import delete
 from tests.rig.machines import run_machine
 from watchkeeper.core.clock import MICROSECONDS, RehearsalClock, at_from_text
 from watchkeeper.core.errors import Conflict
-from watchkeeper.outbox import service
+from watchkeeper.outbox import reading, service
 from watchkeeper.outbox.model import Attempt, Delivery, NewDelivery, Verdict
 from watchkeeper.outbox.rules import CLAIM_SECONDS, RETRIES
 from watchkeeper.outbox.tables import deliveries, targets_off
@@ -50,7 +50,7 @@ class OutboxMachine(RuleBasedStateMachine):
         return self.runner.run(work)
 
     def find(self, delivery: str) -> Delivery:
-        return self.run(self.store.read(lambda tx: service.find(tx, delivery)))
+        return self.run(self.store.read(lambda tx: reading.find(tx, delivery)))
 
     def chosen(self, number: int) -> str:
         return sorted(self.payloads)[number % len(self.payloads)]
@@ -136,7 +136,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_is_where_it_can_go_on_from(self) -> None:
-        rows = self.run(self.store.read(lambda tx: service.list_deliveries(tx, limit=500)))
+        rows = self.run(self.store.read(lambda tx: reading.list_deliveries(tx, limit=500)))
         assert {row.id: row.payload for row in rows} == self.payloads, "one was lost or changed"
         due = self.run(self.store.read(lambda tx: service.next_due(tx, kinds=KINDS)))
         waiting = [row for row in rows if row.state in ("pending", "sending")]

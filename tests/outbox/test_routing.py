@@ -12,7 +12,7 @@ from tests.rig.deadline import eventually_async
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
 from watchkeeper.decide.routing import Route, Router
 from watchkeeper.outbox.model import NewDelivery
-from watchkeeper.outbox.service import list_deliveries
+from watchkeeper.outbox.reading import list_deliveries
 from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction

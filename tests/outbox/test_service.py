@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
 from watchkeeper.core.errors import TooLarge
-from watchkeeper.outbox import service
-from watchkeeper.outbox.model import Attempt, Delivery, NewDelivery, Verdict
+from watchkeeper.outbox import reading, service, targets
+from watchkeeper.outbox.model import Attempt, Delivery, NewDelivery, Target, Verdict
 from watchkeeper.outbox.rules import CLAIM_SECONDS, JITTER, RETRIES, after_attempt
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -29,13 +29,11 @@ async def put(store: Store, target: str = "ops", kind: DeliveryKind = "webhook")
     return await store.write(lambda tx: service.enqueue(tx, new))
 
 
-async def claim(store: Store, room: int = 10, busy: tuple[service.Target, ...] = ()) -> list[str]:
+async def claim(store: Store, room: int = 10, busy: tuple[Target, ...] = ()) -> list[str]:
     return [one.id for one in await claimed(store, room, busy)]
 
 
-async def claimed(
-    store: Store, room: int = 10, busy: tuple[service.Target, ...] = ()
-) -> list[Delivery]:
+async def claimed(store: Store, room: int = 10, busy: tuple[Target, ...] = ()) -> list[Delivery]:
     def unit(tx: Transaction) -> list[Delivery]:
         service.recover(tx)
         return service.claim(
@@ -50,7 +48,7 @@ async def settle(store: Store, one: Delivery, attempt: Attempt) -> bool:
 
 
 async def why_off(store: Store, digest: str) -> str | None:
-    return await store.read(lambda tx: service.why_off(tx, "webhook", "ops", digest))
+    return await store.read(lambda tx: targets.why_off(tx, "webhook", "ops", digest))
 
 
 async def test_an_answer_to_an_older_claim_changes_nothing(
@@ -64,10 +62,10 @@ async def test_an_answer_to_an_older_claim_changes_nothing(
     assert new.epoch == old.epoch + 1
     late = Attempt("refused", 410, "gone")
     assert not await settle(store, old, late)
-    assert (await store.read(lambda tx: service.find(tx, name))).state == "sending"
+    assert (await store.read(lambda tx: reading.find(tx, name))).state == "sending"
     assert await settle(store, new, Attempt("sent", 200))
     assert not await settle(store, new, RETRY)
-    assert (await store.read(lambda tx: service.find(tx, name))).state == "sent"
+    assert (await store.read(lambda tx: reading.find(tx, name))).state == "sent"
 
 
 async def test_a_slow_target_holds_up_only_itself(store: Store, clock: RehearsalClock) -> None:
@@ -105,14 +103,14 @@ async def test_what_arrived_long_ago_is_forgotten_and_what_did_not_is_kept(
     clock.advance(86_400)
     kept = await put(store)
     assert await store.write(lambda tx: service.purge(tx, tx.now - 3600 * MICROSECONDS)) == 2
-    left = await store.read(service.list_deliveries)
+    left = await store.read(reading.list_deliveries)
     assert {one.state for one in left} == {"dead", "pending"}
     assert left[0].id == kept
 
 
 async def test_a_target_is_off_for_one_document_only(store: Store) -> None:
     await store.write(
-        lambda tx: service.turn_off(tx, "webhook", "ops", digest="one", why="it answered 410")
+        lambda tx: targets.turn_off(tx, "webhook", "ops", digest="one", why="it answered 410")
     )
     assert await why_off(store, "one") == "it answered 410"
     assert await why_off(store, "another") is None

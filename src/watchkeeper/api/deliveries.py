@@ -6,6 +6,7 @@ from typing import get_args
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid
+from watchkeeper.outbox import reading
 from watchkeeper.outbox import service as outbox
 from watchkeeper.outbox.model import Delivery
 from watchkeeper.store.transaction import Transaction
@@ -35,7 +36,7 @@ async def list_deliveries(call: Call) -> Page[DeliveryRow]:
     seen = call.agents_seen()
 
     def query(tx: Transaction) -> list[Delivery]:
-        return outbox.list_deliveries(
+        return reading.list_deliveries(
             tx,
             states=states,
             kind=chosen,

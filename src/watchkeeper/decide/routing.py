@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from watchkeeper.core.errors import Conflict, Unavailable, WatchkeeperError
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
+from watchkeeper.outbox.cursor import begin_cursor, move_cursor
 from watchkeeper.outbox.model import NewDelivery
-from watchkeeper.outbox.service import begin_cursor, enqueue, move_cursor
+from watchkeeper.outbox.service import enqueue
 from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction

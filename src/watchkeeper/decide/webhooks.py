@@ -14,14 +14,15 @@ from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.outbox.keys import WebhookKey
-from watchkeeper.outbox.model import Attempt, Delivery
-from watchkeeper.outbox.service import Target, all_off, lost, turn_off, why_off
+from watchkeeper.outbox.model import Attempt, Delivery, Target
+from watchkeeper.outbox.reading import lost
 from watchkeeper.outbox.signatures import (
     read_secrets,
     sign_with_keys,
     sign_with_secrets,
     signed_bytes,
 )
+from watchkeeper.outbox.targets import all_off, turn_off, why_off
 from watchkeeper.registry.watch import Webhook
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction

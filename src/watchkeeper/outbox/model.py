@@ -10,6 +10,8 @@ from watchkeeper.core.errors import Invalid, TooLarge
 from watchkeeper.wire.deliveries import DeliveryKind, DeliveryState
 
 LARGEST_PAYLOAD = 32_768
+Target = tuple[DeliveryKind, str]
+"""A webhook or channel, by name."""
 
 Verdict = Literal["sent", "retry", "refused", "later", "moot", "unknown"]
 """sent: it arrived. retry: it did not, and may next time. refused: it never will, so it is given

@@ -10,9 +10,9 @@ from itertools import groupby
 
 from watchkeeper.core.chance import Chance, SystemChance
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.outbox.model import Attempt, Delivery, Handler
+from watchkeeper.outbox.model import Attempt, Delivery, Handler, Target
 from watchkeeper.outbox.rules import CLAIM_SECONDS
-from watchkeeper.outbox.service import Target, claim, next_due, recover, settle
+from watchkeeper.outbox.service import claim, next_due, recover, settle
 from watchkeeper.store.store import Store
 from watchkeeper.wire.deliveries import DeliveryKind
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import and_, func, not_, or_, select
 
-from watchkeeper.core.clock import MICROSECONDS, utc_text
-from watchkeeper.core.errors import Conflict, NotFound
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.errors import Conflict
 from watchkeeper.outbox import statements as sql
-from watchkeeper.outbox.model import Attempt, Delivery, NewDelivery, Next
+from watchkeeper.outbox.model import Attempt, Delivery, NewDelivery, Next, Target
+from watchkeeper.outbox.reading import as_delivery, find
+from watchkeeper.outbox.records import LONGEST_WORDS, record, record_attempt, words_of
 from watchkeeper.outbox.rules import CLAIM_SECONDS, after_attempt, after_crash, follows
 from watchkeeper.outbox.tables import deliveries
-from watchkeeper.store.statement import Row
+from watchkeeper.outbox.targets import turn_on
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.deliveries import DeliveryKind, DeliveryState
+from watchkeeper.wire.deliveries import DeliveryKind
 
-Target = tuple[DeliveryKind, str]
 AT_ONCE = 500
 _DUE_AT_ONCE = 200
-_LONGEST_WORDS = 300
 
 
 def enqueue(tx: Transaction, new: NewDelivery) -> str:
@@ -83,7 +83,7 @@ def claim(
             continue
         if sql.CLAIM.run(tx, id_is=row.id, epoch_was=row.epoch, until=until):
             taken[target] = taken.get(target, 0) + 1
-            one = _as_delivery(row)
+            one = as_delivery(row)
             claimed.append(
                 replace(
                     one,
@@ -127,7 +127,7 @@ def settle(tx: Transaction, claimed: Delivery, attempt: Attempt, *, fraction: fl
     then = after_attempt(claimed, attempt, now=tx.now, fraction=fraction)
     for state in ("sending", "unknown"):
         if _move(tx, replace(claimed, state=state), then, attempt):
-            _record_attempt(tx, claimed, then, attempt)
+            record_attempt(tx, claimed, then, attempt)
             return True
     tx.silent("the claim was lost; nothing is changed")
     return False
@@ -141,7 +141,7 @@ def recover(tx: Transaction, held: Collection[str] = ()) -> int:
     tx.silent("each that is moved records its event")
     rows = [row for row in sql.ABANDONED.all(tx, now=tx.now, most=AT_ONCE) if row.id not in held]
     for row in rows:
-        one = _as_delivery(row)
+        one = as_delivery(row)
         then = after_crash(one, now=tx.now)
         lost = Attempt("retry", None, "the plane ended while this was sent; it may have arrived")
         if not _move(tx, one, then, lost):
@@ -150,11 +150,12 @@ def recover(tx: Transaction, held: Collection[str] = ()) -> int:
             "pending": "; it is sent again under the same id",
             "unknown": "; it is not sent again by itself",
         }.get(then.state, "; it was the last attempt")
-        _record(
+        record(
             tx,
             one,
             "delivery.dead" if then.state == "dead" else "delivery.unknown",
-            f"nobody knows whether {_words(one)} arrived: the plane ended while it was sent{after}",
+            f"nobody knows whether {words_of(one)} arrived: "
+            f"the plane ended while it was sent{after}",
             attempts=one.attempts,
         )
     return len(rows)
@@ -184,7 +185,7 @@ def redrive_all(tx: Transaction, kind: DeliveryKind, target: str, *, actor: str)
     turn_on(tx, kind, target)
     rows = sql.DEAD_OF.all(tx, kind_is=kind, name_is=target, most=AT_ONCE)
     for row in rows:
-        _redrive(tx, _as_delivery(row), actor)
+        _redrive(tx, as_delivery(row), actor)
     return len(rows), int(sql.COUNT_DEAD_OF.scalar(tx, kind_is=kind, name_is=target))
 
 
@@ -199,54 +200,9 @@ def discard(tx: Transaction, delivery: str, *, actor: str, reason: str | None = 
             f"delivery {one.id} is {one.state}, which is not discarded", code="delivery_state"
         )
     why = f": {reason}" if reason else ""
-    text = f"{actor} discarded {_words(one)}{why}"
-    _record(tx, one, "delivery.discarded", text, actor=actor)
+    text = f"{actor} discarded {words_of(one)}{why}"
+    record(tx, one, "delivery.discarded", text, actor=actor)
     return find(tx, one.id)
-
-
-def find(tx: Transaction, delivery: str) -> Delivery:
-    """Return a delivery; raise `NotFound` if there is none."""
-    row = sql.FIND.first(tx, id_is=delivery)
-    if row is None:
-        raise NotFound(
-            f"there is no delivery {delivery!r:.80}", remedy="see `watchkeeper deliveries list`"
-        )
-    return _as_delivery(row)
-
-
-def list_deliveries(
-    tx: Transaction,
-    *,
-    states: Sequence[DeliveryState] = (),
-    kind: DeliveryKind | None = None,
-    target: str | None = None,
-    request: str | None = None,
-    agents: Collection[str] | None = None,
-    before: str | None = None,
-    limit: int = 100,
-) -> list[Delivery]:
-    """Return deliveries, newest first; `before` is the id that the last page ended with.
-
-    With `agents`, only those that tell of one of them.
-    """
-    row = deliveries.c
-    conditions: list[Any] = []
-    if states:
-        conditions.append(row.state.in_(states))
-    for column, value in ((row.kind, kind), (row.target, target), (row.request, request)):
-        if value is not None:
-            conditions.append(column == value)
-    if agents is not None:
-        conditions.append(row.agent.in_(agents))
-    if before is not None:
-        conditions.append(row.id < before)
-    query = select(deliveries).where(*conditions).order_by(row.id.desc()).limit(limit)
-    return [_as_delivery(one) for one in tx.connection.execute(query)]
-
-
-def lost(tx: Transaction) -> list[Row]:
-    """Return what was given up or is unknown, by kind, target and state: many, since, error."""
-    return sql.LOST.all(tx)
 
 
 def purge(tx: Transaction, before: int) -> int:
@@ -264,53 +220,6 @@ def purge(tx: Transaction, before: int) -> int:
     return tx.connection.execute(query).rowcount
 
 
-def turn_off(tx: Transaction, kind: DeliveryKind, target: str, *, digest: str, why: str) -> None:
-    """Tell a target nothing more while the document of this digest is in force."""
-    sql.TURN_OFF.run(tx, kind=kind, target=target, digest=digest, why=why, since=tx.now)
-    tx.record(
-        f"{kind}.off",
-        actor="plane",
-        subject=f"{kind}/{target}",
-        body={"digest": digest, "text": f"{target} is told nothing more: {why}"},
-    )
-
-
-def turn_on(tx: Transaction, kind: DeliveryKind, target: str) -> None:
-    """Tell a target again."""
-    if sql.TURN_ON.run(tx, kind_is=kind, name_is=target):
-        tx.record(
-            f"{kind}.on",
-            actor="plane",
-            subject=f"{kind}/{target}",
-            body={"text": f"{target} is told again"},
-        )
-
-
-def why_off(tx: Transaction, kind: DeliveryKind, target: str, digest: str) -> str | None:
-    """Return why a target is told nothing while this document is in force, or None."""
-    row = sql.OFF.first(tx, kind_is=kind, name_is=target)
-    return str(row.why) if row is not None and row.digest == digest else None
-
-
-def all_off(tx: Transaction) -> list[Row]:
-    """Return every target that was turned off: kind, target, digest, why, since."""
-    return sql.ALL_OFF.all(tx)
-
-
-def begin_cursor(tx: Transaction, head: int) -> int:
-    """Return the sequence up to which the ledger was routed; at first all of it counts so."""
-    tx.silent("where routing stands says nothing new")
-    sql.BEGIN_CURSOR.run(tx, sequence=head)
-    return int(sql.CURSOR.scalar(tx))
-
-
-def move_cursor(tx: Transaction, was: int, to: int) -> None:
-    """Say that the ledger is routed up to `to`; raise `Conflict` if another router did that."""
-    tx.silent("where routing stands says nothing new")
-    if not sql.MOVE_CURSOR.run(tx, from_sequence=was, to_sequence=to):
-        raise Conflict("the ledger was routed by another", code="routed_elsewhere")
-
-
 def _redrive(tx: Transaction, one: Delivery, actor: str) -> None:
     moved = _move(
         tx,
@@ -319,7 +228,7 @@ def _redrive(tx: Transaction, one: Delivery, actor: str) -> None:
         Attempt("retry", one.last_status, one.last_error),
     )
     assert moved, "read and moved in one unit"
-    _record(tx, one, "delivery.redriven", f"{actor} sends {_words(one)} again", actor=actor)
+    record(tx, one, "delivery.redriven", f"{actor} sends {words_of(one)} again", actor=actor)
 
 
 def _move(tx: Transaction, one: Delivery, then: Next, attempt: Attempt) -> bool:
@@ -334,54 +243,10 @@ def _move(tx: Transaction, one: Delivery, then: Next, attempt: Attempt) -> bool:
             to_attempts=one.attempts - (0 if then.counts else 1),
             to_next_at=then.next_at,
             to_status=attempt.status,
-            to_error=(attempt.error or "")[:_LONGEST_WORDS] or None,
+            to_error=(attempt.error or "")[:LONGEST_WORDS] or None,
             to_sent_at=tx.now if then.state == "sent" else None,
         )
         == 1
-    )
-
-
-def _record_attempt(tx: Transaction, one: Delivery, then: Next, attempt: Attempt) -> None:
-    status = f" ({attempt.status})" if attempt.status else ""
-    tries = f"{one.attempts} attempt{'' if one.attempts == 1 else 's'}"
-    why = (attempt.error or "no answer")[:_LONGEST_WORDS] + status
-    counted: dict[str, Any] = {"attempts": one.attempts, "status": attempt.status}
-    notice = one.kind == "notice"
-    who = f"{one.recipient or 'all'} by {one.target}"
-    if then.state == "sent":
-        text = f"{_words(one)} delivered{status} after {tries}"
-        _record(tx, one, "delivery.sent", f"told {who}" if notice else text, **counted)
-    elif then.state == "dead":
-        text = f"could not tell {who}" if notice else f"{_words(one)} was given up"
-        _record(tx, one, "delivery.dead", f"{text} after {tries}: {why}", **counted)
-    elif then.state == "unknown":
-        text = f"nobody knows whether {_words(one)} arrived: {why}"
-        _record(tx, one, "delivery.unknown", text, **counted)
-    elif one.attempts == 1 and then.counts and then.next_at is not None:
-        text = f"could not tell {who}" if notice else f"{_words(one)} failed"
-        text += f": {why}; tried again at {utc_text(then.next_at)}"
-        _record(tx, one, "delivery.failed", text, **counted)
-    else:
-        tx.silent("that it is retried is on record; that nobody needs to be told changes nothing")
-
-
-def _words(one: Delivery) -> str:
-    if one.kind == "webhook":
-        return f"callback to {one.target}"
-    return f"notice to {one.recipient or 'all'} by {one.target}"
-
-
-def _record(
-    tx: Transaction, one: Delivery, type_: str, text: str, *, actor: str = "plane", **body: Any
-) -> None:
-    tx.record(
-        type_,
-        actor=actor,
-        subject=f"delivery/{one.id}",
-        agent=one.agent,
-        run=one.run,
-        request=one.request,
-        body={"kind": one.kind, "target": one.target, **body, "text": text},
     )
 
 
@@ -392,26 +257,3 @@ def _of(kinds: Collection[DeliveryKind], busy: Collection[Target]) -> list[Any]:
         some = (and_(row.kind == kind, row.target == name) for kind, name in sorted(busy))
         conditions.append(not_(or_(*some)))
     return conditions
-
-
-def _as_delivery(row: Row) -> Delivery:
-    return Delivery(
-        id=row.id,
-        kind=row.kind,
-        target=row.target,
-        recipient=row.recipient,
-        request=row.request,
-        agent=row.agent,
-        run=row.run,
-        event=row.event,
-        state=row.state,
-        attempts=row.attempts,
-        next_at=row.next_at,
-        epoch=row.epoch,
-        claimed_until=row.claimed_until,
-        last_status=row.last_status,
-        last_error=row.last_error,
-        created_at=row.created_at,
-        sent_at=row.sent_at,
-        payload=row.payload,
-    )

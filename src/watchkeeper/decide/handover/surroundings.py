@@ -19,7 +19,7 @@ from watchkeeper.decide.tables import decisions
 from watchkeeper.decide.tooling import waiting_pins
 from watchkeeper.kill.tables import locks
 from watchkeeper.oncall.schedules import gaps
-from watchkeeper.outbox.service import lost
+from watchkeeper.outbox.reading import lost
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.handover import HandoverItem, HandoverSection
