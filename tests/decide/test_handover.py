@@ -12,9 +12,12 @@ from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
 from watchkeeper.decide.catalogue import build_catalogue
 from watchkeeper.decide.handover.draft import draft, text_digest
 from watchkeeper.decide.handover.text import plain, span, write_text
+from watchkeeper.outbox.model import Attempt, NewDelivery
+from watchkeeper.outbox.service import claim, enqueue, settle
 from watchkeeper.registry.service import apply, read_standing
 from watchkeeper.registry.source import read_file
 from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.handover import HandoverDraft, HandoverItem, HandoverSection
 
 ROLES = "role: {name: ops, members: [ada, bob]}\n---\nrole: {name: lead, members: [carol]}\n"
@@ -84,6 +87,24 @@ async def test_the_longest_queue_is_cut_and_counted(store: Store) -> None:
     assert found.total == len(requests)
     assert len(found.items) == 15
     assert "- and 5 more" in (await draft_of(store)).text
+
+
+async def test_what_was_given_up_is_counted_by_target(store: Store) -> None:
+    gone = Attempt("refused", 410, "it answered 410: gone")
+
+    def unit(tx: Transaction) -> None:
+        for target in ("books", "books", "pager"):
+            enqueue(tx, NewDelivery(kind="webhook", target=target, payload="{}"))
+        for one in claim(tx, room=9, room_per_target=9, kinds=["webhook"]):
+            settle(tx, one, gone, fraction=0.0)
+
+    await store.write(unit)
+    found = part(await draft_of(store), "deliveries")
+    assert found.total == 3
+    assert [(item.id, item.text[:12]) for item in found.items] == [
+        ("books", "2 to webhook"),
+        ("pager", "1 to webhook"),
+    ]
 
 
 @given(st.text(max_size=300))

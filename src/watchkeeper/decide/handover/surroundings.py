@@ -99,7 +99,7 @@ def tools_of(catalogue: Catalogue) -> HandoverSection:
 def deliveries_of(tx: Transaction) -> HandoverSection:
     """Return callbacks and notices that were given up, or may not have arrived."""
     rows = lost(tx)
-    total = sum(row.count for row in rows)
+    total = sum(row.many for row in rows)
     return HandoverSection(
         part="deliveries",
         title="Undelivered",
@@ -108,7 +108,7 @@ def deliveries_of(tx: Transaction) -> HandoverSection:
         ),
         items=tuple(
             HandoverItem(
-                text=f"{row.count:,} to {row.kind} {plain(row.target)} "
+                text=f"{row.many:,} to {row.kind} {plain(row.target)} "
                 + ("given up" if row.state == "dead" else "may not have arrived"),
                 kind="delivery",
                 id=row.target,
