@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.rig.plane import Plane
 from tests.rig.world import POLICY, world
-from watchkeeper.wire.requests import RequestDetail, is_as_shown
+from watchkeeper.wire.digests import action_digest, is_as_shown
+from watchkeeper.wire.requests import RequestDetail
 
 TOOL = "books.create_refund"
 REFUND = {"charge_id": "ch_81", "amount_usd": 250}
@@ -70,7 +71,7 @@ def test_arguments_changed_in_the_database_are_seen(plane: Plane, held: str) -> 
 def test_no_changed_letter_goes_unseen(part: str, data: Any) -> None:
     """Nothing that is shown can be changed in one letter and still be what the digest covers."""
     from tests.console.samples import request_detail
-    from watchkeeper.wire.requests import Covers, action_digest
+    from watchkeeper.wire.requests import Covers
 
     found = action_digest(
         kind="tool", name="stripe.create_refund", contract="c", target="t", agent="clerk",

@@ -15,7 +15,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import has_hidden, looks_alike, make_safe
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.requests import action_digest
+from watchkeeper.wire.digests import action_digest
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8)

@@ -18,8 +18,8 @@ from watchkeeper.decide.service import check_critical
 from watchkeeper.policy.model import Obligation
 from watchkeeper.registry.rules import find_gaps
 from watchkeeper.registry.source import read_file
+from watchkeeper.wire.digests import action_digest
 from watchkeeper.wire.quorum import fill, is_met, merge, quorum_words, read_quorum, size
-from watchkeeper.wire.requests import action_digest
 
 TOOL = "risk: medium\n  approval: {role: %s, quorum: %s}"
 SECOND = """

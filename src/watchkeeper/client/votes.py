@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 from watchkeeper.client.logins import read_login
 from watchkeeper.client.signing import find_key, sign_with
 from watchkeeper.core.errors import Conflict, Invalid
+from watchkeeper.wire.digests import is_as_shown
 from watchkeeper.wire.requests import (
     VOTE_NAMESPACE,
     BreakGlass,
     RequestDetail,
     RequestRow,
     Vote,
-    is_as_shown,
     vote_text,
 )
 

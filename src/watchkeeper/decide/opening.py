@@ -11,7 +11,8 @@ from watchkeeper.decide.model import Action, Progress, Ruling, describe
 from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.requests import Covers, action_digest
+from watchkeeper.wire.digests import action_digest
+from watchkeeper.wire.requests import Covers
 
 
 def open_request(

@@ -21,7 +21,8 @@ from watchkeeper.console.views.requests import why_not_decide
 from watchkeeper.console.window import Window
 from watchkeeper.console.words import id_text
 from watchkeeper.core.errors import Conflict, WatchkeeperError
-from watchkeeper.wire.requests import RequestDetail, RequestRow, Verdict, Vote, is_as_shown
+from watchkeeper.wire.digests import is_as_shown
+from watchkeeper.wire.requests import RequestDetail, RequestRow, Verdict, Vote
 
 SAID: dict[Verdict, str] = {
     "approve": "approved",

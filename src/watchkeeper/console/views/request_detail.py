@@ -20,7 +20,8 @@ from watchkeeper.console.words import (
     span_text,
     time_text,
 )
-from watchkeeper.wire.requests import RequestDetail, RequestRow, VoteRow, is_as_shown
+from watchkeeper.wire.digests import is_as_shown
+from watchkeeper.wire.requests import RequestDetail, RequestRow, VoteRow
 
 SOURCES = {"measured": "measured by the plane", "claimed": "claimed by the agent"}
 VERDICTS: dict[str, tuple[str, Token]] = {

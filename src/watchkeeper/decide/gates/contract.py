@@ -13,7 +13,7 @@ from watchkeeper.decide.fitting import check_of, result_can_be_checked
 from watchkeeper.decide.gates.data import check_data
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.tools.pins.model import Distrusted
-from watchkeeper.wire.requests import action_digest
+from watchkeeper.wire.digests import action_digest
 
 PROMPT = "prompt_template"
 """The argument of a model call that holds the SHA-256 of its system message's text."""
