@@ -1,11 +1,11 @@
 """Wall-clock time: what clocks on the wall of a zone show, and when they show it.
 
 A zone that changes its offset shows some times twice and others never. The first moment of a
-wall time is the earliest at which the wall shows it or later, its last moment the latest up to which
-the wall shows it or earlier: both are the same but for a time that is shown twice, and a time
-that is never shown is moved forward to the change. So both rise with the wall time, whatever
-the zone does, and what starts at a first moment and ends at a last one may overlap with its
-neighbour, but leaves no gap to it.
+wall time is the earliest at which the wall shows it or later, its last moment the latest up to
+which the wall shows it or earlier: both are the same but for a time that is shown twice, and a
+time that is never shown is moved forward to the change. So both rise with the wall time,
+whatever the zone does, and what starts at a first moment and ends at a last one may overlap
+with its neighbour, but leaves no gap to it.
 """
 
 from __future__ import annotations
