@@ -20,7 +20,8 @@ from watchkeeper.notices.kinds import KINDS, check_url
         "ntfys://ntfy.example/on-call",
         "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
         "pagerduty://A1BRTD4JD@TIiajkdnlazkcOXrIdevi7FQ",
-        "JSONS://hooks.example/x?redirect=yes",
+        "JSONS://hooks.example/x?redirect=yes&verify=yes",
+        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#on-call",
     ],
 )
 def test_what_goes_to_people_over_the_network_is_taken(url: str) -> None:
@@ -47,6 +48,12 @@ def test_what_stays_on_this_machine_or_goes_anywhere_is_not(scheme: str) -> None
         "mailto://h?pgpprv=/planted-canary",
         "mailto://h?-PGP=sign&planted-canary",
         "json://h?verify=no&planted-canary",
+        "json://h?verify=&planted-canary",
+        "json://h?%20Verify=-1&planted-canary",
+        "json://h?planted-canary;verify=no",
+        "json://h/#?verify=no&planted-canary",
+        "slack://a/b/c/#?template=/planted-canary",
+        "slack://a/b/c?x=%3F&amp;te%6Dplate=/planted-canary",
         "json://[planted-canary",
         "json://h/" + "planted-canary" * 200,
     ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from watchkeeper.core.errors import Invalid
 
@@ -30,7 +30,7 @@ KINDS: Mapping[str, str] = {
 """Scheme of a channel's URL → what it is."""
 _SCHEME = re.compile(r"[a-z0-9]{2,20}")
 _READS_FILES = frozenset({"pgp", "pgppub", "pgpprv", "wkd", "attach", "template", "config"})
-_NO = frozenset({"no", "n", "false", "f", "0", "off", "never", "deny"})
+_YES = frozenset({"yes", "y", "true", "t", "1", "on"})
 _LONGEST = 2000
 
 
@@ -54,17 +54,14 @@ def check_url(url: str, *, allow_private: bool) -> str:
             remedy="use one that goes over the network to people, such as mailtos, ntfys, slack, "
             "pagerduty or jsons",
         )
-    try:
-        given = parse_qsl(urlsplit(url).query, keep_blank_values=True)
-    except ValueError:
-        given = None
-    if given is None or len(url) > _LONGEST or not url.isascii() or re.search(r"[\s\x7f]", url):
+    if not _is_well_formed(url):
         raise Invalid(
             f"its {scheme}:// URL is too long or malformed",
             rule="notice/url",
             remedy="write one URL, without spaces, other characters as %XX",
         )
-    names = {name.lower().lstrip("-+:") for name, _ in given}
+    given = _parameters(url)
+    names = {name for name, _ in given}
     if found := sorted(names & _READS_FILES):
         raise Invalid(
             f"its URL has {', '.join(found)}, which reads files of this machine",
@@ -72,10 +69,31 @@ def check_url(url: str, *, allow_private: bool) -> str:
             remedy="leave it out",
         )
     for name, value in given:
-        if name.lower() == "verify" and value.lower() in _NO and not allow_private:
+        if name == "verify" and value.lower() not in _YES and not allow_private:
             raise Invalid(
                 "its URL turns the check of certificates off",
                 rule="notice/url",
                 remedy="leave `verify` out; only a channel with `allow_private: true` may have it",
             )
     return scheme
+
+
+def _is_well_formed(url: str) -> bool:
+    try:
+        urlsplit(url)
+    except ValueError:
+        return False
+    return len(url) <= _LONGEST and url.isascii() and not re.search(r"[\s\x7f]", url)
+
+
+def _parameters(url: str) -> list[tuple[str, str]]:
+    """Return what a URL asks of the library, by name, as the library reads it.
+
+    It takes all after the first question mark, be that behind a `#`, and parts it by `;` too.
+    """
+    found = []
+    for pair in re.split("[&;]", url.partition("?")[2]):
+        name, _, value = pair.partition("=")
+        name = unquote(name.replace("+", " ")).strip().lower()
+        found.append((name.lstrip("-+: "), unquote(value).strip()))
+    return found

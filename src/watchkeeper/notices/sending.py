@@ -139,7 +139,7 @@ def _in_thread(work: Callable[[], None]) -> asyncio.Future[None]:
 def _tell(url: str, message: Message, allow_private: bool) -> None:
     with _listening() as heard:
         try:
-            plugin = _open(url)
+            plugin = _open(url, allow_private=allow_private)
             with confined(allow_private=allow_private) as here:
                 short = 0 < plugin.body_maxlen < _FEW_CHARACTERS
                 taken = plugin.notify(
@@ -159,7 +159,7 @@ def _tell(url: str, message: Message, allow_private: bool) -> None:
         raise Unavailable(heard.last or "the service did not take the message")
 
 
-def _open(url: str) -> Any:
+def _open(url: str, *, allow_private: bool) -> Any:
     """Load the library and read a URL; the icons it would point to are left out."""
     from apprise import Apprise, AppriseAsset
     from apprise.common import PersistentStoreMode
@@ -186,6 +186,7 @@ def _open(url: str) -> Any:
         )
     # what the URL itself asks for counts for nothing here
     plugin.redirects = False
+    plugin.verify_certificate = plugin.verify_certificate or not allow_private
     plugin.socket_connect_timeout = CONNECT_SECONDS
     plugin.socket_read_timeout = ANSWER_SECONDS
     return plugin
