@@ -10,14 +10,13 @@ import asyncio
 import sys
 
 from tests.approvals.ground import LEAD, OPS, pass_time
+from tests.rig.deadline import eventually_async
 from watchkeeper.approvals import service
 from watchkeeper.approvals.rows import find
 from watchkeeper.core.clock import SystemClock
 from watchkeeper.core.errors import Conflict, WatchkeeperError
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-
-TRIES = 2000
 
 
 def act(tx: Transaction, what: str, request: str, who: int) -> bool:
@@ -43,18 +42,16 @@ def act(tx: Transaction, what: str, request: str, who: int) -> bool:
 async def run(url: str, what: str, who: int, requests: list[str]) -> None:
     """Go through the requests; where only one process may write at a time, take turns."""
     left = list(requests)
-    for _ in range(TRIES):
-        if not left:
-            return
-        try:
-            async with await Store.open(url, SystemClock(), migrate=False) as store:
-                for request in left[:3]:
-                    worked = await once(store, what, request, who)
-                    sys.stdout.write(f"{request} {int(worked)}\n")
-                    left.remove(request)
-        except Conflict:
-            await asyncio.sleep(0.005)
-    raise SystemExit("never came to write")
+
+    async def turn() -> bool:
+        async with await Store.open(url, SystemClock(), migrate=False) as store:
+            for request in left[:3]:
+                worked = await once(store, what, request, who)
+                sys.stdout.write(f"{request} {int(worked)}\n")
+                left.remove(request)
+        return not left
+
+    await eventually_async(turn, "every request was tried", every=0.005, tolerate=(Conflict,))
 
 
 async def once(store: Store, what: str, request: str, who: int) -> bool:

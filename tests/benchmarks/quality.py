@@ -90,26 +90,25 @@ async def fill(store: Store, count: int) -> None:
 async def scan(store: Store, query: Callable[[Transaction], Any]) -> dict[str, float]:
     """Return how long a query takes off the write path, and how late the loop runs meanwhile."""
     took, used, late = [], [], [0.0]
-    done = asyncio.Event()
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
 
-    async def watch() -> None:
-        while not done.is_set():
-            begin = time.perf_counter()
-            await asyncio.sleep(0.005)
-            late.append(time.perf_counter() - begin - 0.005)
+    def watch(due: float) -> None:
+        late.append(loop.time() - due)
+        if not done.is_set():
+            then = loop.time() + 0.005
+            loop.call_at(then, watch, then)
 
     def timed(tx: Transaction) -> None:
         begin = time.thread_time()
         query(tx)
         used.append(time.thread_time() - begin)
 
-    watching = asyncio.create_task(watch())
+    watch(loop.time())
     for _ in range(ROUNDS):
         begin = time.perf_counter()
         await store.scan(timed)
         took.append(time.perf_counter() - begin)
     done.set()
-    await watching
     return {
         "processor_ms": round(statistics.median(used) * 1000, 1),
         "median_ms": round(statistics.median(took) * 1000, 1),
