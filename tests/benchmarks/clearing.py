@@ -77,6 +77,7 @@ class Approver:
         self.press("low", str(count), "Enter", "Enter")
         self._gone(dialog)
         self.console.expect(f"{count} approved")
+        self.console.until(lambda: not any(" low " in r for r in self.console.rows()), "they left")
         self.seconds["low"].append(time.monotonic() - began)
         self.decided["low"] += count
 
