@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from sqlalchemy import select
 
 from tests.approvals.ground import (
     LEAD,
@@ -22,6 +23,7 @@ from watchkeeper.approvals.model import Grant, NewRequest
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, Forbidden, Invalid, NotFound, WatchkeeperError
 from watchkeeper.oncall.model import Level
+from watchkeeper.store.journal import events
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.requests import Change
@@ -288,8 +290,12 @@ async def test_lock_revokes_requests_and_grants_for_good(store: Store) -> None:
 async def test_preview_is_attached_and_leaves_the_digest(store: Store) -> None:
     request = await open_one(store)
     before = await read(store, request)
-    change = Change(field="refunded_usd", before="0", after="4000", source="measured")
+    change = Change(field="mail", before="a@example.com", after="4000", source="measured")
     assert await store.write(lambda tx: service.attach_preview(tx, request, [change]))
+    previewed = select(events.c.body).where(events.c.type == "request.previewed")
+    told = await store.read(lambda tx: tx.connection.execute(previewed).scalar_one())
+    assert '"mail"' in told
+    assert "a@example.com" not in told
     after = await read(store, request)
     assert after.changes == (change,)
     assert after.blast_source == "declared"

@@ -117,7 +117,7 @@ def attach_preview(
 ) -> bool:
     """Show approvers what would change, as the plane measured it since; the digest stays.
 
-    False if the request is decided already.
+    The ledger says which fields, not what is in them. False if the request is decided already.
     """
     row = find(tx, request)
     text = json.dumps([change.model_dump() for change in changes])
@@ -130,15 +130,16 @@ def attach_preview(
         "request.previewed",
         actor="plane",
         text=f"what it would change was measured: {len(changes)} fields",
-        changes=text[:4000],
+        fields=[change.field[:100] for change in changes[:50]],
     )
     return True
 
 
-def attach_blast_radius(tx: Transaction, request: str, words: str) -> bool:
+def attach_blast_radius(tx: Transaction, request: str, words: str, told: str | None = None) -> bool:
     """Show approvers what it would reach, as the plane measured it since; the digest stays.
 
-    False if the request is decided already.
+    `told` is what the ledger says of it, where it may not say all. False if the request is
+    decided already.
     """
     row = find(tx, request)
     if not _SET_BLAST.run(tx, request_is=request, radius=words):
@@ -149,7 +150,7 @@ def attach_blast_radius(tx: Transaction, request: str, words: str) -> bool:
         row,
         "request.previewed",
         actor="plane",
-        text=f"what it would reach was measured: {words}",
+        text=f"what it would reach was measured: {told or words}",
     )
     return True
 

@@ -94,6 +94,8 @@ class Lesser:
     object_id: str | None
     blast_radius: str
     changes: Sequence[Narrowing]
+    told_changes: str | None = None
+    """What the ledger says of the changes, where it may not say all of them."""
 
 
 def stand_in(tx: Transaction, row: Row, lesser: Lesser, *, person: str, reason: str | None) -> str:
@@ -110,7 +112,7 @@ def stand_in(tx: Transaction, row: Row, lesser: Lesser, *, person: str, reason: 
             remedy=f"decide {other.request}, and deny this one",
         )
     request = tx.new_id("req")
-    words = ", ".join(narrowing_words(change) for change in lesser.changes)
+    words = lesser.told_changes or changes_words(lesser.changes)
     text = f"{person} narrowed it ({words}); {request} stands for it"
     if not supersede(tx, row, request, by=person, why=reason, text=text):
         raise Conflict("it was decided just now", code="already_decided", remedy="look again")
@@ -241,6 +243,11 @@ def read_narrowed(tx: Transaction, row: Row) -> Narrowed | None:
         changes=tuple(changes[name] for name in sorted(changes)),
         arguments=json.loads(row.canonical),
     )
+
+
+def changes_words(changes: Sequence[Narrowing]) -> str:
+    """Say in words what became of arguments."""
+    return ", ".join(narrowing_words(change) for change in changes)
 
 
 def narrowing_words(change: Narrowing) -> str:

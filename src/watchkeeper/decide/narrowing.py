@@ -116,17 +116,19 @@ def narrow_request(
     risk = max(
         row.risk, ruling.requirement.risk if ruling.requirement else row.risk, key=RISKS.index
     )
+    level = catalogue.redaction_of(row.agent)
     lesser = superseding.Lesser(
         digest=progress.digest,
         arguments=edit.arguments,
         asks=asks,
-        told=kept_words(asks, catalogue.redaction_of(row.agent)) or asks,
+        told=kept_words(asks, level) or asks,
         risk=risk,
         amount_micros=progress.amount_micros or None,
         object_kind=progress.object_kind or run.object_kind,
         object_id=progress.object_id or run.object_id,
         blast_radius=tool.contract.blast_radius,
         changes=changes,
+        told_changes=kept_words(superseding.changes_words(changes), level),
     )
     new = superseding.stand_in(tx, row, lesser, person=person, reason=edit.reason)
     return find(tx, new)

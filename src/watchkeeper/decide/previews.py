@@ -11,7 +11,7 @@ from watchkeeper.approvals import service as approvals
 from watchkeeper.core.errors import Unavailable, WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.contents import without_secrets
+from watchkeeper.decide.contents import kept_words, without_secrets
 from watchkeeper.decide.gates.contract import check_arguments
 from watchkeeper.decide.service import Decider
 from watchkeeper.kill.model import Covered, LockInForce
@@ -66,7 +66,8 @@ class Previews:
         reach = await self._read(request, contract.blast_preview, asked.arguments)
         if contract.blast_preview is not None and reach is not None:
             words = f"{contract.blast_radius} {measure_reach(contract.blast_preview, reach)}"
-            await store.write(lambda tx: approvals.attach_blast_radius(tx, request, words))
+            told = kept_words(words, self._decider.catalogue.now.redaction_of(asked.agent))
+            await store.write(lambda tx: approvals.attach_blast_radius(tx, request, words, told))
 
     async def _read(
         self, request: str, preview: Preview | None, arguments: Mapping[str, Any]
