@@ -61,6 +61,13 @@ async def test_a_refusing_service_says_so_and_quotes_no_path(web: WebSink) -> No
     assert "planted-canary" not in str(failed.value)
 
 
+async def test_an_answer_without_end_is_not_read_to_its_end(web: WebSink) -> None:
+    web.longest = 1 << 30
+    await Sender().tell(web.url(), TEXT, allow_private=True)
+    assert web.bodies
+    assert web.answered < web.longest // 8
+
+
 async def test_redirects_are_not_followed_whatever_the_url_asks(web: WebSink) -> None:
     with web_sink() as elsewhere:
         web.status, web.location = 307, f"http://127.0.0.1:{elsewhere.port}/stolen"

@@ -6,7 +6,7 @@ import json
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,6 +19,9 @@ class WebSink:
     port: int = 0
     status: int = 200
     location: str | None = None
+    longest: int = 0
+    """How many bytes it answers with; whoever asked may hang up before."""
+    answered: int = 0
     before: Callable[[], None] = lambda: None
     bodies: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -43,8 +46,11 @@ def web_sink() -> Iterator[WebSink]:
             self.send_response(sink.status)
             if sink.location:
                 self.send_header("location", sink.location)
-            self.send_header("content-length", "0")
+            self.send_header("content-length", str(sink.longest))
             self.end_headers()
+            with suppress(OSError):
+                while sink.answered < sink.longest:
+                    sink.answered += self.wfile.write(b" " * 65_536)
 
         do_GET = do_POST
 

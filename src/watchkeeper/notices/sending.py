@@ -16,6 +16,7 @@ from typing import Any
 
 from watchkeeper.core.errors import Invalid, Unavailable, WatchkeeperError
 from watchkeeper.core.text import make_safe
+from watchkeeper.notices.answers import bound_answers
 from watchkeeper.notices.confinement import confined
 from watchkeeper.notices.kinds import check_url
 from watchkeeper.notices.model import Message
@@ -164,6 +165,7 @@ def _open(url: str, *, allow_private: bool) -> Any:
     from apprise import Apprise, AppriseAsset
     from apprise.common import PersistentStoreMode
 
+    bound_answers()
     asset = AppriseAsset(
         app_id="Watchkeeper",
         app_desc="Watchkeeper",
