@@ -246,7 +246,7 @@ OPERATIONS = (
         "Generate the summary of the caller's shift until now.",
         answers=HandoverDraft,
         query=("role", "schedule"),
-        tags=("oncall",),
+        tags=("on call",),
     ),
     Operation(
         "GET",
@@ -256,7 +256,7 @@ OPERATIONS = (
         "List hand-overs, newest first.",
         answers=Page[HandoverRow],
         query=("state", "role", "schedule", "after", "limit"),
-        tags=("oncall",),
+        tags=("on call",),
     ),
     Operation(
         "POST",
@@ -266,7 +266,7 @@ OPERATIONS = (
         "Hand a watch over that the caller has; what is given is kept as it is.",
         answers=HandoverDetail,
         takes=GiveHandover,
-        tags=("oncall",),
+        tags=("on call",),
     ),
     Operation(
         "GET",
@@ -275,7 +275,7 @@ OPERATIONS = (
         read_handover,
         "Show a hand-over in full.",
         answers=HandoverDetail,
-        tags=("oncall",),
+        tags=("on call",),
     ),
     Operation(
         "POST",
@@ -285,6 +285,6 @@ OPERATIONS = (
         "Take a watch over, having read what was handed over.",
         answers=HandoverDetail,
         takes=AcknowledgeHandover,
-        tags=("oncall",),
+        tags=("on call",),
     ),
 )

@@ -6,14 +6,12 @@ from functools import lru_cache
 
 from watchkeeper.core.errors import Forbidden
 from watchkeeper.store.statement import Row
-from watchkeeper.wire.requests import Deciding, Verdict
-
-_NOTHING = Deciding()
+from watchkeeper.wire.requests import AS_USUAL, Deciding, Verdict
 
 
 def deciding_of(row: Row) -> Deciding:
     """Return what a vote on a request takes, as its risk class said when it was made."""
-    return _read(row.deciding) if row.deciding else _NOTHING
+    return _read(row.deciding) if row.deciding else AS_USUAL
 
 
 # Thousands of requests share a few.

@@ -42,7 +42,7 @@ def _check_wall(value: str) -> str:
 def _quoted(value: object) -> object:
     # YAML reads 15:00 as 900, and who writes 900 may mean 9:00
     if isinstance(value, int):
-        raise ValueError("write a time of day in quotes, as \"15:00\"")
+        raise ValueError('write a time of day in quotes, as "15:00"')
     return value
 
 
@@ -189,12 +189,6 @@ class Escalation(Part):
         if value[0].role is None and value[0].person is None:
             raise ValueError("the first level needs a role or a person: somebody has to decide")
         return value
-
-    @model_validator(mode="after")
-    def _repeats(self) -> Escalation:
-        if self.repeat and len(self.levels) == 1 and self.repeat_after_seconds is None:
-            raise ValueError("repeat: with one level, say when: repeat_after_seconds")
-        return self
 
     @model_validator(mode="after")
     def _check_repeat(self) -> Escalation:

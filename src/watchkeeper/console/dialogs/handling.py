@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from watchkeeper.console.blocks import Blank, Block, Diff, Fact, Prose, Title
+from watchkeeper.console.blocks import Blank, Block, Fact, Prose, Title
 from watchkeeper.console.desk import Field, Question, Reply
 from watchkeeper.console.dialogs.deciding import summary_blocks
 from watchkeeper.console.views.request_detail import EDITS, argument_blocks
@@ -153,16 +153,6 @@ def take_back_question(detail: RequestRow) -> Question:
         confirm="Take it back",
         reason="optional",
     )
-
-
-def edit_blocks(before: RequestDetail, arguments: dict[str, Any]) -> list[Block]:
-    """Write what a person changed of what was asked."""
-    changed = [
-        (name, before.arguments.get(name), value, "")
-        for name, value in arguments.items()
-        if before.arguments.get(name) != value
-    ]
-    return [Diff(changed)] if changed else []
 
 
 def _written(detail: RequestDetail, name: str) -> str:
