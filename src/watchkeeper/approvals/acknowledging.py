@@ -14,6 +14,7 @@ from watchkeeper.approvals.escalation import move
 from watchkeeper.approvals.people import STRANGERS, People, person_key
 from watchkeeper.approvals.rows import ballot_of, find, policy_of, position_of, record
 from watchkeeper.approvals.rules import why_not
+from watchkeeper.approvals.timeline import REPEATED
 from watchkeeper.approvals.timers import catch_up
 from watchkeeper.approvals.voting import has_voted, read_votes, refusal
 from watchkeeper.core.clock import MICROSECONDS, utc_text
@@ -25,7 +26,11 @@ from watchkeeper.store.transaction import Transaction
 _MOST_LOOKED_AT = 500
 _ROUTED = Statement(
     select(events.c.body)
-    .where(events.c.request == bindparam("request_is"))
+    .where(
+        events.c.request == bindparam("request_is"),
+        # an agent that asks again and again hides nobody who was asked
+        events.c.type.not_in(sorted(REPEATED)),
+    )
     .order_by(events.c.sequence)
     .limit(bindparam("most"))
 )

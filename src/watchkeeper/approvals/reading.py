@@ -9,7 +9,6 @@ from typing import Any, Literal
 from sqlalchemy import (
     ColumnElement,
     Select,
-    bindparam,
     case,
     func,
     literal_column,
@@ -25,31 +24,23 @@ from watchkeeper.approvals.quality.judging import read_judgements
 from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find, policy_of
 from watchkeeper.approvals.signing import deciding_of
 from watchkeeper.approvals.tables import requests
+from watchkeeper.approvals.timeline import read_timeline
 from watchkeeper.approvals.voting import read_votes
-from watchkeeper.approvals.words import escalation_words, event_words, history_words
+from watchkeeper.approvals.words import escalation_words, history_words
 from watchkeeper.core.errors import Invalid
-from watchkeeper.store.journal import events
-from watchkeeper.store.statement import Row, Statement
+from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import BusinessObject
 from watchkeeper.wire.pages import Page
-from watchkeeper.wire.requests import Change, RequestDetail, RequestRow, TimelineEntry, VoteRow
+from watchkeeper.wire.requests import Change, RequestDetail, RequestRow, VoteRow
 
 Which = Literal["pending", "decided", "all", "review"]
 """review: approved by one person alone in an emergency, and not reviewed; by when they are due."""
 Together = Literal["tool", "agent", "object"]
 """What pending requests stand together by; within, they come by deadline."""
 
-LONGEST_TIMELINE = 500
 _NOT_SHOWN = {"canonical", "arguments", "changes", "goal", "rule_text", "explanation", "search"}
 _ROW = [column for column in requests.c if column.name not in _NOT_SHOWN]
-
-_TIMELINE = Statement(
-    select(events.c.sequence, events.c.at, events.c.type, events.c.actor, events.c.body)
-    .where(events.c.request == bindparam("request_is"))
-    .order_by(events.c.sequence)
-    .limit(bindparam("most"))
-)
 
 
 def list_requests(
@@ -91,9 +82,7 @@ def list_requests(
     cast = viewer.votes_on(page)
     counting = select(func.count()).select_from(requests).where(*conditions)
     return Page[RequestRow](
-        rows=tuple(
-            RequestRow(**_shown(row, viewer, cast.get(row.request, ()))) for row in page
-        ),
+        rows=tuple(RequestRow(**_shown(row, viewer, cast.get(row.request, ()))) for row in page),
         next=_after(page[-1], state, grouped=group is not None) if len(found) > limit else None,
         total=int(tx.connection.execute(counting).scalar_one()),
         sequence=sequence,
@@ -145,16 +134,6 @@ def read_request(
         standing=row.standing,
         callback=row.callback,
         judgements=read_judgements(tx, request),
-    )
-
-
-def read_timeline(tx: Transaction, request: str) -> tuple[TimelineEntry, ...]:
-    """Return the events of a request's life in order, in words; at most 500."""
-    return tuple(
-        TimelineEntry(
-            sequence=row.sequence, at=row.at, type=row.type, actor=row.actor, text=event_words(row)
-        )
-        for row in _TIMELINE.all(tx, request_is=request, most=LONGEST_TIMELINE)
     )
 
 
