@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
+
+import pytest
 
 from tests.approvals.ground import open_one, vote
 from tests.rig.sweeping import sweep
@@ -15,6 +18,7 @@ from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalog
 from watchkeeper.decide.coverage import RolesInForce
 from watchkeeper.decide.notices import EVENTS, Notices, read_notice
 from watchkeeper.decide.people import PeopleInForce
+from watchkeeper.decide.telling import without_secrets
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.notices.model import Notice
 from watchkeeper.oncall.handovers.model import NewHandover
@@ -242,3 +246,10 @@ async def test_roles_without_a_contact_are_named(store: Store) -> None:
     catalogue = catalogue_of(*CHANNELS, role("ops", "ada"), role("lead", "grace"), person("ada"))
     notices = Notices(RolesInForce(CatalogueView(catalogue)), "root")
     assert await store.read(lambda tx: notices.unreachable(tx, catalogue)) == ["lead"]
+
+
+@pytest.mark.parametrize("written", ["planted-canary", "pl%40nted-canary", "planted%20canary"])
+def test_no_words_of_a_service_repeat_what_its_url_holds(written: str) -> None:
+    url = f"mailtos://watch:{written}@mail.example?from=watch@mail.example"
+    said = f"535 no login of watch with {unquote(written)} at mail.example"
+    assert without_secrets(url, said) == "535 no login of … with … at mail.example"

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import select
 
@@ -34,7 +34,8 @@ _MOST_COUNTED = 2000
 _LONGEST_WORDS = 250
 _TESTER = "\ttest"
 """Stands for the recipient of tests; nobody has such a name."""
-_PART = re.compile(r"[^/?&=@:,;+]{5,}")
+_SHORTEST_PART = 5
+_PART = re.compile(rf"[^/?&=@:,;+]{{{_SHORTEST_PART},}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,10 @@ def without_secrets(url: str, text: str) -> str:
     except ValueError:
         host = ""
     kept = host if "." in host or host == "localhost" else ""
-    for part in sorted(set(_PART.findall(rest)) - {kept}, key=len, reverse=True):
+    written = set(_PART.findall(rest)) - {kept}
+    # the library and the service know a password as it is, without %XX
+    parts = written | {plain for one in written if len(plain := unquote(one)) >= _SHORTEST_PART}
+    for part in sorted(parts, key=len, reverse=True):
         text = text.replace(part, "…")
     return make_safe(text, limit=_LONGEST_WORDS)
 
