@@ -111,7 +111,7 @@ async def test_row_says_whether_it_is_mine_and_if_not_why(store: Store) -> None:
 
     assert await row("ada", OPS) == (True, None)
     assert (await row("carol", OPS))[1] == "carol asked for this or it is done on their behalf"
-    assert (await row("ada", frozenset()))[1] == "this asks ops, and ada is no member"
+    assert (await row("ada", frozenset()))[1] == "this asks ops, and ada does not hold it now"
     assert "lead is asked at 20" in str((await row("ada", LEAD))[1])
     await vote(store, request)
     assert await row("ada", OPS) == (False, "ada has voted; one vote a person")
@@ -174,8 +174,21 @@ async def test_detail_has_all_that_a_person_needs(store: Store, clock: Rehearsal
     assert row.timeline[2].text == "now asks lead (level 2 of 2)"
     assert row.votes == ()
     await vote(store, request, reason="known customer")
-    (cast,) = (await read(store, request)).votes
+    row = await read(store, request)
+    (cast,) = row.votes
     assert (cast.person, cast.role, cast.reason) == ("ada", "ops", "known customer")
+    assert "if nobody decides" not in " ".join(row.escalation)
+
+
+async def test_what_somebody_said_of_it_is_told_whoever_agrees_last(store: Store) -> None:
+    request = await open_one(store, quorum=2)
+    await vote(store, request, reason="known customer")
+    await vote(store, request, person="bob")
+    assert (await read(store, request)).decided_why == "known customer"
+    refused = await open_one(store, run="run_2", quorum=2)
+    await vote(store, refused, reason="known customer")
+    await vote(store, refused, person="bob", verdict="reject")
+    assert (await read(store, refused)).decided_why is None
 
 
 async def test_lists_read_their_page_through_an_index(store: Store) -> None:

@@ -50,13 +50,22 @@ def test_everything_that_becomes_of_a_request_has_its_command(plane: Plane, tmp_
 
     again = str(run.decide(TOOL, REFUND)["request"])
     assert requests("changes", again).code == 2
-    assert requests("changes", again, "--reason", "ask for less").out.endswith("is denied.\n")
+    refused = requests("changes", again, "--reason", "ask for less").out
+    assert refused.endswith("is denied, and the agent is told what would do.\n")
+    asked = watchkeeper(
+        tmp_path, "submit", "--poll", again,
+        environ={"WATCHKEEPER_URL": plane.url, "WATCHKEEPER_RUN_TOKEN": run.token},
+    )  # fmt: skip
+    assert "denied: changes requested by person/" in asked.out
     assert "ask for less" in run.decide(TOOL, REFUND)["reason"]
 
     urgent = str(run.decide(TOOL, {**REFUND, "amount_usd": 300})["request"])
     done = requests("break-glass", urgent, "--reason", "fire")
     assert "is approved, by you alone" in done.out
-    assert urgent in requests("list", "--which", "review").out
+    assert "Somebody else of finance-ops has to review it" in done.out
+    waits = requests("list", "--which", "review").out
+    assert urgent in waits
+    assert "23 h" in waits or "1 d" in waits
     own = requests("review", urgent, "justified", "--note", "it was me")
     assert (own.code, "somebody else has to review it" in own.err) == (6, True)
     grace = plane.operator.post("/v1/persons/tokens", {"person": "grace", "permission": "approver"})
@@ -70,3 +79,31 @@ def test_everything_that_becomes_of_a_request_has_its_command(plane: Plane, tmp_
     assert requests("cancel", last).code == 2
     ended = requests("cancel", last, environ={"WATCHKEEPER_RUN_TOKEN": run.token})
     assert ended.out == f"{last} is cancelled.\n"
+
+
+def test_a_quorum_is_named_until_it_is_met(plane: Plane, tmp_path: Path) -> None:
+    documents = [
+        *world(),
+        "role: {name: legal, members: [grace]}",
+        "risk: {name: high, quorum: 1 of legal, signed: true, reason: true}",
+    ]
+    both = "1 of finance-ops and 1 of legal"
+    plane.apply(*documents, rules__cedar=POLICY)
+    run = plane.enrol("clerk").open_run()
+
+    def requests(*words: str) -> Ended:
+        return watchkeeper(tmp_path, "requests", *words, state=plane.state)
+
+    request = str(run.decide(TOOL, {**REFUND, "reason": "twice"})["request"])
+    assert "finance-ops, legal" in requests("list").out
+    # a reason is missed before any key is looked for
+    refused = requests("approve", request)
+    assert refused.out == f"clerk asks {both}: create refund of $400.00 on charge ch_1\n"
+    assert "needs a reason" in refused.err
+    assert "/reason" in refused.err
+    assert "--reason" in refused.err
+    polled = watchkeeper(
+        tmp_path, "submit", "--poll", request,
+        environ={"WATCHKEEPER_URL": plane.url, "WATCHKEEPER_RUN_TOKEN": run.token},
+    )  # fmt: skip
+    assert f"waits for {both} until" in polled.out

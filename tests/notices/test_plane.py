@@ -176,7 +176,7 @@ def test_a_channel_of_a_level_is_told_beside_people(make: Make, web: WebSink) ->
     stays(lambda: not web.bodies, "nobody has a contact")
     plane.advance(MINUTE)
     eventually(lambda: web.paths == ["/room"], "the level's channel is told")
-    eventually(lambda: "told all by room" in timeline(plane, request), "it is on record")
+    eventually(lambda: "told channel room" in timeline(plane, request), "it is on record")
 
 
 def test_a_kill_is_told_to_the_owner_but_not_to_who_did_it(make: Make, web: WebSink) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from watchkeeper.api.authzen_seeking import find_asker, may_see
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.approvals.cancelling import is_pending
+from watchkeeper.approvals.grants import asks_changes
+from watchkeeper.approvals.rows import groups_of
 from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.errors import NotFound
@@ -15,6 +17,7 @@ from watchkeeper.decide.access import find_request
 from watchkeeper.store.statement import Row
 from watchkeeper.wire.decisions import Verdict
 from watchkeeper.wire.polling import Asked
+from watchkeeper.wire.quorum import quorum_words, size
 from watchkeeper.wire.requests import RequestState
 
 _VERDICTS: Mapping[RequestState, Verdict] = {
@@ -37,16 +40,20 @@ async def asked(call: Call) -> Asked:
     if row is None or not may_see(call, asker, row):
         raise NotFound("there is no such request, or it is not yours")
     waits = await call.rooms.store.read(lambda tx: is_pending(tx, name))
-    return show_asked(row, waits=waits)
+    changes = await call.rooms.store.read(lambda tx: asks_changes(tx, name))
+    return show_asked(row, waits=waits, changes=changes)
 
 
-def show_asked(row: Row, *, waits: bool) -> Asked:
-    """Return a request as its agent is told of it; `waits`: it, or what stands for it, does."""
+def show_asked(row: Row, *, waits: bool, changes: bool) -> Asked:
+    """Return a request as its agent is told of it.
+
+    `waits`: it, or what stands for it, does; `changes`: it was refused with what would do.
+    """
     return Asked(
         request=row.request,
         state=row.state,
         verdict="hold" if waits else _VERDICTS.get(row.state, "deny"),
-        text=say(row),
+        text=say(row, changes=changes),
         tool=row.tool,
         arguments=json.loads(row.arguments),
         digest=row.digest,
@@ -60,15 +67,18 @@ def show_asked(row: Row, *, waits: bool) -> Asked:
     )
 
 
-def say(row: Row) -> str:
+def say(row: Row, *, changes: bool) -> str:
     """Say how a request stands, and what its agent does now."""
+    groups = groups_of(row)
+    whom = row.role if size(groups) == 1 else quorum_words(groups)
+    so_far = f", {row.approvals} of {size(groups)} so far," if row.approvals else ""
     by = f" by {row.decided_by}" if row.decided_by else ""
     why = f": {row.decided_why}" if row.decided_why else ""
     said: Mapping[RequestState, str] = {
-        "pending": f"waits for {row.role} until {utc_text(row.decide_by)}; ask again later",
+        "pending": f"waits for {whom}{so_far} until {utc_text(row.decide_by)}; ask again later",
         "approved": f"approved{by}{why}; send the same call again"
         + (f" before {utc_text(row.grant_expires_at)}" if row.grant_expires_at else ""),
-        "denied": f"rejected{by}{why}",
+        "denied": f"{'changes requested' if changes else 'rejected'}{by}{why}",
         "expired": "nobody decided in time",
         "revoked": f"revoked{by}",
         "redeemed": "approved, and used: it runs, or how it ended was not reported yet",

@@ -109,7 +109,14 @@ class Call:
 
     def agents_seen(self) -> frozenset[str] | None:
         """Return the agents of the teams the person may read; None: of every team."""
-        teams = self.who.permissions.teams("read")
+        return self._agents_of("read")
+
+    def agents_decided(self) -> frozenset[str] | None:
+        """Return the agents of the teams the person may decide for; None: of every team."""
+        return self._agents_of("decide")
+
+    def _agents_of(self, needed: Permission) -> frozenset[str] | None:
+        teams = self.who.permissions.teams(needed)
         return None if teams is None else frozenset(self.rooms.view.now.seen_in(teams).agents)
 
     @property
@@ -283,8 +290,15 @@ def say_invalid(error: ValidationError) -> Invalid:
     )
     sentences = [
         f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: "
-        + ("no such field" if problem["type"] == "extra_forbidden" else str(problem["msg"]))
+        + ("no such field" if problem["type"] == "extra_forbidden" else _words(problem["msg"]))
         for problem in problems[:5]
     ]
     where = ".".join(str(part) for part in problems[0]["loc"])
     return Invalid("; ".join(sentences), where=f"body: {where}" if where else "body")
+
+
+def _words(message: object) -> str:
+    """Return a checker's words without what speaks of Python."""
+    said = str(message).removeprefix("Value error, ")
+    said = said.replace("Input should be", "should be")
+    return said.replace("String should have", "should have")

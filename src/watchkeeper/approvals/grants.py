@@ -143,10 +143,14 @@ def find_standing(tx: Transaction, run: str, digest: str) -> Standing | None:
         decided_at=row.decided_at,
         reason=row.decided_why,
         decide_by=row.decide_by,
-        asks_changes=row.state == "denied"
-        and _ASKS_CHANGES.first(tx, request_is=row.request) is not None,
+        asks_changes=row.state == "denied" and asks_changes(tx, row.request),
         narrowed=narrowed,
     )
+
+
+def asks_changes(tx: Transaction, request: str) -> bool:
+    """Whether somebody refused a request with what would do instead."""
+    return _ASKS_CHANGES.first(tx, request_is=request) is not None
 
 
 def redeem(tx: Transaction, grant: Grant, decision: str, now: int) -> bool:

@@ -134,8 +134,10 @@ def why_not(ballot: Ballot, voter: Voter, *, voted: bool, now: int) -> Barrier |
     asked = " or ".join(ballot.asked)
     return Barrier(
         "role_missing",
-        f"this asks {asked}, and {name} is no member",
-        f"have a member decide; the `role` document of {asked} names them",
+        f"this asks {asked}, and {name} holds none of them now"
+        if len(ballot.asked) > 1
+        else f"this asks {asked}, and {name} does not hold it now",
+        "have somebody decide who does: `watchkeeper oncall show` says who holds what",
     )
 
 
@@ -211,9 +213,7 @@ def state_at_deadline(outcome: TimeoutOutcome) -> RequestState:
     return "approved" if outcome == "allow" else "expired"
 
 
-def check_level(
-    seen: tuple[int, int], position: Position, *, levels: Sequence[Level]
-) -> None:
+def check_level(seen: tuple[int, int], position: Position, *, levels: Sequence[Level]) -> None:
     """Raise :class:`Conflict` unless a person who saw a round and level may ask the next."""
     if seen != (position.round, position.level):
         again = f", round {position.round}," if position.round > 1 else ""

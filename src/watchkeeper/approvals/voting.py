@@ -224,7 +224,11 @@ def _decide_by_votes(
     by = voter.person if state == "denied" else ", ".join(vote.person for vote in cast)
     asked = any(vote.verdict == "changes" for vote in cast)
     verb = "changes requested" if asked else None
-    if not decide(tx, row, state, by=by, why=reason, verb=verb):
+    why = reason
+    if state == "approved" and not reason:
+        # the agent is told what somebody said of it, whoever agreed last
+        why = next((vote.reason for vote in reversed(cast) if vote.reason), None)
+    if not decide(tx, row, state, by=by, why=why, verb=verb):
         raise Conflict("it was decided just now", code="already_decided", remedy="look again")
     return state
 

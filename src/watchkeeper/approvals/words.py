@@ -55,6 +55,8 @@ def escalation_words(row: Row) -> tuple[str, ...]:
                 f"{utc_text(at)}: asks from the first level again "
                 f"(round {position.round + 1} of {policy.rounds})"
             )
+    if row.state != "pending":
+        return tuple(lines)
     outcome = "denied" if row.timeout_outcome == "deny" else "allowed"
     return (*lines, f"{utc_text(row.decide_by)}: {outcome} if nobody decides")
 

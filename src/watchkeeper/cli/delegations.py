@@ -71,8 +71,10 @@ def add(
     You two count as one from then on: whoever of you votes first, votes for both. What is asked
     or done for one of you neither of you decides.
     """
-    from watchkeeper.wire.delegations import Delegate
+    from watchkeeper.wire.delegations import LONGEST_SECONDS, Delegate
 
+    if read_span(span) > LONGEST_SECONDS:
+        raise click.BadParameter("30d at most", param_hint="--for")
     body = Delegate(to=person, roles=roles, seconds=read_span(span), note=note)
     later = read_span(begins) if begins else 0
 

@@ -9,7 +9,7 @@ import click
 
 from watchkeeper.cli.output import fail, print_json, say
 from watchkeeper.cli.session import REASON, Session, speaks
-from watchkeeper.cli.words import at
+from watchkeeper.cli.words import at, what_is_asked
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid
 
@@ -89,7 +89,7 @@ def break_glass(
 
     seen = session.call(lambda plane: plane.request(request))
     if digest is None and not session.json:
-        say(f"{seen.agent} asks {seen.role}: {seen.asks}")
+        say(what_is_asked(seen))
     body = BreakGlass(digest=digest or seen.digest, reason=reason)
     if key or needs_signature(seen):
         path = Path(key).expanduser() if key else None
@@ -113,7 +113,8 @@ def break_glass(
     until = at(found.grant_expires_at or found.decide_by)
     say(f"{found.request} is {found.state}, by you alone; to be used until {until}.")
     if found.review_due_at is not None:
-        say(f"Somebody else of {found.role} has to review it by {at(found.review_due_at)}.")
+        roles = " or ".join(found.asked or (found.role,))
+        say(f"Somebody else of {roles} has to review it by {at(found.review_due_at)}.")
 
 
 @click.command(short_help="Review an approval that one person gave alone.")

@@ -159,7 +159,7 @@ def acknowledge(session: Session, handover_id: str, digest: str | None, note: st
     if digest is None:
         seen = session.call(lambda plane: plane.handover(handover_id))
         digest = seen.digest
-        if not session.json:
+        if seen.mine and not session.json:
             _show(seen)
     body = AcknowledgeHandover(digest=digest, note=note)
     found = session.call(lambda plane: plane.acknowledge_handover(handover_id, body))

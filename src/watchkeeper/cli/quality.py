@@ -50,7 +50,8 @@ def quality(session: Session, by: str, span: str) -> None:
     say(
         f"Of fewer than {FEWEST} decisions nothing is said. Unread: approved faster than\n"
         f"{CHARACTERS_PER_SECOND} characters a second, of those whose time on screen is known.\n"
-        "Late yes: approvals among votes in the last tenth of the time there was."
+        "Late yes: approvals among votes in the last tenth of the time there was; else yes:\n"
+        "among the others. Overridden: approvals later rejected, narrowed or judged wrong."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -12,16 +13,17 @@ import click
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.handling import COMMANDS
-from watchkeeper.cli.output import print_facts, print_json, print_table, say
+from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say
 from watchkeeper.cli.quality import hints, judge, quality
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.signatures import signatures
-from watchkeeper.cli.words import at, left, proven
+from watchkeeper.cli.words import at, left, proven, what_is_asked
+from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars
 
 if TYPE_CHECKING:
     from watchkeeper.client.api import PlaneClient
-    from watchkeeper.wire.requests import RequestDetail, Verdict, Vote
+    from watchkeeper.wire.requests import RequestDetail, RequestRow, Verdict, Vote
 
 
 @click.group(cls=NamedGroup)
@@ -34,6 +36,12 @@ for command in (quality, hints, judge):
     requests.add_command(command)
 for _command in COMMANDS:
     requests.add_command(_command)
+_VOTED: Mapping[str, str] = {
+    "approve": "approves",
+    "reject": "rejects",
+    "changes": "asks for changes",
+    "break-glass": "approves alone",
+}
 KEY = click.option(
     "--key", metavar="PATH", help="Sign with this SSH key; usually the agent's where one is needed."
 )
@@ -79,12 +87,12 @@ def list_(
         ("LEFT", "RISK", "STATE", "ASKS", "AGENT", "ROLE", "LEVEL", "MINE", "REQUEST"),
         [
             (
-                left(row.decide_by, now) if row.state == "pending" else "-",
+                _left(row, now),
                 row.risk,
                 row.state,
                 row.asks,
                 row.agent,
-                row.role,
+                _still_asks(row),
                 f"{row.level}/{row.levels}",
                 "yes" if row.mine else "no",
                 row.request,
@@ -215,7 +223,16 @@ def _vote(
 
     seen = session.call(lambda plane: plane.request(request))
     if digest is None and not session.json:
-        say(f"{seen.agent} asks {seen.role}: {seen.asks}")
+        say(what_is_asked(seen))
+    if verdict == "approve" and seen.deciding.reason and seen.mine and not (reason or "").strip():
+        # before a key is asked for, and touched, in vain
+        fail(
+            Invalid(
+                f"approving {request} needs a reason",
+                rule=f"risk/{seen.risk}/reason",
+                remedy="say with --reason why it is right",
+            )
+        )
     body = Vote(
         verdict=verdict,
         digest=digest or seen.digest,
@@ -230,9 +247,33 @@ def _vote(
     if session.json:
         print_json(found)
     else:
-        waits = f" ({_agreed(found)})" if found.state == "pending" else ""
         owed = f", for {body.acting_for}" if body.acting_for else ""
-        say(f"{found.request} is {found.state}{waits}{owed}.")
+        say(f"{found.request} is {_became(found, verdict)}{owed}.")
+
+
+def _became(found: RequestDetail, verdict: Verdict) -> str:
+    if found.state == "pending":
+        return f"pending ({_agreed(found)})"
+    if found.kind == "standing" and found.state == "succeeded":
+        return f"approved; {found.standing} stands now"
+    return "denied, and the agent is told what would do" if verdict == "changes" else found.state
+
+
+def _left(row: RequestRow, now: int) -> str:
+    if row.state == "pending":
+        return left(row.decide_by, now)
+    if row.review_due_at is not None and row.reviewed_by is None:
+        return left(row.review_due_at, now)
+    return "-"
+
+
+def _still_asks(row: RequestRow) -> str:
+    """Name the roles of which somebody is lacking yet; the level's stands in for the first."""
+    if row.state != "pending" or len(row.groups) < 2:
+        return row.role
+    lacking = [one.role for one in row.groups[1:] if one.have < one.count]
+    first = [row.role] if row.groups[0].have < row.groups[0].count else []
+    return ", ".join(dict.fromkeys((*first, *lacking))) or row.role
 
 
 def _read(seen: RequestDetail) -> float | None:
@@ -307,7 +348,7 @@ def show_request(found: RequestDetail) -> None:
             ("amount", dollars(found.amount_micros) if found.amount_micros else None),
             ("risk", found.risk),
             ("who", f"{found.agent} version {found.version}{behalf}"),
-            ("run", f"{found.run}: {found.goal}"),
+            ("run" if found.kind == "action" else "standing", f"{found.run}: {found.goal}"),
             ("state", _state(found)),
             ("before", f"see {found.supersedes}" if found.supersedes else None),
             ("instead", f"see {found.superseded_by}" if found.superseded_by else None),
@@ -331,14 +372,12 @@ def show_request(found: RequestDetail) -> None:
         say(f"  {change.field}: {change.before} -> {change.after} ({change.source})")
     for vote in found.votes:
         signed = f", signed by {vote.key}" if vote.key else ""
-        said = "alone" if vote.verdict == "break-glass" else f"{vote.verdict} as {vote.role}"
-        said += f"{signed}: {vote.reason or '-'}"
+        why = f": {vote.reason}" if vote.reason else ""
         owed = f" for {vote.acting_for}" if vote.acting_for else ""
-        say(f"  {at(vote.at)} {vote.person}{owed} {said}")
+        as_what = "" if vote.verdict == "break-glass" else f" as {vote.role}"
+        say(f"  {at(vote.at)} {vote.person} {_VOTED[vote.verdict]}{as_what}{owed}{signed}{why}")
     for less in found.narrowed:
         say(f"  {less.argument}: {less.before} -> {less.after} (by {found.narrowed_by})")
-    for one in found.comments:
-        say(f"  {at(one.at)} {one.person} says: {one.text}")
     for entry in found.timeline:
         say(f"  {at(entry.at)} {entry.text}")
     if found.explanation:

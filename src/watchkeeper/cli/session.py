@@ -77,7 +77,8 @@ def as_invalid(error: ValueError) -> Invalid:
         raise error
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    return Invalid(f"{field}: {first['msg']}")
+    said = str(first["msg"]).removeprefix("Value error, ")
+    return Invalid(f"{field}: {said}" if field else said)
 
 
 def speaks(*, json: bool = True) -> Callable[[Command], Command]:

@@ -1,34 +1,32 @@
-"""Amounts and times as commands print them."""
+"""Amounts, times and what is asked, as commands print them."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from watchkeeper.core.clock import utc_text
+from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.core.durations import duration_text, read_duration
+from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars
 
-_SECOND = 1_000_000
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+if TYPE_CHECKING:
+    from watchkeeper.wire.requests import RequestDetail
+
 
 
 def span(microseconds: int) -> str:
-    """Return a duration in its two largest units: `2 m 05 s`, `3 h 10 m`, `4 d 2 h`."""
-    seconds = abs(microseconds) // _SECOND
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} m {seconds % 60:02d} s"
-    if seconds < 86_400:
-        return f"{seconds // 3600} h {seconds % 3600 // 60:02d} m"
-    return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h"
+    """Return a duration in its two largest units."""
+    return duration_text(abs(microseconds) // MICROSECONDS)
 
 
 def read_span(text: str) -> int:
     """Return `90s`, `30m`, `12h`, `7d` or `2w` in seconds."""
-    number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and len(number) < 7 and unit in _SECONDS):
-        raise click.BadParameter(f"{text!r} is no time; write 90s, 30m, 12h, 7d or 2w")
-    return int(number) * _SECONDS[unit]
+    try:
+        return read_duration(text)
+    except Invalid as error:
+        raise click.BadParameter(f"{error.message}; {error.remedy}") from None
 
 
 def left(due_at: int, now: int) -> str:
@@ -54,3 +52,12 @@ def count(number: int, noun: str) -> str:
 def proven(proof: str | None) -> str:
     """Say whether it was proven on whose behalf a run acts, and by whom."""
     return "only claimed" if proof is None else f"proven by {proof}"
+
+
+def what_is_asked(seen: RequestDetail) -> str:
+    """Say who asks whom for what, in one line."""
+    whose = " and ".join(f"{one.count} of {one.role}" for one in seen.groups)
+    whose = seen.role if seen.quorum == 1 or not whose else whose
+    if seen.kind == "standing":
+        return f"Proposed to {whose}, as a standing approval: {seen.asks}"
+    return f"{seen.agent} asks {whose}: {seen.asks}"

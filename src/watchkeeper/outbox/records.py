@@ -19,7 +19,7 @@ def record_attempt(tx: Transaction, one: Delivery, then: Next, attempt: Attempt)
     why = (attempt.error or "no answer")[:LONGEST_WORDS] + status
     counted: dict[str, Any] = {"attempts": one.attempts, "status": attempt.status}
     notice = one.kind == "notice"
-    who = f"{one.recipient or 'all'} by {one.target}"
+    who = f"{one.recipient} by {one.target}" if one.recipient else f"channel {one.target}"
     if then.state == "sent":
         text = f"{words_of(one)} delivered{status} after {tries}"
         record(tx, one, "delivery.sent", f"told {who}" if notice else text, **counted)
@@ -41,7 +41,8 @@ def words_of(one: Delivery) -> str:
     """Name a delivery by its target and recipient."""
     if one.kind == "webhook":
         return f"callback to {one.target}"
-    return f"notice to {one.recipient or 'all'} by {one.target}"
+    to = f" to {one.recipient}" if one.recipient else ""
+    return f"notice{to} by {one.target}"
 
 
 def record(

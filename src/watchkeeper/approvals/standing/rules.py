@@ -55,7 +55,7 @@ def _check_money(terms: Terms, amount: str) -> None:
             f"{terms.tool} moves money: say how much each call and all together may move",
             where="each_micros",
             rule=_SCOPE,
-            remedy="give the most for one call and the most in all",
+            remedy="give the most for one call (`--each`) and in all (`--total`)",
         )
     if terms.total_micros < terms.each_micros:
         raise Invalid(
