@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from watchkeeper.wire.requests import RequestDetail
 
 
-
 def span(microseconds: int) -> str:
     """Return a duration in its two largest units."""
     return duration_text(abs(microseconds) // MICROSECONDS)
