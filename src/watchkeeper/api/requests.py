@@ -32,7 +32,7 @@ async def list_requests(call: Call) -> Page[RequestRow]:
     role, agent, needle = call.text("role"), call.text("agent"), call.text("filter")
     together = call.one_of("together", ("none", "tool", "agent", "object"))
     after, limit, head = call.text("after"), call.limit(), call.rooms.store.head
-    seen = call.agents_seen()
+    seen, decides = call.agents_seen(), call.agents_decided()
 
     def query(tx: Transaction) -> Page[RequestRow]:
         return reading.list_requests(
@@ -49,6 +49,7 @@ async def list_requests(call: Call) -> Page[RequestRow]:
             limit=limit,
             sequence=head,
             people=call.people(tx),
+            decides=decides,
         )
 
     # decided ones are without number, and words are looked for in each
@@ -68,7 +69,7 @@ async def requests_to_review(call: Call) -> tuple[RequestRow, ...]:
 
 
 async def _first(call: Call, state: Literal["pending", "review"]) -> tuple[RequestRow, ...]:
-    seen = call.agents_seen()
+    seen, decides = call.agents_seen(), call.agents_decided()
 
     def query(tx: Transaction) -> tuple[RequestRow, ...]:
         return reading.list_requests(
@@ -79,6 +80,7 @@ async def _first(call: Call, state: Literal["pending", "review"]) -> tuple[Reque
             agents=seen,
             limit=_PRESSING,
             people=call.people(tx),
+            decides=decides,
         ).rows
 
     return await call.rooms.store.read(query)
@@ -90,7 +92,8 @@ async def count_requests(call: Call) -> Counts:
     Every screen asks for this all the time, and it looks at each pending request: a long
     queue's counts may be half a second old.
     """
-    known, key = call.rooms.counts, (call.actor, call.roles)
+    seen, decides = call.agents_seen(), call.agents_decided()
+    known, key = call.rooms.counts, (call.actor, call.roles, seen, decides)
     found = known.get(key)
     if found is not None:
         counted_at, head, counts = found
@@ -99,7 +102,12 @@ async def count_requests(call: Call) -> Counts:
             return counts
     counts = await call.rooms.store.read(
         lambda tx: reading.count_pending(
-            tx, person=call.actor, roles=call.roles, people=call.people(tx)
+            tx,
+            person=call.actor,
+            roles=call.roles,
+            people=call.people(tx),
+            agents=seen,
+            decides=decides,
         )
     )
     if len(known) > _MOST_KNOWN:
@@ -227,7 +235,12 @@ async def show_request(call: Call, name: str) -> RequestDetail:
 
     def query(tx: Transaction) -> RequestDetail:
         found = reading.read_request(
-            tx, name, person=call.actor, roles=call.roles, people=call.people(tx)
+            tx,
+            name,
+            person=call.actor,
+            roles=call.roles,
+            people=call.people(tx),
+            decides=call.agents_decided(),
         )
         run = find_run(tx, found.run)
         proof = run.on_behalf_of_proof if run is not None else None

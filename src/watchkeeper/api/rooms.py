@@ -91,10 +91,8 @@ class Rooms:
     """Seals what was evaluated, for whoever then asks for its approval."""
     access_keys: dict[str, str] = field(default_factory=dict)
     """Idempotency keys of access requests, and what each was first used for."""
-    counts: dict[tuple[str, frozenset[str]], tuple[float, int, Counts]] = field(
-        default_factory=dict
-    )
-    """What was counted last, by person and roles, with when and at which event."""
+    counts: dict[tuple[object, ...], tuple[float, int, Counts]] = field(default_factory=dict)
+    """What was counted last, by person and what they may, with when and at which event."""
     ahead: Ahead = field(default_factory=Ahead)
     """When nobody will be on call."""
     logins: Attempts = field(default_factory=Attempts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, literal_column, not_, or_, select
@@ -24,9 +24,16 @@ class Viewer:
     """Somebody who looks at requests, with every way in which they may vote now."""
 
     def __init__(
-        self, tx: Transaction, person: str, roles: Set[str], people: People = STRANGERS
+        self,
+        tx: Transaction,
+        person: str,
+        roles: Set[str],
+        people: People = STRANGERS,
+        decides: Collection[str] | None = None,
     ) -> None:
+        """`decides` are the agents whose requests they may decide at all; None: every agent's."""
         self._tx = tx
+        self._decides = decides
         self._people = people
         self.ways = voters_of(tx, person, roles, people)
 
@@ -48,11 +55,14 @@ class Viewer:
             for way in self.ways
         ]
         mine = next((way for way, one in zip(self.ways, barriers, strict=True) if not one), None)
+        why = None if mine or barriers[0] is None else barriers[0].text
+        if mine is not None and self._decides is not None and row.agent not in self._decides:
+            why, mine = f"{mine.name} may not decide what {row.agent} asks", None
         owed = mine.acting_for if mine else None
         have = filled(row, count_votes(row, cast, self._people))
         return {
             "mine": mine is not None,
-            "why_not": None if mine or barriers[0] is None else barriers[0].text,
+            "why_not": why,
             "acting_for": owed.name if owed else None,
             "groups": tuple(
                 Group(role=role, count=count, have=had)
@@ -62,9 +72,13 @@ class Viewer:
 
     def may_vote(self) -> ColumnElement[bool]:
         """Select what `rules.why_not` lets this person vote on, in some way."""
-        return and_(
-            requests.c.decide_by > self._tx.now, or_(*(_may_vote(way) for way in self.ways))
-        )
+        conditions = [
+            requests.c.decide_by > self._tx.now,
+            or_(*(_may_vote(way) for way in self.ways)),
+        ]
+        if self._decides is not None:
+            conditions.append(requests.c.agent.in_(sorted(self._decides)))
+        return and_(*conditions)
 
 
 def _may_vote(voter: Voter) -> ColumnElement[bool]:

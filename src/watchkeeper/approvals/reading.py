@@ -58,13 +58,15 @@ def list_requests(
     limit: int = 100,
     sequence: int = 0,
     people: People = STRANGERS,
+    decides: Collection[str] | None = None,
 ) -> Page[RequestRow]:
     """Return a page of requests as a person with some roles sees them.
 
     Pending ones come by deadline, the others newest decision first, all of them newest
     first. `role` is the one asked now; `text` is looked for in what is asked, the object,
-    the tool and the agent; `agents`, where given, are the only ones shown. `total` counts all
-    that match. Raises `Invalid` for an `after` that no page gave.
+    the tool and the agent; `agents`, where given, are the only ones shown, and `decides` the
+    only ones whose requests the person may decide. `total` counts all that match. Raises
+    `Invalid` for an `after` that no page gave.
     """
     conditions = _filters(state, role, agent, text)
     if agents is not None:
@@ -78,7 +80,7 @@ def list_requests(
         query = _in_order(query, state, after).limit(limit + 1)
     found = list(tx.connection.execute(query))
     page = found[:limit]
-    viewer = Viewer(tx, person, roles, people)
+    viewer = Viewer(tx, person, roles, people, decides)
     cast = viewer.votes_on(page)
     counting = select(func.count()).select_from(requests).where(*conditions)
     return Page[RequestRow](
@@ -90,13 +92,19 @@ def list_requests(
 
 
 def read_request(
-    tx: Transaction, request: str, *, person: str, roles: Set[str], people: People = STRANGERS
+    tx: Transaction,
+    request: str,
+    *,
+    person: str,
+    roles: Set[str],
+    people: People = STRANGERS,
+    decides: Collection[str] | None = None,
 ) -> RequestDetail:
     """Return all that a person needs to decide; raise `NotFound` if there is none."""
     row = find(tx, request)
     cast = read_votes(tx, request)
     return RequestDetail(
-        **_shown(row, Viewer(tx, person, roles, people), cast),
+        **_shown(row, Viewer(tx, person, roles, people, decides), cast),
         version=row.agent_version,
         on_behalf_of=row.on_behalf_of,
         goal=row.goal,
@@ -138,15 +146,26 @@ def read_request(
 
 
 def count_pending(
-    tx: Transaction, *, person: str, roles: Set[str], people: People = STRANGERS
+    tx: Transaction,
+    *,
+    person: str,
+    roles: Set[str],
+    people: People = STRANGERS,
+    agents: Collection[str] | None = None,
+    decides: Collection[str] | None = None,
 ) -> Counts:
-    """Count what is pending, what a person may decide now, and what is past its first level."""
-    may_vote = Viewer(tx, person, roles, people).may_vote()
+    """Count what is pending, what a person may decide now, and what is past its first level.
+
+    `agents` and `decides` as for lists.
+    """
+    may_vote = Viewer(tx, person, roles, people, decides).may_vote()
     query = select(
         func.count().label("pending"),
         func.coalesce(func.sum(_as_number(may_vote)), 0).label("waiting"),
         func.coalesce(func.sum(_as_number(requests.c.level > 1)), 0).label("late"),
     ).where(IS_PENDING)
+    if agents is not None:
+        query = query.where(requests.c.agent.in_(sorted(agents)))
     row = tx.connection.execute(query).one()
     return Counts(int(row.pending), int(row.waiting), int(row.late))
 
