@@ -33,6 +33,7 @@ async def add(
     start: int = 0,
     end: int = 4,
     schedule: str = "desk",
+    own_only: bool = False,
 ) -> Row:
     """Make an override that starts and ends so many hours from now."""
     now = store.clock.now()
@@ -47,6 +48,7 @@ async def add(
             end=now + end * HOUR,
             reason="planned",
             by="person/cay",
+            own_only=own_only,
         )
     )
 
@@ -120,6 +122,18 @@ async def test_a_schedule_has_so_many_overrides_at_most(
     await add(store, schedule="other")
     with pytest.raises(Invalid):
         await add(store, schedule="other", start=5, end=24 * 370)
+
+
+async def test_who_hands_their_own_shifts_leaves_room_for_who_sees_to_all(store: Store) -> None:
+    for number in range(service.MOST_OWN):
+        made = await add(store, start=number, end=number + 1, own_only=True)
+    with pytest.raises(TooLarge) as refused:
+        await add(store, start=900, end=901, own_only=True)
+    assert "oncall" in str(refused.value)
+    await add(store, start=900, end=901)
+    await end(store, made.override)
+    await end(store, (await add(store, "add", remove=None)).override)
+    await add(store, schedule="other", own_only=True)
 
 
 steps = st.one_of(

@@ -78,6 +78,7 @@ class Overriding:
                 end=new.end,
                 reason=new.reason,
                 by=actor,
+                own_only=not may,
             )
             self._take(tx)
             return row

@@ -18,6 +18,8 @@ EVENTS = frozenset({"oncall.override_added", "oncall.override_removed"})
 """What every plane's view of the overrides follows."""
 MOST_STANDING = 200
 """Overrides of one schedule that have not ended yet."""
+MOST_OWN = 20
+"""Of them by one person who may only hand their own shifts: room is left for who sees to all."""
 LONGEST_DAYS = 366
 _MOST_LISTED = 500
 
@@ -83,10 +85,12 @@ def add(
     end: int,
     reason: str,
     by: str,
+    own_only: bool = False,
 ) -> Row:
     """Change who is on call for a time, at the earliest from now on; return its row.
 
-    Raises `Invalid` for a time that is over or too long, `TooLarge` where too many stand, and
+    `own_only`: whoever makes it may hand their own shifts only, and has fewer at a time. Raises
+    `Invalid` for a time that is over or too long, `TooLarge` where too many stand, and
     `Conflict` with code `overlapping_override` where another does the same within that time.
     """
     start = tx.now if start is None else max(start, tx.now)
@@ -103,6 +107,11 @@ def add(
         raise TooLarge(
             f"{schedule} has {MOST_STANDING} overrides that have not ended",
             remedy="end some, or change the schedule's document",
+        )
+    if own_only and sum(row.created_by == by for row in known) >= MOST_OWN:
+        raise TooLarge(
+            f"{MOST_OWN} overrides of {schedule} that you made have not ended",
+            remedy="end some, or have somebody with the permission `oncall` make it",
         )
     for row in known:
         if row.start_at < end and start < row.until and _alike(row, kind, add, remove):
