@@ -50,6 +50,13 @@ def test_one_request_comes_with_the_commands_that_decide_it() -> None:
     )
 
 
+def test_a_message_says_who_must_agree_and_gives_commands_that_are_taken() -> None:
+    both = "1 of finance-ops and 1 of legal"
+    found = message([refund(quorum=both, reason=True)], HERE, NOW)
+    assert f"asks finance-ops, {both} must agree, level 1 of 2" in found.body
+    assert 'watchkeeper requests approve req_1 --reason "…"' in found.body
+
+
 def test_commands_lead_to_the_plane_that_people_reach() -> None:
     found = message([refund()], Place("prod", "https://watch.example"), NOW)
     assert "watchkeeper --connect https://watch.example requests approve req_1" in found.body

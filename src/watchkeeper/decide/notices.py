@@ -10,7 +10,8 @@ from sqlalchemy import bindparam, select
 
 from watchkeeper.approvals.coverage import Coverage
 from watchkeeper.approvals.people import person_key
-from watchkeeper.approvals.rows import ballot_of, excluded_of, find_or_none
+from watchkeeper.approvals.rows import ballot_of, excluded_of, find_or_none, groups_of
+from watchkeeper.approvals.signing import deciding_of
 from watchkeeper.approvals.tables import delegations, votes
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import OWNER_ROLE, Catalogue
@@ -22,6 +23,7 @@ from watchkeeper.registry.people import Contact
 from watchkeeper.store.journal import Event, events
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.quorum import quorum_words, size
 
 EVENTS: dict[str, Why] = {
     "request.created": "created",
@@ -166,7 +168,7 @@ def read_notice(payload: str) -> Notice:
 def _notice(tx: Transaction, row: Row, why: Why, role: str) -> Notice:
     told = _TOLD.scalar(tx, request_is=row.request)
     ballot = ballot_of(row)
-    levels = len(ballot.levels)
+    levels, groups = len(ballot.levels), groups_of(row)
     last = levels > 1 and row.level == levels
     return Notice(
         why,
@@ -180,6 +182,8 @@ def _notice(tx: Transaction, row: Row, why: Why, role: str) -> Notice:
         level=row.level,
         levels=levels,
         decide_by=row.decide_by,
+        quorum=quorum_words(groups) if size(groups) > 1 else "",
+        reason=deciding_of(row).reason,
     )
 
 

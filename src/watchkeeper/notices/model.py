@@ -33,6 +33,10 @@ class Notice:
     levels: int = 1
     decide_by: int | None = None
     """In microseconds."""
+    quorum: str = ""
+    """Who must agree, where one person is not enough."""
+    reason: bool = False
+    """Whether an approval needs a reason."""
 
     @property
     def waits(self) -> bool:

@@ -15,6 +15,7 @@ from watchkeeper.notices.model import Message, Notice, Place, Why
 
 LONGEST_ASKS = 160
 _LISTED = 5
+_WHY = ("--reason", '"…"')
 _SHORT = 150
 _LONGEST_TITLE = 200
 _PLAIN = str.maketrans({
@@ -95,6 +96,8 @@ def message(notices: Sequence[Notice], place: Place, now: int, *, more: int = 0)
 def _request(notice: Notice, request: str, place: Place, now: int) -> Message:
     what = line(notice)
     facts = [f"risk {notice.risk}", f"asks {plain(notice.role, limit=80)}"]
+    if notice.quorum:
+        facts.append(f"{plain(notice.quorum)} must agree")
     if notice.levels > 1:
         facts.append(f"level {notice.level} of {notice.levels}")
     show = command(place, "requests", "show", request)
@@ -104,8 +107,8 @@ def _request(notice: Notice, request: str, place: Place, now: int) -> Message:
             time_left = f" ({left(notice.decide_by, now)} left)"
             facts.append(f"{left(notice.decide_by, now)} left, until {utc_text(notice.decide_by)}")
         commands += [
-            command(place, "requests", "approve", request),
-            command(place, "requests", "deny", request, "--reason", '"…"'),
+            command(place, "requests", "approve", request, *(_WHY if notice.reason else ())),
+            command(place, "requests", "deny", request, *_WHY),
             f"or decide it in the console: {command(place)}",
         ]
     body = "\n".join((what, ", ".join(facts), "", *commands))
