@@ -20,11 +20,9 @@ from watchkeeper.console.dialogs.watch import (
     end_question,
     override_from,
     override_question,
-    read_time,
 )
 from watchkeeper.console.views import oncall, quality, request_detail, requests
 from watchkeeper.console.views.standing import standing_blocks
-from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import cell_width
 from watchkeeper.wire.handover import HandoverDetail, HandoverRow, HandoverSection
@@ -160,28 +158,6 @@ def test_everybody_has_a_letter_of_their_own(people: list[str]) -> None:
     letters = oncall.letters_of(people)
     assert len(set(letters.values())) == len(people)
     assert all(cell_width(letter) == 1 for letter in letters.values())
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("+90m", NOW + 90 * 60 * MICROSECONDS),
-        ("+4h", NOW + 4 * HOUR),
-        ("21:00", wall("2026-11-20T21:00")),
-        ("08:00", wall("2026-11-21T08:00")),
-        ("2026-11-24 18:30", wall("2026-11-24T18:30")),
-        ("2026-11-24T18:30+00:00", wall("2026-11-24T18:30", "UTC")),
-    ],
-)
-def test_times_are_read_as_the_schedules_wall_shows_them(text: str, expected: int) -> None:
-    """At 20:04 in Paris, 21:00 is today and 08:00 tomorrow."""
-    assert read_time(text, NOW, "Europe/Paris") == expected
-
-
-@pytest.mark.parametrize("text", ["", "tomorrow", "25:00", "+4w", "2026-13-01", "9" * 40])
-def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(Invalid, match="18:00"):
-        read_time(text, NOW, "UTC")
 
 
 @pytest.mark.parametrize(

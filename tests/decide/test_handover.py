@@ -11,7 +11,7 @@ from tests.approvals.ground import open_one, pass_time, vote
 from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
 from watchkeeper.decide.catalogue import build_catalogue
 from watchkeeper.decide.handover.draft import draft, text_digest
-from watchkeeper.decide.handover.text import plain, span, write_text
+from watchkeeper.decide.handover.text import plain, write_text
 from watchkeeper.outbox.model import Attempt, NewDelivery
 from watchkeeper.outbox.service import claim, enqueue, settle
 from watchkeeper.registry.service import apply, read_standing
@@ -126,8 +126,3 @@ def test_a_name_stays_between_its_backticks(name: str) -> None:
     (line,) = [line for line in text.split("\n") if line.startswith("- ")]
     assert line.count("`") == 2
     assert line.endswith("`")
-
-
-@given(st.integers(-(10**12), 10**15))
-def test_a_duration_is_two_units(microseconds: int) -> None:
-    assert re.fullmatch(r"\d+ (m \d\d s|h \d\d m|d \d+ h)", span(microseconds))

@@ -19,7 +19,7 @@ from tests.oncall.ground import (
     utc,
 )
 from watchkeeper.core.errors import Invalid
-from watchkeeper.core.wall import read_moment, wall_clock, zone_names
+from watchkeeper.core.wall import read_moment, read_time, wall_clock, zone_names
 from watchkeeper.oncall.rotations import Rotation
 
 START, END = second(datetime(2026, 6, 1)), second(datetime(2027, 7, 1))
@@ -109,3 +109,30 @@ def test_times_that_people_write() -> None:
             read_moment(wrong, clock)
     with pytest.raises(Invalid):
         wall_clock("../etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("+90m", "2026-11-20T20:34:31"),
+        (" +4h ", "2026-11-20T23:04:31"),
+        ("21:00", "2026-11-20T20:00"),
+        ("20:04", "2026-11-21T19:04"),
+        ("08:00", "2026-11-21T07:00"),
+        ("2026-11-24 18:30", "2026-11-24T17:30"),
+        ("2026-11-24T18:30+00:00", "2026-11-24T18:30"),
+    ],
+)
+def test_times_that_people_write_are_told_from_now(text: str, expected: str) -> None:
+    """At 20:04:31 in Paris, 21:00 is today, 20:04 and 08:00 are tomorrow."""
+    now = utc("2026-11-20T19:04:31")
+    assert read_time(text, wall_clock("Europe/Paris"), now) == utc(expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "tomorrow", "25:00", "+4y", "+999999w", "2026-13-01", "9" * 40]
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_time(text, wall_clock("UTC"), utc("2026-11-20T19:04:31"))
+    assert "18:00" in str(refused.value.remedy)

@@ -11,7 +11,7 @@ from watchkeeper.cli.output import fail, print_json, print_table, say
 from watchkeeper.cli.session import REASON, Session, speaks
 from watchkeeper.cli.words import count, left
 from watchkeeper.core.errors import NotFound
-from watchkeeper.core.wall import WallClock, read_moment, wall_clock
+from watchkeeper.core.wall import WallClock, read_time, wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,8 +66,9 @@ def who(session: Session, role: str, at_: str | None, zone: str | None) -> None:
     """Say who holds ROLE, now or at a time."""
 
     async def ask(plane: PlaneClient) -> tuple[object, WallClock]:
-        clock = _clock(zone, _zone_of_role(await plane.oncall(), role))
-        moment = None if at_ is None else read_moment(at_, clock)
+        on_call = await plane.oncall()
+        clock = _clock(zone, _zone_of_role(on_call, role))
+        moment = None if at_ is None else read_time(at_, clock, on_call.at)
         return await plane.who(role, at=moment), clock
 
     found, clock = session.call(ask)
@@ -108,8 +109,9 @@ def override(
 ) -> None:
     """Change who is on call in SCHEDULE for a time.
 
-    Times are on the wall of the schedule's zone (2026-12-24T18:00) unless they carry an offset
-    or Z. A replacement counts only while the person it replaces is on call.
+    Times are on the wall of the schedule's zone (18:00 or 2026-12-24T18:00) unless they carry an
+    offset or Z; +4h is so long from now, or from --from. A replacement counts only while the
+    person it replaces is on call.
     """
     from watchkeeper.wire.oncall import AddOverride, OverrideKind
 
@@ -119,14 +121,16 @@ def override(
     kind: OverrideKind = "add" if add else "remove" if remove else "replace"
 
     async def change(plane: PlaneClient) -> tuple[OverrideRow, WallClock]:
-        clock = wall_clock(_schedule(await plane.oncall(), schedule).zone)
+        on_call = await plane.oncall()
+        clock = wall_clock(_schedule(on_call, schedule).zone)
+        begin = None if start is None else read_time(start, clock, on_call.at)
         body = AddOverride(
             schedule=schedule,
             kind=kind,
             add=add or instead,
             remove=remove or replace,
-            start=None if start is None else read_moment(start, clock),
-            end=read_moment(end, clock),
+            start=begin,
+            end=read_time(end, clock, begin or on_call.at),
             reason=reason,
         )
         return await plane.add_override(body), clock

@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.core.clock import utc_text
 from watchkeeper.core.durations import duration_text, read_duration
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars
 
 if TYPE_CHECKING:
     from watchkeeper.wire.requests import RequestDetail
-
-
-def span(microseconds: int) -> str:
-    """Return a duration in its two largest units."""
-    return duration_text(abs(microseconds) // MICROSECONDS)
 
 
 def read_span(text: str) -> int:
@@ -30,7 +25,7 @@ def read_span(text: str) -> int:
 
 def left(due_at: int, now: int) -> str:
     """Return the time until something is due, or how late it is."""
-    return span(due_at - now) if due_at >= now else f"late {span(due_at - now)}"
+    return f"{'' if due_at >= now else 'late '}{duration_text(due_at - now)}"
 
 
 def at(moment: int | None) -> str:

@@ -10,15 +10,18 @@ with its neighbour, but leaves no gap to it.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.durations import read_duration
 from watchkeeper.core.errors import Invalid
 
 NEVER = 1 << 62
 """A moment after every other."""
+_TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_SECOND, _LAST_SECOND = 0, 253_370_764_799  # 1970 to 9998: offsets stay within a datetime
@@ -113,6 +116,31 @@ def read_moment(text: str, clock: WallClock) -> int:
     if found.tzinfo is None:
         return clock.first(found)
     return _moment(found.astimezone(UTC).replace(tzinfo=None))
+
+
+def read_time(text: str, clock: WallClock, now: int) -> int:
+    """Read a time as `read_moment` does, or `18:00` (the next one), or `+4h` (from `now`)."""
+    try:
+        at = _read(text.strip(), clock, now)
+        if at // MICROSECONDS > _LAST_SECOND:
+            raise Invalid("too far ahead")
+    except Invalid:
+        raise Invalid(
+            f"not a time: {text!r:.60}",
+            remedy=f"write it as 18:00 or 2026-11-20T18:00 ({clock.name}), with an offset after "
+            "it, or as +4h",
+        ) from None
+    return at
+
+
+def _read(text: str, clock: WallClock, now: int) -> int:
+    if text.startswith("+"):
+        return now + read_duration(text[1:]) * MICROSECONDS
+    if not _TIME_OF_DAY.fullmatch(text):
+        return read_moment(text, clock)
+    today = clock.at(now).replace(hour=int(text[:2]), minute=int(text[3:]), second=0)
+    at = clock.first(today)
+    return at if at > now else clock.first(today + timedelta(days=1))
 
 
 def _moment(utc: datetime) -> int:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import get_args
 
+from watchkeeper.core.durations import read_duration
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import make_safe
 from watchkeeper.policy.model import Obligation
@@ -24,8 +25,6 @@ _BELONGS: dict[str, frozenset[str]] = {
 """Obligation → the annotations that say more of it."""
 _DETAILS = frozenset().union(*_BELONGS.values())
 _KNOWN = frozenset({"id", "message", "obligation"}) | _DETAILS
-_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NAME = re.compile(NAME)
 
 
@@ -158,9 +157,9 @@ def _seconds(said: _Said) -> int | None:
     text = said.values.get("sla")
     if text is None:
         return None
-    match = _DURATION.fullmatch(text)
-    if not match or int(match[1]) == 0:
-        raise said.wrong(
-            f"@sla({text!r}) is not a duration", 'write it as "90s", "15m", "4h" or "2d"'
-        )
-    return int(match[1]) * _SECONDS[match[2]]
+    try:
+        if seconds := read_duration(text):
+            return seconds
+    except Invalid:
+        pass
+    raise said.wrong(f"@sla({text!r}) is not a duration", 'write it as "90s", "15m", "4h" or "2d"')

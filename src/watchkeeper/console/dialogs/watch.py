@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
 from watchkeeper.console.blocks import Code, Fact, Line, Prose, Title
 from watchkeeper.console.desk import Field, Question, Reply
 from watchkeeper.console.painting import span
-from watchkeeper.console.views.oncall import override_words, wall_text, zone_of
+from watchkeeper.console.views.oncall import override_words, wall_text
 from watchkeeper.console.words import person_text
-from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Invalid
+from watchkeeper.core.wall import read_time, wall_clock
 from watchkeeper.wire.handover import HandoverDetail, HandoverDraft
 from watchkeeper.wire.oncall import AddOverride, OverrideKind, OverrideRow, ScheduleRow
-
-_SPAN = re.compile(r"\+([0-9]{1,4})([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_TIME = re.compile(r"[0-2][0-9]:[0-5][0-9]")
 
 
 def override_question(schedule: ScheduleRow, now: int) -> Question:
     """Ask who comes on call, who goes off, and for how long."""
     known = ", ".join(schedule.people)
     current = ", ".join(one.person for one in schedule.now) or "nobody"
+    clock = wall_clock(schedule.zone)
 
     def when(text: str) -> str | None:
         try:
-            read_time(text, now, schedule.zone)
+            read_time(text, clock, now)
         except Invalid as error:
-            return error.message
+            return error.remedy
         return None
 
     return Question(
@@ -60,8 +55,9 @@ def override_from(schedule: ScheduleRow, reply: Reply, now: int) -> AddOverride:
         raise Invalid("nobody comes on and nobody goes off")
     kind: OverrideKind = "add" if remove is None else "remove" if add is None else "replace"
     start = reply.values.get("start")
-    begin = read_time(start, now, schedule.zone) if start else None
-    end = read_time(reply.values["end"], begin or now, schedule.zone)
+    clock = wall_clock(schedule.zone)
+    begin = read_time(start, clock, now) if start else None
+    end = read_time(reply.values["end"], clock, begin or now)
     if end <= (begin or now):
         raise Invalid("it ends before it begins")
     try:
@@ -76,28 +72,6 @@ def override_from(schedule: ScheduleRow, reply: Reply, now: int) -> AddOverride:
         )
     except ValueError:
         raise Invalid("that is no name of a person") from None
-
-
-def read_time(text: str, now: int, zone: str) -> int:
-    """Read `18:00`, `2026-11-24 18:00` or `+4h` as microseconds; wall clock of the zone.
-
-    A time of day is the next one after `now`. Raises `Invalid`.
-    """
-    here = zone_of(zone)
-    today = datetime.fromtimestamp(now // MICROSECONDS, here)
-    if found := _SPAN.fullmatch(text.strip()):
-        return now + int(timedelta(**{_UNITS[found[2]]: int(found[1])}).total_seconds()) * 10**6
-    try:
-        if _TIME.fullmatch(text.strip()):
-            hour, minute = map(int, text.strip().split(":"))
-            at = today.replace(hour=hour, minute=minute, second=0, microsecond=0)
-            at = at if at > today else at + timedelta(days=1)
-        else:
-            at = datetime.fromisoformat(text.strip())
-            at = at if at.tzinfo else at.replace(tzinfo=here)
-        return int(at.timestamp()) * MICROSECONDS
-    except (ValueError, OverflowError, OSError):
-        raise Invalid("write a time as 18:00, 2026-11-24 18:00 or +4h") from None
 
 
 def end_question(rows: Sequence[OverrideRow]) -> Question:

@@ -12,8 +12,9 @@ from watchkeeper.approvals.rows import IS_PENDING
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.core.durations import duration_text
 from watchkeeper.decide.handover.scope import Scope
-from watchkeeper.decide.handover.text import count, plain, span
+from watchkeeper.decide.handover.text import count, plain
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.handover import HandoverItem, HandoverSection
@@ -202,7 +203,7 @@ def _count(tx: Transaction, conditions: list[Any]) -> int:
 
 def _open_item(row: Row, now: int) -> HandoverItem:
     late = row.decide_by <= now
-    left = "late" if late else f"{span(row.decide_by - now)} left"
+    left = "late" if late else f"{duration_text(row.decide_by - now)} left"
     level = f", level {row.level}" if row.level > 1 else ""
     held = row.acknowledged_by and (row.acknowledged_until or 0) > now
     on_it = f", {_person(row.acknowledged_by)} is on it" if held else ""

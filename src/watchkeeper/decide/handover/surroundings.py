@@ -10,11 +10,12 @@ from watchkeeper.budgets import reading as budgets
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.core.durations import duration_text
 from watchkeeper.core.errors import TooLarge
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.handover.requests import remarkable_requests
 from watchkeeper.decide.handover.scope import Scope
-from watchkeeper.decide.handover.text import count, plain, span
+from watchkeeper.decide.handover.text import count, plain
 from watchkeeper.decide.tables import decisions
 from watchkeeper.decide.tooling import waiting_pins
 from watchkeeper.kill.tables import locks
@@ -134,7 +135,7 @@ def coverage_of(scope: Scope, now: int) -> HandoverSection:
         summary=f"{count(len(found), 'gap')} within {GAP_DAYS} days.",
         items=tuple(
             HandoverItem(
-                text=f"nobody from {utc_text(start)} to {utc_text(end)} ({span(end - start)})",
+                text=f"nobody from {utc_text(start)} to {utc_text(end)} ({duration_text(end - start)})",
                 kind="role" if kind == "role" else "schedule",
                 id=scope.role or scope.schedule or "",
                 at=start,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.core.clock import utc_text
+from watchkeeper.core.durations import duration_text
 from watchkeeper.core.text import make_safe
 from watchkeeper.wire.handover import HandoverSection
 
@@ -20,16 +21,6 @@ def plain(text: str, limit: int = 120) -> str:
 def _name(thing: str) -> str:
     """Return an id as it stands between backticks; an upstream may call its tools anything."""
     return make_safe(thing, limit=100).replace("`", "'")
-
-
-def span(microseconds: int) -> str:
-    """Return a duration in its two largest units: `2 m 05 s`, `3 h 10 m`, `4 d 2 h`."""
-    seconds = abs(microseconds) // MICROSECONDS
-    if seconds < 3600:
-        return f"{seconds // 60} m {seconds % 60:02d} s"
-    if seconds < 86_400:
-        return f"{seconds // 3600} h {seconds % 3600 // 60:02d} m"
-    return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h"
 
 
 def count(number: int, noun: str) -> str:
@@ -53,7 +44,7 @@ def write_text(
         f"# Hand-over of {name}",
         "",
         f"From {by} to {to}. The watch changes hands at {utc_text(due_at)}.",
-        f"This covers {utc_text(since)} to {utc_text(until)} ({span(until - since)}).",
+        f"This covers {utc_text(since)} to {utc_text(until)} ({duration_text(until - since)}).",
     ]
     quiet: list[str] = []
     for section in sections:
