@@ -135,7 +135,8 @@ def coverage_of(scope: Scope, now: int) -> HandoverSection:
         summary=f"{count(len(found), 'gap')} within {GAP_DAYS} days.",
         items=tuple(
             HandoverItem(
-                text=f"nobody from {utc_text(start)} to {utc_text(end)} ({duration_text(end - start)})",
+                text=f"nobody from {utc_text(start)} to {utc_text(end)} "
+                f"({duration_text(end - start)})",
                 kind="role" if kind == "role" else "schedule",
                 id=scope.role or scope.schedule or "",
                 at=start,
