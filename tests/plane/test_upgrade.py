@@ -54,6 +54,28 @@ def test_what_was_left_is_taken_over(old: Plane) -> None:
         plane.close()
 
 
+def test_what_waits_is_asked_once_when_its_agent_asks_again(old: Plane) -> None:
+    database = sqlite3.connect(old.state / "plane.sqlite3")
+    with database:
+        for table, due in (("requests", "decide_by"), ("run_tokens", "expires_at")):
+            database.execute(f"update {table} set {due} = {due} + ?", (10**7 * DAY_SECONDS,))
+    database.close()
+    plane = old.start()
+    try:
+        (waits,) = plane.operator.get("/v1/requests")["rows"]
+        assert (waits["state"], waits["mine"]) == ("pending", True)
+        held = plane.caller(TOKEN).post(
+            "/v1/decide", {"name": "books.create_refund", "arguments": ARGUMENTS}
+        )
+        # what a contract says has fields that it had not, so that this is another action
+        (now,) = plane.operator.get("/v1/requests")["rows"]
+        assert now["request"] == held["request"] != waits["request"]
+        before = plane.operator.get(f"/v1/requests/{waits['request']}")
+        assert (before["state"], before["superseded_by"]) == ("superseded", held["request"])
+    finally:
+        plane.close()
+
+
 def test_a_document_that_no_longer_holds_keeps_the_plane_from_starting(old: Plane) -> None:
     database = sqlite3.connect(old.state / "plane.sqlite3")
     with database:

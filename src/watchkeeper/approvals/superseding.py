@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, literal_column, select, update
+from sqlalchemy import and_, bindparam, literal_column, or_, select, update
 
 from watchkeeper.approvals.escalation import set_timer
 from watchkeeper.approvals.rows import IS_OPEN, TIMER, find, record
@@ -30,7 +30,15 @@ _SAME_CALL = Statement(
     select(requests.c.request)
     .where(
         requests.c.run == bindparam("run_is"),
-        requests.c.call_digest == bindparam("call_is"),
+        or_(
+            requests.c.call_digest == bindparam("call_is"),
+            # version 1 kept none
+            and_(
+                requests.c.call_digest.is_(None),
+                requests.c.tool == bindparam("tool_is"),
+                requests.c.canonical == bindparam("canonical_is"),
+            ),
+        ),
         requests.c.request != bindparam("but"),
         IS_OPEN,
     )
@@ -187,7 +195,15 @@ def link_new(tx: Transaction, request: str) -> None:
     row = find(tx, request)
     if row.created_at != tx.now:
         return
-    for old in _SAME_CALL.all(tx, run_is=row.run, call_is=row.call_digest, but=request):
+    same = _SAME_CALL.all(
+        tx,
+        run_is=row.run,
+        call_is=row.call_digest,
+        tool_is=row.tool,
+        canonical_is=row.canonical,
+        but=request,
+    )
+    for old in same:
         _ask_anew(tx, find(tx, old.request), request)
     before = _BEFORE.first(tx, run_is=row.run, tool_is=row.tool, than=request)
     if before is None or before.state != "denied" or before.verdict != "changes":
