@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import pytest
 
 from tests.rig.deadline import eventually_async
+from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.core.errors import Conflict, Unavailable
+from watchkeeper.decide import routing
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
 from watchkeeper.decide.routing import Route, Router
+from watchkeeper.outbox.cursor import move_cursor
 from watchkeeper.outbox.model import NewDelivery
 from watchkeeper.outbox.reading import list_deliveries
 from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 
+T = TypeVar("T")
 VIEW = CatalogueView(build_catalogue({}))
 
 
@@ -103,6 +109,42 @@ async def test_two_routers_route_as_one(store: Store) -> None:
     for one in both:
         await one.stop()
     assert set(found.values()) == {1}
+
+
+class Failing(Store):
+    """A store that is unavailable for the write after one that conflicts."""
+
+    fails = False
+
+    async def write(self, unit: Callable[[Transaction], T]) -> T:
+        if self.fails:
+            self.fails = False
+            raise Unavailable("the store cannot write")
+        try:
+            return await super().write(unit)
+        except Conflict:
+            self.fails = True
+            raise
+
+
+async def test_it_goes_on_where_the_store_fails_just_after_another_routed(
+    database_url: str, clock: RehearsalClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routing, "_RETRY_SECONDS", 0)
+
+    def elsewhere(tx: Transaction) -> None:
+        tx.record("thing.happened", actor="plane", subject="thing/1", body={})
+        move_cursor(tx, 0, 1)
+
+    async with await Failing.open(database_url, clock) as store:
+        one = router(store)
+        await one.start()
+        await store.write(elsewhere)
+        await happen(store, 2)
+        found = await all_routed(store, 4)
+        await one.stop()
+    assert set(found.values()) == {1}
+    assert {payload for _, payload in found} == {"2", "3"}
 
 
 async def test_a_plan_that_fails_holds_up_nothing_and_is_on_record(

@@ -80,14 +80,18 @@ class Router:
         self._saved = self._passed = await self._store.write(lambda tx: begin_cursor(tx, head))
 
     async def _follow(self) -> None:
+        behind = False
         while True:
             try:
+                if behind:
+                    await self._load()
+                    behind = False
                 async for batch in self._store.subscribe(after=self._passed):
                     await self._route(batch)
                 return
             except Conflict as error:
                 _LOG.warning("routing begins again where another left it: %s", error)
-                await self._load()
+                behind = True
             except WatchkeeperError as error:
                 _LOG.warning("events cannot be routed, which is tried again: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
