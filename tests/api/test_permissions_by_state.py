@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.test_permissions import HOLDS, NEEDS, NOT_PEOPLE, UNAUTHENTICATED
+from tests.api.permission_table import HOLDS, NEEDS
+from tests.api.test_permissions import NOT_PEOPLE, UNAUTHENTICATED
 from tests.rig.world import POLICY, world
 from watchkeeper.api.decide import Decide
 from watchkeeper.api.operations import OPERATIONS, routes
