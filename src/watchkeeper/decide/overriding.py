@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-
-from watchkeeper.core.errors import Forbidden, Invalid, NotFound, WatchkeeperError
+from watchkeeper.core.errors import Forbidden, Invalid, NotFound
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
+from watchkeeper.decide.refreshing import Refreshing
 from watchkeeper.oncall import service as overrides
 from watchkeeper.oncall.model import OWNER
 from watchkeeper.oncall.schedules import Override
@@ -14,8 +12,6 @@ from watchkeeper.store.statement import Row
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.oncall import AddOverride
-
-_LOG = logging.getLogger(__name__)
 
 
 class Overriding:
@@ -25,8 +21,7 @@ class Overriding:
         self._store = store
         self._view = view
         self._version = 0
-        self._following: asyncio.Task[None] | None = None
-        self._stale = False
+        self._refreshing = Refreshing("overrides", self.load)
 
     async def load(self) -> None:
         """Take over what is in the store; raise `Unavailable` if that can't be read."""
@@ -39,15 +34,11 @@ class Overriding:
 
     def follow(self) -> None:
         """Read the store again: another plane may have changed something."""
-        self._stale = True
-        if self._following is None or self._following.done():
-            self._following = asyncio.get_running_loop().create_task(self._follow(), name="oncall")
+        self._refreshing.begin()
 
     async def stop(self) -> None:
         """Let go of what is still being read."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        await self._refreshing.stop()
 
     async def add(self, new: AddOverride, *, actor: str, names: frozenset[str], may: bool) -> Row:
         """Make an override; return its row.
@@ -112,15 +103,6 @@ class Overriding:
     def _put(self, known: tuple[Override, ...]) -> None:
         self._version += 1
         self._view.override(known)
-
-    async def _follow(self) -> None:
-        while self._stale:
-            self._stale = False
-            try:
-                await self.load()
-            except WatchkeeperError as error:
-                _LOG.warning("overrides can't be read, which leaves those known: %s", error)
-                return
 
 
 def _check_people(catalogue: Catalogue, new: AddOverride) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
+from watchkeeper.decide.refreshing import Refreshing
 from watchkeeper.registry.documents import ToolContract
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -58,8 +59,7 @@ class Sightings:
         self._view = view
         self._allowances: dict[str, _Allowance] = {}
         self._turns: dict[str, asyncio.Lock] = {}
-        self._following: asyncio.Task[None] | None = None
-        self._stale = False
+        self._refreshing = Refreshing("pins", self._look_again)
         self._version = 0
 
     async def load(self) -> None:
@@ -79,26 +79,16 @@ class Sightings:
 
     def follow(self) -> None:
         """Read the record again and compare it with what was heard: either may have changed."""
-        self._stale = True
-        if self._following is None or self._following.done():
-            self._following = asyncio.get_running_loop().create_task(self._follow(), name="pins")
+        self._refreshing.begin()
 
     async def stop(self) -> None:
         """Let go of what is still being compared."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        await self._refreshing.stop()
 
-    async def _follow(self) -> None:
-        while self._stale:
-            self._stale = False
-            try:
-                await self.load()
-            except WatchkeeperError as error:
-                log.warning("the pins can't be read, which leaves those known: %s", error)
-                return
-            for upstream in tuple(self._view.now.pins.heard):
-                await self._consider(upstream)
+    async def _look_again(self) -> None:
+        await self.load()
+        for upstream in tuple(self._view.now.pins.heard):
+            await self._consider(upstream)
 
     async def _consider(self, upstream: str) -> None:
         async with self._turns.setdefault(upstream, asyncio.Lock()):
