@@ -52,8 +52,8 @@ async def list_requests(call: Call) -> Page[RequestRow]:
             decides=decides,
         )
 
-    # decided ones are without number, and words are looked for in each
-    aside = together != "none" or (needle and state != "pending")
+    # those that ended are without number, and all that match are counted
+    aside = together != "none" or state in ("decided", "all")
     read = call.rooms.store.scan if aside else call.rooms.store.read
     return await read(query)
 

@@ -15,16 +15,22 @@ from watchkeeper.store.transaction import Transaction
 
 HISTORY_DAYS = 30
 
-_HISTORY = Statement(
-    select(requests.c.state, func.count().label("count"))
+MOST_COUNTED = 1000
+"""How many of the newest are counted: a busy agent has a hundred thousand."""
+
+_LATELY = (
+    select(requests.c.state)
     .where(
         requests.c.agent == bindparam("agent_is"),
         requests.c.tool == bindparam("tool_is"),
         requests.c.created_at > bindparam("since"),
         requests.c.request != bindparam("but"),
     )
-    .group_by(requests.c.state)
+    .order_by(requests.c.created_at.desc())
+    .limit(MOST_COUNTED)
+    .subquery()
 )
+_HISTORY = Statement(select(_LATELY.c.state, func.count().label("count")).group_by(_LATELY.c.state))
 
 
 def escalation_words(row: Row) -> tuple[str, ...]:
@@ -90,7 +96,9 @@ def history_words(tx: Transaction, row: Row) -> str:
     sums = {word: sum(counts.get(state, 0) for state in states) for word, states in groups.items()}
     told = ", ".join(f"{count} {word}" for word, count in sums.items() if count)
     failed = counts.get("failed", 0) + counts.get("unknown", 0)
-    text = f"{sum(counts.values())} other requests for {like}: {told}"
+    number = sum(counts.values())
+    which = f"the newest {number:,}" if number == MOST_COUNTED else str(number)
+    text = f"{which} other requests for {like}: {told}"
     return text + (f"; {failed} approved ones did not succeed." if failed else ".")
 
 
