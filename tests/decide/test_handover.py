@@ -18,7 +18,7 @@ from watchkeeper.registry.service import apply, read_standing
 from watchkeeper.registry.source import read_file
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.handover import HandoverDraft, HandoverItem, HandoverSection
+from watchkeeper.wire.handover import GiveHandover, HandoverDraft, HandoverItem, HandoverSection
 
 ROLES = "role: {name: ops, members: [ada, bob]}\n---\nrole: {name: lead, members: [carol]}\n"
 
@@ -126,3 +126,18 @@ def test_a_name_stays_between_its_backticks(name: str) -> None:
     (line,) = [line for line in text.split("\n") if line.startswith("- ")]
     assert line.count("`") == 2
     assert line.endswith("`")
+
+
+def test_however_much_there_is_it_can_be_given_as_it_was_generated() -> None:
+    item = HandoverItem(text=plain("*" * 900) * 3, kind="tool", id="|" * 200)
+    section = HandoverSection(
+        part="open", title="Open", summary="Much.", items=(item,) * 15, total=99
+    )
+    text = write_text(
+        "ops", by="ada", since=0, until=1, due_at=2, next_people=(), sections=(section,) * 10
+    )
+    assert GiveHandover(role="ops", text=text).text == text.strip()
+    more = [int(number) for number in re.findall(r"- and (\d+) more", text)]
+    assert sum(more) + text.count("`|") == 99 * 10
+    assert more[0] == 99 - 15
+    assert more[-1] == 99

@@ -10,6 +10,8 @@ from watchkeeper.core.durations import duration_text
 from watchkeeper.core.text import make_safe
 from watchkeeper.wire.handover import HandoverSection
 
+_LONGEST_LISTS = 24_000
+"""Characters of all lists together: what is generated can be given as it is (`HandoverText`)."""
 _MARKUP = re.compile(r"([\\`*\[\]<>|#~])")
 
 
@@ -47,17 +49,22 @@ def write_text(
         f"This covers {utc_text(since)} to {utc_text(until)} ({duration_text(until - since)}).",
     ]
     quiet: list[str] = []
+    room = _LONGEST_LISTS
     for section in sections:
         if not section.total:
             quiet.append(section.title.lower())
             continue
         lines += ["", f"## {section.title}", "", section.summary, ""]
-        lines += [
-            f"- {'! ' if item.pressing else ''}{item.text} `{_name(item.id)}`"
-            for item in section.items
-        ]
-        if section.total > len(section.items) > 0:
-            lines.append(f"- and {section.total - len(section.items):,} more")
+        shown = 0
+        for item in section.items:
+            line = f"- {'! ' if item.pressing else ''}{item.text} `{_name(item.id)}`"
+            room -= len(line)
+            if room < 0:
+                break
+            lines.append(line)
+            shown += 1
+        if section.items and section.total > shown:
+            lines.append(f"- and {section.total - shown:,} more")
     if quiet:
         lines += ["", f"Nothing of: {', '.join(quiet)}."]
     lines += ["", "## From me", "", "", ""]
