@@ -11,9 +11,9 @@ from watchkeeper.approvals.delegations import voter_of
 from watchkeeper.approvals.people import STRANGERS, People
 from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find, find_or_none, record
 from watchkeeper.approvals.rules import is_excluded, why_not
-from watchkeeper.approvals.signing import check_signed, deciding_of
+from watchkeeper.approvals.signing import check_seen, check_signed, deciding_of
 from watchkeeper.approvals.tables import requests, votes
-from watchkeeper.approvals.voting import refusal
+from watchkeeper.approvals.voting import ADD_VOTE, refusal
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.oncall.rules import covers
@@ -62,7 +62,6 @@ _REVIEW = Statement(
         review_note=bindparam("said"),
     )
 )
-_ADD_VOTE = Statement(votes.insert())
 
 
 def break_glass(
@@ -89,19 +88,13 @@ def break_glass(
     barrier = why_not(ballot, voter, voted=False, now=tx.now)
     if barrier is not None:
         raise refusal(barrier)
-    if digest != row.digest:
-        raise Conflict(
-            "what was on your screen is not what this request asks",
-            code="stale_digest",
-            rule="approval/digest",
-            remedy="open the request again and read it before you decide",
-        )
+    check_seen(row, digest)
     _check_allowed(tx, row, person, people)
     check_signed(row, key)
     due_at = tx.now + REVIEW_SECONDS * MICROSECONDS
     seconds = min(row.grant_seconds, ALONE_GRANT_SECONDS)
     _MARK.run(tx, request_is=request, due_at=due_at, seconds=seconds)
-    _ADD_VOTE.run(
+    ADD_VOTE.run(
         tx,
         **{
             **dict.fromkeys(column.name for column in votes.c),

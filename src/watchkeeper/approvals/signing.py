@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from watchkeeper.core.errors import Forbidden
+from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.store.statement import Row
 from watchkeeper.wire.requests import AS_USUAL, Deciding, Verdict
 
@@ -18,6 +18,17 @@ def deciding_of(row: Row) -> Deciding:
 @lru_cache(maxsize=256)
 def _read(text: str) -> Deciding:
     return Deciding.model_validate_json(text)
+
+
+def check_seen(row: Row, digest: str) -> None:
+    """Raise `Conflict` unless a person decides what was on their screen."""
+    if digest != row.digest:
+        raise Conflict(
+            "what was on your screen is not what this request asks",
+            code="stale_digest",
+            rule="approval/digest",
+            remedy="open the request again and read it before you decide",
+        )
 
 
 def check_deciding(

@@ -13,7 +13,7 @@ from watchkeeper.approvals.model import Barrier
 from watchkeeper.approvals.people import STRANGERS, People, Voter, person_key
 from watchkeeper.approvals.rows import ballot_of, find, groups_of, policy_of, record
 from watchkeeper.approvals.rules import Ballot, Cast, agreed, tally, why_not
-from watchkeeper.approvals.signing import check_deciding
+from watchkeeper.approvals.signing import check_deciding, check_seen
 from watchkeeper.approvals.tables import requests, votes
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.oncall.rules import covers
@@ -22,7 +22,7 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.quorum import fill
 from watchkeeper.wire.requests import Channel, RequestState, Verdict
 
-_ADD_VOTE = Statement(votes.insert())
+ADD_VOTE = Statement(votes.insert())
 _VOTES = Statement(
     select(votes)
     .where(votes.c.request == bindparam("request_is"))
@@ -73,13 +73,7 @@ def cast_vote(
     barrier = why_not(ballot, voter, voted=has_voted(earlier, voter, people), now=tx.now)
     if barrier is not None:
         raise refusal(barrier)
-    if digest != row.digest:
-        raise Conflict(
-            "what was on your screen is not what this request asks",
-            code="stale_digest",
-            rule="approval/digest",
-            remedy="open the request again and read it before you decide",
-        )
+    check_seen(row, digest)
     check_deciding(row, verdict, key=key, reason=reason, view_seconds=view_seconds)
     _add(
         tx,
@@ -176,7 +170,7 @@ def _add(
             one.name for one in (voter, *((owed,) if owed else ())) if people.documented(one.name)
         ],
     }
-    _ADD_VOTE.run(
+    ADD_VOTE.run(
         tx,
         request=row.request,
         person_key=people.key(voter.person),

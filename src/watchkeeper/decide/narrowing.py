@@ -12,6 +12,7 @@ from watchkeeper.approvals.narrowing import RULE, narrow
 from watchkeeper.approvals.people import STRANGERS, People
 from watchkeeper.approvals.rows import ballot_of, find
 from watchkeeper.approvals.rules import why_not
+from watchkeeper.approvals.signing import check_seen
 from watchkeeper.approvals.voiding import void
 from watchkeeper.approvals.voting import refusal
 from watchkeeper.core.digest import canonical, parse
@@ -71,13 +72,7 @@ def narrow_request(
     barrier = why_not(ballot_of(row), voter_of(tx, person, roles, people), voted=False, now=tx.now)
     if barrier is not None:
         raise refusal(barrier)
-    if edit.digest != row.digest:
-        raise Conflict(
-            "what was on your screen is not what this request asks",
-            code="stale_digest",
-            rule="approval/digest",
-            remedy="open the request again and read it before you decide",
-        )
+    check_seen(row, edit.digest)
     tool = catalogue.tools.get(row.tool)
     run = recorded_run(tx, row.run)
     if tool is None or run is None or (row.kind or "action") != "action":
