@@ -61,7 +61,8 @@ async def test_what_stands_together_comes_by_deadline_within(store: Store, toget
     ]
     assert keys == sorted(keys)
     assert first in rows
-    for after in ("nonsense", "1:req_0", '["a","1",2]', "[]"):
+    odd = ('["\\ud800",1,"x"]', f'["a",{10**30},"x"]', f'["a",{2**63},"x"]', "5", "[" * 9000)
+    for after in ("nonsense", "1:req_0", '["a","1",2]', "[]", *odd):
         with pytest.raises(Invalid):
             await pages(store, together=together, after=after)
 
@@ -98,8 +99,12 @@ async def test_filters_by_role_agent_and_words(store: Store, clock: RehearsalClo
     assert await found(text="acme%1") == []
     assert await found(text="STRIPE mail") == [other]
     assert await found(text="' OR 1=1 --") == []
-    with pytest.raises(Invalid):
-        await store.read(lambda tx: list_requests(tx, person="ada", roles=OPS, after="nonsense"))
+    for wrong in (
+        {"after": "nonsense"}, {"after": f"{10**25}:x"}, {"after": f"{'9' * 5000}:x"},
+        {"after": "²:x"}, {"text": "a " * 2000}, {"text": "a" * 60_000},
+    ):  # fmt: skip
+        with pytest.raises(Invalid):
+            await pages(store, **wrong)
 
 
 async def test_row_says_whether_it_is_mine_and_if_not_why(store: Store) -> None:
@@ -158,7 +163,7 @@ async def test_detail_has_all_that_a_person_needs(store: Store, clock: Rehearsal
     row = await read(store, request)
     assert row.history == (
         "3 other requests for stripe.create_refund by refund-assistant in the last 30 days: "
-        "2 approved, 1 rejected; 1 approved ones did not succeed."
+        "2 approved, 1 rejected; 1 of the approved did not succeed."
     )
     assert row.arguments == {"charge_id": "ch_81", "amount_usd": 4000}
     assert row.explanation == "please"

@@ -27,6 +27,7 @@ from watchkeeper.approvals.tables import requests
 from watchkeeper.approvals.timeline import read_timeline
 from watchkeeper.approvals.voting import read_votes
 from watchkeeper.approvals.words import escalation_words, history_words
+from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -39,6 +40,8 @@ Which = Literal["pending", "decided", "all", "review"]
 Together = Literal["tool", "agent", "object"]
 """What pending requests stand together by; within, they come by deadline."""
 
+_MOST_WORDS = 20
+_LONGEST_FILTER = 500
 _NOT_SHOWN = {"canonical", "arguments", "changes", "goal", "rule_text", "explanation", "search"}
 _ROW = [column for column in requests.c if column.name not in _NOT_SHOWN]
 
@@ -190,9 +193,13 @@ def _filters(
         conditions.append(requests.c.role == role)
     if agent:
         conditions.append(requests.c.agent == agent)
-    conditions += [
-        requests.c.search.contains(word, autoescape=True) for word in (text or "").lower().split()
-    ]
+    words = (text or "").lower().split()
+    if len(words) > _MOST_WORDS or len(text or "") > _LONGEST_FILTER:
+        raise Invalid(
+            f"a filter has at most {_MOST_WORDS} words and {_LONGEST_FILTER} characters",
+            where="filter",
+        )
+    conditions += [requests.c.search.contains(word, autoescape=True) for word in words]
     return conditions
 
 
@@ -212,7 +219,7 @@ def _in_order(query: Select[Any], state: Which, after: str | None) -> Select[Any
     if after is None:
         return query
     number, _, last = after.partition(":")
-    if not number.isdecimal() or not last:
+    if not (number.isascii() and number.isdecimal() and len(number) < 19 and last):
         raise Invalid("not a key that a page ended with", where="after")
     here, there = tuple_(at, request), tuple_(int(number), last)
     return query.where(here < there if state == "decided" else here > there)
@@ -233,10 +240,13 @@ def _in_groups(query: Select[Any], group: ColumnElement[str], after: str | None)
     if after is None:
         return query
     try:
-        name, number, last = json.loads(after)
-    except ValueError:
+        name, number, last = parse(after)
+    except (Invalid, TypeError, ValueError):
         name, number, last = None, None, None
-    if not isinstance(name, str) or type(number) is not int or not isinstance(last, str):
+    if (
+        not (isinstance(name, str) and type(number) is int and isinstance(last, str))
+        or not 0 <= number < 2**63
+    ):
         raise Invalid("not a key that a page ended with", where="after")
     return query.where(tuple_(group, at, request) > tuple_(name, number, last))
 
