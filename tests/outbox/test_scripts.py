@@ -223,6 +223,34 @@ def test_a_call_id_names_one_call_of_its_run(started: Plane) -> None:
     stranger.caller.problem("GET", f"{CALLS}/c1", status=404)
     started.caller().problem("GET", f"{CALLS}/c1", status=401)
     run.caller.problem("POST", CALLS, call_of("c9", fn="NOT A NAME"), status=400)
+    # what could not be asked after is not taken
+    for call in ("c/9", "c 9", "c9\n", ""):
+        run.caller.problem("POST", CALLS, call_of(call), status=400)
+
+
+def test_nothing_says_approved_under_a_lock(started: Plane) -> None:
+    run = started.enrol("clerk").open_run()
+    run.caller.post(CALLS, call_of("c1"))
+    (row,) = started.operator.get("/v1/requests")["rows"]
+    vote(started, row["request"])
+    free = call_of("c2", fn="books.lookup_charge", charge_id="ch_1")
+    for call in (call_of("c1"), free):
+        assert run.caller.post(CALLS, call)["status"]["approved"] is True
+    lock = {"target": {"kind": "agent", "name": "clerk"}, "mode": "pause", "reason": "wait"}
+    paused = started.operator.post("/v1/locks", lock)["lock"]
+    for call in (call_of("c1"), free):
+        for answer in (
+            run.caller.post(CALLS, call),
+            run.caller.get(f"{CALLS}/{call['call_id']}"),
+        ):
+            assert answer["status"]["approved"] is False
+            assert f"lock/{paused}" in answer["status"]["comment"]
+    started.operator.post(f"/v1/locks/{paused}/lift", {"reason": "go on"})
+    assert run.caller.get(f"{CALLS}/c1")["status"]["approved"] is True
+    started.operator.post("/v1/locks", {**lock, "mode": "kill"})
+    assert run.caller.get(f"{CALLS}/c1")["status"]["approved"] is False
+    redeemed = [e for e in started.events(request=row["request"]) if e["type"] == "grant.redeemed"]
+    assert len(redeemed) == 1
 
 
 def test_an_approval_not_used_in_time_is_no_approval(started: Plane) -> None:

@@ -1,7 +1,7 @@
 """Function calls that their agent names itself and asks after until somebody has decided.
 
 The agent performs them. The answer that says "approved" is the one permit: it redeems the grant,
-and every later answer repeats it.
+and every later answer repeats it while no lock stands over the call.
 """
 
 from __future__ import annotations
@@ -113,7 +113,10 @@ def _keep(tx: Transaction, run: str, call: str, ask: Ask, answer: Answer) -> Def
 async def _settle(decider: Decider, token: str, call: str, one: Deferred) -> FunctionCallState:
     """Return how a call stands; an approval that came meanwhile is redeemed by this."""
     if one.decision is not None:
-        return _state(call, one, True, None, one.updated_at)
+        # the same permit again, unless a lock has come down since
+        answer = await decider.decide(token, one.ask)
+        permit = answer.verdict == "permit"
+        return _state(call, one, permit, None if permit else _refusal(answer), one.updated_at)
     if one.result is not None:
         return _state(call, one, False, one.result, one.updated_at)
     row = await decider.store.read(lambda tx: find_or_none(tx, one.request))

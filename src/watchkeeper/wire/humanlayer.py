@@ -26,7 +26,8 @@ class SubmitFunctionCall(_Loose):
     """A function call to be approved; `call_id` is the client's own and names it in its run."""
 
     run_id: str = Field(max_length=200)
-    call_id: str = Field(min_length=1, max_length=200)
+    call_id: str = Field(min_length=1, max_length=200, pattern="^[!-.0-~]+$")
+    """A segment of a path: one with a slash could never be asked after."""
     spec: FunctionSpec
 
 
