@@ -206,6 +206,17 @@ async def test_an_agent_is_killed_and_let_go_again(desk: DeskWorld) -> None:
     assert desk.ask("clerk", "lookup_charge", charge_id="ch_1")["verdict"] == "permit"
 
 
+async def test_the_kill_key_works_in_every_pane(desk: DeskWorld) -> None:
+    desk.fill()
+    async with session(desk.plane, size=(110, 40)) as console:
+        await console.see("clerk")
+        for pane in "1234567890":
+            await console.press(pane, "ctrl+x")
+            await console.see_dialog("Kill ")
+            await console.press("escape")
+            await console.see_no_more("pause instead")
+
+
 async def test_a_run_is_killed_by_enter(desk: DeskWorld) -> None:
     """A run takes two keys; what it asked for is revoked with it."""
     request = desk.fill()[2]

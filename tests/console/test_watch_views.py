@@ -123,7 +123,13 @@ def test_a_detail_says_who_until_when_and_what_is_missing() -> None:
     )[0]
     calendar = oncall.Calendar((shifts(("ada", NOW - HOUR, NOW + HOUR)),))
     text = read(oncall.blocks(row, calendar, moment()), 100)
-    for words in ("ada until", "Nobody is on call: 1 times", "bob for ada", "a ada", "· nobody"):
+    for words in (
+        "ada until",
+        "Nobody is on call: 1 times",
+        "bob stands in for ada",
+        "a ada",
+        "· nobody",
+    ):
         assert words in text
     assert "nobody has acknowledged it" in text
     assert "\x1b" not in text
@@ -205,7 +211,7 @@ def test_a_request_says_who_must_agree_and_what_a_vote_takes() -> None:
         approvals=1,
         quorum=3,
         groups=(Group(role="sre-oncall", count=2, have=1), Group(role="owner", count=1)),
-        asked=("sre-oncall", "owner"),
+        asked=("sre-oncall", "person/eve", "owner"),
         on_call=("sre-oncall: ada until 18:00Z",),
         deciding=Deciding(signed=True, reason=True, view_seconds=5, read_to_end=True),
         suspicious=("arguments.to: U+202E reverses what follows",),
@@ -222,7 +228,7 @@ def test_a_request_says_who_must_agree_and_what_a_vote_takes() -> None:
     for words in (
         "… sre-oncall: 1 of 2",
         "… owner: 0 of 1",
-        "waits for 2 people of sre-oncall or owner",
+        "waits for 1 of sre-oncall or person/eve and 1 of owner",
         "ada until 18:00Z",
         "your SSH signature, a reason, 5 s of reading, reading to the end",
         "! arguments.to: U+202E",

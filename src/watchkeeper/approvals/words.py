@@ -98,8 +98,8 @@ def history_words(tx: Transaction, row: Row) -> str:
     failed = counts.get("failed", 0) + counts.get("unknown", 0)
     number = sum(counts.values())
     which = f"the newest {number:,}" if number == MOST_COUNTED else str(number)
-    text = f"{which} other requests for {like}: {told}"
-    return text + (f"; {failed} approved ones did not succeed." if failed else ".")
+    text = f"{which} other request{'' if number == 1 else 's'} for {like}: {told}"
+    return text + (f"; {failed} of the approved did not succeed." if failed else ".")
 
 
 _SAID = {

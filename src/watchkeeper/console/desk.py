@@ -57,6 +57,7 @@ class Question:
     choices: tuple[Choice, ...] = ()
     reason_value: str = ""
     """What the reason holds at first."""
+    reason_label: str = "Reason"
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Dialog(Overlay[Reply]):
             label = f"Type {make_safe(question.type_name, limit=60)}"
             self.inputs.append(Input("name", label, Editor(), pasteable=False))
         if question.reason != "none":
-            label = "Reason" if question.reason == "required" else "Reason (optional)"
+            label = question.reason_label + ("" if question.reason == "required" else " (optional)")
             self.inputs.append(Input("reason", label, Editor(question.reason_value)))
         last = len(self.inputs)
         self.focus = 0 if self.inputs and not question.danger else last

@@ -53,6 +53,7 @@ def comment_question(detail: RequestDetail) -> Question:
         body=[*deed_blocks(detail), Blank(), Prose("Everybody who decides it reads your words.")],
         confirm="Say it",
         reason="required",
+        reason_label="Comment",
     )
 
 

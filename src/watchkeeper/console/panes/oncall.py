@@ -9,6 +9,7 @@ from typing import Any
 from watchkeeper.console.actions import Action
 from watchkeeper.console.blocks import Block
 from watchkeeper.console.columns import Column
+from watchkeeper.console.dialogs.killing import kill_action
 from watchkeeper.console.dialogs.watch import (
     acknowledge_question,
     end_question,
@@ -105,6 +106,7 @@ class OnCallPane(Pane[view.Watch]):
                    "Read what was handed over, to its end, and acknowledge it.",
                    self.key, footer=13, changes=True, needs="decide",
                    why_not=self._why_not_take_over),
+            kill_action(self),
         )  # fmt: skip
 
     async def override(self) -> None:
@@ -124,7 +126,7 @@ class OnCallPane(Pane[view.Watch]):
             return
         made = await self.desk.client.add_override(add)
         until = view.wall_text(made.end, schedule.zone)
-        self.desk.say(f"{view.override_words(made)}, until {until}", "good")
+        self.desk.say(f"{made.words}, until {until}", "good")
         await self.reload()
 
     async def end(self) -> None:
@@ -137,7 +139,7 @@ class OnCallPane(Pane[view.Watch]):
             chosen = found[int(reply.values.get("number", "1")) - 1]
             end = EndOverride(reason=reply.reason or "")
             await self.desk.client.end_override(chosen.override, end)
-            self.desk.say(f"ended: {view.override_words(chosen)}", "good")
+            self.desk.say(f"ended: {chosen.words}", "good")
             await self.reload()
 
     async def hand_over(self) -> None:

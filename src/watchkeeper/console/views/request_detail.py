@@ -193,6 +193,19 @@ def _policy(detail: RequestDetail) -> list[Block]:
     return blocks
 
 
+def _lacking(detail: RequestDetail, missing: int) -> str:
+    """Say how many of whom must agree yet; the levels' roles stand for the first one."""
+    if len(detail.groups) < 2:
+        asked = " or ".join(detail.asked) or detail.role
+        return f"{plural(missing, 'person', 'people')} of {asked}"
+    named = [group.role for group in detail.groups]
+    instead = " or ".join((named[0], *(role for role in detail.asked if role not in named)))
+    lacking = [(max(0, one.count - one.have), one.role) for one in detail.groups]
+    return " and ".join(
+        f"{count} of {instead if role == named[0] else role}" for count, role in lacking if count
+    )
+
+
 def _voters(detail: RequestDetail, moment: Moment) -> list[Block]:
     blocks: list[Block] = [Title(f"Who must agree: {detail.approvals} of {detail.quorum} did")]
     if len(detail.groups) > 1:
@@ -202,8 +215,7 @@ def _voters(detail: RequestDetail, moment: Moment) -> list[Block]:
             blocks.append(Line([span(words, "good" if done else "text")]))
     missing = max(0, detail.quorum - detail.approvals)
     if detail.state == "pending" and missing:
-        asked = " or ".join(detail.asked) or detail.role
-        blocks.append(Prose(f"waits for {plural(missing, 'person', 'people')} of {asked}"))
+        blocks.append(Prose(f"waits for {_lacking(detail, missing)}"))
         blocks += [Fact("on call", one, "quiet") for one in detail.on_call]
         takes = takes_words(detail)
         if takes:
