@@ -217,8 +217,14 @@ def test_a_refused_function_call_says_why(started: Plane) -> None:
 def test_a_call_id_names_one_call_of_its_run(started: Plane) -> None:
     run = started.enrol("clerk").open_run()
     run.caller.post(CALLS, call_of("c1"))
-    another = call_of("c1", charge_id="ch_2", amount_usd=300)
-    assert run.caller.problem("POST", CALLS, another, status=409)["code"] == "idempotency_mismatch"
+    run.caller.post(CALLS, call_of("c2", charge_id="ch_1", amount_usd=1))
+    for another in (
+        call_of("c1", charge_id="ch_2", amount_usd=300),
+        # to Python this is the same as 1
+        call_of("c2", charge_id="ch_1", amount_usd=True),
+    ):
+        no = run.caller.problem("POST", CALLS, another, status=409)
+        assert no["code"] == "idempotency_mismatch"
     stranger = started.enrol("clerk").open_run()
     stranger.caller.problem("GET", f"{CALLS}/c1", status=404)
     started.caller().problem("GET", f"{CALLS}/c1", status=401)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from watchkeeper.approvals.rows import find_or_none
 from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import Conflict, NotFound, TooMany
 from watchkeeper.core.ids import hash_secret
 from watchkeeper.decide.deferred import Deferred, defer, find_deferred, move, stand_behind
@@ -50,7 +51,8 @@ async def submit(decider: Decider, token: str, call: str, ask: Ask) -> FunctionC
     if known is None:
         answer = await decider.decide(token, ask)
         known = await decider.store.write(lambda tx: _keep(tx, run, call, ask, answer))
-    if (known.ask.name, known.ask.arguments) != (ask.name, ask.arguments):
+    # as text: to Python 1, 1.0 and True are the same
+    if (known.ask.name, canonical(known.ask.arguments)) != (ask.name, canonical(ask.arguments)):
         raise Conflict(
             "this call_id was used for another call",
             code="idempotency_mismatch",
