@@ -26,6 +26,8 @@ def test_everything_that_becomes_of_a_request_has_its_command(plane: Plane, tmp_
     shown = requests("show", request)
     assert "amount_usd (lower)" in shown.out
     assert "U+0456 CYRILLIC SMALL LETTER BYELORUSSIAN-UKRAINIAN I at 3" in shown.out
+    empty = requests("comment", request, "")
+    assert (empty.code, empty.err) == (1, "watchkeeper: text: is empty\n")
     assert requests("comment", request, "is this right?").out.endswith("has 1 comment.\n")
     assert "person/" in requests("show", request).out
 

@@ -39,6 +39,7 @@ from watchkeeper.decide.rota import Rota
 from watchkeeper.identity.model import Person
 from watchkeeper.oncall.model import ANYONE, OWNER
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.base import problem_words
 from watchkeeper.wire.permissions import Permission
 
 Needs = Literal["anyone", "agent", "person"] | Permission
@@ -48,6 +49,8 @@ knows as a person; the others are a permission that the person must have."""
 LONGEST_FORM = 64 * 1024
 MOST_ROWS = 500
 USUAL_ROWS = 100
+_UNKNOWN = "extra_forbidden"
+"""How a model's checker calls a field that there is not."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -290,15 +293,8 @@ def say_invalid(error: ValidationError) -> Invalid:
     )
     sentences = [
         f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: "
-        + ("no such field" if problem["type"] == "extra_forbidden" else _words(problem["msg"]))
+        + (problem_words(problem["msg"]) if problem["type"] != _UNKNOWN else "no such field")
         for problem in problems[:5]
     ]
     where = ".".join(str(part) for part in problems[0]["loc"])
     return Invalid("; ".join(sentences), where=f"body: {where}" if where else "body")
-
-
-def _words(message: object) -> str:
-    """Return a checker's words without what speaks of Python."""
-    said = str(message).removeprefix("Value error, ")
-    said = said.replace("Input should be", "should be")
-    return said.replace("String should have", "should have")

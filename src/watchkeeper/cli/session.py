@@ -73,11 +73,13 @@ def as_invalid(error: ValueError) -> Invalid:
     """Say what a wire model refused; anything else is a defect and is raised as it is."""
     from pydantic import ValidationError
 
+    from watchkeeper.wire.base import problem_words
+
     if not isinstance(error, ValidationError):
         raise error
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    said = str(first["msg"]).removeprefix("Value error, ")
+    said = problem_words(first["msg"])
     return Invalid(f"{field}: {said}" if field else said)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.documents import KINDS, Document, Policy
-from watchkeeper.wire.base import NAME
+from watchkeeper.wire.base import NAME, problem_words
 
 _MAX_NODES = 50_000
 _LONGEST_NUMBER = 100
@@ -214,8 +214,7 @@ def _say_all(
 
 def _say(model: Any, under: tuple[str, ...], problem: Any) -> str:
     field = ".".join(str(part) for part in (*under, *problem["loc"]))
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    message = message.replace("Input should be", "should be")
+    message = problem_words(problem["msg"])
     if problem["type"] == "extra_forbidden":
         names = _fields_at(model, problem["loc"][:-1])
         near = difflib.get_close_matches(str(problem["loc"][-1]), names, 1)

@@ -17,6 +17,14 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=4096, strip_w
 ShortText = Annotated[str, StringConstraints(max_length=2000)]
 
 
+def problem_words(message: object) -> str:
+    """Return what a model's checker says of a value, without what speaks of Python."""
+    said = str(message).removeprefix("Value error, ")
+    for subject in ("Input should", "String should", "Value should"):
+        said = said.replace(subject, "should")
+    return said.replace("should have at least 1 character", "is empty")
+
+
 class Sent(BaseModel):
     """A body that a caller sends: unknown fields are errors, so a misspelling changes nothing."""
 
