@@ -209,11 +209,11 @@ async def test_a_shift_is_overridden_and_handed_over(
         await console.confirm(fields={"add": "bob", "end": "nonsense"}, reason="dentist")
         await console.see("write a time as 18:00")
         await console.confirm(fields={"add": "bob", "end": "+4h"}, reason="dentist")
-        await console.see("bob as well", "Overrides", "dentist")
+        await console.see("bob is on call too", "Overrides", "dentist")
         await console.press("x")
         await console.see_dialog("End an override")
         await console.confirm(reason="it did not hurt")
-        await console.see("ended: bob as well")
+        await console.see("ended: bob is on call too")
 
         monkeypatch.setattr(console.console, "edit", lambda text: f"{text}\nLook at acc_9.")
         await console.press("h")

@@ -139,7 +139,7 @@ def override(
     if session.json:
         print_json(made)
     else:
-        say(f"{made.override}: {_does(made)} in {made.schedule}, {_span(made, clock)}.")
+        say(f"{made.override}: {made.words} in {made.schedule}, {_span(made, clock)}.")
 
 
 @oncall.command()
@@ -174,7 +174,7 @@ def end(session: Session, override_id: str, reason: str) -> None:
     if session.json:
         print_json(found)
     else:
-        say(f"Ended: {_does(found)} in {found.schedule}.")
+        say(f"Ended: {found.words} in {found.schedule}.")
 
 
 @oncall.command(short_help="When nobody is on call in the next four weeks.")
@@ -276,7 +276,7 @@ def _show_all(found: OnCall, zone: str | None) -> None:
         if one.next_at is not None:
             say(f"  next     {_next(one.next, one.next_at, clock)}")
         for row in one.overrides:
-            say(f"  override {row.override}: {_does(row)}, {_span(row, clock)}: {row.reason}")
+            say(f"  override {row.override}: {row.words}, {_span(row, clock)}: {row.reason}")
         _say_gaps(one.gaps, clock, "  ")
 
 
@@ -296,7 +296,7 @@ def _show_shifts(found: Shifts, rows: Sequence[OverrideRow], clock: WallClock) -
         ],
     )
     for row in rows:
-        say(f"override {row.override}: {_does(row)}, {_span(row, clock)}: {row.reason}")
+        say(f"override {row.override}: {row.words}, {_span(row, clock)}: {row.reason}")
     _say_gaps(found.gaps, clock, "")
 
 
@@ -317,7 +317,7 @@ def _print_overrides(rows: Iterable[OverrideRow], zones: dict[str, str], zone: s
                 row.override,
                 row.schedule,
                 row.state,
-                _does(row),
+                row.words,
                 _at(row.start, clock),
                 _at(row.end, clock),
                 row.created_by.removeprefix("person/"),
@@ -373,12 +373,6 @@ def _next(people: Sequence[str], at: int | None, clock: WallClock) -> str:
     if at is None:
         return "-"
     return f"{', '.join(people) or 'nobody'} at {_at(at, clock)}"
-
-
-def _does(row: OverrideRow) -> str:
-    if row.kind == "replace":
-        return f"{row.add} for {row.remove}"
-    return f"+ {row.add}" if row.kind == "add" else f"- {row.remove}"
 
 
 def _span(row: OverrideRow, clock: WallClock) -> str:

@@ -127,8 +127,8 @@ def read_time(text: str, clock: WallClock, now: int) -> int:
     except Invalid:
         raise Invalid(
             f"not a time: {text!r:.60}",
-            remedy=f"write it as 18:00 or 2026-11-20T18:00 ({clock.name}), with an offset after "
-            "it, or as +4h",
+            remedy="write a time as 18:00, 2026-11-24 18:00 or +4h; without an offset it is of "
+            f"{clock.name}",
         ) from None
     return at
 

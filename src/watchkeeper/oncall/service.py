@@ -12,7 +12,7 @@ from watchkeeper.oncall.schedules import Changes, Override, Overrides
 from watchkeeper.oncall.tables import overrides
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.oncall import OverrideKind
+from watchkeeper.wire.oncall import OverrideKind, change_words
 
 EVENTS = frozenset({"oncall.override_added", "oncall.override_removed"})
 """What every plane's view of the overrides follows."""
@@ -205,13 +205,6 @@ def list_overrides(
     if after is not None:
         query = query.where(overrides.c.until > after)
     return list(tx.connection.execute(query.limit(_MOST_LISTED)))
-
-
-def change_words(kind: OverrideKind, add: str | None, remove: str | None) -> str:
-    """Say what an override does."""
-    if kind == "replace":
-        return f"{add} stands in for {remove}"
-    return f"{add} is on call too" if kind == "add" else f"{remove} is off call"
 
 
 def _alike(row: Row, kind: str, add: str | None, remove: str | None) -> bool:

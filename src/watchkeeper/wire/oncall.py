@@ -44,6 +44,13 @@ class ShiftRow(Shown):
     """What puts them on call: a layer's name, `shift` for a fixed one, an override's id."""
 
 
+def change_words(kind: OverrideKind, add: str | None, remove: str | None) -> str:
+    """Say what an override does."""
+    if kind == "replace":
+        return f"{add} stands in for {remove}"
+    return f"{add} is on call too" if kind == "add" else f"{remove} is off call"
+
+
 class OverrideRow(Shown):
     """A change of who is on call in one schedule for a time."""
 
@@ -60,6 +67,11 @@ class OverrideRow(Shown):
     created_at: int
     ended_by: str | None = None
     ended_at: int | None = None
+
+    @property
+    def words(self) -> str:
+        """What it does."""
+        return change_words(self.kind, self.add, self.remove)
 
 
 class ScheduleRow(Shown):

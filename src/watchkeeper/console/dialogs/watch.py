@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from watchkeeper.console.blocks import Code, Fact, Line, Prose, Title
 from watchkeeper.console.desk import Field, Question, Reply
 from watchkeeper.console.painting import span
-from watchkeeper.console.views.oncall import override_words, wall_text
+from watchkeeper.console.views.oncall import wall_text
 from watchkeeper.console.words import person_text
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.wall import read_time, wall_clock
@@ -83,7 +83,7 @@ def end_question(rows: Sequence[OverrideRow]) -> Question:
 
     return Question(
         title="End an override",
-        body=[Line([span(f"{n}  {override_words(one)}: {one.reason}")])
+        body=[Line([span(f"{n}  {one.words}: {one.reason}")])
               for n, one in enumerate(rows, 1)],
         confirm="End it",
         fields=(Field("number", "which", number, "1"),) if len(rows) > 1 else (),

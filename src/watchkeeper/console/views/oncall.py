@@ -236,20 +236,13 @@ def _overrides(rows: Sequence[OverrideRow], zone: str) -> list[Block]:
         return []
     lines = [
         (
-            span(override_words(one)),
+            span(one.words),
             span(f"{wall_text(one.start, zone)} – {wall_text(one.end, zone)}", "quiet"),
             span(f"{one.state}, by {person_text(one.created_by)}: {one.reason}", "quiet"),
         )
         for one in rows
     ]
     return [Title("Overrides"), *aligned(lines)]
-
-
-def override_words(one: OverrideRow) -> str:
-    """Say what an override does."""
-    if one.kind == "replace":
-        return f"{one.add} for {one.remove}"
-    return f"{one.add} as well" if one.kind == "add" else f"without {one.remove}"
 
 
 def _handover(one: HandoverRow, moment: Moment) -> Block:
