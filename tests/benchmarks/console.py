@@ -26,7 +26,7 @@ from tests.rig.plane import Plane
 from tests.rig.terminal import Terminal, emulated
 
 CURSOR = "▸"
-FRAME = "3 Appr"
+FRAME = "3 App"
 PRESS_EVERY_SECONDS = 0.15
 
 

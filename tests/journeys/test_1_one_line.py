@@ -18,7 +18,7 @@ Terminal = Callable[..., Tmux]
 
 def test_one_line_opens_the_console_on_a_working_fleet(own_demo: Demo, terminal: Terminal) -> None:
     console = own_demo.open(terminal(80, 24))
-    console.expect("demo ▪", "1 Watch", "2 Fle", "3 Appr", ": command")
+    console.expect("demo ▪", "1 Watch", "2 Fle", "3 App", ": command")
     console.expect("8 agents")
     console.expect_match(r"[1-9]\d* open runs?")
     own_demo.wait_for_agents()

@@ -233,6 +233,21 @@ class DialogDriver:
         self.console.until(lambda: text in self.focus, f"{text!r} in the line {label!r}")
         return self
 
+    def to_end(self) -> Self:
+        """Page down until its last line is on the screen."""
+        self.console.until(self._is_at_end, f"the end of {self.title!r}")
+        return self
+
+    def _is_at_end(self) -> bool:
+        frame = [line for line in self.console.screen.split("\n") if "└" in line]
+        place = re.search(r"\d+-(\d+)/(\d+)", frame[-1]) if frame else None
+        if place is not None and place[1] != place[2]:
+            before = self.console.screen
+            self.console.press("PageDown")
+            self.console._settle(lambda: self.console.screen == before)
+            return False
+        return bool(self.lines)
+
     def clear(self, label: str) -> Self:
         """Empty the line with this label."""
         self._go_to(label)
