@@ -33,9 +33,16 @@ def test_every_state_is_told_in_words(state: RequestState, known: bool) -> None:
         grant_expires_at=1_794_000_300_000_000 if known else None,
         superseded_by="req_2" if known else None,
         callback=None,
+        groups='[["finance-ops", 1], ["legal", 1]]',
+        approvals=1 if known else 0,
     )
-    told = show_asked(row, waits=state == "pending")
+    told = show_asked(row, waits=state == "pending", changes=known)
     assert told.text
+    if state == "pending":
+        assert told.text.startswith("waits for 1 of finance-ops and 1 of legal")
+        assert ("1 of 2 so far" in told.text) == known
+    if state == "denied":
+        assert told.text.startswith("changes requested by" if known else "rejected")
     assert "None" not in told.text
     assert told.verdict == {"pending": "hold"}.get(state, "permit" if state in MAY_RUN else "deny")
     assert (told.approved_until is not None) == (known and state == "approved")
