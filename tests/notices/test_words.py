@@ -80,6 +80,15 @@ def test_what_more_waits_is_counted() -> None:
     assert found.body.endswith("and 8000 more")
 
 
+def test_what_reads_the_same_is_one_line_where_it_comes_first() -> None:
+    more = [refund(f"req_{n}", asks=f"Refund {n}", decide_by=NOW + n) for n in range(1, 9)]
+    alike = refund("req_0", decide_by=NOW, level=2), refund("req_9", decide_by=NOW)
+    lines = message([*more, *alike], HERE, NOW).body.splitlines()[2:]
+    assert lines[0].startswith("[high] clerk: Refund $240.00 of ch_9")
+    assert len(lines) == 6
+    assert lines[-1] == "and 4 more"
+
+
 def test_one_request_told_of_twice_counts_once() -> None:
     found = message([refund(), refund(why="reminded")], HERE, NOW)
     assert found.body.startswith("1 wait for you, 1 high: ")

@@ -73,7 +73,8 @@ class Telling:
         if channel is None:
             why = f"no channel {first.target} is in force"
             return [Attempt("refused", None, why)] * len(deliveries)
-        found = await self._store.read(lambda tx: _look(tx, deliveries, catalogue))
+        # in a storm there are thousands to look at
+        found = await self._store.scan(lambda tx: _look(tx, deliveries, catalogue))
         attempts = {
             **dict.fromkeys(found.moot, Attempt("moot")),
             **dict.fromkeys(found.told, Attempt("sent")),

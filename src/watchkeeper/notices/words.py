@@ -137,13 +137,27 @@ def _digest(notices: Sequence[Notice], place: Place, now: int, more: int) -> Mes
         counts.append(f"{rest} to know of")
     head = ", ".join(counts)
     order = sorted(notices, key=lambda one: (not one.urgent, not one.waits, one.decide_by or 0))
-    shown = list(dict.fromkeys(_with_time(one, now) for one in order))
-    lines = shown[:_LISTED]
-    if len(shown) + more > len(lines):
-        lines.append(f"and {len(shown) + more - len(lines)} more")
+    distinct: dict[tuple[object, ...], Notice] = {}
+    for one in order:
+        distinct.setdefault(_said(one), one)
+    # of a storm only the first are put into words
+    lines: dict[str, None] = {}
+    for one in distinct.values():
+        if len(lines) == _LISTED:
+            break
+        lines[_with_time(one, now)] = None
+    told = list(lines)
+    if len(distinct) + more > len(told):
+        told.append(f"and {len(distinct) + more - len(told)} more")
     see = command(place, "requests", "list") if asking else command(place, "watch")
-    body = "\n".join((f"{head}: {see}", "", *lines))
+    body = "\n".join((f"{head}: {see}", "", *told))
     return Message(_title(head, place), body, f"{head}: {see}")
+
+
+def _said(notice: Notice) -> tuple[object, ...]:
+    """Return what of a notice its line says: where that is the same, one line stands for both."""
+    role = notice.role if notice.why == "no_coverage" else ""
+    return notice.why, role, notice.asks, notice.agent, notice.risk, notice.decide_by
 
 
 def _with_time(notice: Notice, now: int) -> str:
