@@ -280,7 +280,9 @@ class ApprovalMachine(RuleBasedStateMachine):
             assert used
         else:
             cast = self.cast[grant.request]
-            good = self.meets(self.left(cast), new) and self.none_theirs(grant.request, cast)
+            # an earlier request for the same may have asked others
+            (asked,) = [asked for opened, asked in self.opened if opened == grant.request]
+            good = self.meets(self.left(cast), asked) and self.none_theirs(grant.request, cast)
             assert used == good, (grant.spoiled, cast)
         if used:
             self.executed.append((new.run, new.digest))
