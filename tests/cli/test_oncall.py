@@ -150,6 +150,18 @@ def test_a_bad_file_is_told_with_line_and_reason(
 def test_a_rule_that_nothing_fulfils_ends() -> None:
     never = "RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30;COUNT=5"
     assert starts("DTSTART:20260101", never) == []
+    # on the days that leap years have, and on none that are not there
+    assert starts("DTSTART:20240229", "RRULE:FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=30") == ["30 00:00"]
+    assert starts("DTSTART:20240229", "RRULE:FREQ=MONTHLY;BYMONTHDAY=-1") == ["30 00:00"]
+    assert starts("DTSTART:20240229", "RRULE:FREQ=YEARLY;BYDAY=-5SU") == ["29 00:00"]
+
+
+def test_many_events_that_repeat_are_read_up_to_a_bound() -> None:
+    event = ("DTSTART:20260101", "RRULE:FREQ=DAILY")
+    text = calendar(*event, *("END:VEVENT", "BEGIN:VEVENT", "SUMMARY:ada", *event) * 199)
+    year = 365 * 86_400 * 1_000_000
+    with pytest.raises(Invalid, match="more than 10,000"):
+        read_events(text, "x.ics", zone="UTC", start=START, end=START + year)
 
 
 @given(

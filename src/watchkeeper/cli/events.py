@@ -20,6 +20,7 @@ from watchkeeper.core.wall import WallClock, wall_clock, zone_names
 MOST_EVENTS = 5000
 MOST_REPEATING = 200
 """Events with a rule of repetition."""
+_MOST_FOUND = 10_000
 MOST_AT_ONCE = 20
 """People of one event."""
 _LONGEST_LINE = 10_000
@@ -28,6 +29,8 @@ _MOST_DATES = 500
 _OLDEST = timedelta(days=5 * 366)
 """How long ago an event that repeats may have begun."""
 _LONGEST = timedelta(days=366)
+_CYCLES = 19 * 400
+"""In years: the calendar is the same every 400."""
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z?))?")
 _RULE_PARTS = {
     "FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTHDAY", "BYMONTH", "BYSETPOS", "WKST",
@@ -38,6 +41,18 @@ _KNOWN = {
     "ATTENDEE", "STATUS",
 }  # fmt: skip
 _ONCE = _KNOWN - {"RDATE", "EXDATE", "ATTENDEE"}
+
+
+def _late(wall: datetime) -> datetime:
+    """Return the same day of the week and year, so late that few years are left (until 9999).
+
+    What never comes, as the 30th of February, is looked for in all that are left.
+    """
+    return wall.replace(year=wall.year + _CYCLES)
+
+
+def _early(late: datetime) -> datetime:
+    return late.replace(year=late.year - _CYCLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +201,12 @@ class _Reader:
                 continue
             moved_times = set() if one.one("RECURRENCE-ID") else changed.get(one.text("UID"), set())
             found += self._event(one, moved_times, start, end)
+            if len(found) > _MOST_FOUND:
+                raise Invalid(
+                    f"more than {_MOST_FOUND:,} events with what repeats",
+                    where=self._at(one.line),
+                    remedy="import fewer weeks",
+                )
         return Read(self.zone, tuple(found))
 
     def _event(self, raw: _Raw, moved: set[datetime], start: int, end: int) -> Iterator[EventRead]:
@@ -228,10 +249,8 @@ class _Reader:
             most = int(parts.pop("COUNT", _MOST_DATES * 20))
             text = ";".join(f"{name}={value}" for name, value in parts.items())
             try:
-                # with an end it ends, whatever it asks for: the 30th of February is looked for
-                # for ever otherwise
-                again = rrulestr(text, dtstart=first).replace(until=limit)  # type: ignore[union-attr]
-                starts.update(itertools.islice(again, most))
+                again = rrulestr(text, dtstart=_late(first)).replace(until=_late(limit))  # type: ignore[union-attr]
+                starts.update(_early(wall) for wall in itertools.islice(again, most))
             except (ValueError, TypeError, KeyError, IndexError, OverflowError):
                 raise Invalid("RRULE can't be read", where=self._at(rule.number)) from None
         starts.update(wall for wall in self._dates(raw, "RDATE", clock) if wall <= limit)
