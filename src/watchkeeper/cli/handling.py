@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watchkeeper.cli.output import fail, print_json, say
-from watchkeeper.cli.session import REASON, Session, speaks
+from watchkeeper.cli.session import DIGEST, REASON, Session, speaks
 from watchkeeper.cli.words import at, what_is_asked
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid
 
 if TYPE_CHECKING:
     from watchkeeper.wire.requests import RequestDetail
-
-DIGEST = click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
 
 
 @click.command(short_help="Approve less: narrow arguments, and approve that instead.")

@@ -11,7 +11,7 @@ import click
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say
-from watchkeeper.cli.session import AFTER, LIMIT, Session, speaks
+from watchkeeper.cli.session import AFTER, DIGEST, LIMIT, Session, speaks
 from watchkeeper.cli.words import at
 from watchkeeper.core.errors import Invalid
 
@@ -149,7 +149,7 @@ def show(session: Session, handover_id: str) -> None:
 
 @handover.command(short_help="Take the watch over, having read it.")
 @click.argument("handover_id", metavar="HANDOVER")
-@click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
+@DIGEST
 @click.option("--note", metavar="TEXT", help="What to say with it.")
 @speaks()
 def acknowledge(session: Session, handover_id: str, digest: str | None, note: str | None) -> None:

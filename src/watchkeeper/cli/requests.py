@@ -15,7 +15,7 @@ from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.handling import COMMANDS
 from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say
 from watchkeeper.cli.quality import hints, judge, quality
-from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
+from watchkeeper.cli.session import AFTER, DIGEST, FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.signatures import signatures
 from watchkeeper.cli.words import at, left, proven, what_is_asked
 from watchkeeper.core.errors import Invalid
@@ -117,7 +117,7 @@ def show(session: Session, request: str) -> None:
 
 @requests.command()
 @click.argument("request")
-@click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
+@DIGEST
 @click.option("--reason", metavar="TEXT", help="Why; kept in the ledger.")
 @KEY
 @FOR
@@ -136,7 +136,7 @@ def approve(
 
 @requests.command()
 @click.argument("request")
-@click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
+@DIGEST
 @click.option("--reason", required=True, metavar="TEXT", help="Why; the agent is told.")
 @KEY
 @FOR
@@ -155,7 +155,7 @@ def deny(
 
 @requests.command(short_help="Refuse it, and say what would do instead.")
 @click.argument("request")
-@click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
+@DIGEST
 @click.option("--reason", required=True, metavar="TEXT", help="What would do; the agent is told.")
 @KEY
 @FOR

@@ -111,6 +111,7 @@ def speaks(*, json: bool = True) -> Callable[[Command], Command]:
     return decorate
 
 
+DIGEST = click.option("--digest", metavar="TEXT", help="Of what you read; as `show` prints it.")
 REASON = click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the ledger.")
 LIMIT = click.option(
     "--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="Rows at most."

@@ -13,7 +13,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.core.wall import zone_names
 from watchkeeper.registry.contract import Part
 from watchkeeper.registry.references import CredentialReference, Url
-from watchkeeper.wire.base import NAME, Name
+from watchkeeper.wire.base import Name
 from watchkeeper.wire.decisions import Risk
 from watchkeeper.wire.people import PersonName
 from watchkeeper.wire.quorum import read_quorum
@@ -75,10 +75,6 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 RotationKind = Literal["hourly", "daily", "weekly", "monthly"]
 
 
-Member = Annotated[str, Field(pattern=f"^{NAME}$")]
-"""A person by name; `owner` is the person who runs the plane."""
-
-
 class Restriction(Part):
     """When in the week a layer counts: on these days, from one time of day to another.
 
@@ -94,7 +90,8 @@ class Layer(Part):
     """People who take turns; a later layer takes over from earlier ones where it counts."""
 
     name: Name
-    people: tuple[Member, ...] = Field(min_length=1, max_length=100)
+    people: tuple[Name, ...] = Field(min_length=1, max_length=100)
+    """`owner` is the person who runs the plane."""
     rotation: RotationKind = "weekly"
     every: int = Field(1, ge=1, le=366)
     """So many hours, days, weeks or months a turn."""
@@ -116,7 +113,7 @@ class Layer(Part):
 class FixedShift(Part):
     """One person from one wall-clock time to another, as an imported calendar has it."""
 
-    person: Member
+    person: Name
     start: WallTime = Field(alias="from")
     end: WallTime = Field(alias="to")
     zone: Zone | None = None

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from watchkeeper.wire.base import NAME, Name, Reason, Sent, Shown
+from watchkeeper.wire.base import Name, Reason, Sent, Shown
 
 OverrideKind = Literal["add", "remove", "replace"]
 """`replace` counts only while the person it takes off is on call."""
 OverrideState = Literal["now", "later", "past", "ended"]
-Person = Annotated[str, Field(pattern=f"^{NAME}$")]
-"""A person by name; `owner` is the person who runs the plane."""
 
 GAP_WEEKS = 4
 """How far ahead gaps are looked for."""
@@ -149,8 +147,9 @@ class AddOverride(Sent):
 
     schedule: Name
     kind: OverrideKind
-    add: Person | None = None
-    remove: Person | None = None
+    add: Name | None = None
+    """A person; `owner` is whoever runs the plane."""
+    remove: Name | None = None
     start: int | None = Field(None, ge=0, le=253_402_300_799_000_000)
     """Absent, or past: from now on."""
     end: int = Field(ge=0, le=253_402_300_799_000_000)
