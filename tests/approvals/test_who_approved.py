@@ -85,6 +85,7 @@ async def test_however_it_ended_broken_glass_is_reviewed_by_another(
     request = await open_one(store)
     await alone(store, request)
     await store.write(lambda tx: end(tx, request))
+    assert (await read(store, request)).alone_by == ADA
     with pytest.raises(Forbidden) as own:
         await judge(store, request, ADA)
     assert own.value.code == "separation_of_duties"

@@ -62,7 +62,7 @@ def from_review(row: RequestRow, now: int, *, mine: bool) -> Need:
     """One person approved it alone, and another has to say whether that was right."""
     due_at = row.review_due_at or now
     late = due_at <= now
-    by = (row.decided_by or "").removeprefix("person/")
+    by = (row.alone_by or row.decided_by or "").removeprefix("person/")
     return Need(
         need=f"review/{row.request}",
         kind="request",

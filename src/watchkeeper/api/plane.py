@@ -155,7 +155,7 @@ async def watch(call: Call) -> Page[Need]:
     found = await rooms.store.read(query)
     found += [from_request(row, now) for row in await pressing_requests(call)]
     found += [
-        from_review(row, now, mine=row.decided_by != call.actor and covers(call.roles, row.role))
+        from_review(row, now, mine=row.alone_by != call.actor and covers(call.roles, row.role))
         for row in await requests_to_review(call)
     ]
     found += [from_budget(row, now, mine=may_raise) for row in await pressing_budgets(call)]

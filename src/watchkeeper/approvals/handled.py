@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from watchkeeper.approvals.comments import read_comments
@@ -13,10 +14,12 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.requests import Covers
 
 
-def row_fields(row: Row) -> dict[str, Any]:
-    """Return what a list shows of it."""
+def row_fields(row: Row, cast: Iterable[Row]) -> dict[str, Any]:
+    """Return what a list shows of it; `cast` are the votes on it."""
+    alone = (vote.person for vote in cast if vote.verdict == "break-glass")
     return {
         "break_glass": bool(row.break_glass),
+        "alone_by": next(alone, None),
         "review_due_at": row.review_due_at,
         "reviewed_by": row.reviewed_by,
         "caller_gone": bool(row.caller_gone),

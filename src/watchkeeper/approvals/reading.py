@@ -291,7 +291,7 @@ def _shown(row: Row, viewer: Viewer, cast: Sequence[Row]) -> dict[str, Any]:
         "decided_by": row.decided_by,
         "decided_at": row.decided_at,
         **viewer.fields(row, cast),
-        **row_fields(row),
+        **row_fields(row, cast),
         "signed": deciding_of(row).signed,
         "kind": row.kind or "action",
         "alike": row.alike or "",

@@ -127,6 +127,8 @@ class RequestRow(Shown):
     """Whether each vote needs an SSH signature."""
     break_glass: bool = False
     """Approved by one person alone, to be reviewed."""
+    alone_by: str | None = None
+    """Who did that; `decided_by` may have taken it back since."""
     review_due_at: int | None = None
     reviewed_by: str | None = None
     caller_gone: bool = False

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, select
 
+from watchkeeper.approvals.emergencies import who_alone
 from watchkeeper.approvals.rows import IS_PENDING
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core import ids
@@ -96,7 +97,7 @@ def alone_requests(tx: Transaction, scope: Scope) -> HandoverSection:
         summary=f"{count(total, 'approval')} by one person alone, {due:,} to be reviewed.",
         items=tuple(
             HandoverItem(
-                text=f"{_person(row.decided_by)} alone: {plain(row.asks)} for {plain(row.agent)}; "
+                text=f"{_person(who_alone(tx, row))} alone: {plain(row.asks)} for {plain(row.agent)}; "
                 + (
                     f"review due {utc_text(row.review_due_at)}"
                     if row.reviewed_by is None and row.review_due_at
