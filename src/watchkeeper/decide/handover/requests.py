@@ -97,7 +97,8 @@ def alone_requests(tx: Transaction, scope: Scope) -> HandoverSection:
         summary=f"{count(total, 'approval')} by one person alone, {due:,} to be reviewed.",
         items=tuple(
             HandoverItem(
-                text=f"{_person(who_alone(tx, row))} alone: {plain(row.asks)} for {plain(row.agent)}; "
+                text=f"{_person(who_alone(tx, row))} alone: {plain(row.asks)} for "
+                f"{plain(row.agent)}; "
                 + (
                     f"review due {utc_text(row.review_due_at)}"
                     if row.reviewed_by is None and row.review_due_at
