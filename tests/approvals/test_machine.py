@@ -23,78 +23,30 @@ from hypothesis.stateful import (
     invariant,
     rule,
 )
-from sqlalchemy import delete, select
 
-from tests.approvals.ground import pass_time, wanted
+from tests.approvals.crowd import ACTIONS, ALIASES, FIRST, LATEST, LEVELS, NAMES, PAIRS, Crowd
+from tests.approvals.ground import pass_time
+from tests.approvals.invariants import (
+    check_execution,
+    check_ledger,
+    check_timers,
+    check_votes,
+    clear,
+    everything,
+)
 from tests.rig.machines import run_machine
 from watchkeeper.approvals import service
 from watchkeeper.approvals.delegations import delegate, end_delegation, list_delegations
 from watchkeeper.approvals.model import NewRequest
-from watchkeeper.approvals.people import person_key
-from watchkeeper.approvals.rows import TIMER, find, groups_of
+from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.superseding import supersede
-from watchkeeper.approvals.tables import delegations, requests, views, votes
 from watchkeeper.approvals.voiding import void
 from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
 from watchkeeper.core.errors import Conflict, Forbidden, WatchkeeperError
-from watchkeeper.oncall.model import Level
-from watchkeeper.store.journal import events
 from watchkeeper.store.store import Store
-from watchkeeper.store.timers import timers
 from watchkeeper.store.transaction import Transaction
 
 T = TypeVar("T")
-ENDING = {
-    "request.denied": "denied",
-    "request.expired": "expired",
-    "request.revoked": "revoked",
-    "request.cancelled": "cancelled",
-    "request.superseded": "superseded",
-    "request.lapsed": "lapsed",
-    "request.succeeded": "succeeded",
-    "request.failed": "failed",
-    "request.unknown": "unknown",
-}
-MOVING = {**ENDING, "request.approved": "approved", "grant.redeemed": "redeemed"}
-ALIASES = {"a.l": "ada", "carol@home": "carol", "g.h": "grace"}
-PEOPLE = ["ada", "person/ADA", "grace", "bob", "eve", "carol", *ALIASES]
-NAMES = st.sampled_from(PEOPLE)
-LEVELS = (Level("ops"), Level("lead", 60), Level("head", 120))
-FIRST = {level.role for level in LEVELS}
-RUNS = st.sampled_from(["run_1", "run_2"])
-GROUPS = st.sampled_from(
-    [
-        (("ops", 1),),
-        (("ops", 2),),
-        (("ops", 1), ("finance", 1)),
-        (("ops", 2), ("finance", 1)),
-    ]
-)
-ACTIONS = st.builds(
-    lambda run, amount, groups, allow, behalf: wanted(
-        run=run,
-        arguments={"amount_usd": amount},
-        groups=groups,
-        risk="low" if allow else "high",
-        timeout_outcome="allow" if allow else "deny",
-        levels=LEVELS,
-        grant_seconds=80,
-        on_behalf_of=behalf,
-    ),
-    RUNS,
-    st.integers(1, 2),
-    GROUPS,
-    st.sampled_from([False, False, False, True]),
-    st.sampled_from(["person/carol", "person/carol", "carol@home", None]),
-)
-PAIRS = st.sampled_from(
-    [("carol", "ada"), ("grace", "carol"), ("carol", "grace"), ("bob", "carol"), ("eve", "bob"),
-     ("grace", "eve"), ("bob", "ada")]
-)  # fmt: skip
-"""Who gives votes to whom; mostly with whom requests are for."""
-
-LATEST = st.sampled_from([0, 0, 0, 1, 1, 2, 3])
-"""How many requests back a step reaches: mostly to those that are not decided yet."""
 
 
 class Agreed(NamedTuple):
@@ -104,40 +56,6 @@ class Agreed(NamedTuple):
     acting_for: str | None
     held: Set[str]
     known: Set[str]
-
-
-class Crowd:
-    """People as documents say now: names, aliases, roles; the test changes them."""
-
-    def __init__(self) -> None:
-        self.aliases: dict[str, str] = {}
-        self.documents = {"ada", "grace", "bob", "eve", "carol"}
-        self.members: dict[str, set[str]] = {
-            "ops": {"ada", "grace", "eve", "carol", "a.l"},
-            "lead": {"grace"},
-            "finance": {"bob", "eve", "ada", "g.h"},
-        }
-
-    def key(self, name: str) -> str:
-        key = person_key(name)
-        return self.aliases.get(key, key)
-
-    def names(self, name: str) -> frozenset[str]:
-        own = self.key(name)
-        return frozenset({own, *(a for a, whose in self.aliases.items() if whose == own)})
-
-    def roles(self, person: str) -> Set[str]:
-        key = self.key(person)
-        return frozenset(role for role, people in self.members.items() if key in people)
-
-    def documented(self, person: str) -> bool:
-        return self.key(person) in self.documents
-
-    def known(self, person: str) -> bool:
-        return True
-
-    def belongs(self, person: str, role: str, at: int) -> bool:
-        return self.key(person) in self.members.get(role, ())
 
 
 class ApprovalMachine(RuleBasedStateMachine):
@@ -456,66 +374,6 @@ class ApprovalMachine(RuleBasedStateMachine):
             way.count("first") >= count and all(way.count(role) >= n for role, n in others)
             for way in itertools.product(*seats)
         )
-
-
-def clear(tx: Transaction) -> None:
-    """Empty this room's tables; the ledger goes on."""
-    tx.silent("a test starts over")
-    for table in (requests, votes, views, delegations, timers):
-        tx.connection.execute(delete(table))
-
-
-def everything(
-    tx: Transaction, after: int
-) -> tuple[list[Any], list[Any], list[Any], dict[str, list[tuple[str, int | None]]]]:
-    """All requests, timers and votes, and what the ledger told of each request."""
-    due = select(timers.c.ref, timers.c.due_at).where(timers.c.kind == TIMER)
-    told: dict[str, list[tuple[str, int | None]]] = {}
-    query = select(events).where(events.c.sequence > after, events.c.request.is_not(None))
-    for row in tx.connection.execute(query.order_by(events.c.sequence)):
-        told.setdefault(row.request, []).append((row.type, json.loads(row.body).get("level")))
-    run = tx.connection.execute
-    return list(run(select(requests))), list(run(due)), list(run(select(votes))), told
-
-
-def check_timers(rows: list[Any], due: list[Any]) -> None:
-    """Each pending request, and each unused grant, has exactly one timer; the others none."""
-    waiting = {row.request: row.next_at for row in rows if row.state in ("pending", "approved")}
-    assert len(due) == len(waiting)
-    assert dict(due) == waiting
-
-
-def check_ledger(rows: list[Any], told: dict[str, list[tuple[str, int | None]]]) -> None:
-    """A9, A10: a request's events lead to its state; an end is told once, nothing follows."""
-    assert set(told) == {row.request for row in rows}
-    for row in rows:
-        moves = [MOVING[kind] for kind, _ in told[row.request] if kind in MOVING]
-        assert row.state == (moves[-1] if moves else "pending")
-        assert not any(kind in ENDING for kind, _ in told[row.request][:-1])
-        levels = [level for kind, level in told[row.request] if kind == "request.escalated"]
-        assert levels == list(range(2, row.level + 1))
-
-
-def check_execution(rows: list[Any], executed: list[tuple[str, str]]) -> None:
-    """A1, A2: what ran had exactly one redeemed grant of its digest, in time."""
-    assert sorted((row.run, row.digest) for row in rows if row.redeemed_by) == sorted(executed)
-    for row in rows:
-        if row.redeemed_by:
-            assert row.state in ("redeemed", "succeeded", "failed", "unknown")
-            assert row.redeemed_at < row.grant_expires_at
-
-
-def check_votes(rows: list[Any], cast: list[Any]) -> None:
-    """Votes are on the digest, by one name each; a no ends it, and only a full quorum approves."""
-    for row in rows:
-        mine = [vote for vote in cast if vote.request == row.request]
-        assert len({vote.person_key for vote in mine}) == len(mine)
-        assert all(vote.digest == row.digest for vote in mine)
-        assert (row.state == "denied") == any(vote.verdict != "approve" for vote in mine)
-        taken_back = row.state in ("revoked", "cancelled", "superseded")
-        if row.grant_expires_at is not None and row.decided_by != "deadline" and not taken_back:
-            agreed = sum(vote.verdict == "approve" for vote in mine)
-            assert agreed >= sum(count for _, count in groups_of(row))
 
 
 def test_approvals_hold_in_any_order(database_url: str) -> None:
