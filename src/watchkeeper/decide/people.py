@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from watchkeeper.approvals.people import person_key
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.rota import PERSON_ROLE
-from watchkeeper.oncall.model import ANYONE
+from watchkeeper.oncall.model import ANYONE, OWNER
 from watchkeeper.oncall.service import standing
 from watchkeeper.registry.people import Person
 from watchkeeper.store.transaction import Transaction
@@ -39,12 +39,12 @@ class Names:
 
 
 def gather_names(people: Iterable[Person]) -> Names:
-    """Gather the names of people; raise `Invalid` where two of them claim one.
+    """Gather the names of people; raise `Invalid` where two of them claim one, or one `owner`.
 
     Accounts and subjects at issuers are names too where nobody else has them.
     """
     known = list(people)
-    owners = {person_key(one.name): person_key(one.name) for one in known}
+    owners = {OWNER: OWNER} | {person_key(one.name): person_key(one.name) for one in known}
     for one in known:
         for alias in one.aliases:
             taken = owners.setdefault(person_key(alias), person_key(one.name))
