@@ -30,8 +30,10 @@ def loaded(*names: str, page_size: int = 4) -> Window[Row]:
 def read_all(window: Window[Row], listed: list[Row]) -> None:
     """Answer the window's questions as a plane that lists by key would."""
     size = window.page_size
-    for wanted in window.wanted(0, len(window) + size):
-        answer(window, wanted, listed)
+    for asked in window.wanted(0, len(window) + size):
+        wanted = window.again(asked)
+        if wanted is not None:
+            answer(window, wanted, listed)
     while (wanted_more := window.more(len(window))) is not None:
         answer(window, wanted_more, listed)
 
@@ -180,6 +182,32 @@ def test_the_expected_row_gets_the_cursor_when_it_is_read() -> None:
     read_all(window, rows("a", "b", "c"))
     assert window.current_id == "c"
     assert window.notice is None
+
+
+def test_a_row_that_newer_ones_push_off_the_page_keeps_the_cursor() -> None:
+    """It stands in the next page; until that is read, the cursor is lent to another row."""
+    window: Window[Row] = Window(lambda row: row.id, page_size=3)
+    read_all(window, [Row("d", 0)])
+    listed = [Row(name, 0) for name in "abcd"]
+    answer(window, window.head(), listed)
+    assert window.current_id != "d"
+    following = window.more(len(window))
+    assert following is not None
+    answer(window, following, listed)
+    assert window.current_id == "d"
+    assert window.notice is None
+
+
+def test_a_person_who_moves_meanwhile_is_not_taken_back() -> None:
+    window: Window[Row] = Window(lambda row: row.id, page_size=3)
+    read_all(window, [Row("d", 0)])
+    listed = [Row(name, 0) for name in "abcd"]
+    answer(window, window.head(), listed)
+    window.move_to(1)
+    following = window.more(len(window))
+    assert following is not None
+    answer(window, following, listed)
+    assert window.current_id == "b"
 
 
 class WindowMachine(RuleBasedStateMachine):

@@ -141,8 +141,10 @@ class Pane(Generic[Row]):
     async def reload(self, height: int = 0) -> None:
         """Read what is on the screen again, and what follows if its end is near."""
         self.dirty = False
-        for wanted in self.window.wanted(self.top, self.top + max(height, 1) - 1):
-            await self._read(wanted)
+        for asked in self.window.wanted(self.top, self.top + max(height, 1) - 1):
+            wanted = self.window.again(asked)
+            if wanted is not None:
+                await self._read(wanted)
         following = self.window.more(self.top + height)
         if following is not None:
             await self._read(following)

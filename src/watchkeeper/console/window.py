@@ -9,7 +9,7 @@ came or went waits until it is let go.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -53,6 +53,8 @@ class Window(Generic[Value]):
         self._places: dict[str, int] = {}
         self._cursor: str | None = None
         self._index = 0
+        self._pushed: tuple[str, str] | None = None
+        """The cursor's row where newer ones pushed it beyond what is read, and its stand-in."""
         self._held = False
         self._waiting: list[str] | None = None
         self._epoch = 0
@@ -182,6 +184,13 @@ class Window(Generic[Value]):
             start = end
         return found
 
+    def again(self, wanted: Wanted) -> Wanted | None:
+        """Return a page as it begins now, after those before it were read; None if it is gone."""
+        if wanted.index >= max(1, len(self._pages)):
+            return None
+        after = self._pages[wanted.index].after if self._pages else None
+        return replace(wanted, after=after)
+
     def more(self, last: int) -> Wanted | None:
         """Return the page that follows, when `last` comes near the end of what is read."""
         if not self._pages or self.complete or len(self._ids) >= LARGEST_WINDOW:
@@ -196,6 +205,8 @@ class Window(Generic[Value]):
         """Take in a page that was read; an answer to an older question changes nothing."""
         if wanted.epoch != self._epoch or wanted.index > len(self._pages):
             return False
+        if wanted.index == 0:
+            self._pushed = None  # a row that comes back later does not take the cursor back
         ids = []
         for row in rows:
             identity = self._id_of(row)
@@ -258,6 +269,9 @@ class Window(Generic[Value]):
     def _show(self, order: list[str]) -> None:
         followers = self._followers()
         places = {identity: index for index, identity in enumerate(order)}
+        pushed, self._pushed = self._pushed, None
+        if pushed is not None and pushed[1] == self._cursor and pushed[0] in places:
+            self._cursor, self.notice = pushed[0], None
         if self._cursor not in places:
             lost = self._cursor is not None and bool(order) and bool(self._ids)
             heir = next((identity for identity in followers if identity in places), None)
@@ -265,7 +279,11 @@ class Window(Generic[Value]):
                 heir = order[min(self._index, len(order) - 1)]
             if lost and not self._narrowed:
                 self.notice = "the row under the cursor is gone; this is the next one"
+                if self._cursor is not None and heir is not None:
+                    self._pushed = self._cursor, heir
             self._cursor = heir
+        elif pushed is not None and pushed[1] == self._cursor:
+            self._pushed = pushed
         self._ids, self._places = order, places
         self._index = places.get(self._cursor, 0) if self._cursor is not None else 0
         self._narrowed = False
