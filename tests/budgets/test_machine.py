@@ -18,20 +18,21 @@ from sqlalchemy import delete, select
 
 from tests.budgets.ground import cap, pass_time
 from tests.rig.machines import run_machine
+from tests.rig.moments import moment
 from watchkeeper.budgets import service
 from watchkeeper.budgets.accounts import SWEEP, SWEEP_SECONDS
 from watchkeeper.budgets.model import MEASURES, NO_CAP, Cap, Held, Settlement
 from watchkeeper.budgets.periods import period_key
 from watchkeeper.budgets.rules import read_budget_id
 from watchkeeper.budgets.tables import balances, holds, spenders
-from watchkeeper.core.clock import RehearsalClock, at_from_text
+from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.store.store import Store
 from watchkeeper.store.timers import timers
 from watchkeeper.store.transaction import Transaction
 
 T = TypeVar("T")
 S = 1_000_000
-START = at_from_text("2026-11-30T22:50:00Z")
+START = moment("2026-11-30T22:50:00Z")
 HOLD_SECONDS = 90
 SHARED = (
     cap("team/ops", "hour", "spend", 130),

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from tests.budgets.ground import budget, cap, reserve, settle
+from tests.rig.moments import moment
 from watchkeeper.budgets.reading import list_budgets, read_budget
-from watchkeeper.core.clock import RehearsalClock, at_from_text
+from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Invalid, NotFound
 from watchkeeper.store.store import Store
 from watchkeeper.wire.budgets import BudgetRow
@@ -33,7 +34,7 @@ NAMES = [
 
 @pytest.fixture
 def clock() -> RehearsalClock:
-    return RehearsalClock(frozen=True, start=at_from_text("2026-11-20T10:30:00Z"))
+    return RehearsalClock(frozen=True, start=moment("2026-11-20T10:30:00Z"))
 
 
 async def pages(store: Store, limit: int = 2, **options: Any) -> list[BudgetRow]:
@@ -103,7 +104,7 @@ async def test_a_new_period_starts_from_nothing(store: Store, clock: RehearsalCl
     name = "agent/b/hour/tool_calls"
     row = await budget(store, name, STANDING)
     assert (row.held, row.state, row.period_key) == (3, "exhausted", "2026-11-20T10")
-    assert row.resets_at == at_from_text("2026-11-20T11:00:00Z")
+    assert row.resets_at == moment("2026-11-20T11:00:00Z")
     clock.advance(1800)
     row = await budget(store, name, STANDING)
     assert (row.held, row.state, row.period_key) == (0, "ok", "2026-11-20T11")

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.budgets.ground import CAPS, cap
+from tests.rig.moments import moment
 from watchkeeper.budgets.model import NO_CAP, Account
 from watchkeeper.budgets.periods import period_key, resets_at, starts_at
 from watchkeeper.budgets.rules import (
@@ -18,12 +19,11 @@ from watchkeeper.budgets.rules import (
     posted_amounts,
     read_budget_id,
 )
-from watchkeeper.core.clock import at_from_text
 from watchkeeper.core.errors import Invalid, NotFound
 
-AT = at_from_text("2026-12-31T23:59:59Z")
+AT = moment("2026-12-31T23:59:59Z")
 HOUR = 3600 * 1_000_000
-TIMES = st.integers(0, at_from_text("2200-01-01T00:00:00Z"))
+TIMES = st.integers(0, moment("2200-01-01T00:00:00Z"))
 
 
 def test_periods_are_named_and_end_in_utc() -> None:
@@ -32,10 +32,10 @@ def test_periods_are_named_and_end_in_utc() -> None:
     assert period_key("month", AT, "r") == "2026-12"
     assert period_key("run", AT, "run_1") == "run_1"
     for period in ("hour", "day", "month"):
-        assert resets_at(period, AT) == at_from_text("2027-01-01T00:00:00Z")
+        assert resets_at(period, AT) == moment("2027-01-01T00:00:00Z")
     assert resets_at("run", AT) is None
-    february = at_from_text("2028-02-29T12:30:00Z")
-    assert resets_at("month", february) == at_from_text("2028-03-01T00:00:00Z")
+    february = moment("2028-02-29T12:30:00Z")
+    assert resets_at("month", february) == moment("2028-03-01T00:00:00Z")
 
 
 @given(TIMES, st.sampled_from(["hour", "day", "month"]))

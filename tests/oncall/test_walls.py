@@ -104,6 +104,7 @@ def test_times_that_people_write() -> None:
     assert read_moment("2026-07-01 09:00", clock) == utc("2026-07-01T07:00")
     assert read_moment("2026-07-01T09:00Z", clock) == utc("2026-07-01T09:00")
     assert read_moment("2026-07-01T09:00-04:00", clock) == utc("2026-07-01T13:00")
+    assert read_moment("2026-11-20T21:04:31.000001+02:00", clock) == 1_795_201_471_000_001
     for wrong in ("", "tomorrow", "0001-01-01T00:00", "9999-12-31T23:59-12:00", "1e9"):
         with pytest.raises(Invalid):
             read_moment(wrong, clock)

@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import delete
 
 from tests.rig.machines import run_machine
-from watchkeeper.core.clock import MICROSECONDS, RehearsalClock, at_from_text
+from tests.rig.moments import moment
+from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
 from watchkeeper.core.errors import Conflict
 from watchkeeper.outbox import reading, service
 from watchkeeper.outbox.model import Attempt, Delivery, NewDelivery, Verdict
@@ -22,7 +23,7 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.deliveries import DeliveryKind
 
 T = TypeVar("T")
-START = at_from_text("2026-11-20T12:00:00Z")
+START = moment("2026-11-20T12:00:00Z")
 KINDS: tuple[DeliveryKind, ...] = ("webhook", "notice")
 VERDICTS: tuple[Verdict, ...] = ("sent", "retry", "refused", "later", "moot", "unknown")
 LATEST = st.integers(0, 7)

@@ -28,7 +28,6 @@ _NEXT: dict[RequestState, frozenset[RequestState]] = {
     "failed": frozenset(),
     "unknown": frozenset(),
 }
-TERMINAL: frozenset[RequestState] = frozenset(s for s, after in _NEXT.items() if not after)
 
 
 @dataclass(frozen=True, slots=True)

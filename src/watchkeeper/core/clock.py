@@ -99,18 +99,3 @@ class RehearsalClock:
 def utc_text(at: int) -> str:
     """Write a time as ``2026-11-20T19:04:31Z`` (whole seconds, rounded down)."""
     return datetime.fromtimestamp(at // MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def at_from_text(text: str) -> int:
-    """Read an ISO 8601 time that names its zone; raise :class:`Invalid` otherwise."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Invalid(
-            f"not a time with a zone: {text!r:.60}",
-            remedy="write it as 2026-11-20T19:04:31Z",
-        )
-    since = moment - datetime.fromtimestamp(0, UTC)
-    return (since.days * 86_400 + since.seconds) * MICROSECONDS + since.microseconds
