@@ -126,6 +126,7 @@ def test_what_was_given_up_is_listed_sent_again_or_discarded(
     assert on(started, "deliveries", "redrive").code == REFUSED
     assert on(started, "webhooks", "key").out.startswith("whpk_")
     secret = on(started, "webhooks", "secret").out.strip()
+    assert on(started, "webhooks", "secret", "--json").json()["secret"].startswith("whsec_")
     assert len(read_secrets(secret)[0]) == 32
     words = " ".join(timeline(started, requests[1]))
     assert "discarded callback to ops: by hand" in words

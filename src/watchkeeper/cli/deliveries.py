@@ -132,13 +132,16 @@ def key(session: Session) -> None:
 
 
 @webhooks.command("secret")
-def secret() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def secret(as_json: bool) -> None:
     """Make a secret to share with a receiver; nothing is kept of it here."""
     import base64
+    import json
 
     from watchkeeper.core.ids import random_bytes
 
-    click.echo("whsec_" + base64.b64encode(random_bytes(_SECRET_BYTES)).decode())
+    made = "whsec_" + base64.b64encode(random_bytes(_SECRET_BYTES)).decode()
+    say(json.dumps({"secret": made}) if as_json else made)
 
 
 def _last(row: DeliveryRow) -> str:
