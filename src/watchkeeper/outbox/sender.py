@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
-from watchkeeper.core.chance import Chance, SystemChance
+from watchkeeper.core.chance import SystemChance
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.outbox.model import Attempt, Delivery, Handler, Target
 from watchkeeper.outbox.rules import CLAIM_SECONDS
@@ -31,17 +31,11 @@ class Sender:
     itself. `on_room` is called when an attempt has ended, so that more can be claimed.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        handlers: Mapping[DeliveryKind, Handler],
-        on_room: Callable[[], None] = lambda: None,
-        chance: Chance | None = None,
-    ) -> None:
-        self.on_room = on_room
+    def __init__(self, store: Store, handlers: Mapping[DeliveryKind, Handler]) -> None:
+        self.on_room: Callable[[], None] = lambda: None
         self._store = store
         self._handlers = handlers
-        self._chance = chance or SystemChance()
+        self._chance = SystemChance()
         self._held: set[str] = set()
         self._running: Counter[Target] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, literal_column, or_, select, update
 
 from watchkeeper.approvals.rows import TIMER, find, record
 from watchkeeper.approvals.standing.model import (
@@ -175,14 +175,9 @@ def end_row(tx: Transaction, row: Row, *, by: str, why: str) -> bool:
     return _finish(tx, row, by=by, why=why)
 
 
-def open_ones(tx: Transaction, *, agent: str | None = None, tool: str | None = None) -> list[Row]:
-    """Return the rows that stand or are proposed, of an agent for a tool where given."""
-    conditions: list[ColumnElement[bool]] = [_OPEN]
-    if agent is not None:
-        conditions.append(_c.agent == agent)
-    if tool is not None:
-        conditions.append(_c.tool == tool)
-    return list(tx.connection.execute(select(standing_approvals).where(and_(*conditions))))
+def open_ones(tx: Transaction) -> list[Row]:
+    """Return the rows that stand or are proposed."""
+    return list(tx.connection.execute(select(standing_approvals).where(_OPEN)))
 
 
 def find_standing_approval(tx: Transaction, standing: str) -> Row:
