@@ -25,6 +25,7 @@ from watchkeeper.approvals.superseding import last_of, read_narrowed
 from watchkeeper.approvals.tables import requests, votes
 from watchkeeper.approvals.voiding import why_spoiled
 from watchkeeper.approvals.voting import read_votes
+from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
@@ -92,6 +93,24 @@ _WAITING = Statement(
         func.coalesce(requests.c.kind, "action") == "action",
     )
 )
+_LATELY = (
+    select(requests.c.agent, requests.c.state, requests.c.kind)
+    .where(requests.c.decided_at > bindparam("since"))
+    .order_by(requests.c.decided_at.desc())
+    .limit(1000)
+    .subquery()
+)
+_TAKEN_BACK = Statement(
+    select(func.count())
+    .select_from(_LATELY)
+    .where(
+        _LATELY.c.agent == bindparam("agent_is"),
+        _LATELY.c.state == "cancelled",
+        func.coalesce(_LATELY.c.kind, "action") == "action",
+    )
+)
+_TAKEN_BACK_SECONDS = 60
+_TAKEN_BACK_FREELY = 20
 
 
 def find_grant(
@@ -223,8 +242,14 @@ def count_open(tx: Transaction, *, runs: Iterable[str] = (), tool: str | None = 
 
 
 def count_waiting(tx: Transaction, agent: str) -> int:
-    """Count the pending requests of an agent."""
-    return int(_WAITING.scalar(tx, agent_is=agent))
+    """Count the pending requests of an agent.
+
+    Of those that it took back in the last minute all but twenty count too: asking and taking
+    back in a loop would bury people as well.
+    """
+    since = tx.now - _TAKEN_BACK_SECONDS * MICROSECONDS
+    taken_back = int(_TAKEN_BACK.scalar(tx, agent_is=agent, since=since))
+    return int(_WAITING.scalar(tx, agent_is=agent)) + max(0, taken_back - _TAKEN_BACK_FREELY)
 
 
 def _revoke_where(tx: Transaction, condition: ColumnElement[bool], lock: str, now: int) -> None:

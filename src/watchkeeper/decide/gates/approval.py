@@ -117,7 +117,7 @@ def _refuse_a_flood(standing: Standing | None, facts: Facts) -> Ruling | None:
         return None
     return deny(
         f"contract/{facts.run.agent}/max_pending",
-        f"{most} of its requests wait for a person already",
+        f"{most} of its requests wait for a person already, or were just taken back",
         "wait until some are decided",
     )
 
