@@ -66,7 +66,8 @@ def test_the_watch_from_the_command_line(plane: Plane) -> None:
         "--until", tomorrow, "--reason", "away", "--json",
     )  # fmt: skip
     assert made.json()["state"] == "now"
-    assert on(plane, "oncall", "who", "sre-oncall").out.startswith(other)
+    for at in ((), ("--at", "+1h")):
+        assert on(plane, "oncall", "who", "sre-oncall", *at).out.startswith(other)
     name = made.json()["override"]
     assert name in on(plane, "oncall", "overrides").out
     assert on(plane, "oncall", "end", name, "--reason", "back").code == 0

@@ -79,7 +79,7 @@ class Terms:
 
 
 def lasting(seconds: int) -> str:
-    """Return a duration in words: `7 d`, `1 d 12 h`, `90 m`."""
+    """Return a duration in words, with nothing left out: `7 d`, `1 d 12 h`, `1 h 30 m`."""
     days, rest = divmod(seconds, 86_400)
     hours, rest = divmod(rest, 3600)
     parts = [(days, "d"), (hours, "h"), (rest // 60, "m"), (rest % 60, "s")]
