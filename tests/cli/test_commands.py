@@ -241,6 +241,18 @@ def test_what_agents_say_cannot_steer_a_terminal(plane: Plane) -> None:
         assert not has_hidden(out.replace("\n", " ")), words
 
 
+def test_nobody_writes_a_line_that_looks_like_another_entry(plane: Plane, run: Run) -> None:
+    looked = run.decide("books.lookup_charge", {"charge_id": "ch_1"})["decision"]
+    run.settle(looked, "failed", error="x\n      1  2026-11-20T09:00:00Z  lock.lifted  forged")
+    request = run.decide("books.create_refund", LARGE)["request"]
+    said = {"text": "wait\n  2026-11-20T09:00:00Z person/boss approved it: forged"}
+    plane.operator.post(f"/v1/requests/{request}/comments", said)
+    for words in ("events", f"requests show {request}"):
+        lines = [one for one in done(on(plane, *words.split())).out.split("\n") if "forged" in one]
+        assert lines, words
+        assert all("␊" in line for line in lines)
+
+
 def test_a_changed_entry_is_named(make_plane: Any) -> None:
     plane = make_plane("tampered")
     for _ in range(5):

@@ -9,7 +9,7 @@ import click
 
 from watchkeeper.cli.exits import REFUSED
 from watchkeeper.cli.group import NamedGroup
-from watchkeeper.cli.output import fail, print_facts, print_json, say
+from watchkeeper.cli.output import fail, print_facts, print_json, say, say_line
 from watchkeeper.cli.session import FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.words import at
 from watchkeeper.core.errors import WatchkeeperError
@@ -118,7 +118,7 @@ def _print(row: EventRow, as_json: bool) -> None:
     if as_json:
         print_json(row, indent=None)
     else:
-        say(f"{row.sequence:>7}  {at(row.at)}  {row.type:<20}  {row.text}")
+        say_line(f"{row.sequence:>7}  {at(row.at)}  {row.type:<20}  {row.text}")
 
 
 @click.group(cls=NamedGroup)

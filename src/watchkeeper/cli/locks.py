@@ -9,7 +9,7 @@ import click
 
 from watchkeeper.cli.exits import REFUSED
 from watchkeeper.cli.group import NamedGroup
-from watchkeeper.cli.output import fail, print_json, print_table, say
+from watchkeeper.cli.output import fail, print_json, print_table, say, say_line
 from watchkeeper.cli.session import REASON, Session, speaks
 from watchkeeper.cli.words import at, count
 from watchkeeper.core.errors import Invalid
@@ -179,7 +179,7 @@ def _warn_of_nobody(blast: BlastRadius) -> None:
 def _show(found: LockRow) -> None:
     state = f"lifted {at(found.lifted_at)} by {found.lifted_by}" if found.lifted_at else "in force"
     say(f"{found.lock}: {found.mode} on {_target_text(found.target)}, {state}")
-    say(f"by {found.by} at {at(found.created_at)}: {found.reason}")
+    say_line(f"by {found.by} at {at(found.created_at)}: {found.reason}")
     for receipt in found.receipts:
         say(f"  {receipt.state:<14} {receipt.effect:<17} {receipt.detail}")
 

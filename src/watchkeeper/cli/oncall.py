@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from watchkeeper.cli.group import NamedGroup
-from watchkeeper.cli.output import fail, print_json, print_table, say
+from watchkeeper.cli.output import fail, print_json, print_table, say, say_line
 from watchkeeper.cli.session import REASON, Session, speaks
 from watchkeeper.cli.words import count, left
 from watchkeeper.core.errors import NotFound
@@ -276,7 +276,7 @@ def _show_all(found: OnCall, zone: str | None) -> None:
         if one.next_at is not None:
             say(f"  next     {_next(one.next, one.next_at, clock)}")
         for row in one.overrides:
-            say(f"  override {row.override}: {row.words}, {_span(row, clock)}: {row.reason}")
+            say_line(f"  override {row.override}: {row.words}, {_span(row, clock)}: {row.reason}")
         _say_gaps(one.gaps, clock, "  ")
 
 
@@ -296,7 +296,7 @@ def _show_shifts(found: Shifts, rows: Sequence[OverrideRow], clock: WallClock) -
         ],
     )
     for row in rows:
-        say(f"override {row.override}: {row.words}, {_span(row, clock)}: {row.reason}")
+        say_line(f"override {row.override}: {row.words}, {_span(row, clock)}: {row.reason}")
     _say_gaps(found.gaps, clock, "")
 
 

@@ -24,6 +24,11 @@ def say(text: object = "", *, err: bool = False) -> None:
     click.echo(make_safe(text, keep_newlines=True), err=err)
 
 
+def say_line(text: object) -> None:
+    """Print one line whatever is in it: nobody writes a line that looks like another's."""
+    click.echo(make_safe(text))
+
+
 def print_json(value: BaseModel, *, indent: int | None = 2) -> None:
     """Print a wire model as it crossed the API, in plain ASCII.
 

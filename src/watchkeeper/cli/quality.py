@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from watchkeeper.cli.output import print_json, print_table, say
+from watchkeeper.cli.output import print_json, print_table, say, say_line
 from watchkeeper.cli.session import Session, speaks
 from watchkeeper.cli.words import at, read_span
 from watchkeeper.core.money import dollars
@@ -114,7 +114,7 @@ def hints(session: Session) -> None:
     if not page.rows:
         say("No hints.")
     for hint in page.rows:
-        say(f"- {hint.text}")
+        say_line(f"- {hint.text}")
         if hint.kind == "standing":
             same = (f"{name}={json.dumps(value)}" for name, value in hint.pins.items())
             say(f"  the same each time: {', '.join(same)}")

@@ -13,7 +13,7 @@ import click
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.handling import COMMANDS
-from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say
+from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say, say_line
 from watchkeeper.cli.quality import hints, judge, quality
 from watchkeeper.cli.session import AFTER, DIGEST, FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.signatures import signatures
@@ -369,17 +369,19 @@ def show_request(found: RequestDetail) -> None:
         ]
     )
     for change in found.changes:
-        say(f"  {change.field}: {change.before} -> {change.after} ({change.source})")
+        say_line(f"  {change.field}: {change.before} -> {change.after} ({change.source})")
     for vote in found.votes:
         signed = f", signed by {vote.key}" if vote.key else ""
         why = f": {vote.reason}" if vote.reason else ""
         owed = f" for {vote.acting_for}" if vote.acting_for else ""
         as_what = "" if vote.verdict == "break-glass" else f" as {vote.role}"
-        say(f"  {at(vote.at)} {vote.person} {_VOTED[vote.verdict]}{as_what}{owed}{signed}{why}")
+        say_line(
+            f"  {at(vote.at)} {vote.person} {_VOTED[vote.verdict]}{as_what}{owed}{signed}{why}"
+        )
     for less in found.narrowed:
-        say(f"  {less.argument}: {less.before} -> {less.after} (by {found.narrowed_by})")
+        say_line(f"  {less.argument}: {less.before} -> {less.after} (by {found.narrowed_by})")
     for entry in found.timeline:
-        say(f"  {at(entry.at)} {entry.text}")
+        say_line(f"  {at(entry.at)} {entry.text}")
     if found.explanation:
         say("the agent's own words, which nobody has checked:")
         for line in found.explanation.splitlines():
