@@ -144,6 +144,9 @@ def test_nobody_decides_what_is_done_for_them_under_any_name(ground: Ground) -> 
     assert "shares votes, by delegation" in problem["message"]
     assert request not in ground.waiting("bob")
     assert request in ground.waiting("carol")
+    for name in ("mailto:ada@example.com", "acct:Ada@example.com", "spiffe://x/person/ada"):
+        _, _, another = ground.hold(on_behalf_of=name)
+        assert ground.refused("ada", another["request"])["code"] == "separation_of_duties"
 
 
 def test_a_delegated_vote_is_one_of_two_people(ground: Ground) -> None:

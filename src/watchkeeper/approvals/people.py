@@ -11,11 +11,14 @@ from typing import Protocol
 def person_key(principal: str) -> str:
     """Return the form in which two spellings of one name are equal.
 
-    `spiffe://…/person/Ada`, `person/ada` and `ada` are the same; agents keep their kind.
+    `spiffe://…/person/Ada`, `person/ada` and `ada` are the same, and so are an address and its
+    `mailto:` (RFC 6068) or `acct:` (RFC 7565); agents keep their kind.
     """
     name = unicodedata.normalize("NFKC", principal).strip().casefold()
     if name.startswith("spiffe://"):
         name = name.removeprefix("spiffe://").partition("/")[2]
+    for scheme in ("mailto:", "acct:"):
+        name = name.removeprefix(scheme)
     return name.removeprefix("person/")
 
 
