@@ -134,7 +134,12 @@ def end_delegation(tx: Transaction, delegation: str, *, by: str, people: People)
             remedy="have one of them end it",
         )
     if row.ends_at <= tx.now or not _END.run(tx, delegation_is=delegation, at=tx.now, who=by):
-        raise Conflict("it is over already", code="already_over")
+        raise Conflict(
+            f"delegation {delegation} is over already",
+            code="already_over",
+            rule="delegation/over",
+            remedy="see `watchkeeper delegations list --all`",
+        )
     tx.record(
         "delegation.ended",
         actor=f"person/{by}",

@@ -201,6 +201,7 @@ def review(
         raise Conflict(
             f"{row.reviewed_by} reviewed it already: {row.review_verdict}",
             code="already_reviewed",
+            rule="approval/review",
             remedy="nothing is left to review",
         )
     timers.cancel(tx, TIMER, request)

@@ -120,7 +120,11 @@ def why_not(ballot: Ballot, voter: Voter, *, voted: bool, now: int) -> Barrier |
         return Barrier("separation_of_duties", excluded, "somebody else has to decide")
     if voted:
         other = f" or {voter.acting_for.name}" if voter.acting_for else ""
-        return Barrier("already_voted", f"{name}{other} has voted; one vote a person", None)
+        return Barrier(
+            "already_voted",
+            f"{name}{other} has voted; one vote a person",
+            "the others decide now; say more with `watchkeeper requests comment`",
+        )
     if any(covers(voter.roles, role) for role in ballot.asked):
         return None
     for level in ballot.levels[ballot.level :]:
@@ -228,5 +232,6 @@ def check_level(seen: tuple[int, int], position: Position, *, levels: Sequence[L
         raise Conflict(
             f"{last} is the last level",
             code="no_next_level",
+            rule="approval/no_next_level",
             remedy=f"have somebody of {last} decide",
         )

@@ -136,6 +136,7 @@ def end(tx: Transaction, standing: str, *, by: str, why: str) -> None:
         raise Conflict(
             f"standing approval {standing} does not stand any more",
             code="already_ended",
+            rule="standing/ended",
             remedy=f"see `watchkeeper standing show {standing}`",
         )
     if row.state == "proposed":
