@@ -136,6 +136,18 @@ async def test_who_hands_their_own_shifts_leaves_room_for_who_sees_to_all(store:
     await add(store, schedule="other", own_only=True)
 
 
+async def test_of_very_many_the_soonest_are_listed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_MOST_LISTED", 3)
+    made = [(await add(store, start=number, end=number + 1)).override for number in range(5)]
+    now = store.clock.now()
+    standing = await store.read(lambda tx: service.list_overrides(tx, after=now))
+    assert [row.override for row in standing] == [made[2], made[1], made[0]]
+    every = await store.read(service.list_overrides)
+    assert [row.override for row in every] == [made[4], made[3], made[2]]
+
+
 steps = st.one_of(
     st.tuples(
         st.just("add"),

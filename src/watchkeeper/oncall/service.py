@@ -198,13 +198,20 @@ def find(tx: Transaction, override: str) -> Row:
 def list_overrides(
     tx: Transaction, *, schedule: str | None = None, after: int | None = None
 ) -> list[Row]:
-    """Return overrides, the latest start first, at most 500; `after`: that still count then."""
-    query = select(overrides).order_by(overrides.c.start_at.desc(), overrides.c.override.desc())
+    """Return overrides, the latest start first, at most 500; `after`: that still count then.
+
+    Of more that still count, those that begin last are left out.
+    """
+    row = overrides.c
+    soonest = row.start_at, row.override
+    latest = row.start_at.desc(), row.override.desc()
+    query = select(overrides).order_by(*(latest if after is None else soonest))
     if schedule is not None:
-        query = query.where(overrides.c.schedule == schedule)
+        query = query.where(row.schedule == schedule)
     if after is not None:
-        query = query.where(overrides.c.until > after)
-    return list(tx.connection.execute(query.limit(_MOST_LISTED)))
+        query = query.where(row.until > after)
+    found = list(tx.connection.execute(query.limit(_MOST_LISTED)))
+    return found if after is None else found[::-1]
 
 
 def _alike(row: Row, kind: str, add: str | None, remove: str | None) -> bool:
