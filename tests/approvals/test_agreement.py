@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis.stateful import rule
 
-from tests.approvals.test_machine import NAMES, ApprovalMachine
+from tests.approvals.crowd import NAMES
+from tests.approvals.test_machine import ApprovalMachine
 from tests.rig.machines import run_machine
 from watchkeeper.approvals import service
 from watchkeeper.approvals.delegations import voters_of
