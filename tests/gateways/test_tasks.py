@@ -13,6 +13,7 @@ from tests.rig.upstream import Upstream
 from tests.rig.world import TOOLS
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.deferred import deferred
+from watchkeeper.kill.model import LockTarget
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 META = {
@@ -107,6 +108,25 @@ async def test_a_rejected_task_completes_with_the_refusal(edge: Edge) -> None:
     denied = len(await edge.events("decision.denied"))
     await get(edge, token, handle)
     assert len(await edge.events("decision.denied")) == denied
+
+
+async def test_a_pause_holds_an_approved_task_up_and_loses_it_not(
+    edge: Edge, books: Upstream
+) -> None:
+    token, arguments = await edge.open_run(), a_refund()
+    handle = (await call(edge, token, arguments))["taskId"]
+    await edge.vote()
+    lock, _ = await edge.kill.lock(
+        LockTarget("agent", "clerk"), mode="pause", reason="look first", by="person/owner"
+    )
+    waiting = await get(edge, token, handle)
+    assert waiting["status"] == "working"
+    assert "not now" in waiting["statusMessage"]
+    assert arguments not in books.executions("create_refund")
+    await edge.kill.lift(lock.lock, reason="it is fine", by="person/owner")
+    done = await completed(edge, token, handle)
+    assert done["result"]["isError"] is False
+    assert books.executions("create_refund").count(arguments) == 1
 
 
 async def test_a_cancelled_task_cancels_its_request(edge: Edge, books: Upstream) -> None:

@@ -44,6 +44,11 @@ def is_pending(tx: Transaction, request: str) -> bool:
     return state_of(tx, request) == "pending"
 
 
+def is_approved(tx: Transaction, request: str) -> bool:
+    """Whether a request was approved and the approval is neither used nor over."""
+    return state_of(tx, request) == "approved"
+
+
 def is_cancelled(tx: Transaction, request: str) -> bool:
     """Whether its agent took a request back."""
     return state_of(tx, request) == "cancelled"

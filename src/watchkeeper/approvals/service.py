@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import bindparam, update
 
 from watchkeeper.approvals.acknowledging import acknowledge
-from watchkeeper.approvals.cancelling import cancel, is_cancelled, is_pending
+from watchkeeper.approvals.cancelling import cancel, is_approved, is_cancelled, is_pending
 from watchkeeper.approvals.coverage import ANYBODY, Coverage
 from watchkeeper.approvals.escalation import raise_level
 from watchkeeper.approvals.grants import (
@@ -45,6 +45,7 @@ __all__ = [
     "escalate",
     "find_grant",
     "find_standing",
+    "is_approved",
     "is_cancelled",
     "is_pending",
     "open_request",

@@ -130,6 +130,9 @@ class Tasks:
         if answer.verdict == "hold":
             return _task(handle, one, "working", f"waiting for a person: {answer.request}")
         if answer.verdict == "deny":
+            if await store.read(lambda tx: approvals.is_approved(tx, one.request)):
+                # a pause, a rate: what was approved is still good, and may be let through yet
+                return _task(handle, one, "working", f"not now: {answer.reason}")
             said = own_result(refusal(answer), modern=True)
             text = msgspec.json.encode(said).decode()
             await store.write(lambda tx: move(tx, one, result=text))
