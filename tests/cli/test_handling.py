@@ -52,8 +52,8 @@ def test_everything_that_becomes_of_a_request_has_its_command(plane: Plane, tmp_
 
     again = str(run.decide(TOOL, REFUND)["request"])
     assert requests("changes", again).code == 2
-    refused = requests("changes", again, "--reason", "ask for less").out
-    assert refused.endswith("is denied, and the agent is told what would do.\n")
+    denied = requests("changes", again, "--reason", "ask for less").out
+    assert denied.endswith("is denied, and the agent is told what would do.\n")
     asked = watchkeeper(
         tmp_path, "submit", "--poll", again,
         environ={"WATCHKEEPER_URL": plane.url, "WATCHKEEPER_RUN_TOKEN": run.token},
