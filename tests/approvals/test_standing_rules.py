@@ -79,7 +79,7 @@ def test_what_was_agreed_to_is_covered() -> None:
         {"on_behalf_of": frozenset({"paul"})},
         {"now": 100},
     ],
-    ids=lambda other: ",".join(other),
+    ids=",".join,
 )
 def test_nothing_else_is(other: dict[str, Any]) -> None:
     assert not covers_use(STANDS, replace(USE, **other))
