@@ -14,7 +14,7 @@ MOST_FOR_LOW = 3
 @pytest.mark.parametrize("together", [False, True], ids=["one by one", "alike together"])
 def test_a_queue_is_cleared_with_few_keys(together: bool) -> None:
     """Each request was decided once, as what was on the screen when it was."""
-    found = measure(12, together=together)
+    found = measure(6, together=together)
     assert found["states"] == {"approved, approve": found["requests"]}
     assert sum(found["decided"].values()) == found["requests"]
     assert found["keys"]["low"] <= MOST_FOR_LOW

@@ -62,13 +62,14 @@ def test_news_of_ones_own_requests_is_taken_once_and_in_order(take: Any) -> None
 
 
 @pytest.mark.parametrize(
-    "call",
-    [callback(4, secret=OTHER), callback(4, ago=600), callback(4, ago=-600)],
+    "changed",
+    [{"secret": OTHER}, {"ago": 600}, {"ago": -600}],
     ids=["by another key", "long ago", "ahead of time"],
 )
-def test_what_is_forged_or_old_is_refused(take: Any, call: Call) -> None:
+def test_what_is_forged_or_old_is_refused(take: Any, changed: dict[str, Any]) -> None:
+    # made here: what was signed when the tests were collected may be on time by now
     with pytest.raises(WebhookVerificationError):
-        take(SECRET, *call, {"req_1": 0})
+        take(SECRET, *callback(4, **changed), {"req_1": 0})
 
 
 def test_nothing_of_a_signed_callback_can_be_changed(take: Any) -> None:
