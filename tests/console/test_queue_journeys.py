@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
+
 import pytest
 
 from tests.console.desk_world import DeskWorld
 from tests.console.session import session
 from tests.rig.plane import Plane
+from tests.rig.ssh import SshKey
 from watchkeeper.client.address import Address
 
 WATCH = """
@@ -246,3 +250,72 @@ async def test_watch_leads_to_what_is_to_review(desk: DeskWorld) -> None:
         await console.type("glass")
         await console.press("enter", "enter")
         await console.see("somebody else must review it", "Who asks")
+
+
+async def test_a_vote_is_signed_by_the_key_that_the_person_has(
+    desk: DeskWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the key nothing is sent; with it the vote bears the signature."""
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    key = SshKey.make(tmp_path / "kept")
+    bob = f"person: {{name: bob, operates: [{{role: admin}}], ssh_keys: ['{key.public}']}}"
+    role = "role: {name: finance-ops, members: [owner, bob]}"
+    desk.plane.apply(bob, role, "risk: {name: medium, signed: true}")
+    request = desk.hold("teller", "move", account="acc_7", desk="south")
+    async with session(desk.plane, address=somebody(desk.plane, "bob")) as console:
+        await console.press("3")
+        await console.see("teller → move")
+        await console.press("a")
+        await console.see_dialog("Approve this?")
+        await console.see("your SSH signature", "Approve and sign")
+        await console.confirm()
+        await console.see("not signed, nothing was sent")
+        assert desk.state(request) == "pending"
+        for name in ("kept", "kept.pub"):
+            (tmp_path / name).rename(tmp_path / ".ssh" / name.replace("kept", "id_ed25519"))
+        await console.press("a")
+        await console.see_dialog("Approve this?")
+        await console.confirm()
+        await console.see("approved: move")
+    (vote,) = desk.plane.operator.get(f"/v1/requests/{request}")["votes"]
+    assert vote["key"].startswith("SHA256:")
+    assert "BEGIN SSH SIGNATURE" in vote["signature"]
+
+
+async def test_what_is_not_what_its_digest_covers_is_not_approved(desk: DeskWorld) -> None:
+    """Somebody changed the stored arguments: it is said, and no key sends an approval."""
+    request = desk.hold("teller", "note", account="acc_7", text="called twice")
+    forged = '{"account":"acc_7","text":"pay everything out"}'
+    database = sqlite3.connect(desk.plane.state / "plane.sqlite3")
+    with database:
+        database.execute(
+            "UPDATE requests SET canonical = ?, arguments = ? WHERE request = ?",
+            (forged, forged, request),
+        )
+    database.close()
+    async with session(desk.plane, size=(120, 60)) as console:
+        await console.press("3")
+        await console.see("pay everything out", "The digest is not of what is shown")
+        await console.press("a", "enter")
+        await console.see("its digest is not of what is shown: nothing was sent")
+    assert desk.state(request) == "pending"
+
+
+async def test_a_decision_is_judged_later_and_what_stands_is_seen(desk: DeskWorld) -> None:
+    desk.plane.apply(*WATCH.split("---"))
+    request = desk.hold("teller", "note", account="acc_7", text="called twice")
+    desk.vote(request, "approve", "fine")
+    async with session(desk.plane, address=somebody(desk.plane, "bob")) as console:
+        await console.press("3", "S")
+        await console.see("Nothing was agreed to beforehand")
+        await console.press("escape", "d")
+        await console.see("✓ approved")
+        await console.press("b")
+        await console.see_dialog("Was this decided rightly?")
+        await console.confirm(fields={"verdict": "wrong"}, reason="it was another account")
+        await console.see("kept")
+    (judged,) = desk.plane.operator.get(f"/v1/requests/{request}")["judgements"]
+    assert (judged["verdict"], judged["note"]) == ("wrong", "it was another account")
