@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from watchkeeper.core.clock import utc_text
+from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.money import dollars
 from watchkeeper.wire.budgets import Measure, Period
 
@@ -105,7 +105,11 @@ class Settlement:
 
 def written(measure: Measure, amount: int) -> str:
     """Write an amount with its unit: `$0.75`, `12 tool calls`, `900 output tokens`."""
-    if measure == "spend":
+    if measure in ("spend", "value"):
         return dollars(amount)
+    if measure == "wall_time":
+        return f"{amount / MICROSECONDS:,.0f} s"
+    if measure == "risk":
+        return f"{amount:,} risk point{'' if amount == 1 else 's'}"
     unit = measure.replace("_", " ")
     return f"{amount:,} {unit.removesuffix('s') if amount == 1 else unit}"

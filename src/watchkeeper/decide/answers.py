@@ -44,4 +44,5 @@ def as_answer(decision: str, ruling: Ruling, progress: Progress, decide_by: int 
         warnings=warnings,
         obligations=progress.obligations if ruling.verdict == "permit" else (),
         narrowed=ruling.narrowed,
+        routed=progress.routed if ruling.verdict == "permit" else None,
     )

@@ -19,21 +19,12 @@ from watchkeeper.policy.engine import PolicyEngine
 from watchkeeper.policy.population import Population
 from watchkeeper.policy.source import Checked, check_set
 from watchkeeper.registry.contract import AgentContract
-from watchkeeper.registry.documents import (
-    Budget,
-    Issuer,
-    LogicalModel,
-    Policy,
-    Provider,
-    ProviderModel,
-    Rate,
-    Role,
-    ToolContract,
-    Upstream,
-)
+from watchkeeper.registry.documents import Issuer, Policy, Rate, Role, ToolContract, Upstream
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.people import OperatorRole, Person
+from watchkeeper.registry.providers import LogicalModel, Provider, ProviderModel
 from watchkeeper.registry.rules import InForce, Key
+from watchkeeper.registry.spending import Breaker, Budget
 from watchkeeper.registry.watch import Channel, Escalation, RiskClass, Schedule, Webhook
 from watchkeeper.tools.inspection.schemas import Check, compile_schema
 from watchkeeper.tools.pins.model import NO_PINS, Distrusted, Pins, Trusted
@@ -88,8 +79,8 @@ class PricedModel:
         return price(
             input_tokens,
             output_tokens,
-            self.priced.input_usd_per_million,
-            self.priced.output_usd_per_million,
+            self.priced.input_usd_per_million or 0,
+            self.priced.output_usd_per_million or 0,
         )
 
 
@@ -131,6 +122,7 @@ class Catalogue:
     webhooks: Mapping[str, Webhook]
     channels: Mapping[str, Channel]
     budgets: tuple[Budget, ...]
+    breakers: tuple[Breaker, ...]
     rates: tuple[Rate, ...]
     policies: Mapping[str, GovernedPolicy]
     engine: PolicyEngine
@@ -263,6 +255,7 @@ def build_catalogue(
         webhooks={old.name: one for old, one in _of(standing, Webhook)},
         channels={old.name: one for old, one in _of(standing, Channel)},
         budgets=tuple(one for _, one in _of(standing, Budget)),
+        breakers=tuple(one for _, one in _of(standing, Breaker)),
         rates=tuple(one for _, one in _of(standing, Rate)),
         policies={
             file.name: GovernedPolicy(
@@ -313,10 +306,11 @@ def _price_models(standing: Mapping[Key, InForce]) -> dict[str, PricedModel]:
     providers = {old.name: provider for old, provider in _of(standing, Provider)}
     priced: dict[str, PricedModel] = {}
     for old, model in _of(standing, LogicalModel):
-        provider = providers.get(model.provider)
-        for offered in provider.models if provider else ():
-            if provider and offered.name == model.provider_model:
-                priced[old.name] = PricedModel(model, provider, offered)
+        for target in model.served_by[:1]:
+            provider = providers.get(target.provider)
+            for offered in provider.models if provider else ():
+                if provider and offered.name == target.model:
+                    priced[old.name] = PricedModel(model, provider, offered)
     return priced
 
 

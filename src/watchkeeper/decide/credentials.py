@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.registry.documents import CredentialUse
+from watchkeeper.registry.references import CredentialUse
 
 
 def references_in_force(catalogue: Catalogue) -> dict[str, tuple[str, ...]]:

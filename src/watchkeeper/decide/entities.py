@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from watchkeeper.policy.facts import AgentFacts, ModelFacts, StoreFacts, ToolFacts
 from watchkeeper.registry.contract import AgentContract
-from watchkeeper.registry.documents import LogicalModel, Provider, ProviderModel, ToolContract
+from watchkeeper.registry.documents import ToolContract
+from watchkeeper.registry.providers import LogicalModel, Provider, ProviderModel
 
 
 def agent_facts(contract: AgentContract, version: int) -> AgentFacts:

@@ -178,6 +178,16 @@ def as_row(row: Row) -> DecisionRow:
         classes_in=_names(row.classes_in),
         classes_out=_names(row.classes_out),
         classes_redacted=_names(row.classes_redacted),
+        model=row.model,
+        provider=row.provider,
+        provider_model=row.provider_model,
+        route_cause=row.route_cause,
+        route_reason=row.route_reason,
+        cache_read_tokens=row.cache_read_tokens or 0,
+        cached=bool(row.cached),
+        retries=row.retries or 0,
+        value_micros=row.value_micros or 0,
+        took_ms=(row.settled_at - row.at) // 1000 if row.settled_at is not None else None,
     )
 
 

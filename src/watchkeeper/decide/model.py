@@ -25,6 +25,7 @@ from watchkeeper.wire.decisions import (
     Usage,
     Verdict,
 )
+from watchkeeper.wire.models import Routed
 from watchkeeper.wire.policy import Stage
 from watchkeeper.wire.quorum import Groups, quorum_words, size
 from watchkeeper.wire.requests import AS_USUAL, Deciding
@@ -173,6 +174,8 @@ class Progress:
     """The model that answers instead of the one that was called."""
     estimate: Usage | None = None
     """What the action may use at most, where obligations change that."""
+    routed: Routed | None = None
+    """Where a model call goes, and why."""
 
 
 def deny(rule: str, reason: str, instead: str | None) -> Ruling:

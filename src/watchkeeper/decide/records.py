@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Literal
 
-from sqlalchemy import bindparam, delete, literal, select, update
+from sqlalchemy import Text, bindparam, delete, func, literal, select, update
 
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import NotFound
@@ -17,8 +17,8 @@ from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import listed, unrecorded
-from watchkeeper.wire.data import DataClass, RedactionLevel
-from watchkeeper.wire.decisions import Performer
+from watchkeeper.wire.data import RedactionLevel
+from watchkeeper.wire.decisions import Outcome, Performer
 
 NOBODY_REPORTED = "nobody reported how it ended"
 """The error of an outcome that was only presumed: a late report may still replace it."""
@@ -58,6 +58,14 @@ _SETTLE = Statement(
         error=bindparam("problem"),
         classes_out=bindparam("found"),
         classes_redacted=bindparam("kept_back"),
+        model=func.coalesce(bindparam("model_is", type_=Text), decisions.c.model),
+        provider=bindparam("provider_is"),
+        provider_model=bindparam("provider_model_is"),
+        cached=bindparam("from_cache"),
+        cache_read_tokens=bindparam("cache_read"),
+        cache_write_tokens=bindparam("cache_write"),
+        retries=bindparam("sent_again"),
+        first_token_ms=bindparam("first_token"),
     )
 )
 _bump = insert(activity)
@@ -109,6 +117,8 @@ def record_decision(
     performer: Performer,
     progress: Progress,
     level: RedactionLevel,
+    team: str = "",
+    project: str | None = None,
 ) -> None:
     """Keep a decision and its event. The event carries the digest, not the arguments."""
     contents = action.contents
@@ -117,8 +127,13 @@ def record_decision(
     if ruling.verdict != "permit":
         reason = redact_text(reason, unrecorded(level))
     question = progress.question
-    if question is not None and level == "strict":
-        question = replace(question, object_id=redact_text(question.object_id, unrecorded(level)))
+    person, about = run.on_behalf_of, progress.object_id or run.object_id or ""
+    if level == "strict":
+        person = redact_text(person, unrecorded(level)) if person else None
+        about = redact_text(about, unrecorded(level))
+        if question is not None:
+            question = replace(question, object_id=about)
+    routed = progress.routed
     _ADD.run(
         tx,
         decision=decision,
@@ -151,6 +166,20 @@ def record_decision(
         cost_micros=0,
         result_digest=None,
         error=None,
+        provider=None,
+        provider_model=None,
+        route_cause=routed.cause if routed else None,
+        route_reason=routed.reason if routed else None,
+        cached=None,
+        team=team,
+        project=project,
+        person=person,
+        object=f"{progress.object_kind or run.object_kind or 'object'}/{about}" if about else None,
+        value_micros=progress.amount_micros if action.kind == "tool" else 0,
+        cache_read_tokens=None,
+        cache_write_tokens=None,
+        retries=None,
+        first_token_ms=None,
     )
     body: dict[str, object] = {
         "decision": decision,
@@ -168,6 +197,8 @@ def record_decision(
         body["obligations"] = [
             duty.model_dump(mode="json", exclude_defaults=True) for duty in progress.obligations
         ]
+    if routed is not None and ruling.verdict == "permit":
+        body["routed"] = routed.model_dump(mode="json", exclude_defaults=True)
     if staged:
         body["would"] = staged
     if run.on_behalf_of:
@@ -189,35 +220,54 @@ def record_decision(
     _bump_activity(tx, run.agent, ruling.verdict, 0)
 
 
-def record_outcome(
-    tx: Transaction,
-    row: Row,
-    *,
-    status: str,
-    input_tokens: int,
-    output_tokens: int,
-    cost_micros: int,
-    result_digest: str | None,
-    error: str | None,
-    classes: Collection[DataClass] = (),
-    redacted: Collection[DataClass] = (),
-) -> bool:
+def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
     """Keep how a permitted action ended, once; tell whether this was the first word on it."""
+    usage = outcome.usage
     first = _SETTLE.run(
         tx,
         decision_is=row.decision,
-        status=status,
+        status=outcome.status,
         at_to=tx.now,
-        tokens_in=input_tokens,
-        tokens_out=output_tokens,
-        cost=cost_micros,
-        result=result_digest,
-        problem=error,
-        found=listed(classes),
-        kept_back=listed(redacted),
+        tokens_in=usage.input_tokens,
+        tokens_out=usage.output_tokens,
+        cost=usage.cost_micros,
+        result=outcome.result_digest,
+        problem=outcome.error,
+        found=listed(outcome.classes),
+        kept_back=listed(outcome.redacted),
+        model_is=outcome.model,
+        provider_is=outcome.provider,
+        provider_model_is=outcome.provider_model,
+        from_cache=int(outcome.cached),
+        cache_read=usage.cache_read_tokens,
+        cache_write=usage.cache_write_tokens,
+        sent_again=usage.retries,
+        first_token=outcome.first_token_ms,
     )
     if first != 1:
         return False
+    body: dict[str, object] = {
+        "decision": row.decision,
+        "name": row.name,
+        "status": outcome.status,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost_micros": usage.cost_micros,
+        "result_digest": outcome.result_digest,
+        "error": outcome.error,
+    }
+    if outcome.classes:
+        body["classes_out"] = listed(outcome.classes)
+    if outcome.redacted:
+        body["classes_redacted"] = listed(outcome.redacted)
+    for name in ("model", "provider", "provider_model", "first_token_ms"):
+        if (said := getattr(outcome, name)) is not None:
+            body[name] = said
+    for name in ("cache_read_tokens", "cache_write_tokens", "retries"):
+        if amount := getattr(usage, name):
+            body[name] = amount
+    if outcome.cached:
+        body["cached"] = True
     tx.record(
         "outcome.recorded",
         actor=f"agent/{row.agent}",
@@ -225,20 +275,9 @@ def record_outcome(
         agent=row.agent,
         run=row.run,
         request=row.request,
-        body={
-            "decision": row.decision,
-            "name": row.name,
-            "status": status,
-            "input_tokens": input_tokens,
-            "output_tokens": output_tokens,
-            "cost_micros": cost_micros,
-            "result_digest": result_digest,
-            "error": error,
-            **({"classes_out": listed(classes)} if classes else {}),
-            **({"classes_redacted": listed(redacted)} if redacted else {}),
-        },
+        body=body,
     )
-    _bump_activity(tx, row.agent, None, cost_micros)
+    _bump_activity(tx, row.agent, None, usage.cost_micros)
     return True
 
 

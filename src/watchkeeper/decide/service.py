@@ -153,6 +153,7 @@ class Decider:
         if ask.callback is not None:
             check_callback(catalogue, run.agent, ask.callback)
         decision = tx.new_id("dec")
+        governed = catalogue.agents.get(run.agent)
         facts = LiveFacts(tx, catalogue, run, decision)
         covered = covered_by(catalogue, run, action)
         # a caller that overlooks the replay must not act on a permit under a lock
@@ -219,6 +220,8 @@ class Decider:
             performer=performer,
             progress=progress,
             level=catalogue.redaction_of(run.agent),
+            team=catalogue.team_of(run.agent),
+            project=governed.contract.project if governed else None,
         )
         if (
             call
@@ -293,18 +296,11 @@ class Decider:
             return
         usage = outcome.usage
         level = self.catalogue.now.redaction_of(row.agent)
-        record_outcome(
-            tx,
-            row,
-            status=outcome.status,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cost_micros=usage.cost_micros,
-            result_digest=kept_words(outcome.result_digest, level),
-            error=kept_words(outcome.error, level),
-            classes=outcome.classes,
-            redacted=outcome.redacted,
-        )
+        said = {
+            "result_digest": kept_words(outcome.result_digest, level),
+            "error": kept_words(outcome.error, level),
+        }
+        record_outcome(tx, row, outcome.model_copy(update=said))
         if begun:
             keep_result(tx, row, result)
         else:

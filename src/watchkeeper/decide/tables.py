@@ -47,6 +47,23 @@ decisions = Table(
     Column("model", Text),
     # what policy sets in observe or warn would have said otherwise, as JSON
     Column("would", Text),
+    # where a model call went, by whom it was answered and why there
+    Column("provider", Text),
+    Column("provider_model", Text),
+    Column("route_cause", Text),
+    Column("route_reason", Text),
+    Column("cached", Whole),
+    # what costs are booked to, as it was when the action was decided
+    Column("team", Text),
+    Column("project", Text),
+    Column("person", Text),
+    # the business object, as KIND/ID
+    Column("object", Text),
+    Column("value_micros", Whole),
+    Column("cache_read_tokens", Whole),
+    Column("cache_write_tokens", Whole),
+    Column("retries", Whole),
+    Column("first_token_ms", Whole),
 )
 Index("decisions_by_run", decisions.c.run, decisions.c.decision)
 Index(

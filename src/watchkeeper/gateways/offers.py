@@ -12,7 +12,7 @@ from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.identity.details import Use
 from watchkeeper.identity.scope import UNLIMITED, TokenScope
-from watchkeeper.registry.documents import CredentialUse
+from watchkeeper.registry.references import CredentialUse
 from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient, UpstreamSpec
 from watchkeeper.tools.upstreams.protocol import without_mirrors
 from watchkeeper.wire.decisions import Answer
@@ -114,8 +114,8 @@ class Offers:
             base_url=priced.provider.base_url,
             credential=_credential(priced.provider.credential, priced.provider.allow_private),
             provider_model=priced.priced.name,
-            input_micros_per_million=priced.priced.input_usd_per_million,
-            output_micros_per_million=priced.priced.output_usd_per_million,
+            input_micros_per_million=priced.priced.input_usd_per_million or 0,
+            output_micros_per_million=priced.priced.output_usd_per_million or 0,
             context_window=priced.priced.context_window,
             timeout_seconds=priced.provider.timeout_seconds,
             allow_private=priced.provider.allow_private,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.registry.contract import Part
+from watchkeeper.registry.parts import Part
 from watchkeeper.registry.source import read_yaml, validate
 from watchkeeper.wire.base import Name
 from watchkeeper.wire.decisions import Usage, Verdict

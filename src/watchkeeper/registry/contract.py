@@ -2,52 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from watchkeeper.core.errors import Invalid
-from watchkeeper.core.money import micros_from_number
+from watchkeeper.registry.parts import Micros, Part, RateLimit, Text
+from watchkeeper.registry.providers import EscalateOn
 from watchkeeper.wire.base import Name
 from watchkeeper.wire.data import RedactionLevel
-
-
-def _read_dollars(value: Any) -> int:
-    try:
-        return micros_from_number(value)
-    except Invalid as error:
-        raise ValueError(error.message) from error
-
-
-Micros = Annotated[int, BeforeValidator(_read_dollars), Field(ge=0)]
-"""Written in dollars, kept in micro-dollars."""
-Text = Annotated[str, Field(max_length=2000)]
-
-
-class Part(BaseModel):
-    """A part of a governed document: an unknown field is an error, never passed over."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RateLimit(Part):
-    """So many calls in a time, of which `burst` may come at once (all of them when absent)."""
-
-    calls: int = Field(ge=1, le=1_000_000)
-    per: Literal["second", "minute", "hour", "day"] = "minute"
-    burst: int | None = Field(None, ge=1, le=1_000_000)
-
-    @property
-    def seconds(self) -> int:
-        """How long the time is, in seconds."""
-        return {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}[self.per]
-
-
-class EscalateOn(Part):
-    """One condition under which the agent's calls go to the stronger model."""
-
-    tool_error_rate_gt: float | None = Field(None, ge=0, le=1)
-    amount_usd_ge: Micros | None = None
 
 
 class ModelRouting(Part):
@@ -55,8 +17,14 @@ class ModelRouting(Part):
 
     default: Name
     escalate_to: Name | None = None
+    """The stronger model; absent: the one that `default` escalates to by its own document."""
     escalate_on: tuple[EscalateOn, ...] = ()
     allowed: tuple[Name, ...] = ()
+    hosted_tools: Literal["refuse", "strip"] = "refuse"
+    """What becomes of a call that asks for a tool that the provider runs itself and that the
+    allowlist does not name as `hosted.KIND` (`hosted.web_search`, `hosted.mcp.LABEL`)."""
+    cache: bool = True
+    """Whether it may be given answers that the same call had before."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -70,13 +38,26 @@ class ModelRouting(Part):
 
 
 class ContractBudgets(Part):
-    """Ceilings on each run of the agent. Tokens are summed over the run."""
+    """Ceilings on each run of the agent, and on each call. Tokens are summed over the run."""
 
     max_steps: int | None = Field(None, ge=1)
     """Tool calls in one run."""
     max_input_tokens: int | None = Field(None, ge=1)
     max_output_tokens: int | None = Field(None, ge=1)
     max_cost_usd_per_run: Micros | None = None
+    max_retries: int | None = Field(None, ge=0)
+    max_wall_seconds: int | None = Field(None, ge=1)
+    """How long after it was opened a run may still act."""
+    max_objects: int | None = Field(None, ge=1)
+    """Different business objects that one run may touch."""
+    max_value_usd: Micros | None = None
+    """Money that the tool calls of one run may move."""
+    max_messages: int | None = Field(None, ge=0)
+    max_risk_points: int | None = Field(None, ge=0)
+    max_input_tokens_per_call: int | None = Field(None, ge=1)
+    max_output_tokens_per_call: int | None = Field(None, ge=1)
+    """A call that asks for more gets so many, and is told."""
+    max_cost_usd_per_call: Micros | None = None
 
 
 class AllowedTool(Part):
@@ -171,6 +152,9 @@ class ContractLogging(Part):
 
     trace_level: Literal["off", "metadata", "full"] = "full"
     pii_redaction: RedactionLevel = "standard"
+    zero_retention: bool = False
+    """Of model calls only metadata is kept: nothing is cached, no text of provider or agent is
+    stored, and only providers whose terms say `retention: zero` are used."""
 
     @field_validator("trace_level", "pii_redaction", mode="before")
     @classmethod
@@ -188,6 +172,8 @@ class AgentContract(Part):
     mission: Text | None = None
     business_process: Text | None = None
     namespace: Name = "default"
+    project: Name | None = None
+    """What its costs are booked to, beside its team."""
     tags: tuple[Name, ...] = ()
     autonomy: Literal["observe", "propose", "act"] = "act"
     environments: tuple[Name, ...] = ("production",)

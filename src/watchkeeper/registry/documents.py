@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.registry.contract import AgentContract, Micros, Part, RateLimit, Text
+from watchkeeper.registry.contract import AgentContract
+from watchkeeper.registry.parts import Part, RateLimit, Text
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.people import OperatorRole, Person
-from watchkeeper.registry.references import CredentialReference, Url
+from watchkeeper.registry.providers import LogicalModel, Provider
+from watchkeeper.registry.references import CredentialUse, Url
+from watchkeeper.registry.spending import Breaker, Budget
 from watchkeeper.registry.watch import (
     Channel,
     Escalation,
@@ -21,7 +24,6 @@ from watchkeeper.registry.watch import (
     roles_in,
 )
 from watchkeeper.wire.base import NAME, Name
-from watchkeeper.wire.budgets import Period
 from watchkeeper.wire.data import DataClass
 from watchkeeper.wire.decisions import Risk
 
@@ -157,44 +159,6 @@ class ToolContract(Part):
         return self
 
 
-class ClientCredentials(Part):
-    """An OAuth client of the plane's own (RFC 6749, 4.4) that fetches tokens for an upstream."""
-
-    token_url: Url
-    client_id: str = Field(min_length=1, max_length=200)
-    client_secret: CredentialReference
-    scope: str | None = Field(None, max_length=500)
-    resource: str | None = Field(None, max_length=500)
-
-
-class MintedToken(Part):
-    """A JWT that the plane signs for each call: who acts, for whom, in which run."""
-
-    audience: str = Field(min_length=1, max_length=500)
-    ttl_seconds: int = Field(60, ge=5, le=3600)
-
-
-class CredentialUse(Part):
-    """A credential and where it is injected; agents never hold it.
-
-    It comes from one place: a reference, an OAuth client, or the plane's own signature.
-    """
-
-    source: CredentialReference | None = Field(None, alias="from")
-    oauth: ClientCredentials | None = None
-    minted: MintedToken | None = None
-    header: str = Field("Authorization", max_length=100)
-    prefix: str = Field("Bearer ", max_length=40)
-    environment: str | None = Field(None, max_length=100)
-    """For stdio upstreams: the variable the child process gets it in."""
-
-    @model_validator(mode="after")
-    def _check(self) -> CredentialUse:
-        if sum(one is not None for one in (self.source, self.oauth, self.minted)) != 1:
-            raise ValueError("name one of: from, oauth, minted")
-        return self
-
-
 class Upstream(Part):
     """An MCP server that the plane fronts."""
 
@@ -225,37 +189,6 @@ class Upstream(Part):
         return self
 
 
-class ProviderModel(Part):
-    """A provider's model with its price (dollars per million tokens) and context window."""
-
-    name: str = Field(max_length=120)
-    input_usd_per_million: Micros
-    output_usd_per_million: Micros
-    context_window: int = Field(128_000, ge=1)
-
-
-class Provider(Part):
-    """A model provider that speaks the OpenAI protocol."""
-
-    name: Name
-    base_url: Url
-    region: Name = "eu"
-    credential: CredentialUse | None = None
-    allow_private: bool = False
-    """Whether its host name may resolve to an address inside a private network."""
-    models: tuple[ProviderModel, ...]
-    timeout_seconds: int = Field(120, ge=1, le=3600)
-
-
-class LogicalModel(Part):
-    """The name agents call a model by, and what stands behind it."""
-
-    name: Name
-    provider: Name
-    provider_model: str = Field(max_length=120)
-    tags: tuple[Name, ...] = ()
-
-
 class Role(Part):
     """Who may be asked: `owner` is the person who runs the plane, `*` any known person."""
 
@@ -269,25 +202,6 @@ class Role(Part):
         if not self.members and not self.schedules:
             raise ValueError("members: a role needs members, or schedules")
         return self
-
-
-class BudgetLimits(Part):
-    """Caps of one budget; what is not named is not capped."""
-
-    tool_calls: int | None = Field(None, ge=0)
-    input_tokens: int | None = Field(None, ge=0)
-    output_tokens: int | None = Field(None, ge=0)
-    tokens: int | None = Field(None, ge=0)
-    spend_usd: Micros | None = None
-
-
-class Budget(Part):
-    """A cap over a team, an agent or everything, per period (UTC)."""
-
-    name: Name
-    scope: str = Field(pattern=f"^(all|(team|agent)/{NAME})$")
-    period: Period
-    limits: BudgetLimits
 
 
 class Rate(Part):
@@ -346,6 +260,7 @@ Document = (
     | Role
     | Escalation
     | Budget
+    | Breaker
     | Rate
     | Issuer
     | Person
@@ -366,6 +281,7 @@ KINDS: dict[str, type[Document]] = {
     "role": Role,
     "escalation": Escalation,
     "budget": Budget,
+    "breaker": Breaker,
     "rate": Rate,
     "issuer": Issuer,
     "person": Person,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from watchkeeper.registry.contract import Part
+from watchkeeper.registry.parts import Part
 from watchkeeper.wire.base import Name
 from watchkeeper.wire.people import PersonName
 from watchkeeper.wire.permissions import BUILT_IN_ROLES, OWNER_ONLY, Permission

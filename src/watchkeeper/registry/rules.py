@@ -11,14 +11,9 @@ from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.display import fields_of
-from watchkeeper.registry.documents import (
-    Document,
-    LogicalModel,
-    Provider,
-    Role,
-    ToolContract,
-)
+from watchkeeper.registry.documents import Document, Role, ToolContract
 from watchkeeper.registry.people import Person
+from watchkeeper.registry.providers import LogicalModel, Provider
 from watchkeeper.registry.source import Sourced
 from watchkeeper.registry.watch import Escalation, RiskClass, roles_in
 from watchkeeper.wire.permissions import BUILT_IN_ROLES
@@ -138,14 +133,15 @@ def find_gaps(documents: Mapping[Key, Document]) -> list[str]:
                     "what needs it is refused until it does"
                 )
         if isinstance(document, LogicalModel):
-            provider = documents.get(("provider", document.provider))
-            if isinstance(provider, Provider) and document.provider_model not in {
-                model.name for model in provider.models
-            }:
-                gaps.append(
-                    f"model {document.name!r}: provider {provider.name!r} lists no "
-                    f"{document.provider_model!r}; without a price its calls are refused"
-                )
+            for target in document.served_by:
+                provider = documents.get(("provider", target.provider))
+                if isinstance(provider, Provider) and target.model not in {
+                    model.name for model in provider.models
+                }:
+                    gaps.append(
+                        f"model {document.name!r}: provider {provider.name!r} lists no "
+                        f"{target.model!r}; without a price its calls are refused"
+                    )
         if isinstance(document, ToolContract):
             gaps += _argument_gaps(document)
         if isinstance(document, AgentContract) and document.approvals.timeout == "allow":
@@ -218,7 +214,8 @@ def _references(document: Document) -> Iterable[tuple[str, str, str]]:
                 ("role", role, "approval.quorum") for role in roles_in(document.approval.quorum)
             )
     elif isinstance(document, LogicalModel):
-        yield "provider", document.provider, "provider"
+        yield from (("provider", one.provider, "targets") for one in document.served_by)
+        yield from (("model", name, "leads_to") for name in document.leads_to)
     else:
         yield from _references_of_people(document)
 

@@ -10,23 +10,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.core.wall import zone_names
-from watchkeeper.registry.contract import Part
+from watchkeeper.registry.parts import Part, Zone
 from watchkeeper.registry.references import CredentialReference, Url
 from watchkeeper.wire.base import Name
 from watchkeeper.wire.decisions import Risk
 from watchkeeper.wire.people import PersonName
 from watchkeeper.wire.quorum import read_quorum
 
-
-def _check_zone(value: str) -> str:
-    if value not in zone_names():
-        raise ValueError(f"{value!r} is no time zone; write one as `Europe/Berlin` or `UTC`")
-    return value
-
-
-Zone = Annotated[str, Field(max_length=60), AfterValidator(_check_zone)]
-"""A zone of the IANA database."""
 _WALL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
 
@@ -218,6 +208,8 @@ class RiskClass(Part):
     """Whether the console lets it be approved only once its end was on screen."""
     break_glass: bool = True
     """Whether it may be done alone in an emergency, and reviewed after."""
+    points: int | None = Field(None, ge=0, le=10_000)
+    """What one call counts in budgets of risk points; absent: 1, 3, 10 or 30 by class."""
 
 
 class Webhook(Part):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from watchkeeper.registry.contract import RateLimit
 from watchkeeper.registry.documents import Preview, ToolContract
+from watchkeeper.registry.parts import RateLimit
 
 _ACCESS = {"read": "reads, changes nothing", "write": "changes something"}
 

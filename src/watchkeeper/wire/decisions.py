@@ -8,6 +8,7 @@ from pydantic import Field
 
 from watchkeeper.wire.base import Name, Sent, ShortText, Shown
 from watchkeeper.wire.data import DataClass
+from watchkeeper.wire.models import Routed
 
 Risk = Literal["low", "medium", "high", "critical"]
 Verdict = Literal["permit", "hold", "deny"]
@@ -26,8 +27,13 @@ class Usage(Sent):
     """What an action cost, as the boundary measured it. Money in micro-dollars."""
 
     input_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
+    """All of them, those from and to the provider's prompt cache among them."""
     output_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
     cost_micros: int = Field(0, ge=0, le=LARGEST_USAGE)
+    cache_read_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
+    cache_write_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
+    retries: int = Field(0, ge=0, le=1000)
+    """What was sent again to a provider."""
 
 
 DutyKind = Literal["route", "redact", "max_output_tokens"]
@@ -110,6 +116,8 @@ class Answer(Shown):
     """What policies that are not enforced yet would have said otherwise."""
     narrowed: Narrowed | None = None
     """What an approver made of the arguments, where that is another action than was sent."""
+    routed: Routed | None = None
+    """For a permitted model call: where it goes, and why."""
 
 
 class Outcome(Sent):
@@ -123,6 +131,14 @@ class Outcome(Sent):
     """Classes of data that were found in the result."""
     redacted: tuple[DataClass, ...] = Field((), max_length=20)
     """Those of them that the agent was not given."""
+    provider: Name | None = None
+    """Who answered a model call."""
+    provider_model: str | None = Field(None, max_length=120)
+    model: Name | None = None
+    """The logical model that answered, where another was decided on before the call was made."""
+    first_token_ms: int | None = Field(None, ge=0)
+    cached: bool = False
+    """Whether the answer is one that the same call had before."""
 
 
 class DecisionRow(Shown):
@@ -148,3 +164,15 @@ class DecisionRow(Shown):
     """Classes of data that were found in the result."""
     classes_redacted: tuple[str, ...] = ()
     """Those of the result that the agent was not given."""
+    model: str | None = None
+    """The logical model that answered."""
+    provider: str | None = None
+    provider_model: str | None = None
+    route_cause: str | None = None
+    route_reason: str | None = None
+    cache_read_tokens: int = 0
+    cached: bool = False
+    retries: int = 0
+    value_micros: int = 0
+    took_ms: int | None = None
+    """From permit to outcome."""

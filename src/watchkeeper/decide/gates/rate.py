@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling
-from watchkeeper.registry.contract import RateLimit
+from watchkeeper.registry.parts import RateLimit
 from watchkeeper.tools.rates.rules import Limit, make_limit
 
 

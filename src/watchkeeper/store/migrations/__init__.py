@@ -10,7 +10,12 @@ from sqlalchemy import Connection, func, insert, inspect, select, update
 from watchkeeper import __version__
 from watchkeeper.core.errors import Conflict
 from watchkeeper.store.metadata import metadata, schema_version
-from watchkeeper.store.migrations import m0001_initial, m0002_boundary, m0003_approvals
+from watchkeeper.store.migrations import (
+    m0001_initial,
+    m0002_boundary,
+    m0003_approvals,
+    m0004_spending,
+)
 
 
 class Migration(NamedTuple):
@@ -24,6 +29,7 @@ MIGRATIONS = (
     Migration(1, m0001_initial.apply),
     Migration(2, m0002_boundary.apply),
     Migration(3, m0003_approvals.apply),
+    Migration(4, m0004_spending.apply),
 )
 LATEST = MIGRATIONS[-1].version
 

@@ -1,4 +1,4 @@
-"""What a step may take for granted: columns declared since are added, empty."""
+"""What a step may take for granted: columns declared since are added, empty or with a default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from watchkeeper.store.metadata import metadata
 
 
 def add_missing_columns(connection: Connection) -> None:
-    """Add every declared column that a table lacks, empty, with the indexes over them."""
+    """Add every declared column that a table lacks, with the indexes over them.
+
+    Rows that are there have its default in it, or nothing.
+    """
     inspector = inspect(connection)
     present = set(inspector.get_table_names())
     quote = connection.dialect.identifier_preparer.quote
@@ -19,6 +22,9 @@ def add_missing_columns(connection: Connection) -> None:
         missing = [column for column in table.columns if column.name not in known]
         for column in missing:
             kind = column.type.compile(connection.dialect)
+            default = getattr(column.default, "arg", None)
+            if isinstance(default, int):
+                kind += f" NOT NULL DEFAULT {default}"
             connection.exec_driver_sql(
                 f"ALTER TABLE {quote(table.name)} ADD COLUMN {quote(column.name)} {kind}"
             )

@@ -1,0 +1,1 @@
+"""Models behind logical names: prices, routes, how providers do, answers kept."""
