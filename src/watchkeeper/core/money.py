@@ -56,14 +56,6 @@ def micros_from_number(value: Any) -> int:
     return micros_from_text(value)
 
 
-def price(
-    input_tokens: int, output_tokens: int, input_per_million: int, output_per_million: int
-) -> int:
-    """Return the price of tokens, rounded up; prices in micro-dollars per million tokens."""
-    exact = input_tokens * input_per_million + output_tokens * output_per_million
-    return -(-exact // 1_000_000)
-
-
 def dollars(micros: int) -> str:
     """Write micro-dollars as ``$0.75``: two decimals, more only if they are not zero."""
     whole, rest = divmod(abs(micros), MICROS)

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.core.money import price
 from watchkeeper.decide.entities import agent_facts, model_facts, store_facts, tool_facts
 from watchkeeper.decide.people import Names, gather_names
+from watchkeeper.decide.pricing import GovernedModel, KnownPrices, govern_model
 from watchkeeper.decide.rota import PERSON_ROLE, Rota, compile_rota
 from watchkeeper.identity.operators import Assigned, Permissions, Roles, permissions_of
 from watchkeeper.identity.proofs import key_proof, subject_proof
@@ -22,7 +22,7 @@ from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import Issuer, Policy, Rate, Role, ToolContract, Upstream
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.people import OperatorRole, Person
-from watchkeeper.registry.providers import LogicalModel, Provider, ProviderModel
+from watchkeeper.registry.providers import LogicalModel, Provider
 from watchkeeper.registry.rules import InForce, Key
 from watchkeeper.registry.spending import Breaker, Budget
 from watchkeeper.registry.watch import Channel, Escalation, RiskClass, Schedule, Webhook
@@ -36,6 +36,7 @@ from watchkeeper.wire.policy import Stage
 Kind = TypeVar("Kind")
 OWNER_ROLE = "owner"
 NO_STAGES: Mapping[str, Stage] = MappingProxyType({})
+NO_PRICES: KnownPrices = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +68,6 @@ class GovernedTool:
 
 
 @dataclass(frozen=True, slots=True)
-class PricedModel:
-    """A logical model with the provider model behind it."""
-
-    model: LogicalModel
-    provider: Provider
-    priced: ProviderModel
-
-    def cost_micros(self, input_tokens: int, output_tokens: int) -> int:
-        """Return the price of a call in micro-dollars, rounded up."""
-        return price(
-            input_tokens,
-            output_tokens,
-            self.priced.input_usd_per_million or 0,
-            self.priced.output_usd_per_million or 0,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class GovernedPolicy:
     """A policy set in force: its policies, and where it was applied from."""
 
@@ -110,7 +93,7 @@ class Catalogue:
 
     agents: Mapping[str, GovernedAgent]
     tools: Mapping[str, GovernedTool]
-    models: Mapping[str, PricedModel]
+    models: Mapping[str, GovernedModel]
     upstreams: Mapping[str, Upstream]
     providers: Mapping[str, Provider]
     issuers: Mapping[str, Issuer]
@@ -208,11 +191,13 @@ class Catalogue:
 
 
 def build_catalogue(
-    standing: Mapping[Key, InForce], stages: Mapping[str, Stage] = NO_STAGES
+    standing: Mapping[Key, InForce],
+    stages: Mapping[str, Stage] = NO_STAGES,
+    known: KnownPrices = NO_PRICES,
 ) -> Catalogue:
     """Compile what is in force; raise `Invalid` for a policy or schema that can't be used.
 
-    A policy set without a stage is enforced.
+    A policy set without a stage is enforced; `known` are prices that no document gives.
     """
     agents = {
         old.name: GovernedAgent(
@@ -227,7 +212,12 @@ def build_catalogue(
     tools = {
         old.name: _compile_tool(old, contract) for old, contract in _of(standing, ToolContract)
     }
-    models = _price_models(standing)
+    providers = {old.name: one for old, one in _of(standing, Provider)}
+    models = {
+        old.name: governed
+        for old, one in _of(standing, LogicalModel)
+        if (governed := govern_model(one, providers, known)) is not None
+    }
     files = check_set((old.name, policy.text) for old, policy in _of(standing, Policy))
     roles = {old.name: one for old, one in _of(standing, Role)}
     schedules = {old.name: one for old, one in _of(standing, Schedule)}
@@ -235,7 +225,7 @@ def build_catalogue(
         [agent_facts(agent.contract, agent.version) for agent in agents.values()],
         [
             *(tool_facts(tool.contract) for tool in tools.values()),
-            *(model_facts(m.model, m.provider, m.priced) for m in models.values()),
+            *map(model_facts, models.values()),
             *store_facts(agent.contract for agent in agents.values()),
         ],
     )
@@ -246,7 +236,7 @@ def build_catalogue(
         tools=tools,
         models=models,
         upstreams={old.name: one for old, one in _of(standing, Upstream)},
-        providers={old.name: one for old, one in _of(standing, Provider)},
+        providers=providers,
         issuers={old.name: one for old, one in _of(standing, Issuer)},
         roles=roles,
         escalations={old.name: one for old, one in _of(standing, Escalation)},
@@ -300,18 +290,6 @@ class CatalogueView:
 
 def _of(standing: Mapping[Key, InForce], kind: type[Kind]) -> list[tuple[InForce, Kind]]:
     return [(old, old.document) for old in standing.values() if isinstance(old.document, kind)]
-
-
-def _price_models(standing: Mapping[Key, InForce]) -> dict[str, PricedModel]:
-    providers = {old.name: provider for old, provider in _of(standing, Provider)}
-    priced: dict[str, PricedModel] = {}
-    for old, model in _of(standing, LogicalModel):
-        for target in model.served_by[:1]:
-            provider = providers.get(target.provider)
-            for offered in provider.models if provider else ():
-                if provider and offered.name == target.model:
-                    priced[old.name] = PricedModel(model, provider, offered)
-    return priced
 
 
 def _compile_tool(old: InForce, contract: ToolContract) -> GovernedTool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from watchkeeper.decide.pricing import GovernedModel
 from watchkeeper.policy.facts import AgentFacts, ModelFacts, StoreFacts, ToolFacts
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import ToolContract
-from watchkeeper.registry.providers import LogicalModel, Provider, ProviderModel
 
 
 def agent_facts(contract: AgentContract, version: int) -> AgentFacts:
@@ -39,14 +39,17 @@ def tool_facts(contract: ToolContract) -> ToolFacts:
     )
 
 
-def model_facts(model: LogicalModel, provider: Provider, priced: ProviderModel) -> ModelFacts:
-    """Return a logical model as policies see it: it is where its provider is."""
+def model_facts(model: GovernedModel) -> ModelFacts:
+    """Return a logical model as policies see it: it is where its first provider is."""
+    document, target = model.document, model.primary
+    if target is None:
+        return ModelFacts(document.name, "", tags=document.tags)
     return ModelFacts(
-        model.name,
-        provider.region,
-        tags=model.tags,
-        provider=provider.name,
-        context_window=priced.context_window,
+        document.name,
+        target.provider.region,
+        tags=document.tags,
+        provider=target.provider.name,
+        context_window=target.model.context_window,
     )
 
 

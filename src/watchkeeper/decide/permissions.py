@@ -73,13 +73,14 @@ def _tool_row(catalogue: Catalogue, agent: GovernedAgent, name: str) -> Envelope
 
 
 def _model_row(catalogue: Catalogue, agent: GovernedAgent, name: str) -> EnvelopeRow:
-    priced = catalogue.models.get(name)
+    model = catalogue.models.get(name)
+    provider = model.primary.provider if model and model.primary else None
     refused = may_call(name, catalogue, agent)
     if refused is not None:
         outcome = _Outcome("never", refused.reason, refused.rule)
     else:
         outcome = _ask_all(catalogue, agent, "Model", name, _TOKENS, lambda n: f"{n:,} tokens")
-    does = f"{priced.provider.name}, region {priced.provider.region}" if priced else ""
+    does = f"{provider.name}, region {provider.region}" if provider else ""
     return EnvelopeRow(
         kind="model",
         name=name,

@@ -106,19 +106,20 @@ class Offers:
 
     def route(self, model: str) -> Route | None:
         """Return where a logical model is served and what it costs, or None."""
-        priced = self._view.now.models.get(model)
-        if priced is None:
+        governed = self._view.now.models.get(model)
+        target = governed.primary if governed else None
+        if target is None:
             return None
+        provider = target.provider
         return Route(
-            provider=priced.provider.name,
-            base_url=priced.provider.base_url,
-            credential=_credential(priced.provider.credential, priced.provider.allow_private),
-            provider_model=priced.priced.name,
-            input_micros_per_million=priced.priced.input_usd_per_million or 0,
-            output_micros_per_million=priced.priced.output_usd_per_million or 0,
-            context_window=priced.priced.context_window,
-            timeout_seconds=priced.provider.timeout_seconds,
-            allow_private=priced.provider.allow_private,
+            provider=provider.name,
+            base_url=provider.base_url,
+            credential=_credential(provider.credential, provider.allow_private),
+            provider_model=target.model.name,
+            price=target.price,
+            context_window=target.model.context_window,
+            timeout_seconds=provider.timeout_seconds,
+            allow_private=provider.allow_private,
         )
 
     def providers(self) -> list[str]:

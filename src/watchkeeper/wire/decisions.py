@@ -32,6 +32,8 @@ class Usage(Sent):
     cost_micros: int = Field(0, ge=0, le=LARGEST_USAGE)
     cache_read_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
     cache_write_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
+    cache_write_long_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
+    """Those of them that are kept for longer than usual, which costs more."""
     retries: int = Field(0, ge=0, le=1000)
     """What was sent again to a provider."""
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_number
-from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool, PricedModel
+from watchkeeper.decide.catalogue import Catalogue, GovernedAgent, GovernedTool
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.fitting import check_of, result_can_be_checked
 from watchkeeper.decide.gates.data import check_data
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
+from watchkeeper.decide.pricing import GovernedModel
 from watchkeeper.tools.pins.model import Distrusted
 from watchkeeper.wire.digests import action_digest
 
@@ -64,14 +65,14 @@ def may_call(name: str, catalogue: Catalogue, agent: GovernedAgent) -> Ruling | 
             f"model {name!r} is not among the models of its contract",
             f"models: {', '.join(models) or 'none'}",
         )
-    priced = catalogue.models.get(name)
-    if priced is None:
+    model = catalogue.models.get(name)
+    if model is None or model.primary is None:
         return deny(
             f"contract/{agent.contract.name}/models",
-            f"model {name!r} has no provider with a known price",
+            f"model {name!r} has no provider that is described",
             "apply a model document for it, with its provider",
         )
-    return _check_region(agent, f"model {name!r}", priced.provider.region)
+    return _check_region(agent, f"model {name!r}", model.primary.provider.region)
 
 
 def _check_region(agent: GovernedAgent, what: str, region: str) -> Ruling | None:
@@ -86,7 +87,7 @@ def _check_region(agent: GovernedAgent, what: str, region: str) -> Ruling | None
     )
 
 
-def _check_context(action: Action, priced: PricedModel, agent: GovernedAgent) -> Ruling | None:
+def _check_context(action: Action, model: GovernedModel, agent: GovernedAgent) -> Ruling | None:
     """The call fits the windows of contract and model, and its prompt was reviewed."""
     context, name = agent.contract.context, agent.contract.name
     tokens = action.estimate.input_tokens + action.estimate.output_tokens
@@ -97,7 +98,7 @@ def _check_context(action: Action, priced: PricedModel, agent: GovernedAgent) ->
             f"{context.max_window_tokens:,}",
             "send less of the conversation, or ask for fewer output tokens",
         )
-    window = priced.priced.context_window
+    window = model.primary.model.context_window if model.primary else 0
     if tokens > window:
         return deny(
             f"model/{action.name}/context_window",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from watchkeeper.decide.catalogue import PricedModel
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.contract import contract_gate
 from watchkeeper.decide.gates.identity import identity_gate
 from watchkeeper.decide.gates.kill import kill_gate
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
+from watchkeeper.decide.pricing import dearest
 from watchkeeper.policy.model import PolicyAnswer, Question
 from watchkeeper.wire.decisions import Duty, DutyKind, Usage
 
@@ -89,13 +89,13 @@ def _estimate(
 ) -> Usage | None:
     """Return what a call may cost at most where duties change that."""
     limits = [duty.max_output_tokens for duty in duties if duty.max_output_tokens is not None]
-    priced: PricedModel | None = facts.catalogue.models.get(progress.model or action.name)
-    if action.kind != "model" or priced is None or not (limits or progress.model):
+    model = facts.catalogue.models.get(progress.model or action.name)
+    if action.kind != "model" or model is None or not (limits or progress.model):
         return None
     asked = action.estimate
     output = min((asked.output_tokens, *limits))
     return Usage(
         input_tokens=asked.input_tokens,
         output_tokens=output,
-        cost_micros=priced.cost_micros(asked.input_tokens, output),
+        cost_micros=dearest(model.targets, asked.input_tokens, output) or 0,
     )

@@ -86,11 +86,9 @@ class Meter:
             used_out = min(max(0, self._reported.completion_tokens), LARGEST_USAGE)
         else:
             used_in, used_out = self._input_tokens, -(-self._bytes // _BYTES_PER_TOKEN)
-        return Usage(
-            input_tokens=used_in,
-            output_tokens=used_out,
-            cost_micros=min(self._route.cost_micros(used_in, used_out), LARGEST_USAGE),
-        )
+        used = Usage(input_tokens=used_in, output_tokens=used_out)
+        cost = min(self._route.cost_micros(used), LARGEST_USAGE)
+        return used.model_copy(update={"cost_micros": cost})
 
 
 def _size(text: _Text) -> int:

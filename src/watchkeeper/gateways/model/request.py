@@ -107,7 +107,7 @@ class Completion:
         `templates`: whether it matters if its prompt is a reviewed one.
         """
         ceiling = self.output_tokens(route) * self.choices
-        cost = route.cost_micros(self.input_tokens, ceiling) if route else 0
+        cost = route.most_micros(self.input_tokens, ceiling) if route else 0
         if max(ceiling, cost) > LARGEST_USAGE:
             raise _malformed("it may use more than any one call may: ask for fewer tokens")
         return Ask(
