@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from watchkeeper.client.breakers import BreakerCalls
 from watchkeeper.client.calls import path_part
 from watchkeeper.client.channels import ChannelCalls
 from watchkeeper.client.delegations import DelegationCalls
@@ -19,7 +20,7 @@ from watchkeeper.client.standing import StandingCalls
 from watchkeeper.core.digest import parse
 from watchkeeper.wire.agents import AgentDetail, AgentRow, Enrol, Enrolment, RunDetail, RunRow
 from watchkeeper.wire.base import Sent
-from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, TopUp
+from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, CapChange, TopUp
 from watchkeeper.wire.decisions import DecisionRow
 from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Target
 from watchkeeper.wire.pages import Page
@@ -56,6 +57,7 @@ VERIFY_SECONDS = 600.0
 
 
 class PlaneClient(
+    BreakerCalls,
     PolicyCalls,
     IdentityCalls,
     HandlingCalls,
@@ -251,6 +253,10 @@ class PlaneClient(
     async def top_up(self, budget: str, top_up: TopUp) -> BudgetRow:
         """Raise a cap for its current period."""
         return await self._post(BudgetRow, f"/v1/top-ups/{quote(budget)}", top_up)
+
+    async def change_cap(self, budget: str, change: CapChange) -> BudgetRow:
+        """Put another cap in place of the documents', until a time or taken back."""
+        return await self._post(BudgetRow, f"/v1/caps/{quote(budget)}", change)
 
     # Locks
 

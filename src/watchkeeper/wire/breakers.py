@@ -15,6 +15,8 @@ class BreakerRow(Shown):
 
     breaker: str
     """Id: `DOCUMENT/AGENT`."""
+    team: str = ""
+    """The team that owns the agent."""
     agent: str
     version: int
     state: BreakerState
@@ -27,7 +29,11 @@ class BreakerRow(Shown):
     """The run that showed it."""
     opened_at: int | None = None
     probes_at: int | None = None
-    """When a probe may pass; None: a person resets it."""
+    """From when on one call may pass as a probe; None: closed, or a person resets it."""
+    probe: str | None = None
+    """The decision of the probe that is under way."""
+    detectors: tuple[Detector, ...] = ()
+    """What may trip it."""
     trips: int = 0
     """In the last day."""
     refused: int = 0
