@@ -106,3 +106,31 @@ class ModelRow(Shown):
     routes: tuple[RouteCount, ...] = ()
     agents: tuple[str, ...] = ()
     """Whose contracts name it."""
+
+
+class TierShown(Shown):
+    """Other prices for calls of a longer input, for all their tokens."""
+
+    above_input_tokens: int
+    input_micros: int
+    output_micros: int
+    cache_read_micros: int | None = None
+    cache_write_micros: int | None = None
+
+
+class KnownPrice(Shown):
+    """What the price data that comes with the plane says of a provider's model, in
+    micro-dollars per million tokens.
+    """
+
+    provider: str
+    """As the price data calls it; documents name both as `price_of: provider:model`."""
+    model: str
+    input_micros: int
+    output_micros: int
+    cache_read_micros: int | None = None
+    cache_write_micros: int | None = None
+    tiers: tuple[TierShown, ...] = ()
+    context_window: int | None = None
+    version: str
+    """Of the price data."""
