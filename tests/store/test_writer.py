@@ -216,3 +216,30 @@ async def test_many_more_units_than_a_batch(store: Store) -> None:
     answers = await asyncio.gather(*(store.write(put("a")) for _ in range(700)))
     assert answers == list(range(1, 701))
     assert await store.read(amounts) == {"a": 700}
+
+
+async def test_patient_unit_waits_for_company_and_is_seen_by_whoever_reads(store: Store) -> None:
+    waiting = asyncio.create_task(store.write(put("patient", 1), patience=3600))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert await store.read(amounts) == {"patient": 1}
+    assert await waiting == 1
+
+
+async def test_patient_unit_goes_with_the_next_that_is_not(store: Store) -> None:
+    waiting = asyncio.create_task(store.write(put("patient", 1), patience=3600))
+    await asyncio.sleep(0)
+    assert await store.write(put("urgent", 2)) == 2
+    assert await waiting == 1
+    assert (await store.read(ledger.verify)).entries == 2
+
+
+async def test_patient_unit_goes_alone_once_its_patience_ends(store: Store) -> None:
+    assert await store.write(put("patient", 1), patience=0.001) == 1
+
+
+async def test_patient_unit_is_durable_before_the_store_closes(store: Store) -> None:
+    waiting = asyncio.create_task(store.write(put("patient", 1), patience=3600))
+    await asyncio.sleep(0)
+    await store.close()
+    assert await waiting == 1

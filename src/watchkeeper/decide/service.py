@@ -116,15 +116,20 @@ class Decider:
         token: str | None = None,
         result: str | None = None,
         begun: bool = True,
+        patience: float = 0,
     ) -> None:
         """Record how a permitted action ended; saying it again changes nothing.
+
+        With `patience` it may wait so many seconds to be made durable with others.
 
         `result` is what its caller is given, kept a while for the same call; an action that
         has not `begun` leaves the same call free to be made. With a `token`, raises `Forbidden`
         unless the decision is of that token's run and the agent carries it out: no agent says
         what the plane's own calls cost.
         """
-        await self.store.write(lambda tx: self._settle(tx, decision, outcome, token, result, begun))
+        await self.store.write(
+            lambda tx: self._settle(tx, decision, outcome, token, result, begun), patience=patience
+        )
         self.flights.forget(decision)
 
     def settle_in(self, tx: Transaction, decision: str, outcome: Outcome) -> None:

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 STOP_SECONDS = 5.0
+PATIENCE_SECONDS = 0.005
+"""How long the outcome of a call that was answered already may wait to be made durable with
+others. Until then all of its hold counts; should the plane die, it counts for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +52,29 @@ class Performances:
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
         self._running: dict[str, asyncio.Task[Any]] = {}
+        self._settling: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def perform(
-        self, decision: str, work: Callable[[InFlight], Awaitable[Performed[Made]]]
+        self,
+        decision: str,
+        work: Callable[[InFlight], Awaitable[Performed[Made]]],
+        *,
+        answer_first: bool = False,
     ) -> Made:
         """Run `work` and record its outcome; return what it made.
 
-        Raises `Stopped` when it was cut off before it could say how it ended (recorded as
-        unknown), and whatever `work` raises.
+        With `answer_first` that is returned before its outcome is durable: for what changes
+        nothing outside, and may be counted too high after a crash but never too low. Raises
+        `Stopped` when it was cut off before it could say how it ended (recorded as unknown), and
+        whatever `work` raises.
         """
         if self._stopping:
             why = "the plane is stopping; nothing was done"
             nothing = Outcome(status="failed", error=why)
             await self._settle(decision, Performed(None, nothing, begun=False))
             raise Unavailable(why)
-        task = asyncio.create_task(self._carry_out(decision, work))
+        task = asyncio.create_task(self._carry_out(decision, work, answer_first))
         self._running[decision] = task
         task.add_done_callback(lambda _: self._running.pop(decision, None))
         return await asyncio.shield(task)
@@ -81,7 +91,10 @@ class Performances:
         return await asyncio.shield(task)
 
     async def _carry_out(
-        self, decision: str, work: Callable[[InFlight], Awaitable[Performed[Made]]]
+        self,
+        decision: str,
+        work: Callable[[InFlight], Awaitable[Performed[Made]]],
+        answer_first: bool,
     ) -> Made:
         begin: asyncio.Future[InFlight] = asyncio.get_running_loop().create_future()
 
@@ -119,12 +132,19 @@ class Performances:
             return performed.made
         finally:
             inner.cancel()
-            await self._settle(decision, ended)
+            if answer_first:
+                task = asyncio.create_task(self._settle(decision, ended, PATIENCE_SECONDS))
+                self._settling.add(task)
+                task.add_done_callback(self._settling.discard)
+            else:
+                await self._settle(decision, ended)
 
-    async def _settle(self, decision: str, ended: Performed[Any]) -> None:
+    async def _settle(self, decision: str, ended: Performed[Any], patience: float = 0) -> None:
         kept = ended.kept.decode() if ended.kept is not None else None
         try:
-            await self._decider.settle(decision, ended.outcome, result=kept, begun=ended.begun)
+            await self._decider.settle(
+                decision, ended.outcome, result=kept, begun=ended.begun, patience=patience
+            )
         except Exception:
             # the action has happened: its caller still gets the result, and the open hold
             # of the decision is resolved as unknown when it expires
@@ -139,3 +159,5 @@ class Performances:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+        if self._settling:
+            await asyncio.gather(*self._settling, return_exceptions=True)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import exc
 from sqlalchemy.engine import URL
@@ -42,6 +42,7 @@ class PostgresEngine:
         self._clock = clock
         self._journal = Journal()
         self._queue = Queue()
+        self._owed: set[asyncio.Future[Any]] = set()
         self._writer: tuple[AsyncConnection, PostgresSession] | None = None
         self._task: asyncio.Task[None] | None = None
         self._publish: Publish = lambda batch, head: None
@@ -73,9 +74,16 @@ class PostgresEngine:
         """Hand committed events and the ledger's head to ``publish``."""
         self._publish = publish
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
-        """Queue a unit and return its value once durable."""
+    async def write(self, unit: Callable[[Transaction], T], patience: float = 0) -> T:
+        """Queue a unit and return its value once durable.
+
+        The next batch begins when the last has ended, so none waits for company; but whoever
+        did not wait for a unit with ``patience`` still finds it when reading.
+        """
         future = self._queue.put(unit)
+        if patience:
+            self._owed.add(future)
+            future.add_done_callback(self._owed.discard)
         if self._task is None:
             self._task = asyncio.create_task(self._drain(), name="store-writer")
         value: T = await future
@@ -83,6 +91,8 @@ class PostgresEngine:
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         """Run a query in a read-only snapshot on a connection of the pool."""
+        if self._owed:
+            await asyncio.wait(tuple(self._owed))
         now = self._clock.now()
         async with self._storage_errors(), self._readers.connect() as connection:
             return await connection.run_sync(lambda c: query(Transaction(c, None, now, None)))

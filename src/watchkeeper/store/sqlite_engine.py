@@ -38,6 +38,8 @@ class SqliteEngine:
         self._journal = Journal()
         self._queue = Queue()
         self._scheduled = False
+        self._waiting: asyncio.TimerHandle | None = None
+        """Runs what may wait, unless a unit that may not comes first."""
         self._publish: Publish = lambda batch, head: None
         self._reader, self._reader_driver = connect(path, read_only=True)
         self._scans = asyncio.Semaphore(SCANS_AT_ONCE)
@@ -67,10 +69,14 @@ class SqliteEngine:
         """Hand committed events and the ledger's head to ``publish``."""
         self._publish = publish
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
+    async def write(self, unit: Callable[[Transaction], T], patience: float = 0) -> T:
         """Queue a unit and return its value once durable."""
         future = self._queue.put(unit)
-        if not self._scheduled:
+        if patience and not self._scheduled:
+            if self._waiting is None:
+                loop = asyncio.get_running_loop()
+                self._waiting = loop.call_later(patience, self._drain)
+        elif not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._drain)
         value: T = await future
@@ -78,10 +84,12 @@ class SqliteEngine:
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         """Run a short query on the reader, here and now."""
+        self._see_all()
         return self._query(self._reader, self._reader_driver, query)
 
     async def scan(self, query: Callable[[Transaction], T]) -> T:
         """Run a long query in a thread on a connection of its own."""
+        self._see_all()
 
         def run() -> T:
             connection, driver = connect(self._path, read_only=True)
@@ -105,6 +113,11 @@ class SqliteEngine:
         self._reader_driver.close()
         self._session.close()
 
+    def _see_all(self) -> None:
+        """Commit what waits for company, so that whoever was answered before finds it."""
+        if self._waiting is not None:
+            self._drain()
+
     def _query(
         self,
         connection: Connection,
@@ -127,6 +140,9 @@ class SqliteEngine:
     def _drain(self) -> None:
         """Run one batch; the loop gets its turn before the next."""
         self._scheduled = False
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
         units = self._queue.take()
         if not units:
             return

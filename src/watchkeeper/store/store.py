@@ -22,7 +22,7 @@ class Engine(Protocol):
 
     head: int
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
+    async def write(self, unit: Callable[[Transaction], T], patience: float = 0) -> T:
         """Queue a unit and return its value once durable."""
         ...
 
@@ -91,8 +91,11 @@ class Store:
         """The sequence of the last committed event; 0 if there is none."""
         return self._feed.head
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
+    async def write(self, unit: Callable[[Transaction], T], *, patience: float = 0) -> T:
         """Run ``unit`` in the next batch and return its value once that is durable.
+
+        With ``patience`` it may wait so many seconds for others to be made durable with; a
+        read sees it all the same.
 
         All that the unit did is undone if it raises; its own exception comes back, errors
         of the database as ``Conflict``, ``Invalid`` or ``Unavailable``. A unit may be run
@@ -100,7 +103,7 @@ class Store:
         is not run. Raises a ``WatchkeeperError`` with code ``unrecorded_change`` if it
         changed rows without an event and did not call ``tx.silent``.
         """
-        return await self._engine.write(unit)
+        return await self._engine.write(unit, patience)
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         """Run a short query (up to some hundred rows) in a read-only snapshot."""
