@@ -5,8 +5,9 @@ from __future__ import annotations
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.budgets import reading
 from watchkeeper.budgets import service as budgets
+from watchkeeper.budgets.changes import changed_caps, with_changes
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, TopUp
+from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, CapChange, TopUp
 from watchkeeper.wire.pages import Page
 
 _PRESSING = 500
@@ -16,10 +17,18 @@ async def list_budgets(call: Call) -> Page[BudgetRow]:
     """List budgets of the current periods, by scope."""
     scope, needle, after = call.text("scope"), call.text("filter"), call.text("after")
     limit, caps, head = call.limit(), call.rooms.standing_caps(), call.rooms.store.head
+    changed = call.rooms.view.now.changed_caps
 
     def query(tx: Transaction) -> Page[BudgetRow]:
         return reading.list_budgets(
-            tx, standing=caps, scope=scope, text=needle, after=after, limit=limit, sequence=head
+            tx,
+            standing=caps,
+            changed=changed,
+            scope=scope,
+            text=needle,
+            after=after,
+            limit=limit,
+            sequence=head,
         )
 
     return await call.rooms.store.read(query)
@@ -27,10 +36,12 @@ async def list_budgets(call: Call) -> Page[BudgetRow]:
 
 async def pressing_budgets(call: Call) -> tuple[BudgetRow, ...]:
     """Return the budgets that refuse or soon will."""
-    caps = call.rooms.standing_caps()
+    caps, changed = call.rooms.standing_caps(), call.rooms.view.now.changed_caps
     return (
         await call.rooms.store.read(
-            lambda tx: reading.list_budgets(tx, standing=caps, near=True, limit=_PRESSING)
+            lambda tx: reading.list_budgets(
+                tx, standing=caps, changed=changed, near=True, limit=_PRESSING
+            )
         )
     ).rows
 
@@ -38,27 +49,54 @@ async def pressing_budgets(call: Call) -> tuple[BudgetRow, ...]:
 async def read_budget(call: Call) -> BudgetDetail:
     """Show a budget in its current period with who spent from it."""
     name, caps = call.path("budget"), call.rooms.standing_caps()
-    return await call.rooms.store.read(lambda tx: reading.read_budget(tx, name, standing=caps))
+    changed = call.rooms.view.now.changed_caps
+    return await call.rooms.store.read(
+        lambda tx: reading.read_budget(tx, name, standing=caps, changed=changed)
+    )
 
 
 async def top_up(call: Call) -> BudgetRow:
     """Raise a cap for its current period only."""
     body: TopUp = call.body
     name, caps = call.path("budget"), call.rooms.standing_caps()
-    scope, _, rest = name.partition("/")
+    _check_may(call, name)
+
+    def unit(tx: Transaction) -> BudgetRow:
+        changed = changed_caps(tx)
+        now = with_changes(caps, changed, tx.now)
+        budgets.top_up(
+            tx, name, None, body.amount, reason=body.reason, actor=call.actor, standing=now
+        )
+        return reading.read_budget(tx, name, standing=caps, changed=changed)
+
+    return await call.rooms.store.write(unit)
+
+
+async def change_cap(call: Call) -> BudgetRow:
+    """Put another cap in place of the documents', until a time or taken back."""
+    body: CapChange = call.body
+    name, rooms = call.path("budget"), call.rooms
+    _check_may(call, name)
+
+    def unit(tx: Transaction) -> BudgetRow:
+        documents = [cap for cap in rooms.standing_caps() if cap.budget_id == name]
+        caps = tuple(with_changes(documents, changed_caps(tx), tx.now))
+        rooms.capping.change_in(tx, name, body, caps=caps, actor=call.actor)
+        return reading.read_budget(
+            tx, name, standing=rooms.standing_caps(), changed=changed_caps(tx)
+        )
+
+    return await rooms.store.write(unit)
+
+
+def _check_may(call: Call, budget: str) -> None:
+    """Raise `Forbidden` unless the caller may give more to whose budget it is."""
+    scope, _, rest = budget.partition("/")
     about = rest.partition("/")[0]
     if scope == "agent":
         call.check_agent("top-up", about)
     else:
         call.check_team("top-up", about if scope == "team" else "")
-
-    def unit(tx: Transaction) -> BudgetRow:
-        budgets.top_up(
-            tx, name, None, body.amount, reason=body.reason, actor=call.actor, standing=caps
-        )
-        return reading.read_budget(tx, name, standing=caps)
-
-    return await call.rooms.store.write(unit)
 
 
 OPERATIONS = (
@@ -89,6 +127,17 @@ OPERATIONS = (
         "Raise a cap for its current period only.",
         answers=BudgetRow,
         takes=TopUp,
+        by_team=True,
+        tags=("budgets",),
+    ),
+    Operation(
+        "POST",
+        "/v1/caps/{budget:path}",
+        "top-up",
+        change_cap,
+        "Put another cap in place of the documents', until a time or taken back.",
+        answers=BudgetRow,
+        takes=CapChange,
         by_team=True,
         tags=("budgets",),
     ),

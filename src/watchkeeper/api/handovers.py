@@ -134,7 +134,7 @@ def _need(row: HandoverRow) -> Need:
 
 
 async def _draft(call: Call, role: str | None, schedule: str | None) -> HandoverDraft:
-    rooms, caps, head = call.rooms, call.rooms.standing_caps(), call.rooms.store.head
+    rooms, caps, head = call.rooms, call.rooms.caps_in_force(), call.rooms.store.head
     catalogue, seen = rooms.view.now, call.agents_seen()
 
     def query(tx: Transaction) -> HandoverDraft:

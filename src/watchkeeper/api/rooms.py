@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from watchkeeper.approvals.auditing import Audit
 from watchkeeper.approvals.model import Counts
+from watchkeeper.budgets.changes import with_changes
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.clock import Clock
 from watchkeeper.decide.access import Bindings
 from watchkeeper.decide.applying import Applying
+from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.gates.budget import caps_over
@@ -67,6 +69,8 @@ class Rooms:
     tokens: Tokens
     overriding: Overriding
     """Changes who is on call."""
+    capping: Capping
+    """Changes caps."""
     notices: Notices
     """Who is told of what."""
     telling: Telling
@@ -111,3 +115,7 @@ class Rooms:
             }
             self._caps = (catalogue, tuple(found.values()))
         return self._caps[1]
+
+    def caps_in_force(self) -> list[Cap]:
+        """Return those caps as they hold now, where people changed some."""
+        return with_changes(self.standing_caps(), self.view.now.changed_caps, self.clock.now())

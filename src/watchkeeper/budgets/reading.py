@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from watchkeeper.budgets import statements as sql
+from watchkeeper.budgets.changes import ChangedCap, with_changes
 from watchkeeper.budgets.model import MEASURES, NO_CAP, Cap
 from watchkeeper.budgets.periods import HOUR_US, period_key, resets_at, starts_at
 from watchkeeper.budgets.rules import (
@@ -28,6 +30,7 @@ from watchkeeper.wire.pages import Page
 RECENT_HOURS = 24
 """Budgets of runs that began to spend before this are left out of lists."""
 MOST_SPENDERS = 20
+NO_CHANGES: Mapping[str, ChangedCap] = MappingProxyType({})
 
 _CALENDAR: tuple[Period, ...] = ("hour", "day", "month")
 
@@ -39,6 +42,7 @@ def list_budgets(
     tx: Transaction,
     *,
     standing: Sequence[Cap] = (),
+    changed: Mapping[str, ChangedCap] = NO_CHANGES,
     scope: str | None = None,
     text: str | None = None,
     near: bool = False,
@@ -54,7 +58,7 @@ def list_budgets(
     with `near` only those come that refuse or soon will.
     Raises `Invalid` for an `after` that no page gave.
     """
-    caps = _lowest(standing)
+    caps = _lowest(with_changes(standing, changed, tx.now))
     start = _read_key(after) if after is not None else None
     words = (text or "").lower().split()
     used = _used(tx, caps, scope, start, near=near)
@@ -69,7 +73,7 @@ def list_budgets(
         shown = _show(row, MEASURES[key[3]], cap, tx.now) if row else _empty(key, cap, tx.now)
         if near and shown.state == "ok":
             continue
-        found.append((key, shown))
+        found.append((key, _with_change(shown, changed, tx.now)))
         if len(found) > limit:
             break
     page = found[:limit]
@@ -80,16 +84,24 @@ def list_budgets(
     )
 
 
-def read_budget(tx: Transaction, budget: str, *, standing: Sequence[Cap] = ()) -> BudgetDetail:
+def read_budget(
+    tx: Transaction,
+    budget: str,
+    *,
+    standing: Sequence[Cap] = (),
+    changed: Mapping[str, ChangedCap] = NO_CHANGES,
+) -> BudgetDetail:
     """Return a budget in its current period with who spent from it; raise `NotFound`."""
     scope, period, measure = read_budget_id(budget)
     key = period_key(period, tx.now, scope.removeprefix("run/"))
     row = sql.BALANCE.first(tx, scope_is=scope, period_is=period, key_is=key)
-    caps = _lowest(standing)
+    caps = _lowest(with_changes(standing, changed, tx.now))
     cap = caps.get((scope, period, measure))
     if row is None and cap is not None:
         place = (scope, period, key, MEASURES.index(measure))
-        return BudgetDetail(**_empty(place, cap, tx.now).model_dump())
+        return BudgetDetail(
+            **_with_change(_empty(place, cap, tx.now), changed, tx.now).model_dump()
+        )
     if row is not None and cap is None:
         cap = getattr(row, f"cap_{measure}")
     if row is None or cap is None or cap == NO_CAP:
@@ -97,8 +109,16 @@ def read_budget(tx: Transaction, budget: str, *, standing: Sequence[Cap] = ()) -
             f"there is no budget {budget!r:.120} in this {period}",
             remedy="see `watchkeeper budgets list` for those in use",
         )
-    shown = _show(row, measure, cap, tx.now)
+    shown = _with_change(_show(row, measure, cap, tx.now), changed, tx.now)
     return BudgetDetail(**shown.model_dump(), spenders=tuple(_spenders(tx, row, measure)))
+
+
+def _with_change(row: BudgetRow, changed: Mapping[str, ChangedCap], now: int) -> BudgetRow:
+    """Return a budget with who changed its cap, where the documents' does not hold."""
+    found = changed.get(row.budget)
+    if found is None or not found.holds(now):
+        return row
+    return row.model_copy(update={"cap_by": found.by, "cap_until": found.until})
 
 
 def _spenders(tx: Transaction, row: Row, measure: Measure) -> Iterator[Spender]:

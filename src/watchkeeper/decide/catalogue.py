@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from watchkeeper.budgets.changes import ChangedCap
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.entities import agent_facts, model_facts, store_facts, tool_facts
 from watchkeeper.decide.people import Names, gather_names
@@ -121,6 +122,8 @@ class Catalogue:
     """Who holds roles when, with the overrides as last committed."""
     pins: Pins = NO_PINS
     """Which definitions of upstream tools are trusted; kept when documents are applied."""
+    changed_caps: Mapping[str, ChangedCap] = field(default_factory=dict)
+    """Budget → the cap that a person put in place of the documents'; kept likewise."""
 
     def trust(self, tool: ToolContract) -> Trusted | Distrusted:
         """Say under which definition a tool may be called, or why it may not."""
@@ -275,13 +278,19 @@ class CatalogueView:
         self.now = catalogue
 
     def replace(self, catalogue: Catalogue) -> None:
-        """Put a new catalogue in force for every decision from here on; pins and overrides stay."""
+        """Put a new catalogue in force for every decision from here on; what people set stays."""
         rota = catalogue.rota.overridden(self.now.rota.standing)
-        self.now = replace(catalogue, pins=self.now.pins, rota=rota)
+        self.now = replace(
+            catalogue, pins=self.now.pins, rota=rota, changed_caps=self.now.changed_caps
+        )
 
     def override(self, standing: tuple[Override, ...]) -> None:
         """Let these overrides count, and no others, from here on."""
         self.now = replace(self.now, rota=self.now.rota.overridden(standing))
+
+    def change_caps(self, changed: Mapping[str, ChangedCap]) -> None:
+        """Let these caps hold in place of the documents', and no others, from here on."""
+        self.now = replace(self.now, changed_caps=changed)
 
     def pin(self, pins: Pins) -> None:
         """Trust these definitions, and no others, from here on."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
+from watchkeeper.budgets.changes import EVENTS as CAP_EVENTS
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.waiting import DECIDED
 from watchkeeper.oncall.service import EVENTS as OVERRIDES
@@ -19,8 +20,8 @@ _RETRY_SECONDS = 1.0
 
 class Follower:
     """Hands decided requests to their waiting callers, new ones to the previews, new timers to
-    the sweeper, changes of what is in force and of secrets to the gateways, and overrides to the
-    view of who is on call."""
+    the sweeper, changes of what is in force and of secrets to the gateways, overrides to the view
+    of who is on call, and changed caps to the view of what is in force."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Follower:
         created: Callable[[str], None],
         secrets_changed: Callable[[Sequence[str]], None],
         overridden: Callable[[], None],
+        recapped: Callable[[], None],
     ) -> None:
         self._store = store
         self._decided = decided
@@ -39,6 +41,7 @@ class Follower:
         self._created = created
         self._secrets_changed = secrets_changed
         self._overridden = overridden
+        self._recapped = recapped
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -73,6 +76,8 @@ class Follower:
             self._attempt(self._secrets_changed, secrets)
         if any(e.type in OVERRIDES for e in batch):
             self._attempt(self._overridden)
+        if any(e.type in CAP_EVENTS for e in batch):
+            self._attempt(self._recapped)
         if any(e.request is not None for e in batch):
             self._attempt(self._wake)
 

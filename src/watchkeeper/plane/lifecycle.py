@@ -17,10 +17,12 @@ from watchkeeper.api.operations import routes
 from watchkeeper.api.rooms import Rooms
 from watchkeeper.approvals.standing.service import HANDLERS as STANDING_TIMERS
 from watchkeeper.approvals.timers import handlers as approval_timers
+from watchkeeper.budgets.changes import HANDLERS as CAP_TIMERS
 from watchkeeper.budgets.timers import HANDLERS as BUDGET_TIMERS
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.callbacks import CALLBACKS
+from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.children import HANDLERS as CHILD_TIMERS
 from watchkeeper.decide.envelope import Envelopes
@@ -66,6 +68,7 @@ _USES_SECONDS = 60
 
 TIMERS: Mapping[str, Handler] = {
     **BUDGET_TIMERS,
+    **CAP_TIMERS,
     **CHILD_TIMERS,
     **HANDOVER_TIMERS,
     **STANDING_TIMERS,
@@ -98,6 +101,7 @@ class Plane:
         await rooms.applying.load()
         await rooms.kill.load()
         await rooms.overriding.load()
+        await rooms.capping.load()
         await recover(rooms.decider)
         self.follower.start()
         await rooms.sealed.load()
@@ -154,6 +158,7 @@ class Plane:
         await self._step("follower", self.follower.stop())
         await self._step("uses of secrets", self.rooms.sealed.note_uses())
         await self._step("overrides", self.rooms.overriding.stop())
+        await self._step("changed caps", self.rooms.capping.stop())
         await self._step("previews", self.previews.stop())
         await self._step("replays", self.rooms.replays.stop())
         await self._step("outages", self.outages.finish())
@@ -240,6 +245,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         replays=Replays(store),
         tokens=tokens,
         overriding=Overriding(store, view),
+        capping=Capping(store, view),
         notices=notices,
         telling=telling,
         stop=ending.set,
@@ -276,6 +282,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
             previews.begin,
             secrets_changed,
             rooms.overriding.follow,
+            rooms.capping.follow,
         ),
         previews=previews,
         auditor=auditor,
