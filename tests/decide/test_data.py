@@ -18,10 +18,10 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.listing import list_decisions
 from watchkeeper.decide.model import Action, Ruling
 from watchkeeper.decide.path import decide
 from watchkeeper.decide.previews import compare
+from watchkeeper.decide.recorded import Wanted, list_decisions
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
@@ -199,7 +199,7 @@ async def test_strict_records_hold_no_personal_data_but_what_people_decide_on(
     assert json.loads(request.arguments)["mail"] == MAIL
     assert request.asks == f"Delete for {MAIL}"
     assert {row.classes_in for row in rows} == {("secret", "email"), ("email",), ("secret",)}
-    emails, _ = await strict.store.read(lambda tx: list_decisions(tx, data="email"))
+    emails, _ = await strict.store.read(lambda tx: list_decisions(tx, Wanted(data="email")))
     assert {row.name for row in emails} == {"stripe.lookup_charge", "cloud.delete"}
 
 

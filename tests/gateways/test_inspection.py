@@ -14,7 +14,7 @@ from sqlalchemy import text as sql
 from tests.gateways.ground import Edge, open_edge, text_of
 from tests.rig.upstream import Upstream
 from tests.rig.world import agent_document, upstream_document, world
-from watchkeeper.decide.listing import list_decisions
+from watchkeeper.decide.recorded import list_decisions
 from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.mcp.results import forwarded
 from watchkeeper.store.statement import Statement

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from watchkeeper.api.named import NAMED, named_in
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import NotFound, Unauthenticated
-from watchkeeper.decide.listing import list_decisions, list_runs, read_run
+from watchkeeper.decide.listing import list_runs, read_run
+from watchkeeper.decide.recorded import Wanted, list_decisions
 from watchkeeper.decide.records import find_decision
 from watchkeeper.identity.principals import spiffe_id
 from watchkeeper.identity.runs import facts_of
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import RunDetail, RunRow
 from watchkeeper.wire.data import DATA_CLASSES
-from watchkeeper.wire.decisions import Answer, DecisionRow
+from watchkeeper.wire.decisions import (
+    ActionKind,
+    Answer,
+    DecisionOrder,
+    DecisionRow,
+    EndedAs,
+    Verdict,
+)
 from watchkeeper.wire.pages import Page
 
 
@@ -55,32 +66,36 @@ async def show_run(call: Call, run: str) -> RunDetail:
 
 
 async def decisions(call: Call) -> Page[DecisionRow]:
-    """List recorded decisions, newest first."""
-    agent, in_run, after = call.text("agent"), call.text("run"), call.text("after")
-    verdict, limit = call.text("verdict"), call.limit()
-    data = call.one_of("data", ("any", *DATA_CLASSES))
-    within = call.whole("within_seconds")
-    since = None if within is None else call.rooms.clock.now() - within * MICROSECONDS
+    """List recorded decisions, newest or dearest first."""
+    wanted, after, limit = _wanted(call), call.text("after"), call.limit()
     head, seen = call.rooms.store.head, call.agents_seen()
 
     def query(tx: Transaction) -> tuple[list[DecisionRow], str | None]:
-        return list_decisions(
-            tx,
-            agent=agent,
-            agents=seen,
-            run=in_run,
-            verdict=verdict,
-            data=next((one for one in DATA_CLASSES if one == data), None),
-            since=since,
-            after=after,
-            limit=limit,
-        )
+        return list_decisions(tx, wanted, agents=seen, after=after, limit=limit)
 
-    # what is rare may be looked for through the whole table
-    rare = verdict or data != "any" or since is not None
-    read = call.rooms.store.scan if rare else call.rooms.store.read
+    read = call.rooms.store.scan if wanted.rare else call.rooms.store.read
     rows, following = await read(query)
     return Page[DecisionRow](rows=tuple(rows), next=following, sequence=head)
+
+
+def _wanted(call: Call) -> Wanted:
+    within = call.whole("within_seconds")
+    since = call.whole("since")
+    if within is not None:
+        since = max(since or 0, call.rooms.clock.now() - within * MICROSECONDS)
+    return Wanted(
+        named=named_in(call),
+        name=call.text("name"),
+        kind=call.option("kind", get_args(ActionKind)),
+        verdict=call.option("verdict", get_args(Verdict)),
+        outcome=call.option("outcome", get_args(EndedAs)),
+        data=call.option("data", DATA_CLASSES),
+        budget=call.text("budget"),
+        cost_at_least=call.whole("cost_at_least"),
+        since=since,
+        until=call.whole("until"),
+        order=call.option("order", get_args(DecisionOrder)) or "newest",
+    )
 
 
 async def decision(call: Call) -> Answer:
@@ -106,6 +121,10 @@ async def decision(call: Call) -> Answer:
     return await call.rooms.store.read(query)
 
 
+_DECISIONS = (
+    *NAMED, "kind", "name", "verdict", "outcome", "data", "budget", "cost_at_least", "since",
+    "until", "within_seconds", "order", "after", "limit",
+)  # fmt: skip
 OPERATIONS = (
     Operation(
         "GET",
@@ -131,9 +150,9 @@ OPERATIONS = (
         "/v1/decisions",
         "read",
         decisions,
-        "List recorded decisions, newest first.",
+        "List recorded decisions, newest or dearest first.",
         answers=Page[DecisionRow],
-        query=("agent", "run", "verdict", "data", "within_seconds", "after", "limit"),
+        query=_DECISIONS,
         tags=("runs",),
     ),
     Operation(

@@ -146,6 +146,10 @@ class Call:
             raise Invalid(f"{name} must be one of {', '.join(allowed)}", where=f"query: {name}")
         return value
 
+    def option(self, name: str, allowed: tuple[str, ...]) -> Any:
+        """A query parameter out of a list, or None where absent or empty."""
+        return self.one_of(name, allowed) if self.text(name) else None
+
     def whole(self, name: str) -> int | None:
         """A query parameter that is a whole number, zero or more."""
         value = self.text(name)

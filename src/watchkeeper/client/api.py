@@ -13,15 +13,16 @@ from watchkeeper.client.deliveries import DeliveryCalls
 from watchkeeper.client.handling import HandlingCalls
 from watchkeeper.client.handovers import HandoverCalls
 from watchkeeper.client.identity import IdentityCalls
+from watchkeeper.client.models import ModelCalls
 from watchkeeper.client.oncall import OnCallCalls
 from watchkeeper.client.policies import PolicyCalls
 from watchkeeper.client.problems import error_of
+from watchkeeper.client.spending import SpendingCalls
 from watchkeeper.client.standing import StandingCalls
 from watchkeeper.core.digest import parse
 from watchkeeper.wire.agents import AgentDetail, AgentRow, Enrol, Enrolment, RunDetail, RunRow
 from watchkeeper.wire.base import Sent
 from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, CapChange, TopUp
-from watchkeeper.wire.decisions import DecisionRow
 from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Target
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.people import (
@@ -65,7 +66,9 @@ class PlaneClient(
     ChannelCalls,
     DelegationCalls,
     DeliveryCalls,
+    ModelCalls,
     OnCallCalls,
+    SpendingCalls,
     StandingCalls,
 ):
     """A person's view of one plane.
@@ -157,30 +160,6 @@ class PlaneClient(
     async def run(self, run: str) -> RunDetail:
         """Read one run."""
         return await self._get(RunDetail, f"/v1/runs/{path_part(run)}")
-
-    async def decisions(
-        self,
-        *,
-        agent: str | None = None,
-        run: str | None = None,
-        verdict: str | None = None,
-        data: str | None = None,
-        within_seconds: int | None = None,
-        after: str | None = None,
-        limit: int | None = None,
-    ) -> Page[DecisionRow]:
-        """List recorded decisions, newest first; `data` is a class found in or out."""
-        return await self._get(
-            Page[DecisionRow],
-            "/v1/decisions",
-            agent=agent,
-            run=run,
-            verdict=verdict,
-            data=data,
-            within_seconds=within_seconds,
-            after=after,
-            limit=limit,
-        )
 
     # Approvals
 

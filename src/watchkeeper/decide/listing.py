@@ -1,10 +1,10 @@
-"""Lists of runs and decisions, paged by key, newest first."""
+"""Lists of runs, paged by key, newest first."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import func, or_, select
 
 from watchkeeper.core.digest import parse
 from watchkeeper.decide.records import newest_decisions
@@ -14,8 +14,6 @@ from watchkeeper.identity.tables import runs
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import BusinessObject, RunDetail, RunRow, RunState
-from watchkeeper.wire.data import DataClass
-from watchkeeper.wire.decisions import DecisionRow
 
 
 def list_runs(
@@ -118,78 +116,3 @@ def _sum_decisions(tx: Transaction, names: Sequence[str]) -> dict[str, Row]:
         .group_by(decisions.c.run)
     )
     return {row.run: row for row in tx.connection.execute(query)}
-
-
-def list_decisions(
-    tx: Transaction,
-    *,
-    agent: str | None = None,
-    agents: Collection[str] | None = None,
-    run: str | None = None,
-    verdict: str | None = None,
-    data: DataClass | None = None,
-    since: int | None = None,
-    after: str | None = None,
-    limit: int = 64,
-) -> tuple[list[DecisionRow], str | None]:
-    """Return a page of decisions and the key to continue after."""
-    query: Select[tuple[object, ...]] = (
-        select(decisions).order_by(decisions.c.decision.desc()).limit(limit + 1)
-    )
-    if agent:
-        query = query.where(decisions.c.agent == agent)
-    if agents is not None:
-        query = query.where(decisions.c.agent.in_(agents))
-    if run:
-        query = query.where(decisions.c.run == run)
-    if verdict:
-        query = query.where(decisions.c.verdict == verdict)
-    if since is not None:
-        query = query.where(decisions.c.at >= since)
-    if data:
-        # no class is named within another's name
-        query = query.where(
-            or_(decisions.c.classes_in.contains(data), decisions.c.classes_out.contains(data))
-        )
-    if after:
-        query = query.where(decisions.c.decision < after)
-    rows: list[Row] = list(tx.connection.execute(query))
-    page = rows[:limit]
-    return [as_row(row) for row in page], page[-1].decision if len(rows) > limit else None
-
-
-def as_row(row: Row) -> DecisionRow:
-    """Return a stored decision as it is shown."""
-    return DecisionRow(
-        decision=row.decision,
-        at=row.at,
-        agent=row.agent,
-        run=row.run,
-        kind=row.kind,
-        name=row.name,
-        verdict=row.verdict,
-        rule=row.rule,
-        reason=row.reason,
-        request=row.request,
-        outcome=row.outcome,
-        cost_micros=row.cost_micros,
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
-        classes_in=_names(row.classes_in),
-        classes_out=_names(row.classes_out),
-        classes_redacted=_names(row.classes_redacted),
-        model=row.model,
-        provider=row.provider,
-        provider_model=row.provider_model,
-        route_cause=row.route_cause,
-        route_reason=row.route_reason,
-        cache_read_tokens=row.cache_read_tokens or 0,
-        cached=bool(row.cached),
-        retries=row.retries or 0,
-        value_micros=row.value_micros or 0,
-        took_ms=(row.settled_at - row.at) // 1000 if row.settled_at is not None else None,
-    )
-
-
-def _names(listed: str | None) -> tuple[str, ...]:
-    return tuple(listed.split(",")) if listed else ()

@@ -15,7 +15,7 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.catalogue import Catalogue, GovernedPolicy
 from watchkeeper.decide.explaining import effect_of
-from watchkeeper.decide.listing import as_row
+from watchkeeper.decide.recorded import as_row
 from watchkeeper.decide.tables import decisions
 from watchkeeper.policy.stages import Staged, read_stages
 from watchkeeper.registry.tables import documents

@@ -110,6 +110,7 @@ Index("runs_by_parent", runs.c.parent)
 Index("runs_by_proof", runs.c.proof_hash)
 Index("runs_by_agent", runs.c.agent, runs.c.run)
 Index("runs_by_state", runs.c.state, runs.c.run)
+Index("runs_by_end", runs.c.closed_at)
 
 run_tokens = Table(
     "run_tokens",

@@ -14,6 +14,9 @@ Risk = Literal["low", "medium", "high", "critical"]
 Verdict = Literal["permit", "hold", "deny"]
 ActionKind = Literal["tool", "model"]
 OutcomeStatus = Literal["succeeded", "failed", "unknown"]
+EndedAs = Literal["succeeded", "failed", "unknown", "running"]
+"""What decisions are looked for by: `running` was permitted and has not ended."""
+DecisionOrder = Literal["newest", "dearest"]
 Performer = Literal["plane", "agent"]
 """Who carries a permitted action out, and so says how it ended."""
 

@@ -1,0 +1,1 @@
+"""What was spent: by whom and on what, per run, and as a report to charge it by."""
