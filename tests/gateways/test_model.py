@@ -130,7 +130,7 @@ async def test_a_kill_cuts_a_stream_with_an_error_and_meters_it(
             await anext(chunks)
         recorded = await outcome(edge)
         assert recorded["status"] == "unknown"
-        assert recorded["output_tokens"] == 3  # "one two ": eight bytes
+        assert recorded["output_tokens"] == 8  # "one two ": a token a byte
         assert "estimate" in recorded["error"]
         with pytest.raises(openai.PermissionDeniedError) as refused:
             await client.chat.completions.create(**ASK)
@@ -189,7 +189,7 @@ async def test_a_caller_that_hangs_up_is_still_metered(
         await stream.close()
     recorded = await outcome(edge)
     assert recorded["status"] == "unknown"
-    assert recorded["output_tokens"] == 3
+    assert recorded["output_tokens"] == 8
     assert "hung up" in recorded["error"]
 
 
@@ -205,7 +205,7 @@ async def test_a_stream_that_breaks_off_is_an_error_to_the_caller(
                 pass
     recorded = await outcome(edge)
     assert recorded["status"] == "failed"
-    assert recorded["output_tokens"] == 3
+    assert recorded["output_tokens"] == 8
 
 
 async def test_an_exhausted_budget_is_402_and_not_retried(

@@ -16,10 +16,11 @@ from mcp.shared.inbound import (
     x_mcp_header_map,
 )
 
+from watchkeeper.gateways.model.asking import ask_for, output_ceiling
+from watchkeeper.gateways.model.dialects.chat import CHAT
 from watchkeeper.gateways.model.errors import ModelError
-from watchkeeper.gateways.model.metering import Meter
-from watchkeeper.gateways.model.request import read_completion
 from watchkeeper.gateways.model.route import Route
+from watchkeeper.models.prices import Price, Rates
 from watchkeeper.tools.upstreams.events import EventSplitter, data_of
 from watchkeeper.tools.upstreams.protocol import (
     decode_header,
@@ -27,8 +28,10 @@ from watchkeeper.tools.upstreams.protocol import (
     mirrored_parameters,
     parameter_headers,
 )
+from watchkeeper.wire.decisions import Usage
 
-ROUTE = Route("p", "http://127.0.0.1:9", None, "m", 400_000, 1_600_000, 32_000)
+PRICE = Price(Rates(400_000, 1_600_000))
+ROUTE = Route("p", "http://127.0.0.1:9", None, "m", PRICE, 32_000)
 LINES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20)
 
 
@@ -86,26 +89,27 @@ def test_events_survive_any_cut(events: list[list[str]], newline: str, cuts: lis
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
 def test_a_price_is_never_rounded_down(tokens_in: int, tokens_out: int) -> None:
     exact = tokens_in * 400_000 + tokens_out * 1_600_000
-    assert 0 <= ROUTE.cost_micros(tokens_in, tokens_out) * 1_000_000 - exact < 1_000_000
+    usage = Usage(input_tokens=tokens_in, output_tokens=tokens_out)
+    assert 0 <= ROUTE.cost_micros(usage) * 1_000_000 - exact < 1_000_000
 
 
 @given(st.integers(1, 5000), st.integers(1, 3), st.text(max_size=200))
 def test_what_is_reserved_covers_what_may_be_spent(limit: int, choices: int, text: str) -> None:
     asked = {"model": "m", "n": choices, "max_tokens": limit}
     asked["messages"] = [{"role": "user", "content": text}]
-    completion = read_completion(json.dumps(asked).encode())
-    estimate = completion.ask(ROUTE).estimate
-    sent = json.loads(completion.forwarded(ROUTE, completion.output_tokens(ROUTE)))
+    completion = CHAT.read(json.dumps(asked).encode(), {})
+    estimate = ask_for(completion, ROUTE).estimate
+    sent = json.loads(completion.forwarded("m", output_ceiling(completion, ROUTE)))
     assert estimate.output_tokens == sent["max_tokens"] * sent["n"]
-    assert estimate.input_tokens * 3 >= len(text.encode())
-    assert estimate.cost_micros == ROUTE.cost_micros(estimate.input_tokens, estimate.output_tokens)
+    assert estimate.input_tokens >= len(text.encode())
+    assert estimate.cost_micros == ROUTE.cost_micros(estimate)
     assert {**sent, "model": "m"} == asked
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_meter_or_the_reader(data: bytes) -> None:
-    meter = Meter(ROUTE, 1)
-    meter.take(data)
+    meter = CHAT.read(b'{"model": "m", "messages": []}', {}).meter(1, 1)
+    meter.take(data, whole=False)
     assert meter.usage().output_tokens >= 0
     splitter = EventSplitter()
     assert b"".join(splitter.feed(data)) + splitter.rest() == data
@@ -122,9 +126,9 @@ def test_no_bytes_break_the_meter_or_the_reader(data: bytes) -> None:
 )  # fmt: skip
 def test_what_a_provider_could_read_otherwise_is_refused(more: str) -> None:
     plain = '{"model": "m", "messages": [], "top_p": 1, "tools": [{"type": "function"}]'
-    assert read_completion(f"{plain}}}".encode()).model == "m"
+    assert CHAT.read(f"{plain}}}".encode(), {}).model == "m"
     with pytest.raises(ModelError):
-        read_completion(f"{plain}, {more}}}".encode())
+        CHAT.read(f"{plain}, {more}}}".encode(), {})
 
 
 @pytest.mark.parametrize(
@@ -141,7 +145,7 @@ def test_what_a_provider_could_read_otherwise_is_refused(more: str) -> None:
     ],
 )
 def test_instructions_have_one_reading(hidden: str) -> None:
-    completion = read_completion(f'{{"model": "m", "messages": [{hidden}]}}'.encode())
+    completion = CHAT.read(f'{{"model": "m", "messages": [{hidden}]}}'.encode(), {})
     with pytest.raises(ModelError):
         completion.prompt_digest()
 
@@ -149,7 +153,7 @@ def test_instructions_have_one_reading(hidden: str) -> None:
 def test_instructions_in_any_guise_are_instructions() -> None:
     def digest_of(*messages: dict[str, Any]) -> str | None:
         body = {"model": "m", "messages": messages}
-        return read_completion(json.dumps(body).encode()).prompt_digest()
+        return CHAT.read(json.dumps(body).encode(), {}).prompt_digest()
 
     good = {"role": "system", "content": "good"}
     expected = "sha256:" + hashlib.sha256(b"good").hexdigest()

@@ -19,6 +19,7 @@ from watchkeeper.gateways.mcp.calls import ToolCalls
 from watchkeeper.gateways.mcp.cancellations import Cancellations
 from watchkeeper.gateways.mcp.endpoint import McpEndpoint
 from watchkeeper.gateways.mcp.listening import Listeners
+from watchkeeper.gateways.model.dialects.openai import OPENAI
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
 from watchkeeper.gateways.model.health import ProviderHealth
 from watchkeeper.gateways.offers import Offers
@@ -37,6 +38,8 @@ from watchkeeper.tools.upstreams.model import Credential, UpstreamFailure
 from watchkeeper.tools.upstreams.pool import OnState, Pool
 from watchkeeper.wire.plane import UpstreamRow
 
+SURFACES = (OPENAI,)
+"""The protocols that models are called in."""
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -70,15 +73,19 @@ class Gateways:
         calls = ToolCalls(decider, self._offers, self._pool, self._performances, cancellations)
         self.apps: Mapping[str, AsgiApp] = {
             "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners, cancellations),
-            "/openai/v1": ModelEndpoint(
-                decider,
-                callers,
-                self._offers,
-                self._egress,
-                self.credentials,
-                self._performances,
-                self._health,
-            ),
+            **{
+                surface.prefix: ModelEndpoint(
+                    surface,
+                    decider,
+                    callers,
+                    self._offers,
+                    self._egress,
+                    self.credentials,
+                    self._performances,
+                    self._health,
+                )
+                for surface in SURFACES
+            },
         }
         """Path prefix → app. Apps read the whole path of a request."""
 

@@ -14,10 +14,14 @@ from watchkeeper.decide.gates.data import check_data
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.decide.pricing import GovernedModel
 from watchkeeper.tools.pins.model import Distrusted
+from watchkeeper.wire.decisions import LARGEST_USAGE
 from watchkeeper.wire.digests import action_digest
 
 PROMPT = "prompt_template"
 """The argument of a model call that holds the SHA-256 of its system message's text."""
+LIKELY = "input_tokens"
+"""The argument of a model call that holds what its input probably comes to, in tokens; what it
+may cost is estimated from a bound that is seldom reached."""
 
 
 def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
@@ -90,7 +94,7 @@ def _check_region(agent: GovernedAgent, what: str, region: str) -> Ruling | None
 def _check_context(action: Action, model: GovernedModel, agent: GovernedAgent) -> Ruling | None:
     """The call fits the windows of contract and model, and its prompt was reviewed."""
     context, name = agent.contract.context, agent.contract.name
-    tokens = action.estimate.input_tokens + action.estimate.output_tokens
+    tokens = likely_input(action) + action.estimate.output_tokens
     if context.max_window_tokens is not None and tokens > context.max_window_tokens:
         return deny(
             f"contract/{name}/context",
@@ -115,6 +119,13 @@ def _check_context(action: Action, model: GovernedModel, agent: GovernedAgent) -
             f"prompts: {', '.join(one.name for one in templates)}",
         )
     return None
+
+
+def likely_input(action: Action) -> int:
+    """Return how many tokens an action's input probably holds, for windows and policies."""
+    said = action.arguments.get(LIKELY) if action.kind == "model" else None
+    known = isinstance(said, int) and not isinstance(said, bool) and said >= 0
+    return min(said, LARGEST_USAGE) if known else action.estimate.input_tokens
 
 
 def may_use(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.gates.contract import likely_input
 from watchkeeper.decide.gates.obligation import take_on
 from watchkeeper.decide.gates.staged import ask_staged, reads_model
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
@@ -20,7 +21,7 @@ def policy_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | No
         resource=action.name,
         environment=facts.run.environment,
         amount_micros=progress.amount_micros,
-        input_tokens=action.estimate.input_tokens,
+        input_tokens=likely_input(action),
         output_tokens=action.estimate.output_tokens,
         on_behalf_of=facts.run.on_behalf_of or "",
         proven=facts.run.on_behalf_of_proof is not None,

@@ -6,9 +6,11 @@ through as it came. The endpoint, the way to providers, the cache and the routes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from watchkeeper.gateways.model.errors import ErrorShape
 from watchkeeper.wire.decisions import Usage
 from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.models import Protocol as ProviderProtocol
@@ -24,45 +26,98 @@ class Meter(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether the stream said that it is complete."""
+        """Whether the stream said that it is complete, well or not."""
         ...
 
     @property
     def failure(self) -> str | None:
-        """What the provider said went wrong within an answer that began well."""
+        """What the provider said went wrong within an answer that began well; its own words."""
         ...
 
     def take(self, data: bytes, *, whole: bool) -> bool:
-        """Count a body or the data of one event; tell whether the caller is to have it."""
+        """Count a body or the data of one event; tell whether the caller is to have it.
+
+        Nothing that a provider sends makes it raise.
+        """
         ...
 
     def usage(self) -> Usage:
         """Return what was used so far, without its cost. Where the provider has not said, the
-        input is what was sent and the output what was passed on, counted from above.
+        input is what could be sent at most and the output what was passed on, a token a byte.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class HostedTool:
+    """A tool that a call lets the provider run by itself."""
+
+    name: str
+    """As tool documents and allowlists name it: `hosted.web_search`, `hosted.mcp.LABEL`."""
+    server_url: str | None = None
+    """Of a tool server that the provider is to call: where it is."""
 
 
 class ModelCall(Protocol):
     """One call of a model, as an agent sent it."""
 
-    model: str
-    """The logical model that is named."""
-    digest: str
-    """SHA-256 of the body as it came."""
-    size: int
-    """Of the body, in bytes."""
-    stream: bool
-    asked_output_tokens: int | None
-    """The caller's own ceiling on the output of the whole call; None: it set none. 0 for calls
-    that generate nothing."""
-    choices: int
-    hosted_tools: tuple[str, ...]
-    """What the provider would run itself: `hosted.web_search`, `hosted.mcp.LABEL` …"""
+    @property
+    def model(self) -> str:
+        """The logical model that is named."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the body as it came: `sha256:` and hex."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Of the body, in bytes."""
+        ...
+
+    @property
+    def messages(self) -> int:
+        """How many messages, items or texts it brings; shown to approvers."""
+        ...
+
+    @property
+    def stream(self) -> bool:
+        """Whether the answer comes as a stream of events."""
+        ...
+
+    @property
+    def asked_output_tokens(self) -> int | None:
+        """The caller's own ceiling on the output of the whole call (all choices together);
+        None: it set none. 0 for calls that generate nothing.
+        """
+        ...
+
+    @property
+    def choices(self) -> int:
+        """How many answers it asks for; each needs a token at least. 1 for most."""
+        ...
+
+    @property
+    def hosted_tools(self) -> tuple[HostedTool, ...]:
+        """What the provider would run itself, each once."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What goes to the provider as headers beside the plane's own, by lower-case name."""
+        ...
 
     def most_input_tokens(self, context_window: int) -> int:
-        """Return a bound that no tokenizer passes: a token a byte and what the protocol adds, or
-        the whole window where the body refers to what is elsewhere (files, earlier answers).
+        """Return a bound that no tokenizer passes: a token a byte and what the protocol adds,
+        never more than the window; the whole window where the body refers to what is elsewhere
+        (files, earlier answers).
+        """
+        ...
+
+    def likely_input_tokens(self) -> int:
+        """Return what its input probably comes to, somewhat from above: what policies and
+        windows look at, never budgets.
         """
         ...
 
@@ -74,7 +129,7 @@ class ModelCall(Protocol):
         self, provider_model: str, ceiling: int | None, without: frozenset[str] = frozenset()
     ) -> bytes:
         """Return the body for a provider: its model, a ceiling on the output of the whole call
-        (None: there is nothing to limit), and without some of the hosted tools.
+        (None: there is nothing to limit), and without some of the hosted tools, by name.
         """
         ...
 
@@ -84,29 +139,79 @@ class ModelCall(Protocol):
         """
         ...
 
-    def meter(self) -> Meter:
-        """Return a meter for one answer."""
+    def meter(self, most_input: int, most_output: int) -> Meter:
+        """Return a meter for one answer, with the bounds that count where nobody says more."""
         ...
 
 
 class Dialect(Protocol):
     """One endpoint of one protocol."""
 
-    endpoint: Endpoint
-    protocol: ProviderProtocol
-    path: str
-    """Under a provider's base URL, and under the gateway's own prefix."""
-    done: bytes
-    """What follows the last event of a stream that the plane ends itself, e.g. a kept answer."""
-
-    def read(self, body: bytes, headers: Mapping[bytes, bytes]) -> ModelCall:
-        """Read a body; raise `ModelError` for what is malformed or never passed."""
+    @property
+    def endpoint(self) -> Endpoint:
+        """Its name, in provider documents and records."""
         ...
 
-    def text_of(self, body: bytes) -> str | None:
-        """Return the words of a whole answer; None where it says nothing that can be judged."""
+    @property
+    def protocol(self) -> ProviderProtocol:
+        """Which providers speak it."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Under a provider's base URL, and under the surface's own prefix."""
+        ...
+
+    @property
+    def done(self) -> bytes:
+        """What follows the last event of a stream that the plane ends itself after an answer
+        that is complete.
+        """
+        ...
+
+    @property
+    def errors(self) -> ErrorShape:
+        """How its clients read errors."""
+        ...
+
+    @property
+    def passed_headers(self) -> tuple[str, ...]:
+        """Which of a provider's headers its callers get, by lower-case name."""
+        ...
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> ModelCall:
+        """Read a body, with the request's headers by lower-case name; raise `ModelError` for
+        what is malformed or never passed.
+        """
+        ...
+
+    def text_of(self, body: bytes, *, streamed: bool = False) -> str | None:
+        """Return the words of a complete answer, a body or all events of a stream; None where
+        it says nothing that can be judged: it calls tools, has several choices, or broke off.
+        """
         ...
 
     def with_text(self, call: ModelCall, instructions: str, texts: tuple[str, ...]) -> ModelCall:
         """Return the call with answers of others put beside it, for an adjudicator."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """What the clients of one protocol find under one prefix of the plane's address."""
+
+    prefix: str
+    """The part of the base URL that they are given, without a closing slash."""
+    protocol: ProviderProtocol
+    dialects: tuple[Dialect, ...]
+    errors: ErrorShape
+    """For what fails before its dialect is known."""
+    models_path: str
+    """Under the prefix: where the models are listed, and each shown below by its name."""
+    list_models: Callable[[Sequence[str]], bytes]
+    show_model: Callable[[str], bytes]
+    token: Callable[[Mapping[str, str]], str]
+    """Returns the run token out of the headers; raises `Unauthenticated` when there is none."""
+    unserved: Mapping[tuple[str, str], str]
+    """Method and start of a path that its clients know and that is not served → why not, and
+    what to do."""

@@ -1,12 +1,11 @@
-"""Errors in the shape that OpenAI's clients read, marked so that they retry only what may help."""
+"""Calls that have no answer from a model, marked so that clients retry only what may help."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
-import msgspec
-
+from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
 from watchkeeper.gateways.http import answer, header_value
 from watchkeeper.gateways.words import denial, sentence
 from watchkeeper.wire.decisions import Answer
@@ -14,11 +13,27 @@ from watchkeeper.wire.decisions import Answer
 DECISION_HEADER = b"x-watchkeeper-decision"
 WARNING_HEADER = b"x-watchkeeper-warning"
 LONGEST_CLIENT_WAIT_SECONDS = 60
-"""OpenAI's clients heed a longer ``Retry-After`` by trying again at once: better not at all."""
+"""Clients heed a longer ``Retry-After`` by trying again at once: better not at all."""
+
+
+class ErrorShape(Protocol):
+    """How the clients of one endpoint read errors."""
+
+    def body(self, error: ModelError) -> bytes:
+        """Return it as the body of an answer."""
+        ...
+
+    def event(self, error: ModelError, sent: int) -> bytes:
+        """Return it as the last event of a stream, after so many that were sent."""
+        ...
 
 
 class ModelError(Exception):
-    """A call that has no answer from a model."""
+    """A call that has no answer from a model.
+
+    `kind` and `code` are in the plane's terms (see `refused` and the others here); a shape may
+    say them otherwise. `members` are shown beside them: `rule`, `request`, `expires_at` …
+    """
 
     def __init__(
         self,
@@ -38,33 +53,14 @@ class ModelError(Exception):
         self.message = message
         self.retry = retry
         self.headers = headers
-        self.members = members
+        self.members = {name: value for name, value in members.items() if value is not None}
 
-    def body(self) -> bytes:
-        """Return the error object."""
-        kept = {name: value for name, value in self.members.items() if value is not None}
-        return msgspec.json.encode(
-            {
-                "error": {
-                    "message": self.message,
-                    "type": self.kind,
-                    "param": None,
-                    "code": self.code,
-                    **kept,
-                }
-            }
-        )
-
-    def event(self) -> bytes:
-        """Return the error as the last event of a stream."""
-        return b"data: " + self.body() + b"\n\n"
-
-    async def send(self, send: Any, decision: str | None) -> None:
+    async def send(self, send: Any, shape: ErrorShape, decision: str | None) -> None:
         """Answer with it."""
         headers = [*decision_headers(decision), *self.headers]
         if self.retry is not None:
             headers.append((b"x-should-retry", b"true" if self.retry else b"false"))
-        await answer(send, self.status, self.body(), headers)
+        await answer(send, self.status, shape.body(self), headers)
 
 
 def decision_headers(
@@ -102,6 +98,18 @@ def refused(decided: Answer) -> ModelError:
     )
 
 
+def never_passed(rule: str, reason: str, instead: str) -> ModelError:
+    """Return the error for what no contract can permit."""
+    return ModelError(
+        403,
+        "watchkeeper_denied",
+        "denied",
+        f"DENIED by rule {rule}: {sentence(reason)} Allowed instead: {sentence(instead)}",
+        rule=rule,
+        allowed_instead=instead,
+    )
+
+
 def _too_soon(decided: Answer, seconds: int) -> ModelError:
     """A rate limit: clients that heed ``Retry-After`` wait as long, if they wait so long at all."""
     return ModelError(
@@ -126,3 +134,34 @@ def stopped(lock: str | None) -> ModelError:
         f"STOPPED: cut off by {by}. What was used is metered.",
         rule=f"lock/{lock}" if lock else None,
     )
+
+
+def bad_request(status: int, code: str, message: str) -> ModelError:
+    """Return the error for a request that can't be served as it is."""
+    return ModelError(status, "invalid_request_error", code, message)
+
+
+def malformed(message: str) -> ModelError:
+    """Return the error for a body that is not one of its endpoint."""
+    return bad_request(400, "malformed", message)
+
+
+def unknown_model(name: str) -> ModelError:
+    """Return the error for a model that nobody serves."""
+    return bad_request(
+        404,
+        "model_not_found",
+        f"the model {name[:80]!r} is not one that this plane serves; its list of models, at "
+        "/openai/v1/models and /anthropic/v1/models, names those",
+    )
+
+
+def as_model_error(error: WatchkeeperError) -> ModelError:
+    """Return any error of the plane's as one that model clients can read."""
+    kind = "authentication_error" if isinstance(error, Unauthenticated) else "watchkeeper_error"
+    headers = (
+        ((b"www-authenticate", b'Bearer realm="watchkeeper", error="invalid_token"'),)
+        if isinstance(error, Unauthenticated)
+        else ()
+    )
+    return ModelError(error.status, kind, error.code, str(error), headers=headers, rule=error.rule)

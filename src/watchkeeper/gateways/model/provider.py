@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.gateways.http import CallerWatch, header_value
+from watchkeeper.gateways.model.dialect import Dialect, ModelCall
 from watchkeeper.gateways.model.errors import ModelError, decision_headers, stopped
 from watchkeeper.gateways.model.health import ProviderHealth
-from watchkeeper.gateways.model.metering import Meter
-from watchkeeper.gateways.model.request import Completion
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.gateways.performing import Performed
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Egress, Sending, read_bounded
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
 from watchkeeper.tools.upstreams.model import UpstreamFailure
-from watchkeeper.wire.decisions import Outcome, OutcomeStatus, Usage
+from watchkeeper.wire.decisions import LARGEST_USAGE, Outcome, OutcomeStatus, Usage
 
 if TYPE_CHECKING:
     import aiohttp
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LAST_WORD_SECONDS = 0.2
-_PASSED_HEADERS = ("x-request-id", "openai-processing-ms")
 _OK = 200
 _TOO_MANY = 429
 _UNAUTHORISED = 401
@@ -53,18 +51,19 @@ Made = Whole | ModelError | None
 
 
 class ProviderCall:
-    """Performs one permitted completion."""
+    """Performs one permitted call of a model, whatever its protocol."""
 
     def __init__(
         self,
         egress: Egress,
         credentials: Credentials,
         route: Route,
-        completion: Completion,
+        dialect: Dialect,
+        call: ModelCall,
         *,
         decision: str,
         warnings: Sequence[str] = (),
-        ceiling: int,
+        ceiling: int | None,
         health: ProviderHealth,
         watch: CallerWatch,
         send: Any,
@@ -72,21 +71,23 @@ class ProviderCall:
         self._egress = egress
         self._credentials = credentials
         self._route = route
-        self._completion = completion
+        self._dialect = dialect
+        self._call = call
         self._decision = decision
         self._warnings = warnings
         self._ceiling = ceiling
         self._health = health
         self._watch = watch
         self._send = send
-        self._meter = Meter(route, completion.input_tokens)
+        self._meter = call.meter(call.most_input_tokens(route.context_window), ceiling or 0)
         self._sending = Sending()
         self._streaming = False
+        self._events = 0
 
     async def perform(self, flight: InFlight) -> Performed[Made]:
         """Call the provider; whatever happens, return what to send and what it cost."""
         try:
-            return await self._call()
+            return await self._attempts()
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None:
@@ -100,7 +101,7 @@ class ProviderCall:
             log.warning("provider %s cannot be called: %s", self._route.provider, error)
             return await self._fail("the plane's credential for it is missing")
 
-    async def _call(self) -> Performed[Made]:
+    async def _attempts(self) -> Performed[Made]:
         """Send it; where a fetched token is refused, which is before anything ran, once anew."""
         made = await self._send_once(last=False) or await self._send_once(last=True)
         assert made is not None, "the last attempt always ends"
@@ -109,13 +110,14 @@ class ProviderCall:
     async def _send_once(self, *, last: bool) -> Performed[Made] | None:
         """Return how it ended, or None to be called again with another token."""
         self._sending = Sending()
-        body = self._completion.forwarded(self._route, self._ceiling)
+        body = self._call.forwarded(self._route.provider_model, self._ceiling)
         headers = {
             "content-type": "application/json",
-            "accept": "text/event-stream" if self._completion.stream else "application/json",
+            "accept": "text/event-stream" if self._call.stream else "application/json",
+            **self._call.headers,
             **await self._credentials.headers(self._route.credential),
         }
-        url = self._route.base_url.rstrip("/") + "/chat/completions"
+        url = self._route.base_url.rstrip("/") + self._dialect.path
         async with (
             asyncio.timeout(self._route.timeout_seconds) as silence,
             self._egress.post(
@@ -139,7 +141,7 @@ class ProviderCall:
         if status == _OK or status in _CALLERS_FAULT:
             self._health.note(self._route.provider, None)
             if status == _OK:
-                self._meter.take(body)
+                self._meter.take(body, whole=True)
             made = Whole(
                 status, body, response.headers.get("content-type", "application/json"),
                 tuple(self._passed(response.headers)),
@@ -188,19 +190,23 @@ class ProviderCall:
             raise UpstreamFailure("an event of its stream is too large", reached=True) from None
         finally:
             gone.cancel()
-        if not self._meter.done:
+        if not self._meter.done and self._meter.failure is None:
             raise UpstreamFailure("its stream ended before it was complete", reached=True)
         await self._end(b"")
+        if self._meter.failure is not None:
+            why = f"it ended its stream with an error: {self._meter.failure[:300]}"
+            self._health.note(self._route.provider, why)
+            message = f"provider {self._route.provider}: {why}"
+            return Performed(None, self._outcome("failed", message))
         self._health.note(self._route.provider, None)
         return Performed(None, self._outcome("succeeded", None))
 
     def _passes(self, event: bytes) -> bool:
-        """Count an event; only usage that the caller did not ask for is kept back."""
+        """Count an event; tell whether the caller is to have it."""
         data = data_of(event)
-        if not data:
-            return True
-        only_usage = self._meter.take(data)
-        return self._completion.wants_usage or not only_usage
+        passes = not data or self._meter.take(data, whole=False)
+        self._events += bool(data and passes)
+        return passes
 
     async def _cut_off(self, flight: InFlight) -> Performed[Made]:
         if flight.cancelled is None and self._watch.gone.is_set():
@@ -224,20 +230,24 @@ class ProviderCall:
         # a caller that does not read must not delay a kill
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORD_SECONDS):
-                await self._end(error.event())
+                await self._end(self._dialect.errors.event(error, self._events))
         return Performed(None, outcome)
 
     def _outcome(self, status: OutcomeStatus, error: str | None) -> Outcome:
-        usage = self._meter.usage() if self._sending.sent else Usage()
+        usage = self._priced(self._meter.usage()) if self._sending.sent else Usage()
         notes = [error] if error else []
         if self._meter.estimated:
             notes.append(_ESTIMATED)
         return Outcome(status=status, usage=usage, error="; ".join(notes)[:1000] or None)
 
+    def _priced(self, usage: Usage) -> Usage:
+        cost = self._route.cost_micros(usage)
+        return usage.model_copy(update={"cost_micros": min(cost, LARGEST_USAGE)})
+
     def _passed(self, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
         return decision_headers(self._decision, self._warnings) + [
             (name.encode(), header_value(self._credentials.known.redact_text(headers[name])))
-            for name in _PASSED_HEADERS
+            for name in self._dialect.passed_headers
             if name in headers
         ]
 

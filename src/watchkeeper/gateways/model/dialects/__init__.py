@@ -1,0 +1,1 @@
+"""The protocols that models are called in, one module to an endpoint."""

@@ -1,0 +1,223 @@
+"""``/chat/completions``, as OpenAI and most other providers speak it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.digest import parse
+from watchkeeper.core.errors import Invalid
+from watchkeeper.gateways.model.dialect import Dialect, HostedTool, ModelCall
+from watchkeeper.gateways.model.dialects.chat_meter import ChatMeter, text_of
+from watchkeeper.gateways.model.dialects.reading import (
+    MOST_CHOICES,
+    Members,
+    check_name,
+    digest_of,
+    instruction,
+    is_plain,
+    members_of,
+    prompt_digest,
+    read_governed,
+)
+from watchkeeper.gateways.model.dialects.shapes import CHAT_ERRORS
+from watchkeeper.gateways.model.errors import ErrorShape, malformed, never_passed
+from watchkeeper.wire.models import Endpoint
+from watchkeeper.wire.models import Protocol as ProviderProtocol
+
+_BYTES_PER_TOKEN = 3
+_PROTOCOL_TOKENS = 1024
+"""What providers put around a call: templates, a system message of their own."""
+_LOCAL_TOOLS = frozenset({"function", "custom"})
+_THINKS = re.compile(r"(^|/)(o\d|gpt-[5-9])")
+"""Models that refuse `max_tokens`: the other name is newer, and unknown to many providers."""
+
+
+class _Tool(msgspec.Struct):
+    type: str = ""
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Governed(msgspec.Struct):
+    model: str
+    messages: list[msgspec.Raw]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    tools: list[_Tool] | None = None
+    web_search_options: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_governed = msgspec.json.Decoder(_Governed)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One chat completion that an agent asks for."""
+
+    model: str
+    members: Members
+    digest: str
+    size: int
+    said: list[msgspec.Raw]
+    stream: bool
+    wants_usage: bool
+    choices: int
+    limit_name: str | None
+    asked_output_tokens: int | None
+
+    @property
+    def messages(self) -> int:
+        """Count them."""
+        return len(self.said)
+
+    @property
+    def hosted_tools(self) -> tuple[HostedTool, ...]:
+        """Return what the provider would run itself."""
+        return ()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return nothing: the body says it all."""
+        return {}
+
+    def most_input_tokens(self, context_window: int) -> int:
+        """Return a bound that no tokenizer passes."""
+        return min(self.size + _PROTOCOL_TOKENS, context_window)
+
+    def likely_input_tokens(self) -> int:
+        """Return an estimate from above for most texts: three bytes a token."""
+        return -(-self.size // _BYTES_PER_TOKEN)
+
+    def prompt_digest(self) -> str | None:
+        """Return the digest of its instructions; raise `ModelError` if they have two readings."""
+        try:
+            found = [instruction(parse(bytes(message))) for message in self.said]
+        except (Invalid, TypeError) as error:
+            raise malformed(f"its messages can't be read: {str(error)[:200]}") from None
+        return prompt_digest([text for text in found if text is not None])
+
+    def forwarded(
+        self, provider_model: str, ceiling: int | None, without: frozenset[str] = frozenset()
+    ) -> bytes:
+        """Return the body for a provider, with usage in a stream."""
+        members: dict[str, Any] = dict(self.members)
+        members["model"] = provider_model
+        if ceiling is not None:
+            members[self.limit_name or _limit_name(provider_model)] = ceiling // self.choices
+        if self.stream:
+            options: dict[str, Any] = {}
+            if "stream_options" in members and bytes(members["stream_options"]) != b"null":
+                options = dict(members_of(members["stream_options"]))
+            members["stream_options"] = {**options, "include_usage": True}
+        return msgspec.json.encode(members)
+
+    def cache_key(self) -> str | None:
+        """Return what calls with the same answer have in common."""
+        return None
+
+    def meter(self, most_input: int, most_output: int) -> ChatMeter:
+        """Return a meter for one answer."""
+        return ChatMeter(most_input, wants_usage=self.wants_usage)
+
+
+class Chat:
+    """The dialect of chat completions."""
+
+    endpoint: Endpoint = "chat_completions"
+    protocol: ProviderProtocol = "openai"
+    path = "/chat/completions"
+    done = b"data: [DONE]\n\n"
+    errors: ErrorShape = CHAT_ERRORS
+    passed_headers = ("x-request-id", "openai-processing-ms")
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> Completion:
+        """Read a body; raise `ModelError` for what is malformed or never passed."""
+        governed, members = read_governed(body, _governed, "chat completion")
+        choices = governed.n if governed.n is not None else 1
+        limit_name, limit = None, None
+        if governed.max_tokens is not None:
+            limit_name, limit = "max_tokens", governed.max_tokens
+        if governed.max_completion_tokens is not None:
+            limit_name, limit = "max_completion_tokens", governed.max_completion_tokens
+            members.pop("max_tokens", None)
+        if not 1 <= choices <= MOST_CHOICES:
+            raise malformed(f"n must be between 1 and {MOST_CHOICES}")
+        if limit is not None and limit < 1:
+            raise malformed(f"{limit_name} must be at least 1")
+        _check_tools(members)
+        _refuse_remote_tools(governed)
+        options = governed.stream_options
+        return Completion(
+            model=check_name(governed.model),
+            members=members,
+            digest=digest_of(body),
+            size=len(body),
+            said=governed.messages,
+            stream=bool(governed.stream),
+            wants_usage=bool(options and options.include_usage),
+            choices=choices,
+            limit_name=limit_name,
+            asked_output_tokens=limit * choices if limit is not None else None,
+        )
+
+    def text_of(self, body: bytes, *, streamed: bool = False) -> str | None:
+        """Return the words of a complete answer of one choice that calls no tool."""
+        return text_of(body, streamed=streamed)
+
+    def with_text(self, call: ModelCall, instructions: str, texts: tuple[str, ...]) -> ModelCall:
+        """Return the call with answers of others put beside it."""
+        assert isinstance(call, Completion)
+        beside = [
+            {"role": "system", "content": instructions},
+            *(
+                {"role": "user", "content": f"Answer {number}:\n\n{text}"}
+                for number, text in enumerate(texts, 1)
+            ),
+        ]
+        added = [msgspec.Raw(msgspec.json.encode(message)) for message in beside]
+        said = [*call.said, *added]
+        return replace(
+            call,
+            said=said,
+            members={**call.members, "messages": msgspec.Raw(msgspec.json.encode(said))},
+            size=call.size + sum(len(bytes(one)) + 1 for one in added),
+        )
+
+
+CHAT: Dialect = Chat()
+
+
+def _limit_name(provider_model: str) -> str:
+    return "max_completion_tokens" if _THINKS.search(provider_model) else "max_tokens"
+
+
+def _check_tools(members: Members) -> None:
+    try:
+        tools = parse(bytes(members["tools"])) if "tools" in members else None
+    except Invalid as error:
+        raise malformed(f"its tools can't be read: {error.message[:200]}") from None
+    if not all(is_plain(tool, ("type",)) for tool in tools or ()):
+        raise malformed("a tool's `type` is written in other case than the API has it")
+
+
+def _refuse_remote_tools(governed: _Governed) -> None:
+    """A tool that the provider runs by itself would act past every gate."""
+    kinds = sorted({tool.type for tool in governed.tools or ()} - _LOCAL_TOOLS)
+    if governed.web_search_options is not msgspec.UNSET:
+        kinds.append("web_search_options")
+    if kinds:
+        raise never_passed(
+            "gateway/remote-tools",
+            f"{', '.join(kinds)[:200]} would run at the provider, past the plane",
+            "function tools, performed through /mcp",
+        )

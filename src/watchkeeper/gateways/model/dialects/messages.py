@@ -1,0 +1,227 @@
+"""``/v1/messages`` and ``/v1/messages/count_tokens``, as Anthropic's clients speak them.
+
+https://platform.claude.com/docs/en/api/messages. The API refuses members that it does not know,
+and so does the plane: what a new one would let the provider do is not known here either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.digest import check_values
+from watchkeeper.core.errors import Invalid
+from watchkeeper.gateways.model.dialect import Dialect, HostedTool, ModelCall
+from watchkeeper.gateways.model.dialects.anthropic_shapes import ANTHROPIC_ERRORS
+from watchkeeper.gateways.model.dialects.content import (
+    Content,
+    object_of,
+    read_content,
+    text_in,
+)
+from watchkeeper.gateways.model.dialects.messages_meter import MessagesMeter, text_of
+from watchkeeper.gateways.model.dialects.reading import (
+    check_name,
+    digest_of,
+    is_plain,
+    prompt_digest,
+)
+from watchkeeper.gateways.model.dialects.server_tools import (
+    hosted_name,
+    hosted_tools,
+    is_typed,
+    passed_betas,
+    server_name,
+)
+from watchkeeper.gateways.model.errors import ErrorShape, malformed, never_passed
+from watchkeeper.wire.decisions import Usage
+from watchkeeper.wire.models import Endpoint
+from watchkeeper.wire.models import Protocol as ProviderProtocol
+
+_SHOWN = 80
+_BYTES_PER_TOKEN = 3
+_PROTOCOL_TOKENS = 1024
+_IMAGE_TOKENS = 8192
+"""Images are scaled to 4784 tokens at most (…/build-with-claude/vision), however few bytes."""
+_LIKELY_IMAGE_TOKENS = 1600
+_LEAST_THOUGHT = 1024
+_LONG_BETA, _LONG_WINDOW = "context-1m", 1_000_000
+_VERSION = "2023-06-01"
+_VERSION_HEADER, _BETA_HEADER = "anthropic-version", "anthropic-beta"
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """One call of a model, or of its counting of tokens."""
+
+    model: str
+    members: Mapping[str, Any]
+    digest: str
+    size: int
+    messages: int
+    stream: bool
+    asked_output_tokens: int
+    content: Content
+    hosted_tools: tuple[HostedTool, ...]
+    headers: Mapping[str, str]
+    counts: bool
+    """Whether it asks for the number of its tokens only, which costs nothing."""
+
+    @property
+    def choices(self) -> int:
+        return 1
+
+    def most_input_tokens(self, context_window: int) -> int:
+        if self.counts:
+            return 0
+        if _LONG_BETA in self.headers.get(_BETA_HEADER, ""):
+            context_window = max(context_window, _LONG_WINDOW)
+        if self.content.elsewhere or self.hosted_tools:
+            return context_window
+        bound = self.size + _PROTOCOL_TOKENS + _IMAGE_TOKENS * self.content.images
+        bound += described_tokens([*self.members.get("tools", ()), *self.content.tools])
+        return min(bound, context_window)
+
+    def likely_input_tokens(self) -> int:
+        if self.counts:
+            return 0
+        text = -(-(self.size - self.content.image_bytes) // _BYTES_PER_TOKEN)
+        return text + _LIKELY_IMAGE_TOKENS * self.content.images
+
+    def prompt_digest(self) -> str | None:
+        system = self.members.get("system")
+        own = [text_in(system)] if system is not None else []
+        return prompt_digest([*own, *self.content.instructions])
+
+    def forwarded(
+        self, provider_model: str, ceiling: int | None, without: frozenset[str] = frozenset()
+    ) -> bytes:
+        members = {**self.members, "model": provider_model}
+        if not self.counts and ceiling is not None and ceiling < self.asked_output_tokens:
+            members["max_tokens"] = ceiling
+            _fit_thinking(members, ceiling)
+        if without:
+            take_out(members, without)
+        return msgspec.json.encode(members)
+
+    def cache_key(self) -> str | None:
+        if self.counts or self.content.elsewhere or self.hosted_tools:
+            return None
+        key = hashlib.sha256(msgspec.json.encode(dict(self.headers), order="sorted"))
+        key.update(msgspec.json.encode(self.members, order="sorted"))
+        return key.hexdigest()
+
+    def meter(self, most_input: int, most_output: int) -> MessagesMeter | TokenCount:
+        if self.counts:
+            return TokenCount()
+        thinking = self.members.get("thinking")
+        hides = thinking is None or thinking.get("type") != "disabled"
+        return MessagesMeter(most_input, most_output, hides=hides)
+
+
+class TokenCount:
+    """A count of tokens, which uses none."""
+
+    estimated = False
+    done = True
+    failure: str | None = None
+
+    def take(self, data: bytes, *, whole: bool) -> bool:
+        return True
+
+    def usage(self) -> Usage:
+        return Usage()
+
+
+class _Messages:
+    """The dialect of messages, or of counting their tokens."""
+
+    protocol: ProviderProtocol = "anthropic"
+    done = b""
+    errors: ErrorShape = ANTHROPIC_ERRORS
+    passed_headers = ("request-id", "anthropic-organization-id")
+
+    def __init__(self, endpoint: Endpoint, path: str) -> None:
+        self.endpoint = endpoint
+        self.path = path
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> Messages:
+        members = read_members(body)
+        counts = self.endpoint == "count_tokens"
+        messages = members.get("messages")
+        if not isinstance(messages, list):
+            raise malformed("messages is a list")
+        content = read_content(messages)
+        tools, servers = list_in(members, "tools"), list_in(members, "mcp_servers")
+        hosted = hosted_tools([*tools, *content.tools], servers, members.get("container"))
+        if hosted_tools(content.tools, (), None):
+            raise never_passed(
+                "gateway/remote-tools",
+                "a tool that runs at the provider is added in the midst of messages",
+                "tools of the provider in `tools`, where the contract allows them",
+            )
+        if members.get("container") is not None:
+            content.elsewhere = True
+        return Messages(
+            model=check_name(name_in(members, "model")),
+            members=members,
+            digest=digest_of(body),
+            size=len(body),
+            messages=len(messages),
+            stream=not counts and flag_in(members, "stream"),
+            asked_output_tokens=0 if counts else ceiling_in(members),
+            content=content,
+            hosted_tools=hosted,
+            headers=_passed(headers, hosted),
+            counts=counts,
+        )
+
+    def text_of(self, body: bytes, *, streamed: bool = False) -> str | None:
+        return text_of(body, streamed=streamed)
+
+    def with_text(self, call: ModelCall, instructions: str, texts: tuple[str, ...]) -> ModelCall:
+        assert isinstance(call, Messages)
+        system = call.members.get("system") or []
+        if isinstance(system, str):
+            system = [{"type": "text", "text": system}]
+        parts = [
+            {"type": "text", "text": f"Answer {number}:\n\n{text}"}
+            for number, text in enumerate(texts, 1)
+        ]
+        beside = {"role": "user", "content": parts}
+        told = {"type": "text", "text": instructions}
+        return replace(
+            call,
+            members={
+                **call.members,
+                "system": [*system, told],
+                "messages": [*call.members["messages"], beside],
+            },
+            size=call.size + len(msgspec.json.encode([beside, told])) + 64,
+        )
+
+
+MESSAGES: Dialect = _Messages("messages", "/v1/messages")
+COUNT_TOKENS: Dialect = _Messages("count_tokens", "/v1/messages/count_tokens")
+
+
+def _fit_thinking(members: dict[str, Any], ceiling: int) -> None:
+    """Thoughts stay below a lowered ceiling; where too little is left, the model does not think."""
+    thinking = members.get("thinking")
+    budget = thinking.get("budget_tokens") if thinking else None
+    if not isinstance(budget, int) or budget < ceiling:
+        return
+    if ceiling > _LEAST_THOUGHT:
+        members["thinking"] = {**members["thinking"], "budget_tokens": ceiling - 1}
+    else:
+        members["thinking"] = {"type": "disabled"}
+
+
+def _passed(headers: Mapping[str, str], hosted: Sequence[HostedTool]) -> Mapping[str, str]:
+    passed = {_VERSION_HEADER: headers.get(_VERSION_HEADER, _VERSION)[:_SHOWN]}
+    betas = passed_betas(headers.get(_BETA_HEADER, "")[:4096], hosted)
+    return {**passed, _BETA_HEADER: betas} if betas else passed

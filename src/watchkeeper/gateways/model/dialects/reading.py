@@ -1,0 +1,98 @@
+"""Reading bodies so that a provider can't read them otherwise than the plane."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.gateways.model.errors import malformed, never_passed, unknown_model
+from watchkeeper.wire.base import NAME
+
+Governed = TypeVar("Governed", bound=msgspec.Struct)
+Members = dict[str, msgspec.Raw]
+
+MOST_CHOICES = 128
+_NAME = re.compile(NAME)
+_LEADING_ON = frozenset({"models", "fallbacks", "plugins", "route", "provider"})
+"""Members by which routers at providers take other models, or run tools, than were asked for."""
+_INSTRUCTS = frozenset({"system", "developer"})
+members_of = msgspec.json.Decoder(Members).decode
+
+
+def read_governed(
+    body: bytes, decoder: msgspec.json.Decoder[Governed], what: str
+) -> tuple[Governed, Members]:
+    """Return what governs a body, and all its members as they came; raise `ModelError`."""
+    try:
+        body.decode()
+        governed = decoder.decode(body)
+        members = members_of(body)
+    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
+        raise malformed(f"the body is no {what}: {str(error)[:200]}") from None
+    if not is_plain(members, governed.__struct_fields__):
+        raise malformed("a member is written in other case than the API has it")
+    leading = sorted(_LEADING_ON.intersection(map(str.casefold, members)))
+    if leading:
+        raise never_passed(
+            "gateway/leading-on",
+            f"{', '.join(leading)} would have others answer than the model that is asked for",
+            "the same call without",
+        )
+    return governed, members
+
+
+def check_name(model: str) -> str:
+    """Return a logical model's name; raise `ModelError` for what can be none."""
+    if _NAME.fullmatch(model) is None:
+        raise unknown_model(model)
+    return model
+
+
+def is_plain(said: Iterable[str], names: Collection[str]) -> bool:
+    """Whether no member is one of `names` but for its case: some readers overlook that."""
+    return not any(key not in names and key.casefold() in names for key in said)
+
+
+def digest_of(body: bytes) -> str:
+    """Return the digest of a body as it came."""
+    return "sha256:" + hashlib.sha256(body).hexdigest()
+
+
+def instruction(said: Any) -> str | None:
+    """Return the text of a message that instructs the model; None for one that does not.
+
+    Raises `Invalid` for one that a provider could read otherwise, `TypeError` for one whose
+    instructions are more than text.
+    """
+    if not isinstance(said, dict) or not is_plain(said, ("role", "content")):
+        raise Invalid("a message is an object with `role` and `content`")
+    if str(said.get("role")).strip().casefold() not in _INSTRUCTS:
+        return None
+    return text_parts(said.get("content"))
+
+
+def text_parts(content: Any, kinds: Collection[str] = ("text",)) -> str:
+    """Return the text of a content, a text or parts of some kinds; raise `TypeError` for more."""
+    parts = content if isinstance(content, list) else [{"text": content or ""}]
+    for part in parts:
+        if not isinstance(part, dict) or part.get("type", "text") not in ("text", *kinds):
+            raise TypeError("instructions are text")
+        if not is_plain(part, ("type", "text")) or not isinstance(part.get("text"), str):
+            raise TypeError("instructions are text")
+    return "".join(part["text"] for part in parts)
+
+
+def prompt_digest(texts: Collection[str]) -> str | None:
+    """Return the digest of instructions.
+
+    Of several, all texts count, an empty line between them: a second one can't hide behind the
+    first.
+    """
+    if not texts:
+        return None
+    return "sha256:" + hashlib.sha256("\n\n".join(texts).encode()).hexdigest()
