@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import bindparam, literal_column, update
 
+from watchkeeper.approvals.model import RequestKind
 from watchkeeper.approvals.rows import IS_PENDING, TIMER, record
 from watchkeeper.approvals.standing.proposing import put_in_force
 from watchkeeper.approvals.tables import requests
@@ -43,11 +45,23 @@ _LAPSE = Statement(
     .values(state="lapsed", ended_at=bindparam("ended"), next_at=None)
 )
 
+Fulfil = Callable[[Transaction, Row], None]
+"""Does what a request (its row) asks for, now that it was approved."""
+_FULFIL: dict[RequestKind, Fulfil] = {"standing": put_in_force}
+
 _EVENTS: dict[RequestState, tuple[str, str]] = {
     "approved": ("request.approved", "approved"),
     "denied": ("request.denied", "rejected"),
     "expired": ("request.expired", "expired"),
 }
+
+
+def fulfil_by(kind: RequestKind, fulfil: Fulfil) -> None:
+    """Have the approval of every request of a kind do something in the unit that approves it.
+
+    Such an approval is no grant: what it asks for is done then and there, by `fulfil`.
+    """
+    _FULFIL[kind] = fulfil
 
 
 def decide(
@@ -65,9 +79,9 @@ def decide(
     An approval starts the grant's time; whatever else was due for the request is dropped.
     `verb` says it in other words than the state's own.
     """
-    stands = state == "approved" and row.kind == "standing"
+    fulfil = _FULFIL.get(row.kind or "action") if state == "approved" else None
     until = None
-    if state == "approved" and not stands:
+    if state == "approved" and fulfil is None:
         until = tx.now + row.grant_seconds * MICROSECONDS
     moved = _DECIDE.run(
         tx,
@@ -93,8 +107,8 @@ def decide(
         timers.schedule(tx, TIMER, row.request, until)
         body["grant_expires_at"] = until
     record(tx, row, type_, actor=by, text=text, by=by, **body)
-    if stands:
-        put_in_force(tx, row)
+    if fulfil is not None:
+        fulfil(tx, row)
     return True
 
 

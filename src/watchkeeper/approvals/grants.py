@@ -90,7 +90,7 @@ _WAITING = Statement(
         requests.c.agent == bindparam("agent_is"),
         requests.c.state == "pending",
         # what people propose is none of the agent's doing
-        func.coalesce(requests.c.kind, "action") == "action",
+        func.coalesce(requests.c.kind, "action") != "standing",
     )
 )
 _LATELY = (
@@ -106,7 +106,7 @@ _TAKEN_BACK = Statement(
     .where(
         _LATELY.c.agent == bindparam("agent_is"),
         _LATELY.c.state == "cancelled",
-        func.coalesce(_LATELY.c.kind, "action") == "action",
+        func.coalesce(_LATELY.c.kind, "action") != "standing",
     )
 )
 _TAKEN_BACK_SECONDS = 60

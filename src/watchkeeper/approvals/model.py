@@ -16,7 +16,7 @@ GRANT_SECONDS = 300
 """How long an approval may wait to be used."""
 
 TimeoutOutcome = Literal["deny", "allow"]
-RequestKind = Literal["action", "standing"]
+RequestKind = Literal["action", "standing", "top_up"]
 
 STATES: tuple[RequestState, ...] = get_args(RequestState)
 OPEN: frozenset[RequestState] = frozenset({"pending", "approved"})
@@ -78,6 +78,8 @@ class NewRequest:
     kind: RequestKind = "action"
     standing: str | None = None
     """The standing approval that a request of that kind asks for."""
+    budget: str | None = None
+    """The budget and period that a request of kind `top_up` is about."""
     proposed_by: str | None = None
     """The person who asks for it, where no agent does."""
 

@@ -125,9 +125,10 @@ def _columns(
         "state": "pending",
         "kind": new.kind,
         "standing": new.standing,
+        "budget": new.budget,
         "alike": alike(
             new.agent,
-            new.tool if new.kind == "action" else f"standing {new.tool}",
+            new.tool if new.kind == "action" else f"{new.kind} {new.tool}",
             new.object_kind,
             new.arguments,
         ),

@@ -80,10 +80,12 @@ requests = Table(
     Column("alike", Text),
     Column("covers", Text),
     Column("call_digest", Text),
+    Column("budget", Text),
 )
 """`levels` is JSON `[[role, after_seconds], …]`; `excluded` and `asked` are JSON lists;
 `escalation` is the whole policy as it was; `counts_from` is when the round began, plus pauses;
-`call_digest` is of the call that the agent sent, whatever it would run;
+`call_digest` is of the call that the agent sent, whatever it would run; `budget` is the budget
+and period that a top-up is asked for;
 `search` is what the free-text filter looks in, in lower case. What may be long stands
 last, so that lists need not read past it."""
 
@@ -103,6 +105,13 @@ Index(
     requests.c.call_digest,
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,
+)
+Index(
+    "ix_requests_budget",
+    requests.c.budget,
+    requests.c.request,
+    sqlite_where=requests.c.budget.is_not(None),
+    postgresql_where=requests.c.budget.is_not(None),
 )
 Index("ix_requests_run_digest", requests.c.run, requests.c.digest)
 Index("ix_requests_run_tool_request", requests.c.run, requests.c.tool, requests.c.request)

@@ -55,6 +55,13 @@ def take_back(
             rule="approval/take-back",
             remedy=f"end it: `watchkeeper standing end {row.standing}`",
         )
+    if row.kind == "top_up" and row.state == "succeeded":
+        raise Conflict(
+            "the budget was topped up already",
+            code="already_used",
+            rule="approval/take-back",
+            remedy="lower its cap: `watchkeeper budgets cap`",
+        )
     ballot = ballot_of(row)
     names = people.names(person)
     gave = any(people.key(one.person) in names for one in _VOTERS.all(tx, request_is=request))

@@ -256,6 +256,8 @@ def _became(found: RequestDetail, verdict: Verdict) -> str:
         return f"pending ({_agreed(found)})"
     if found.kind == "standing" and found.state == "succeeded":
         return f"approved; {found.standing} stands now"
+    if found.kind == "top_up" and found.state == "succeeded":
+        return "approved; the budget is topped up, and calls that wait for it go on"
     return "denied, and the agent is told what would do" if verdict == "changes" else found.state
 
 
@@ -348,7 +350,7 @@ def show_request(found: RequestDetail) -> None:
             ("amount", dollars(found.amount_micros) if found.amount_micros else None),
             ("risk", found.risk),
             ("who", f"{found.agent} version {found.version}{behalf}"),
-            ("run" if found.kind == "action" else "standing", f"{found.run}: {found.goal}"),
+            ("standing" if found.kind == "standing" else "run", f"{found.run}: {found.goal}"),
             ("state", _state(found)),
             ("before", f"see {found.supersedes}" if found.supersedes else None),
             ("instead", f"see {found.superseded_by}" if found.superseded_by else None),

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, literal_column, or_, select, update
 
+from watchkeeper.approvals.fulfilling import done
 from watchkeeper.approvals.people import person_key
-from watchkeeper.approvals.rows import TIMER, record
+from watchkeeper.approvals.rows import record
 from watchkeeper.approvals.standing.model import MOST_FOR_ONE, Terms
 from watchkeeper.approvals.standing.rules import pins_match
 from watchkeeper.approvals.standing.service import EXPIRY, read_pins, record_standing
@@ -65,20 +66,6 @@ _APPROVALS = Statement(
     select(votes.c.person, votes.c.acting_for, votes.c.key)
     .where(votes.c.request == bindparam("request_is"), votes.c.verdict == "approve")
     .order_by(votes.c.at, votes.c.person)
-)
-_FULFIL = Statement(
-    update(requests)
-    .where(
-        requests.c.request == bindparam("request_is"),
-        requests.c.state == literal_column("'approved'"),
-    )
-    .values(
-        state=literal_column("'succeeded'"),
-        redeemed_by=bindparam("standing_is"),
-        redeemed_at=bindparam("at"),
-        ended_at=bindparam("ended"),
-        next_at=None,
-    )
 )
 _WAITING = Statement(
     select(requests)
@@ -176,8 +163,6 @@ def put_in_force(tx: Transaction, row: Row) -> None:
             rule="standing/approval",
         )
     timers.schedule(tx, EXPIRY, standing, until)
-    timers.cancel(tx, TIMER, row.request)
-    _FULFIL.run(tx, request_is=row.request, standing_is=standing, at=tx.now, ended=tx.now)
     record_standing(
         tx,
         proposal,
@@ -187,9 +172,7 @@ def put_in_force(tx: Transaction, row: Row) -> None:
         approved_by=by,
         expires_at=until,
     )
-    text = "the approval was used, once: what it asked for stands"
-    record(tx, row, "grant.redeemed", actor="plane", text=text, standing=standing)
-    record(tx, row, "request.succeeded", actor="plane", text="done as approved")
+    done(tx, row, by=standing, text="what it asked for stands", standing=standing)
     _tell_waiting(tx, proposal, row.request)
 
 
