@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from watchkeeper.client.calls import Calls
+from watchkeeper.client.problems import error_of
 from watchkeeper.wire.decisions import DecisionRow
 from watchkeeper.wire.pages import Page
-from watchkeeper.wire.spending import RunCosts, Spending
+from watchkeeper.wire.spending import Chargeback, RunCosts, Spending
 
 LONG_SECONDS = 600.0
 """How long the plane may read what was spent in a long time."""
@@ -82,6 +83,41 @@ class SpendingCalls(Calls):
             wait_seconds=LONG_SECONDS,
             **named,
         )
+
+    async def chargeback(
+        self, period: str, *, zone: str | None = None, by: str | None = None, **named: str | None
+    ) -> Chargeback:
+        """Read the report of a period such as 2026-11; `by` as in `team,project,model`."""
+        return await self._get(
+            Chargeback,
+            "/v1/chargeback",
+            period=period,
+            zone=zone,
+            by=by,
+            wait_seconds=LONG_SECONDS,
+            **named,
+        )
+
+    async def chargeback_text(
+        self,
+        period: str,
+        format: str,
+        *,
+        zone: str | None = None,
+        by: str | None = None,
+        **named: str | None,
+    ) -> str:
+        """Read the report as it is written to a file: csv, markdown or json."""
+        asked = {"period": period, "format": format, "zone": zone, "by": by, **named}
+        reply = await self.transport.send(
+            "GET",
+            "/v1/chargeback",
+            params={name: value for name, value in asked.items() if value is not None},
+            wait_seconds=LONG_SECONDS,
+        )
+        if reply.status >= 400:
+            raise error_of(reply)
+        return reply.body.decode()
 
     async def run_costs(
         self, *, until: int | None = None, agent: str | None = None, limit: int | None = None
