@@ -99,6 +99,7 @@ def _only_clears(said: object) -> bool:
 
 
 def list_in(members: Mapping[str, Any], name: str) -> Sequence[Any]:
+    """Return a member that is a list, empty where there is none; raise `ModelError`."""
     value = members.get(name, [])
     if not isinstance(value, list):
         raise malformed(f"{name} is a list")
@@ -106,6 +107,7 @@ def list_in(members: Mapping[str, Any], name: str) -> Sequence[Any]:
 
 
 def name_in(members: Mapping[str, Any], name: str) -> str:
+    """Return a member that is a text; raise `ModelError`."""
     value = members.get(name)
     if not isinstance(value, str):
         raise malformed(f"{name} is a text")
@@ -113,6 +115,7 @@ def name_in(members: Mapping[str, Any], name: str) -> str:
 
 
 def flag_in(members: Mapping[str, Any], name: str) -> bool:
+    """Return a member that is true or false; raise `ModelError`."""
     value = members.get(name, False)
     if not isinstance(value, bool):
         raise malformed(f"{name} is true or false")
@@ -120,6 +123,7 @@ def flag_in(members: Mapping[str, Any], name: str) -> bool:
 
 
 def ceiling_in(members: Mapping[str, Any]) -> int:
+    """Return the ceiling on output, which thinking must stay below; raise `ModelError`."""
     value = members.get("max_tokens")
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise malformed("max_tokens is a whole number, and every call has one")

@@ -1,8 +1,4 @@
-"""``/v1/messages`` and ``/v1/messages/count_tokens``, as Anthropic's clients speak them.
-
-https://platform.claude.com/docs/en/api/messages. The API refuses members that it does not know,
-and so does the plane: what a new one would let the provider do is not known here either.
-"""
+"""``/v1/messages`` and ``/v1/messages/count_tokens``, as Anthropic's clients speak them."""
 
 from __future__ import annotations
 
@@ -13,32 +9,25 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.core.digest import check_values
-from watchkeeper.core.errors import Invalid
 from watchkeeper.gateways.model.dialect import Dialect, HostedTool, ModelCall
 from watchkeeper.gateways.model.dialects.anthropic_shapes import ANTHROPIC_ERRORS
-from watchkeeper.gateways.model.dialects.content import (
-    Content,
-    object_of,
-    read_content,
-    text_in,
+from watchkeeper.gateways.model.dialects.content import Content, read_content, text_in
+from watchkeeper.gateways.model.dialects.message_members import (
+    ceiling_in,
+    flag_in,
+    list_in,
+    name_in,
+    read_members,
 )
-from watchkeeper.gateways.model.dialects.messages_meter import MessagesMeter, text_of
-from watchkeeper.gateways.model.dialects.reading import (
-    check_name,
-    digest_of,
-    is_plain,
-    prompt_digest,
-)
+from watchkeeper.gateways.model.dialects.messages_meter import MessagesMeter, TokenCount, text_of
+from watchkeeper.gateways.model.dialects.reading import check_name, digest_of, prompt_digest
 from watchkeeper.gateways.model.dialects.server_tools import (
-    hosted_name,
+    described_tokens,
     hosted_tools,
-    is_typed,
     passed_betas,
-    server_name,
+    take_out,
 )
 from watchkeeper.gateways.model.errors import ErrorShape, malformed, never_passed
-from watchkeeper.wire.decisions import Usage
 from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.models import Protocol as ProviderProtocol
 
@@ -73,9 +62,11 @@ class Messages:
 
     @property
     def choices(self) -> int:
+        """One: the protocol has no more."""
         return 1
 
     def most_input_tokens(self, context_window: int) -> int:
+        """Return a bound that no tokenizer passes."""
         if self.counts:
             return 0
         if _LONG_BETA in self.headers.get(_BETA_HEADER, ""):
@@ -87,12 +78,14 @@ class Messages:
         return min(bound, context_window)
 
     def likely_input_tokens(self) -> int:
+        """Return what its input probably comes to."""
         if self.counts:
             return 0
         text = -(-(self.size - self.content.image_bytes) // _BYTES_PER_TOKEN)
         return text + _LIKELY_IMAGE_TOKENS * self.content.images
 
     def prompt_digest(self) -> str | None:
+        """Return the digest of `system` and of messages that instruct; None without any."""
         system = self.members.get("system")
         own = [text_in(system)] if system is not None else []
         return prompt_digest([*own, *self.content.instructions])
@@ -100,6 +93,7 @@ class Messages:
     def forwarded(
         self, provider_model: str, ceiling: int | None, without: frozenset[str] = frozenset()
     ) -> bytes:
+        """Return the body for a provider; thoughts are cut down with the ceiling."""
         members = {**self.members, "model": provider_model}
         if not self.counts and ceiling is not None and ceiling < self.asked_output_tokens:
             members["max_tokens"] = ceiling
@@ -109,6 +103,7 @@ class Messages:
         return msgspec.json.encode(members)
 
     def cache_key(self) -> str | None:
+        """Return a digest of all that goes to the provider; None where more would matter."""
         if self.counts or self.content.elsewhere or self.hosted_tools:
             return None
         key = hashlib.sha256(msgspec.json.encode(dict(self.headers), order="sorted"))
@@ -116,25 +111,8 @@ class Messages:
         return key.hexdigest()
 
     def meter(self, most_input: int, most_output: int) -> MessagesMeter | TokenCount:
-        if self.counts:
-            return TokenCount()
-        thinking = self.members.get("thinking")
-        hides = thinking is None or thinking.get("type") != "disabled"
-        return MessagesMeter(most_input, most_output, hides=hides)
-
-
-class TokenCount:
-    """A count of tokens, which uses none."""
-
-    estimated = False
-    done = True
-    failure: str | None = None
-
-    def take(self, data: bytes, *, whole: bool) -> bool:
-        return True
-
-    def usage(self) -> Usage:
-        return Usage()
+        """Return a meter for one answer."""
+        return TokenCount() if self.counts else MessagesMeter(most_input, most_output)
 
 
 class _Messages:
@@ -150,6 +128,7 @@ class _Messages:
         self.path = path
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> Messages:
+        """Read a body; raise `ModelError`."""
         members = read_members(body)
         counts = self.endpoint == "count_tokens"
         messages = members.get("messages")
@@ -181,9 +160,11 @@ class _Messages:
         )
 
     def text_of(self, body: bytes, *, streamed: bool = False) -> str | None:
+        """Return the words of a complete answer that calls no tool."""
         return text_of(body, streamed=streamed)
 
     def with_text(self, call: ModelCall, instructions: str, texts: tuple[str, ...]) -> ModelCall:
+        """Return the call with answers of others after its messages."""
         assert isinstance(call, Messages)
         system = call.members.get("system") or []
         if isinstance(system, str):

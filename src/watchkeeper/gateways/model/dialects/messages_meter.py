@@ -13,6 +13,12 @@ from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data
 from watchkeeper.wire.decisions import LARGEST_USAGE, Usage
 
 
+class _Written(msgspec.Struct):
+    """What was written to the prompt cache, by how long it is kept there."""
+
+    ephemeral_1h_input_tokens: int = 0
+
+
 class _Counted(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -21,6 +27,7 @@ class _Counted(msgspec.Struct):
 
 
 class _Usage(_Counted):
+    cache_creation: _Written | None = None
     iterations: list[_Counted] | None = None
     """Each round of a call; the sums beside them leave out what summing up cost."""
 
@@ -33,7 +40,7 @@ class _Part(msgspec.Struct):
     thinking: str | None = None
     partial_json: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = msgspec.Raw()
 
 
 class _Message(msgspec.Struct):
@@ -58,18 +65,19 @@ class _Event(msgspec.Struct):
 
 _event = msgspec.json.Decoder(_Event)
 _message = msgspec.json.Decoder(_Message)
-_WORDS = frozenset({"text", "thinking", "redacted_thinking"})
+_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+_WORDS = _THOUGHTS | {"text"}
 
 
 class MessagesMeter:
     """Counts one message."""
 
-    def __init__(self, most_input: int, most_output: int, *, hides: bool) -> None:
-        """`hides`: the model may generate what its caller is not given, such as thoughts."""
+    def __init__(self, most_input: int, most_output: int) -> None:
         self._most_input = most_input
         self._most_output = most_output
-        self._hides = hides
+        self._thinks = False
         self._used = _Counted()
+        self._long = 0
         self._bytes = 0
         self._final = False
         self.done = False
@@ -96,7 +104,9 @@ class MessagesMeter:
         used = self._used
         output = used.output_tokens or 0
         if not self._final:
-            output = max(output, self._most_output if self._hides else self._bytes)
+            # of thoughts the caller is given a summary, or nothing
+            said = self._most_output if self._thinks else self._bytes
+            output = max(output, said)
         if used.input_tokens is None:
             return Usage(input_tokens=self._most_input, output_tokens=_fit(output))
         read, written = used.cache_read_input_tokens or 0, used.cache_creation_input_tokens or 0
@@ -105,9 +115,12 @@ class MessagesMeter:
             output_tokens=_fit(output),
             cache_read_tokens=_fit(read),
             cache_write_tokens=_fit(written),
+            cache_write_long_tokens=_fit(min(self._long, written)),
         )
 
     def _take_event(self, event: _Event) -> None:
+        if event.content_block is not None:
+            self._thinks = self._thinks or event.content_block.type in _THOUGHTS
         for part in (event.content_block, event.delta):
             if part is not None:
                 self._bytes += _size(part)
@@ -131,6 +144,8 @@ class MessagesMeter:
 
     def _count(self, usage: _Usage) -> None:
         """Counts are sums so far, so that the largest is the newest."""
+        if usage.cache_creation is not None:
+            self._long = max(self._long, usage.cache_creation.ephemeral_1h_input_tokens)
         rounds = usage.iterations or ()
         for name in _Counted.__struct_fields__:
             said = getattr(usage, name)
@@ -138,6 +153,22 @@ class MessagesMeter:
                 said = max(said or 0, sum(max(0, getattr(one, name) or 0) for one in rounds))
             if said is not None:
                 setattr(self._used, name, max(0, said, getattr(self._used, name) or 0))
+
+
+class TokenCount:
+    """Counts an answer that is a count of tokens itself: it uses none."""
+
+    estimated = False
+    done = True
+    failure: str | None = None
+
+    def take(self, data: bytes, *, whole: bool) -> bool:
+        """Let the caller have it."""
+        return True
+
+    def usage(self) -> Usage:
+        """Return nothing used."""
+        return Usage()
 
 
 def text_of(body: bytes, *, streamed: bool) -> str | None:
@@ -175,7 +206,7 @@ def _words(parts: list[_Part]) -> str | None:
 def _size(part: _Part) -> int:
     texts = (part.text, part.thinking, part.partial_json, part.name)
     said = sum(len(text.encode()) for text in texts if text)
-    return said + (len(bytes(part.input)) if part.input is not None else 0)
+    return said + len(bytes(part.input))
 
 
 def _fit(count: int) -> int:

@@ -1,0 +1,500 @@
+"""Reading, bounding, forwarding and counting calls of Anthropic's protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchkeeper.gateways.model.dialects.anthropic import ANTHROPIC
+from watchkeeper.gateways.model.dialects.messages import COUNT_TOKENS, MESSAGES
+from watchkeeper.gateways.model.dialects.messages_meter import MessagesMeter, text_of
+from watchkeeper.gateways.model.errors import ModelError, bad_request, refused
+from watchkeeper.wire.decisions import Answer
+
+BASE: dict[str, Any] = {
+    "model": "small-fast",
+    "max_tokens": 100,
+    "messages": [{"role": "user", "content": "hello"}],
+}
+WINDOW = 200_000
+
+
+def read(headers: dict[str, str] | None = None, **members: Any) -> Any:
+    body = {name: value for name, value in {**BASE, **members}.items() if value is not ...}
+    return MESSAGES.read(json.dumps(body).encode(), headers or {})
+
+
+def said(content: Any, role: str = "user") -> list[dict[str, Any]]:
+    return [{"role": role, "content": content}]
+
+
+def names(call: Any) -> list[str]:
+    return [tool.name for tool in call.hosted_tools]
+
+
+def test_what_governs_a_call_is_read() -> None:
+    body = json.dumps({**BASE, "stream": True}).encode()
+    call = MESSAGES.read(body, {})
+    assert (call.model, call.stream, call.asked_output_tokens) == ("small-fast", True, 100)
+    assert (call.size, call.messages, call.choices) == (len(body), 1, 1)
+    assert call.digest == "sha256:" + hashlib.sha256(body).hexdigest()
+    assert call.headers == {"anthropic-version": "2023-06-01"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"model":"small-fast","max_tokens":1}',
+        b'{"model":"small-fast","max_tokens":1,"messages":{}}',
+        b'{"model":"small-fast","max_tokens":1,"messages":[1]}',
+        b'{"model":"small-fast","max_tokens":1,"messages":[{"role":"root","content":"x"}]}',
+        b'{"model":"small-fast","max_tokens":1,"messages":[{"role":"user","content":7}]}',
+        b'{"model":"small-fast","max_tokens":1,"messages":[{"role":"user","Content":"x"}]}',
+        b'{"model":"small-fast","messages":[]}',
+        b'{"model":"small-fast","max_tokens":-1,"messages":[]}',
+        b'{"model":"small-fast","max_tokens":true,"messages":[]}',
+        b'{"model":"small-fast","max_tokens":1,"Max_Tokens":9,"messages":[]}',
+        b'{"model":"small-fast","max_tokens":1,"messages":[],"tools":[{"Type":"web_search"}]}',
+        b'{"model":"small-fast","max_tokens":1,"messages":' + b"[" * 20_000,
+        b'{"model":"small-fast","max_tokens":1,"messages":[' + b"{}," * 60_000 + b"{}]}",
+        b'{"model":"\xff","max_tokens":1,"messages":[]}',
+    ],
+)
+def test_what_is_malformed_is_refused(body: bytes) -> None:
+    with pytest.raises(ModelError) as error:
+        MESSAGES.read(body, {})
+    assert (error.value.status, error.value.code) == (400, "malformed")
+
+
+@pytest.mark.parametrize(
+    ("members", "rule"),
+    [
+        ({"fallbacks": [{"model": "other"}]}, "gateway/unknown-members"),
+        ({"thread": {"type": "create"}}, "gateway/unknown-members"),
+        ({"compaction": {"type": "summarize"}}, "gateway/unknown-members"),
+        ({"inference_geo": "us"}, "gateway/unknown-members"),
+        ({"speed": "fast"}, "gateway/unknown-members"),
+        ({"from_the_future": 1}, "gateway/unknown-members"),
+        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "unknown-members"),
+        ({"messages": said([{"type": "from_the_future"}])}, "gateway/unknown-content"),
+        (
+            {
+                "messages": said(
+                    [
+                        {
+                            "type": "tool_addition",
+                            "tool": {
+                                "type": "tool_definition",
+                                "definition": {"type": "web_fetch_20260318", "name": "web_fetch"},
+                            },
+                        }
+                    ],
+                    "system",
+                )
+            },
+            "gateway/remote-tools",
+        ),
+    ],
+)
+def test_what_the_plane_cannot_bound_never_passes(members: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ModelError) as error:
+        read(**members)
+    assert error.value.status == 403
+    assert rule in error.value.message
+
+
+def test_members_that_are_harmless_pass_with_nulls_left_out() -> None:
+    call = read(
+        speed="standard",
+        inference_geo=None,
+        fallbacks=None,
+        temperature=0.5,
+        metadata={"user_id": "u"},
+        context_management={"edits": [{"type": "clear_tool_uses_20250919"}]},
+    )
+    sent = json.loads(call.forwarded("claude-x", 100))
+    assert sent["temperature"] == 0.5
+    assert "fallbacks" not in sent
+
+
+@pytest.mark.parametrize(
+    ("tool", "name"),
+    [
+        ({"type": "web_search_20250305", "name": "web_search"}, "hosted.web_search"),
+        ({"type": "web_search_20260318", "name": "web_search"}, "hosted.web_search"),
+        ({"type": "web_fetch_20250910", "name": "web_fetch"}, "hosted.web_fetch"),
+        ({"type": "code_execution_20250825", "name": "x"}, "hosted.code_execution"),
+        ({"type": "bash_code_execution_20250825", "name": "x"}, "hosted.bash_code_execution"),
+        ({"type": "mcp_toolset", "mcp_server_name": "Git Hub"}, "hosted.mcp.git_hub"),
+        ({"type": "tool_search_tool_regex_20251119", "name": "x"}, "hosted.tool_search"),
+        ({"type": "tool_search_tool_bm25", "name": "x"}, "hosted.tool_search"),
+        ({"type": "advisor_20260301", "name": "advisor", "model": "x"}, "hosted.advisor"),
+        ({"type": "From The Future!", "name": "x"}, "hosted.from_the_future"),
+        ({"type": "bash_20250124\n", "name": "x"}, "hosted.bash_20250124"),
+    ],
+)
+def test_tools_of_the_provider_are_known_by_name(tool: dict[str, Any], name: str) -> None:
+    assert names(read(tools=[tool])) == [name]
+    assert read(tools=[tool]).most_input_tokens(WINDOW) == WINDOW
+    assert read(tools=[tool]).cache_key() is None
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        None,
+        "custom",
+        "bash_20250124",
+        "text_editor_20250728",
+        "computer_20250124",
+        "memory_20250818",
+        "computer_toolset_20260801",
+        "browser_toolset_20260801",
+    ],
+)
+def test_tools_of_the_agent_are_not_hosted(kind: str | None) -> None:
+    assert names(read(tools=[{"type": kind, "name": "x"}])) == []
+
+
+def test_servers_and_skills_are_hosted_and_can_be_taken_out() -> None:
+    call = read(
+        {"anthropic-beta": "mcp-client-2025-11-20, context-management-2025-06-27"},
+        mcp_servers=[{"type": "url", "name": "Hub", "url": "https://u:p@hub.example/mcp?key=1"}],
+        tools=[
+            {"type": "mcp_toolset", "mcp_server_name": "Hub"},
+            {"type": "web_search_20260318", "name": "web_search"},
+            {"name": "mine", "input_schema": {"type": "object"}},
+        ],
+        container={"skills": [{"type": "anthropic", "skill_id": "pdf"}]},
+        tool_choice={"type": "tool", "name": "web_search"},
+    )
+    assert names(call) == ["hosted.mcp.hub", "hosted.web_search", "hosted.code_execution"]
+    assert call.hosted_tools[0].server_url == "https://hub.example/mcp"
+    assert "mcp-client" in call.headers["anthropic-beta"]
+    sent = json.loads(call.forwarded("claude-x", None, frozenset(names(call))))
+    assert [tool["name"] for tool in sent["tools"]] == ["mine"]
+    assert sent.keys().isdisjoint({"mcp_servers", "container", "tool_choice"})
+    everything = json.loads(call.forwarded("claude-x", None))
+    assert len(everything["tools"]) == 3
+
+
+def test_beta_features_that_let_the_provider_act_pass_only_with_such_a_tool() -> None:
+    asked = (
+        "mcp-client-2025-11-20,interleaved-thinking-2025-05-14,code-execution-2025-05-22,"
+        "server-side-fallback-2026-07-01,Advisor-Tool-2026-03-01,compact-2026-01-12,,"
+    )
+    call = read({"anthropic-beta": asked, "anthropic-version": "2023-01-01"})
+    assert call.headers == {
+        "anthropic-version": "2023-01-01",
+        "anthropic-beta": "interleaved-thinking-2025-05-14",
+    }
+
+
+def test_input_is_bounded_from_above() -> None:
+    plain = read()
+    assert plain.size < plain.most_input_tokens(WINDOW) < plain.size + 2000
+    assert plain.most_input_tokens(50) == 50
+    with_tools = read(tools=[{"name": "x", "input_schema": {}}])
+    assert with_tools.most_input_tokens(WINDOW) - with_tools.size > 530
+    typed = read(tools=[{"type": "computer_20250124", "name": "computer"}])
+    assert typed.most_input_tokens(WINDOW) - typed.size > 530 + 735
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "x"}}
+    nested = {"type": "tool_result", "tool_use_id": "t", "content": [image, image]}
+    pictured = read(messages=said([image, nested]))
+    assert pictured.most_input_tokens(WINDOW) - pictured.size > 3 * 4784
+    assert pictured.cache_key() is not None
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image", "source": {"type": "url", "url": "https://x.example/y.png"}},
+        {"type": "image", "source": {"type": "file", "file_id": "f"}},
+        {"type": "document", "source": {"type": "url", "url": "https://x.example/y.pdf"}},
+        {"type": "document", "source": {"type": "base64", "data": "JVBE"}},
+        {"type": "document", "source": {"type": "file", "file_id": "f"}},
+        {"type": "container_upload", "file_id": "f"},
+        {"type": "web_search_tool_result", "tool_use_id": "t", "content": []},
+        {
+            "type": "document",
+            "source": {
+                "type": "content",
+                "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}],
+            },
+        },
+        {
+            "type": "tool_result",
+            "tool_use_id": "t",
+            "content": [{"type": "image", "source": {"type": "url", "url": "https://x.example"}}],
+        },
+    ],
+)
+def test_what_is_elsewhere_counts_as_the_whole_window(block: dict[str, Any]) -> None:
+    call = read(messages=said([block]))
+    assert call.most_input_tokens(WINDOW) == WINDOW
+    assert call.cache_key() is None
+
+
+def test_a_document_of_text_is_bounded_by_its_bytes() -> None:
+    text = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a"}}
+    assert read(messages=said([text])).most_input_tokens(WINDOW) < 2000
+
+
+def test_a_longer_window_that_is_asked_for_is_reserved() -> None:
+    long = read({"anthropic-beta": "context-1m-2025-08-07"}, container="c_1")
+    assert long.most_input_tokens(WINDOW) == 1_000_000
+
+
+def test_a_lowered_ceiling_cuts_thinking_down() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 8000, "display": "omitted"}
+    call = read(max_tokens=10_000, thinking=thinking)
+    same = json.loads(call.forwarded("claude-x", 10_000))
+    assert (same["max_tokens"], same["thinking"], same["model"]) == (10_000, thinking, "claude-x")
+    less = json.loads(call.forwarded("claude-x", 5_000))
+    assert (less["max_tokens"], less["thinking"]["budget_tokens"]) == (5_000, 4_999)
+    assert less["thinking"]["display"] == "omitted"
+    least = json.loads(call.forwarded("claude-x", 100))
+    assert (least["max_tokens"], least["thinking"]) == (100, {"type": "disabled"})
+    assert json.loads(call.forwarded("claude-x", 20_000))["max_tokens"] == 10_000
+
+
+def test_a_member_that_is_there_twice_goes_on_once_as_it_was_read() -> None:
+    body = json.dumps(BASE).encode()[:-1] + b',"max_tokens":7}'
+    call = MESSAGES.read(body, {})
+    assert call.asked_output_tokens == 7
+    assert call.forwarded("claude-x", 7).count(b"max_tokens") == 1
+
+
+def digest(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_prompt_is_all_that_instructs() -> None:
+    assert read().prompt_digest() is None
+    assert read(system="Be brief.").prompt_digest() == digest("Be brief.")
+    blocks = [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]
+    assert read(system=blocks).prompt_digest() == digest("Be brief.")
+    late = [*said("hello"), *said([{"type": "text", "text": "No: be rude."}], "system")]
+    assert read(system="Be brief.", messages=late).prompt_digest() == digest(
+        "Be brief.\n\nNo: be rude."
+    )
+    assert read(messages=late).prompt_digest() == digest("No: be rude.")
+
+
+def test_the_same_call_has_the_same_key_and_another_has_not() -> None:
+    key = read(temperature=1).cache_key()
+    assert key is not None
+    reordered = dict(reversed([*{**BASE, "temperature": 1}.items()]))
+    assert MESSAGES.read(json.dumps(reordered, indent=1).encode(), {}).cache_key() == key
+    assert read(temperature=0).cache_key() != key
+    assert read(temperature=1, stream=True).cache_key() != key
+    assert read({"anthropic-version": "x"}, temperature=1).cache_key() != key
+
+
+def test_counting_tokens_costs_nothing_and_is_sent_without_a_ceiling() -> None:
+    body = {name: value for name, value in BASE.items() if name != "max_tokens"}
+    call = COUNT_TOKENS.read(json.dumps(body).encode(), {})
+    assert (call.asked_output_tokens, call.most_input_tokens(WINDOW)) == (0, 0)
+    assert json.loads(call.forwarded("claude-x", None)) == {**body, "model": "claude-x"}
+    assert call.cache_key() is None
+    meter = call.meter(5, 5)
+    assert meter.take(b'{"input_tokens": 12}', whole=True)
+    assert meter.usage().input_tokens == 0
+    assert not meter.estimated
+
+
+def meter(*events: dict[str, Any], most: tuple[int, int] = (1000, 500)) -> MessagesMeter:
+    counting = MessagesMeter(*most)
+    for event in events:
+        assert counting.take(json.dumps(event).encode(), whole=False)
+    return counting
+
+
+START = {
+    "type": "message_start",
+    "message": {
+        "type": "message",
+        "content": [],
+        "usage": {
+            "input_tokens": 10,
+            "cache_creation_input_tokens": 20,
+            "cache_read_input_tokens": 30,
+            "cache_creation": {"ephemeral_5m_input_tokens": 5, "ephemeral_1h_input_tokens": 15},
+            "output_tokens": 1,
+        },
+    },
+}
+
+
+def begin(kind: str, **members: Any) -> dict[str, Any]:
+    return {"type": "content_block_start", "content_block": {"type": kind, **members}}
+
+
+def delta(**members: Any) -> dict[str, Any]:
+    return {"type": "content_block_delta", "delta": members}
+
+
+def end(output: int, **usage: Any) -> dict[str, Any]:
+    return {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn"},
+        "usage": {"output_tokens": output, **usage},
+    }
+
+
+STOP = {"type": "message_stop"}
+
+
+def test_a_stream_is_counted_as_its_last_word_says() -> None:
+    counting = meter(
+        START,
+        begin("text", text=""),
+        {"type": "ping"},
+        delta(type="text_delta", text="hi"),
+        end(7),
+        end(12),
+        STOP,
+    )
+    used = counting.usage()
+    assert (used.input_tokens, used.output_tokens) == (60, 12)
+    assert (used.cache_read_tokens, used.cache_write_tokens) == (30, 20)
+    assert used.cache_write_long_tokens == 15
+    assert counting.done
+    assert not counting.estimated
+    assert counting.failure is None
+
+
+def test_a_later_count_of_the_input_counts() -> None:
+    used = meter(START, end(5, input_tokens=400, cache_read_input_tokens=31), STOP).usage()
+    assert (used.input_tokens, used.cache_read_tokens) == (451, 31)
+
+
+def test_rounds_that_the_sums_leave_out_are_counted() -> None:
+    rounds = [
+        {"type": "compaction", "input_tokens": 90, "output_tokens": 40},
+        {"type": "message", "input_tokens": 10, "output_tokens": 12},
+    ]
+    used = meter(START, end(12, input_tokens=10, iterations=rounds), STOP).usage()
+    assert (used.input_tokens, used.output_tokens) == (150, 52)
+
+
+def test_a_stream_that_is_cut_counts_what_was_passed_on() -> None:
+    call = begin("tool_use", name="pay", input={})
+    counting = meter(
+        START,
+        begin("text", text=""),
+        delta(type="text_delta", text="äb"),
+        call,
+        delta(type="input_json_delta", partial_json='{"a":1}'),
+    )
+    assert counting.estimated
+    assert not counting.done
+    assert counting.usage().input_tokens == 60
+    assert counting.usage().output_tokens == 3 + len("pay") + len("{}") + len('{"a":1}')
+
+
+def test_a_stream_that_is_cut_in_its_thoughts_counts_the_ceiling() -> None:
+    counting = meter(START, begin("thinking", thinking=""), delta(type="signature_delta"))
+    assert counting.usage().output_tokens == 500
+
+
+def test_a_stream_without_any_usage_counts_from_above() -> None:
+    counting = meter(begin("text", text=""), delta(type="text_delta", text="four"))
+    assert (counting.usage().input_tokens, counting.usage().output_tokens) == (1000, 4)
+    assert counting.estimated
+
+
+def test_an_error_ends_a_stream() -> None:
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    counting = meter(START, error)
+    assert counting.done
+    assert counting.failure == "overloaded_error: Overloaded"
+
+
+def test_a_whole_answer_is_counted() -> None:
+    counting = MessagesMeter(1000, 500)
+    usage = {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": None}
+    body = {"type": "message", "content": [{"type": "text", "text": "hi"}], "usage": usage}
+    assert counting.take(json.dumps(body).encode(), whole=True)
+    assert (counting.usage().input_tokens, counting.usage().output_tokens) == (3, 5)
+    assert not counting.estimated
+    silent = MessagesMeter(1000, 500)
+    silent.take(json.dumps({**body, "usage": None}).encode(), whole=True)
+    assert (silent.usage().input_tokens, silent.usage().output_tokens) == (1000, 2)
+    assert silent.estimated
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: json.dumps(text).encode()))
+def test_no_bytes_make_a_meter_raise_or_count_below_zero(data: bytes) -> None:
+    for whole in (True, False):
+        counting = MessagesMeter(10, 10)
+        counting.take(data, whole=whole)
+        used = counting.usage()
+        assert min(used.input_tokens, used.output_tokens) >= 0
+
+
+@given(st.integers(-(10**30), 10**30), st.integers(-(10**30), 10**30))
+def test_no_number_makes_a_meter_raise_or_count_below_zero(into: int, out: int) -> None:
+    counting = MessagesMeter(10, 10)
+    usage = {"input_tokens": into, "output_tokens": out, "cache_read_input_tokens": into}
+    counting.take(json.dumps({"content": [], "usage": usage}).encode(), whole=True)
+    assert counting.usage().input_tokens >= 0
+    assert counting.usage().output_tokens >= 0
+
+
+def stream(*events: dict[str, Any]) -> bytes:
+    return b"".join(
+        b"event: " + event["type"].encode() + b"\ndata: " + json.dumps(event).encode() + b"\n\n"
+        for event in events
+    )
+
+
+def test_the_words_of_a_complete_answer_can_be_judged() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    whole = {"content": [thought, {"type": "text", "text": "yes"}]}
+    assert text_of(json.dumps(whole).encode(), streamed=False) == "yes"
+    calls = {"content": [{"type": "tool_use", "name": "x", "input": {}}]}
+    assert text_of(json.dumps(calls).encode(), streamed=False) is None
+    assert text_of(b"{", streamed=False) is None
+    events = (START, begin("text", text=""), delta(type="text_delta", text="yes"), end(1))
+    assert text_of(stream(*events, STOP), streamed=True) == "yes"
+    assert text_of(stream(*events), streamed=True) is None
+    used = (START, begin("tool_use", name="x"), end(1), STOP)
+    assert text_of(stream(*used), streamed=True) is None
+
+
+def test_answers_of_others_are_put_beside_a_call() -> None:
+    call = read(system="Be brief.")
+    more = MESSAGES.with_text(call, "Judge.", ("one", "two"))
+    sent = json.loads(more.forwarded("claude-x", 100))
+    assert [block["text"] for block in sent["system"]] == ["Be brief.", "Judge."]
+    last = sent["messages"][-1]
+    assert last["role"] == "user"
+    assert [part["text"] for part in last["content"]] == ["Answer 1:\n\none", "Answer 2:\n\ntwo"]
+    assert more.size >= len(more.forwarded("small-fast", 100))
+
+
+def test_errors_are_in_the_clients_words() -> None:
+    denied = Answer(
+        decision="dec_1", verdict="deny", rule="budget/day", reason="used up", digest="d"
+    )
+    body = json.loads(ANTHROPIC.errors.body(refused(denied)))
+    assert body["type"] == "error"
+    assert body["error"]["type"] == "billing_error"
+    assert body["error"]["details"]["rule"] == "budget/day"
+    event = ANTHROPIC.errors.event(bad_request(502, "x", "gone"), 3)
+    assert event.startswith(b"event: error\ndata: ")
+    assert json.loads(event.partition(b"data: ")[2])["error"]["type"] == "api_error"
+
+
+def test_a_token_is_taken_from_either_header() -> None:
+    assert ANTHROPIC.token({"x-api-key": "wkr_a"}) == "wkr_a"
+    assert ANTHROPIC.token({"authorization": "Bearer wkr_b", "x-api-key": "sk"}) == "wkr_b"
