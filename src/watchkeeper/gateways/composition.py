@@ -19,6 +19,7 @@ from watchkeeper.gateways.mcp.calls import ToolCalls
 from watchkeeper.gateways.mcp.cancellations import Cancellations
 from watchkeeper.gateways.mcp.endpoint import McpEndpoint
 from watchkeeper.gateways.mcp.listening import Listeners
+from watchkeeper.gateways.model.dialects.anthropic import ANTHROPIC
 from watchkeeper.gateways.model.dialects.openai import OPENAI
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
 from watchkeeper.gateways.model.health import ProviderHealth
@@ -38,7 +39,7 @@ from watchkeeper.tools.upstreams.model import Credential, UpstreamFailure
 from watchkeeper.tools.upstreams.pool import OnState, Pool
 from watchkeeper.wire.plane import UpstreamRow
 
-SURFACES = (OPENAI,)
+SURFACES = (OPENAI, ANTHROPIC)
 """The protocols that models are called in."""
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
