@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from watchkeeper.console.blocks import Block, lay_out_blocks, text_of
 from watchkeeper.console.moment import Moment
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.wire.agents import AgentDetail, AgentRow, BusinessObject, Envelope, EnvelopeRow
+from watchkeeper.wire.breakers import BreakerRow
 from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.locks import BlastRadius, LockRow, Target
+from watchkeeper.wire.models import (
+    ModelRow,
+    ProviderModelRow,
+    ProviderRow,
+    RouteCount,
+    TargetShown,
+)
 from watchkeeper.wire.plane import EventRow, Need
 from watchkeeper.wire.requests import Change, RequestDetail, RequestRow, TimelineEntry
 
@@ -17,6 +27,11 @@ NOW = 1_795_201_471 * MICROSECONDS  # 2026-11-20T19:04:31Z
 
 def seconds(count: float) -> int:
     return round(count * MICROSECONDS)
+
+
+def read(blocks: Iterable[Block], width: int = 76) -> str:
+    """Return blocks as they read, without their colours."""
+    return text_of(lay_out_blocks(blocks, width))
 
 
 def moment(**changed: Any) -> Moment:
@@ -135,6 +150,71 @@ def budget_row(**changed: Any) -> BudgetRow:
         "state": "ok",
     }
     return BudgetRow(**{**fields, **changed})
+
+
+def breaker_row(**changed: Any) -> BreakerRow:
+    fields: dict[str, Any] = {
+        "breaker": "fleet/refund-assistant",
+        "agent": "refund-assistant",
+        "version": 3,
+        "state": "open",
+        "does": "pause",
+        "detector": "cost",
+        "reason": "a call costs $0.42, ten times the usual $0.04",
+        "opened_at": NOW - seconds(60),
+        "probes_at": NOW + seconds(600),
+        "trips": 1,
+        "refused": 7,
+    }
+    return BreakerRow(**{**fields, **changed})
+
+
+def provider_row(**changed: Any) -> ProviderRow:
+    fields: dict[str, Any] = {
+        "name": "local",
+        "protocol": "openai",
+        "region": "eu",
+        "retention": "zero",
+        "state": "up",
+        "calls": 200,
+        "errors": 1,
+        "retries": 2,
+        "latency_p50_ms": 420,
+        "latency_p95_ms": 12_300,
+        "spend_today_micros": 4_200_000,
+        "models": (
+            ProviderModelRow(
+                name="small-1", context_window=32_000, input_micros=400_000, output_micros=1_600_000
+            ),
+            ProviderModelRow(
+                name="odd-1", context_window=8_000, input_micros=None, output_micros=None
+            ),
+        ),
+    }
+    return ProviderRow(**{**fields, **changed})
+
+
+def model_row(**changed: Any) -> ModelRow:
+    fields: dict[str, Any] = {
+        "name": "small-fast",
+        "strategy": "first",
+        "targets": (
+            TargetShown(provider="local", model="small-1"),
+            TargetShown(provider="overseas", model="small-1"),
+        ),
+        "leads_to": ("large-careful",),
+        "calls_today": 40,
+        "cache": "team, 1 h",
+        "cache_hits_today": 10,
+        "routes": (
+            RouteCount(
+                cause="contract", model="large-careful", calls=3,
+                reason="3 of 20 tool calls failed (15 % > 5 %)",
+            ),
+        ),
+        "agents": ("refund-assistant",),
+    }  # fmt: skip
+    return ModelRow(**{**fields, **changed})
 
 
 def lock_row(**changed: Any) -> LockRow:

@@ -179,6 +179,35 @@ async def test_an_exhausted_budget_is_topped_up(desk: DeskWorld) -> None:
     assert desk.ask("buyer", "echo", text="more")["verdict"] == "permit"
 
 
+async def test_a_cap_is_changed_and_taken_back(desk: DeskWorld) -> None:
+    """The new cap holds at once; nothing is sent for a time without a cap."""
+    desk.fill()
+    budget = "team/finance-ops/day/tool_calls"
+
+    def cap() -> int:
+        return int(desk.plane.operator.get(f"/v1/budgets/{budget}")["cap"])
+
+    async with session(desk.plane, size=(110, 40)) as console:
+        await console.press("5", "slash", *"finance-ops", "enter")
+        await console.see("tool calls/day", "of 200")
+        while console.console.pane.window.current_id != budget:
+            await console.press("j")
+        await console.press("c")
+        await console.see_dialog("Change the cap of team/finance-ops?")
+        await console.confirm(fields={"until": "2h"}, reason="a busy day")
+        await console.see("the documents' own cap has no end")
+        assert cap() == 200
+        await console.press("c")
+        await console.confirm(fields={"cap": "5", "until": "2h"}, reason="enough for today")
+        await console.see("5 per day from now on", "of 5")
+        assert desk.ask("clerk", "echo", text="more")["rule"] == f"budget/{budget}"
+        await console.press("c")
+        await console.confirm(reason="as it was")
+        await console.see("200 per day from now on")
+    assert cap() == 200
+    assert desk.ask("clerk", "echo", text="more")["verdict"] == "permit"
+
+
 async def test_an_agent_is_killed_and_let_go_again(desk: DeskWorld) -> None:
     """Blast radius, typed name, eight receipts, refusal; then lifted with a reason."""
     desk.fill()

@@ -34,6 +34,7 @@ SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
     "policy": (("7", "g"), "enforce"),
     "oncall": (("8", "g"), "finance-ops"),
     "locks": (("0", "g"), "agent buyer"),
+    "models": (("colon", *"models", "enter"), "small-fast"),
     "ledger": (("9", "slash", *"type", "colon", *"decision", "full_stop", "enter"), "denied"),
 }
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.console import samples
-from tests.console.samples import NOW, moment, seconds
-from watchkeeper.console.blocks import Block, lay_out_blocks, text_of
+from tests.console.samples import NOW, moment, read, seconds
+from watchkeeper.console.blocks import lay_out_blocks, text_of
 from watchkeeper.console.views import (
     agents,
     budgets,
@@ -35,10 +35,6 @@ from watchkeeper.wire.plane import Verification
 from watchkeeper.wire.requests import VoteRow
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202etxt.exe[/red]\r\n▌ approved by ada\x9b2J"
-
-
-def read(blocks: list[Block], width: int = 76) -> str:
-    return text_of(lay_out_blocks(blocks, width))
 
 
 def test_a_request_is_told_in_the_order_that_matters() -> None:

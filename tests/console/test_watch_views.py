@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.console import samples
-from tests.console.samples import NOW, moment, seconds
-from watchkeeper.console.blocks import Block, lay_out_blocks, text_of
+from tests.console.samples import NOW, moment, read, seconds
 from watchkeeper.console.desk import Reply
 from watchkeeper.console.dialogs import deciding, handling
 from watchkeeper.console.dialogs.watch import (
@@ -41,10 +40,6 @@ from watchkeeper.wire.standing import StandingRow
 
 HOUR, DAY = seconds(3600), seconds(86_400)
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202etxt.exe[/red]\r\n▌ approved by ada\x9b2J"
-
-
-def read(blocks: list[Block], width: int = 76) -> str:
-    return text_of(lay_out_blocks(blocks, width))
 
 
 def wall(text: str, zone: str = "Europe/Paris") -> int:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.core.clock import MICROSECONDS, utc_text
+from watchkeeper.core.durations import duration_text
 from watchkeeper.core.money import MICROS, dollars
 
 MINUTE = 60
@@ -71,7 +72,14 @@ REQUEST_STATES: dict[str, Said] = {
 BUDGET_STATES: dict[str, Said] = {
     "ok": Said("", "ok", "quiet"),
     "warning": Said("!", "warning", "warning"),
+    "degraded": Said("▼", "degraded", "warning"),
+    "throttled": Said("▼", "throttled", "warning"),
     "exhausted": Said("■", "exhausted", "critical"),
+}
+BREAKER_STATES: dict[str, Said] = {
+    "closed": Said("○", "closed", "quiet"),
+    "open": Said("■", "open", "critical"),
+    "half-open": Said("◐", "probing", "warning"),
 }
 VERDICTS: dict[str, Said] = {
     "permit": Said("✓", "permitted", "good"),
@@ -172,19 +180,28 @@ def count_text(count: int) -> str:
     return f"{count:,}"
 
 
+MONEY = frozenset({"spend", "value"})
+"""Measures that are counted in micro-dollars."""
+_MEASURE_WORDS = {"wall_time": "time", "value": "money moved", "risk": "risk points"}
+
+
 def measure_text(measure: str, amount: int) -> str:
-    """Write an amount of a budget's measure; spend is money, the rest are counts."""
-    return money_text(amount) if measure == "spend" else count_text(amount)
+    """Write an amount of a budget's measure: money, time, or a count."""
+    if measure in MONEY:
+        return money_text(amount)
+    if measure == "wall_time":
+        return duration_text(amount)
+    return count_text(amount)
 
 
 def measure_word(measure: str) -> str:
     """Say a budget's measure."""
-    return measure.replace("_", " ")
+    return _MEASURE_WORDS.get(measure) or measure.replace("_", " ")
 
 
 def period_text(period: str) -> str:
     """Say a budget's period: ``a day``, ``an hour``."""
-    return f"an {period}" if period == "hour" else f"a {period}"
+    return f"an {period}" if period in ("hour", "invocation") else f"a {period}"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

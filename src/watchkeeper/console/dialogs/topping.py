@@ -1,24 +1,41 @@
-"""Topping up a budget for its current period."""
+"""Topping up a budget for its current period, changing its cap, resetting a breaker."""
 
 from __future__ import annotations
 
-from watchkeeper.console.desk import Field, Question
+from collections.abc import Sequence
+
+from watchkeeper.console.blocks import Block, Line, Prose
+from watchkeeper.console.desk import Field, Question, Reply
 from watchkeeper.console.moment import Moment
+from watchkeeper.console.painting import span
+from watchkeeper.console.views.breakers import breaker_blocks, breaker_words
 from watchkeeper.console.views.budgets import blocks, read_amount
-from watchkeeper.console.words import measure_word
+from watchkeeper.console.words import MONEY, measure_word
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.durations import read_duration
 from watchkeeper.core.errors import Invalid
-from watchkeeper.wire.budgets import BudgetRow
+from watchkeeper.wire.breakers import BreakerRow
+from watchkeeper.wire.budgets import BudgetRow, CapChange
+
+
+def _unit(row: BudgetRow) -> str:
+    if row.measure in MONEY:
+        return "Dollars"
+    return "Seconds" if row.measure == "wall_time" else measure_word(row.measure).capitalize()
+
+
+def _trouble(error: Invalid) -> str:
+    return f"{error.message}; {error.remedy}" if error.remedy else error.message
 
 
 def top_up_question(row: BudgetRow, moment: Moment) -> Question:
     """Ask how much more, and why."""
-    label = "Dollars" if row.measure == "spend" else measure_word(row.measure).capitalize()
 
     def check(text: str) -> str | None:
         try:
             read_amount(row.measure, text)
         except Invalid as error:
-            return f"{error.message}; {error.remedy}" if error.remedy else error.message
+            return _trouble(error)
         return None
 
     return Question(
@@ -26,5 +43,76 @@ def top_up_question(row: BudgetRow, moment: Moment) -> Question:
         body=blocks(row, moment),
         confirm="Top up",
         reason="required",
-        fields=(Field("amount", f"{label} to add, this {row.period} only", check=check),),
+        fields=(Field("amount", f"{_unit(row)} to add, this {row.period} only", check=check),),
+    )
+
+
+def cap_question(row: BudgetRow, moment: Moment) -> Question:
+    """Ask for another cap, until when, and why."""
+
+    def amount(text: str) -> str | None:
+        try:
+            if text:
+                read_amount(row.measure, text, zero=True)
+        except Invalid as error:
+            return _trouble(error)
+        return None
+
+    def time(text: str) -> str | None:
+        try:
+            if text:
+                read_duration(text)
+        except Invalid as error:
+            return _trouble(error)
+        return None
+
+    return Question(
+        title=f"Change the cap of {row.scope}?",
+        body=[
+            *blocks(row, moment),
+            Prose(
+                "It holds from now on, also after the documents are applied again. A cap below "
+                "what is used refuses what comes next; what runs goes on.",
+                "quiet",
+            ),
+        ],
+        confirm="Change the cap",
+        reason="required",
+        fields=(
+            Field("cap", f"{_unit(row)} per {row.period} (empty: the documents' own)", amount),
+            Field("until", "For how long: 2h, 7d (empty: until it is changed again)", time),
+        ),
+    )
+
+
+def cap_from(row: BudgetRow, reply: Reply, moment: Moment) -> CapChange:
+    """Return the change that was asked for; raise `Invalid` for a time without a cap."""
+    cap, time = reply.values.get("cap"), reply.values.get("until")
+    if time and not cap:
+        raise Invalid("the documents' own cap has no end", remedy="leave the time empty")
+    return CapChange(
+        cap=read_amount(row.measure, cap, zero=True) if cap else None,
+        until=moment.now + read_duration(time) * MICROSECONDS if time else None,
+        reason=reply.reason or "",
+    )
+
+
+def reset_question(rows: Sequence[BreakerRow], moment: Moment) -> Question:
+    """Ask which open breaker to close, and why."""
+
+    def number(text: str) -> str | None:
+        good = text.isascii() and text.isdigit() and 1 <= int(text) <= len(rows)
+        return None if good else f"write a number from 1 to {len(rows)}"
+
+    body: list[Block] = (
+        breaker_blocks(rows[0], moment)
+        if len(rows) == 1
+        else [Line([span(f"{n}  {breaker_words(row, moment)}")]) for n, row in enumerate(rows, 1)]
+    )
+    return Question(
+        title="Close the breaker?" if len(rows) == 1 else "Close which breaker?",
+        body=[*body, Prose("Its calls pass again at once; it may trip again.", "quiet")],
+        confirm="Close it",
+        reason="required",
+        fields=(Field("number", "which", number, "1"),) if len(rows) > 1 else (),
     )

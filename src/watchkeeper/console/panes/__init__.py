@@ -12,6 +12,7 @@ from watchkeeper.console.panes.budgets import BudgetsPane
 from watchkeeper.console.panes.fleet import FleetPane
 from watchkeeper.console.panes.ledger import LedgerPane
 from watchkeeper.console.panes.locks import LocksPane
+from watchkeeper.console.panes.models import ModelsPane
 from watchkeeper.console.panes.oncall import OnCallPane
 from watchkeeper.console.panes.policy import PolicyPane
 from watchkeeper.console.panes.runs import RunsPane
@@ -32,6 +33,7 @@ def all_panes(desk: Desk) -> list[Pane[Any]]:
         OnCallPane(desk),
         LedgerPane(desk),
         LocksPane(desk),
+        ModelsPane(desk),
     ]
 
 

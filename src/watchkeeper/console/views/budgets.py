@@ -8,24 +8,30 @@ from watchkeeper.console.blocks import Block, Fact, Line, Prose, Title
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.console.views.aligned import aligned
+from watchkeeper.console.views.sparkline import sparkline
 from watchkeeper.console.words import (
     BUDGET_STATES,
+    MONEY,
+    age_text,
     brief_text,
     count_text,
     measure_text,
     measure_word,
     moment_text,
     period_text,
+    person_text,
     plural,
     say,
     seconds_between,
     span_text,
 )
+from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import micros_from_text
 from watchkeeper.wire.budgets import BudgetDetail, BudgetRow
 
 GAUGE_CELLS = 6
+TREND_CELLS = 12
 FULL, HELD, FREE = "█", "▒", "─"
 LARGEST_COUNT = 10**12
 
@@ -37,6 +43,8 @@ def cells(row: BudgetRow, moment: Moment) -> Mapping[str, Span]:
         "state": say(BUDGET_STATES, row.state).span,
         "budget": span(brief_text(row.scope), "strong"),
         "measure": span(f"{measure_word(row.measure)}/{row.period}"),
+        "trend": trend_cell(row),
+        "burn": burn_cell(row),
         "spent": spent_cell(row),
         "held": span(measure_text(row.measure, row.held), "text" if row.held else "quiet"),
         "refused": span(count_text(row.refused), "critical" if row.refused else "quiet"),
@@ -52,8 +60,7 @@ def share(amount: int, cap: int) -> float:
 
 def token_of(row: BudgetRow) -> Token:
     """Return what a budget's state means for the eye."""
-    tokens: dict[str, Token] = {"exhausted": "critical", "warning": "warning"}
-    return tokens.get(row.state, "good")
+    return "good" if row.state == "ok" else say(BUDGET_STATES, row.state).token
 
 
 def gauge_text(row: BudgetRow, width: int = GAUGE_CELLS) -> str:
@@ -97,17 +104,35 @@ def state_words(rows: Iterable[BudgetRow]) -> str:
     held = list(rows)
     parts = [
         f"{count} {state}"
-        for state in ("exhausted", "warning")
+        for state in ("exhausted", "throttled", "degraded", "warning")
         if (count := sum(row.state == state for row in held))
     ]
     return " · ".join([*parts, f"{len(held)} in all"])
 
 
-def cap_cell(row: BudgetRow) -> Span:
-    """Say the cap, with what was added to it."""
+def trend_cell(row: BudgetRow) -> Span:
+    """Draw what was posted lately."""
+    return span(sparkline(row.history, TREND_CELLS), "quiet")
+
+
+def burn_cell(row: BudgetRow) -> Span:
+    """Say what the last hour posted."""
+    return span(
+        measure_text(row.measure, row.per_hour) if row.per_hour else "–",
+        "text" if row.per_hour else "quiet",
+    )
+
+
+def cap_cell(row: BudgetRow, moment: Moment) -> Span:
+    """Say the cap, with what was added to it and who changed it."""
     text = measure_text(row.measure, row.cap)
     if row.topped_up:
         text += f" +{measure_text(row.measure, row.topped_up)}"
+    if row.cap_by:
+        until = f" until {moment_text(row.cap_until, moment.now)}" if row.cap_until else ""
+        text += f", set by {person_text(row.cap_by)}{until}"
+    elif row.mode == "soft":
+        text += ", soft: one call may pass it"
     return span(text)
 
 
@@ -148,16 +173,29 @@ def blocks(row: BudgetRow, moment: Moment) -> list[Block]:
         ),
         Fact("posted", measure_text(row.measure, row.posted)),
         Fact("held", f"{measure_text(row.measure, row.held)} for actions under way"),
-        Fact("cap", cap_cell(row)),
+        Fact("cap", cap_cell(row, moment)),
         Fact("room", measure_text(row.measure, room), "critical" if room == 0 else "text"),
         Fact("refused", plural(row.refused, "action"), "critical" if row.refused else "quiet"),
+        Fact("burn", f"{measure_text(row.measure, row.per_hour)} in the last hour"),
         Fact("forecast", _forecast_words(row, moment)),
     ]
+    if row.history:
+        each = f" · {span_text(row.history_seconds)} each" if row.history_seconds else ""
+        held.append(Fact("history", f"{sparkline(row.history, 32)}{each}"))
     if row.resets_at is not None:
-        held.append(Fact("resets", moment_text(row.resets_at, moment.now)))
+        zone = "" if row.zone == "UTC" else f" ({row.zone})"
+        held.append(Fact("resets", moment_text(row.resets_at, moment.now) + zone))
+    held += [Fact("then", one.says) for one in row.responses]
+    if row.warn_at:
+        levels = ", ".join(f"{level} %" for level in row.warn_at)
+        held.append(Fact("warns at", levels, "quiet"))
+    if row.request:
+        held.append(Fact("top-up", f"a person is asked: {row.request}", "warning"))
+    if row.breaker:
+        held.append(Fact("breaker", row.breaker, "critical"))
     held.append(Fact("id", row.budget, "quiet"))
     if isinstance(row, BudgetDetail):
-        held += _spenders(row)
+        held += [*_spenders(row), *_spent(row, moment)]
     return held
 
 
@@ -183,18 +221,35 @@ def _spenders(row: BudgetDetail) -> list[Block]:
     return [Title("Who spends"), *aligned(rows)]
 
 
-def read_amount(measure: str, text: str) -> int:
-    """Read an amount that a person typed: dollars for spend, a whole count for the rest.
+def _spent(row: BudgetDetail, moment: Moment) -> list[Block]:
+    if not row.spent:
+        return []
+    rows = [
+        (
+            span(age_text(one.at, moment.now), "quiet"),
+            span(measure_text(row.measure, one.amount)),
+            span(one.agent),
+            span(one.name),
+            span("held" if one.state == "live" else one.state, "quiet"),
+            span(brief_text(one.decision), "quiet"),
+        )
+        for one in row.spent
+    ]
+    return [Title("What it paid for"), *aligned(rows, right=(1,))]
 
-    Raises :class:`Invalid` in words a person can act on.
+
+def read_amount(measure: str, text: str, *, zero: bool = False) -> int:
+    """Read an amount that a person typed: dollars, seconds for time, a whole count for the rest.
+
+    `zero`: whether nothing is an amount too. Raises :class:`Invalid` in words a person can act on.
     """
-    if measure == "spend":
+    if measure in MONEY:
         amount = micros_from_text(text)
     else:
         plain = text.strip().replace(",", "").replace("_", "")
         if not (plain.isascii() and plain.isdigit()) or len(plain) > 13:
             raise Invalid("a whole number is needed", remedy="write it as 500")
-        amount = int(plain)
-    if amount <= 0 or amount > LARGEST_COUNT * 1000:
-        raise Invalid("the amount must be more than nothing")
+        amount = int(plain) * (MICROSECONDS if measure == "wall_time" else 1)
+    if amount < 0 or amount > LARGEST_COUNT * 1000 or (amount == 0 and not zero):
+        raise Invalid("the amount must be more than nothing, and bounded")
     return amount

@@ -8,6 +8,7 @@ from watchkeeper.console.blocks import Blank, Block, Fact, Line, Prose, Title
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span, span
 from watchkeeper.console.views.aligned import aligned
+from watchkeeper.console.views.models import ModelLine
 from watchkeeper.console.words import (
     RECEIPTS,
     brief_text,
@@ -66,8 +67,12 @@ def target_of(row: object) -> Target:
         return row.target
     if isinstance(row, BudgetRow):
         kind, _, name = row.scope.partition("/")
-        if kind in ("run", "agent", "team") and name:
+        if kind in ("run", "agent", "team", "model") and name:
             return Target.model_validate({"kind": kind, "name": name})
+        if kind == "version":
+            return Target(kind="agent", name=name.partition("@")[0])
+    if isinstance(row, ModelLine) and row.kind == "model":
+        return Target(kind="model", name=row.name)
     if isinstance(row, EventRow) and row.run:
         return Target(kind="run", name=row.run)
     if isinstance(row, EventRow | Need) and row.agent:
