@@ -1,59 +1,71 @@
-"""`decisions`: what agents asked for and what was decided, and what data passed."""
+"""`decisions`: what agents asked for, what was decided, what data passed and what it cost."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import click
 
 from watchkeeper.cli.fleet import say_more
-from watchkeeper.cli.output import print_json, print_table
+from watchkeeper.cli.named import of
+from watchkeeper.cli.output import fail, print_json, print_table
 from watchkeeper.cli.session import AFTER, LIMIT, Session, speaks
+from watchkeeper.cli.waiting import said_while
 from watchkeeper.cli.words import at, read_span
+from watchkeeper.core.errors import Invalid
+from watchkeeper.core.money import dollars, micros_from_text
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.decisions import DecisionRow
+
+_OUTCOMES = ["succeeded", "failed", "unknown", "running"]
+_ENDED = "Only succeeded, failed, unknown or running."
+_PASSED = "Where such data passed: email, card …"
 
 
 @click.command()
 @click.option("--agent", metavar="NAME", help="Only this agent's.")
 @click.option("--run", metavar="RUN", help="Only of this run.")
+@of("kind", "name")
 @click.option("--verdict", type=click.Choice(["permit", "hold", "deny"]), help="Only these.")
-@click.option("--data", type=click.Choice(DATA_CLASSES), help="Where such data passed, in or out.")
+@click.option("--outcome", type=click.Choice(_OUTCOMES), metavar="HOW", help=_ENDED)
+@click.option("--data", type=click.Choice(DATA_CLASSES), metavar="CLASS", help=_PASSED)
+@click.option("--budget", metavar="BUDGET", help="Only what this budget paid for, in its period.")
+@click.option("--cost", metavar="AMOUNT", help="Only what cost at least e.g. 0.05 dollars.")
 @click.option("--since", metavar="TIME", help="Of the last e.g. 12h, 7d.")
+@click.option(
+    "--order", type=click.Choice(["newest", "dearest"]), default="newest", show_default=True
+)
 @AFTER
 @LIMIT
 @speaks()
 def decisions(
     session: Session,
-    agent: str | None,
-    run: str | None,
-    verdict: str | None,
-    data: str | None,
+    named: dict[str, Any],
+    cost: str | None,
     since: str | None,
-    after: str | None,
-    limit: int,
+    **asked: Any,
 ) -> None:
-    """List decisions, newest first.
+    """List decisions, newest or dearest first.
 
-    `watchkeeper decisions --data email --since 24h` lists who touched e-mail addresses.
-    DATA shows classes that came in with the arguments (`in:`), that the agent got (`out:`) and
-    that it was not given (`redacted:`). Why one was decided so: `watchkeeper policy explain ID`.
+    BY: kind, name, or as in `spending --by`. DATA: `in` with the call, `out` to
+    the agent, `redacted` before. Why so: `watchkeeper policy explain`.
     """
+    try:
+        least = micros_from_text(cost) if cost is not None else None
+    except Invalid as error:
+        fail(error)
     seconds = read_span(since) if since else None
-    page = session.call(
-        lambda plane: plane.decisions(
-            agent=agent,
-            run=run,
-            verdict=verdict,
-            data=data,
-            within_seconds=seconds,
-            after=after,
-            limit=limit,
+    with said_while("looking through decisions"):
+        page = session.call(
+            lambda plane: plane.decisions(
+                cost_at_least=least, within_seconds=seconds, **{**asked, **named}
+            )
         )
-    )
     if session.json:
         print_json(page)
         return
     print_table(
-        ("AT", "AGENT", "VERDICT", "ACTION", "OUTCOME", "DATA", "RULE", "DECISION"),
+        ("AT", "AGENT", "VERDICT", "ACTION", "OUTCOME", "COST", "DATA", "RULE", "DECISION"),
         [
             (
                 at(row.at),
@@ -61,6 +73,7 @@ def decisions(
                 row.verdict,
                 row.name,
                 row.outcome or "-",
+                dollars(row.cost_micros) if row.cost_micros else "-",
                 _data(row),
                 row.rule,
                 row.decision,

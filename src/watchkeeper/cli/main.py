@@ -15,12 +15,13 @@ The control plane between your AI agents and what they can touch.
 Without a command: the console on this machine's plane, started if none runs.
 
   See       status  watch  agents  runs  decisions  events  audit  deliveries
-  Decide    requests  oncall  handover  standing  delegations  budgets  submit
+  Decide    requests  oncall  handover  standing  delegations  submit
+  Money     budgets  spending
   Stop      kill  pause  locks
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels
   Plane     serve  stop  console  demo  config
-  Learn     help TOPIC  completion SHELL
+  Learn     help TOPIC (first: getting-started)  completion SHELL
 
 Options:
   --connect URL  A remote plane's address         [WATCHKEEPER_CONNECT]
@@ -32,7 +33,6 @@ Environment: WATCHKEEPER_TOKEN, WATCHKEEPER_CONFIG, NO_COLOR
 Examples:
   watchkeeper demo
   watchkeeper requests approve req_01 --reason "customer confirmed"
-Guides: watchkeeper help getting-started
 """
 
 COMMANDS: dict[str, str] = {
@@ -51,6 +51,7 @@ COMMANDS: dict[str, str] = {
     "standing": "watchkeeper.cli.standing:standing",
     "delegations": "watchkeeper.cli.delegations:delegations",
     "budgets": "watchkeeper.cli.budgets:budgets",
+    "spending": "watchkeeper.cli.spending:spending",
     "kill": "watchkeeper.cli.locks:kill",
     "pause": "watchkeeper.cli.locks:pause",
     "locks": "watchkeeper.cli.locks:locks",
