@@ -14,10 +14,13 @@ from watchkeeper.decide.model import Action
 from watchkeeper.identity.details import Used
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
+from watchkeeper.models.statistics import Standing as TargetStanding
 from watchkeeper.registry.rules import InForce, document_digest
 from watchkeeper.registry.source import read_file
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon
+from watchkeeper.wire.budgets import Measure
+from watchkeeper.wire.decisions import Risk
 
 WORLD = """
 agent:
@@ -141,10 +144,37 @@ class StillFacts:
     too_soon: str | None = None
     """A rate limit that has no call left."""
     passed: list[str] = field(default_factory=list)
+    errors: tuple[int, int] = (0, 0)
+    """Failed and settled tool calls of the run."""
+    amount: int = 0
+    risk: Risk | None = None
+    stand: Mapping[str, TargetStanding] = field(default_factory=dict)
+    """How targets do, by `provider/model`."""
+    looked_up: list[str] = field(default_factory=list)
+    """Figures of the run that were asked for."""
 
     def answered_by(self) -> str | None:
         """Return the model that answered last."""
         return self.model
+
+    def tool_errors(self) -> tuple[int, int]:
+        """Return failed and settled tool calls."""
+        self.looked_up.append("tool_errors")
+        return self.errors
+
+    def largest_amount(self) -> int:
+        """Return the largest amount that was asked for."""
+        self.looked_up.append("largest_amount")
+        return self.amount
+
+    def highest_risk(self) -> Risk | None:
+        """Return the highest risk that was asked for."""
+        self.looked_up.append("highest_risk")
+        return self.risk
+
+    def target_standing(self, provider: str, model: str) -> TargetStanding:
+        """Return how a target does."""
+        return self.stand.get(f"{provider}/{model}", TargetStanding())
 
     def approved(self, digest: str) -> Grant | None:
         """Return a grant for the digests that are granted."""
@@ -185,7 +215,13 @@ class StillFacts:
         self.passed += [limit.rule for limit in limits]
         return None
 
-    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
+    def repeats(self, call: str) -> bool:
+        """Nothing was called before."""
+        return False
+
+    def reserve(
+        self, caps: Sequence[Cap], amounts: Mapping[Measure, int], touches: str | None = None
+    ) -> NoRoom | None:
         """Refuse where the full budget is among the caps."""
         self.asked.append(amounts)
         if self.full in {cap.budget_id for cap in caps}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from watchkeeper.approvals.model import Grant, Standing
@@ -14,7 +14,7 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.contents import recall_contents
 from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.gates.contract import contract_gate
-from watchkeeper.decide.model import Action, Progress, Ruling
+from watchkeeper.decide.model import RISKS, Action, Progress, Ruling
 from watchkeeper.decide.path import GATES, decide
 from watchkeeper.decide.rehearsal import RehearsalFacts
 from watchkeeper.identity.model import RunFacts
@@ -23,7 +23,8 @@ from watchkeeper.policy.model import Question
 from watchkeeper.store.statement import Row
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon
-from watchkeeper.wire.decisions import ActionKind, DutyKind, Usage, Verdict
+from watchkeeper.wire.budgets import Measure
+from watchkeeper.wire.decisions import ActionKind, DutyKind, Risk, Usage, Verdict
 
 BEFORE_CONTRACT = ("lock/", "identity/")
 """Rules of gates that look at what is not recorded, before contract and policies are asked."""
@@ -60,6 +61,8 @@ class Recorded:
     question: Question | None
     facts: RunFacts | None
     """None where the run is not on record any more."""
+    looked: Mapping[str, Any] = field(default_factory=dict)
+    """The run's figures that routing looked at."""
 
 
 def read_recorded(row: Row, run: RunFacts | None) -> Recorded:
@@ -83,6 +86,7 @@ def read_recorded(row: Row, run: RunFacts | None) -> Recorded:
         action is not None and row.call_digest in (None, action.call_digest),
         question,
         run,
+        (_arguments(row.route_seen) if row.route_seen else None) or {},
     )
 
 
@@ -107,6 +111,26 @@ class RecordedFacts(RehearsalFacts):
         """Return the model that had answered, where a policy then wanted to know."""
         question = self.recorded.question if self.recorded else None
         return question.model or None if question else None
+
+    def tool_errors(self) -> tuple[int, int]:
+        """Return how tool calls had gone, where that was looked at then."""
+        said = self._looked("tool_errors")
+        if isinstance(said, list) and len(said) == 2 and all(type(n) is int for n in said):
+            return said[0], said[1]
+        return 0, 0
+
+    def largest_amount(self) -> int:
+        """Return the largest amount by then, where that was looked at."""
+        said = self._looked("largest_amount")
+        return said if isinstance(said, int) else 0
+
+    def highest_risk(self) -> Risk | None:
+        """Return the highest risk by then, where that was looked at."""
+        said = self._looked("highest_risk")
+        return next((risk for risk in RISKS if risk == said), None)
+
+    def _looked(self, name: str) -> Any:
+        return self.recorded.looked.get(name) if self.recorded else None
 
     def approved(self, digest: str) -> Grant | None:
         """Return a grant where the action was let through, by a person or past that gate."""
@@ -134,7 +158,13 @@ class RecordedFacts(RehearsalFacts):
         """Rates are not decided again."""
         return None
 
-    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
+    def repeats(self, call: str) -> bool:
+        """Nothing was called before."""
+        return False
+
+    def reserve(
+        self, caps: Sequence[Cap], amounts: Mapping[Measure, int], touches: str | None = None
+    ) -> NoRoom | None:
         """Budgets are not decided again."""
         return None
 

@@ -153,9 +153,11 @@ def _places(catalogue: Catalogue) -> dict[str, tuple[str, GovernedPolicy]]:
 
 
 def _obligations(progress: Progress) -> Iterator[str]:
-    answer = progress.policy
-    for duty in answer.duties if answer else ():
-        yield f"{_say_duty(duty)} (policy {duty.policy})"
+    for duty in progress.obligations:
+        by = duty.policy if "/" in duty.policy else f"policy {duty.policy}"
+        yield f"{_say_duty(duty)} ({by})"
+    if progress.routed is not None:
+        yield f"routed to {progress.routed.model}: {progress.routed.reason}"
 
 
 def _say_duty(duty: Duty) -> str:
@@ -163,6 +165,8 @@ def _say_duty(duty: Duty) -> str:
         return f"model {duty.model} answers instead"
     if duty.kind == "redact":
         return f"{', '.join(duty.classes)} taken out of the result"
+    if duty.kind == "compose":
+        return f"model {duty.model} answers besides"
     return f"no more than {duty.max_output_tokens:,} output tokens"
 
 

@@ -17,8 +17,11 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.identity.details import Used
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
+from watchkeeper.models.statistics import Standing as TargetStanding
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon
+from watchkeeper.wire.budgets import Measure
+from watchkeeper.wire.decisions import Risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,22 @@ class Facts(Protocol):
 
     def answered_by(self) -> str | None:
         """Return the model that the run last had an answer from."""
+        ...
+
+    def tool_errors(self) -> tuple[int, int]:
+        """Return how many of the run's newest settled tool calls failed, and of how many."""
+        ...
+
+    def largest_amount(self) -> int:
+        """Return the largest amount that the run has asked to move, in micro-dollars."""
+        ...
+
+    def highest_risk(self) -> Risk | None:
+        """Return the highest risk of the tools that the run has asked for; None: of none yet."""
+        ...
+
+    def target_standing(self, provider: str, model: str) -> TargetStanding:
+        """Return how a provider's model does."""
         ...
 
     def approved(self, digest: str) -> Grant | None:
@@ -74,6 +93,15 @@ class Facts(Protocol):
         """Spend one call of every limit, all or nothing; given back where `reserve` refuses."""
         ...
 
-    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
-        """Hold amounts under every cap, all or nothing."""
+    def repeats(self, call: str) -> bool:
+        """Tell whether the run was permitted the same call before, by its digest."""
+        ...
+
+    def reserve(
+        self, caps: Sequence[Cap], amounts: Mapping[Measure, int], touches: str | None = None
+    ) -> NoRoom | None:
+        """Hold amounts under every cap, all or nothing.
+
+        `touches` is the business object that an amount of `objects` is about.
+        """
         ...

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from watchkeeper.approvals.model import GRANT_SECONDS, Grant, TimeoutOutcome
 from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.budgets.terms import Terms
 from watchkeeper.core.digest import digest
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.contents import Contents, examine
@@ -25,13 +26,16 @@ from watchkeeper.wire.decisions import (
     Usage,
     Verdict,
 )
-from watchkeeper.wire.models import Routed
+from watchkeeper.wire.models import Endpoint, Routed
 from watchkeeper.wire.policy import Stage
 from watchkeeper.wire.quorum import Groups, quorum_words, size
 from watchkeeper.wire.requests import AS_USUAL, Deciding
 
 RISKS: tuple[Risk, ...] = get_args(Risk)
 """In rising order."""
+ENDPOINT = "endpoint"
+"""The argument of a model call that says through which endpoint it was made."""
+_ENDPOINTS = frozenset(get_args(Endpoint))
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ class Action:
     stands_for: str | None = None
     """The `call_digest` of what the agent sent, where an approver narrowed that to this: it
     runs on that approval alone."""
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Through which endpoint a model is called; None: the caller performs it by itself."""
+        said = self.arguments.get(ENDPOINT)
+        return cast("Endpoint", said) if isinstance(said, str) and said in _ENDPOINTS else None
 
     @cached_property
     def contents(self) -> Contents:
@@ -123,6 +133,8 @@ class Ruling:
     """When a refusal may be another answer for the same call."""
     narrowed: Narrowed | None = None
     """What an approver made of the arguments, which is what may run."""
+    top_up: Terms | None = None
+    """The room in a budget that a hold asks people for, where none asks for it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +188,10 @@ class Progress:
     """What the action may use at most, where obligations change that."""
     routed: Routed | None = None
     """Where a model call goes, and why."""
+    avoided: tuple[str, ...] = ()
+    """What was left out of that, and why."""
+    looked: dict[str, Any] = field(default_factory=dict)
+    """The run's figures that this was looked at for: a replay looks at the same."""
 
 
 def deny(rule: str, reason: str, instead: str | None) -> Ruling:

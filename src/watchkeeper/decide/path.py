@@ -12,6 +12,7 @@ from watchkeeper.decide.gates.identity import identity_gate, limits_gate
 from watchkeeper.decide.gates.kill import kill_gate
 from watchkeeper.decide.gates.policy import policy_gate
 from watchkeeper.decide.gates.rate import rate_gate
+from watchkeeper.decide.gates.routing import routing_gate
 from watchkeeper.decide.model import Action, Progress, Ruling
 
 Gate = Callable[[Action, Facts, Progress], Ruling | None]
@@ -22,6 +23,7 @@ GATES: tuple[Gate, ...] = (
     contract_gate,
     limits_gate,
     policy_gate,
+    routing_gate,
     approval_gate,
     rate_gate,
     budget_gate,

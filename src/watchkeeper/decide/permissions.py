@@ -11,6 +11,7 @@ from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
 from watchkeeper.decide.gates.approval import approval_gate
 from watchkeeper.decide.gates.contract import PROMPT, may_call, may_use
 from watchkeeper.decide.gates.policy import policy_gate
+from watchkeeper.decide.gates.routing import routing_gate
 from watchkeeper.decide.model import Action, Progress
 from watchkeeper.decide.rehearsal import RehearsalFacts, run_at_rest
 from watchkeeper.policy.model import Question
@@ -174,7 +175,7 @@ def _ask(
 
 def _ask_once(action: Action, facts: RehearsalFacts, amount: int) -> _Outcome:
     progress = Progress(amount_micros=amount)
-    refused = policy_gate(action, facts, progress)
+    refused = policy_gate(action, facts, progress) or routing_gate(action, facts, progress)
     if refused is not None:
         return _Outcome("never", f"never: {refused.reason}", refused.rule)
     duties = "".join(f", {_duty(duty)}" for duty in progress.obligations)
@@ -193,6 +194,8 @@ def _duty(duty: Duty) -> str:
             return f"without {', '.join(duty.classes)} in the result"
         case "max_output_tokens":
             return f"of at most {duty.max_output_tokens:,} output tokens"
+        case "compose":
+            return f"also answered by {duty.model}"
 
 
 def _write(

@@ -6,19 +6,26 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Literal
 
-from sqlalchemy import Text, bindparam, delete, func, literal, select, update
+from sqlalchemy import Text, bindparam, case, delete, func, literal, select, update
 
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import NotFound
-from watchkeeper.decide.model import Action, Progress, Ruling
-from watchkeeper.decide.tables import BUCKET_US, activity, decisions, is_permitted
+from watchkeeper.decide.model import RISKS, Action, Progress, Ruling
+from watchkeeper.decide.tables import (
+    BUCKET_US,
+    activity,
+    decisions,
+    has_risk,
+    has_value,
+    is_permitted,
+)
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import listed, unrecorded
 from watchkeeper.wire.data import RedactionLevel
-from watchkeeper.wire.decisions import Outcome, Performer
+from watchkeeper.wire.decisions import Outcome, Performer, Risk
 
 NOBODY_REPORTED = "nobody reported how it ended"
 """The error of an outcome that was only presumed: a late report may still replace it."""
@@ -101,6 +108,29 @@ _LAST_MODEL = Statement(
     .order_by(decisions.c.decision.desc())
     .limit(1)
 )
+_MOST_LOOKED_AT = 500
+"""Decisions of a run that its error rate is counted over, the newest."""
+_newest = (
+    select(decisions.c.kind, decisions.c.outcome)
+    .where(decisions.c.run == bindparam("run_is"))
+    .order_by(decisions.c.decision.desc())
+    .limit(_MOST_LOOKED_AT)
+    .subquery()
+)
+_TOOL_ERRORS = Statement(
+    select(
+        func.count(case((_newest.c.outcome != "succeeded", 1))).label("failed"),
+        func.count().label("settled"),
+    ).where(_newest.c.kind == "tool", _newest.c.outcome.is_not(None))
+)
+_LARGEST = Statement(
+    select(func.max(decisions.c.value_micros)).where(
+        decisions.c.run == bindparam("run_is"), has_value
+    )
+)
+_RISKIEST = Statement(
+    select(func.max(decisions.c.risk)).where(decisions.c.run == bindparam("run_is"), has_risk)
+)
 _PURGE_ACTIVITY = Statement(delete(activity).where(activity.c.bucket < bindparam("before")))
 _EVENT = {"permit": "decision.permitted", "hold": "decision.held", "deny": "decision.denied"}
 
@@ -117,6 +147,7 @@ def record_decision(
     performer: Performer,
     progress: Progress,
     level: RedactionLevel,
+    risk: Risk = "low",
     team: str = "",
     project: str | None = None,
 ) -> None:
@@ -180,6 +211,8 @@ def record_decision(
         cache_write_tokens=None,
         retries=None,
         first_token_ms=None,
+        route_seen=canonical(progress.looked).decode() if progress.looked else None,
+        risk=RISKS.index(risk) if action.kind == "tool" else None,
     )
     body: dict[str, object] = {
         "decision": decision,
@@ -298,6 +331,23 @@ def last_model(tx: Transaction, run: str) -> str | None:
     """Return the model that a run last had an answer from."""
     row = _LAST_MODEL.first(tx, run_is=run)
     return (row.model or row.name) if row else None
+
+
+def tool_errors(tx: Transaction, run: str) -> tuple[int, int]:
+    """Return how many of a run's newest settled tool calls failed, and of how many."""
+    row = _TOOL_ERRORS.first(tx, run_is=run)
+    return (row.failed, row.settled) if row is not None else (0, 0)
+
+
+def largest_amount(tx: Transaction, run: str) -> int:
+    """Return the largest amount that a run has asked to move, in micro-dollars."""
+    return int(_LARGEST.scalar(tx, run_is=run) or 0)
+
+
+def highest_risk(tx: Transaction, run: str) -> Risk | None:
+    """Return the highest risk that a run has asked to take; None: no tool was asked for."""
+    found = _RISKIEST.scalar(tx, run_is=run)
+    return None if found is None else RISKS[found]
 
 
 def newest_decisions(

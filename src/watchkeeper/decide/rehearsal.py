@@ -20,8 +20,11 @@ from watchkeeper.identity.details import Used
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import FOREVER
 from watchkeeper.kill.model import LockInForce
+from watchkeeper.models.statistics import Standing as TargetStanding
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon
+from watchkeeper.wire.budgets import Measure
+from watchkeeper.wire.decisions import Risk
 
 REHEARSED = "rehearsal"
 """Stands for the run, the request and the approver of a rehearsal."""
@@ -43,6 +46,22 @@ class RehearsalFacts:
     def answered_by(self) -> str | None:
         """Return the model that is said to have answered."""
         return self.model
+
+    def tool_errors(self) -> tuple[int, int]:
+        """No tool was called before."""
+        return 0, 0
+
+    def largest_amount(self) -> int:
+        """Nothing was moved before."""
+        return 0
+
+    def highest_risk(self) -> Risk | None:
+        """No tool was called before."""
+        return None
+
+    def target_standing(self, provider: str, model: str) -> TargetStanding:
+        """Nothing was measured."""
+        return TargetStanding()
 
     def approved(self, digest: str) -> Grant | None:
         """Return a grant for an action that is approved."""
@@ -78,7 +97,13 @@ class RehearsalFacts:
         """Nothing was called before."""
         return None
 
-    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
+    def repeats(self, call: str) -> bool:
+        """Nothing was called before."""
+        return False
+
+    def reserve(
+        self, caps: Sequence[Cap], amounts: Mapping[Measure, int], touches: str | None = None
+    ) -> NoRoom | None:
         """Every budget is empty; what is more than its cap finds no room all the same."""
         refused = find_room(None, run=self.run.run, caps=caps, amounts=amounts, now=self.now)
         return NoRoom(refused.budget_id, refused.sentence, refused.remedy) if refused else None

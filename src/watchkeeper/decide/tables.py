@@ -64,6 +64,10 @@ decisions = Table(
     Column("cache_write_tokens", Whole),
     Column("retries", Whole),
     Column("first_token_ms", Whole),
+    # the run's figures that routing looked at, as JSON
+    Column("route_seen", Text),
+    # the risk of what a tool call asks for, by its place among the classes
+    Column("risk", Whole),
 )
 Index("decisions_by_run", decisions.c.run, decisions.c.decision)
 Index(
@@ -71,6 +75,23 @@ Index(
     decisions.c.decision,
     sqlite_where=decisions.c.would.is_not(None),
     postgresql_where=decisions.c.would.is_not(None),
+)
+has_value = decisions.c.value_micros > literal_column("0")
+has_risk = decisions.c.risk.is_not(None)
+# of tool calls alone: what routing asks of a run is found without reading the run
+Index(
+    "decisions_by_value",
+    decisions.c.run,
+    decisions.c.value_micros,
+    sqlite_where=has_value,
+    postgresql_where=has_value,
+)
+Index(
+    "decisions_by_risk",
+    decisions.c.run,
+    decisions.c.risk,
+    sqlite_where=has_risk,
+    postgresql_where=has_risk,
 )
 Index("decisions_by_agent", decisions.c.agent, decisions.c.decision)
 # with all that is counted of a tool

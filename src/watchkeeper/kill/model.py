@@ -39,6 +39,8 @@ class Covered:
     model: str | None = None
     above: tuple[Covered, ...] = ()
     """The runs that its run was opened under: what covers them covers it."""
+    beside: tuple[str, ...] = ()
+    """Other models that answer the same call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def covers(target: LockTarget, action: Covered) -> bool:
         case "tool":
             return target.name == action.tool
         case "model":
-            return target.name == action.model
+            return target.name == action.model or target.name in action.beside
 
 
 def covering(locks: Iterable[LockInForce], action: Covered) -> LockInForce | None:

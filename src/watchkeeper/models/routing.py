@@ -52,6 +52,7 @@ class Chosen(Generic[T]):
     """Why less may be generated; empty: all that was asked for may."""
     words: str
     """Why in this order; empty where there was nothing to choose."""
+    strategy: Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ def choose(
         max(_cost(target, needs, most) or 0 for target in ordered),
         lowered if most < needs.output_tokens else "",
         "; ".join(filter(None, words)),
+        strategy,
     )
 
 

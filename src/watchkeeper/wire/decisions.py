@@ -41,9 +41,10 @@ class Usage(Sent):
     """What was sent again to a provider."""
 
 
-DutyKind = Literal["route", "redact", "max_output_tokens"]
+DutyKind = Literal["route", "redact", "max_output_tokens", "compose"]
 """route: another model answers the call; redact: classes of data are taken out of the result;
-max_output_tokens: no more may be generated."""
+max_output_tokens: no more may be generated; compose: several models answer as `routed` says, and
+the last of them gives the answer, or the first whose answer does."""
 
 
 class Duty(Shown):
@@ -51,7 +52,7 @@ class Duty(Shown):
 
     kind: DutyKind
     policy: str
-    """The policy that asks for it."""
+    """The policy that asks for it, or another rule with its kind: `contract/NAME/escalate_on`."""
     model: str | None = None
     classes: tuple[str, ...] = ()
     max_output_tokens: int | None = None

@@ -22,6 +22,14 @@ class TargetShown(Shown):
     model: str
 
 
+class Leg(Shown):
+    """One of several logical models that answer the same call."""
+
+    model: str
+    targets: tuple[TargetShown, ...] = ()
+    """In the order in which they are tried."""
+
+
 class Routed(Shown):
     """Where a permitted model call goes, and why."""
 
@@ -33,8 +41,10 @@ class Routed(Shown):
     """In words, for header, event and screen."""
     targets: tuple[TargetShown, ...] = ()
     """In the order in which they are tried."""
-    ensemble: tuple[str, ...] = ()
+    ensemble: tuple[Leg, ...] = ()
     """Where several answer: the logical models, the adjudicator last."""
+    stronger: Leg | None = None
+    """Who answers where the answer of `model` does not do."""
 
 
 class ProviderModelRow(Shown):

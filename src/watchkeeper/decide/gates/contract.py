@@ -12,7 +12,6 @@ from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.fitting import check_of, result_can_be_checked
 from watchkeeper.decide.gates.data import check_data
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
-from watchkeeper.decide.pricing import GovernedModel
 from watchkeeper.tools.pins.model import Distrusted
 from watchkeeper.wire.decisions import LARGEST_USAGE
 from watchkeeper.wire.digests import action_digest
@@ -36,9 +35,7 @@ def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
         )
     target = "model"
     if action.kind == "model":
-        refusal = may_call(action.name, facts.catalogue, agent) or _check_context(
-            action, facts.catalogue.models[action.name], agent
-        )
+        refusal = may_call(action.name, facts.catalogue, agent) or _check_context(action, agent)
     else:
         refusal = _check_tool(action, facts.catalogue, agent, progress)
         tool = facts.catalogue.tools.get(action.name)
@@ -59,24 +56,32 @@ def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
     return None
 
 
-def may_call(name: str, catalogue: Catalogue, agent: GovernedAgent) -> Ruling | None:
-    """The contract names the model, which has a price and is where it may be."""
+def may_call(
+    name: str, catalogue: Catalogue, agent: GovernedAgent, *, implied: bool = False
+) -> Ruling | None:
+    """The contract names the model, which is described and has a target where it may be.
+
+    `implied`: a document leads there, so the contract need not name it.
+    """
     routing = agent.contract.model_routing
     models = routing.models if routing else ()
-    if name not in models:
+    if name not in models and not implied:
         return deny(
             f"contract/{agent.contract.name}/models",
             f"model {name!r} is not among the models of its contract",
             f"models: {', '.join(models) or 'none'}",
         )
     model = catalogue.models.get(name)
-    if model is None or model.primary is None:
+    if model is None:
         return deny(
             f"contract/{agent.contract.name}/models",
             f"model {name!r} has no provider that is described",
             "apply a model document for it, with its provider",
         )
-    return _check_region(agent, f"model {name!r}", model.primary.provider.region)
+    regions = [target.provider.region for target in model.targets]
+    inside = [region for region in regions if region in agent.contract.regions]
+    # which of several targets qualify is for the routing gate
+    return _check_region(agent, f"model {name!r}", (inside or regions)[0]) if regions else None
 
 
 def _check_region(agent: GovernedAgent, what: str, region: str) -> Ruling | None:
@@ -91,22 +96,23 @@ def _check_region(agent: GovernedAgent, what: str, region: str) -> Ruling | None
     )
 
 
-def _check_context(action: Action, model: GovernedModel, agent: GovernedAgent) -> Ruling | None:
-    """The call fits the windows of contract and model, and its prompt was reviewed."""
+def _check_context(action: Action, agent: GovernedAgent) -> Ruling | None:
+    """The call is no longer than the contract lets it be, and its prompt was reviewed."""
     context, name = agent.contract.context, agent.contract.name
+    most = agent.contract.budgets.max_input_tokens_per_call
+    if most is not None and action.estimate.input_tokens > most:
+        return deny(
+            f"contract/{name}/max_input_tokens_per_call",
+            f"the call may hold {action.estimate.input_tokens:,} input tokens, and its contract "
+            f"lets one call hold {most:,}",
+            "send less of the conversation",
+        )
     tokens = likely_input(action) + action.estimate.output_tokens
     if context.max_window_tokens is not None and tokens > context.max_window_tokens:
         return deny(
             f"contract/{name}/context",
             f"the call may hold {tokens:,} tokens, and its contract lets one call hold "
             f"{context.max_window_tokens:,}",
-            "send less of the conversation, or ask for fewer output tokens",
-        )
-    window = model.primary.model.context_window if model.primary else 0
-    if tokens > window:
-        return deny(
-            f"model/{action.name}/context_window",
-            f"the call may hold {tokens:,} tokens, and the model's window holds {window:,}",
             "send less of the conversation, or ask for fewer output tokens",
         )
     templates = context.prompt_templates
@@ -124,8 +130,9 @@ def _check_context(action: Action, model: GovernedModel, agent: GovernedAgent) -
 def likely_input(action: Action) -> int:
     """Return how many tokens an action's input probably holds, for windows and policies."""
     said = action.arguments.get(LIKELY) if action.kind == "model" else None
-    known = isinstance(said, int) and not isinstance(said, bool) and said >= 0
-    return min(said, LARGEST_USAGE) if known else action.estimate.input_tokens
+    if isinstance(said, int) and not isinstance(said, bool) and said >= 0:
+        return min(said, LARGEST_USAGE)
+    return action.estimate.input_tokens
 
 
 def may_use(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
@@ -10,6 +11,7 @@ from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import Covered
 from watchkeeper.kill.rules import covering
+from watchkeeper.wire.models import Routed
 
 
 def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
@@ -22,6 +24,14 @@ def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
         action.name if action.kind == "model" else None,
         above=runs_above(catalogue, run.ancestors),
     )
+
+
+def covered_there(covered: Covered, routed: Routed) -> Covered:
+    """Return what a model call touches that is routed: every model that may answer it."""
+    legs = (*routed.ensemble, *((routed.stronger,) if routed.stronger else ()))
+    if routed.model == covered.model and not legs:
+        return covered
+    return replace(covered, model=routed.model, beside=tuple(leg.model for leg in legs))
 
 
 def runs_above(catalogue: Catalogue, ancestors: Iterable[tuple[str, str]]) -> tuple[Covered, ...]:

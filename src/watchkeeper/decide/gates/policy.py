@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.contract import likely_input
-from watchkeeper.decide.gates.obligation import take_on
+from watchkeeper.decide.gates.obligation import unfulfilled
 from watchkeeper.decide.gates.staged import ask_staged, reads_model
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.policy.model import Question
@@ -37,14 +37,11 @@ def policy_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | No
         progress.would = tuple(ask_staged(facts.catalogue, question, answer))
     if answer.verdict == "deny":
         return deny(f"policy/{answer.policy}", answer.message, None)
-    if answer.duties:
-        answer, refused = take_on(action, question, answer, facts, progress)
-        if refused is not None:
-            return refused
+    refused = unfulfilled(action, answer.duties)
+    if refused is not None:
+        return refused
     progress.permit_rule = f"policy/{answer.policy}"
     progress.permit_reason = answer.message
-    if progress.model is not None:
-        progress.permit_reason += f"; {progress.model} answers instead of {action.name}"
-    if answer.verdict == "ask":
-        progress.asks = answer.asks
+    progress.asks = answer.asks
+    progress.obligations = answer.duties
     return None

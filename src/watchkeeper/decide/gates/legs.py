@@ -1,0 +1,163 @@
+"""What each model that answers a call needs, where it can go, and what that may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from watchkeeper.core.money import dollars
+from watchkeeper.decide.catalogue import GovernedAgent
+from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.gates.budget import caps_over
+from watchkeeper.decide.gates.contract import likely_input
+from watchkeeper.decide.model import Action, Ruling, deny
+from watchkeeper.decide.pricing import GovernedTarget
+from watchkeeper.models.routing import Chosen, Excluded, Needs, choose
+from watchkeeper.registry.providers import Ensemble
+from watchkeeper.wire.decisions import LARGEST_USAGE, Duty, Usage
+
+BYTES_PER_ANSWER_TOKEN = 4
+"""How long answers are taken to be that an adjudicator is given; longer ones it never sees."""
+_ADDED_BYTES = 512
+"""What is put around them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One model that answers, and where."""
+
+    model: str
+    chosen: Chosen[GovernedTarget]
+    input_tokens: int
+    """At most: what is sent, and no more than the largest of the windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a call may use, whichever model answers."""
+
+    agent: str
+    needs: Needs
+    lowered: Duty | None
+    """By the contract."""
+
+    def too_dear(self, legs: Sequence[Leg]) -> Ruling | None:
+        """Refuse what costs more, all models together, than one call may."""
+        most = self.needs.most_micros
+        cost = sum(leg.chosen.cost_micros for leg in legs)
+        if most is None or cost <= most:
+            return None
+        return deny(
+            f"contract/{self.agent}/max_cost_usd_per_call",
+            f"its {len(legs)} models may cost {dollars(cost)} together, and one call may cost "
+            f"{dollars(most)}",
+            "ask for fewer output tokens, or call one model",
+        )
+
+
+def limits_of(action: Action, agent: GovernedAgent, duties: Sequence[Duty]) -> Limits:
+    """Return what contract and policies let a call use."""
+    contract = agent.contract
+    budgets, asked = contract.budgets, action.estimate
+    limits = (duty.max_output_tokens for duty in duties if duty.max_output_tokens is not None)
+    output = min(asked.output_tokens, *limits, asked.output_tokens)
+    most, lowered = budgets.max_output_tokens_per_call, None
+    if most is not None and most < output:
+        rule = f"contract/{contract.name}/max_output_tokens_per_call"
+        output, lowered = most, Duty(kind="max_output_tokens", policy=rule, max_output_tokens=most)
+    needs = Needs(
+        input_tokens=asked.input_tokens,
+        output_tokens=output,
+        likely_input_tokens=likely_input(action),
+        endpoint=action.endpoint,
+        regions=contract.regions,
+        zero_retention=contract.logging.zero_retention,
+        most_micros=budgets.max_cost_usd_per_call,
+    )
+    return Limits(contract.name, needs, lowered)
+
+
+def qualify(
+    name: str, limits: Limits, facts: Facts, combined: tuple[Ensemble, Sequence[Leg]] | None = None
+) -> Leg | Ruling:
+    """Return where a model can answer a call, or why it can't.
+
+    `combined`: it answers from the answers of others, which are sent along.
+    """
+    model = facts.catalogue.models.get(name)
+    if model is None or model.document.ensemble is not None:
+        what = "is an ensemble itself" if model else "is not described"
+        return deny(f"model/{name}/targets", f"model {name!r} {what}", "name another model")
+    needs = limits.needs
+    if combined is not None:
+        needs = _with_answers(needs, *combined)
+    if any(target.price is None for target in model.targets) and _is_capped(facts):
+        needs = replace(needs, priced=True)
+    document = model.document
+    chosen = choose(
+        model.targets,
+        needs,
+        strategy=document.strategy,
+        standings=facts.target_standing,
+        objective_ms=document.latency_objective_ms,
+    )
+    if isinstance(chosen, Excluded):
+        return deny(_rule(name, limits.agent, chosen), chosen.words, chosen.remedy)
+    window = max(target.model.context_window for target in chosen.targets)
+    return Leg(name, chosen, min(needs.input_tokens, window))
+
+
+def lowered_by(limits: Limits, legs: Sequence[Leg], most: int) -> Iterator[Duty]:
+    """Yield what lets fewer tokens be generated than were asked for, beside policies."""
+    if limits.lowered is not None:
+        yield limits.lowered
+    for leg in legs:
+        why = leg.chosen.lowered_by
+        if leg.chosen.output_tokens == most and why:
+            rule = f"model/{leg.model}/{why}"
+            if why == "cost":
+                rule = f"contract/{limits.agent}/max_cost_usd_per_call"
+            yield Duty(kind="max_output_tokens", policy=rule, max_output_tokens=most)
+            return
+
+
+def estimate_of(action: Action, legs: Sequence[Leg], output_tokens: int) -> Usage:
+    """Return what a call may use at most, whichever of its targets take it."""
+    asked, cost = action.estimate, sum(leg.chosen.cost_micros for leg in legs)
+    if action.endpoint is None and [leg.model for leg in legs] == [action.name]:
+        # what its own performer says counts where the plane knows of less
+        cost = max(cost, asked.cost_micros) if output_tokens == asked.output_tokens else cost
+    return Usage(
+        input_tokens=min(sum(leg.input_tokens for leg in legs), LARGEST_USAGE),
+        output_tokens=min(output_tokens * len(legs), LARGEST_USAGE),
+        cost_micros=min(cost, LARGEST_USAGE),
+    )
+
+
+def _with_answers(needs: Needs, ensemble: Ensemble, answers: Sequence[Leg]) -> Needs:
+    """Return what the adjudicator needs: it is sent the call, the answers and what to do."""
+    tokens = sum(leg.chosen.output_tokens for leg in answers) * BYTES_PER_ANSWER_TOKEN
+    added = tokens + len(ensemble.instructions.encode()) + _ADDED_BYTES
+    return replace(
+        needs,
+        input_tokens=needs.input_tokens + added,
+        likely_input_tokens=needs.likely_input_tokens + added // BYTES_PER_ANSWER_TOKEN,
+    )
+
+
+def _is_capped(facts: Facts) -> bool:
+    """Tell whether a strict cap in dollars is over the run: what is unpriced can't pass it."""
+    run = facts.run
+    return any(caps_over(facts.catalogue, run.agent, run.run, {"spend"}))
+
+
+def _rule(model: str, agent: str, excluded: Excluded) -> str:
+    match excluded.requirement:
+        case "regions":
+            return f"contract/{agent}/regions"
+        case "retention":
+            return f"contract/{agent}/zero_retention"
+        case "cost":
+            return f"contract/{agent}/max_cost_usd_per_call"
+        case _:
+            return f"model/{model}/{excluded.requirement}"
