@@ -26,6 +26,9 @@ IS_PENDING = requests.c.state == literal_column("'pending'")
 IS_OPEN = requests.c.state.in_([literal_column("'pending'"), literal_column("'approved'")])
 
 _FIND = Statement(select(requests).where(requests.c.request == bindparam("request_is")))
+_DECIDE_BY = Statement(
+    select(requests.c.decide_by).where(requests.c.request == bindparam("request_is"))
+)
 
 
 def find(tx: Transaction, request: str) -> Row:
@@ -36,6 +39,12 @@ def find(tx: Transaction, request: str) -> Row:
             f"there is no request {request!r:.80}", remedy="see `watchkeeper requests list`"
         )
     return row
+
+
+def decide_by_of(tx: Transaction, request: str) -> int | None:
+    """Return until when a request waits for people, or None if there is no such request."""
+    found: int | None = _DECIDE_BY.scalar(tx, request_is=request)
+    return found
 
 
 def find_or_none(tx: Transaction, request: str) -> Row | None:

@@ -22,11 +22,13 @@ def top_up(
     reason: str,
     actor: str,
     standing: Sequence[Cap] = (),
+    request: str | None = None,
 ) -> None:
     """Raise the cap of one budget for its current period.
 
     `period` is the period key that was on the screen, if one was. `standing` are the caps
-    in force, so that a budget may be topped up before anybody drew on it. Raises
+    in force, so that a budget may be topped up before anybody drew on it; `request` is the
+    approval request that asked for it, where one did. Raises
     :class:`NotFound` for an unknown budget, :class:`Conflict` if that period is over.
     """
     scope, of_period, measure = read_budget_id(budget)
@@ -57,6 +59,7 @@ def top_up(
         subject=f"budget/{budget}",
         agent=row.agent or None,
         run=scope.removeprefix("run/") if of_period == "run" else None,
+        request=request,
         body={
             "budget": budget,
             "period_key": current,

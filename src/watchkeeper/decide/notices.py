@@ -38,9 +38,18 @@ EVENTS: dict[str, Why] = {
     "lock.created": "lock",
     "handover.given": "handover",
     "handover.late": "handover",
+    "budget.warned": "budget",
+    "budget.exhausted": "budget",
+    "budget.paused": "budget",
+    "breaker.opened": "breaker",
+    "breaker.probing": "breaker",
+    "breaker.closed": "breaker",
+    "breaker.reset": "breaker",
 }
 """The events of which people are told."""
-_ONCE: frozenset[Why] = frozenset({"no_coverage", "break_glass", "expired", "lock", "handover"})
+_ONCE: frozenset[Why] = frozenset(
+    {"no_coverage", "break_glass", "expired", "lock", "handover", "budget", "breaker"}
+)
 """What nobody can decide any more, or not this person: one contact of each is enough."""
 _MOST_PEOPLE = 200
 _LONGEST = 1000
@@ -88,6 +97,12 @@ class Notices:
         if why == "handover":
             taking = {self._owner_of(catalogue) if one == OWNER else one for one in body["next"]}
             people = {catalogue.names.key(one) for one in taking} - {_name(event.actor)}
+            notice = Notice(why, str(body["text"])[:_LONGEST])
+            return tuple(_deliveries(event, notice, people, (), catalogue))
+        if why in ("budget", "breaker"):
+            roles = {OWNER_ROLE, *_owners_of(event, catalogue)}
+            people = self._people(tx, catalogue, sorted(roles), event.at)
+            people.discard(_name(event.actor))
             notice = Notice(why, str(body["text"])[:_LONGEST])
             return tuple(_deliveries(event, notice, people, (), catalogue))
         row = find_or_none(tx, event.request) if event.request else None
@@ -230,6 +245,15 @@ def _delivery(
         event=event.sequence,
         not_before=at,
     )
+
+
+def _owners_of(event: Event, catalogue: Catalogue) -> Iterator[str]:
+    """Yield the roles that own what an event is about: the agent's, and of a team's budget its."""
+    if event.agent:
+        yield catalogue.known_role(catalogue.team_of(event.agent) or OWNER_ROLE)
+    kind, _, rest = str(event.body.get("budget", "")).partition("/")
+    if kind == "team":
+        yield catalogue.known_role(rest.partition("/")[0])
 
 
 def _name(principal: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.attendance import caller_came, caller_left
 from watchkeeper.approvals.callback import call_back
 from watchkeeper.approvals.deciding import DEADLINE
+from watchkeeper.approvals.rows import decide_by_of
 from watchkeeper.approvals.standing import service as standing_approvals
 from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.approvals.superseding import link_new
@@ -24,7 +24,7 @@ from watchkeeper.decide.coverage import RolesInForce
 from watchkeeper.decide.flight import Flights, InFlight
 from watchkeeper.decide.gates.budget import amounts_of
 from watchkeeper.decide.gates.identity import use_of
-from watchkeeper.decide.gates.kill import covered_by
+from watchkeeper.decide.gates.kill import covered_by, covered_there
 from watchkeeper.decide.gates.requirement import risk_of
 from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Action, Progress, Ruling
@@ -50,6 +50,7 @@ from watchkeeper.decide.repeats import (
     stands_for,
 )
 from watchkeeper.decide.standing import end_outdated
+from watchkeeper.decide.topping import open_top_up
 from watchkeeper.decide.waiting import Waiting
 from watchkeeper.identity import uses
 from watchkeeper.identity.model import Caller, RunFacts
@@ -58,9 +59,10 @@ from watchkeeper.identity.runs import facts_of
 from watchkeeper.identity.scope import read_token_scope
 from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import covering
+from watchkeeper.models.statistics import Statistics
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer, Risk
+from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer, Risk, Usage
 
 
 class Decider:
@@ -73,6 +75,8 @@ class Decider:
         self.flights = Flights()
         self.waiting = Waiting(store.clock)
         self.taken = Taken()
+        self.statistics = Statistics()
+        """How providers do, as the gateway's calls show."""
         self.locks: tuple[LockInForce, ...] = ()
         """The locks in force as last committed; the deciding transaction reads its own."""
 
@@ -132,6 +136,12 @@ class Decider:
         )
         self.flights.forget(decision)
 
+    async def extend(self, decision: str, more: Usage) -> bool:
+        """Hold more for an action that is under way, so that it can be tried once more; False
+        where a budget has no room for it.
+        """
+        return not (more.input_tokens or more.output_tokens or more.cost_micros)
+
     def settle_in(self, tx: Transaction, decision: str, outcome: Outcome) -> None:
         """Record within a unit of work how an action ended that nobody settles any more."""
         self._settle(tx, decision, outcome, None, None, begun=True)
@@ -179,11 +189,14 @@ class Decider:
         if ruling.narrowed is not None:
             action, ruling, found = follow_narrowed(tx, facts, action, ruling, performer)
             progress = found or progress
+        risk = risk_of(action, catalogue, progress)
         if ruling.voids is not None:
             void(tx, *ruling.voids)
         if ruling.verdict == "hold":
             request = ruling.request
-            if request is None:
+            if request is None and ruling.top_up is not None:
+                request = open_top_up(tx, decision, facts, ruling, ruling.top_up, self.coverage)
+            elif request is None:
                 end_outdated(tx, facts, action, progress)
                 request = open_request(tx, decision, facts, action, ruling, progress, self.coverage)
                 link_new(tx, request)
@@ -198,10 +211,9 @@ class Decider:
                 request=request,
                 narrowed=ruling.narrowed,
             )
-            standing = facts.standing(progress.digest)
-            decide_by = standing.decide_by if standing else None
+            decide_by = decide_by_of(tx, request)
         elif ruling.verdict == "permit":
-            check_critical(risk_of(action, catalogue, progress), ruling, progress.digest)
+            check_critical(risk, ruling, progress.digest)
         if (
             ruling.verdict == "permit"
             and ruling.grant is not None
@@ -225,6 +237,7 @@ class Decider:
             performer=performer,
             progress=progress,
             level=catalogue.redaction_of(run.agent),
+            risk=risk,
             team=catalogue.team_of(run.agent),
             project=governed.contract.project if governed else None,
         )
@@ -239,8 +252,8 @@ class Decider:
             )
         ):
             remember(tx, run.run, call, decision, contract)
-        if progress.model is not None:
-            covered = replace(covered, model=progress.model)
+        if progress.routed is not None:
+            covered = covered_there(covered, progress.routed)
         answer = as_answer(decision, ruling, progress, decide_by)
         return answer, covered if ruling.verdict == "permit" else None
 

@@ -35,10 +35,14 @@ _HAPPENED: dict[Why, str] = {
     "expired": "expired undecided: ",
     "lock": "",
     "handover": "",
+    "budget": "",
+    "breaker": "",
 }
 _SEE: dict[Why, tuple[str, ...]] = {
     "lock": ("locks", "list"),
     "handover": ("handover", "list", "--which", "given"),
+    "budget": ("budgets", "list"),
+    "breaker": ("breakers", "list"),
 }
 
 

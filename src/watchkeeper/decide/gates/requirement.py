@@ -21,6 +21,10 @@ from watchkeeper.wire.decisions import Risk
 from watchkeeper.wire.quorum import Groups, merge, read_quorum
 from watchkeeper.wire.requests import Deciding
 
+TOP_UP_RISK: Risk = "medium"
+"""The risk class by which a top-up is asked for: it lets more happen, within contract and
+policies."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
@@ -67,6 +71,28 @@ def require(action: Action, facts: Facts, progress: Progress) -> Requirement | N
     if not asks:
         return None
     contract = catalogue.agents[facts.run.agent].contract
+    return _requirement(asks, catalogue, contract, risk)
+
+
+def require_top_up(
+    facts: Facts,
+    *,
+    rule: str,
+    text: str,
+    role: str | None,
+    escalation: str | None,
+    sla_seconds: int | None,
+) -> Requirement:
+    """Return whose approval a top-up of a budget needs: as its response says, then as usual."""
+    ask = _Ask(rule, text, role, escalation=escalation, sla_seconds=sla_seconds)
+    contract = facts.catalogue.agents[facts.run.agent].contract
+    return _requirement([ask], facts.catalogue, contract, TOP_UP_RISK)
+
+
+def _requirement(
+    asks: Sequence[_Ask], catalogue: Catalogue, contract: AgentContract, risk: Risk
+) -> Requirement:
+    risks = catalogue.risks.get(risk)
     routes = _absorb([_route(ask, catalogue, contract, risks) for ask in _in_order(asks)])
     first = routes[0]
     quorum = _known(catalogue, read_quorum(risks.quorum)) if risks and risks.quorum else ()

@@ -1,0 +1,58 @@
+"""What budgets' documents say of their levels, compiled for deciding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watchkeeper.budgets.responses import Response, Throttle, before_full
+from watchkeeper.registry.parts import RateLimit
+from watchkeeper.registry.spending import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Responding:
+    """What one document says happens as its budgets are used up."""
+
+    warn_at: tuple[int, ...]
+    """In rising order."""
+    responses: tuple[Response, ...]
+    early: bool
+    """Whether calls are led or slowed before it is full, so that it is looked at before each."""
+    lowest: int
+    """The lowest level at which anything is noted: a warning, or a pause."""
+
+
+def compile_responses(budget: Budget) -> Responding:
+    """Compile a document."""
+    responses = tuple(
+        Response(
+            one.at,
+            one.do,
+            one.model,
+            _throttle(one.rate) if one.rate else None,
+            one.role,
+            one.escalation,
+            one.sla_seconds,
+            one.top_up_percent,
+        )
+        for one in budget.responses
+    )
+    pauses = [one.at for one in responses if one.do == "pause"]
+    return Responding(
+        tuple(sorted(set(budget.warn_at))),
+        responses,
+        before_full(responses),
+        min((*budget.warn_at, *pauses), default=1000),
+    )
+
+
+def words_of(rate: RateLimit) -> str:
+    """Say a rate: `10 calls a minute, 2 at once`."""
+    words = f"{rate.calls} {'call' if rate.calls == 1 else 'calls'} a {rate.per}"
+    if rate.burst is not None and rate.burst != rate.calls:
+        words += f", {rate.burst} at once"
+    return words
+
+
+def _throttle(rate: RateLimit) -> Throttle:
+    return Throttle(rate.calls, rate.seconds, rate.burst, words_of(rate))
