@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.rig.deadline import eventually_async
+from tests.rig.provider_messages import messages_routes
 
 ANSWER_WORDS = 8
 
@@ -108,6 +109,7 @@ def build_app(control: Control) -> Any:
     routes = [
         Route("/v1/models", models),
         Route("/v1/chat/completions", complete, methods=["POST"]),
+        *messages_routes(control, wait_while_held),
     ]
     return Starlette(routes=routes)
 
