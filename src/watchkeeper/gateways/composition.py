@@ -22,7 +22,7 @@ from watchkeeper.gateways.mcp.listening import Listeners
 from watchkeeper.gateways.model.dialects.anthropic import ANTHROPIC
 from watchkeeper.gateways.model.dialects.openai import OPENAI
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
-from watchkeeper.gateways.model.health import ProviderHealth
+from watchkeeper.gateways.model.providers import Providers
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances
 from watchkeeper.registry.documents import ToolContract
@@ -68,7 +68,10 @@ class Gateways:
         self._offers = Offers(view)
         self._performances = Performances(decider)
         self._listeners = Listeners()
-        self._health = ProviderHealth(clock, on_state)
+        self.providers = Providers(
+            self._egress, self.credentials, decider.statistics, clock, on_state
+        )
+        """How providers are called, and how they do."""
         callers = Callers(decider)
         cancellations = Cancellations()
         calls = ToolCalls(decider, self._offers, self._pool, self._performances, cancellations)
@@ -80,10 +83,8 @@ class Gateways:
                     decider,
                     callers,
                     self._offers,
-                    self._egress,
-                    self.credentials,
+                    self.providers,
                     self._performances,
-                    self._health,
                 )
                 for surface in SURFACES
             },
@@ -108,6 +109,7 @@ class Gateways:
     def refresh(self) -> None:
         """Follow a change of what is in force: connect, let go, tell listening agents."""
         self._pool.apply(self._offers.upstreams())
+        self.providers.keep(self._offers.providers())
         self.sightings.follow()
         self._listeners.announce()
 
@@ -158,7 +160,7 @@ class Gateways:
 
     def upstream_rows(self) -> list[UpstreamRow]:
         """Return how each upstream and provider does."""
-        return [*self._pool.rows(), *self._health.rows(self._offers.providers())]
+        return [*self._pool.rows(), *self.providers.rows(self._offers.providers())]
 
     async def stop(self) -> None:
         """Let what runs end or cut it off, then close every connection."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from watchkeeper.decide.catalogue import CatalogueView, GovernedTool
 from watchkeeper.decide.fitting import result_can_be_checked
 from watchkeeper.decide.gates.identity import tool_use
+from watchkeeper.decide.pricing import GovernedTarget
 from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.identity.details import Use
@@ -16,6 +18,7 @@ from watchkeeper.registry.references import CredentialUse
 from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient, UpstreamSpec
 from watchkeeper.tools.upstreams.protocol import without_mirrors
 from watchkeeper.wire.decisions import Answer
+from watchkeeper.wire.models import TargetShown
 
 _DEFAULT_HOLD_SECONDS = 4
 
@@ -108,19 +111,18 @@ class Offers:
         """Return where a logical model is served and what it costs, or None."""
         governed = self._view.now.models.get(model)
         target = governed.primary if governed else None
-        if target is None:
-            return None
-        provider = target.provider
-        return Route(
-            provider=provider.name,
-            base_url=provider.base_url,
-            credential=_credential(provider.credential, provider.allow_private),
-            provider_model=target.model.name,
-            price=target.price,
-            context_window=target.model.context_window,
-            timeout_seconds=provider.timeout_seconds,
-            allow_private=provider.allow_private,
+        return _route(target) if target else None
+
+    def routes(self, model: str, targets: Iterable[TargetShown]) -> tuple[Route, ...]:
+        """Return the way to those targets of a logical model that are still in force."""
+        governed = self._view.now.models.get(model)
+        found = (
+            {(one.provider.name, one.model.name): one for one in governed.targets}
+            if governed
+            else {}
         )
+        wanted = (found.get((one.provider, one.model)) for one in targets)
+        return tuple(_route(one) for one in wanted if one is not None)
 
     def providers(self) -> list[str]:
         """Return every provider in force."""
@@ -139,6 +141,23 @@ class Offers:
             )
             for one in self._view.now.upstreams.values()
         ]
+
+
+def _route(target: GovernedTarget) -> Route:
+    provider = target.provider
+    return Route(
+        provider=provider.name,
+        base_url=provider.base_url,
+        credential=_credential(provider.credential, provider.allow_private),
+        provider_model=target.model.name,
+        price=target.price,
+        context_window=target.model.context_window,
+        timeout_seconds=provider.timeout_seconds,
+        allow_private=provider.allow_private,
+        attempts=provider.retries.attempts,
+        retry_percent=provider.retries.budget_percent,
+        backoff_seconds=provider.retries.backoff_seconds,
+    )
 
 
 def _credential(use: CredentialUse | None, allow_private: bool) -> Credential | None:

@@ -172,13 +172,18 @@ class Statistics:
         seen.failures = seen.probing = seen.limited_until = 0
         return self._turn(seen, "up", "", now)
 
-    def failed(self, provider: str, model: str, now: int, why: str) -> Health | None:
-        """Note that what began has failed; return the provider's health if that changed it."""
+    def failed(
+        self, provider: str, model: str, now: int, why: str, *, lasting: bool = False
+    ) -> Health | None:
+        """Note that what began has failed; return the provider's health if that changed it.
+
+        `lasting`: it will not do better by itself, so once is enough to be down.
+        """
         self._count_error(provider, model, now)
         seen = self._seen.setdefault(provider, _Seen())
         seen.failures += 1
         seen.failed_at, seen.probing = now, 0
-        if seen.failures < DOWN_AFTER:
+        if seen.failures < DOWN_AFTER and not lasting:
             return None
         return self._turn(seen, "down", why, now)
 

@@ -18,21 +18,22 @@ from watchkeeper.gateways.http import (
     read_headers,
 )
 from watchkeeper.gateways.model.asking import ask_for, output_ceiling
+from watchkeeper.gateways.model.attempt import Whole
 from watchkeeper.gateways.model.dialect import Dialect, ModelCall, Surface
 from watchkeeper.gateways.model.errors import (
     ModelError,
     as_model_error,
     bad_request,
+    decision_headers,
     refused,
     stopped,
     unknown_model,
 )
-from watchkeeper.gateways.model.health import ProviderHealth
-from watchkeeper.gateways.model.provider import Made, ProviderCall, Whole
+from watchkeeper.gateways.model.passing import Passing
+from watchkeeper.gateways.model.provider import Made, ProviderCall
+from watchkeeper.gateways.model.providers import Providers
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances, Stopped
-from watchkeeper.tools.upstreams.credentials import Credentials
-from watchkeeper.tools.upstreams.egress import Egress
 from watchkeeper.wire.decisions import LARGEST_USAGE, Answer, Outcome
 
 log = logging.getLogger(__name__)
@@ -49,20 +50,16 @@ class ModelEndpoint:
         decider: Decider,
         callers: Callers,
         offers: Offers,
-        egress: Egress,
-        credentials: Credentials,
+        providers: Providers,
         performances: Performances,
-        health: ProviderHealth,
     ) -> None:
         self._surface = surface
         self._dialects = {dialect.path: dialect for dialect in surface.dialects}
         self._decider = decider
         self._callers = callers
         self._offers = offers
-        self._egress = egress
-        self._credentials = credentials
+        self._providers = providers
         self._performances = performances
-        self._health = health
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one HTTP request."""
@@ -150,8 +147,12 @@ class ModelEndpoint:
             raise refused(decided)
         asked = self._offers.route(call.model)
         model, most = _obliged(decided, call)
-        route = self._offers.route(model)
-        if route is None:
+        routed = decided.routed
+        named = self._offers.route(model)
+        routes = self._offers.routes(routed.model, routed.targets) if routed else ()
+        if not routed and named is not None:
+            routes = (named,)
+        if not routes:
             why = "no provider serves the model any more; nothing was done"
             await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
             raise unknown_model(model)
@@ -161,20 +162,21 @@ class ModelEndpoint:
             raise bad_request(400, "too_many_choices", f"{why}; nothing was done")
         ceiling = min(output_ceiling(call, asked), most)
         performance = ProviderCall(
-            self._egress,
-            self._credentials,
-            route,
+            self._providers,
+            self._decider,
+            routes,
             dialect,
             call,
             decision=decided.decision,
-            warnings=decided.warnings,
+            headers=decision_headers(decided.decision, decided.warnings),
             ceiling=ceiling or None,
-            health=self._health,
             watch=watch,
-            send=send,
+            receiver=Passing(send),
         )
         try:
-            made: Made = await self._performances.perform(decided.decision, performance.perform)
+            made: Made = await self._performances.perform(
+                decided.decision, performance.perform, answer_first=True
+            )
         except Stopped as cut:
             raise stopped(cut.lock) from None
         except WatchkeeperError as error:

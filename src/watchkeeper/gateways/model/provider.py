@@ -1,50 +1,34 @@
-"""One call of a provider: sent, passed back as it comes, metered however it ends."""
+"""One permitted model call: sent to its targets in order until one answers, metered in all.
+
+What a provider did not take is sent to it again, within its retry budget, then to the next
+target; never once the first byte of an answer was passed on. A sending that may have been billed
+without a complete answer counts at its bound, and another needs as much room again.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.flight import InFlight
+from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.http import CallerWatch, header_value
+from watchkeeper.gateways.model.attempt import Attempt, Failure, Whole
 from watchkeeper.gateways.model.dialect import Dialect, ModelCall
-from watchkeeper.gateways.model.errors import ModelError, decision_headers, stopped
-from watchkeeper.gateways.model.health import ProviderHealth
+from watchkeeper.gateways.model.errors import ModelError, stopped
+from watchkeeper.gateways.model.passing import Headers, Receiver
+from watchkeeper.gateways.model.providers import Providers
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.gateways.performing import Performed
-from watchkeeper.tools.upstreams.credentials import Credentials
-from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Egress, Sending, read_bounded
-from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
-from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.wire.decisions import LARGEST_USAGE, Outcome, OutcomeStatus, Usage
 
-if TYPE_CHECKING:
-    import aiohttp
-
-log = logging.getLogger(__name__)
-
+PROVIDER_HEADER = b"x-watchkeeper-provider"
+RETRIES_HEADER = b"x-watchkeeper-retries"
 _LAST_WORD_SECONDS = 0.2
+_MOST_SENDINGS = 10
 _OK = 200
-_TOO_MANY = 429
-_UNAUTHORISED = 401
-_CALLERS_FAULT = frozenset({400, 413, 422})
 _ESTIMATED = "usage is an estimate: the provider reported none"
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """An answer to be sent in one piece."""
-
-    status: int
-    body: bytes
-    kind: str
-    headers: tuple[tuple[bytes, bytes], ...]
-
 
 Made = Whole | ModelError | None
 """What is left to send; None when a stream said it all."""
@@ -55,158 +39,138 @@ class ProviderCall:
 
     def __init__(
         self,
-        egress: Egress,
-        credentials: Credentials,
-        route: Route,
+        providers: Providers,
+        decider: Decider,
+        routes: Sequence[Route],
         dialect: Dialect,
         call: ModelCall,
         *,
         decision: str,
-        warnings: Sequence[str] = (),
+        headers: Headers,
         ceiling: int | None,
-        health: ProviderHealth,
+        without: frozenset[str] = frozenset(),
         watch: CallerWatch,
-        send: Any,
+        receiver: Receiver,
     ) -> None:
-        self._egress = egress
-        self._credentials = credentials
-        self._route = route
+        """`routes`: at least one, in the order in which they are tried; `headers`: what the
+        answer carries whoever gives it; `without`: hosted tools that are taken out.
+        """
+        self._providers = providers
+        self._decider = decider
+        self._routes = routes
         self._dialect = dialect
         self._call = call
         self._decision = decision
-        self._warnings = warnings
+        self._headers = headers
         self._ceiling = ceiling
-        self._health = health
+        self._without = without
         self._watch = watch
-        self._send = send
-        self._meter = call.meter(call.most_input_tokens(route.context_window), ceiling or 0)
-        self._sending = Sending()
-        self._streaming = False
-        self._events = 0
+        self._receiver = receiver
+        self._attempt: Attempt | None = None
+        self._tried = routes[0]
+        """The last that was, or will be first."""
+        self._sendings = 0
+        self._spent = Usage()
+        """By attempts that are over."""
+        self._estimated = False
+        self._began = asyncio.get_running_loop().time()
 
     async def perform(self, flight: InFlight) -> Performed[Made]:
-        """Call the provider; whatever happens, return what to send and what it cost."""
+        """Call the providers; whatever happens, return what to send and what it cost."""
+        task = asyncio.current_task()
+        gone: asyncio.Task[bool] | None = None
+        if self._call.stream:
+            self._watch.start()
+            gone = asyncio.create_task(self._watch.gone.wait())
+            gone.add_done_callback(lambda done: done.cancelled() or (task and task.cancel()))
         try:
-            return await self._attempts()
+            made = await self._answer()
         except asyncio.CancelledError:
-            task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
             return await self._cut_off(flight)
-        except UpstreamFailure as error:
-            return await self._fail(error.message)
-        except TimeoutError:
-            return await self._fail(f"it was silent for {self._route.timeout_seconds:g} s")
-        except WatchkeeperError as error:
-            log.warning("provider %s cannot be called: %s", self._route.provider, error)
-            return await self._fail("the plane's credential for it is missing")
-
-    async def _attempts(self) -> Performed[Made]:
-        """Send it; where a fetched token is refused, which is before anything ran, once anew."""
-        made = await self._send_once(last=False) or await self._send_once(last=True)
-        assert made is not None, "the last attempt always ends"
-        return made
-
-    async def _send_once(self, *, last: bool) -> Performed[Made] | None:
-        """Return how it ended, or None to be called again with another token."""
-        self._sending = Sending()
-        body = self._call.forwarded(self._route.provider_model, self._ceiling)
-        headers = {
-            "content-type": "application/json",
-            "accept": "text/event-stream" if self._call.stream else "application/json",
-            **self._call.headers,
-            **await self._credentials.headers(self._route.credential),
-        }
-        url = self._route.base_url.rstrip("/") + self._dialect.path
-        async with (
-            asyncio.timeout(self._route.timeout_seconds) as silence,
-            self._egress.post(
-                url, body, headers, self._sending, allow_private=self._route.allow_private
-            ) as response,
-        ):
-            if (
-                response.status == _UNAUTHORISED
-                and self._credentials.refused(self._route.credential, headers)
-                and not last
-            ):
-                return None
-            if response.status == _OK and response.content_type == "text/event-stream":
-                return await self._stream(response, silence)
-            data = await read_bounded(response)
-            data = await self._credentials.redact(self._route.credential, headers, data)
-            return self._take_whole(response, data)
-
-    def _take_whole(self, response: aiohttp.ClientResponse, body: bytes) -> Performed[Made]:
-        status = response.status
-        if status == _OK or status in _CALLERS_FAULT:
-            self._health.note(self._route.provider, None)
-            if status == _OK:
-                self._meter.take(body, whole=True)
-            made = Whole(
-                status, body, response.headers.get("content-type", "application/json"),
-                tuple(self._passed(response.headers)),
-            )  # fmt: skip
-            if status == _OK:
-                return Performed(made, self._outcome("succeeded", None))
-            why = f"provider {self._route.provider} refused with HTTP {status}"
-            return Performed(made, Outcome(status="failed", error=why))
-        error = self._refusal(response)
-        return Performed(error, Outcome(status="failed", error=error.message))
-
-    def _refusal(self, response: aiohttp.ClientResponse) -> ModelError:
-        status, provider = response.status, self._route.provider
-        if status == _TOO_MANY:
-            after = response.headers.get("retry-after")
-            return ModelError(
-                _TOO_MANY, "watchkeeper_provider", "provider_rate_limit",
-                f"provider {provider} limits the rate of calls", retry=None,
-                headers=((b"retry-after", header_value(after)),) if after else (),
-            )  # fmt: skip
-        self._health.note(provider, f"it answered HTTP {status}")
-        return _unavailable(f"provider {provider} answered HTTP {status}")
-
-    async def _stream(
-        self, response: aiohttp.ClientResponse, silence: asyncio.Timeout
-    ) -> Performed[Made]:
-        task = asyncio.current_task()
-        self._watch.start()
-        gone = asyncio.ensure_future(self._watch.gone.wait())
-        gone.add_done_callback(lambda done: done.cancelled() or (task and task.cancel()))
-        loop = asyncio.get_running_loop()
-        redact = self._credentials.known.redact_known
-        try:
-            await self._begin(response)
-            splitter = EventSplitter(LARGEST_ANSWER)
-            async for piece in response.content.iter_any():
-                silence.reschedule(loop.time() + self._route.timeout_seconds)
-                events = [redact(event) for event in splitter.feed(piece)]
-                passed = b"".join(event for event in events if self._passes(event))
-                if passed:
-                    await self._push(passed)
-            rest = redact(splitter.rest())
-            if rest and self._passes(rest):
-                await self._push(rest)
-        except EventTooLong:
-            raise UpstreamFailure("an event of its stream is too large", reached=True) from None
+        except Failure as failure:
+            outcome = self._outcome("failed", failure.error.message)
+            return await self._give_up(failure.error, outcome)
         finally:
-            gone.cancel()
-        if not self._meter.done and self._meter.failure is None:
-            raise UpstreamFailure("its stream ended before it was complete", reached=True)
-        await self._end(b"")
-        if self._meter.failure is not None:
-            why = f"it ended its stream with an error: {self._meter.failure[:300]}"
-            self._health.note(self._route.provider, why)
-            message = f"provider {self._route.provider}: {why}"
-            return Performed(None, self._outcome("failed", message))
-        self._health.note(self._route.provider, None)
-        return Performed(None, self._outcome("succeeded", None))
+            if gone is not None:
+                gone.cancel()
+        return Performed(made, self._ended(made))
 
-    def _passes(self, event: bytes) -> bool:
-        """Count an event; tell whether the caller is to have it."""
-        data = data_of(event)
-        passes = not data or self._meter.take(data, whole=False)
-        self._events += bool(data and passes)
-        return passes
+    async def _answer(self) -> Whole | None:
+        """Return what the first target that answers says; raise the last `Failure`."""
+        failure: Failure | None = None
+        for place, route in enumerate(self._routes):
+            if failure is not None:
+                self._providers.fell_back(self._routes[place - 1])
+            number = 1
+            while True:
+                if failure is not None:
+                    await self._make_room(route, failure)
+                try:
+                    return await self._try(route, again=number > 1)
+                except Failure as error:
+                    failure = error
+                if self._receiver.begun or self._sendings >= _MOST_SENDINGS:
+                    raise failure
+                number += 1
+                if (
+                    not failure.again
+                    or number > route.attempts
+                    or not await self._providers.wait_to_retry(route, number, failure.after_seconds)
+                ):
+                    break
+        assert failure is not None, "a call has at least one target"
+        raise failure
+
+    async def _try(self, route: Route, *, again: bool) -> Whole | None:
+        self._sendings += 1
+        self._tried = route
+        self._attempt = Attempt(
+            self._providers,
+            route,
+            self._dialect,
+            self._call,
+            ceiling=self._ceiling,
+            without=self._without,
+            receiver=self._receiver,
+            head=self._head,
+        )
+        return await self._attempt.perform(again=again)
+
+    async def _make_room(self, route: Route, failure: Failure) -> None:
+        """Have room for one more sending; raise the failure of the last where there is none."""
+        last = self._attempt
+        assert last is not None, "something failed before"
+        used = last.usage()
+        self._estimated |= last.estimated
+        self._spent = _sum(self._spent, used)
+        self._attempt = None
+        self._watch.start()
+        await asyncio.sleep(0)
+        if self._watch.gone.is_set():
+            raise failure
+        billed = used.input_tokens or used.output_tokens
+        most_input = self._call.most_input_tokens(route.context_window)
+        more = route.most(most_input, self._ceiling or 0) if billed else Usage()
+        more = more.model_copy(update={"retries": 1})
+        if not await self._decider.extend(self._decision, more):
+            failure.error.message += (
+                "; it was not sent again, because the budgets have no room for that"
+            )
+            raise failure
+
+    def _ended(self, made: Whole | None) -> Outcome:
+        """Return how a call ended that the last attempt answered."""
+        attempt = self._attempt
+        assert attempt is not None, "it answered"
+        name = attempt.route.provider
+        if made is not None and made.status != _OK:
+            return self._outcome("failed", f"provider {name} refused with HTTP {made.status}")
+        if attempt.meter.failure is not None:
+            why = f"it ended its answer with an error: {attempt.meter.failure[:300]}"
+            return self._outcome("failed", f"provider {name}: {why}")
+        return self._outcome("succeeded", None)
 
     async def _cut_off(self, flight: InFlight) -> Performed[Made]:
         if flight.cancelled is None and self._watch.gone.is_set():
@@ -214,59 +178,64 @@ class ProviderCall:
         error = stopped(flight.cancelled)
         return await self._give_up(error, self._outcome("unknown", error.message))
 
-    async def _fail(self, why: str) -> Performed[Made]:
-        self._health.note(self._route.provider, why)
-        message = f"provider {self._route.provider}: {why}"
-        outcome = (
-            self._outcome("failed", message)
-            if self._sending.sent
-            else Outcome(status="failed", error=message)
-        )
-        return await self._give_up(_unavailable(message), outcome)
-
     async def _give_up(self, error: ModelError, outcome: Outcome) -> Performed[Made]:
-        if not self._streaming:
+        if not self._receiver.begun:
+            error.headers = (*error.headers, *self._trying())
             return Performed(error, outcome)
+        events = self._attempt.events if self._attempt else 0
         # a caller that does not read must not delay a kill
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORD_SECONDS):
-                await self._end(self._dialect.errors.event(error, self._events))
+                await self._receiver.end(self._dialect.errors.event(error, events))
         return Performed(None, outcome)
 
     def _outcome(self, status: OutcomeStatus, error: str | None) -> Outcome:
-        usage = self._priced(self._meter.usage()) if self._sending.sent else Usage()
-        notes = [error] if error else []
-        if self._meter.estimated:
+        attempt = self._attempt
+        usage, first, notes = self._spent, None, [error] if error else []
+        if attempt is not None:
+            usage = _sum(usage, attempt.usage())
+            self._estimated |= attempt.estimated
+            if attempt.first_token_at is not None:
+                first = max(0, round((attempt.first_token_at - self._began) * 1000))
+        if self._estimated:
             notes.append(_ESTIMATED)
-        return Outcome(status=status, usage=usage, error="; ".join(notes)[:1000] or None)
+        return Outcome(
+            status=status,
+            usage=usage.model_copy(update={"retries": max(0, self._sendings - 1)}),
+            error="; ".join(notes)[:1000] or None,
+            provider=self._tried.provider if self._sendings else None,
+            provider_model=self._tried.provider_model if self._sendings else None,
+            first_token_ms=first,
+        )
 
-    def _priced(self, usage: Usage) -> Usage:
-        cost = self._route.cost_micros(usage)
-        return usage.model_copy(update={"cost_micros": min(cost, LARGEST_USAGE)})
-
-    def _passed(self, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-        return decision_headers(self._decision, self._warnings) + [
-            (name.encode(), header_value(self._credentials.known.redact_text(headers[name])))
-            for name in self._dialect.passed_headers
-            if name in headers
+    def _head(self, route: Route, headers: Mapping[str, str]) -> Headers:
+        """Return the headers of an answer: the plane's, and those of the provider's that pass."""
+        redact = self._providers.credentials.known.redact_text
+        return [
+            *self._headers,
+            *self._trying(),
+            *(
+                (name.encode(), header_value(redact(headers[name])))
+                for name in self._dialect.passed_headers
+                if name in headers
+            ),
         ]
 
-    async def _begin(self, response: aiohttp.ClientResponse) -> None:
-        kind = response.headers.get("content-type", "text/event-stream")
-        head = [
-            (b"content-type", header_value(kind)),
-            (b"cache-control", b"no-cache, no-transform"),
-            *self._passed(response.headers),
-        ]
-        self._streaming = True
-        await self._send({"type": "http.response.start", "status": _OK, "headers": head})
-
-    async def _push(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def _end(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+    def _trying(self) -> Headers:
+        again = max(0, self._sendings - 1)
+        return (
+            (PROVIDER_HEADER, header_value(self._tried.provider)),
+            (RETRIES_HEADER, str(again).encode()),
+        )
 
 
-def _unavailable(message: str) -> ModelError:
-    return ModelError(502, "watchkeeper_provider", "provider_unavailable", message, retry=None)
+def _sum(one: Usage, other: Usage) -> Usage:
+    added = {
+        name: min(getattr(one, name) + getattr(other, name), LARGEST_USAGE)
+        for name in _COUNTED
+        if getattr(other, name)
+    }
+    return one.model_copy(update=added)
+
+
+_COUNTED = tuple(name for name in Usage.model_fields if name != "retries")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from watchkeeper.models.prices import Price
 from watchkeeper.tools.upstreams.model import Credential
-from watchkeeper.wire.decisions import Usage
+from watchkeeper.wire.decisions import LARGEST_USAGE, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,26 @@ class Route:
     timeout_seconds: float = 120
     allow_private: bool = False
     """Whether the provider's host name may lead inside a private network."""
+    attempts: int = 1
+    """Sendings of one call to the provider."""
+    retry_percent: int = 0
+    """How much of its calls of the last minute may be sent again."""
+    backoff_seconds: float = 0.25
 
     def most_micros(self, input_tokens: int, output_tokens: int) -> int:
         """Return what a call costs at most that uses no more than so much, in micro-dollars."""
         return self.price.dearest(input_tokens, output_tokens) if self.price else 0
 
-    def cost_micros(self, usage: Usage) -> int:
-        """Return what a call cost that used so much, in micro-dollars."""
-        return self.price.cost(usage) if self.price else 0
+    def most(self, input_tokens: int, output_tokens: int) -> Usage:
+        """Return the most that one sending may use."""
+        cost = self.most_micros(input_tokens, output_tokens)
+        return Usage(
+            input_tokens=min(input_tokens, LARGEST_USAGE),
+            output_tokens=min(output_tokens, LARGEST_USAGE),
+            cost_micros=min(cost, LARGEST_USAGE),
+        )
+
+    def priced(self, usage: Usage) -> Usage:
+        """Return what was used with what it cost."""
+        cost = self.price.cost(usage) if self.price else 0
+        return usage.model_copy(update={"cost_micros": min(cost, LARGEST_USAGE)})

@@ -1,0 +1,300 @@
+"""One sending of a model call to one provider: passed back as it comes, metered as it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.gateways.http import header_value
+from watchkeeper.gateways.model.dialect import Dialect, ModelCall
+from watchkeeper.gateways.model.errors import ModelError
+from watchkeeper.gateways.model.passing import Headers, Receiver
+from watchkeeper.gateways.model.providers import Providers
+from watchkeeper.gateways.model.route import Route
+from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Sending, read_bounded
+from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
+from watchkeeper.tools.upstreams.model import UpstreamFailure
+from watchkeeper.wire.decisions import Usage
+
+if TYPE_CHECKING:
+    import aiohttp
+
+log = logging.getLogger(__name__)
+
+_OK = 200
+_UNAUTHORISED = 401
+_TOO_MANY = 429
+_SERVERS = 500
+_CALLERS_FAULT = frozenset({400, 413, 422})
+"""Another provider would say the same: the answer goes to the caller as it is."""
+_AGAIN = frozenset({408, 409, 425, _TOO_MANY})
+"""With all from 500 on: what may go well when it is sent again."""
+_MAYBE_DONE = frozenset({408, 502, 504, 524})
+"""Said by what stands before a model: it may have generated an answer that nobody got."""
+_REFUSED = frozenset({_UNAUTHORISED, 403})
+"""What no other call of the provider will be spared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer to be sent in one piece."""
+
+    status: int
+    body: bytes
+    kind: str
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class Failure(Exception):
+    """An attempt that brought no answer."""
+
+    def __init__(
+        self,
+        error: ModelError,
+        *,
+        again: bool = False,
+        lasting: bool = False,
+        after_seconds: float | None = None,
+        limited: bool = False,
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        """What the caller is told where it was the last."""
+        self.again = again
+        """Whether the same provider may do better."""
+        self.lasting = lasting
+        """Whether the provider will not do better by itself."""
+        self.after_seconds = after_seconds
+        """When to come back, as the provider says."""
+        self.limited = limited
+        """Whether the provider is well, and limits the rate of calls."""
+
+
+class Attempt:
+    """Sends a call once (where a fetched token is refused, which is before anything ran, twice)."""
+
+    def __init__(
+        self,
+        providers: Providers,
+        route: Route,
+        dialect: Dialect,
+        call: ModelCall,
+        *,
+        ceiling: int | None,
+        without: frozenset[str],
+        receiver: Receiver,
+        head: Callable[[Route, Mapping[str, str]], Headers],
+    ) -> None:
+        self.route = route
+        self._providers = providers
+        self._dialect = dialect
+        self._call = call
+        self._ceiling = ceiling
+        self._without = without
+        self._receiver = receiver
+        self._head = head
+        self._most_input = call.most_input_tokens(route.context_window)
+        self._most_output = ceiling or 0
+        self.meter = call.meter(self._most_input, self._most_output)
+        self._sending = Sending()
+        self._answered = False
+        """Whether there was an answer to its end; then nothing is left to be billed for."""
+        self._loop = asyncio.get_running_loop()
+        self.first_token_at: float | None = None
+        """In seconds of the loop's clock."""
+        self.events = 0
+        """Passed on, without comments."""
+
+    @property
+    def estimated(self) -> bool:
+        """Whether its usage is an estimate, or a bound."""
+        return bool(self.usage().input_tokens) and self.meter.estimated
+
+    def usage(self) -> Usage:
+        """Return what it used, priced: what the provider said; nothing where nothing was sent
+        or it was refused; all that it could use where nobody knows.
+        """
+        if not self._sending.sent:
+            return Usage()
+        if self._answered or self._receiver.begun or not self.meter.estimated:
+            return self.route.priced(self.meter.usage())
+        return self.route.most(self._most_input, self._most_output)
+
+    async def perform(self, *, again: bool) -> Whole | None:
+        """Return a whole answer, or None once a stream was passed on to its end.
+
+        `again`: the same provider was sent the call before. Raises `Failure`.
+        """
+        began = self._loop.time()
+        noted = self._providers.begin(self.route, again=again)
+        try:
+            made = await self._perform()
+        except Failure as failure:
+            noted.failed(failure.error.message, failure.lasting, failure.limited, _wait(failure))
+            raise
+        except BaseException:
+            noted.dropped()
+            raise
+        if self.meter.failure is not None:
+            noted.failed(f"it ended its answer with an error: {self.meter.failure}")
+        else:
+            first = self.first_token_at
+            noted.well(self._loop.time() - began, None if first is None else first - began)
+        return made
+
+    async def _perform(self) -> Whole | None:
+        name = self.route.provider
+        try:
+            refused = await self._send(last=False)
+            return await self._send(last=True) if refused is _ANEW else refused
+        except UpstreamFailure as error:
+            raise self._failed(error.message, again=not self._receiver.begun) from None
+        except TimeoutError:
+            seconds = self.route.timeout_seconds
+            raise self._failed(f"it was silent for {seconds:g} s", again=True) from None
+        except WatchkeeperError as error:
+            log.warning("provider %s cannot be called: %s", name, error)
+            why = "the plane's credential for it is missing"
+            raise self._failed(why, lasting=True) from None
+
+    async def _send(self, *, last: bool) -> Whole | None:
+        """Return a whole answer, None once a stream has ended, `_ANEW` to be called again."""
+        route, credentials = self.route, self._providers.credentials
+        self._sending = Sending()
+        body = self._call.forwarded(route.provider_model, self._ceiling, self._without)
+        headers = {
+            "content-type": "application/json",
+            "accept": "text/event-stream" if self._call.stream else "application/json",
+            **self._call.headers,
+            **await credentials.headers(route.credential),
+        }
+        url = route.base_url.rstrip("/") + self._dialect.path
+        async with (
+            asyncio.timeout(route.timeout_seconds) as silence,
+            self._providers.egress.post(
+                url, body, headers, self._sending, allow_private=route.allow_private
+            ) as response,
+        ):
+            if (
+                response.status == _UNAUTHORISED
+                and credentials.refused(route.credential, headers)
+                and not last
+            ):
+                return _ANEW
+            if response.status == _OK and response.content_type == "text/event-stream":
+                await self._stream(response, silence)
+                return None
+            data = await read_bounded(response)
+            data = await credentials.redact(route.credential, headers, data)
+            return self._take_whole(response, data)
+
+    def _take_whole(self, response: aiohttp.ClientResponse, body: bytes) -> Whole:
+        status = response.status
+        if status == _OK:
+            self._answered = True
+            self.meter.take(body, whole=True)
+        elif status in _CALLERS_FAULT:
+            self._sending.sent = False
+        else:
+            raise self._refusal(response)
+        kind = response.headers.get("content-type", "application/json")
+        return Whole(status, body, kind, tuple(self._head(self.route, response.headers)))
+
+    def _refusal(self, response: aiohttp.ClientResponse) -> Failure:
+        status, name = response.status, self.route.provider
+        # what was refused is not billed
+        self._sending.sent = status in _MAYBE_DONE
+        after = response.headers.get("retry-after")
+        if status == _TOO_MANY:
+            error = ModelError(
+                _TOO_MANY, "watchkeeper_provider", "provider_rate_limit",
+                f"provider {name} limits the rate of calls", retry=None,
+                headers=((b"retry-after", header_value(after)),) if after else (),
+            )  # fmt: skip
+            return Failure(error, again=True, after_seconds=_seconds(after), limited=True)
+        return self._failed(
+            f"it answered HTTP {status}",
+            again=status in _AGAIN or status >= _SERVERS,
+            lasting=status in _REFUSED,
+            after_seconds=_seconds(after),
+        )
+
+    async def _stream(self, response: aiohttp.ClientResponse, silence: asyncio.Timeout) -> None:
+        receiver, loop, seconds = self._receiver, self._loop, self.route.timeout_seconds
+        redact = self._providers.credentials.known.redact_known
+        splitter = EventSplitter(LARGEST_ANSWER)
+        try:
+            async for piece in response.content.iter_any():
+                silence.reschedule(loop.time() + seconds)
+                events = [redact(event) for event in splitter.feed(piece)]
+                await self._pass_on(
+                    b"".join([one for one in events if self._passes(one)]), response
+                )
+            rest = redact(splitter.rest())
+            if rest and self._passes(rest):
+                await self._pass_on(rest, response)
+        except EventTooLong:
+            raise UpstreamFailure("an event of its stream is too large", reached=True) from None
+        failure = self.meter.failure
+        if not self.meter.done and failure is None:
+            raise UpstreamFailure("its stream ended before it was complete", reached=True)
+        self._answered = True
+        if not receiver.begun:
+            await self._begin(response)
+        await receiver.end(b"")
+
+    async def _pass_on(self, data: bytes, response: aiohttp.ClientResponse) -> None:
+        if not data:
+            return
+        if not self._receiver.begun:
+            if self.meter.failure is not None:
+                # it failed before it said anything, so nothing is billed and others may answer
+                self._sending.sent = False
+                why = f"it began with an error: {self.meter.failure[:300]}"
+                raise UpstreamFailure(why, reached=True)
+            await self._begin(response)
+        if self.first_token_at is None and self.events:
+            self.first_token_at = self._loop.time()
+        await self._receiver.push(data)
+
+    async def _begin(self, response: aiohttp.ClientResponse) -> None:
+        kind = response.headers.get("content-type", "text/event-stream")
+        await self._receiver.begin(kind, self._head(self.route, response.headers))
+
+    def _passes(self, event: bytes) -> bool:
+        """Count an event; tell whether the caller is to have it."""
+        data = data_of(event)
+        passes = not data or self.meter.take(data, whole=False)
+        self.events += bool(data and passes)
+        return passes
+
+    def _failed(
+        self,
+        why: str,
+        *,
+        again: bool = False,
+        lasting: bool = False,
+        after_seconds: float | None = None,
+    ) -> Failure:
+        message = f"provider {self.route.provider}: {why}"
+        error = ModelError(502, "watchkeeper_provider", "provider_unavailable", message, retry=None)
+        return Failure(error, again=again, lasting=lasting, after_seconds=after_seconds)
+
+
+_ANEW = Whole(_UNAUTHORISED, b"", "", ())
+"""Stands for an answer that a fetched token was refused with."""
+
+
+def _wait(failure: Failure) -> float:
+    return failure.after_seconds or 0.0
+
+
+def _seconds(after: str | None) -> float | None:
+    """Read ``Retry-After`` in seconds; a date there, which few use, counts as none."""
+    if after is None or not (after.isascii() and after.isdecimal() and len(after) < 10):
+        return None
+    return float(after)
