@@ -158,7 +158,7 @@ def from_upstream(row: UpstreamRow, now: int) -> Need | None:
         return None
     detail = f": {row.detail}" if row.detail else ""
     return Need(
-        need=f"upstream/{row.name}",
+        need=f"{'provider' if row.kind == 'model' else 'upstream'}/{row.name}",
         kind="upstream",
         subject=row.name,
         score=110,

@@ -97,6 +97,7 @@ class WatchPane(Pane[Need]):
             self._going("approve", "a", "request", "tool"),
             self._going("reject", "x", "request", "tool"),
             self._going("top-up", "plus", "budget"),
+            self._going("close-breaker", "b", "breaker"),
             kill_action(self),
             lift_action(self),
         )

@@ -30,6 +30,7 @@ DEEDS: Mapping[str, str] = {
     "oncall": "cover",
     "handover": "read",
     "plane": "check",
+    "breaker": "close",
 }
 """What to do in one word, by kind; the detail has the plane's whole sentence."""
 
@@ -112,6 +113,10 @@ def place_of(row: Need) -> tuple[str, str | None]:
         return "oncall", f"role/{row.subject}"
     if row.kind in ("handover", "plane"):
         return ("oncall" if row.kind == "handover" else "ledger"), None
+    if row.kind == "breaker":
+        return "budgets", None
+    if row.kind == "upstream" and row.need.startswith("provider/"):
+        return "models", row.need
     panes = {
         "request": "approvals",
         "budget": "budgets",
