@@ -1,1 +1,1 @@
-"""Circuit breakers: what is unusual, and what is let through until it is over."""
+"""Circuit breakers: what shows that an agent has run away, and what an open breaker lets pass."""

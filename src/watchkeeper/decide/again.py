@@ -26,8 +26,8 @@ from watchkeeper.tools.rates.service import TooSoon
 from watchkeeper.wire.budgets import Measure
 from watchkeeper.wire.decisions import ActionKind, DutyKind, Risk, Usage, Verdict
 
-BEFORE_CONTRACT = ("lock/", "identity/")
-"""Rules of gates that look at what is not recorded, before contract and policies are asked."""
+BEFORE_CONTRACT = ("lock/", "identity/", "breaker/")
+"""Rules of gates that look at what is not recorded, before policies are asked."""
 AFTER_APPROVAL = ("rate/", "budget/")
 """Rules of such gates that come when everything else has let pass."""
 UNPINNED = ("/quarantine", "/gone", "/unpinned")

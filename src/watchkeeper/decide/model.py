@@ -9,6 +9,7 @@ from typing import Any, cast, get_args
 
 from watchkeeper.approvals.model import GRANT_SECONDS, Grant, TimeoutOutcome
 from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.breakers.model import Standing as BreakerStanding
 from watchkeeper.budgets.terms import Terms
 from watchkeeper.core.digest import digest
 from watchkeeper.core.money import dollars
@@ -17,6 +18,7 @@ from watchkeeper.identity.details import Detail
 from watchkeeper.oncall.model import EscalationPolicy
 from watchkeeper.policy.model import Obligation, PolicyAnswer, Question
 from watchkeeper.registry.display import render
+from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.wire.decisions import (
     ActionKind,
     Duty,
@@ -188,6 +190,10 @@ class Progress:
     """What the action may use at most, where obligations change that."""
     routed: Routed | None = None
     """Where a model call goes, and why."""
+    limits: tuple[Limit, ...] = ()
+    """Rate limits over the action beside those that documents put there."""
+    probes: tuple[BreakerStanding, ...] = ()
+    """The open breakers that a permit is the probe of."""
     avoided: tuple[str, ...] = ()
     """What was left out of that, and why."""
     looked: dict[str, Any] = field(default_factory=dict)

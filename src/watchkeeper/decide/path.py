@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.approval import approval_gate
+from watchkeeper.decide.gates.breaker import breaker_gate
 from watchkeeper.decide.gates.budget import budget_gate
 from watchkeeper.decide.gates.contract import contract_gate
 from watchkeeper.decide.gates.identity import identity_gate, limits_gate
@@ -22,6 +23,7 @@ GATES: tuple[Gate, ...] = (
     kill_gate,
     contract_gate,
     limits_gate,
+    breaker_gate,
     policy_gate,
     routing_gate,
     approval_gate,

@@ -281,7 +281,9 @@ def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
         return False
     body: dict[str, object] = {
         "decision": row.decision,
+        "kind": row.kind,
         "name": row.name,
+        "version": row.version,
         "status": outcome.status,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,

@@ -17,6 +17,7 @@ from watchkeeper.approvals.voiding import void
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.decide.answers import as_answer, as_replay
+from watchkeeper.decide.breakers import Open, take_part
 from watchkeeper.decide.callbacks import check_callback
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.contents import check_names, examine_aside, kept_words, without_secrets
@@ -77,6 +78,8 @@ class Decider:
         self.taken = Taken()
         self.statistics = Statistics()
         """How providers do, as the gateway's calls show."""
+        self.breakers = Open()
+        """Which agents may have an open breaker; the deciding transaction reads its own."""
         self.locks: tuple[LockInForce, ...] = ()
         """The locks in force as last committed; the deciding transaction reads its own."""
 
@@ -169,7 +172,7 @@ class Decider:
             check_callback(catalogue, run.agent, ask.callback)
         decision = tx.new_id("dec")
         governed = catalogue.agents.get(run.agent)
-        facts = LiveFacts(tx, catalogue, run, decision)
+        facts = LiveFacts(tx, catalogue, run, decision, tripped=self.breakers)
         covered = covered_by(catalogue, run, action)
         # a caller that overlooks the replay must not act on a permit under a lock
         tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
@@ -226,6 +229,8 @@ class Decider:
             uses.count(tx, detail, progress.amount_micros) for detail in progress.spends
         ):
             raise Conflict("what the token is good for was used up just now", code="token_used")
+        if progress.probes or ruling.verdict == "deny":
+            take_part(tx, ruling, progress, decision)
         record_decision(
             tx,
             decision,

@@ -13,7 +13,7 @@ from watchkeeper.tools.rates.rules import Limit, make_limit
 
 def rate_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """Every rate limit over it has a call left; then one is spent of each, or of none."""
-    limits = tuple(limits_over(facts.catalogue, facts.run.agent, action))
+    limits = (*limits_over(facts.catalogue, facts.run.agent, action), *progress.limits)
     refused = facts.pass_rates(limits) if limits else None
     if refused is None:
         return None
@@ -34,18 +34,19 @@ def limits_over(catalogue: Catalogue, agent: str, action: Action) -> Iterator[Li
         return
     contract = governed.contract
     if contract.rate_limit is not None:
-        yield _limit(f"rate/agent/{agent}", f"agent {agent}", contract.rate_limit)
+        yield limit_of(f"rate/agent/{agent}", f"agent {agent}", contract.rate_limit)
     tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
     if tool is not None and tool.contract.rate_limit is not None:
         about = f"all agents together with {action.name}"
-        yield _limit(f"rate/tool/{action.name}", about, tool.contract.rate_limit)
+        yield limit_of(f"rate/tool/{action.name}", about, tool.contract.rate_limit)
     for rate in catalogue.rates:
         if rate.scope in ("all", f"team/{contract.owner}"):
             about = "all agents together" if rate.scope == "all" else f"team {contract.owner}"
-            yield _limit(f"rate/{rate.name}", about, rate.limit)
+            yield limit_of(f"rate/{rate.name}", about, rate.limit)
 
 
-def _limit(rule: str, about: str, declared: RateLimit) -> Limit:
+def limit_of(rule: str, about: str, declared: RateLimit) -> Limit:
+    """Return a declared rate as the limit that a rule names."""
     burst = declared.burst
     words = f"{declared.calls} {'call' if declared.calls == 1 else 'calls'} a {declared.per}"
     if burst is not None and burst != declared.calls:

@@ -1,0 +1,103 @@
+"""What the detectors remember, and how far the ledger was looked at, kept together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import bindparam, delete, select, update
+
+from watchkeeper.breakers.tables import watched, watches
+from watchkeeper.breakers.watch import Watch, read, write
+from watchkeeper.core.errors import Conflict
+from watchkeeper.store.journal import events
+from watchkeeper.store.statement import Statement, insert
+from watchkeeper.store.transaction import Transaction
+
+Watches = dict[tuple[str, int], Watch]
+"""By breaker and version of the agent."""
+
+_CURSOR = Statement(select(watched.c.sequence).where(watched.c.id == 1))
+_BEGIN = Statement(
+    insert(watched)
+    .values(id=1, sequence=bindparam("sequence"))
+    .on_conflict_do_nothing(index_elements=["id"])
+)
+_MOVE = Statement(
+    update(watched)
+    .where(watched.c.id == 1, watched.c.sequence == bindparam("from_sequence"))
+    .values(sequence=bindparam("to_sequence"))
+)
+_ALL = Statement(select(watches))
+_put = insert(watches).values(
+    breaker=bindparam("breaker"), version=bindparam("version"), kept=bindparam("kept")
+)
+_PUT = Statement(
+    _put.on_conflict_do_update(
+        index_elements=["breaker", "version"], set_={"kept": _put.excluded.kept}
+    )
+)
+_DROP = Statement(
+    delete(watches).where(
+        watches.c.breaker == bindparam("breaker_is"), watches.c.version == bindparam("version_is")
+    )
+)
+_LAST = Statement(
+    select(events.c.type, events.c.at, events.c.body)
+    .where(events.c.subject == bindparam("subject_is"), events.c.sequence <= bindparam("sequence"))
+    .order_by(events.c.sequence.desc())
+    .limit(1)
+)
+_OPENED = Statement(
+    select(events.c.at)
+    .where(
+        events.c.subject == bindparam("subject_is"),
+        events.c.sequence <= bindparam("sequence"),
+        events.c.type == "breaker.opened",
+    )
+    .order_by(events.c.sequence.desc())
+    .limit(1)
+)
+
+
+def begin(tx: Transaction, head: int) -> int:
+    """Return the sequence up to which the ledger was looked at; at first all of it counts so."""
+    tx.silent("where watching stands says nothing new")
+    _BEGIN.run(tx, sequence=head)
+    return int(_CURSOR.scalar(tx))
+
+
+def load(tx: Transaction) -> Watches:
+    """Return everything that is remembered."""
+    return {(row.breaker, row.version): read(row.kept) for row in _ALL.all(tx)}
+
+
+def keep(
+    tx: Transaction,
+    was: int,
+    to: int,
+    changed: Mapping[tuple[str, int], Watch],
+    dropped: Iterable[tuple[str, int]] = (),
+) -> None:
+    """Say that the ledger was looked at up to `to`, and what is remembered since.
+
+    Raises `Conflict` if another looked at it meanwhile.
+    """
+    tx.silent("what was made of the ledger's events says nothing new")
+    if not _MOVE.run(tx, from_sequence=was, to_sequence=to):
+        raise Conflict("the ledger was looked at by another", code="watched_elsewhere")
+    for (breaker, version), watch in changed.items():
+        _PUT.run(tx, breaker=breaker, version=version, kept=write(watch))
+    for breaker, version in dropped:
+        _DROP.run(tx, breaker_is=breaker, version_is=version)
+
+
+def stood(tx: Transaction, breaker: str, sequence: int) -> tuple[str, int, str, int] | None:
+    """Return the last event of a breaker up to a place in the ledger: its type, time and body,
+    and when the breaker had tripped; None where there is none.
+    """
+    subject = f"breaker/{breaker}"
+    last = _LAST.first(tx, subject_is=subject, sequence=sequence)
+    if last is None:
+        return None
+    opened = _OPENED.scalar(tx, subject_is=subject, sequence=sequence)
+    return last.type, last.at, last.body, int(opened or 0)
