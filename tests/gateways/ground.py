@@ -31,6 +31,7 @@ from watchkeeper.store.store import Store
 from watchkeeper.wire.requests import Verdict
 
 if TYPE_CHECKING:
+    import anthropic
     import mcp
     import openai
 
@@ -144,6 +145,14 @@ class Edge:
 
         return openai.AsyncOpenAI(
             api_key=token, base_url=f"{self.url}/openai/v1", max_retries=retries, timeout=60
+        )
+
+    def anthropic(self, token: str, *, retries: int = 0) -> anthropic.AsyncAnthropic:
+        """The official Anthropic client on the gateway."""
+        import anthropic
+
+        return anthropic.AsyncAnthropic(
+            api_key=token, base_url=f"{self.url}/anthropic", max_retries=retries, timeout=60
         )
 
 
