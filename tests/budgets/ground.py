@@ -11,7 +11,6 @@ from tests.rig.sweeping import sweep
 from watchkeeper.budgets import service
 from watchkeeper.budgets.model import Cap, Held, Refused, Settlement
 from watchkeeper.budgets.reading import read_budget
-from watchkeeper.budgets.rules import budget_id
 from watchkeeper.budgets.tables import holds
 from watchkeeper.budgets.timers import HANDLERS
 from watchkeeper.store.journal import events
@@ -23,7 +22,7 @@ HOLD_SECONDS = 120
 
 
 def cap(scope: str, period: Any, measure: Any, amount: int) -> Cap:
-    return Cap(budget_id(scope, period, measure), scope, period, measure, amount)
+    return Cap(scope, period, measure, amount)
 
 
 CAPS = (
@@ -38,7 +37,7 @@ CAPS = (
 async def reserve(
     store: Store,
     decision: str,
-    amounts: Mapping[str, int] | None = None,
+    amounts: Mapping[Any, int] | None = None,
     *,
     caps: Sequence[Cap] = CAPS,
     agent: str = "bot",
@@ -61,7 +60,7 @@ async def reserve(
 
 
 async def settle(
-    store: Store, decision: str, used: Mapping[str, int], status: Any = "succeeded"
+    store: Store, decision: str, used: Mapping[Any, int], status: Any = "succeeded"
 ) -> Settlement | None:
     def unit(tx: Transaction) -> Settlement | None:
         tx.record("outcome.recorded", actor="bot", subject=decision, body={})

@@ -213,7 +213,8 @@ class BudgetMachine(RuleBasedStateMachine):
         """Note how a hold ended; whoever ends it again is told the same."""
         assert ended is not None
         if ended.first:
-            assert decision not in self.ended
+            known = self.ended.get(decision)
+            assert known is None or known.state == "expired"  # only what nobody reported
             self.ended[decision] = ended
             self.overshot |= bool(ended.over)
         elif decision in self.ended:
@@ -223,6 +224,7 @@ class BudgetMachine(RuleBasedStateMachine):
             )
         else:
             assert ended.state == "expired"
+            self.ended[decision] = ended
 
     def pick(self, back: int) -> str:
         """A hold, counted back from the latest."""

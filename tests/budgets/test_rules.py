@@ -6,11 +6,10 @@ from hypothesis import strategies as st
 
 from tests.budgets.ground import CAPS, cap
 from tests.rig.moments import moment
-from watchkeeper.budgets.model import NO_CAP, Account
+from watchkeeper.budgets.model import Account, budget_id
 from watchkeeper.budgets.periods import period_key, resets_at, starts_at
 from watchkeeper.budgets.rules import (
     accounts_of,
-    budget_id,
     budget_state,
     check_amounts,
     forecast,
@@ -52,7 +51,7 @@ def test_budget_ids_are_read_as_they_are_written() -> None:
     for one in CAPS:
         name = budget_id(one.scope, one.period, one.measure)
         assert read_budget_id(name) == (one.scope, one.period, one.measure)
-    for wrong in ("", "spend", "team/x/spend", "team/x/week/spend", "team/x/day/love", "run/spend"):
+    for wrong in ("", "spend", "team/x/spend", "team/x/year/spend", "team/x/day/love", "run/spend"):
         with pytest.raises(NotFound):
             read_budget_id(wrong)
 
@@ -64,12 +63,14 @@ def test_caps_of_one_account_are_one_the_lowest_and_caps_per_run_lie_with_the_ru
         cap("team/ops", "run", "spend", 300),
         cap("all", "month", "output_tokens", 9),
     ]
-    found = dict(accounts_of(caps, check_amounts({"spend": 1}), run="run_1", at=AT))
+    drawn = accounts_of(caps, check_amounts({"spend": 1}), run="run_1", at=AT)
+    found = {one.account: one.limits for one in drawn}
     run, team = Account("run/run_1", "run", "run_1"), Account("team/ops", "day", "2026-12-31")
     assert list(found) == sorted(found)
-    assert found[run]["spend"] == 300
-    assert found[team]["spend"] == 700
-    assert found[run]["tool_calls"] == found[team]["tokens"] == NO_CAP  # none of it is asked
+    assert found[run]["spend"][0] == 300
+    assert found[team]["spend"][0] == 700
+    assert "tool_calls" not in found[run]  # none of it is asked
+    assert "tokens" not in found[team]
     assert len(found) == 4
 
 
@@ -84,11 +85,24 @@ def test_amounts_are_checked_and_tokens_are_the_sum_of_both_kinds() -> None:
 def test_what_is_unknown_counts_as_reserved_or_more() -> None:
     reserved = check_amounts({"spend": 100, "tool_calls": 1})
     used = check_amounts({"spend": 30, "input_tokens": 5})
-    assert posted_amounts(reserved, used, "failed")["spend"] == 30
-    assert posted_amounts(reserved, used, "failed")["tool_calls"] == 1
-    unknown = posted_amounts(reserved, used, "unknown")
+    assert posted_amounts(reserved, used, "failed", elapsed=9)["spend"] == 30
+    assert posted_amounts(reserved, used, "failed", elapsed=9)["tool_calls"] == 1
+    unknown = posted_amounts(reserved, used, "unknown", elapsed=9)
     assert (unknown["spend"], unknown["input_tokens"]) == (100, 5)
     assert overshoot(reserved, unknown) == {"input_tokens": 5, "tokens": 5}
+
+
+def test_what_each_measure_counts_once_an_action_has_ended() -> None:
+    began = {"tool_calls": 1, "messages": 1, "objects": 1, "risk": 30}
+    reserved = check_amounts({**began, "value": 500, "wall_time": 100, "retries": 1})
+    for status, value in (("succeeded", 500), ("failed", 0), ("unknown", 500)):
+        posted = posted_amounts(reserved, check_amounts({"retries": 3}), status, elapsed=60)  # type: ignore[arg-type]
+        assert {measure: posted[measure] for measure in began} == began  # type: ignore[index]
+        assert (posted["value"], posted["retries"]) == (value, 3)
+        assert posted["wall_time"] == (100 if status == "unknown" else 60)
+    assert (
+        posted_amounts(check_amounts({}), check_amounts({}), "failed", elapsed=60)["wall_time"] == 0
+    )
 
 
 def test_state_follows_use_and_the_last_refusal() -> None:

@@ -164,9 +164,16 @@ async def test_hold_nobody_settled_counts_as_used_when_it_expires(
     assert await hold_states(store) == {"d1": "expired", "d2": "live"}
     assert await figures(store, RUN) == (100, 100)
     assert await types(store) == ["hold.expired"]
-    late = await settle(store, "d1", {"spend": 1})
+    unknown = await settle(store, "d1", {"spend": 1}, "unknown")
+    assert unknown is not None
+    assert (unknown.state, unknown.posted["spend"]) == ("expired", 100)
+    late = await settle(store, "d1", {"spend": 30})
     assert late is not None
-    assert (late.state, late.posted["spend"]) == ("expired", 100)
+    assert (late.state, late.first, late.posted["spend"]) == ("settled", True, 30)
+    assert await figures(store, RUN) == (30, 100)
+    again = await settle(store, "d1", {"spend": 1})
+    assert again is not None
+    assert (again.first, again.posted["spend"]) == (False, 30)
     clock.advance(86_400)
     await pass_time(store)
     assert "live" not in (await hold_states(store)).values()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.breakers.model import Standing as BreakerStanding
 from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.facts import NoRoom
@@ -144,6 +145,8 @@ class StillFacts:
     too_soon: str | None = None
     """A rate limit that has no call left."""
     passed: list[str] = field(default_factory=list)
+    tripped: Sequence[BreakerStanding] = ()
+    """The breakers that are not closed."""
     errors: tuple[int, int] = (0, 0)
     """Failed and settled tool calls of the run."""
     amount: int = 0
@@ -152,6 +155,10 @@ class StillFacts:
     """How targets do, by `provider/model`."""
     looked_up: list[str] = field(default_factory=list)
     """Figures of the run that were asked for."""
+
+    def breakers(self) -> Sequence[BreakerStanding]:
+        """Return the breakers that are not closed."""
+        return self.tripped
 
     def answered_by(self) -> str | None:
         """Return the model that answered last."""
@@ -224,7 +231,7 @@ class StillFacts:
     ) -> NoRoom | None:
         """Refuse where the full budget is among the caps."""
         self.asked.append(amounts)
-        if self.full in {cap.budget_id for cap in caps}:
+        if self.full in {cap.budget_id.replace("*", self.run.run) for cap in caps}:
             return NoRoom(str(self.full), f"{self.full} is spent", "top up")
         return None
 

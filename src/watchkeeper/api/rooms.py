@@ -16,7 +16,6 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.gates.budget import caps_over
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.overriding import Overriding
 from watchkeeper.decide.replaying import Replays
@@ -107,13 +106,7 @@ class Rooms:
         """Return every cap in force beside those of single runs; kept until an apply."""
         catalogue = self.view.now
         if self._caps is None or self._caps[0] is not catalogue:
-            found = {
-                cap.budget_id: cap
-                for agent in catalogue.agents
-                for cap in caps_over(catalogue, agent, "*")
-                if cap.period != "run"
-            }
-            self._caps = (catalogue, tuple(found.values()))
+            self._caps = (catalogue, catalogue.caps.standing())
         return self._caps[1]
 
     def caps_in_force(self) -> list[Cap]:

@@ -25,7 +25,7 @@ def key_of(account: Account) -> dict[str, str]:
 
 def open_account(tx: Transaction, account: Account, agent: str, now: int) -> bool:
     """Write an empty balance if there is none; whether it was written."""
-    shared = not account.scope.startswith(("run/", "agent/"))
+    shared = not account.scope.startswith(("run/", "agent/", "version/"))
     written_rows = sql.OPEN_BALANCE.run(
         tx,
         scope=account.scope,

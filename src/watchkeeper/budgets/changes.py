@@ -7,7 +7,7 @@ back or its time is over; it outlasts an apply and a restart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, func, select
 
@@ -81,7 +81,7 @@ def with_changes(caps: Iterable[Cap], changed: Mapping[str, ChangedCap], now: in
     for index, cap in enumerate(found) if changed else ():
         other = changed.get(cap.budget_id)
         if other is not None and other.holds(now):
-            found[index] = replace(cap, cap=other.cap)
+            found[index] = cap._replace(cap=other.cap)
     return found
 
 

@@ -13,7 +13,8 @@ from watchkeeper.budgets import statements as sql
 from watchkeeper.budgets.accounts import key_of
 from watchkeeper.budgets.model import LARGEST_AMOUNT, Account, Cap, Refused, Settlement
 from watchkeeper.budgets.rules import Amounts
-from watchkeeper.budgets.service import amounts_of_row, reserve, resolve
+from watchkeeper.budgets.service import reserve
+from watchkeeper.budgets.settling import amounts_of_row, resolve
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -54,8 +55,8 @@ def lend(
         decision=child,
         agent=agent,
         run=parent,
-        caps=[Cap(c.budget_id, account.scope, "run", c.measure, c.cap) for c in caps],
-        amounts={str(measure): amount for measure, amount in granted.items()},
+        caps=caps,
+        amounts=granted,
         expires_at=tx.now + LOAN_SECONDS * MICROSECONDS,
         now=tx.now,
     )

@@ -1,13 +1,14 @@
 """Caps, and what a reservation, a settlement and a refusal look like.
 
-Amounts are counts (calls, tokens) or, for ``spend``, micro-dollars.
+Amounts are counts (calls, tokens), micro-dollars (``spend``, ``value``), microseconds
+(``wall_time``) or points (``risk``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.money import dollars
@@ -19,31 +20,61 @@ NO_CAP = 2**62
 """Stands in a balance for a measure that nothing caps."""
 
 HoldState = Literal["live", "settled", "voided", "expired"]
+"""expired: nobody said how it ended, and it counts as reserved until somebody does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cap:
+class Cap(NamedTuple):
     """The most of one measure that one scope may use in one period.
 
-    `scope` is `run/<id>`, `agent/<name>`, `team/<name>` or `all`. A cap per run, whatever
-    its scope, is kept with the run. `budget_id` is `<scope>/<period>/<measure>`, for a
-    run `run/<id>/<measure>`.
+    `scope` is `all`, `team/<name>`, `agent/<name>`, `version/<agent>@<number>`,
+    `project/<name>`, `model/<name>`, `person/<name>` (as :func:`rules.person_scope` writes it),
+    or `run/*` for what a contract, or a loan, lets each run use. A cap per run, whatever its
+    scope, is kept with the run; one per invocation is kept nowhere.
     """
 
-    budget_id: str
     scope: str
     period: Period
     measure: Measure
     cap: int
+    zone: str = "UTC"
+    soft: bool = False
+    """Calls pass while anything is left, so the last one may pass the cap."""
+    document: str = ""
+    """The budget document that it is from; empty: a contract's ceiling, or a loan."""
+
+    @property
+    def budget_id(self) -> str:
+        """The id that people know the budget by."""
+        return budget_id(self.scope, self.period, self.measure)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Account:
+def budget_id(scope: str, period: Period, measure: Measure) -> str:
+    """Name the budget: `team/x/day/spend`, and for a run `run/<id>/spend`.
+
+    The zone is not part of it: budgets that may meet on one scope and period have one zone.
+    """
+    return f"{scope}/{measure}" if scope.startswith("run/") else f"{scope}/{period}/{measure}"
+
+
+class Account(NamedTuple):
     """One balance: a scope in one period, for all measures."""
 
     scope: str
     period: Period
     period_key: str
+
+
+class Filled(NamedTuple):
+    """How far a reservation filled one cap."""
+
+    cap: Cap
+    account: Account
+    used: int
+    """Posted and held, this reservation with it."""
+    limit: int
+    """The cap with top-ups."""
+    asked: int
+    """What this reservation took of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +83,8 @@ class Held:
 
     decision: str
     accounts: tuple[Account, ...]
+    filled: tuple[Filled, ...] = ()
+    """Every cap that something was taken of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +102,18 @@ class Refused:
     """With top-ups."""
     asked: int
     resets_at: int | None
+    by: Cap
+    """The cap that refused: of several on one balance, the one that leaves the least."""
 
     @property
     def sentence(self) -> str:
         """What to tell the agent and its owner."""
         show = self._show
+        if self.period == "invocation":
+            return (
+                f"budget {self.budget_id} allows {show(self.cap)} per call; "
+                f"this needs {show(self.asked)}"
+            )
         room = max(0, self.cap - self.used - self.held)
         words = f"budget {self.budget_id} allows {show(self.cap)} per {self.period}: "
         words += f"{show(self.used)} used"
@@ -84,6 +124,8 @@ class Refused:
     @property
     def remedy(self) -> str:
         """What would let the action through."""
+        if self.period == "invocation":
+            return "ask for less in one call"
         reset = f"wait until {utc_text(self.resets_at)} or " if self.resets_at else ""
         return f"{reset}have a person top up {self.budget_id}"
 

@@ -10,15 +10,22 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from watchkeeper.budgets import statements as sql
 from watchkeeper.budgets.changes import ChangedCap, with_changes
-from watchkeeper.budgets.model import MEASURES, NO_CAP, Cap
-from watchkeeper.budgets.periods import HOUR_US, period_key, resets_at, starts_at
+from watchkeeper.budgets.model import MEASURES, NO_CAP, Cap, budget_id
+from watchkeeper.budgets.periods import (
+    CALENDAR,
+    HOUR_US,
+    period_key,
+    resets_at,
+    starts_at,
+    zone_of,
+)
 from watchkeeper.budgets.rules import (
     WARN_PERCENT,
-    budget_id,
     budget_state,
     forecast,
     hourly_rate,
     read_budget_id,
+    zone_over,
 )
 from watchkeeper.budgets.tables import balances, spenders
 from watchkeeper.core.errors import Invalid, NotFound
@@ -32,10 +39,9 @@ RECENT_HOURS = 24
 MOST_SPENDERS = 20
 NO_CHANGES: Mapping[str, ChangedCap] = MappingProxyType({})
 
-_CALENDAR: tuple[Period, ...] = ("hour", "day", "month")
-
 _Key = tuple[str, Period, str, int]
-_Caps = dict[tuple[str, Period, Measure], int]
+_Caps = dict[tuple[str, Period, Measure], tuple[int, str]]
+"""The lowest cap of each, and the zone of its period."""
 
 
 def list_budgets(
@@ -93,10 +99,12 @@ def read_budget(
 ) -> BudgetDetail:
     """Return a budget in its current period with who spent from it; raise `NotFound`."""
     scope, period, measure = read_budget_id(budget)
-    key = period_key(period, tx.now, scope.removeprefix("run/"))
+    zone = zone_over(standing, scope, period)
+    key = period_key(period, tx.now, scope.removeprefix("run/"), zone)
     row = sql.BALANCE.first(tx, scope_is=scope, period_is=period, key_is=key)
     caps = _lowest(with_changes(standing, changed, tx.now))
-    cap = caps.get((scope, period, measure))
+    known = caps.get((scope, period, measure))
+    cap = known[0] if known else None
     if row is None and cap is not None:
         place = (scope, period, key, MEASURES.index(measure))
         return BudgetDetail(
@@ -146,17 +154,18 @@ def _spenders(tx: Transaction, row: Row, measure: Measure) -> Iterator[Spender]:
 def _lowest(standing: Iterable[Cap]) -> _Caps:
     caps: _Caps = {}
     for cap in standing:
-        if cap.period != "run":  # kept with each run
+        if cap.period in CALENDAR:  # the others are kept with each run, or nowhere
             key = (cap.scope, cap.period, cap.measure)
-            caps[key] = min(cap.cap, caps.get(key, NO_CAP))
+            lowest, _ = caps.get(key, (NO_CAP, ""))
+            caps[key] = (min(cap.cap, lowest), cap.zone)
     return caps
 
 
 def _keyed(caps: _Caps, now: int) -> list[tuple[_Key, int]]:
-    names = {period: period_key(period, now, "") for period in _CALENDAR}
     return sorted(
-        ((scope, period, names[period], MEASURES.index(measure)), cap)
-        for (scope, period, measure), cap in caps.items()
+        ((scope, period, period_key(period, now, "", zone), MEASURES.index(measure)), cap)
+        for (scope, period, measure), (cap, zone) in caps.items()
+        if not scope.endswith("/*")
     )
 
 
@@ -170,7 +179,7 @@ def _matches(key: _Key, scope: str | None, words: Sequence[str]) -> bool:
 def _used(
     tx: Transaction, caps: _Caps, scope: str | None, start: _Key | None, *, near: bool
 ) -> Iterator[tuple[_Key, Row, int]]:
-    conditions: list[ColumnElement[bool]] = [_is_current(tx.now, scope)]
+    conditions: list[ColumnElement[bool]] = [_is_current(tx.now, scope, caps)]
     if scope is not None:
         exact, under = balances.c.scope == scope, f"{scope}/"
         conditions.append(
@@ -187,20 +196,23 @@ def _used(
     )
     for row in tx.connection.execute(query):
         for index, measure in enumerate(MEASURES):
-            cap = caps.get((row.scope, row.period, measure), getattr(row, f"cap_{measure}"))
+            known = caps.get((row.scope, row.period, measure))
+            cap = known[0] if known else getattr(row, f"cap_{measure}")
             if cap != NO_CAP:
                 yield (row.scope, row.period, row.period_key, index), row, cap
 
 
-def _is_current(now: int, scope: str | None) -> ColumnElement[bool]:
-    """Select the balances of the current hour, day and month, and of runs as listed."""
+def _is_current(now: int, scope: str | None, caps: _Caps) -> ColumnElement[bool]:
+    """Select the balances of the current hour, day, week and month, and of runs as listed."""
+    zones = {(period, zone) for (_, period, _), (_, zone) in caps.items()}
+    kept = zones | {(period, "UTC") for period in CALENDAR}
     current = [
         and_(
             balances.c.period == period,
-            balances.c.opened_at >= starts_at(period, now),
-            balances.c.period_key == period_key(period, now, ""),
+            balances.c.opened_at >= starts_at(period, now, zone),
+            balances.c.period_key == period_key(period, now, "", zone),
         )
-        for period in _CALENDAR
+        for period, zone in sorted(kept)
     ]
     runs = and_(balances.c.period == "run", balances.c.opened_at >= now - RECENT_HOURS * HOUR_US)
     if scope is None:
@@ -228,7 +240,8 @@ def _show(row: Row, measure: Measure, cap: int, now: int) -> BudgetRow:
         return int(getattr(row, f"{name}_{measure}"))
 
     limit, used = cap + of("topped"), of("posted") + of("held")
-    reset = resets_at(row.period, now)
+    zone = zone_of(row.period_key)
+    reset = resets_at(row.period, now, zone)
     rate = hourly_rate(recent=of("recent"), earlier=of("earlier"), bucket=row.bucket, now=now)
     state = budget_state(cap=limit, used=used, last_refused=of("asked"))
     ends = None
@@ -245,6 +258,7 @@ def _show(row: Row, measure: Measure, cap: int, now: int) -> BudgetRow:
         posted=of("posted"),
         held=of("held"),
         resets_at=reset,
+        zone=zone,
         state=state,
         refused=of("refused"),
         exhausts_at=ends,
@@ -263,7 +277,8 @@ def _empty(key: _Key, cap: int, now: int) -> BudgetRow:
         topped_up=0,
         posted=0,
         held=0,
-        resets_at=resets_at(period, now),
+        resets_at=resets_at(period, now, zone_of(name)),
+        zone=zone_of(name),
         state="ok" if cap else "exhausted",
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Container, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple, cast
 
-from watchkeeper.budgets.model import LARGEST_AMOUNT, MEASURES, NO_CAP, Account, Cap, HoldState
-from watchkeeper.budgets.periods import HOUR_US, period_key
+from watchkeeper.budgets.model import LARGEST_AMOUNT, MEASURES, Account, Cap, HoldState
+from watchkeeper.budgets.periods import CALENDAR, HOUR_US, period_key
 from watchkeeper.core.errors import Invalid, NotFound
 from watchkeeper.wire.budgets import Measure, Period
 from watchkeeper.wire.decisions import OutcomeStatus
@@ -14,11 +15,7 @@ from watchkeeper.wire.decisions import OutcomeStatus
 WARN_PERCENT = 80
 
 Amounts = dict[Measure, int]
-
-
-def budget_id(scope: str, period: Period, measure: Measure) -> str:
-    """Name the budget: `team/x/day/spend`, and for a run `run/<id>/spend`."""
-    return f"{scope}/{measure}" if period == "run" else f"{scope}/{period}/{measure}"
+COUNTED_WHEN_BEGUN: tuple[Measure, ...] = ("tool_calls", "messages", "objects", "risk")
 
 
 def read_budget_id(text: str) -> tuple[str, Period, Measure]:
@@ -28,12 +25,21 @@ def read_budget_id(text: str) -> tuple[str, Period, Measure]:
     if not head.startswith("run/"):
         scope, _, period = head.rpartition("/")
     for known in MEASURES:
-        if known == measure and scope and period in ("run", "hour", "day", "month"):
-            return scope, period, known  # type: ignore[return-value]
+        if known == measure and scope and period in ("run", "invocation", *CALENDAR):
+            return scope, period, known
     raise NotFound(f"there is no budget {text!r:.120}", remedy="see `watchkeeper budgets list`")
 
 
-def check_amounts(amounts: Mapping[str, int]) -> Amounts:
+def zone_over(standing: Iterable[Cap], scope: str, period: Period) -> str:
+    """Return the zone that budgets of a scope and period are in; none of them: UTC."""
+    kind = scope.partition("/")[0] + "/*"
+    for cap in standing:
+        if cap.period == period and cap.scope in (scope, kind):
+            return cap.zone
+    return "UTC"
+
+
+def check_amounts(amounts: Mapping[Any, int]) -> Amounts:
     """Return an amount for every measure; `tokens` is the sum of both kinds if absent."""
     unknown = sorted(amounts.keys() - set(MEASURES))
     if unknown:
@@ -47,33 +53,110 @@ def check_amounts(amounts: Mapping[str, int]) -> Amounts:
     return filled
 
 
+Room = tuple[int, Cap]
+"""How far a measure of a balance may be filled by what is asked, and the cap that says so."""
+
+
+class Drawn(NamedTuple):
+    """A balance that is drawn on."""
+
+    account: Account
+    limits: dict[Measure, Room]
+    """By measure that something is asked of."""
+    caps: list[Cap]
+    """All of them, of such measures."""
+
+
 def accounts_of(
-    caps: Iterable[Cap], amounts: Amounts, *, run: str, at: int
-) -> list[tuple[Account, Amounts]]:
-    """Group caps by balance, in one fixed order; of several caps on one the lowest holds.
+    caps: Iterable[Cap], amounts: Mapping[Measure, int], *, run: str, at: int
+) -> list[Drawn]:
+    """Group caps by balance, in one fixed order; of several on one measure the tightest holds.
 
-    Measures of which nothing is asked are left uncapped: they can't run out by this.
+    Measures of which nothing is asked are left uncapped: they can't run out by this. A soft cap
+    lets pass what finds anything left. Caps per invocation have no balance.
     """
-    grouped: dict[Account, Amounts] = {}
+    grouped: dict[Account, Drawn] = {}
     for cap in caps:
-        scope = f"run/{run}" if cap.period == "run" else cap.scope
-        account = Account(scope, cap.period, period_key(cap.period, at, run))
-        limits = grouped.setdefault(account, dict.fromkeys(MEASURES, NO_CAP))
-        if amounts[cap.measure]:
-            limits[cap.measure] = min(limits[cap.measure], max(0, cap.cap))
-    return sorted(grouped.items(), key=lambda item: item[0])
+        period = cap.period
+        if period == "run":
+            account = Account(f"run/{run}", "run", run)
+        elif period == "invocation":
+            continue
+        else:
+            account = Account(cap.scope, period, period_key(period, at, run, cap.zone))
+        drawn = grouped.get(account)
+        if drawn is None:
+            drawn = grouped[account] = Drawn(account, {}, [])
+        asked = amounts[cap.measure]
+        if asked:
+            room = max(0, cap.cap) + (asked - 1 if cap.soft else 0)
+            known = drawn.limits.get(cap.measure)
+            if known is None or room < known[0]:
+                drawn.limits[cap.measure] = (room, cap)
+            drawn.caps.append(cap)
+    return sorted(grouped.values(), key=itemgetter(0))
 
 
-def posted_amounts(reserved: Amounts, used: Amounts, status: OutcomeStatus) -> Amounts:
+def write_accounts(accounts: Iterable[Account]) -> str:
+    """Write balances as a hold keeps them: a line for each."""
+    return "\n".join([" ".join(account) for account in accounts])
+
+
+def read_accounts(text: str) -> list[Account]:
+    """Read the balances of a hold."""
+    found = []
+    for line in text.split("\n"):
+        scope, period, key = line.split(" ")
+        found.append(Account(scope, cast(Period, period), key))
+    return found
+
+
+def write_touches(
+    touches: str, accounts: Sequence[Account], counting: Container[Account]
+) -> str | None:
+    """Write a business object with which of a hold's balances count it; None: none of them."""
+    places = [str(place) for place, account in enumerate(accounts) if account in counting]
+    return f"{','.join(places)} {touches}" if places else None
+
+
+def read_touches(text: str, accounts: Sequence[Account]) -> tuple[str, list[Account]]:
+    """Read a hold's business object and the balances that count it."""
+    places, _, touches = text.partition(" ")
+    return touches, [accounts[int(place)] for place in places.split(",")]
+
+
+def beyond_one_call(caps: Iterable[Cap], amounts: Mapping[Measure, int]) -> Cap | None:
+    """Return the first cap per invocation that one call would pass, or None.
+
+    A soft one is passed by one call at most, so it refuses only where it is zero.
+    """
+    for cap in caps:
+        if cap.period == "invocation":
+            asked = amounts[cap.measure]
+            if asked > cap.cap and not (cap.soft and cap.cap > 0):
+                return cap
+    return None
+
+
+def posted_amounts(
+    reserved: Amounts, used: Amounts, status: OutcomeStatus, *, elapsed: int
+) -> Amounts:
     """Return what a settled hold counts as.
 
-    Calls count as reserved. If nobody knows how it ended, at least what was reserved
-    counts, since the provider may have billed it.
+    Calls, messages, objects and risk count as reserved, whatever came of them. Value moved counts
+    unless the action failed; time is what it took (`elapsed`) where time was reserved. A retry
+    counts that was reserved or reported. If nobody knows how it ended, at least what was
+    reserved counts, since the provider may have billed it.
     """
-    actual = {**used, "tool_calls": reserved["tool_calls"]}
     if status == "unknown":
-        return {measure: max(reserved[measure], actual[measure]) for measure in MEASURES}
-    return {measure: actual[measure] for measure in MEASURES}
+        return {measure: max(reserved[measure], used[measure]) for measure in MEASURES}
+    posted = dict(used)
+    for measure in COUNTED_WHEN_BEGUN:
+        posted[measure] = reserved[measure]
+    posted["retries"] = max(reserved["retries"], used["retries"])
+    posted["value"] = reserved["value"] if status == "succeeded" else 0
+    posted["wall_time"] = elapsed if reserved["wall_time"] else 0
+    return posted
 
 
 def overshoot(reserved: Amounts, posted: Amounts) -> Amounts:

@@ -1,43 +1,48 @@
-"""Reserving and settling; with topping up, the whole room. Every hold ends once, exactly.
+"""Reserving; with settling, voiding and topping up, the whole room.
 
-Holds are taken from all balances over an action or from none, by updates that change a
-row only if the amounts fit, so that posted + held never passes cap + top-ups however many
-ask at once.
+Holds are taken from all balances over an action or from none, by updates that change a row only
+if the amounts fit, so that posted + held never passes cap + top-ups however many ask at once.
+Only a soft cap is passed, by one call at most. Of a measure that no cap covers nothing is
+counted, but for calls, tokens and money spent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from watchkeeper.budgets import members
 from watchkeeper.budgets import statements as sql
 from watchkeeper.budgets.accounts import key_of, open_account
 from watchkeeper.budgets.model import (
-    LARGEST_AMOUNT,
     MEASURES,
+    NO_CAP,
     Account,
     Cap,
+    Filled,
     Held,
-    HoldState,
     Refused,
-    Settlement,
-    written,
 )
-from watchkeeper.budgets.periods import HOUR_US
-from watchkeeper.budgets.room import refusal
+from watchkeeper.budgets.room import refusal, refused_at_once
 from watchkeeper.budgets.rules import (
     Amounts,
+    Drawn,
     accounts_of,
+    beyond_one_call,
     check_amounts,
-    closed_amounts,
-    overshoot,
-    posted_amounts,
+    read_accounts,
+    write_accounts,
+    write_touches,
 )
+from watchkeeper.budgets.settling import amounts_of_row, expire, prolong, settle, void
 from watchkeeper.budgets.topping import top_up
+from watchkeeper.core.errors import Conflict
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.decisions import OutcomeStatus
+from watchkeeper.wire.budgets import Measure
 
-__all__ = ["expire", "live_spend", "reserve", "settle", "top_up", "void"]
+__all__ = ["expire", "extend", "live_spend", "prolong", "reserve", "settle", "top_up", "void"]
+
+_Rows = dict[Account, Row]
 
 
 def reserve(
@@ -47,80 +52,83 @@ def reserve(
     agent: str,
     run: str,
     caps: Sequence[Cap],
-    amounts: Mapping[str, int],
+    amounts: Mapping[Measure, int],
     expires_at: int,
     now: int,
+    touches: str | None = None,
 ) -> Held | Refused:
     """Hold `amounts` under every cap until `expires_at`, or nothing at all.
 
-    The caller records the decision; only a budget that begins to refuse records its own
-    event. Raises :class:`Invalid` for unknown measures or amounts out of bounds.
+    `touches` is the business object that an amount of `objects` is about: a balance that counts
+    it already needs no room for it. The caller records the decision; only a budget that begins
+    to refuse records its own event. Raises :class:`Invalid` for unknown measures or amounts out
+    of bounds.
     """
     asked = check_amounts(amounts)
+    beyond = beyond_one_call(caps, asked)
+    if beyond is not None:
+        return refused_at_once(beyond, asked)
     wanted = accounts_of(caps, asked, run=run, at=now)
-    measures = tuple(measure for measure in MEASURES if asked[measure]) or MEASURES[:1]
-    hold = sql.hold_of(measures)
-    amount_of = {f"amount_{measure}": asked[measure] for measure in measures}
-    for index, (account, limits) in enumerate(wanted):
-        key = key_of(account)
-        limit_of = {f"limit_{measure}": limits[measure] for measure in measures}
-        if hold.run(tx, **key, **amount_of, **limit_of) == 1:
-            continue
-        opened = open_account(tx, account, agent, now)
-        if opened and hold.run(tx, **key, **amount_of, **limit_of) == 1:
-            continue
-        reserved = sql.named("reserved", asked)
-        for earlier, _ in wanted[:index]:
-            sql.RELEASE.run(tx, **key_of(earlier), **reserved)
-        return _refuse(tx, account, limits, asked, agent=agent, run=run, now=now)
-    accounts = tuple(account for account, _ in wanted)
+    counting = _counting(tx, wanted, touches) if touches is not None else frozenset()
+    rows = _hold(tx, wanted, asked, agent=agent, run=run, now=now, counted=touches is not None)
+    if isinstance(rows, Refused):
+        return rows
+    for account in counting:
+        assert touches is not None
+        members.touch(tx, account, touches)
+    accounts = tuple(drawn.account for drawn in wanted)
     if accounts:
-        sql.ADD_HOLD.run(
+        kept = asked if touches is None else {**asked, "objects": 0}
+        measures = _in_play(kept)
+        sql.add_hold(measures).run(
             tx,
             decision=decision,
             agent=agent,
             run=run,
-            accounts="\n".join([f"{a.scope} {a.period} {a.period_key}" for a in accounts]),
+            accounts=write_accounts(accounts),
+            touches=write_touches(touches, accounts, counting) if touches else None,
             created_at=now,
             expires_at=expires_at,
-            **sql.named("reserved", asked),
+            **sql.named("reserved", kept, measures),
         )
-    return Held(decision, accounts)
+    return Held(decision, accounts, _filled(wanted, rows, asked))
 
 
-def settle(
-    tx: Transaction, decision: str, used: Mapping[str, int], status: OutcomeStatus
-) -> Settlement | None:
-    """Post what an action used, by measure, and release the rest of its hold.
+def extend(
+    tx: Transaction, decision: str, amounts: Mapping[Measure, int], caps: Sequence[Cap]
+) -> Held | Refused | None:
+    """Hold more for an action that is under way, in all its balances or in none.
 
-    More than was reserved is posted as it is and recorded; the budget then refuses. The
-    first resolution stands: later ones return it. None if no budget covers the decision.
+    `caps` are those over the action now. What a cap per invocation allows counts for the whole
+    action. Balances that it did not draw on before are not drawn on. None if nothing is held for
+    it; raises :class:`Conflict` if its hold has ended.
     """
     hold = sql.FIND_HOLD.first(tx, decision_is=decision)
     if hold is None:
         return None
-    reserved = amounts_of_row(hold, "reserved")
-    bounded = {measure: min(amount, LARGEST_AMOUNT) for measure, amount in used.items()}
-    posted = posted_amounts(reserved, check_amounts(bounded), status)
-    return resolve(tx, hold, "settled", reserved, posted)
-
-
-def void(tx: Transaction, decision: str) -> Settlement | None:
-    """Release a hold of an action that was never performed; None if there is no hold."""
-    return _close(tx, decision, "voided")
-
-
-def expire(tx: Transaction, decision: str) -> Settlement | None:
-    """End a hold that nobody settled in time: what was reserved counts as used."""
-    ended = _close(tx, decision, "expired")
-    if ended is not None and ended.first:
-        tx.record(
-            "hold.expired",
-            actor="plane",
-            subject=f"decision/{decision}",
-            body={"posted": {m: n for m, n in ended.posted.items() if n}},
+    if hold.state != "live":
+        raise Conflict(
+            f"what was held for {decision} is {hold.state}",
+            code="hold_ended",
+            remedy="make a new call",
         )
-    return ended
+    more = check_amounts(amounts)
+    whole = amounts_of_row(hold, "reserved")
+    beyond = beyond_one_call(caps, {m: whole[m] + more[m] if more[m] else 0 for m in MEASURES})
+    if beyond is not None:
+        return refused_at_once(beyond, {m: whole[m] + more[m] for m in MEASURES})
+    kept = read_accounts(hold.accounts)
+    # it belongs to the periods of its permit, whatever the clock shows by now
+    over = {
+        drawn.account: drawn for drawn in accounts_of(caps, more, run=hold.run, at=hold.created_at)
+    }
+    wanted = [over.get(account, Drawn(account, {}, [])) for account in kept]
+    rows = _hold(tx, wanted, more, agent=hold.agent, run=hold.run, now=tx.now, counted=False)
+    if isinstance(rows, Refused):
+        return rows
+    measures = _in_play(more)
+    sql.grow_hold(measures).run(tx, decision_is=decision, **sql.named("amount", more, measures))
+    return Held(decision, tuple(kept), _filled(wanted, rows, more))
 
 
 def live_spend(tx: Transaction, runs: Iterable[str]) -> int:
@@ -129,22 +137,101 @@ def live_spend(tx: Transaction, runs: Iterable[str]) -> int:
     return sum(row.spend for row in sql.LIVE_SPEND.all(tx) if row.run in wanted)
 
 
-def _refuse(
+def _in_play(amounts: Amounts) -> sql.Measures:
+    return tuple(measure for measure in MEASURES if amounts[measure]) or MEASURES[:1]
+
+
+def _counting(tx: Transaction, wanted: Sequence[Drawn], touches: str) -> frozenset[Account]:
+    """Return the balances that count objects; where this one is counted no room is needed."""
+    found = []
+    for drawn in wanted:
+        if "objects" in drawn.limits:
+            found.append(drawn.account)
+            if members.is_known(tx, drawn.account, touches):
+                del drawn.limits["objects"]
+    return frozenset(found)
+
+
+def _hold(
     tx: Transaction,
-    account: Account,
-    limits: Amounts,
+    wanted: Sequence[Drawn],
     asked: Amounts,
     *,
     agent: str,
     run: str,
     now: int,
+    counted: bool,
+) -> _Rows | Refused:
+    """Hold amounts in every balance, or in none; return what each has then.
+
+    With `counted`, objects need room and are not held: `members` posts them.
+    """
+    measures = tuple(m for m in _in_play(asked) if not (counted and m == "objects"))
+    measures = measures or MEASURES[:1]
+    rows = _fill(tx, wanted, asked, measures)
+    if len(rows) == len(wanted):
+        return rows
+    missing = [drawn for drawn in wanted if drawn.account not in rows]
+    opened = [drawn for drawn in missing if open_account(tx, drawn.account, agent, now)]
+    if opened:
+        rows |= _fill(tx, opened, asked, measures)
+    if len(rows) == len(wanted):
+        return rows
+    given_back = sql.named("reserved", asked, measures)
+    release = sql.release_of(measures)
+    for account in rows:
+        release.run(tx, **key_of(account), **given_back)
+    full = next(drawn for drawn in wanted if drawn.account not in rows)
+    return _refuse(tx, full, asked, agent=agent, run=run, now=now)
+
+
+def _fill(
+    tx: Transaction, wanted: Sequence[Drawn], asked: Amounts, measures: sql.Measures
+) -> _Rows:
+    """Hold amounts in the balances that have room, each by itself; return what those have."""
+    rows: _Rows = {}
+    for start in range(0, len(wanted), sql.MOST_AT_ONCE):
+        some = wanted[start : start + sql.MOST_AT_ONCE]
+        limited = {measure for drawn in some for measure in drawn.limits}
+        capped = tuple(measure for measure in MEASURES if measure in limited)
+        values = sql.keyed([drawn.account for drawn in some])
+        values |= sql.named("amount", asked, measures) | sql.named("amount", asked, capped)
+        for index, drawn in enumerate(some):
+            for measure in capped:
+                room = drawn.limits.get(measure)
+                values[f"room_{index}_{measure}"] = room[0] if room else NO_CAP
+                values[f"cap_{index}_{measure}"] = room[1].cap if room else NO_CAP
+        for row in sql.hold_of(len(some), measures, capped).all(tx, **values):
+            rows[Account(*row[:3])] = row
+    return rows
+
+
+def _filled(wanted: Sequence[Drawn], rows: _Rows, asked: Amounts) -> tuple[Filled, ...]:
+    found = []
+    for drawn in wanted:
+        row = rows[drawn.account]
+        for cap in drawn.caps:
+            measure = cap.measure
+            used = getattr(row, f"posted_{measure}", None)
+            if used is None:  # objects that the balance counts already
+                continue
+            used += getattr(row, f"held_{measure}")
+            limit = max(0, cap.cap) + getattr(row, f"topped_{measure}")
+            found.append(Filled(cap, drawn.account, used, limit, asked[measure]))
+    return tuple(found)
+
+
+def _refuse(
+    tx: Transaction, drawn: Drawn, asked: Amounts, *, agent: str, run: str, now: int
 ) -> Refused:
+    account = drawn.account
     row = sql.BALANCE.first(tx, **key_of(account))
     assert row is not None
-    refused = refusal(account, limits, asked, row, now)
+    refused = refusal(drawn, asked, row, now)
     assert refused is not None
     measure = refused.measure
-    sql.REFUSE[measure].run(tx, **key_of(account), asked=asked[measure], limit=limits[measure])
+    limit = max(0, refused.by.cap)
+    sql.REFUSE[measure].run(tx, **key_of(account), asked=asked[measure], limit=limit)
     if not getattr(row, f"asked_{measure}"):
         tx.record(
             "budget.exhausted",
@@ -164,52 +251,3 @@ def _refuse(
             },
         )
     return refused
-
-
-def _close(tx: Transaction, decision: str, state: HoldState) -> Settlement | None:
-    hold = sql.FIND_HOLD.first(tx, decision_is=decision)
-    if hold is None:
-        return None
-    reserved = amounts_of_row(hold, "reserved")
-    return resolve(tx, hold, state, reserved, closed_amounts(reserved, state))
-
-
-def resolve(
-    tx: Transaction, hold: Row, state: HoldState, reserved: Amounts, posted: Amounts
-) -> Settlement:
-    """End a hold with what is posted of it; if it had ended before, say how."""
-    amounts = sql.named("amount", posted)
-    moved = hold.state == "live" and sql.RESOLVE.run(
-        tx, decision_is=hold.decision, new_state=state, at=tx.now, **amounts
-    )
-    if not moved:
-        done = sql.FIND_HOLD.first(tx, decision_is=hold.decision)
-        assert done is not None
-        before = amounts_of_row(done, "posted")
-        over = overshoot(reserved, before) if done.state == "settled" else {}
-        return Settlement(hold.decision, done.state, before, over, first=False)
-    over = overshoot(reserved, posted)
-    released = sql.named("reserved", reserved)
-    for line in hold.accounts.split("\n"):
-        scope, period, key = line.split(" ")
-        account = Account(scope, period, key)
-        sql.POST.run(tx, **key_of(account), **amounts, **released, bucket_is=tx.now // HOUR_US)
-        if state != "voided" and not scope.startswith(("run/", "agent/")):
-            sql.SPENT.run(
-                tx, scope=scope, period=period, period_key=key, agent=hold.agent, **amounts
-            )
-    if over:
-        tx.record(
-            "budget.overshot",
-            actor="plane",
-            subject=f"decision/{hold.decision}",
-            agent=hold.agent,
-            run=hold.run,
-            body={"over": over, "text": ", ".join(written(m, n) for m, n in over.items())},
-        )
-    return Settlement(hold.decision, state, posted, over, first=True)
-
-
-def amounts_of_row(row: Row, prefix: str) -> Amounts:
-    """Return the amounts that a hold has under a prefix, `reserved` or `posted`."""
-    return {measure: getattr(row, f"{prefix}_{measure}") for measure in MEASURES}

@@ -49,16 +49,39 @@ holds = Table(
     Column("created_at", Whole, nullable=False),
     Column("expires_at", Whole, nullable=False),
     Column("resolved_at", Whole),
+    Column("touches", Text),
     *_per_measure("reserved"),
     *_per_measure("posted"),
 )
-"""`accounts` has a line `<scope> <period> <period key>` for each balance it is held in."""
+"""`accounts` has a line `<scope> <period> <period key>` for each balance it is held in. `touches`
+is which of them (`0,2`) count the business object that follows: that one is in `budget_members`,
+and not among the objects reserved and posted here.
+"""
 Index(
     "ix_budget_holds_live",
     holds.c.expires_at,
     sqlite_where=holds.c.state == "live",
     postgresql_where=holds.c.state == "live",
 )
+
+members = Table(
+    "budget_members",
+    metadata,
+    Column("scope", Key, primary_key=True),
+    Column("period", Key, primary_key=True),
+    Column("period_key", Key, primary_key=True),
+    Column("object", Key, primary_key=True),
+    Column("uses", Whole, nullable=False),
+)
+"""Which business objects a balance counts, and how many actions on each were not voided."""
+
+calls = Table(
+    "budget_calls",
+    metadata,
+    Column("run", Key, primary_key=True),
+    Column("call", Key, primary_key=True),
+)
+"""The digests of the calls that a run was permitted, while a cap on retries covered it."""
 
 spenders = Table(
     "budget_spenders",

@@ -8,7 +8,7 @@ from watchkeeper.budgets import statements as sql
 from watchkeeper.budgets.accounts import key_of, open_account
 from watchkeeper.budgets.model import LARGEST_AMOUNT, NO_CAP, Account, Cap, written
 from watchkeeper.budgets.periods import period_key
-from watchkeeper.budgets.rules import read_budget_id
+from watchkeeper.budgets.rules import read_budget_id, zone_over
 from watchkeeper.core.errors import Conflict, Invalid, NotFound
 from watchkeeper.store.transaction import Transaction
 
@@ -34,7 +34,8 @@ def top_up(
     scope, of_period, measure = read_budget_id(budget)
     if not 0 < amount <= LARGEST_AMOUNT:
         raise Invalid(f"cannot top up by {amount}", where="amount", remedy="give more than zero")
-    current = period_key(of_period, tx.now, scope.removeprefix("run/"))
+    zone = zone_over(standing, scope, of_period)
+    current = period_key(of_period, tx.now, scope.removeprefix("run/"), zone)
     if period is not None and period != current:
         raise Conflict(
             f"{of_period} {period} of {budget} is over; it is now {current}",

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 from watchkeeper.budgets.changes import ChangedCap
 from watchkeeper.core.errors import Invalid
+from watchkeeper.decide.caps import CapIndex
 from watchkeeper.decide.entities import agent_facts, model_facts, store_facts, tool_facts
 from watchkeeper.decide.people import Names, gather_names
 from watchkeeper.decide.pricing import GovernedModel, KnownPrices, govern_model
+from watchkeeper.decide.responding import Responding, compile_responses
 from watchkeeper.decide.rota import PERSON_ROLE, Rota, compile_rota
 from watchkeeper.identity.operators import Assigned, Permissions, Roles, permissions_of
 from watchkeeper.identity.proofs import key_proof, subject_proof
@@ -106,6 +108,10 @@ class Catalogue:
     webhooks: Mapping[str, Webhook]
     channels: Mapping[str, Channel]
     budgets: tuple[Budget, ...]
+    caps: CapIndex
+    """The caps of contracts and budgets, found by who acts."""
+    responding: Mapping[str, Responding]
+    """Budget document → what happens at its levels."""
     breakers: tuple[Breaker, ...]
     rates: tuple[Rate, ...]
     policies: Mapping[str, GovernedPolicy]
@@ -232,6 +238,7 @@ def build_catalogue(
             *store_facts(agent.contract for agent in agents.values()),
         ],
     )
+    budgets = tuple(one for _, one in _of(standing, Budget))
     staged = [file for file in files if stages.get(file.name, "enforce") != "enforce"]
     enforced = [file for file in files if file not in staged]
     return Catalogue(
@@ -247,7 +254,9 @@ def build_catalogue(
         risks={old.name: one for old, one in _of(standing, RiskClass)},
         webhooks={old.name: one for old, one in _of(standing, Webhook)},
         channels={old.name: one for old, one in _of(standing, Channel)},
-        budgets=tuple(one for _, one in _of(standing, Budget)),
+        budgets=budgets,
+        caps=CapIndex(agents, budgets, models.keys()),
+        responding={one.name: compile_responses(one) for one in budgets},
         breakers=tuple(one for _, one in _of(standing, Breaker)),
         rates=tuple(one for _, one in _of(standing, Rate)),
         policies={

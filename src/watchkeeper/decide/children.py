@@ -8,8 +8,8 @@ from watchkeeper.budgets import lending
 from watchkeeper.budgets.model import Refused
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import BudgetExceeded, Forbidden
+from watchkeeper.decide.caps import caps_over, run_ceilings
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
-from watchkeeper.decide.gates.budget import caps_over, lent_to
 from watchkeeper.identity import runs
 from watchkeeper.identity.details import Use
 from watchkeeper.identity.model import ChildOf, RunFacts
@@ -21,7 +21,6 @@ from watchkeeper.wire.budgets import Measure
 
 EXPIRY = "identity.child"
 """The kind of the timer that ends a child run whose last token has expired."""
-_PER_RUN: tuple[Measure, ...] = ("tool_calls", "input_tokens", "output_tokens", "spend")
 
 
 def lineage_under(parent: RunFacts) -> tuple[tuple[str, str], ...]:
@@ -70,16 +69,7 @@ def borrow(
     wanted: Mapping[Measure, int],
 ) -> ChildOf:
     """Hold the child's budget in its parent's; raise `BudgetExceeded` where it has no room."""
-    caps = [cap for cap in caps_over(catalogue, parent.agent, parent.run) if cap.period == "run"]
-    caps += lent_to(parent.run, parent.grants)
-    ceilings = governed.contract.budgets
-    own: tuple[int | None, ...] = (
-        ceilings.max_steps,
-        ceilings.max_input_tokens,
-        ceilings.max_output_tokens,
-        ceilings.max_cost_usd_per_run,
-    )
-    usual = {m: cap for m, cap in zip(_PER_RUN, own, strict=True) if cap is not None}
+    caps = [cap for cap in caps_over(catalogue, parent).caps if cap.period == "run"]
     granted = lending.lend(
         tx,
         parent=parent.run,
@@ -87,7 +77,7 @@ def borrow(
         agent=parent.agent,
         caps=caps,
         wanted=wanted,
-        usual=usual,
+        usual=run_ceilings(governed.contract.budgets),
     )
     if isinstance(granted, Refused):
         raise BudgetExceeded(

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.breakers.model import Standing as BreakerStanding
 from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.identity.details import Used
@@ -40,6 +41,10 @@ class Facts(Protocol):
     catalogue: Catalogue
     run: RunFacts
     locks: Sequence[LockInForce]
+
+    def breakers(self) -> Sequence[BreakerStanding]:
+        """Return the breakers of the agent that are not closed."""
+        ...
 
     def answered_by(self) -> str | None:
         """Return the model that the run last had an answer from."""

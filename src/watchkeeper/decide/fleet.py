@@ -9,7 +9,6 @@ from sqlalchemy import func, select
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
-from watchkeeper.decide.gates.budget import caps_over
 from watchkeeper.decide.permissions import envelope_of
 from watchkeeper.decide.records import newest_decisions
 from watchkeeper.decide.tables import BUCKET_US, activity
@@ -79,7 +78,7 @@ def read_agent(tx: Transaction, catalogue: Catalogue, name: str) -> AgentDetail 
         contract_yaml=governed.text,
         envelope=envelope_of(catalogue, name),
         models=routing.models if routing else (),
-        budgets=tuple(cap.budget_id for cap in caps_over(catalogue, name, "*")),
+        budgets=tuple(cap.budget_id for cap in catalogue.caps.named(name)),
     )
 
 

@@ -17,6 +17,7 @@ from watchkeeper.identity.model import RunFacts
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.rates import service as rates
 from watchkeeper.tools.rates.rules import Limit
+from watchkeeper.wire.budgets import Measure
 
 
 class GlancingFacts(LiveFacts):
@@ -29,7 +30,16 @@ class GlancingFacts(LiveFacts):
         """Return what a call would have to wait for now."""
         return rates.look(self._tx, limits)
 
-    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
+    def reserve(
+        self, caps: Sequence[Cap], amounts: Mapping[Measure, int], touches: str | None = None
+    ) -> NoRoom | None:
         """Return the budget that would refuse now."""
-        refused = find_room(self._tx, run=self.run.run, caps=caps, amounts=amounts, now=self.now)
+        refused = find_room(
+            self._tx,
+            run=self.run.run,
+            caps=caps,
+            amounts=amounts,
+            now=self.now,
+            touches=touches,
+        )
         return NoRoom(refused.budget_id, refused.sentence, refused.remedy) if refused else None

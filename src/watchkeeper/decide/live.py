@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.delegations import linked
@@ -10,21 +10,28 @@ from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.standing import service as standing_approvals
 from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.approvals.standing.voiding import why_void
+from watchkeeper.breakers import service as breakers
+from watchkeeper.breakers.model import Standing as BreakerStanding
+from watchkeeper.budgets import calls
 from watchkeeper.budgets import service as budgets
 from watchkeeper.budgets.model import Cap, Refused
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.people import PeopleInForce
-from watchkeeper.decide.records import last_model
+from watchkeeper.decide.records import highest_risk, largest_amount, last_model, tool_errors
 from watchkeeper.identity import uses
 from watchkeeper.identity.details import USED_UP, Used
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.service import epoch_and_locks
+from watchkeeper.models.ordering import Standings, no_standings
+from watchkeeper.models.statistics import Standing as TargetStanding
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.rates import service as rates
 from watchkeeper.tools.rates.rules import Limit
+from watchkeeper.wire.budgets import Measure
+from watchkeeper.wire.decisions import Risk
 
 HOLD_SECONDS = 900
 """How long a reservation may stay unsettled; then all of it counts as used."""
@@ -33,7 +40,15 @@ HOLD_SECONDS = 900
 class LiveFacts:
     """The world as the deciding transaction sees it."""
 
-    def __init__(self, tx: Transaction, catalogue: Catalogue, run: RunFacts, decision: str) -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        catalogue: Catalogue,
+        run: RunFacts,
+        decision: str,
+        standings: Standings = no_standings,
+        tripped: Container[str] | None = None,
+    ) -> None:
         self.now = tx.now
         self.catalogue = catalogue
         self.run = run
@@ -41,11 +56,37 @@ class LiveFacts:
         self.locks: Sequence[LockInForce] = locks
         self._tx = tx
         self._decision = decision
+        self._standings = standings
         self._passed: Sequence[Limit] = ()
+        self._call: str | None = None
+        self._tripped = tripped
+
+    def breakers(self) -> Sequence[BreakerStanding]:
+        """Return the breakers of the agent that are not closed."""
+        agent = self.run.agent
+        if self._tripped is not None and agent not in self._tripped:
+            return ()
+        return breakers.not_closed(self._tx, agent)
 
     def answered_by(self) -> str | None:
         """Return the model that the run last had an answer from."""
         return last_model(self._tx, self.run.run)
+
+    def tool_errors(self) -> tuple[int, int]:
+        """Return how many of the run's newest settled tool calls failed, and of how many."""
+        return tool_errors(self._tx, self.run.run)
+
+    def largest_amount(self) -> int:
+        """Return the largest amount that the run has asked to move, in micro-dollars."""
+        return largest_amount(self._tx, self.run.run)
+
+    def highest_risk(self) -> Risk | None:
+        """Return the highest risk of the tools that the run has asked for; None: of none yet."""
+        return highest_risk(self._tx, self.run.run)
+
+    def target_standing(self, provider: str, model: str) -> TargetStanding:
+        """Return how a provider's model does."""
+        return self._standings(provider, model)
 
     def approved(self, digest: str) -> Grant | None:
         """Return the unredeemed, unexpired grant for an action's digest."""
@@ -85,7 +126,14 @@ class LiveFacts:
             self._passed = limits
         return refused
 
-    def reserve(self, caps: Sequence[Cap], amounts: Mapping[str, int]) -> NoRoom | None:
+    def repeats(self, call: str) -> bool:
+        """Tell whether the run was permitted the same call before, by its digest."""
+        self._call = call
+        return calls.was_made(self._tx, self.run.run, call)
+
+    def reserve(
+        self, caps: Sequence[Cap], amounts: Mapping[Measure, int], touches: str | None = None
+    ) -> NoRoom | None:
         """Hold amounts under every cap, all or nothing."""
         answer = budgets.reserve(
             self._tx,
@@ -96,8 +144,11 @@ class LiveFacts:
             amounts=amounts,
             expires_at=self.now + HOLD_SECONDS * MICROSECONDS,
             now=self.now,
+            touches=touches,
         )
         if isinstance(answer, Refused):
             rates.put_back(self._tx, self._passed)
             return NoRoom(answer.budget_id, answer.sentence, answer.remedy)
+        if self._call is not None:
+            calls.note(self._tx, self.run.run, self._call)
         return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.breakers.model import Standing as BreakerStanding
 from watchkeeper.budgets.model import Cap
 from watchkeeper.budgets.room import find_room
 from watchkeeper.decide.catalogue import Catalogue
@@ -42,6 +43,10 @@ class RehearsalFacts:
     """Digests of actions that a person has approved."""
     model: str | None = None
     """The model that the run last had an answer from."""
+
+    def breakers(self) -> Sequence[BreakerStanding]:
+        """Every breaker is closed."""
+        return ()
 
     def answered_by(self) -> str | None:
         """Return the model that is said to have answered."""

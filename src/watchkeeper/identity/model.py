@@ -33,6 +33,8 @@ class RunFacts:
     """The runs above it with their agents, outermost first: a line `run agent` for each."""
     grants: str | None = None
     """What its parent's budget lent it, by measure, as JSON; None for a run of its own."""
+    opened_at: int | None = None
+    """None for a run that is only rehearsed: it has just begun."""
 
     @property
     def ancestors(self) -> tuple[tuple[str, str], ...]:

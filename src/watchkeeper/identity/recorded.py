@@ -44,4 +44,5 @@ def _as_facts(row: Row) -> RunFacts:
         on_behalf_of_proof=row.on_behalf_of_proof,
         lineage=row.lineage,
         grants=row.grants,
+        opened_at=row.opened_at,
     )

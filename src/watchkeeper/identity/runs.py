@@ -36,6 +36,7 @@ _FACTS = Statement(
         runs.c.on_behalf_of_proof,
         runs.c.lineage,
         runs.c.grants,
+        runs.c.opened_at,
     )
     .select_from(run_tokens.join(runs, runs.c.run == run_tokens.c.run))
     .where(run_tokens.c.secret_hash == bindparam("hash_is"))

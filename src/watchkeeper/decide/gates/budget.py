@@ -2,88 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-
-from watchkeeper.budgets.model import MEASURES, Cap
-from watchkeeper.core.digest import parse
-from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.decide.amounts import amounts_of, asked_of
+from watchkeeper.decide.caps import caps_over
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
-from watchkeeper.wire.budgets import Measure
-from watchkeeper.wire.decisions import Usage
+
+__all__ = ["amounts_of", "budget_gate", "caps_over"]
 
 
 def budget_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
-    """Every budget over it has room; what it may cost is held in all of them, or in none."""
-    amounts = (
-        {"tool_calls": 1}
-        if action.kind == "tool"
-        else amounts_of(progress.estimate or action.estimate)
-    )
-    run = facts.run
-    caps = [
-        *caps_over(facts.catalogue, run.agent, run.run, amounts),
-        *lent_to(run.run, run.grants, amounts),
-    ]
-    refused = facts.reserve(caps, amounts)
+    """Its run is not too old, and every budget over it has room: what it may cost is held in
+    all of them, or in none.
+    """
+    too_old = _check_age(facts)
+    if too_old is not None:
+        return too_old
+    model = (progress.model or action.name) if action.kind == "model" else None
+    covering = caps_over(facts.catalogue, facts.run, model)
+    asked = asked_of(action, facts, progress, covering.measures)
+    caps = [cap for cap in covering.caps if cap.measure in asked.amounts]
+    refused = facts.reserve(caps, asked.amounts, asked.touches)
     if refused is None:
         return None
     return deny(f"budget/{refused.budget}", refused.sentence, refused.remedy)
 
 
-def lent_to(run: str, grants: str | None, measures: Container[str] = MEASURES) -> Iterator[Cap]:
-    """Yield the caps of a child run: what its parent lent it of some measures."""
-    if grants is None:
-        return
-    lent = parse(grants)
-    for measure in MEASURES:
-        if measure in lent and measure in measures:
-            yield Cap(f"run/{run}/{measure}", f"run/{run}", "run", measure, lent[measure])
-
-
-def amounts_of(usage: Usage) -> dict[str, int]:
-    """Return usage by measure, as budgets count it."""
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "tokens": usage.input_tokens + usage.output_tokens,
-        "spend": usage.cost_micros,
-    }
-
-
-def caps_over(
-    catalogue: Catalogue, agent: str, run: str, measures: Container[str] = MEASURES
-) -> Iterator[Cap]:
-    """Yield every cap of some measures over an agent's run: its contract's, then the budgets'."""
-    governed = catalogue.agents.get(agent)
-    if governed is None:
-        return
-    ceilings = governed.contract.budgets
-    per_run: tuple[tuple[Measure, int | None], ...] = (
-        ("tool_calls", ceilings.max_steps),
-        ("input_tokens", ceilings.max_input_tokens),
-        ("output_tokens", ceilings.max_output_tokens),
-        ("spend", ceilings.max_cost_usd_per_run),
+def _check_age(facts: Facts) -> Ruling | None:
+    """The run is no older than its contract lets it be."""
+    governed = facts.catalogue.agents.get(facts.run.agent)
+    most = governed.contract.budgets.max_wall_seconds if governed else None
+    opened = facts.run.opened_at
+    if most is None or opened is None or facts.now - opened < most * MICROSECONDS:
+        return None
+    return deny(
+        f"contract/{facts.run.agent}/budgets",
+        f"the run was opened {(facts.now - opened) // MICROSECONDS:,} s ago, and its contract "
+        f"lets a run act for {most:,} s",
+        "open a new run",
     )
-    for measure, cap in per_run:
-        if cap is not None and measure in measures:
-            yield Cap(f"run/{run}/{measure}", f"run/{run}", "run", measure, cap)
-    scopes = {"all", f"team/{governed.contract.owner}", f"agent/{agent}"}
-    for budget in catalogue.budgets:
-        if budget.scope in scopes:
-            limits: tuple[tuple[Measure, int | None], ...] = (
-                ("tool_calls", budget.limits.tool_calls),
-                ("input_tokens", budget.limits.input_tokens),
-                ("output_tokens", budget.limits.output_tokens),
-                ("tokens", budget.limits.tokens),
-                ("spend", budget.limits.spend_usd),
-            )
-            for measure, cap in limits:
-                if cap is not None and measure in measures:
-                    yield Cap(
-                        f"{budget.scope}/{budget.period}/{measure}",
-                        budget.scope,
-                        budget.period,
-                        measure,
-                        cap,
-                    )

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from watchkeeper.core.money import dollars
+from watchkeeper.decide.caps import caps_over
 from watchkeeper.decide.catalogue import GovernedAgent
 from watchkeeper.decide.facts import Facts
-from watchkeeper.decide.gates.budget import caps_over
 from watchkeeper.decide.gates.contract import likely_input
 from watchkeeper.decide.model import Action, Ruling, deny
 from watchkeeper.decide.pricing import GovernedTarget
@@ -91,7 +91,7 @@ def qualify(
     needs = limits.needs
     if combined is not None:
         needs = _with_answers(needs, *combined)
-    if any(target.price is None for target in model.targets) and _is_capped(facts):
+    if any(target.price is None for target in model.targets) and _is_capped(facts, name):
         needs = replace(needs, priced=True)
     document = model.document
     chosen = choose(
@@ -145,10 +145,10 @@ def _with_answers(needs: Needs, ensemble: Ensemble, answers: Sequence[Leg]) -> N
     )
 
 
-def _is_capped(facts: Facts) -> bool:
-    """Tell whether a strict cap in dollars is over the run: what is unpriced can't pass it."""
-    run = facts.run
-    return any(caps_over(facts.catalogue, run.agent, run.run, {"spend"}))
+def _is_capped(facts: Facts, model: str) -> bool:
+    """Tell whether a strict cap in dollars is over the call: what is unpriced can't pass it."""
+    caps = caps_over(facts.catalogue, facts.run, model).caps
+    return any(cap.measure == "spend" and not cap.soft for cap in caps)
 
 
 def _rule(model: str, agent: str, excluded: Excluded) -> str:
