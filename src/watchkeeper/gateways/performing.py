@@ -46,13 +46,30 @@ class Stopped(Exception):
         self.lock = lock
 
 
+class _CutOff(Exception):
+    """How a performance stands that was cut off."""
+
+    def __init__(self, lock: str | None, ended: Performed[None]) -> None:
+        super().__init__(lock)
+        self.lock = lock
+        self.ended = ended
+
+
+def _tell(answer: asyncio.Future[Made], made: Made, failure: Exception | None) -> None:
+    if answer.done():  # its caller has given up
+        return
+    if failure is None:
+        answer.set_result(made)
+    else:
+        answer.set_exception(failure)
+
+
 class Performances:
     """Every action being performed now."""
 
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
         self._running: dict[str, asyncio.Task[Any]] = {}
-        self._settling: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def perform(
@@ -74,10 +91,11 @@ class Performances:
             nothing = Outcome(status="failed", error=why)
             await self._settle(decision, Performed(None, nothing, begun=False))
             raise Unavailable(why)
-        task = asyncio.create_task(self._carry_out(decision, work, answer_first))
+        answer: asyncio.Future[Made] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._carry_out(decision, work, answer, answer_first))
         self._running[decision] = task
         task.add_done_callback(lambda _: self._running.pop(decision, None))
-        return await asyncio.shield(task)
+        return await answer  # a caller that gives up cancels this future, not the task
 
     async def join(self, decision: str) -> Any:
         """Wait for what another caller began and return what it made; None if it has ended.
@@ -88,56 +106,62 @@ class Performances:
         if task is None:
             await self._decider.flights.settled(decision)
             return None
-        return await asyncio.shield(task)
+        made, error = await asyncio.shield(task)
+        if error is not None:
+            raise error
+        return made
 
     async def _carry_out(
         self,
         decision: str,
         work: Callable[[InFlight], Awaitable[Performed[Made]]],
+        answer: asyncio.Future[Made],
         answer_first: bool,
-    ) -> Made:
-        begin: asyncio.Future[InFlight] = asyncio.get_running_loop().create_future()
-
-        begun = False
-
-        async def start() -> Performed[Made]:
-            nonlocal begun
-            flight = await begin
-            begun = True
-            return await work(flight)
-
-        inner = asyncio.create_task(start())
-
-        def cut() -> None:
-            inner.cancel()
-
+    ) -> tuple[Any, Exception | None]:
+        """Do it, answer, and settle; return what it made, or how it failed."""
         ended: Performed[Any] = Performed(
             None, Outcome(status="unknown", error="it failed inside the plane")
         )
+        failure: Exception | None = None
         try:
-            with self._decider.in_flight(decision, cut) as flight:
-                begin.set_result(flight)
-                try:
-                    await asyncio.wait({inner})
-                except asyncio.CancelledError:  # the plane stops
-                    inner.cancel()
-                    await asyncio.wait({inner})
-            if inner.cancelled():
-                why = f"stopped by lock {flight.cancelled}" if flight.cancelled else "cut off"
-                status: OutcomeStatus = "unknown" if begun else "failed"
-                ended = Performed(None, Outcome(status=status, error=why), begun=begun)
-                raise Stopped(flight.cancelled)
-            performed = inner.result()
-            ended = performed
-            return performed.made
-        finally:
-            inner.cancel()
+            ended = await self._work(decision, work)
+        except _CutOff as cut:
+            ended, failure = cut.ended, Stopped(cut.lock)
+        except Exception as error:
+            failure = error
+        try:
             if answer_first:
-                task = asyncio.create_task(self._settle(decision, ended, PATIENCE_SECONDS))
-                self._settling.add(task)
-                task.add_done_callback(self._settling.discard)
+                _tell(answer, ended.made, failure)
+                await self._settle(decision, ended, PATIENCE_SECONDS)
             else:
                 await self._settle(decision, ended)
+        finally:  # also where the plane stops before it is settled
+            _tell(answer, ended.made, failure)
+        return ended.made, failure
+
+    async def _work(
+        self, decision: str, work: Callable[[InFlight], Awaitable[Performed[Made]]]
+    ) -> Performed[Made]:
+        """Run `work` while it is in flight; raise `_CutOff` where that ended it."""
+        task = asyncio.current_task()
+        assert task is not None
+        begun = False
+
+        def cut() -> None:
+            task.cancel()
+
+        with self._decider.in_flight(decision, cut) as flight:
+            try:
+                if flight.cancelled is None:
+                    begun = True
+                    return await work(flight)
+                await asyncio.sleep(0)  # where the cancellation arrives
+            except asyncio.CancelledError:
+                task.uncancel()
+        why = f"stopped by lock {flight.cancelled}" if flight.cancelled else "cut off"
+        status: OutcomeStatus = "unknown" if begun else "failed"
+        outcome = Outcome(status=status, error=why)
+        raise _CutOff(flight.cancelled, Performed(None, outcome, begun=begun))
 
     async def _settle(self, decision: str, ended: Performed[Any], patience: float = 0) -> None:
         kept = ended.kept.decode() if ended.kept is not None else None
@@ -159,5 +183,3 @@ class Performances:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-        if self._settling:
-            await asyncio.gather(*self._settling, return_exceptions=True)
