@@ -40,6 +40,7 @@ _SENTENCES: dict[str, str] = {
     "lock.lifted": "{actor} lifted the lock on {target}: {reason}",
     "budget.topped_up": "{actor} topped up {budget} by {text}: {reason}",
     "budget.overshot": "{agent} used more than it reserved: {text}",
+    "price.kept": "the price of {model} at {subject} is kept as {source} has it for {reference}",
     "hold.expired": "a reservation nobody settled counts as used: {subject}",
     "plane.key_rotated": "{actor} put a new signing key in force: {reason}",
     "plane.started": "the plane started",

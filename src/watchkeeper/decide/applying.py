@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from watchkeeper.core.errors import Conflict, NotFound
+from watchkeeper.core.errors import Conflict, NotFound, Unavailable
+from watchkeeper.decide.breakers import close_outdated
 from watchkeeper.decide.cases import check_cases
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
 from watchkeeper.decide.gaps import find_policy_gaps
+from watchkeeper.decide.price_search import PriceSearch, Search, known_of, warn_unpriced
 from watchkeeper.decide.rota import Rota
 from watchkeeper.decide.standing import end_changed
 from watchkeeper.decide.vacancies import find_vacancies
 from watchkeeper.identity.persons import revoke_tokens_of
+from watchkeeper.models.price_book import Kept, Model, as_kept, keep, next_change, read_book
 from watchkeeper.policy import stages
 from watchkeeper.registry import service as registry
 from watchkeeper.registry.cases import is_cases, read_cases
+from watchkeeper.registry.providers import Provider
 from watchkeeper.registry.rules import Change, InForce, Key, find_gaps, plan, plan_digest
 from watchkeeper.registry.source import Sourced, read_file
 from watchkeeper.store.store import Store
@@ -37,13 +41,45 @@ class Planned:
 class Applying:
     """Plans and applies directories of documents."""
 
-    def __init__(self, store: Store, catalogue: CatalogueView) -> None:
+    def __init__(
+        self, store: Store, catalogue: CatalogueView, search: PriceSearch | None = None
+    ) -> None:
         self._store = store
         self._catalogue = catalogue
+        self._search = search or PriceSearch()
+        self._book: Mapping[Model, Kept] = {}
+        """The prices kept, as they were when the catalogue was compiled."""
 
     async def load(self) -> None:
         """Put what the store holds in force in this plane."""
-        self._catalogue.replace(await self._store.read(_catalogue_of))
+        self._put(*await self._store.read(_in_force))
+
+    async def reprice(self) -> None:
+        """Look up prices that are missing or were found in older data; follow what has begun."""
+        now, providers = self._store.clock.now(), self._catalogue.now.providers.values()
+        search = await self._search.find(providers, self._book, now)
+        if search.trouble:
+            raise Unavailable(search.trouble, code="price_data_unreadable")
+        begun = next_change(self._book)
+        if not search.found and (begun is None or begun > now):
+            return
+
+        def unit(tx: Transaction) -> None:
+            keep(tx, search.found, self._search.source, actor="plane")
+            self._follow(tx)
+
+        await self._store.write(unit)
+        self._search.note(search)
+
+    def _follow(self, tx: Transaction) -> Catalogue:
+        """Compile what a transaction leaves in force, to hold once it is committed."""
+        catalogue, book = _in_force(tx)
+        tx.after_commit(lambda: self._put(catalogue, book))
+        return catalogue
+
+    def _put(self, catalogue: Catalogue, book: Mapping[Model, Kept]) -> None:
+        self._catalogue.replace(catalogue)
+        self._book = book
 
     async def plan(self, files: Sequence[tuple[str, str]], *, prune: bool) -> Planned:
         """Return what applying (path, text) pairs would change; nothing is changed.
@@ -51,15 +87,21 @@ class Applying:
         Raises `Invalid` that points at file, line and field, or at a case that would fail.
         """
         wanted, cases = await asyncio.to_thread(lambda: (read_files(files), read_cases(files)))
+        search = await self._look_up(wanted)
 
         def query(tx: Transaction) -> Planned:
             standing = registry.read_standing(tx)
             changes = plan(wanted, standing, prune=prune)
             after = after_plan(standing, changes)
-            catalogue = build_catalogue(after)
+            book = as_kept(read_book(tx), search.found, self._search.source)
+            catalogue = build_catalogue(after, known=known_of(providers_of(after), book))
             check_cases(catalogue, cases, tx.now)
             rota = catalogue.rota.now(tx)
-            warnings = (*gaps_of(after), *vacancies_of(rota, tx.now))
+            warnings = (
+                *gaps_of(after),
+                *_priceless(catalogue, search),
+                *vacancies_of(rota, tx.now),
+            )
             return Planned(tuple(changes), plan_digest(changes), False, warnings)
 
         # a thousand policies and their cases take a while: away from the loop
@@ -86,6 +128,7 @@ class Applying:
         if any(is_cases(path) for path, _ in files):
             rehearsed = await self.plan(files, prune=prune)
             seen_plan = seen_plan or rehearsed.digest
+        search = await self._look_up(wanted)
 
         def unit(tx: Transaction) -> Planned:
             changes = registry.apply(tx, wanted, actor=actor, prune=prune, seen_plan=seen_plan)
@@ -96,13 +139,17 @@ class Applying:
                     revoke_tokens_of(tx, one.name, actor=actor)
                 if one.kind == "policy" and one.change == "delete":
                     stages.forget_stage(tx, one.name)
+            if search.found:
+                keep(tx, search.found, self._search.source, actor=actor)
             standing = registry.read_standing(tx)
-            catalogue = _catalogue_of(tx)
+            catalogue = self._follow(tx)
             end_changed(tx, catalogue)
-            tx.after_commit(lambda: self._catalogue.replace(catalogue))
-            return Planned(tuple(changes), plan_digest(changes), True, gaps_of(standing))
+            close_outdated(tx, catalogue)
+            gaps = (*gaps_of(standing), *_priceless(catalogue, search))
+            return Planned(tuple(changes), plan_digest(changes), True, gaps)
 
         applied = await self._store.write(unit)
+        self._search.note(search)
         # four weeks of shifts are looked through away from the writer
         rota, now = self._catalogue.now.rota, self._store.clock.now()
         vacancies = await asyncio.to_thread(vacancies_of, rota, now)
@@ -122,7 +169,7 @@ class Applying:
             sourced, version = registry.find_version(tx, kind, name, to=to, seen=seen)
             changes = registry.apply(tx, [sourced], actor=actor)
             standing = registry.read_standing(tx)
-            catalogue = _catalogue_of(tx)
+            catalogue = self._follow(tx)
             tx.record(
                 f"{kind}.rolled_back",
                 actor=actor,
@@ -135,8 +182,9 @@ class Applying:
                 },
             )
             end_changed(tx, catalogue)
-            tx.after_commit(lambda: self._catalogue.replace(catalogue))
-            return Planned(tuple(changes), plan_digest(changes), True, gaps_of(standing))
+            close_outdated(tx, catalogue)
+            gaps = (*gaps_of(standing), *warn_unpriced(catalogue.models))
+            return Planned(tuple(changes), plan_digest(changes), True, gaps)
 
         return await self._store.write(unit)
 
@@ -157,18 +205,33 @@ class Applying:
                     remedy="look at it again before you move it",
                 )
             stages.set_stage(tx, name, stage, seen=seen, actor=actor, reason=reason)
-            catalogue = _catalogue_of(tx)
-            tx.after_commit(lambda: self._catalogue.replace(catalogue))
+            self._follow(tx)
 
         await self._store.write(unit)
 
+    async def _look_up(self, wanted: Sequence[Sourced]) -> Search:
+        """Find what models cost whose documents, about to be applied, do not say."""
+        providers = (one.document for one in wanted if isinstance(one.document, Provider))
+        return await self._search.find(providers, self._book, self._store.clock.now())
 
-def _catalogue_of(tx: Transaction) -> Catalogue:
-    """Compile what the store holds in force, each policy set in its stage."""
-    known = stages.read_stages(tx)
-    return build_catalogue(
-        registry.read_standing(tx), {name: one.stage for name, one in known.items()}
-    )
+
+def _in_force(tx: Transaction) -> tuple[Catalogue, Mapping[Model, Kept]]:
+    """Compile what the store holds in force, each policy set in its stage; with the prices."""
+    standing, book = registry.read_standing(tx), read_book(tx)
+    staged = {name: one.stage for name, one in stages.read_stages(tx).items()}
+    return build_catalogue(standing, staged, known_of(providers_of(standing), book)), book
+
+
+def providers_of(standing: Mapping[Key, InForce]) -> list[Provider]:
+    """Return every provider in force."""
+    return [old.document for old in standing.values() if isinstance(old.document, Provider)]
+
+
+def _priceless(catalogue: Catalogue, search: Search) -> Iterable[str]:
+    """Say what nobody knows the price of, and why it could not be looked up."""
+    if search.trouble:
+        yield search.trouble
+    yield from warn_unpriced(catalogue.models)
 
 
 def read_files(files: Sequence[tuple[str, str]]) -> list[Sourced]:

@@ -17,12 +17,14 @@ from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, NotFound, WatchkeeperError
 from watchkeeper.decide.again import decide_again, read_recorded
-from watchkeeper.decide.applying import after_plan, read_files
+from watchkeeper.decide.applying import after_plan, providers_of, read_files
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.differences import Differences
+from watchkeeper.decide.price_search import known_of
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import recorded_runs
+from watchkeeper.models.price_book import read_book
 from watchkeeper.policy.stages import read_stages
 from watchkeeper.registry.rules import plan
 from watchkeeper.registry.service import read_standing
@@ -186,7 +188,9 @@ class Replays:
             stages = {
                 name: staged.stage for name, staged in read_stages(tx).items() if name not in tried
             }
-            catalogue = build_catalogue(after_plan(standing, changes), stages)
+            after = after_plan(standing, changes)
+            known = known_of(providers_of(after), read_book(tx))
+            catalogue = build_catalogue(after, stages, known)
             return catalogue, tuple(said[:_MOST_CHANGES])
 
         return await self._store.scan(build)
