@@ -58,6 +58,9 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/chargeback"): "read",
     ("GET", "/v1/budgets"): "read",
     ("GET", "/v1/budgets/{budget:path}"): "read",
+    ("GET", "/v1/breakers"): "read",
+    ("GET", "/v1/breakers/{document}/{agent}"): "read",
+    ("POST", "/v1/breakers/{document}/{agent}/reset"): "lift",
     ("GET", "/v1/locks"): "read",
     ("GET", "/v1/locks/{lock}"): "read",
     ("POST", "/v1/locks/preview"): "read",
@@ -156,6 +159,7 @@ BY_TEAM: dict[str, dict[str, object] | None] = {
         "target": {"kind": "agent", "name": "scribe"}, "mode": "pause", "reason": "why",
     },
     "/v1/locks/{lock}/lift": {"reason": "over"},
+    "/v1/breakers/{document}/{agent}/reset": {"reason": "over"},
     "/v1/enrolments": {"agent": "clerk"},
     "/v1/credentials/{credential}/revoke": {"reason": "why"},
 }  # fmt: skip
@@ -164,6 +168,7 @@ team finance-ops."""
 SEEN_BY_TEAM = {
     "/v1/agents/{agent}", "/v1/agents/{agent}/credentials", "/v1/runs/{run}",
     "/v1/requests/{request}", "/v1/requests/{request}/judgements", "/v1/standing/{standing}",
+    "/v1/breakers/{document}/{agent}",
 }  # fmt: skip
 """Routes that show one thing of one team."""
 

@@ -16,6 +16,7 @@ from watchkeeper.tools.pins.model import Pin
 from watchkeeper.tools.pins.rules import reason_of
 from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.wire.agents import AgentRow
+from watchkeeper.wire.breakers import BreakerRow
 from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.locks import LockRow
 from watchkeeper.wire.plane import Need, UpstreamRow
@@ -125,6 +126,31 @@ def from_lock(row: LockRow, now: int, *, mine: bool) -> Need:
         todo=todo,
         since=row.created_at,
         agent=row.target.name if row.target.kind == "agent" else None,
+        mine=mine,
+    )
+
+
+def from_breaker(row: BreakerRow, now: int, *, mine: bool) -> Need | None:
+    """A breaker stopped or slowed an agent; one that only a person closes is the more pressing."""
+    if row.state == "closed":
+        return None
+    does = "paused" if row.does == "pause" else "slowed down"
+    refused = f", {row.refused:,} calls refused since" if row.refused else ""
+    waits = row.state == "open" and row.probes_at is None
+    todo = "find out why, then reset it"
+    if not waits:
+        todo += ", or leave it to its probe"
+    return Need(
+        need=f"breaker/{row.breaker}",
+        kind="breaker",
+        subject=row.breaker,
+        score=_weigh(125 if waits else 95, mine),
+        risk="high",
+        text=f"breaker {row.breaker} {does} {row.agent} ({row.detector}): {row.reason}{refused}",
+        todo=todo,
+        due_at=row.probes_at if row.probes_at and row.probes_at > now else None,
+        since=row.opened_at or now,
+        agent=row.agent,
         mine=mine,
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from sqlalchemy import func, select
 from starlette.responses import JSONResponse, Response
 
+from watchkeeper.api.breakers import open_breakers
 from watchkeeper.api.budgets import pressing_budgets
 from watchkeeper.api.channels import needs_of_channels
 from watchkeeper.api.handovers import needs_of_handovers
@@ -15,6 +16,7 @@ from watchkeeper.api.locks import list_locks
 from watchkeeper.api.needs import (
     from_agent,
     from_audit,
+    from_breaker,
     from_budget,
     from_credential,
     from_lock,
@@ -160,6 +162,9 @@ async def watch(call: Call) -> Page[Need]:
     ]
     found += [from_budget(row, now, mine=may_raise) for row in await pressing_budgets(call)]
     found += [from_lock(row, now, mine=may_lift) for row in (await list_locks(call)).rows]
+    if catalogue.breakers:
+        tripped = await open_breakers(call)
+        found += [from_breaker(row, now, mine=may_lift) for row in tripped]
     found += [from_upstream(row, now) for row in rooms.upstreams()]
     found += await needs_of_handovers(call)
     found += needs_of_tools(catalogue, mine=call.who.may("tools-accept"))

@@ -25,6 +25,7 @@ from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.decide.telling import Telling
 from watchkeeper.decide.tokens import Tokens
 from watchkeeper.decide.vacancies import Ahead
+from watchkeeper.decide.watching import Watching
 from watchkeeper.identity.attempts import Attempts
 from watchkeeper.identity.devices import DeviceLogins
 from watchkeeper.identity.issuers import Issuers
@@ -62,6 +63,8 @@ class Rooms:
     sightings: Sightings
     """What upstreams offer, against what is trusted."""
     kill: KillSwitch
+    watching_agents: Watching
+    """Counts what agents do in the detectors of their breakers."""
     applying: Applying
     envelopes: Envelopes
     replays: Replays

@@ -47,6 +47,16 @@ _LAST = Statement(
     .order_by(events.c.sequence.desc())
     .limit(1)
 )
+_OPENS = Statement(
+    select(events.c.type, events.c.at, events.c.body)
+    .where(
+        events.c.subject == bindparam("subject_is"),
+        events.c.sequence > bindparam("sequence"),
+        events.c.type == "breaker.opened",
+    )
+    .order_by(events.c.sequence)
+    .limit(1)
+)
 _OPENED = Statement(
     select(events.c.at)
     .where(
@@ -94,8 +104,13 @@ def keep(
 def stood(tx: Transaction, breaker: str, sequence: int) -> tuple[str, int, str, int] | None:
     """Return the last event of a breaker up to a place in the ledger: its type, time and body,
     and when the breaker had tripped; None where there is none.
+
+    A breaker that opened after that place is open there: what shows it comes before.
     """
     subject = f"breaker/{breaker}"
+    opens = _OPENS.first(tx, subject_is=subject, sequence=sequence)
+    if opens is not None:
+        return opens.type, opens.at, opens.body, opens.at
     last = _LAST.first(tx, subject_is=subject, sequence=sequence)
     if last is None:
         return None

@@ -17,7 +17,7 @@ Without a command: the console on this machine's plane, started if none runs.
   See       status  watch  agents  runs  decisions  events  audit  deliveries
   Decide    requests  oncall  handover  standing  delegations  submit
   Money     budgets  spending
-  Stop      kill  pause  locks
+  Stop      kill  pause  locks  breakers
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels
   Plane     serve  stop  console  demo  config
@@ -51,6 +51,7 @@ COMMANDS: dict[str, str] = {
     "standing": "watchkeeper.cli.standing:standing",
     "delegations": "watchkeeper.cli.delegations:delegations",
     "budgets": "watchkeeper.cli.budgets:budgets",
+    "breakers": "watchkeeper.cli.breakers:breakers",
     "spending": "watchkeeper.cli.spending:spending",
     "kill": "watchkeeper.cli.locks:kill",
     "pause": "watchkeeper.cli.locks:pause",

@@ -17,6 +17,7 @@ from watchkeeper.api.operations import routes
 from watchkeeper.api.rooms import Rooms
 from watchkeeper.approvals.standing.service import HANDLERS as STANDING_TIMERS
 from watchkeeper.approvals.timers import handlers as approval_timers
+from watchkeeper.breakers.service import HANDLERS as BREAKER_TIMERS
 from watchkeeper.budgets.changes import HANDLERS as CAP_TIMERS
 from watchkeeper.budgets.timers import HANDLERS as BUDGET_TIMERS
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
@@ -37,6 +38,7 @@ from watchkeeper.decide.telling import Telling
 from watchkeeper.decide.tokens import Tokens
 from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
 from watchkeeper.decide.unsettled import recover, sweeping
+from watchkeeper.decide.watching import Watching
 from watchkeeper.decide.webhooks import Webhooks
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.identity.signing import SigningKeys
@@ -65,8 +67,10 @@ from watchkeeper.tools.secrets.sealed import SealedStore
 _LOG = logging.getLogger("watchkeeper.plane")
 _TOLERATED_SECONDS = 2
 _USES_SECONDS = 60
+_PRICES_SECONDS = 60
 
 TIMERS: Mapping[str, Handler] = {
+    **BREAKER_TIMERS,
     **BUDGET_TIMERS,
     **CAP_TIMERS,
     **CHILD_TIMERS,
@@ -100,6 +104,8 @@ class Plane:
         rooms = self.rooms
         await rooms.applying.load()
         await rooms.kill.load()
+        await rooms.decider.breakers.load(rooms.store)
+        await rooms.watching_agents.start()
         await rooms.overriding.load()
         await rooms.capping.load()
         await recover(rooms.decider)
@@ -120,6 +126,7 @@ class Plane:
         plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
         self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
+        self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
         self.schedule.start()
         self.state.announce(
             PlaneFile(
@@ -155,6 +162,7 @@ class Plane:
         await asyncio.gather(self.server.close(), self._close_ways_out())
         self.schedule.stop()
         await self._step("sweeper", self.sweeper.stop())
+        await self._step("watch of agents", self.rooms.watching_agents.stop())
         await self._step("follower", self.follower.stop())
         await self._step("uses of secrets", self.rooms.sealed.note_uses())
         await self._step("overrides", self.rooms.overriding.stop())
@@ -240,6 +248,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         devices=open_device_logins(gateways.egress, clock, issuers),
         sightings=gateways.sightings,
         kill=KillSwitch(decider, lambda: rooms.watching),
+        watching_agents=Watching(store, view, decider.breakers),
         applying=Applying(store, view),
         envelopes=envelopes,
         replays=Replays(store),
