@@ -16,6 +16,7 @@ from watchkeeper.approvals.superseding import link_new
 from watchkeeper.approvals.voiding import void
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
+from watchkeeper.decide.amounts import amounts_of
 from watchkeeper.decide.answers import as_answer, as_replay
 from watchkeeper.decide.breakers import Open, take_part
 from watchkeeper.decide.callbacks import check_callback
@@ -23,7 +24,6 @@ from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.contents import check_names, examine_aside, kept_words, without_secrets
 from watchkeeper.decide.coverage import RolesInForce
 from watchkeeper.decide.flight import Flights, InFlight
-from watchkeeper.decide.gates.budget import amounts_of
 from watchkeeper.decide.gates.identity import use_of
 from watchkeeper.decide.gates.kill import covered_by, covered_there
 from watchkeeper.decide.gates.requirement import risk_of
@@ -107,7 +107,8 @@ class Decider:
     async def identify(self, token: str) -> Caller:
         """Return whose run token this is; raise `Unauthenticated` if it opens nothing."""
         run = await self.store.read(lambda tx: check_token(facts_of(tx, token), tx.now))
-        return Caller(run.agent, run.run, read_token_scope(run.scope))
+        scope = read_token_scope(run.scope)
+        return Caller(run.agent, run.run, scope, run.on_behalf_of, run.environment)
 
     def in_flight(
         self, decision: str, cancel: Callable[[], None]
@@ -172,7 +173,7 @@ class Decider:
             check_callback(catalogue, run.agent, ask.callback)
         decision = tx.new_id("dec")
         governed = catalogue.agents.get(run.agent)
-        facts = LiveFacts(tx, catalogue, run, decision, tripped=self.breakers)
+        facts = LiveFacts(tx, catalogue, run, decision, self.statistics, self.breakers)
         covered = covered_by(catalogue, run, action)
         # a caller that overlooks the replay must not act on a permit under a lock
         tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
@@ -322,6 +323,7 @@ class Decider:
         said = {
             "result_digest": kept_words(outcome.result_digest, level),
             "error": kept_words(outcome.error, level),
+            "route_reason": kept_words(outcome.route_reason, level),
         }
         record_outcome(tx, row, outcome.model_copy(update=said))
         if begun:

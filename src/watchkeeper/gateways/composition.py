@@ -22,6 +22,7 @@ from watchkeeper.gateways.mcp.listening import Listeners
 from watchkeeper.gateways.model.dialects.anthropic import ANTHROPIC
 from watchkeeper.gateways.model.dialects.openai import OPENAI
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
+from watchkeeper.gateways.model.keeping import Keeping
 from watchkeeper.gateways.model.providers import Providers
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances
@@ -72,6 +73,7 @@ class Gateways:
             self._egress, self.credentials, decider.statistics, clock, on_state
         )
         """How providers are called, and how they do."""
+        self._keeping = Keeping(view, clock)
         callers = Callers(decider)
         cancellations = Cancellations()
         calls = ToolCalls(decider, self._offers, self._pool, self._performances, cancellations)
@@ -85,6 +87,7 @@ class Gateways:
                     self._offers,
                     self.providers,
                     self._performances,
+                    self._keeping,
                 )
                 for surface in SURFACES
             },
@@ -111,6 +114,7 @@ class Gateways:
         self._pool.apply(self._offers.upstreams())
         self.providers.keep(self._offers.providers())
         self.sightings.follow()
+        self._keeping.follow()
         self._listeners.announce()
 
     async def credential_troubles(self) -> list[Trouble]:

@@ -57,6 +57,8 @@ class Caller:
     agent: str
     run: str
     scope: TokenScope = UNLIMITED
+    on_behalf_of: str | None = None
+    environment: str = "production"
 
 
 @dataclass(frozen=True, slots=True)

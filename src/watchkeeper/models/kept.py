@@ -62,12 +62,10 @@ class KeptAnswer:
     body: bytes
     kind: str
     """Its content type."""
-    model: str
-    """The logical model that answered."""
+    model: str | None
+    """The logical model that answered, where that is another than was decided on."""
     documents: str
     """As in `Asked`, when it was asked for."""
-    expires_at: int = 0
-    """In microseconds."""
 
 
 def key_of(sharing: Sharing, asker: Asker, asked: Asked) -> str:
@@ -99,7 +97,8 @@ class KeptAnswers:
     def __init__(self, most_bytes: int = MOST_BYTES, most_answers: int = MOST_ANSWERS) -> None:
         self._most_bytes = most_bytes
         self._most_answers = most_answers
-        self._answers: OrderedDict[str, KeptAnswer] = OrderedDict()
+        self._answers: OrderedDict[str, tuple[KeptAnswer, int]] = OrderedDict()
+        """With the time until which each is given, in microseconds."""
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -112,35 +111,33 @@ class KeptAnswers:
 
     def find(self, key: str, now: int) -> KeptAnswer | None:
         """Return the answer under a key, unless its time is up."""
-        answer = self._answers.get(key)
-        if answer is None:
-            return None
-        if answer.expires_at <= now:
+        answer, until = self._answers.get(key, (None, 0))
+        if until <= now:
             self._forget(key)
             return None
         self._answers.move_to_end(key)
         return answer
 
-    def keep(self, key: str, answer: KeptAnswer) -> None:
-        """Keep an answer in place of the one before; nothing happens to one that is too long."""
+    def keep(self, key: str, answer: KeptAnswer, until: int) -> None:
+        """Keep an answer in place of the one before, but for one that is too long."""
         self._forget(key)
         if len(answer.body) > LARGEST_ANSWER:
             return
-        self._answers[key] = answer
+        self._answers[key] = (answer, until)
         self._bytes += _size(answer)
         while self._bytes > self._most_bytes or len(self._answers) > self._most_answers:
             self._forget(next(iter(self._answers)))
 
     def keep_only(self, documents: Collection[str]) -> None:
         """Forget the answers of models or providers whose documents are other ones now."""
-        gone = [key for key, one in self._answers.items() if one.documents not in documents]
+        gone = [key for key, (one, _) in self._answers.items() if one.documents not in documents]
         for key in gone:
             self._forget(key)
 
     def _forget(self, key: str) -> None:
-        answer = self._answers.pop(key, None)
-        if answer is not None:
-            self._bytes -= _size(answer)
+        kept = self._answers.pop(key, None)
+        if kept is not None:
+            self._bytes -= _size(kept[0])
 
 
 def _size(answer: KeptAnswer) -> int:

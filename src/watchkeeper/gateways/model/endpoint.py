@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from watchkeeper.core.errors import WatchkeeperError
@@ -29,16 +31,32 @@ from watchkeeper.gateways.model.errors import (
     stopped,
     unknown_model,
 )
+from watchkeeper.gateways.model.keeping import Collecting, Keeping, Work
 from watchkeeper.gateways.model.passing import Passing
 from watchkeeper.gateways.model.provider import Made, ProviderCall
 from watchkeeper.gateways.model.providers import Providers
+from watchkeeper.gateways.model.route import Route
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances, Stopped
+from watchkeeper.identity.model import Caller
 from watchkeeper.wire.decisions import LARGEST_USAGE, Answer, Outcome
 
 log = logging.getLogger(__name__)
 
 LARGEST_BODY = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One call as it came, and who waits for its answer."""
+
+    token: str
+    caller: Caller
+    headers: Mapping[str, str]
+    dialect: Dialect
+    call: ModelCall
+    watch: CallerWatch
+    send: Any
 
 
 class ModelEndpoint:
@@ -52,6 +70,7 @@ class ModelEndpoint:
         offers: Offers,
         providers: Providers,
         performances: Performances,
+        keeping: Keeping,
     ) -> None:
         self._surface = surface
         self._dialects = {dialect.path: dialect for dialect in surface.dialects}
@@ -60,6 +79,7 @@ class ModelEndpoint:
         self._offers = offers
         self._providers = providers
         self._performances = performances
+        self._keeping = keeping
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one HTTP request."""
@@ -74,7 +94,9 @@ class ModelEndpoint:
             if dialect is not None:
                 body = await read_body(receive, headers, LARGEST_BODY)
                 call = dialect.read(body, headers)
-                await self._serve(token, dialect, call, CallerWatch(receive), send)
+                caller = await self._callers.recognise(token)
+                watch = CallerWatch(receive)
+                await self._serve(_Asked(token, caller, headers, dialect, call, watch, send))
             else:
                 await self._answer_other(token, scope["method"], path, send)
         except CallerGone:
@@ -110,48 +132,40 @@ class ModelEndpoint:
             raise unknown_model(wanted)
         await answer(send, 200, self._surface.show_model(wanted))
 
-    async def _serve(
-        self, token: str, dialect: Dialect, call: ModelCall, watch: CallerWatch, send: Any
-    ) -> None:
+    async def _serve(self, asked: _Asked) -> None:
         try:
-            decided = await self._decide(token, call, watch)
+            decided = await self._decide(asked)
             if decided is None:
                 return
             try:
-                await self._perform(decided, dialect, call, watch, send)
+                await self._perform(decided, asked)
             except ModelError as error:
-                await error.send(send, dialect.errors, decided.decision)
+                await error.send(asked.send, asked.dialect.errors, decided.decision)
         finally:
-            await watch.stop()
+            await asked.watch.stop()
 
-    async def _decide(self, token: str, call: ModelCall, watch: CallerWatch) -> Answer | None:
-        caller = await self._callers.recognise(token)
+    async def _decide(self, asked: _Asked) -> Answer | None:
+        call, watch, agent = asked.call, asked.watch, asked.caller.agent
         return await decide_and_hold(
             self._decider,
-            token,
+            asked.token,
             ask_for(
                 call,
                 self._offers.route(call.model),
-                templates=self._offers.names_prompts(caller.agent),
+                templates=self._offers.names_prompts(agent),
             ),
             performer="plane",
-            hold_seconds=self._offers.hold_seconds(caller.agent),
+            hold_seconds=self._offers.hold_seconds(agent),
             gone=watch.gone,
             on_hold=lambda answer, waited: watch.start(),
         )
 
-    async def _perform(
-        self, decided: Answer, dialect: Dialect, call: ModelCall, watch: CallerWatch, send: Any
-    ) -> None:
+    async def _perform(self, decided: Answer, asked: _Asked) -> None:
         if decided.verdict != "permit":
             raise refused(decided)
-        asked = self._offers.route(call.model)
+        call = asked.call
         model, most = _obliged(decided, call)
-        routed = decided.routed
-        named = self._offers.route(model)
-        routes = self._offers.routes(routed.model, routed.targets) if routed else ()
-        if not routed and named is not None:
-            routes = (named,)
+        routes = self._routes(decided, model)
         if not routes:
             why = "no provider serves the model any more; nothing was done"
             await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
@@ -160,36 +174,61 @@ class ModelEndpoint:
             why = "a policy lets it generate fewer tokens than it asks for choices"
             await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
             raise bad_request(400, "too_many_choices", f"{why}; nothing was done")
-        ceiling = min(output_ceiling(call, asked), most)
+        ceiling = min(output_ceiling(call, self._offers.route(call.model)), most) or None
+        made = await self._carry_out(decided.decision, self._work(decided, asked, routes, ceiling))
+        if isinstance(made, ModelError):
+            raise made
+        if isinstance(made, Whole):
+            kind = made.kind.encode("latin-1")
+            await answer(asked.send, made.status, made.body, made.headers, kind)
+
+    def _routes(self, decided: Answer, model: str) -> Sequence[Route]:
+        """Return where the call is sent, in the order in which they are tried."""
+        routed = decided.routed
+        if routed is not None:
+            return self._offers.routes(routed.model, routed.targets)
+        named = self._offers.route(model)
+        return () if named is None else (named,)
+
+    def _work(
+        self, decided: Answer, asked: _Asked, routes: Sequence[Route], ceiling: int | None
+    ) -> Work:
+        """Return what is to be done: a kept answer to be given, or a provider to be called."""
+        place = self._keeping.place(
+            asked.caller, asked.headers, asked.dialect, asked.call, decided, ceiling
+        )
+        headers = [*decision_headers(decided.decision, decided.warnings), place.header]
+        if place.found is not None:
+            return place.given(place.found, headers)
+        passing = Passing(asked.send)
+        collecting = Collecting(passing) if place.key is not None else None
         performance = ProviderCall(
             self._providers,
             self._decider,
             routes,
-            dialect,
-            call,
+            asked.dialect,
+            asked.call,
             decision=decided.decision,
-            headers=decision_headers(decided.decision, decided.warnings),
-            ceiling=ceiling or None,
-            watch=watch,
-            receiver=Passing(send),
+            headers=headers,
+            ceiling=ceiling,
+            watch=asked.watch,
+            receiver=collecting or passing,
         )
+        return place.kept(performance.perform, collecting)
+
+    async def _carry_out(self, decision: str, work: Work) -> Made:
+        """Do what was decided on; raise `ModelError` for whatever goes wrong in the plane."""
         try:
-            made: Made = await self._performances.perform(
-                decided.decision, performance.perform, answer_first=True
-            )
+            return await self._performances.perform(decision, work, answer_first=True)
         except Stopped as cut:
             raise stopped(cut.lock) from None
         except WatchkeeperError as error:
             raise as_model_error(error) from None
         except Exception:
-            log.exception("the model call under decision %s failed", decided.decision)
+            log.exception("the model call under decision %s failed", decision)
             raise bad_request(
                 500, "internal", "internal error; the plane's log says more"
             ) from None
-        if isinstance(made, ModelError):
-            raise made
-        if isinstance(made, Whole):
-            await answer(send, made.status, made.body, made.headers, made.kind.encode("latin-1"))
 
 
 def _obliged(decided: Answer, call: ModelCall) -> tuple[str, int]:
