@@ -14,7 +14,7 @@ from watchkeeper.budgets.accounts import key_of
 from watchkeeper.budgets.model import LARGEST_AMOUNT, Account, Cap, Refused, Settlement
 from watchkeeper.budgets.rules import Amounts
 from watchkeeper.budgets.service import reserve
-from watchkeeper.budgets.settling import amounts_of_row, resolve
+from watchkeeper.budgets.settling import reserved_of, resolve
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -72,7 +72,7 @@ def give_back(tx: Transaction, child: str) -> Settlement | None:
     hold = sql.FIND_HOLD.first(tx, decision_is=child)
     if hold is None:
         return None
-    lent = amounts_of_row(hold, "reserved")
+    lent = reserved_of(hold)
     row = sql.BALANCE.first(tx, **key_of(Account(f"run/{child}", "run", child)))
     # what a person topped up for the child alone was never the parent's
     used: Amounts = {measure: min(lent[measure], _used(row, measure)) for measure in lent}

@@ -6,8 +6,8 @@ Amounts are counts (calls, tokens), micro-dollars (``spend``, ``value``), micros
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
 from watchkeeper.core.clock import MICROSECONDS, utc_text
@@ -83,8 +83,12 @@ class Held:
 
     decision: str
     accounts: tuple[Account, ...]
-    filled: tuple[Filled, ...] = ()
-    """Every cap that something was taken of."""
+    look: Callable[[], tuple[Filled, ...]] = field(default=tuple, compare=False, repr=False)
+
+    @property
+    def filled(self) -> tuple[Filled, ...]:
+        """Every cap that something was taken of, as the balances were just after."""
+        return self.look()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from watchkeeper.wire.decisions import OutcomeStatus
 WARN_PERCENT = 80
 
 Amounts = dict[Measure, int]
+_NOTHING: Amounts = dict.fromkeys(MEASURES, 0)
 COUNTED_WHEN_BEGUN: tuple[Measure, ...] = ("tool_calls", "messages", "objects", "risk")
 
 
@@ -41,15 +42,16 @@ def zone_over(standing: Iterable[Cap], scope: str, period: Period) -> str:
 
 def check_amounts(amounts: Mapping[Any, int]) -> Amounts:
     """Return an amount for every measure; `tokens` is the sum of both kinds if absent."""
-    unknown = sorted(amounts.keys() - set(MEASURES))
-    if unknown:
+    filled: Amounts = {**_NOTHING, **amounts}
+    if len(filled) != len(MEASURES):
+        unknown = sorted(amounts.keys() - set(MEASURES))
         raise Invalid(f"unknown measures: {', '.join(unknown)}", where="amounts")
-    filled: Amounts = {measure: amounts.get(measure, 0) for measure in MEASURES}
     if "tokens" not in amounts:
         filled["tokens"] = filled["input_tokens"] + filled["output_tokens"]
-    for measure, amount in filled.items():
-        if not 0 <= amount <= LARGEST_AMOUNT:
-            raise Invalid(f"{measure} is out of bounds: {amount}", where=f"amounts.{measure}")
+    if min(filled.values()) < 0 or max(filled.values()) > LARGEST_AMOUNT:
+        for measure, amount in filled.items():
+            if not 0 <= amount <= LARGEST_AMOUNT:
+                raise Invalid(f"{measure} is out of bounds: {amount}", where=f"amounts.{measure}")
     return filled
 
 

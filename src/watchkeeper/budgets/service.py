@@ -9,6 +9,7 @@ counted, but for calls, tokens and money spent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from watchkeeper.budgets import members
 from watchkeeper.budgets import statements as sql
@@ -33,16 +34,26 @@ from watchkeeper.budgets.rules import (
     write_accounts,
     write_touches,
 )
-from watchkeeper.budgets.settling import amounts_of_row, expire, prolong, settle, void
+from watchkeeper.budgets.settling import expire, prolong, reserved_of, settle, void
 from watchkeeper.budgets.topping import top_up
 from watchkeeper.core.errors import Conflict
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.budgets import Measure
 
-__all__ = ["expire", "extend", "live_spend", "prolong", "reserve", "settle", "top_up", "void"]
+__all__ = [
+    "expire",
+    "extend",
+    "live_spend",
+    "prolong",
+    "refuse",
+    "reserve",
+    "settle",
+    "top_up",
+    "void",
+]
 
-_Rows = dict[Account, Row]
+_Rows = list[Row]
 
 
 def reserve(
@@ -56,13 +67,15 @@ def reserve(
     expires_at: int,
     now: int,
     touches: str | None = None,
+    final: bool = True,
 ) -> Held | Refused:
     """Hold `amounts` under every cap until `expires_at`, or nothing at all.
 
     `touches` is the business object that an amount of `objects` is about: a balance that counts
     it already needs no room for it. The caller records the decision; only a budget that begins
-    to refuse records its own event. Raises :class:`Invalid` for unknown measures or amounts out
-    of bounds.
+    to refuse records its own event. Where a refusal is not `final` nothing is recorded: something
+    else may be tried, or the caller says `refuse`. Raises :class:`Invalid` for unknown measures
+    or amounts out of bounds.
     """
     asked = check_amounts(amounts)
     beyond = beyond_one_call(caps, asked)
@@ -72,6 +85,8 @@ def reserve(
     counting = _counting(tx, wanted, touches) if touches is not None else frozenset()
     rows = _hold(tx, wanted, asked, agent=agent, run=run, now=now, counted=touches is not None)
     if isinstance(rows, Refused):
+        if final:
+            refuse(tx, rows, agent=agent, run=run)
         return rows
     for account in counting:
         assert touches is not None
@@ -91,7 +106,7 @@ def reserve(
             expires_at=expires_at,
             **sql.named("reserved", kept, measures),
         )
-    return Held(decision, accounts, _filled(wanted, rows, asked))
+    return Held(decision, accounts, partial(_filled, wanted, rows, asked))
 
 
 def extend(
@@ -113,7 +128,7 @@ def extend(
             remedy="make a new call",
         )
     more = check_amounts(amounts)
-    whole = amounts_of_row(hold, "reserved")
+    whole = reserved_of(hold)
     beyond = beyond_one_call(caps, {m: whole[m] + more[m] if more[m] else 0 for m in MEASURES})
     if beyond is not None:
         return refused_at_once(beyond, {m: whole[m] + more[m] for m in MEASURES})
@@ -125,10 +140,43 @@ def extend(
     wanted = [over.get(account, Drawn(account, {}, [])) for account in kept]
     rows = _hold(tx, wanted, more, agent=hold.agent, run=hold.run, now=tx.now, counted=False)
     if isinstance(rows, Refused):
+        refuse(tx, rows, agent=hold.agent, run=hold.run)
         return rows
     measures = _in_play(more)
     sql.grow_hold(measures).run(tx, decision_is=decision, **sql.named("amount", more, measures))
-    return Held(decision, tuple(kept), _filled(wanted, rows, more))
+    return Held(decision, tuple(kept), partial(_filled, wanted, rows, more))
+
+
+def refuse(tx: Transaction, refused: Refused, *, agent: str, run: str) -> None:
+    """Count a refusal; a budget that begins to refuse records its event."""
+    if refused.period == "invocation":
+        return
+    account = Account(refused.scope, refused.period, refused.period_key)
+    row = sql.BALANCE.first(tx, **key_of(account))
+    if row is None:
+        return
+    measure = refused.measure
+    limit = max(0, refused.by.cap)
+    sql.REFUSE[measure].run(tx, **key_of(account), asked=refused.asked, limit=limit)
+    if getattr(row, f"asked_{measure}"):
+        return
+    tx.record(
+        "budget.exhausted",
+        actor="plane",
+        subject=f"budget/{refused.budget_id}",
+        agent=agent,
+        run=run,
+        body={
+            "budget": refused.budget_id,
+            "period_key": refused.period_key,
+            "measure": measure,
+            "cap": refused.cap,
+            "used": refused.used,
+            "held": refused.held,
+            "asked": refused.asked,
+            "text": refused.sentence,
+        },
+    )
 
 
 def live_spend(tx: Transaction, runs: Iterable[str]) -> int:
@@ -171,45 +219,57 @@ def _hold(
     rows = _fill(tx, wanted, asked, measures)
     if len(rows) == len(wanted):
         return rows
-    missing = [drawn for drawn in wanted if drawn.account not in rows]
+    filled = _by_account(rows)
+    missing = [drawn for drawn in wanted if drawn.account not in filled]
     opened = [drawn for drawn in missing if open_account(tx, drawn.account, agent, now)]
     if opened:
-        rows |= _fill(tx, opened, asked, measures)
+        rows += _fill(tx, opened, asked, measures)
     if len(rows) == len(wanted):
         return rows
+    filled = _by_account(rows)
     given_back = sql.named("reserved", asked, measures)
     release = sql.release_of(measures)
-    for account in rows:
+    for account in filled:
         release.run(tx, **key_of(account), **given_back)
-    full = next(drawn for drawn in wanted if drawn.account not in rows)
-    return _refuse(tx, full, asked, agent=agent, run=run, now=now)
+    full = next(drawn for drawn in wanted if drawn.account not in filled)
+    row = sql.BALANCE.first(tx, **key_of(full.account))
+    refused = refusal(full, asked, row, now)
+    assert refused is not None
+    return refused
 
 
 def _fill(
     tx: Transaction, wanted: Sequence[Drawn], asked: Amounts, measures: sql.Measures
 ) -> _Rows:
     """Hold amounts in the balances that have room, each by itself; return what those have."""
-    rows: _Rows = {}
+    rows: _Rows = []
     for start in range(0, len(wanted), sql.MOST_AT_ONCE):
         some = wanted[start : start + sql.MOST_AT_ONCE]
         limited = {measure for drawn in some for measure in drawn.limits}
         capped = tuple(measure for measure in MEASURES if measure in limited)
         values = sql.keyed([drawn.account for drawn in some])
-        values |= sql.named("amount", asked, measures) | sql.named("amount", asked, capped)
-        for index, drawn in enumerate(some):
-            for measure in capped:
-                room = drawn.limits.get(measure)
-                values[f"room_{index}_{measure}"] = room[0] if room else NO_CAP
-                values[f"cap_{index}_{measure}"] = room[1].cap if room else NO_CAP
-        for row in sql.hold_of(len(some), measures, capped).all(tx, **values):
-            rows[Account(*row[:3])] = row
+        values |= sql.named("amount", asked, measures)
+        for measure in capped:
+            values |= sql.named("amount", asked, (measure,))
+            for (room, cap), drawn in zip(sql.ROOM_NAMES[measure], some, strict=False):
+                limit = drawn.limits.get(measure)
+                if limit is None:
+                    values[room] = values[cap] = NO_CAP
+                else:
+                    values[room], values[cap] = limit[0], limit[1].cap
+        rows += sql.hold_of(len(some), measures, capped).all(tx, **values)
     return rows
+
+
+def _by_account(rows: _Rows) -> dict[Account, Row]:
+    return {Account(*row[:3]): row for row in rows}
 
 
 def _filled(wanted: Sequence[Drawn], rows: _Rows, asked: Amounts) -> tuple[Filled, ...]:
     found = []
+    by_account = _by_account(rows)
     for drawn in wanted:
-        row = rows[drawn.account]
+        row = by_account[drawn.account]
         for cap in drawn.caps:
             measure = cap.measure
             used = getattr(row, f"posted_{measure}", None)
@@ -219,35 +279,3 @@ def _filled(wanted: Sequence[Drawn], rows: _Rows, asked: Amounts) -> tuple[Fille
             limit = max(0, cap.cap) + getattr(row, f"topped_{measure}")
             found.append(Filled(cap, drawn.account, used, limit, asked[measure]))
     return tuple(found)
-
-
-def _refuse(
-    tx: Transaction, drawn: Drawn, asked: Amounts, *, agent: str, run: str, now: int
-) -> Refused:
-    account = drawn.account
-    row = sql.BALANCE.first(tx, **key_of(account))
-    assert row is not None
-    refused = refusal(drawn, asked, row, now)
-    assert refused is not None
-    measure = refused.measure
-    limit = max(0, refused.by.cap)
-    sql.REFUSE[measure].run(tx, **key_of(account), asked=asked[measure], limit=limit)
-    if not getattr(row, f"asked_{measure}"):
-        tx.record(
-            "budget.exhausted",
-            actor="plane",
-            subject=f"budget/{refused.budget_id}",
-            agent=agent,
-            run=run,
-            body={
-                "budget": refused.budget_id,
-                "period_key": account.period_key,
-                "measure": measure,
-                "cap": refused.cap,
-                "used": refused.used,
-                "held": refused.held,
-                "asked": refused.asked,
-                "text": refused.sentence,
-            },
-        )
-    return refused

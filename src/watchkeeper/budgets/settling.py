@@ -34,6 +34,7 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.budgets import Measure
 from watchkeeper.wire.decisions import OutcomeStatus
 
+_FIRST = len(sql.HOLD_FIELDS)
 OF_ONE_AGENT = ("run/", "agent/", "version/")
 """Scopes that one agent alone posts to."""
 
@@ -56,7 +57,7 @@ def settle(
     hold = sql.FIND_HOLD.first(tx, decision_is=decision)
     if hold is None:
         return None
-    reserved = amounts_of_row(hold, "reserved")
+    reserved = reserved_of(hold)
     bounded = {measure: min(amount, LARGEST_AMOUNT) for measure, amount in used.items()}
     elapsed = min(max(0, tx.now - hold.created_at), LARGEST_AMOUNT)
     posted = posted_amounts(reserved, check_amounts(bounded), status, elapsed=elapsed)
@@ -95,7 +96,7 @@ def resolve(
 ) -> Settlement:
     """End a hold with what is posted of it; if it had ended before, say how."""
     if not _move(tx, hold, "live", state, posted):
-        before = amounts_of_row(hold, "posted")
+        before = _posted_of(hold)
         over = overshoot(reserved, before) if hold.state == "settled" else {}
         return Settlement(hold.decision, hold.state, before, over, first=False)
     _post(tx, hold, reserved, posted, count=state != "voided")
@@ -108,7 +109,7 @@ def resolve(
 
 def _correct(tx: Transaction, hold: Row, reserved: Amounts, posted: Amounts) -> Settlement:
     """Put what an action came to in place of the reservation that counted for it."""
-    before = amounts_of_row(hold, "posted")
+    before = _posted_of(hold)
     if not _move(tx, hold, "expired", "settled", posted):
         return Settlement(hold.decision, hold.state, before, {}, first=False)
     more = {measure: posted[measure] - before[measure] for measure in MEASURES}
@@ -136,12 +137,12 @@ def _close(tx: Transaction, decision: str, state: HoldState) -> Settlement | Non
     hold = sql.FIND_HOLD.first(tx, decision_is=decision)
     if hold is None:
         return None
-    reserved = amounts_of_row(hold, "reserved")
+    reserved = reserved_of(hold)
     return resolve(tx, hold, state, reserved, closed_amounts(reserved, state))
 
 
 def _move(tx: Transaction, hold: Row, of: HoldState, to: HoldState, posted: Amounts) -> bool:
-    before = amounts_of_row(hold, "posted")
+    before = _posted_of(hold)
     measures = tuple(m for m in MEASURES if posted[m] != before[m]) or MEASURES[:1]
     return hold.state == of and bool(
         sql.resolve_of(measures).run(
@@ -210,6 +211,10 @@ def _seen(amounts: Amounts) -> Amounts:
     return {measure: amount for measure, amount in amounts.items() if amount}
 
 
-def amounts_of_row(row: Row, prefix: str) -> Amounts:
-    """Return the amounts that a hold has under a prefix, `reserved` or `posted`."""
-    return {measure: getattr(row, f"{prefix}_{measure}") for measure in MEASURES}
+def reserved_of(hold: Row) -> Amounts:
+    """Return what a hold has reserved, by measure."""
+    return dict(zip(MEASURES, hold[_FIRST : _FIRST + len(MEASURES)], strict=True))
+
+
+def _posted_of(hold: Row) -> Amounts:
+    return dict(zip(MEASURES, hold[_FIRST + len(MEASURES) :], strict=True))

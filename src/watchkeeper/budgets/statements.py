@@ -34,6 +34,17 @@ from watchkeeper.wire.budgets import Measure
 MOST_AT_ONCE = 4
 """How many balances one statement changes."""
 Measures = tuple[Measure, ...]
+HOLD_FIELDS = (
+    "decision",
+    "agent",
+    "run",
+    "accounts",
+    "state",
+    "created_at",
+    "expires_at",
+    "touches",
+)
+"""What `FIND_HOLD` tells of a hold before its amounts: reserved, then posted, by measure."""
 _shaped = lru_cache(maxsize=500)
 _ZERO: ColumnElement[int] = literal_column("0", Whole)
 
@@ -50,18 +61,33 @@ def _named(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
     return {f"{prefix}_{measure}": value for measure, value in values.items()}
 
 
+_NAMES = {
+    prefix: {measure: f"{prefix}_{measure}" for measure in MEASURES}
+    for prefix in ("amount", "reserved")
+}
+_KEYS = tuple(
+    (f"scope_{index}", f"period_{index}", f"key_{index}") for index in range(MOST_AT_ONCE)
+)
+ROOM_NAMES = {
+    measure: tuple(
+        (f"room_{index}_{measure}", f"cap_{index}_{measure}") for index in range(MOST_AT_ONCE)
+    )
+    for measure in MEASURES
+}
+"""By measure and balance, the parameters of `hold_of`: how far it may be filled, and the cap."""
+
+
 def named(prefix: str, amounts: Mapping[Measure, int], measures: Measures) -> dict[str, Any]:
     """Return amounts of some measures under the parameter names `<prefix>_<measure>`."""
-    return {f"{prefix}_{measure}": amounts[measure] for measure in measures}
+    names = _NAMES[prefix]
+    return {names[measure]: amounts[measure] for measure in measures}
 
 
 def keyed(accounts: Sequence[Account]) -> dict[str, Any]:
     """Return accounts under the parameter names of a statement over so many."""
     found: dict[str, Any] = {}
-    for index, (scope, period, key) in enumerate(accounts):
-        found[f"scope_{index}"] = scope
-        found[f"period_{index}"] = period
-        found[f"key_{index}"] = key
+    for names, account in zip(_KEYS, accounts, strict=False):
+        found[names[0]], found[names[1]], found[names[2]] = account
     return found
 
 
@@ -258,7 +284,13 @@ def grow_hold(measures: Measures) -> Statement:
     )
 
 
-FIND_HOLD = Statement(select(holds).where(holds.c.decision == bindparam("decision_is")))
+FIND_HOLD = Statement(
+    select(
+        *(holds.c[name] for name in HOLD_FIELDS),
+        *(holds.c[f"reserved_{m}"] for m in MEASURES),
+        *(holds.c[f"posted_{m}"] for m in MEASURES),
+    ).where(holds.c.decision == bindparam("decision_is"))
+)
 
 
 @_shaped
