@@ -167,7 +167,7 @@ def test_tools_of_the_agent_are_not_hosted(kind: str | None) -> None:
 def test_servers_and_skills_are_hosted_and_can_be_taken_out() -> None:
     call = read(
         {"anthropic-beta": "mcp-client-2025-11-20, context-management-2025-06-27"},
-        mcp_servers=[{"type": "url", "name": "Hub", "url": "https://u:p@hub.example/mcp?key=1"}],
+        mcp_servers=[{"type": "url", "name": "Hub", "url": "https://hub.example:8443/mcp?a=1"}],
         tools=[
             {"type": "mcp_toolset", "mcp_server_name": "Hub"},
             {"type": "web_search_20260318", "name": "web_search"},
@@ -177,13 +177,21 @@ def test_servers_and_skills_are_hosted_and_can_be_taken_out() -> None:
         tool_choice={"type": "tool", "name": "web_search"},
     )
     assert names(call) == ["hosted.mcp.hub", "hosted.web_search", "hosted.code_execution"]
-    assert call.hosted_tools[0].server_url == "https://hub.example/mcp"
+    assert call.hosted_tools[0].server_url == "https://hub.example:8443/mcp?a=1"
     assert "mcp-client" in call.headers["anthropic-beta"]
     sent = json.loads(call.forwarded("claude-x", None, frozenset(names(call))))
     assert [tool["name"] for tool in sent["tools"]] == ["mine"]
     assert sent.keys().isdisjoint({"mcp_servers", "container", "tool_choice"})
     everything = json.loads(call.forwarded("claude-x", None))
     assert len(everything["tools"]) == 3
+
+
+def test_a_server_has_one_address() -> None:
+    hub = {"type": "url", "name": "hub", "url": "https://hub.example/mcp"}
+    assert len(read(mcp_servers=[hub, hub]).hosted_tools) == 1
+    for other in ({**hub, "name": "Hub", "url": "https://evil.example"}, {"name": "hub"}):
+        with pytest.raises(ModelError, match="hub|url"):
+            read(mcp_servers=[hub, other])
 
 
 def test_beta_features_that_let_the_provider_act_pass_only_with_such_a_tool() -> None:

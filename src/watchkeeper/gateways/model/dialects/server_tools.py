@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from watchkeeper.gateways.model.dialect import HostedTool
 from watchkeeper.gateways.model.dialects.content import object_of
@@ -22,6 +21,7 @@ _DATED = re.compile(r"_[0-9]{8}\Z")
 _UNFIT = re.compile(r"[^a-z0-9_-]+")
 _NAMES = frozenset({"type", "name", "mcp_server_name", "url"})
 _LONGEST_NAME = 63
+_LONGEST_URL = 500
 _TOOL_SEARCH = "tool_search_tool"
 _CODE = "hosted.code_execution"
 
@@ -58,7 +58,8 @@ def hosted_tools(
     found: dict[str, HostedTool] = {}
     for server in servers:
         one = HostedTool(_server_name(server), _url(server))
-        found[one.name] = one
+        if found.setdefault(one.name, one) != one:
+            raise malformed(f"{one.name} is named twice, with different addresses")
     for tool in tools:
         name = hosted_name(tool)
         if name is not None:
@@ -150,13 +151,9 @@ def _named(group: str, said: object) -> str:
     return f"hosted.{group}{fit or 'unnamed'}"[:_LONGEST_NAME]
 
 
-def _url(server: Mapping[str, Any]) -> str | None:
-    """Return where a tool server is, without what might be a secret in it."""
+def _url(server: Mapping[str, Any]) -> str:
+    """Return where a tool server is, as it is written: the upstream's document has it so too."""
     url = server.get("url")
-    if not isinstance(url, str):
-        return None
-    try:
-        parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
-    except ValueError:
-        return None
+    if not isinstance(url, str) or len(url) > _LONGEST_URL:
+        raise malformed(f"the `url` of a tool server is a text of up to {_LONGEST_URL} characters")
+    return url
