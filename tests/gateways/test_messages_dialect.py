@@ -190,7 +190,7 @@ def test_a_server_has_one_address() -> None:
     hub = {"type": "url", "name": "hub", "url": "https://hub.example/mcp"}
     assert len(read(mcp_servers=[hub, hub]).hosted_tools) == 1
     for other in ({**hub, "name": "Hub", "url": "https://evil.example"}, {"name": "hub"}):
-        with pytest.raises(ModelError, match="hub|url"):
+        with pytest.raises(ModelError, match=r"hub|url"):
             read(mcp_servers=[hub, other])
 
 
