@@ -55,13 +55,15 @@ class Edge:
         await self.applying.apply(files, prune=False, actor="person/owner")
         self.gateways.refresh()
 
-    async def open_run(self, agent: str = "clerk") -> str:
+    async def open_run(
+        self, agent: str = "clerk", on_behalf_of: str | None = "customer/ada"
+    ) -> str:
         """Enrol an agent, open a run and return its token."""
         secret = await self.store.write(
             lambda tx: enrol(tx, agent, ttl_seconds=60, actor="person/owner").secret
         )
         credential = await self.store.write(lambda tx: redeem_enrolment(tx, secret).secret)
-        wanted = NewRun("one item", on_behalf_of="customer/ada")
+        wanted = NewRun("one item", on_behalf_of=on_behalf_of)
         _, issued = await Envelopes(self.decider).open(credential, wanted)
         return issued.token
 
