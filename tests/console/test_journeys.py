@@ -198,10 +198,12 @@ async def test_a_cap_is_changed_and_taken_back(desk: DeskWorld) -> None:
         await console.see("the documents' own cap has no end")
         assert cap() == 200
         await console.press("c")
+        await console.see_dialog("Change the cap of team/finance-ops?")
         await console.confirm(fields={"cap": "5", "until": "2h"}, reason="enough for today")
         await console.see("5 per day from now on", "of 5")
         assert desk.ask("clerk", "echo", text="more")["rule"] == f"budget/{budget}"
         await console.press("c")
+        await console.see_dialog("Change the cap of team/finance-ops?")
         await console.confirm(reason="as it was")
         await console.see("200 per day from now on")
     assert cap() == 200

@@ -130,6 +130,9 @@ def state_spans(refresh: Refresh, offline: str | None, now: float) -> list[Span]
     return []
 
 
+TABS_WITH_KEYS = 10
+
+
 @dataclass(frozen=True)
 class Tab:
     """A pane's place in the line of panes."""
@@ -137,6 +140,11 @@ class Tab:
     title: str
     badge: str
     front: bool
+
+
+def tab_key(number: int) -> str:
+    """Return the key of a pane by its place; the eleventh and later are opened by name."""
+    return str(number % 10) if number <= TABS_WITH_KEYS else ":"
 
 
 def _letters(tabs: Sequence[Tab], width: int) -> int:
@@ -161,7 +169,7 @@ def tab_rows(tabs: Sequence[Tab], width: int, *, production: bool = False) -> tu
     for number, tab in enumerate(tabs, 1):
         title = tab.title if tab.front else tab.title[:letters].rstrip()
         parts = [
-            span(f" {number % 10}", "key" if not tab.front else "accent"),
+            span(f" {tab_key(number)}", "key" if not tab.front else "accent"),
             span(f" {title}" if title else "", "accent" if tab.front else "text"),
         ]
         if tab.badge:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from watchkeeper.console.actions import HELP_ACTION, Action, Layer
+from watchkeeper.console.frame import TABS_WITH_KEYS, tab_key
 
 Run = Callable[[], Awaitable[None] | None]
 LIST: tuple[Layer, ...] = ("list",)
@@ -181,7 +182,7 @@ def _views(shell: Shell) -> list[Action]:
         return lambda: shell.show_pane(key)
 
     panes = [
-        Action(f"pane.{key}", key, show(key), (str(number % 10),) if number <= 10 else (), "Panes",
+        Action(f"pane.{key}", key, show(key), (tab_key(number),) if number <= TABS_WITH_KEYS else (), "Panes",
                f"Shows {title}.")
         for number, (key, title) in enumerate(shell.pane_titles, 1)
     ]  # fmt: skip
