@@ -199,8 +199,8 @@ async def test_a_cap_is_changed_and_taken_back(desk: DeskWorld) -> None:
         assert cap() == 200
         await console.press("c")
         await console.see_dialog("Change the cap of team/finance-ops?")
-        await console.confirm(fields={"cap": "5", "until": "2h"}, reason="enough for today")
-        await console.see("5 per day from now on", "of 5")
+        await console.confirm(fields={"cap": "3", "until": "2h"}, reason="enough for today")
+        await console.see("3 per day from now on", "of 3")
         assert desk.ask("clerk", "echo", text="more")["rule"] == f"budget/{budget}"
         await console.press("c")
         await console.see_dialog("Change the cap of team/finance-ops?")

@@ -182,8 +182,8 @@ def _views(shell: Shell) -> list[Action]:
         return lambda: shell.show_pane(key)
 
     panes = [
-        Action(f"pane.{key}", key, show(key), (tab_key(number),) if number <= TABS_WITH_KEYS else (), "Panes",
-               f"Shows {title}.")
+        Action(f"pane.{key}", key, show(key),
+               (tab_key(number),) if number <= TABS_WITH_KEYS else (), "Panes", f"Shows {title}.")
         for number, (key, title) in enumerate(shell.pane_titles, 1)
     ]  # fmt: skip
     return [
