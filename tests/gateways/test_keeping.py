@@ -92,7 +92,7 @@ async def test_the_same_call_has_the_same_answer_for_nothing(
     async with opened(tmp_path, model_provider, protocol=protocol) as edge:
         token = await edge.open_run()
         before = len(model_provider.requests())
-        asked = {"stream": stream, "path": PATHS[protocol]}
+        asked: dict[str, Any] = {"stream": stream, "path": PATHS[protocol]}
         first = await ask(edge, token, **asked)
         await outcomes(edge, 1)
         again = await ask(edge, token, **asked)
