@@ -238,9 +238,10 @@ async def test_a_model_outside_the_contract_is_403_and_on_record(edge: Edge) -> 
 async def test_a_tool_that_runs_at_the_provider_is_refused(edge: Edge) -> None:
     token = await edge.open_run()
     async with edge.openai(token) as client:
-        remote: Any = {"type": "mcp", "server_url": "https://evil.example"}
-        with pytest.raises(openai.PermissionDeniedError, match="gateway/remote-tools"):
+        remote: Any = {"type": "mcp", "server_label": "x", "server_url": "https://evil.example"}
+        with pytest.raises(openai.PermissionDeniedError, match="hosted.mcp.x") as refused:
             await client.chat.completions.create(**ASK, tools=[remote])
+    assert refused.value.body["rule"] == "contract/clerk/tools"  # type: ignore[index]
 
 
 @pytest.mark.parametrize("status", [500, 503, 401])
@@ -365,7 +366,7 @@ async def test_a_wrong_token_is_401(edge: Edge) -> None:
         assert answer.status == 401
         assert "Bearer" in answer.headers["www-authenticate"]
     async with edge.http.post(
-        f"{edge.url}/openai/v1/responses", headers={"authorization": "Bearer x"}
+        f"{edge.url}/openai/v1/files", headers={"authorization": "Bearer x"}
     ) as answer:
         assert answer.status == 404
 

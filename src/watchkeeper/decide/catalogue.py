@@ -126,6 +126,10 @@ class Catalogue:
     """Every name of every person."""
     rota: Rota
     """Who holds roles when, with the overrides as last committed."""
+    known_prices: KnownPrices = field(default_factory=dict)
+    """Of providers' models whose documents give none."""
+    largest_window: int = 0
+    """The most that any target of a model holds, in tokens; 0 where there is none."""
     pins: Pins = NO_PINS
     """Which definitions of upstream tools are trusted; kept when documents are applied."""
     changed_caps: Mapping[str, ChangedCap] = field(default_factory=dict)
@@ -245,6 +249,10 @@ def build_catalogue(
         agents=agents,
         tools=tools,
         models=models,
+        largest_window=max(
+            (target.model.context_window for one in models.values() for target in one.targets),
+            default=0,
+        ),
         upstreams={old.name: one for old, one in _of(standing, Upstream)},
         providers=providers,
         issuers={old.name: one for old, one in _of(standing, Issuer)},
@@ -277,6 +285,7 @@ def build_catalogue(
         },
         names=gather_names(one for _, one in _of(standing, Person)),
         rota=compile_rota(roles, schedules),
+        known_prices=known,
     )
 
 

@@ -165,6 +165,8 @@ def _say_duty(duty: Duty) -> str:
         return f"model {duty.model} answers instead"
     if duty.kind == "redact":
         return f"{', '.join(duty.classes)} taken out of the result"
+    if duty.kind == "strip":
+        return f"{', '.join(duty.tools)} taken out of the call"
     if duty.kind == "compose":
         return f"model {duty.model} answers besides"
     return f"no more than {duty.max_output_tokens:,} output tokens"

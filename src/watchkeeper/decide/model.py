@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from watchkeeper.approvals.model import GRANT_SECONDS, Grant, TimeoutOutcome
 from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.breakers.model import Standing as BreakerStanding
+from watchkeeper.budgets.filling import Level
 from watchkeeper.budgets.terms import Terms
 from watchkeeper.core.digest import digest
 from watchkeeper.core.money import dollars
@@ -32,6 +33,9 @@ from watchkeeper.wire.models import Endpoint, Routed
 from watchkeeper.wire.policy import Stage
 from watchkeeper.wire.quorum import Groups, quorum_words, size
 from watchkeeper.wire.requests import AS_USUAL, Deciding
+
+if TYPE_CHECKING:
+    from watchkeeper.decide.gates.legs import Leg
 
 RISKS: tuple[Risk, ...] = get_args(Risk)
 """In rising order."""
@@ -116,6 +120,15 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause that a budget's document asks for at one of its levels."""
+
+    level: Level
+    at: int
+    """Percent of the cap."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ruling:
     """What the path decided and which rule did."""
 
@@ -135,6 +148,8 @@ class Ruling:
     """When a refusal may be another answer for the same call."""
     narrowed: Narrowed | None = None
     """What an approver made of the arguments, which is what may run."""
+    pause: Pause | None = None
+    """The budget that is used up, whose spender is paused for it."""
     top_up: Terms | None = None
     """The room in a budget that a hold asks people for, where none asks for it yet."""
 
@@ -190,10 +205,18 @@ class Progress:
     """What the action may use at most, where obligations change that."""
     routed: Routed | None = None
     """Where a model call goes, and why."""
+    legs: tuple[Leg, ...] = ()
+    """The models that may answer it, each with its targets and what goes to it."""
     limits: tuple[Limit, ...] = ()
     """Rate limits over the action beside those that documents put there."""
     probes: tuple[BreakerStanding, ...] = ()
     """The open breakers that a permit is the probe of."""
+    hosted: tuple[str, ...] = ()
+    """The tools that the provider may run along with a model call."""
+    hosted_asks: tuple[Obligation, ...] = ()
+    """The approvals that policies ask for of those."""
+    strips: tuple[Duty, ...] = ()
+    """What of such tools is taken out of the call."""
     avoided: tuple[str, ...] = ()
     """What was left out of that, and why."""
     looked: dict[str, Any] = field(default_factory=dict)
@@ -215,4 +238,6 @@ def describe(action: Action, progress: Progress, display: str | None = None) -> 
         words += f" of {dollars(progress.amount_micros)}"
     if progress.object_id:
         words += f" on {progress.object_kind} {progress.object_id}"
+    if progress.hosted:
+        words += f", which may run {', '.join(progress.hosted)} at its provider"
     return words

@@ -9,8 +9,10 @@ from watchkeeper.decide.gates.approval import approval_gate
 from watchkeeper.decide.gates.breaker import breaker_gate
 from watchkeeper.decide.gates.budget import budget_gate
 from watchkeeper.decide.gates.contract import contract_gate
+from watchkeeper.decide.gates.hosted import hosted_gate
 from watchkeeper.decide.gates.identity import identity_gate, limits_gate
 from watchkeeper.decide.gates.kill import kill_gate
+from watchkeeper.decide.gates.levels import levels_gate
 from watchkeeper.decide.gates.policy import policy_gate
 from watchkeeper.decide.gates.rate import rate_gate
 from watchkeeper.decide.gates.routing import routing_gate
@@ -25,7 +27,9 @@ GATES: tuple[Gate, ...] = (
     limits_gate,
     breaker_gate,
     policy_gate,
+    hosted_gate,
     routing_gate,
+    levels_gate,
     approval_gate,
     rate_gate,
     budget_gate,

@@ -196,6 +196,8 @@ def _duty(duty: Duty) -> str:
             return f"of at most {duty.max_output_tokens:,} output tokens"
         case "compose":
             return f"also answered by {duty.model}"
+        case "strip":
+            return f"without {', '.join(duty.tools)}"
 
 
 def _write(

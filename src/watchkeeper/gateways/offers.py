@@ -8,17 +8,21 @@ from typing import Any
 
 from watchkeeper.decide.catalogue import CatalogueView, GovernedTool
 from watchkeeper.decide.fitting import result_can_be_checked
+from watchkeeper.decide.gates.hosted import HOSTED_TOOL
 from watchkeeper.decide.gates.identity import tool_use
+from watchkeeper.decide.gates.routing import judging_of
 from watchkeeper.decide.pricing import GovernedTarget
 from watchkeeper.gateways.mcp.outlet import Outlet
+from watchkeeper.gateways.model.judging import Judge
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.identity.details import Use
 from watchkeeper.identity.scope import UNLIMITED, TokenScope
+from watchkeeper.registry.providers import Ensemble
 from watchkeeper.registry.references import CredentialUse
 from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient, UpstreamSpec
 from watchkeeper.tools.upstreams.protocol import without_mirrors
 from watchkeeper.wire.decisions import Answer
-from watchkeeper.wire.models import TargetShown
+from watchkeeper.wire.models import Routed, TargetShown
 
 _DEFAULT_HOLD_SECONDS = 4
 
@@ -52,6 +56,7 @@ class Offers:
             self._describe(now.tools[name])
             for name in (governed.tools if governed else ())
             if name in now.tools and now.tools[name].contract.upstream is not None
+            if not name.startswith(HOSTED_TOOL)
             if scope.admits(tool_use(now, name))
         ]
 
@@ -113,6 +118,10 @@ class Offers:
         target = governed.primary if governed else None
         return _route(target) if target else None
 
+    def largest_window(self) -> int:
+        """Return the most that any model in force holds, in tokens."""
+        return self._view.now.largest_window
+
     def routes(self, model: str, targets: Iterable[TargetShown]) -> tuple[Route, ...]:
         """Return the way to those targets of a logical model that are still in force."""
         governed = self._view.now.models.get(model)
@@ -123,6 +132,16 @@ class Offers:
         )
         wanted = (found.get((one.provider, one.model)) for one in targets)
         return tuple(_route(one) for one in wanted if one is not None)
+
+    def judge(self, agent: str, named: str, routed: Routed) -> Judge | None:
+        """Return what looks at the answer of the smaller model of a call that names a model."""
+        found = judging_of(self._view.now, agent, named, routed.model, routed.cause)
+        return Judge(found.conditions) if found else None
+
+    def ensemble(self, model: str) -> Ensemble | None:
+        """Return how a logical model combines others; None: it is no ensemble, any more."""
+        governed = self._view.now.models.get(model)
+        return governed.document.ensemble if governed else None
 
     def providers(self) -> list[str]:
         """Return every provider in force."""

@@ -41,10 +41,11 @@ class Usage(Sent):
     """What was sent again to a provider."""
 
 
-DutyKind = Literal["route", "redact", "max_output_tokens", "compose"]
+DutyKind = Literal["route", "redact", "max_output_tokens", "compose", "strip"]
 """route: another model answers the call; redact: classes of data are taken out of the result;
 max_output_tokens: no more may be generated; compose: several models answer as `routed` says, and
-the last of them gives the answer, or the first whose answer does."""
+the last of them gives the answer, or the first whose answer does; strip: tools that would run at
+the provider are taken out of the call."""
 
 
 class Duty(Shown):
@@ -56,6 +57,7 @@ class Duty(Shown):
     model: str | None = None
     classes: tuple[str, ...] = ()
     max_output_tokens: int | None = None
+    tools: tuple[str, ...] = ()
 
 
 class Ask(Sent):
@@ -142,6 +144,8 @@ class Outcome(Sent):
     provider_model: str | None = Field(None, max_length=120)
     model: Name | None = None
     """The logical model that answered, where another was decided on before the call was made."""
+    route_reason: ShortText | None = None
+    """Why that one did, where the answers themselves decided."""
     first_token_ms: int | None = Field(None, ge=0)
     cached: bool = False
     """Whether the answer is one that the same call had before."""

@@ -136,9 +136,17 @@ def likely_input(action: Action) -> int:
 
 
 def may_use(
-    name: str, catalogue: Catalogue, agent: GovernedAgent, progress: Progress
+    name: str,
+    catalogue: Catalogue,
+    agent: GovernedAgent,
+    progress: Progress,
+    *,
+    hosted: bool = False,
 ) -> Ruling | None:
-    """The contract names the tool, which is where it may be and as it was pinned."""
+    """The contract names the tool, which is where it may be and as it was pinned.
+
+    `hosted`: it runs at a model's provider, which shows no definition to pin.
+    """
     contract = agent.contract.name
     if name not in agent.tools:
         return deny(
@@ -162,6 +170,8 @@ def may_use(
             f"its autonomy is {agent.contract.autonomy!r}, and {name!r} changes something",
             "propose the action to a person instead",
         )
+    if hosted:
+        return None
     trusted = catalogue.trust(tool.contract)
     if isinstance(trusted, Distrusted):
         return deny(f"tool/{name}/{trusted.rule}", trusted.reason, trusted.instead)

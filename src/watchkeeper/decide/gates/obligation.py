@@ -18,6 +18,7 @@ _DOES: dict[DutyKind, str] = {
     "redact": "data to be taken out of the result",
     "max_output_tokens": "fewer tokens to be generated",
     "compose": "answers of several models to be compared",
+    "strip": "tools of the provider to be taken out of the call",
 }
 
 

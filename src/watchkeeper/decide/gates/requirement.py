@@ -64,10 +64,13 @@ def require(action: Action, facts: Facts, progress: Progress) -> Requirement | N
     risks = catalogue.risks.get(risk)
     tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
     gate = tool.contract.approval if tool else None
-    if gate is None and not progress.asks:
+    asks = [
+        *_asked_by_tool(action.name, gate),
+        *_asked_by_policies(progress),
+        *_asked_of_hosted(facts, progress),
+    ]
+    if not asks:
         asks = _asked_otherwise(action, facts, risk, risks)
-    else:
-        asks = [*_asked_by_tool(action, gate), *_asked_by_policies(progress)]
     if not asks:
         return None
     contract = catalogue.agents[facts.run.agent].contract
@@ -115,9 +118,12 @@ def _requirement(
 
 def risk_of(action: Action, catalogue: Catalogue, progress: Progress) -> Risk:
     """Return an action's risk class: the highest that its tool or any policy says."""
-    tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
-    risk = tool.contract.risk if tool else "low"
-    for ask in progress.asks:
+    tools = [action.name] if action.kind == "tool" else progress.hosted
+    risk: Risk = "low"
+    for name in tools:
+        if name in catalogue.tools:
+            risk = max(risk, catalogue.tools[name].contract.risk, key=RISKS.index)
+    for ask in (*progress.asks, *progress.hosted_asks):
         if ask.risk is not None:
             risk = max(risk, ask.risk, key=RISKS.index)
     return risk
@@ -133,7 +139,7 @@ def asked_by(level: EscalationLevel) -> str:
 
 def _asked_by_policies(progress: Progress) -> Iterable[_Ask]:
     """Yield what each policy asks, the strictest first."""
-    for ask in progress.asks:
+    for ask in (*progress.asks, *progress.hosted_asks):
         yield _Ask(
             f"policy/{ask.policy}",
             ask.message or f"policy {ask.policy} asks for approval",
@@ -144,17 +150,27 @@ def _asked_by_policies(progress: Progress) -> Iterable[_Ask]:
         )
 
 
-def _asked_by_tool(action: Action, gate: ToolGate | None) -> Iterable[_Ask]:
+def _asked_by_tool(name: str, gate: ToolGate | None) -> Iterable[_Ask]:
     """Yield what the tool's own contract asks for every call."""
     if gate is not None:
         yield _Ask(
-            f"tool/{action.name}/approval",
-            f"every call of {action.name} needs {gate.quorum or gate.role}",
+            f"tool/{name}/approval",
+            f"every call of {name} needs {gate.quorum or gate.role}",
             gate.role,
             read_quorum(gate.quorum) if gate.quorum else (),
             gate.escalation,
             gate.sla_seconds,
         )
+
+
+def _asked_of_hosted(facts: Facts, progress: Progress) -> Iterable[_Ask]:
+    """Yield what tools that run at the provider, and the contract for them, ask for."""
+    agent = facts.run.agent
+    for name in progress.hosted:
+        yield from _asked_by_tool(name, facts.catalogue.tools[name].contract.approval)
+        if facts.catalogue.agents[agent].tools[name]:
+            rule = f"contract/{agent}/requires_approval"
+            yield _Ask(rule, f"the contract asks for approval of {name}")
 
 
 def _asked_otherwise(

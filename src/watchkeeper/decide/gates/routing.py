@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.legs import Leg, estimate_of, limits_of, lowered_by, qualify
 from watchkeeper.decide.gates.obligation import led_by_policy, permitted_there, unfulfilled
@@ -86,7 +87,8 @@ class _Plan:
         """Say so to the gates that follow."""
         progress.routed = self.routed
         progress.asks = self.asks
-        progress.obligations = self.duties
+        progress.obligations = (*self.duties, *progress.strips)
+        progress.legs = self.legs
         progress.model = None
         reason = progress.permit_reason
         if progress.policy is not None:
@@ -174,8 +176,8 @@ class _Answering:
 
 def _answering(action: Action, facts: Facts, name: str, *, escalated: bool) -> _Answering:
     models = facts.catalogue.models
-    model, named = models.get(name), models.get(action.name)
-    if model is None or named is None or action.endpoint in _UNLED:
+    model = models.get(name)
+    if model is None or action.endpoint in _UNLED:
         return _Answering((name,))
     ensemble = model.document.ensemble
     if action.endpoint == "count_tokens":
@@ -183,11 +185,23 @@ def _answering(action: Action, facts: Facts, name: str, *, escalated: bool) -> _
     if ensemble is not None:
         names = (*ensemble.models, ensemble.adjudicator)
         return _Answering(names, ensemble, rule=f"model/{name}/ensemble")
-    asking = Asking("", 0, "") if escalated else _asking(facts)
-    judged = judging(named.document, model.document, asking)
+    cause: RouteCause = "contract" if escalated else "named"
+    judged = judging_of(facts.catalogue, facts.run.agent, action.name, name, cause)
     if judged is None:
         return _Answering((name,))
     return _Answering((name, judged.model), judged=judged, rule=judged.rule)
+
+
+def judging_of(
+    catalogue: Catalogue, agent: str, named: str, answering: str, cause: RouteCause
+) -> Judging | None:
+    """Return what is asked of the answer of a model that a call of another has come to."""
+    asked, answers = catalogue.models.get(named), catalogue.models.get(answering)
+    if asked is None or answers is None:
+        return None
+    # what was escalated already is judged as its own document says
+    asking = Asking("", 0, "") if cause == "contract" else _asking_of(catalogue, agent)
+    return judging(asked.document, answers.document, asking)
 
 
 def _route_duties(
@@ -204,13 +218,16 @@ def _route_duties(
 
 
 def _asking(facts: Facts) -> Asking:
-    agent, run = facts.catalogue.agents[facts.run.agent], facts.run
-    routing = agent.contract.model_routing
+    run = facts.run
+    return _asking_of(facts.catalogue, run.agent, run.version, run.run)
+
+
+def _asking_of(catalogue: Catalogue, agent: str, version: int = 0, run: str = "") -> Asking:
+    governed = catalogue.agents.get(agent)
+    routing = governed.contract.model_routing if governed else None
     if routing is None:
-        return Asking(run.agent, run.version, run.run)
-    return Asking(
-        run.agent, run.version, run.run, routing.default, routing.escalate_to, routing.escalate_on
-    )
+        return Asking(agent, version, run)
+    return Asking(agent, version, run, routing.default, routing.escalate_to, routing.escalate_on)
 
 
 def _led(refused: Ruling, leads: tuple[Lead, ...], who: _Answering, model: str) -> Ruling:

@@ -21,6 +21,7 @@ from watchkeeper.gateways.http import (
 )
 from watchkeeper.gateways.model.asking import ask_for, output_ceiling
 from watchkeeper.gateways.model.attempt import Whole
+from watchkeeper.gateways.model.composing import Composition
 from watchkeeper.gateways.model.dialect import Dialect, ModelCall, Surface
 from watchkeeper.gateways.model.errors import (
     ModelError,
@@ -28,11 +29,12 @@ from watchkeeper.gateways.model.errors import (
     bad_request,
     decision_headers,
     refused,
+    route_headers,
     stopped,
     unknown_model,
 )
 from watchkeeper.gateways.model.keeping import Collecting, Keeping, Work
-from watchkeeper.gateways.model.passing import Passing
+from watchkeeper.gateways.model.passing import Headers, Passing, Receiver
 from watchkeeper.gateways.model.provider import Made, ProviderCall
 from watchkeeper.gateways.model.providers import Providers
 from watchkeeper.gateways.model.route import Route
@@ -151,7 +153,9 @@ class ModelEndpoint:
             asked.token,
             ask_for(
                 call,
+                asked.dialect.endpoint,
                 self._offers.route(call.model),
+                self._offers.largest_window(),
                 templates=self._offers.names_prompts(agent),
             ),
             performer="plane",
@@ -165,8 +169,8 @@ class ModelEndpoint:
             raise refused(decided)
         call = asked.call
         model, most = _obliged(decided, call)
-        routes = self._routes(decided, model)
-        if not routes:
+        ways = self._ways(decided, model)
+        if not all(ways):
             why = "no provider serves the model any more; nothing was done"
             await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
             raise unknown_model(model)
@@ -174,46 +178,72 @@ class ModelEndpoint:
             why = "a policy lets it generate fewer tokens than it asks for choices"
             await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
             raise bad_request(400, "too_many_choices", f"{why}; nothing was done")
-        ceiling = min(output_ceiling(call, self._offers.route(call.model)), most) or None
-        made = await self._carry_out(decided.decision, self._work(decided, asked, routes, ceiling))
+        ceiling = min(output_ceiling(call), most) or None
+        made = await self._carry_out(decided.decision, self._work(decided, asked, ways, ceiling))
         if isinstance(made, ModelError):
             raise made
         if isinstance(made, Whole):
             kind = made.kind.encode("latin-1")
             await answer(asked.send, made.status, made.body, made.headers, kind)
 
-    def _routes(self, decided: Answer, model: str) -> Sequence[Route]:
-        """Return where the call is sent, in the order in which they are tried."""
+    def _ways(self, decided: Answer, model: str) -> Sequence[Sequence[Route]]:
+        """Return where each model that may answer is called, in the order places are tried."""
         routed = decided.routed
         if routed is not None:
-            return self._offers.routes(routed.model, routed.targets)
+            return [self._offers.routes(leg.model, leg.targets) for leg in routed.legs]
         named = self._offers.route(model)
-        return () if named is None else (named,)
+        return ((),) if named is None else ((named,),)
 
     def _work(
-        self, decided: Answer, asked: _Asked, routes: Sequence[Route], ceiling: int | None
+        self,
+        decided: Answer,
+        asked: _Asked,
+        ways: Sequence[Sequence[Route]],
+        ceiling: int | None,
     ) -> Work:
-        """Return what is to be done: a kept answer to be given, or a provider to be called."""
+        """Return what is to be done: a kept answer to be given, or providers to be called."""
         place = self._keeping.place(
             asked.caller, asked.headers, asked.dialect, asked.call, decided, ceiling
         )
         headers = [*decision_headers(decided.decision, decided.warnings), place.header]
+        routed = decided.routed
         if place.found is not None:
             return place.given(place.found, headers)
         passing = Passing(asked.send)
         collecting = Collecting(passing) if place.key is not None else None
-        performance = ProviderCall(
-            self._providers,
-            self._decider,
-            routes,
-            asked.dialect,
-            asked.call,
-            decision=decided.decision,
-            headers=headers,
-            ceiling=ceiling,
-            watch=asked.watch,
-            receiver=collecting or passing,
-        )
+        receiver: Receiver = collecting or passing
+
+        def make(place: int, call: ModelCall, receiver: Receiver, more: Headers) -> ProviderCall:
+            return ProviderCall(
+                self._providers,
+                self._decider,
+                ways[place],
+                asked.dialect,
+                call,
+                decision=decided.decision,
+                headers=[*headers, *more],
+                ceiling=ceiling,
+                watch=asked.watch,
+                receiver=receiver,
+                without=_stripped(decided),
+            )
+
+        performance: ProviderCall | Composition
+        if routed is not None and (routed.ensemble or routed.stronger is not None):
+            performance = Composition(
+                make,
+                asked.dialect,
+                asked.call,
+                routed,
+                ceiling=ceiling or 0,
+                judge=self._offers.judge(asked.caller.agent, asked.call.model, routed),
+                ensemble=self._offers.ensemble(routed.model),
+                watch=asked.watch,
+                receiver=receiver,
+            )
+        else:
+            said = route_headers(routed.model, routed.reason) if routed else ()
+            performance = make(0, asked.call, receiver, said)
         return place.kept(performance.perform, collecting)
 
     async def _carry_out(self, decision: str, work: Work) -> Made:
@@ -229,6 +259,11 @@ class ModelEndpoint:
             raise bad_request(
                 500, "internal", "internal error; the plane's log says more"
             ) from None
+
+
+def _stripped(decided: Answer) -> frozenset[str]:
+    """Return the tools of the provider that are taken out of the call."""
+    return frozenset(name for duty in decided.obligations for name in duty.tools)
 
 
 def _obliged(decided: Answer, call: ModelCall) -> tuple[str, int]:

@@ -12,33 +12,33 @@ import msgspec
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid
 from watchkeeper.gateways.model.dialect import Dialect, HostedTool, ModelCall
+from watchkeeper.gateways.model.dialects.attachments import Attached, read_messages
 from watchkeeper.gateways.model.dialects.chat_meter import ChatMeter, text_of
+from watchkeeper.gateways.model.dialects.openai_tools import chosen, hosted_tools, take_out
 from watchkeeper.gateways.model.dialects.reading import (
     MOST_CHOICES,
+    NOTHING,
     Members,
     check_name,
+    check_tier,
     digest_of,
     instruction,
-    is_plain,
+    is_given,
+    is_kept_from_caches,
     members_of,
+    parsed,
     prompt_digest,
     read_governed,
 )
 from watchkeeper.gateways.model.dialects.shapes import CHAT_ERRORS
-from watchkeeper.gateways.model.errors import ErrorShape, malformed, never_passed
+from watchkeeper.gateways.model.errors import ErrorShape, malformed
 from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.models import Protocol as ProviderProtocol
 
-_BYTES_PER_TOKEN = 3
 _PROTOCOL_TOKENS = 1024
 """What providers put around a call: templates, a system message of their own."""
-_LOCAL_TOOLS = frozenset({"function", "custom"})
 _THINKS = re.compile(r"(^|/)(o\d|gpt-[5-9])")
 """Models that refuse `max_tokens`: the other name is newer, and unknown to many providers."""
-
-
-class _Tool(msgspec.Struct):
-    type: str = ""
 
 
 class _StreamOptions(msgspec.Struct):
@@ -53,8 +53,12 @@ class _Governed(msgspec.Struct):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     n: int | None = None
-    tools: list[_Tool] | None = None
-    web_search_options: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    tools: msgspec.Raw = NOTHING
+    tool_choice: msgspec.Raw = NOTHING
+    web_search_options: msgspec.Raw = NOTHING
+    reasoning_effort: msgspec.Raw = NOTHING
+    service_tier: str | None = None
+    store: bool | None = None
 
 
 _governed = msgspec.json.Decoder(_Governed)
@@ -74,16 +78,17 @@ class Completion:
     choices: int
     limit_name: str | None
     asked_output_tokens: int | None
+    attached: Attached
+    hosted_tools: tuple[HostedTool, ...]
+    thinks: bool
+    """Whether it asks for thoughts, which are paid for and may not be shown."""
+    kept: bool
+    """Whether an answer that another call had may be given."""
 
     @property
     def messages(self) -> int:
         """Count them."""
         return len(self.said)
-
-    @property
-    def hosted_tools(self) -> tuple[HostedTool, ...]:
-        """Return what the provider would run itself."""
-        return ()
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -92,11 +97,13 @@ class Completion:
 
     def most_input_tokens(self, context_window: int) -> int:
         """Return a bound that no tokenizer passes."""
-        return min(self.size + _PROTOCOL_TOKENS, context_window)
+        if self.hosted_tools:
+            return context_window
+        return self.attached.most_tokens(self.size + _PROTOCOL_TOKENS, context_window)
 
     def likely_input_tokens(self) -> int:
         """Return an estimate from above for most texts: three bytes a token."""
-        return -(-self.size // _BYTES_PER_TOKEN)
+        return self.attached.likely_tokens(self.size)
 
     def prompt_digest(self) -> str | None:
         """Return the digest of its instructions; raise `ModelError` if they have two readings."""
@@ -119,15 +126,23 @@ class Completion:
             if "stream_options" in members and bytes(members["stream_options"]) != b"null":
                 options = dict(members_of(members["stream_options"]))
             members["stream_options"] = {**options, "include_usage": True}
+        if without:
+            for name in ("tools", "tool_choice"):
+                if name in members:
+                    members[name] = parsed(members[name], name)
+            take_out(members, without)
         return msgspec.json.encode(members)
 
     def cache_key(self) -> str | None:
-        """Return what calls with the same answer have in common."""
-        return None
+        """Return the digest of the body; None where more than the body would matter."""
+        if not self.kept or self.attached.elsewhere or self.hosted_tools:
+            return None
+        return self.digest
 
     def meter(self, most_input: int, most_output: int) -> ChatMeter:
         """Return a meter for one answer."""
-        return ChatMeter(most_input, wants_usage=self.wants_usage)
+        hidden = most_output if self.thinks else 0
+        return ChatMeter(most_input, hidden, wants_usage=self.wants_usage)
 
 
 class Chat:
@@ -154,8 +169,7 @@ class Chat:
             raise malformed(f"n must be between 1 and {MOST_CHOICES}")
         if limit is not None and limit < 1:
             raise malformed(f"{limit_name} must be at least 1")
-        _check_tools(members)
-        _refuse_remote_tools(governed)
+        check_tier(governed.service_tier)
         options = governed.stream_options
         return Completion(
             model=check_name(governed.model),
@@ -168,6 +182,11 @@ class Chat:
             choices=choices,
             limit_name=limit_name,
             asked_output_tokens=limit * choices if limit is not None else None,
+            attached=read_messages(governed.messages),
+            hosted_tools=_hosted(governed),
+            thinks=is_given(governed.reasoning_effort)
+            and bytes(governed.reasoning_effort) != b'"none"',
+            kept=not governed.store and not is_kept_from_caches(headers),
         )
 
     def text_of(self, body: bytes, *, streamed: bool = False) -> str | None:
@@ -201,23 +220,11 @@ def _limit_name(provider_model: str) -> str:
     return "max_completion_tokens" if _THINKS.search(provider_model) else "max_tokens"
 
 
-def _check_tools(members: Members) -> None:
-    try:
-        tools = parse(bytes(members["tools"])) if "tools" in members else None
-    except Invalid as error:
-        raise malformed(f"its tools can't be read: {error.message[:200]}") from None
-    if not all(is_plain(tool, ("type",)) for tool in tools or ()):
-        raise malformed("a tool's `type` is written in other case than the API has it")
-
-
-def _refuse_remote_tools(governed: _Governed) -> None:
-    """A tool that the provider runs by itself would act past every gate."""
-    kinds = sorted({tool.type for tool in governed.tools or ()} - _LOCAL_TOOLS)
-    if governed.web_search_options is not msgspec.UNSET:
-        kinds.append("web_search_options")
-    if kinds:
-        raise never_passed(
-            "gateway/remote-tools",
-            f"{', '.join(kinds)[:200]} would run at the provider, past the plane",
-            "function tools, performed through /mcp",
-        )
+def _hosted(governed: _Governed) -> tuple[HostedTool, ...]:
+    """Return what the provider would run: such tools are actions, each for the contract."""
+    found = hosted_tools(parsed(governed.tools, "tools"))
+    for name, one in chosen(parsed(governed.tool_choice, "tool_choice")).items():
+        found.setdefault(name, one)
+    if is_given(governed.web_search_options):
+        found.setdefault("hosted.web_search", HostedTool("hosted.web_search"))
+    return tuple(found.values())

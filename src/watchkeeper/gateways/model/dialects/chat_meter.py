@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from watchkeeper.gateways.model.dialects.counting import Counted, words_of
+from watchkeeper.gateways.model.dialects.reading import NOTHING, is_given
 from watchkeeper.tools.upstreams.events import EventSplitter, data_of
-from watchkeeper.wire.decisions import LARGEST_USAGE, Usage
+from watchkeeper.wire.decisions import Usage
 
 _DONE = b"[DONE]"
-
-
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _InputDetails | None = None
 
 
 class _Function(msgspec.Struct):
@@ -32,6 +24,7 @@ class _ToolCall(msgspec.Struct):
 class _Text(msgspec.Struct):
     content: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
 
@@ -42,8 +35,9 @@ class _Choice(msgspec.Struct):
 
 
 class _Completion(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = NOTHING
+    error: msgspec.Raw = NOTHING
 
 
 _completion = msgspec.json.Decoder(_Completion)
@@ -52,18 +46,17 @@ _completion = msgspec.json.Decoder(_Completion)
 class ChatMeter:
     """Counts one completion, whole or event by event."""
 
-    def __init__(self, most_input: int, *, wants_usage: bool) -> None:
-        self._most_input = most_input
+    def __init__(self, most_input: int, hidden: int, *, wants_usage: bool) -> None:
+        """`hidden`: what may be generated without being passed on, where nobody says."""
+        self._counted = Counted(most_input, hidden)
         self._wants_usage = wants_usage
-        self._reported: _Usage | None = None
-        self._bytes = 0
         self.done = False
         self.failure: str | None = None
 
     @property
     def estimated(self) -> bool:
-        """Whether the provider reported no usage."""
-        return self._reported is None
+        """Whether the provider reported no usage, or not all of it."""
+        return self._counted.estimated
 
     def take(self, data: bytes, *, whole: bool) -> bool:
         """Count; only usage that the caller did not ask for is kept back."""
@@ -73,26 +66,23 @@ class ChatMeter:
         try:
             completion = _completion.decode(data)
         except (msgspec.MsgspecError, RecursionError):
-            self._bytes += len(data)
+            self._counted.passed += len(data)
             return True
-        if completion.usage is not None:
-            self._reported = completion.usage
-        for choice in completion.choices:
+        says_usage = is_given(completion.usage)
+        if says_usage:
+            self._counted.report(completion.usage)
+        if is_given(completion.error):
+            self.failure = words_of(completion.error)
+        for choice in completion.choices or ():
             for text in (choice.delta, choice.message):
                 if text is not None:
-                    self._bytes += _size(text)
-        only_usage = completion.usage is not None and not completion.choices
+                    self._counted.passed += _size(text)
+        only_usage = says_usage and not completion.choices and self.failure is None
         return whole or self._wants_usage or not only_usage
 
     def usage(self) -> Usage:
         """Return what was used so far."""
-        if self._reported is None:
-            return Usage(input_tokens=self._most_input, output_tokens=self._bytes)
-        used = self._reported
-        return Usage(
-            input_tokens=min(max(0, used.prompt_tokens or 0), LARGEST_USAGE),
-            output_tokens=min(max(0, used.completion_tokens or 0), LARGEST_USAGE),
-        )
+        return self._counted.usage()
 
 
 def text_of(body: bytes, *, streamed: bool) -> str | None:
@@ -113,9 +103,10 @@ def _words(pieces: list[bytes], *, whole: bool) -> str | None:
             completion = _completion.decode(data)
         except (msgspec.MsgspecError, RecursionError):
             return None
-        if len(completion.choices) > 1 or (whole and not completion.choices):
+        choices = completion.choices or []
+        if len(choices) > 1 or (whole and not choices):
             return None
-        for choice in completion.choices:
+        for choice in choices:
             said = choice.message if whole else choice.delta
             if said is None or said.tool_calls or said.refusal:
                 return None
@@ -124,7 +115,7 @@ def _words(pieces: list[bytes], *, whole: bool) -> str | None:
 
 
 def _size(text: _Text) -> int:
-    parts = [text.content, text.reasoning_content, text.refusal]
+    parts = [text.content, text.reasoning_content, text.reasoning, text.refusal]
     for call in text.tool_calls or ():
         if call.function is not None:
             parts += [call.function.name, call.function.arguments]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
+from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid
 from watchkeeper.gateways.model.errors import malformed, never_passed, unknown_model
 from watchkeeper.wire.base import NAME
@@ -20,7 +21,11 @@ MOST_CHOICES = 128
 _NAME = re.compile(NAME)
 _LEADING_ON = frozenset({"models", "fallbacks", "plugins", "route", "provider"})
 """Members by which routers at providers take other models, or run tools, than were asked for."""
+_TIERS = frozenset({None, "auto", "default", "flex"})
+"""Classes of service that cost no more than the price."""
 _INSTRUCTS = frozenset({"system", "developer"})
+NOTHING = msgspec.Raw()
+_SAYS_NOTHING = frozenset({b"", b"null", b'""'})
 members_of = msgspec.json.Decoder(Members).decode
 
 
@@ -46,6 +51,39 @@ def read_governed(
     return governed, members
 
 
+def is_given(said: msgspec.Raw | None) -> bool:
+    """Tell whether a member says anything."""
+    return said is not None and bytes(said).strip() not in _SAYS_NOTHING
+
+
+def parsed(said: msgspec.Raw | None, what: str) -> Any:
+    """Return a member that has one reading, or None; raise `ModelError` for another."""
+    if said is None or not is_given(said):
+        return None
+    try:
+        return parse(bytes(said))
+    except Invalid as error:
+        raise malformed(f"its {what} can't be read: {error.message[:200]}") from None
+
+
+def check_tier(tier: str | None) -> None:
+    """Raise `ModelError` for a class of service whose price nobody has said."""
+    if tier not in _TIERS:
+        raise never_passed(
+            "gateway/service-tier",
+            f"service_tier {tier[:40]!r} is charged at prices of its own, which no document says"
+            if tier
+            else "service_tier is empty",
+            "the same call without service_tier",
+        )
+
+
+def is_kept_from_caches(headers: Mapping[str, str]) -> bool:
+    """Tell whether a caller asks for an answer of its own (RFC 9111, section 5.2.1)."""
+    said = headers.get("cache-control", "").casefold()
+    return "no-cache" in said or "no-store" in said
+
+
 def check_name(model: str) -> str:
     """Return a logical model's name; raise `ModelError` for what can be none."""
     if _NAME.fullmatch(model) is None:
@@ -63,7 +101,7 @@ def digest_of(body: bytes) -> str:
     return "sha256:" + hashlib.sha256(body).hexdigest()
 
 
-def instruction(said: Any) -> str | None:
+def instruction(said: Any, kinds: Collection[str] = ("text",)) -> str | None:
     """Return the text of a message that instructs the model; None for one that does not.
 
     Raises `Invalid` for one that a provider could read otherwise, `TypeError` for one whose
@@ -73,14 +111,14 @@ def instruction(said: Any) -> str | None:
         raise Invalid("a message is an object with `role` and `content`")
     if str(said.get("role")).strip().casefold() not in _INSTRUCTS:
         return None
-    return text_parts(said.get("content"))
+    return text_parts(said.get("content"), kinds)
 
 
 def text_parts(content: Any, kinds: Collection[str] = ("text",)) -> str:
     """Return the text of a content, a text or parts of some kinds; raise `TypeError` for more."""
     parts = content if isinstance(content, list) else [{"text": content or ""}]
     for part in parts:
-        if not isinstance(part, dict) or part.get("type", "text") not in ("text", *kinds):
+        if not isinstance(part, dict) or part.get("type", "text") not in kinds:
             raise TypeError("instructions are text")
         if not is_plain(part, ("type", "text")) or not isinstance(part.get("text"), str):
             raise TypeError("instructions are text")

@@ -1,0 +1,85 @@
+"""Usage as providers of OpenAI's protocol report it, and what counts where they do not."""
+
+from __future__ import annotations
+
+import msgspec
+
+from watchkeeper.wire.decisions import LARGEST_USAGE, Usage
+
+_INPUT = ("input_tokens", "prompt_tokens")
+_OUTPUT = ("output_tokens", "completion_tokens")
+_DETAILS = ("input_tokens_details", "prompt_tokens_details")
+_WORDS = 300
+
+
+class Counted:
+    """The tokens of one answer: reported ones where they can be believed, bounds otherwise.
+
+    A number below zero, or one that is none, is no report; no report can be larger than any
+    call's usage.
+    """
+
+    def __init__(self, most_input: int, hidden: int, *, embeds: bool = False) -> None:
+        """`hidden`: what may be generated without being passed on, where nobody says. `embeds`:
+        nothing is generated.
+        """
+        self.passed = 0
+        """Bytes of the answer that were passed on."""
+        self.hidden = hidden
+        self._most_input = most_input
+        self._embeds = embeds
+        self._input: int | None = None
+        self._output: int | None = 0 if embeds else None
+        self._read = self._written = 0
+
+    @property
+    def estimated(self) -> bool:
+        """Whether the provider reported no usage, or not all of it."""
+        return self._input is None or self._output is None
+
+    def report(self, said: msgspec.Raw) -> None:
+        """Take what the provider says; of several reports the last counts."""
+        usage = _object(said)
+        self._input = _first(usage, _INPUT)
+        if not self._embeds:
+            self._output = _first(usage, _OUTPUT)
+        details = next((usage[name] for name in _DETAILS if name in usage), None)
+        if isinstance(details, dict):
+            self._read = _first(details, ("cached_tokens",)) or 0
+            self._written = _first(details, ("cache_write_tokens",)) or 0
+
+    def usage(self) -> Usage:
+        """Return what was used so far."""
+        output = self._output
+        if output is None:
+            output = min(max(self.passed, self.hidden), LARGEST_USAGE)
+        return Usage(
+            input_tokens=self._most_input if self._input is None else self._input,
+            output_tokens=output,
+            cache_read_tokens=self._read,
+            cache_write_tokens=self._written,
+        )
+
+
+def words_of(error: msgspec.Raw) -> str:
+    """Return what an error of a provider's says."""
+    said = _object(error)
+    words = said.get("message") or said.get("code") or "an error without words"
+    return str(words)[:_WORDS]
+
+
+def _object(said: msgspec.Raw) -> dict[str, object]:
+    try:
+        found = msgspec.json.decode(said)
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _first(said: dict[str, object], names: tuple[str, ...]) -> int | None:
+    """Return the first of some counts that is one."""
+    for name in names:
+        value = said.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return min(value, LARGEST_USAGE)
+    return None

@@ -1,0 +1,125 @@
+"""What a response used: as the provider says, or counted from above where it does not."""
+
+from __future__ import annotations
+
+import msgspec
+
+from watchkeeper.gateways.model.dialects.counting import Counted, words_of
+from watchkeeper.gateways.model.dialects.reading import NOTHING, is_given
+from watchkeeper.tools.upstreams.events import EventSplitter, data_of
+from watchkeeper.wire.decisions import Usage
+
+_LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_SILENT = frozenset({"message", "reasoning"})
+
+
+class _Item(msgspec.Struct):
+    type: str | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    delta: msgspec.Raw = NOTHING
+    response: msgspec.Raw = NOTHING
+    item: _Item | None = None
+    error: msgspec.Raw = NOTHING
+
+
+class _Response(msgspec.Struct):
+    status: str | None = None
+    usage: msgspec.Raw = NOTHING
+    error: msgspec.Raw = NOTHING
+    output: msgspec.Raw = NOTHING
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+
+
+class _Output(msgspec.Struct):
+    type: str = ""
+    content: list[_Part] | None = None
+
+
+_event = msgspec.json.Decoder(_Event)
+_response = msgspec.json.Decoder(_Response)
+_outputs = msgspec.json.Decoder(list[_Output])
+
+
+class ResponsesMeter:
+    """Counts one response, whole or event by event."""
+
+    def __init__(self, most_input: int, most_output: int, *, thinks: bool) -> None:
+        self._counted = Counted(most_input, most_output if thinks else 0)
+        self._most_output = most_output
+        self.done = False
+        self.failure: str | None = None
+
+    @property
+    def estimated(self) -> bool:
+        """Whether the provider reported no usage, or not all of it."""
+        return self._counted.estimated
+
+    def take(self, data: bytes, *, whole: bool) -> bool:
+        """Count; the caller has all of it."""
+        try:
+            if whole:
+                self._take_response(data)
+            else:
+                self._take_event(data)
+        except (msgspec.MsgspecError, RecursionError):
+            self._counted.passed += len(data)
+        return True
+
+    def usage(self) -> Usage:
+        """Return what was used so far."""
+        return self._counted.usage()
+
+    def _take_event(self, data: bytes) -> None:
+        event = _event.decode(data)
+        self._counted.passed += len(bytes(event.delta))
+        if event.item is not None and event.item.type == "reasoning":
+            self._counted.hidden = self._most_output
+        if event.type in _LAST:
+            self.done = True
+            self._take_response(event.response)
+        elif event.type == "error" or is_given(event.error):
+            self.failure = words_of(event.error if is_given(event.error) else msgspec.Raw(data))
+
+    def _take_response(self, said: bytes | msgspec.Raw) -> None:
+        response = _response.decode(said)
+        if is_given(response.usage):
+            self._counted.report(response.usage)
+        if is_given(response.error):
+            self.failure = words_of(response.error)
+        elif response.status == "failed":
+            self.failure = "a failure without words"
+        self._counted.passed = max(self._counted.passed, len(bytes(response.output)))
+
+
+def text_of(body: bytes, *, streamed: bool) -> str | None:
+    """Return the words of a complete answer that calls no tool."""
+    try:
+        response = _response.decode(_last_response(body) if streamed else body)
+        if response.status not in (None, "completed"):
+            return None
+        outputs = _outputs.decode(response.output)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    if any(one.type not in _SILENT for one in outputs):
+        return None
+    parts = [part for one in outputs if one.type == "message" for part in one.content or ()]
+    if any(part.type != "output_text" for part in parts):
+        return None
+    return "".join(part.text for part in parts) or None
+
+
+def _last_response(stream: bytes) -> bytes:
+    splitter = EventSplitter()
+    found = b""
+    for event in splitter.feed(stream):
+        said = _event.decode(data_of(event) or b"{}")
+        if said.type in _LAST:
+            found = bytes(said.response) if said.type == "response.completed" else b""
+    return found
