@@ -130,7 +130,7 @@ async def test_a_changed_price_is_a_new_version(store: Store) -> None:
     held = ground.price
     data.prices = (Dated(None, rated(2_000_000)),)
     newer = Ground(store, data)
-    newer.applying._search.source = "data 2"
+    newer.applying.price_search.source = "data 2"
     await newer.applying.load()
     assert newer.price == held
     await newer.applying.reprice()
@@ -139,7 +139,7 @@ async def test_a_changed_price_is_a_new_version(store: Store) -> None:
     assert [one["replaces"] for one in await ground.kept()] == [None, 1]
     await newer.applying.reprice()
     same = Ground(store, data)
-    same.applying._search.source = "data 3"
+    same.applying.price_search.source = "data 3"
     await same.applying.load()
     await same.applying.reprice()
     assert len(await ground.kept()) == 2, "the same price is no new version"

@@ -16,6 +16,7 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.model_rows import CountsKept
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.overriding import Overriding
 from watchkeeper.decide.replaying import Replays
@@ -101,6 +102,8 @@ class Rooms:
     """What was counted last, by person and what they may, with when and at which event."""
     ahead: Ahead = field(default_factory=Ahead)
     """When nobody will be on call."""
+    model_counts: CountsKept = field(default_factory=CountsKept)
+    """What was called of models today, as last counted."""
     logins: Attempts = field(default_factory=Attempts)
     """How often somebody may try to log in."""
     _caps: tuple[Catalogue, tuple[Cap, ...]] | None = None

@@ -16,7 +16,7 @@ Without a command: the console on this machine's plane, started if none runs.
 
   See       status  watch  agents  runs  decisions  events  audit  deliveries
   Decide    requests  oncall  handover  standing  delegations  submit
-  Money     budgets  spending
+  Money     budgets  spending  models  providers
   Stop      kill  pause  locks  breakers
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels
@@ -51,6 +51,8 @@ COMMANDS: dict[str, str] = {
     "standing": "watchkeeper.cli.standing:standing",
     "delegations": "watchkeeper.cli.delegations:delegations",
     "budgets": "watchkeeper.cli.budgets:budgets",
+    "models": "watchkeeper.cli.models:models",
+    "providers": "watchkeeper.cli.models:providers",
     "breakers": "watchkeeper.cli.breakers:breakers",
     "spending": "watchkeeper.cli.spending:spending",
     "kill": "watchkeeper.cli.locks:kill",

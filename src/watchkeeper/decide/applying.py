@@ -46,7 +46,7 @@ class Applying:
     ) -> None:
         self._store = store
         self._catalogue = catalogue
-        self._search = search or PriceSearch()
+        self.price_search = search or PriceSearch()
         self._book: Mapping[Model, Kept] = {}
         """The prices kept, as they were when the catalogue was compiled."""
 
@@ -57,7 +57,7 @@ class Applying:
     async def reprice(self) -> None:
         """Look up prices that are missing or were found in older data; follow what has begun."""
         now, providers = self._store.clock.now(), self._catalogue.now.providers.values()
-        search = await self._search.find(providers, self._book, now)
+        search = await self.price_search.find(providers, self._book, now)
         if search.trouble:
             raise Unavailable(search.trouble, code="price_data_unreadable")
         begun = next_change(self._book)
@@ -65,11 +65,11 @@ class Applying:
             return
 
         def unit(tx: Transaction) -> None:
-            keep(tx, search.found, self._search.source, actor="plane")
+            keep(tx, search.found, self.price_search.source, actor="plane")
             self._follow(tx)
 
         await self._store.write(unit)
-        self._search.note(search)
+        self.price_search.note(search)
 
     def _follow(self, tx: Transaction) -> Catalogue:
         """Compile what a transaction leaves in force, to hold once it is committed."""
@@ -93,7 +93,7 @@ class Applying:
             standing = registry.read_standing(tx)
             changes = plan(wanted, standing, prune=prune)
             after = after_plan(standing, changes)
-            book = as_kept(read_book(tx), search.found, self._search.source)
+            book = as_kept(read_book(tx), search.found, self.price_search.source)
             catalogue = build_catalogue(after, known=known_of(providers_of(after), book))
             check_cases(catalogue, cases, tx.now)
             rota = catalogue.rota.now(tx)
@@ -140,7 +140,7 @@ class Applying:
                 if one.kind == "policy" and one.change == "delete":
                     stages.forget_stage(tx, one.name)
             if search.found:
-                keep(tx, search.found, self._search.source, actor=actor)
+                keep(tx, search.found, self.price_search.source, actor=actor)
             standing = registry.read_standing(tx)
             catalogue = self._follow(tx)
             end_changed(tx, catalogue)
@@ -149,7 +149,7 @@ class Applying:
             return Planned(tuple(changes), plan_digest(changes), True, gaps)
 
         applied = await self._store.write(unit)
-        self._search.note(search)
+        self.price_search.note(search)
         # four weeks of shifts are looked through away from the writer
         rota, now = self._catalogue.now.rota, self._store.clock.now()
         vacancies = await asyncio.to_thread(vacancies_of, rota, now)
@@ -212,7 +212,7 @@ class Applying:
     async def _look_up(self, wanted: Sequence[Sourced]) -> Search:
         """Find what models cost whose documents, about to be applied, do not say."""
         providers = (one.document for one in wanted if isinstance(one.document, Provider))
-        return await self._search.find(providers, self._book, self._store.clock.now())
+        return await self.price_search.find(providers, self._book, self._store.clock.now())
 
 
 def _in_force(tx: Transaction) -> tuple[Catalogue, Mapping[Model, Kept]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 from watchkeeper.wire.base import Shown
@@ -46,6 +47,14 @@ class Routed(Shown):
     stronger: Leg | None = None
     """Who answers where the answer of `model` does not do."""
 
+    @cached_property
+    def legs(self) -> tuple[Leg, ...]:
+        """All that may answer, in order."""
+        if self.ensemble:
+            return self.ensemble
+        first = Leg(model=self.model, targets=self.targets)
+        return (first,) if self.stronger is None else (first, self.stronger)
+
 
 class ProviderModelRow(Shown):
     """A provider's model with its price in micro-dollars per million tokens."""
@@ -60,6 +69,9 @@ class ProviderModelRow(Shown):
     tiers: int = 0
     price_source: str = ""
     """`document`, or the price data with its version."""
+    latency_p50_ms: int | None = None
+    """Of the last five minutes."""
+    latency_p95_ms: int | None = None
 
 
 class ProviderRow(Shown):
@@ -73,7 +85,8 @@ class ProviderRow(Shown):
     detail: str = ""
     since: int | None = None
     calls: int = 0
-    """In the last five minutes, as is all that follows."""
+    """In the last five minutes, as is all that follows. Who sees some teams only is shown their
+    calls, errors and retries, and no fallbacks."""
     errors: int = 0
     retries: int = 0
     fallbacks: int = 0
