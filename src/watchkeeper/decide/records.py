@@ -66,6 +66,7 @@ _SETTLE = Statement(
         classes_out=bindparam("found"),
         classes_redacted=bindparam("kept_back"),
         model=func.coalesce(bindparam("model_is", type_=Text), decisions.c.model),
+        route_reason=func.coalesce(bindparam("routed_by", type_=Text), decisions.c.route_reason),
         provider=bindparam("provider_is"),
         provider_model=bindparam("provider_model_is"),
         cached=bindparam("from_cache"),
@@ -269,6 +270,7 @@ def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
         found=listed(outcome.classes),
         kept_back=listed(outcome.redacted),
         model_is=outcome.model,
+        routed_by=outcome.route_reason,
         provider_is=outcome.provider,
         provider_model_is=outcome.provider_model,
         from_cache=int(outcome.cached),
@@ -303,6 +305,21 @@ def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
             body[name] = amount
     if outcome.cached:
         body["cached"] = True
+    if outcome.route_reason is not None:
+        tx.record(
+            "route.reduced" if row.route_cause == "ensemble" else "route.escalated",
+            actor=f"agent/{row.agent}",
+            subject=f"decision/{row.decision}",
+            agent=row.agent,
+            run=row.run,
+            request=row.request,
+            body={
+                "decision": row.decision,
+                "name": row.name,
+                "model": outcome.model,
+                "reason": outcome.route_reason,
+            },
+        )
     tx.record(
         "outcome.recorded",
         actor=f"agent/{row.agent}",

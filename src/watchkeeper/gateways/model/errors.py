@@ -12,6 +12,9 @@ from watchkeeper.wire.decisions import Answer
 
 DECISION_HEADER = b"x-watchkeeper-decision"
 WARNING_HEADER = b"x-watchkeeper-warning"
+MODEL_HEADER = b"x-watchkeeper-model"
+ROUTE_HEADER = b"x-watchkeeper-route"
+_LONGEST_REASON = 1000
 LONGEST_CLIENT_WAIT_SECONDS = 60
 """Clients heed a longer ``Retry-After`` by trying again at once: better not at all."""
 
@@ -69,6 +72,14 @@ def decision_headers(
     """Return the headers that name the decision of a call and what policies warn of."""
     named = [(DECISION_HEADER, header_value(decision))] if decision else []
     return named + [(WARNING_HEADER, header_value(one)) for one in warnings]
+
+
+def route_headers(model: str, reason: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers that name the logical model that answers, and why it does."""
+    return (
+        (MODEL_HEADER, header_value(model)),
+        (ROUTE_HEADER, header_value(reason[:_LONGEST_REASON])),
+    )
 
 
 def refused(decided: Answer) -> ModelError:

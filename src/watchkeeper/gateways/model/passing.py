@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from watchkeeper.gateways.http import header_value
+from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER
+from watchkeeper.tools.upstreams.model import UpstreamFailure
 
 Headers = Sequence[tuple[bytes, bytes]]
 _OK = 200
@@ -30,6 +32,37 @@ class Receiver(Protocol):
     async def end(self, data: bytes) -> None:
         """Take the last of it."""
         ...
+
+
+class Kept:
+    """Keeps a streamed answer until it is known whether the caller is to have it."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.kind = ""
+        self.headers: Headers = ()
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    @property
+    def data(self) -> bytes:
+        """All that was said."""
+        return b"".join(self._pieces)
+
+    async def begin(self, kind: str, headers: Headers) -> None:
+        """Keep the head of the answer."""
+        self.begun, self.kind, self.headers = True, kind, headers
+
+    async def push(self, data: bytes) -> None:
+        """Keep events; raise `UpstreamFailure` for too many."""
+        self._size += len(data)
+        if self._size > LARGEST_ANSWER:
+            raise UpstreamFailure("its answer is too large to be judged", reached=True)
+        self._pieces.append(data)
+
+    async def end(self, data: bytes) -> None:
+        """Keep the last of it."""
+        self._pieces.append(data)
 
 
 class Passing:
