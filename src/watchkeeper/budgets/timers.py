@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from watchkeeper.budgets import statements as sql
 from watchkeeper.budgets.accounts import SWEEP, SWEEP_SECONDS
-from watchkeeper.budgets.service import expire
+from watchkeeper.budgets.settling import expire
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store import timers
 from watchkeeper.store.timers import Handler
@@ -14,23 +16,30 @@ AT_ONCE = 200
 _SHORTEST_SECONDS = 1
 
 
-def sweep(tx: Transaction, ref: str, due_at: int) -> None:
-    """Expire due holds, up to a bound, and set the timer for the next."""
-    tx.silent("the timer is only moved; each hold that expires records its event")
-    expired = sql.EXPIRED.all(tx, now=tx.now, most=AT_ONCE)
-    for row in expired:
-        expire(tx, row.decision)
+def sweeping(end: Callable[[Transaction, str], object]) -> Handler:
+    """Return the timer's handler: it has due holds ended, up to a bound, and looks again.
+
+    `end` is told each hold that is due; one that it only prolongs is due later.
+    """
+
+    def sweep(tx: Transaction, ref: str, due_at: int) -> None:
+        tx.silent("the timer is only moved; each hold that expires records its event")
+        due = sql.EXPIRED.all(tx, now=tx.now, most=AT_ONCE)
+        for row in due:
+            end(tx, row.decision)
+        timers.schedule(tx, SWEEP, ref, _next(tx, len(due)))
+
+    return sweep
+
+
+def _next(tx: Transaction, ended: int) -> int:
+    if ended == AT_ONCE:
+        return tx.now  # more are due: go on with the next unit
     following = sql.NEXT_EXPIRY.scalar(tx)
     latest = tx.now + SWEEP_SECONDS * MICROSECONDS
     earliest = tx.now + _SHORTEST_SECONDS * MICROSECONDS
-    if len(expired) == AT_ONCE:
-        due = tx.now  # more are due: go on with the next unit
-    elif following is None:
-        due = latest
-    else:
-        due = max(earliest, min(following, latest))
-    timers.schedule(tx, SWEEP, ref, due)
+    return latest if following is None else max(earliest, min(following, latest))
 
 
-HANDLERS: dict[str, Handler] = {SWEEP: sweep}
-"""What the sweeper runs for this room, by timer kind."""
+HANDLERS: dict[str, Handler] = {SWEEP: sweeping(expire)}
+"""What the sweeper runs for this room, by timer kind, where holds are of no decisions."""

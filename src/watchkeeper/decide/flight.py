@@ -31,6 +31,7 @@ class Flights:
     def __init__(self) -> None:
         self._covered: dict[str, Covered] = {}
         self._flights: dict[str, InFlight] = {}
+        self._flown: set[str] = set()
         self._settled: dict[str, asyncio.Event] = {}
 
     def expect(self, decision: str, covered: Covered) -> None:
@@ -42,6 +43,7 @@ class Flights:
     def forget(self, decision: str) -> None:
         """Drop a settled action."""
         self._covered.pop(decision, None)
+        self._flown.discard(decision)
         waited = self._settled.pop(decision, None)
         if waited is not None:
             waited.set()
@@ -64,6 +66,7 @@ class Flights:
             raise LookupError(f"decision {decision} is not permitted and unsettled here")
         flight = InFlight(decision, covered, cancel)
         self._flights[decision] = flight
+        self._flown.add(decision)
         late = lock(covered)
         if late is not None:
             self._cut(flight, late)
@@ -76,6 +79,10 @@ class Flights:
     def is_flying(self, decision: str) -> bool:
         """Tell whether this plane performs an action right now."""
         return decision in self._flights
+
+    def never_flew(self, decision: str) -> bool:
+        """Tell whether this plane permitted an action to itself and never began it."""
+        return decision in self._covered and decision not in self._flown
 
     def count(self, target: LockTarget) -> int:
         """Return how many actions in flight a lock on `target` would cut."""

@@ -23,6 +23,7 @@ from watchkeeper.decide.callbacks import check_callback
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.contents import check_names, examine_aside, kept_words, without_secrets
 from watchkeeper.decide.coverage import RolesInForce
+from watchkeeper.decide.extending import hold_more
 from watchkeeper.decide.flight import Flights, InFlight
 from watchkeeper.decide.gates.identity import use_of
 from watchkeeper.decide.gates.kill import covered_by, covered_there
@@ -30,6 +31,7 @@ from watchkeeper.decide.gates.requirement import risk_of
 from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Action, Progress, Ruling
 from watchkeeper.decide.narrowing import follow_narrowed, read_for
+from watchkeeper.decide.noting import Noting
 from watchkeeper.decide.opening import open_request
 from watchkeeper.decide.path import decide as decide_by_gates
 from watchkeeper.decide.records import (
@@ -63,6 +65,7 @@ from watchkeeper.kill.rules import covering
 from watchkeeper.models.statistics import Statistics
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.budgets import Measure
 from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer, Risk, Usage
 
 
@@ -78,6 +81,8 @@ class Decider:
         self.taken = Taken()
         self.statistics = Statistics()
         """How providers do, as the gateway's calls show."""
+        self.noting = Noting()
+        """What is done once as budgets reach their levels."""
         self.breakers = Open()
         """Which agents may have an open breaker; the deciding transaction reads its own."""
         self.locks: tuple[LockInForce, ...] = ()
@@ -144,11 +149,19 @@ class Decider:
         """Hold more for an action that is under way, so that it can be tried once more; False
         where a budget has no room for it.
         """
-        return not (more.input_tokens or more.output_tokens or more.cost_micros)
+        return await self.store.write(lambda tx: hold_more(tx, self.catalogue.now, decision, more))
 
-    def settle_in(self, tx: Transaction, decision: str, outcome: Outcome) -> None:
-        """Record within a unit of work how an action ended that nobody settles any more."""
-        self._settle(tx, decision, outcome, None, None, begun=True)
+    def settle_in(
+        self, tx: Transaction, decision: str, outcome: Outcome, *, begun: bool = True
+    ) -> None:
+        """Record within a unit of work how an action ended that nobody settles any more.
+
+        What is held for it counts as used, until somebody reports after all; of an action that
+        never began, nothing.
+        """
+        if begun:
+            budgets.expire(tx, decision)
+        self._settle(tx, decision, outcome, None, None, begun)
         tx.after_commit(lambda: self.flights.forget(decision))
 
     async def recall(self, decision: str) -> str | None:
@@ -230,6 +243,10 @@ class Decider:
             uses.count(tx, detail, progress.amount_micros) for detail in progress.spends
         ):
             raise Conflict("what the token is good for was used up just now", code="token_used")
+        if ruling.verdict == "permit" and facts.held is not None and catalogue.responding:
+            self.noting.look(tx, catalogue, run, facts.held.filled)
+        if ruling.pause is not None:
+            self.noting.pause(tx, catalogue, run, ruling.pause)
         if progress.probes or ruling.verdict == "deny":
             take_part(tx, ruling, progress, decision)
         record_decision(
@@ -328,9 +345,15 @@ class Decider:
         record_outcome(tx, row, outcome.model_copy(update=said))
         if begun:
             keep_result(tx, row, result)
+            # the plane cuts off what it performs at its time limit; what passes until it says so
+            # is not the action's
+            within: tuple[Measure, ...] = ("wall_time",) if row.performer == "plane" else ()
+            used = amounts_of(usage)
+            used["retries"] = usage.retries
+            budgets.settle(tx, decision, used, outcome.status, within=within)
         else:
             release(tx, row)
-        budgets.settle(tx, decision, amounts_of(usage), outcome.status)
+            budgets.void(tx, decision)
         if row.request is not None:
             approvals.record_outcome(tx, row.request, outcome.status)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from sqlalchemy import bindparam, select
 
 from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.decide.holds import end_unreported
 from watchkeeper.decide.live import HOLD_SECONDS
-from watchkeeper.decide.records import NOBODY_REPORTED
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.tables import decisions, is_open
 from watchkeeper.store import timers
@@ -77,7 +77,7 @@ def _sweep(tx: Transaction, decider: Decider, is_flying: Callable[[str], bool]) 
     found = _DUE.all(tx, before=before)
     for row in found:
         if not is_flying(row.decision):
-            decider.settle_in(tx, row.decision, Outcome(status="unknown", error=NOBODY_REPORTED))
+            end_unreported(tx, decider, row.decision)
     if len(found) == _AT_ONCE:
         timers.schedule(tx, SWEEP, _ALL, tx.now + _SHORTEST_SECONDS * MICROSECONDS)
         return

@@ -19,7 +19,6 @@ from watchkeeper.approvals.standing.service import HANDLERS as STANDING_TIMERS
 from watchkeeper.approvals.timers import handlers as approval_timers
 from watchkeeper.breakers.service import HANDLERS as BREAKER_TIMERS
 from watchkeeper.budgets.changes import HANDLERS as CAP_TIMERS
-from watchkeeper.budgets.timers import HANDLERS as BUDGET_TIMERS
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.callbacks import CALLBACKS
@@ -27,6 +26,7 @@ from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.children import HANDLERS as CHILD_TIMERS
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.holds import hold_timers
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.overriding import Overriding
 from watchkeeper.decide.previews import Previews
@@ -71,7 +71,6 @@ _PRICES_SECONDS = 60
 
 TIMERS: Mapping[str, Handler] = {
     **BREAKER_TIMERS,
-    **BUDGET_TIMERS,
     **CAP_TIMERS,
     **CHILD_TIMERS,
     **HANDOVER_TIMERS,
@@ -205,7 +204,12 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         decider, view, clock, outages.changed,
         sealed=sealed, vault=settings.vault, heartbeat=settings.heartbeat_url,
     )  # fmt: skip
-    handlers = {**TIMERS, **approval_timers(decider.coverage), UNSETTLED: sweeping(decider)}
+    handlers = {
+        **TIMERS,
+        **approval_timers(decider.coverage),
+        **hold_timers(decider),
+        UNSETTLED: sweeping(decider),
+    }
     sweeper = Sweeper(StoredTimers(store, handlers), clock)
     health = Health(state.path)
     auditor = Auditor(store, sweeper.wake, heartbeat(gateways.egress, settings.heartbeat_url))
