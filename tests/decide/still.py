@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.approvals.topping import AskedTopUp
 from watchkeeper.breakers.model import Standing as BreakerStanding
-from watchkeeper.budgets.model import Cap
+from watchkeeper.budgets.filling import Level, levels_of
+from watchkeeper.budgets.model import Cap, Refused
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.model import Action
@@ -153,6 +155,9 @@ class StillFacts:
     risk: Risk | None = None
     stand: Mapping[str, TargetStanding] = field(default_factory=dict)
     """How targets do, by `provider/model`."""
+    filled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """How full budgets are, by id: `posted`, `held`, `topped`, `per_hour`."""
+    topping: Mapping[str, AskedTopUp] = field(default_factory=dict)
     looked_up: list[str] = field(default_factory=list)
     """Figures of the run that were asked for."""
 
@@ -234,6 +239,18 @@ class StillFacts:
         if self.full in {cap.budget_id.replace("*", self.run.run) for cap in caps}:
             return NoRoom(str(self.full), f"{self.full} is spent", "top up")
         return None
+
+    def refuse(self, refused: Refused) -> None:
+        """Nothing is counted."""
+
+    def levels(self, caps: Sequence[Cap]) -> Sequence[Level]:
+        """Return how full caps are: as said, or empty."""
+        found = levels_of(None, caps, run=self.run.run, now=self.now)
+        return tuple(replace(one, **self.filled.get(one.budget, {})) for one in found)
+
+    def asked_top_up(self, budget: str, period_key: str) -> AskedTopUp | None:
+        """Return what was asked of a budget before."""
+        return self.topping.get(budget)
 
 
 def refund(amount: object = 20, **more: object) -> Action:

@@ -14,6 +14,7 @@ from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.access import find_request
+from watchkeeper.decide.topping import waits_for
 from watchkeeper.store.statement import Row
 from watchkeeper.wire.decisions import Verdict
 from watchkeeper.wire.polling import Asked
@@ -37,7 +38,14 @@ async def asked(call: Call) -> Asked:
     row = None
     if ids.is_id(name):
         row = await call.rooms.store.read(lambda tx: find_request(tx, name))
-    if row is None or not may_see(call, asker, row):
+    if row is not None and row.kind == "top_up" and not may_see(call, asker, row):
+        # several calls may wait for the same room
+        agent, run = asker.agent, asker.run.run if asker.run else None
+        if not await call.rooms.store.read(lambda tx: waits_for(tx, name, agent, run)):
+            row = None
+    elif row is not None and not may_see(call, asker, row):
+        row = None
+    if row is None:
         raise NotFound("there is no such request, or it is not yours")
     waits = await call.rooms.store.read(lambda tx: is_pending(tx, name))
     changes = await call.rooms.store.read(lambda tx: asks_changes(tx, name))

@@ -119,7 +119,8 @@ class Refused:
                 f"this needs {show(self.asked)}"
             )
         room = max(0, self.cap - self.used - self.held)
-        words = f"budget {self.budget_id} allows {show(self.cap)} per {self.period}: "
+        zone = f" ({self.by.zone})" if self.by.zone != "UTC" else ""
+        words = f"budget {self.budget_id} allows {show(self.cap)} per {self.period}{zone}: "
         words += f"{show(self.used)} used"
         if self.held:
             words += f", {show(self.held)} held by calls in flight"
@@ -130,7 +131,7 @@ class Refused:
         """What would let the action through."""
         if self.period == "invocation":
             return "ask for less in one call"
-        reset = f"wait until {utc_text(self.resets_at)} or " if self.resets_at else ""
+        reset = f"wait until it resets at {utc_text(self.resets_at)}, or " if self.resets_at else ""
         return f"{reset}have a person top up {self.budget_id}"
 
     def _show(self, amount: int) -> str:

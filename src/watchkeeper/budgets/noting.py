@@ -31,9 +31,7 @@ _NOTE = Statement(
 )
 
 
-def note_once(
-    tx: Transaction, account: Account, measure: Measure, level: int, does: Once
-) -> bool:
+def note_once(tx: Transaction, account: Account, measure: Measure, level: int, does: Once) -> bool:
     """Note that something is done at a level in this period; False if it was done before.
 
     The caller records what it does.

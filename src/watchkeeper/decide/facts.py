@@ -12,8 +12,10 @@ from typing import Protocol
 
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.approvals.topping import AskedTopUp
 from watchkeeper.breakers.model import Standing as BreakerStanding
-from watchkeeper.budgets.model import Cap
+from watchkeeper.budgets.filling import Level
+from watchkeeper.budgets.model import Cap, Refused
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.identity.details import Used
 from watchkeeper.identity.model import RunFacts
@@ -32,6 +34,7 @@ class NoRoom:
     budget: str
     sentence: str
     remedy: str
+    measure: Measure | None = None
 
 
 class Facts(Protocol):
@@ -107,6 +110,19 @@ class Facts(Protocol):
     ) -> NoRoom | None:
         """Hold amounts under every cap, all or nothing.
 
-        `touches` is the business object that an amount of `objects` is about.
+        `touches` is the business object that an amount of `objects` is about. Nothing is held or
+        recorded where it finds no room: something else may be tried, or it is refused for good.
         """
+        ...
+
+    def refuse(self, refused: Refused) -> None:
+        """Count that a budget refuses the action for good."""
+        ...
+
+    def levels(self, caps: Sequence[Cap]) -> Sequence[Level]:
+        """Return how full caps are."""
+        ...
+
+    def asked_top_up(self, budget: str, period_key: str) -> AskedTopUp | None:
+        """Return the newest request to top up a budget in a period."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from watchkeeper.budgets.model import Cap
+from watchkeeper.budgets.model import Cap, Refused
 from watchkeeper.budgets.room import find_room
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
@@ -42,4 +42,10 @@ class GlancingFacts(LiveFacts):
             now=self.now,
             touches=touches,
         )
-        return NoRoom(refused.budget_id, refused.sentence, refused.remedy) if refused else None
+        if refused is None:
+            return None
+        return NoRoom(refused.budget_id, refused.sentence, refused.remedy, refused.measure)
+
+    def refuse(self, refused: Refused) -> None:
+        """Nothing is counted."""
+

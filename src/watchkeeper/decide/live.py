@@ -10,11 +10,13 @@ from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.standing import service as standing_approvals
 from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.approvals.standing.voiding import why_void
+from watchkeeper.approvals.topping import AskedTopUp, asked_top_up
 from watchkeeper.breakers import service as breakers
 from watchkeeper.breakers.model import Standing as BreakerStanding
 from watchkeeper.budgets import calls
 from watchkeeper.budgets import service as budgets
-from watchkeeper.budgets.model import Cap, Refused
+from watchkeeper.budgets.filling import Level, levels_of
+from watchkeeper.budgets.model import Cap, Held, Refused
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
@@ -25,8 +27,8 @@ from watchkeeper.identity.details import USED_UP, Used
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.service import epoch_and_locks
-from watchkeeper.models.ordering import Standings, no_standings
 from watchkeeper.models.statistics import Standing as TargetStanding
+from watchkeeper.models.statistics import Statistics
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.rates import service as rates
 from watchkeeper.tools.rates.rules import Limit
@@ -46,7 +48,7 @@ class LiveFacts:
         catalogue: Catalogue,
         run: RunFacts,
         decision: str,
-        standings: Standings = no_standings,
+        statistics: Statistics | None = None,
         tripped: Container[str] | None = None,
     ) -> None:
         self.now = tx.now
@@ -56,8 +58,10 @@ class LiveFacts:
         self.locks: Sequence[LockInForce] = locks
         self._tx = tx
         self._decision = decision
-        self._standings = standings
+        self._statistics = statistics
         self._passed: Sequence[Limit] = ()
+        self.held: Held | None = None
+        """What was held of budgets, with how full they are then."""
         self._call: str | None = None
         self._tripped = tripped
 
@@ -86,7 +90,9 @@ class LiveFacts:
 
     def target_standing(self, provider: str, model: str) -> TargetStanding:
         """Return how a provider's model does."""
-        return self._standings(provider, model)
+        if self._statistics is None:
+            return TargetStanding()
+        return self._statistics.standing(provider, model, self.now)
 
     def approved(self, digest: str) -> Grant | None:
         """Return the unredeemed, unexpired grant for an action's digest."""
@@ -145,10 +151,25 @@ class LiveFacts:
             expires_at=self.now + HOLD_SECONDS * MICROSECONDS,
             now=self.now,
             touches=touches,
+            final=False,
         )
         if isinstance(answer, Refused):
-            rates.put_back(self._tx, self._passed)
-            return NoRoom(answer.budget_id, answer.sentence, answer.remedy)
+            return NoRoom(answer.budget_id, answer.sentence, answer.remedy, answer.measure)
+        self.held = answer
         if self._call is not None:
             calls.note(self._tx, self.run.run, self._call)
         return None
+
+    def refuse(self, refused: Refused) -> None:
+        """Count that a budget refuses the action for good; the rates over it get a call back."""
+        budgets.refuse(self._tx, refused, agent=self.run.agent, run=self.run.run)
+        rates.put_back(self._tx, self._passed)
+        self._passed = ()
+
+    def levels(self, caps: Sequence[Cap]) -> Sequence[Level]:
+        """Return how full caps are."""
+        return levels_of(self._tx, caps, run=self.run.run, now=self.now)
+
+    def asked_top_up(self, budget: str, period_key: str) -> AskedTopUp | None:
+        """Return the newest request to top up a budget in a period."""
+        return asked_top_up(self._tx, budget, period_key)

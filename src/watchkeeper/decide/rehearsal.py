@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.approvals.standing.model import StandingApproval
+from watchkeeper.approvals.topping import AskedTopUp
 from watchkeeper.breakers.model import Standing as BreakerStanding
-from watchkeeper.budgets.model import Cap
+from watchkeeper.budgets.filling import Level, levels_of
+from watchkeeper.budgets.model import Cap, Refused
 from watchkeeper.budgets.room import find_room
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
@@ -111,7 +113,20 @@ class RehearsalFacts:
     ) -> NoRoom | None:
         """Every budget is empty; what is more than its cap finds no room all the same."""
         refused = find_room(None, run=self.run.run, caps=caps, amounts=amounts, now=self.now)
-        return NoRoom(refused.budget_id, refused.sentence, refused.remedy) if refused else None
+        if refused is None:
+            return None
+        return NoRoom(refused.budget_id, refused.sentence, refused.remedy, refused.measure)
+
+    def refuse(self, refused: Refused) -> None:
+        """Nothing is counted."""
+
+    def levels(self, caps: Sequence[Cap]) -> Sequence[Level]:
+        """Every budget is empty."""
+        return levels_of(None, caps, run=self.run.run, now=self.now)
+
+    def asked_top_up(self, budget: str, period_key: str) -> AskedTopUp | None:
+        """Nobody was asked before."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

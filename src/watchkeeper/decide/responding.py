@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from watchkeeper.budgets.responses import Response, Throttle, before_full
+from watchkeeper.budgets.responses import FULL, Response, Throttle, before_full
 from watchkeeper.registry.parts import RateLimit
 from watchkeeper.registry.spending import Budget
 
@@ -37,7 +37,8 @@ def compile_responses(budget: Budget) -> Responding:
         )
         for one in budget.responses
     )
-    pauses = [one.at for one in responses if one.do == "pause"]
+    # at 100 it is the first call without room that pauses
+    pauses = [one.at for one in responses if one.do == "pause" and one.at < FULL]
     return Responding(
         tuple(sorted(set(budget.warn_at))),
         responses,

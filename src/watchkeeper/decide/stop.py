@@ -42,6 +42,7 @@ class KillSwitch:
         self._watchers = watchers
         """Returns how many consoles follow the feed now."""
         self._tasks: set[asyncio.Task[None]] = set()
+        decider.noting.pause_in = self.pause_in
 
     async def load(self) -> None:
         """Read the locks in force; before the first request is served."""
@@ -59,16 +60,38 @@ class KillSwitch:
         catalogue = self._decider.catalogue.now
 
         # after the commit whatever becomes of the caller, who may hang up at any time
-        def unit(tx: Transaction) -> tuple[LockInForce, tuple[Receipt, ...]]:
-            lock = locks.put_in_force(
-                tx, target, mode=mode, reason=reason, by=by, authority=authority
+        return await self._decider.store.write(
+            lambda tx: self._lock_in(
+                tx, catalogue, target, mode=mode, reason=reason, by=by, authority=authority
             )
-            receipts = _effects_in_store(tx, catalogue, lock, self._decider.flights.count(target))
-            locks.record_receipts(tx, lock.lock, receipts)
-            tx.after_commit(lambda: self._come_into_force(lock, catalogue))
-            return lock, receipts
+        )
 
-        return await self._decider.store.write(unit)
+    def pause_in(self, tx: Transaction, target: LockTarget, reason: str) -> str:
+        """Put a pause by the plane in force within a unit of work; return the lock.
+
+        Anybody who may lift a lock resumes.
+        """
+        lock, _ = self._lock_in(
+            tx, self._decider.catalogue.now, target, mode="pause", reason=reason, by="plane"
+        )
+        return lock.lock
+
+    def _lock_in(
+        self,
+        tx: Transaction,
+        catalogue: Catalogue,
+        target: LockTarget,
+        *,
+        mode: Mode,
+        reason: str,
+        by: str,
+        authority: int = 0,
+    ) -> tuple[LockInForce, tuple[Receipt, ...]]:
+        lock = locks.put_in_force(tx, target, mode=mode, reason=reason, by=by, authority=authority)
+        receipts = _effects_in_store(tx, catalogue, lock, self._decider.flights.count(target))
+        locks.record_receipts(tx, lock.lock, receipts)
+        tx.after_commit(lambda: self._come_into_force(lock, catalogue))
+        return lock, receipts
 
     async def lift(self, lock: str, *, reason: str, by: str, authority: int = 0) -> LockInForce:
         """End a lock; runs it stopped stay stopped, new ones may be opened."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from sqlalchemy import select
+
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.coverage import Coverage
 from watchkeeper.approvals.deciding import fulfil_by
@@ -20,6 +22,7 @@ from watchkeeper.decide.contents import kept_words
 from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Ruling
 from watchkeeper.decide.people import PeopleInForce
+from watchkeeper.store.journal import events
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 
@@ -82,6 +85,22 @@ def open_top_up(
         coverage,
         PeopleInForce(tx, catalogue),
     )
+
+
+def waits_for(tx: Transaction, request: str, agent: str | None, run: str | None) -> bool:
+    """Tell whether a call of an agent (of one of its runs, if `run` is given) was held for a
+    request that another's call opened.
+    """
+    if agent is None:
+        return False
+    query = select(events.c.sequence).where(
+        events.c.request == request,
+        events.c.type == "decision.held",
+        events.c.agent == agent,
+    )
+    if run is not None:
+        query = query.where(events.c.run == run)
+    return tx.connection.execute(query.limit(1)).first() is not None
 
 
 def _top_up(tx: Transaction, row: Row) -> None:

@@ -2,29 +2,63 @@
 
 from __future__ import annotations
 
+from watchkeeper.budgets.model import Cap
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.decide.amounts import amounts_of, asked_of
+from watchkeeper.decide.amounts import Asked, asked_of
 from watchkeeper.decide.caps import caps_over
-from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.facts import Facts, NoRoom
+from watchkeeper.decide.gates.full import without_room
+from watchkeeper.decide.gates.levels import caps_in_force
+from watchkeeper.decide.gates.lowering import lower
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 
-__all__ = ["amounts_of", "budget_gate", "caps_over"]
+_TRIES = 3
+"""How often it is looked again where room came and went meanwhile."""
 
 
 def budget_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
-    """Its run is not too old, and every budget over it has room: what it may cost is held in
-    all of them, or in none.
+    """Every budget has room: what it may cost is held in all of them, or in none.
+
+    A run that is too old has none. A model call that finds too little room is answered in fewer
+    tokens, where it may be.
     """
     too_old = _check_age(facts)
     if too_old is not None:
         return too_old
     model = (progress.model or action.name) if action.kind == "model" else None
-    covering = caps_over(facts.catalogue, facts.run, model)
-    asked = asked_of(action, facts, progress, covering.measures)
-    caps = [cap for cap in covering.caps if cap.measure in asked.amounts]
+    measures = caps_over(facts.catalogue, facts.run, model).measures
+    asked = asked_of(action, facts, progress, measures)
+    caps = [cap for cap in caps_in_force(action, facts, progress) if cap.measure in asked.amounts]
     refused = facts.reserve(caps, asked.amounts, asked.touches)
     if refused is None:
         return None
+    return _respond(action, facts, progress, caps, asked, refused)
+
+
+def _respond(
+    action: Action,
+    facts: Facts,
+    progress: Progress,
+    caps: list[Cap],
+    asked: Asked,
+    refused: NoRoom,
+) -> Ruling | None:
+    """Let a call through that finds no room as it is, or answer what its budgets say."""
+    for _ in range(_TRIES):
+        levels = facts.levels(caps)
+        if lower(action, facts, progress, levels, asked):
+            return None
+        # an object that is counted already needs no room
+        found = [
+            one for one in levels if one.cap.measure != "objects" or refused.measure == "objects"
+        ]
+        ruling = without_room(found, asked.amounts, facts)
+        if ruling is not None:
+            return ruling
+        again = facts.reserve(caps, asked.amounts, asked.touches)
+        if again is None:
+            return None
+        refused = again
     return deny(f"budget/{refused.budget}", refused.sentence, refused.remedy)
 
 

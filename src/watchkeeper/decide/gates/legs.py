@@ -11,14 +11,14 @@ from watchkeeper.decide.catalogue import GovernedAgent
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.contract import likely_input
 from watchkeeper.decide.model import Action, Ruling, deny
-from watchkeeper.decide.pricing import GovernedTarget
+from watchkeeper.decide.pricing import GovernedTarget, dearest
 from watchkeeper.models.routing import Chosen, Excluded, Needs, choose
 from watchkeeper.registry.providers import Ensemble
 from watchkeeper.wire.decisions import LARGEST_USAGE, Duty, Usage
 
 BYTES_PER_ANSWER_TOKEN = 4
 """How long answers are taken to be that an adjudicator is given; longer ones it never sees."""
-_ADDED_BYTES = 512
+ADDED_BYTES = 512
 """What is put around them."""
 
 
@@ -104,7 +104,7 @@ def qualify(
     if isinstance(chosen, Excluded):
         return deny(_rule(name, limits.agent, chosen), chosen.words, chosen.remedy)
     window = max(target.model.context_window for target in chosen.targets)
-    return Leg(name, chosen, min(needs.input_tokens, window))
+    return Leg(name, chosen, needs.most_input(window))
 
 
 def lowered_by(limits: Limits, legs: Sequence[Leg], most: int) -> Iterator[Duty]:
@@ -134,10 +134,20 @@ def estimate_of(action: Action, legs: Sequence[Leg], output_tokens: int) -> Usag
     )
 
 
+def estimate_within(legs: Sequence[Leg], output_tokens: int) -> Usage:
+    """Return what a call may use at most whose answers are no longer than so many tokens each."""
+    cost = sum(dearest(leg.chosen.targets, leg.input_tokens, output_tokens) or 0 for leg in legs)
+    return Usage(
+        input_tokens=min(sum(leg.input_tokens for leg in legs), LARGEST_USAGE),
+        output_tokens=min(output_tokens * len(legs), LARGEST_USAGE),
+        cost_micros=min(cost, LARGEST_USAGE),
+    )
+
+
 def _with_answers(needs: Needs, ensemble: Ensemble, answers: Sequence[Leg]) -> Needs:
     """Return what the adjudicator needs: it is sent the call, the answers and what to do."""
     tokens = sum(leg.chosen.output_tokens for leg in answers) * BYTES_PER_ANSWER_TOKEN
-    added = tokens + len(ensemble.instructions.encode()) + _ADDED_BYTES
+    added = tokens + len(ensemble.instructions.encode()) + ADDED_BYTES
     return replace(
         needs,
         input_tokens=needs.input_tokens + added,
