@@ -73,7 +73,7 @@ def _follow(course: Course, call: Permitted, loop: Loop, since: int) -> tuple[Co
     if call.kind == "tool":
         same = _compare(newest, same, key, loop.longest_round, since)
         newest = (*newest, (key, call.at))[-loop.longest_round :]
-        found = found or _round(same, loop)
+        found = found or _round(same, len(calls[key]), loop)
     return Course(call.at, calls, newest, same), found
 
 
@@ -89,14 +89,22 @@ def _compare(
     return tuple(counts)
 
 
-def _round(same: tuple[int, ...], loop: Loop) -> Found | None:
-    """Say whether a round of several calls came again and again.
+def _round(same: tuple[int, ...], times: int, loop: Loop) -> Found | None:
+    """Say whether a round of several calls came again and again, the last call so many times.
 
     The same order of several calls is no chance sooner than the same call: half as often will
     do, three times at least.
     """
     enough = max(_FEWEST_ROUNDS, -(-loop.repeats // 2))
+    if times < enough:
+        return None
     for length, again in enumerate(same, 1):
-        if length > 1 and again + length >= enough * length:
+        if again + length >= enough * length and not _is_shorter(same, length):
             return Found(length, (again + length) // length)
     return None
+
+
+def _is_shorter(same: tuple[int, ...], length: int) -> bool:
+    """Tell whether a round is one call, or a shorter round, several times."""
+    shorter = (one for one in range(1, length) if length % one == 0)
+    return length == 1 or any(same[one - 1] + one >= length for one in shorter)
