@@ -56,6 +56,7 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/spending"): "read",
     ("GET", "/v1/run-costs"): "read",
     ("GET", "/v1/chargeback"): "read",
+    ("GET", "/v1/balances/check"): "read",
     ("GET", "/v1/budgets"): "read",
     ("GET", "/v1/budgets/{budget:path}"): "read",
     ("GET", "/v1/breakers"): "read",

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from watchkeeper.api.table import Call, Operation
-from watchkeeper.budgets import reading
+from watchkeeper.budgets import checking, reading
 from watchkeeper.budgets import service as budgets
 from watchkeeper.budgets.changes import changed_caps, with_changes
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, CapChange, TopUp
+from watchkeeper.wire.budgets import (
+    BalanceCheck,
+    BalanceDifference,
+    BudgetDetail,
+    BudgetRow,
+    CapChange,
+    TopUp,
+)
 from watchkeeper.wire.pages import Page
 
 _PRESSING = 500
@@ -89,6 +96,25 @@ async def change_cap(call: Call) -> BudgetRow:
     return await rooms.store.write(unit)
 
 
+async def check_balances(call: Call) -> BalanceCheck:
+    """Add every balance up from its holds."""
+    found = await call.rooms.store.scan(checking.check_balances)
+    return BalanceCheck(
+        balances=found.balances,
+        holds=found.holds,
+        differences=tuple(
+            BalanceDifference(
+                budget=one.budget,
+                period_key=one.account.period_key,
+                part=one.part,
+                kept=one.kept,
+                summed=one.summed,
+            )
+            for one in found.differences
+        ),
+    )
+
+
 def _check_may(call: Call, budget: str) -> None:
     """Raise `Forbidden` unless the caller may give more to whose budget it is."""
     scope, _, rest = budget.partition("/")
@@ -117,6 +143,15 @@ OPERATIONS = (
         read_budget,
         "Show a budget with who draws on it.",
         answers=BudgetDetail,
+        tags=("budgets",),
+    ),
+    Operation(
+        "GET",
+        "/v1/balances/check",
+        "read",
+        check_balances,
+        "Add every balance up from its holds, and say which differ.",
+        answers=BalanceCheck,
         tags=("budgets",),
     ),
     Operation(

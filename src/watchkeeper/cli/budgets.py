@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
+from watchkeeper.cli.exits import REFUSED
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_facts, print_json, print_table
@@ -104,3 +107,26 @@ def top_up(session: Session, budget: str, by: str, reason: str) -> None:
         return
     cap = amount(found.measure, found.cap + found.topped_up)
     print_facts([("budget", found.budget), ("cap now", cap), ("state", found.state)])
+
+
+@budgets.command(short_help="Add every balance up from its holds; exit 1 where one differs.")
+@speaks()
+def check(session: Session) -> None:
+    """Add every balance up from its holds, and say which differ; exit 1 if one does."""
+    found = session.call(lambda plane: plane.check_balances())
+    if session.json:
+        print_json(found)
+    else:
+        wrong = len(found.differences)
+        print_facts(
+            [
+                ("balances", f"{found.balances:,}"),
+                ("holds", f"{found.holds:,}"),
+                ("differ", f"{wrong} (the first of them below)" if wrong else "none"),
+            ]
+        )
+        for one in found.differences:
+            words = f"{one.part} is {one.kept:,}, its holds add up to {one.summed:,}"
+            print_facts([(f"{one.budget} {one.period_key}", words)])
+    if found.differences:
+        sys.exit(REFUSED)

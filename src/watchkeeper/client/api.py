@@ -22,7 +22,7 @@ from watchkeeper.client.standing import StandingCalls
 from watchkeeper.core.digest import parse
 from watchkeeper.wire.agents import AgentDetail, AgentRow, Enrol, Enrolment, RunDetail, RunRow
 from watchkeeper.wire.base import Sent
-from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, CapChange, TopUp
+from watchkeeper.wire.budgets import BalanceCheck, BudgetDetail, BudgetRow, CapChange, TopUp
 from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Target
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.people import (
@@ -228,6 +228,10 @@ class PlaneClient(
     async def budget(self, budget: str) -> BudgetDetail:
         """Read one budget with who draws on it."""
         return await self._get(BudgetDetail, f"/v1/budgets/{quote(budget)}")
+
+    async def check_balances(self) -> BalanceCheck:
+        """Add every balance up from its holds."""
+        return await self._get(BalanceCheck, "/v1/balances/check")
 
     async def top_up(self, budget: str, top_up: TopUp) -> BudgetRow:
         """Raise a cap for its current period."""

@@ -123,3 +123,22 @@ class BudgetDetail(BudgetRow):
     spenders: tuple[Spender, ...] = ()
     spent: tuple[Spent, ...] = ()
     """The largest and newest that it paid for, newest first."""
+
+
+class BalanceDifference(Shown):
+    """A figure of a balance that is not what its holds add up to."""
+
+    budget: str
+    period_key: str
+    part: Literal["posted", "held"]
+    kept: int
+    summed: int
+
+
+class BalanceCheck(Shown):
+    """Whether every balance is the sum of its holds."""
+
+    balances: int
+    holds: int
+    differences: tuple[BalanceDifference, ...] = ()
+    """The first of them, if any."""
