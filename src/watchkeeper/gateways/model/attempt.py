@@ -254,7 +254,7 @@ class Attempt:
             if self.meter.failure is not None:
                 # it failed before it said anything, so nothing is billed and others may answer
                 self._sending.sent = False
-                why = f"it began with an error: {self.meter.failure[:300]}"
+                why = f"it began with an error: {self.meter.failure}"
                 raise UpstreamFailure(why, reached=True)
             await self._begin(response)
         if self.first_token_at is None and self.events:

@@ -31,7 +31,7 @@ class Meter(Protocol):
 
     @property
     def failure(self) -> str | None:
-        """What the provider said went wrong within an answer that began well; its own words."""
+        """Which error the provider named within an answer that began well; never its words."""
         ...
 
     def take(self, data: bytes, *, whole: bool) -> bool:

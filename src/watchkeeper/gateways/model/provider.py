@@ -168,7 +168,7 @@ class ProviderCall:
         if made is not None and made.status != _OK:
             return self._outcome("failed", f"provider {name} refused with HTTP {made.status}")
         if attempt.meter.failure is not None:
-            why = f"it ended its answer with an error: {attempt.meter.failure[:300]}"
+            why = f"it ended its answer with an error: {attempt.meter.failure}"
             return self._outcome("failed", f"provider {name}: {why}")
         return self._outcome("succeeded", None)
 

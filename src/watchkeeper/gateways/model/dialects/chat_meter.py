@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from watchkeeper.gateways.model.dialects.counting import Counted, words_of
+from watchkeeper.gateways.model.dialects.counting import Counted, error_name
 from watchkeeper.gateways.model.dialects.reading import NOTHING, is_given
 from watchkeeper.tools.upstreams.events import EventSplitter, data_of
 from watchkeeper.wire.decisions import Usage
@@ -72,7 +72,7 @@ class ChatMeter:
         if says_usage:
             self._counted.report(completion.usage)
         if is_given(completion.error):
-            self.failure = words_of(completion.error)
+            self.failure = error_name(completion.error)
         for choice in completion.choices or ():
             for text in (choice.delta, choice.message):
                 if text is not None:

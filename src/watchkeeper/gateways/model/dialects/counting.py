@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from watchkeeper.wire.decisions import LARGEST_USAGE, Usage
@@ -9,7 +11,7 @@ from watchkeeper.wire.decisions import LARGEST_USAGE, Usage
 _INPUT = ("input_tokens", "prompt_tokens")
 _OUTPUT = ("output_tokens", "completion_tokens")
 _DETAILS = ("input_tokens_details", "prompt_tokens_details")
-_WORDS = 300
+_ERROR = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
 
 
 class Counted:
@@ -61,11 +63,15 @@ class Counted:
         )
 
 
-def words_of(error: msgspec.Raw) -> str:
-    """Return what an error of a provider's says."""
+def error_name(error: msgspec.Raw) -> str:
+    """Return what kind of error a provider's is. Its words are left to the caller, who gets the
+    event: they may repeat what was sent, and this is recorded.
+    """
     said = _object(error)
-    words = said.get("message") or said.get("code") or "an error without words"
-    return str(words)[:_WORDS]
+    for name in (said.get("code"), said.get("type")):
+        if isinstance(name, str) and _ERROR.fullmatch(name):
+            return name
+    return "an error without a name"
 
 
 def _object(said: msgspec.Raw) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from watchkeeper.gateways.model.dialects.counting import error_name
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
 from watchkeeper.wire.decisions import LARGEST_USAGE, Usage
 
@@ -49,18 +50,13 @@ class _Message(msgspec.Struct):
     usage: _Usage | None = None
 
 
-class _Failure(msgspec.Struct):
-    type: str = ""
-    message: str = ""
-
-
 class _Event(msgspec.Struct):
     type: str = ""
     message: _Message | None = None
     usage: _Usage | None = None
     content_block: _Part | None = None
     delta: _Part | None = None
-    error: _Failure | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 _event = msgspec.json.Decoder(_Event)
@@ -130,8 +126,7 @@ class MessagesMeter:
             self._count(event.usage)
             self._final = event.usage.output_tokens is not None
         if event.type == "error":
-            said = event.error or _Failure()
-            self.failure = f"{said.type}: {said.message}"
+            self.failure = error_name(event.error)
             self.done = True
         elif event.type == "message_stop":
             self.done = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from watchkeeper.gateways.model.dialects.counting import Counted, words_of
+from watchkeeper.gateways.model.dialects.counting import Counted, error_name
 from watchkeeper.gateways.model.dialects.reading import NOTHING, is_given
 from watchkeeper.tools.upstreams.events import EventSplitter, data_of
 from watchkeeper.wire.decisions import Usage
@@ -85,16 +85,16 @@ class ResponsesMeter:
             self.done = True
             self._take_response(event.response)
         elif event.type == "error" or is_given(event.error):
-            self.failure = words_of(event.error if is_given(event.error) else msgspec.Raw(data))
+            self.failure = error_name(event.error if is_given(event.error) else msgspec.Raw(data))
 
     def _take_response(self, said: bytes | msgspec.Raw) -> None:
         response = _response.decode(said)
         if is_given(response.usage):
             self._counted.report(response.usage)
         if is_given(response.error):
-            self.failure = words_of(response.error)
+            self.failure = error_name(response.error)
         elif response.status == "failed":
-            self.failure = "a failure without words"
+            self.failure = "an error without a name"
         self._counted.passed = max(self._counted.passed, len(bytes(response.output)))
 
 
