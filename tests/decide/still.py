@@ -143,7 +143,7 @@ class StillFacts:
     model: str | None = None
     spent: Mapping[str, Used] = field(default_factory=dict)
     """What was used of authorization details, by counter."""
-    asked: list[Mapping[str, int]] = field(default_factory=list)
+    asked: list[Mapping[Measure, int]] = field(default_factory=list)
     too_soon: str | None = None
     """A rate limit that has no call left."""
     passed: list[str] = field(default_factory=list)
@@ -246,7 +246,17 @@ class StillFacts:
     def levels(self, caps: Sequence[Cap]) -> Sequence[Level]:
         """Return how full caps are: as said, or empty."""
         found = levels_of(None, caps, run=self.run.run, now=self.now)
-        return tuple(replace(one, **self.filled.get(one.budget, {})) for one in found)
+        return tuple(self._as_said(one) for one in found)
+
+    def _as_said(self, level: Level) -> Level:
+        said = self.filled.get(level.budget, {})
+        return replace(
+            level,
+            posted=said.get("posted", 0),
+            held=said.get("held", 0),
+            topped=said.get("topped", 0),
+            per_hour=said.get("per_hour", 0),
+        )
 
     def asked_top_up(self, budget: str, period_key: str) -> AskedTopUp | None:
         """Return what was asked of a budget before."""
