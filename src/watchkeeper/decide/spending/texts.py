@@ -24,9 +24,9 @@ _FIGURES = {
     "value_micros": "value moved (micro-dollars)",
 }
 _LONGEST_NAME = 300
-_FORMULA = re.compile(r"[\s'\"]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]")
-"""What a spreadsheet takes for a formula: OWASP, "CSV Injection", full-width signs among them."""
-_NEW_CELL = re.compile(r"([,;|\t]\s*)(?=[=+\-@])")
+_FORMULA = re.compile(r"(^|[,;|\t\"'])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20\u2212])")
+"""What a spreadsheet takes for a formula at the beginning of a cell (OWASP, "CSV Injection"),
+full-width signs among it; and after what a cell begins for one that takes another separator."""
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~&$@]|(?<=:)/(?=/)|(?<=www)\.", re.IGNORECASE)
 """What Markdown gives a meaning within a line (CommonMark 2.4 lets any ASCII punctuation be
 escaped); bare addresses become links (GFM 6.9), and two dollar signs a formula in places."""
@@ -40,12 +40,11 @@ def as_csv(report: Chargeback) -> str:
     """
     out = io.StringIO(newline="")
     for note in notes(report):
-        # no part of it is a cell of its own that a spreadsheet runs
-        out.write("# " + _NEW_CELL.sub(r"\1'", note) + "\r\n")
+        out.write(f"# {_as_text(note)}\r\n")
     write = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n").writerow
     write(["line", *report.by, *_FIGURES.values(), "cost", "share (percent)"])
     for kind, row in _lines(report):
-        names = [_cell(row.names[one]) for one in report.by]
+        names = [_as_text(make_safe(row.names[one], limit=_LONGEST_NAME)) for one in report.by]
         figures = [getattr(row, name) for name in _FIGURES]
         write([kind, *names, *figures, row.cost, row.share_percent])
     return out.getvalue()
@@ -107,10 +106,9 @@ def _lines(report: Chargeback) -> Iterator[tuple[str, ChargebackRow]]:
     yield "total", report.total
 
 
-def _cell(text: str) -> str:
-    """Return a name that no spreadsheet runs: what looks like a formula is led by an apostrophe."""
-    safe = make_safe(text, limit=_LONGEST_NAME)
-    return f"'{safe}" if _FORMULA.match(safe) else safe
+def _as_text(text: str) -> str:
+    """Return a text that no spreadsheet runs: what looks like a formula is led by an apostrophe."""
+    return _FORMULA.sub(r"\1\2'", text)
 
 
 def _escape(text: str) -> str:
