@@ -42,7 +42,9 @@ class Provider:
         `status` answers every completion with that error, `hold_after_words` stops a stream
         after so many words (0: any answer) until the wish is gone, `break_after_words`
         breaks the connection there. `call` has it call a tool (`name`, `arguments`) again and
-        again, until an answer holds a text (`until`).
+        again, until an answer holds a text (`until`). `say` is what it answers; `of`
+        holds wishes for single models. `said` is an answer word for word: the
+        `pieces` of a body, its `kind` and `status`, and whether it `then` hangs or breaks.
         """
         fresh = self.directory / "wishes.json.new"
         fresh.write_text(json.dumps(wishes), encoding="utf-8")

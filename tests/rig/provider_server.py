@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.rig.deadline import eventually_async
 from tests.rig.provider_messages import messages_routes
+from tests.rig.provider_responses import openai_routes, said_by_test
 
 ANSWER_WORDS = 8
 
@@ -83,10 +84,14 @@ def build_app(control: Control) -> Any:
         body = await request.json()
         control.log({"authorization": request.headers.get("authorization"), "body": body})
         wishes = control.wishes()
+        wishes |= wishes.get("of", {}).get(body.get("model"), {})
+        if "said" in wishes:
+            said: Response = said_by_test(wishes["said"])
+            return said
         if status := wishes.get("status"):
             error = {"message": wishes.get("message", "overloaded"), "type": "server_error"}
             return JSONResponse({"error": error}, status_code=int(status))
-        words = words_for(body)
+        words = str(wishes["say"]).split(" ") if "say" in wishes else words_for(body)
         base = {"id": "chatcmpl-rig", "created": 0, "model": body.get("model", "")}
         if body.get("stream"):
             lines = stream(control, body, base, words)
@@ -109,6 +114,7 @@ def build_app(control: Control) -> Any:
     routes = [
         Route("/v1/models", models),
         Route("/v1/chat/completions", complete, methods=["POST"]),
+        *openai_routes(control, wait_while_held),
         *messages_routes(control, wait_while_held),
     ]
     return Starlette(routes=routes)

@@ -38,6 +38,12 @@ class Needs:
     """Whether a target is of use whose price nobody knows."""
     most_micros: int | None = None
 
+    def most_input(self, context_window: int) -> int:
+        """Return the most input where a window holds so much; each text to embed has its own."""
+        if self.endpoint == "embeddings":
+            return self.input_tokens
+        return min(self.input_tokens, context_window)
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen(Generic[T]):
@@ -159,7 +165,7 @@ def _cost(target: Target, needs: Needs, output_tokens: int) -> int | None:
     if target.price is None:
         return None
     window = target.model.context_window
-    return target.price.dearest(min(needs.input_tokens, window), output_tokens)
+    return target.price.dearest(needs.most_input(window), output_tokens)
 
 
 def _too_small(target: Target, needs: Needs, limit: str) -> tuple[Requirement, str]:
