@@ -25,6 +25,7 @@ from watchkeeper.decide.contents import check_names, examine_aside, kept_words, 
 from watchkeeper.decide.coverage import RolesInForce
 from watchkeeper.decide.extending import hold_more
 from watchkeeper.decide.flight import Flights, InFlight
+from watchkeeper.decide.gates.breaker import breaker_gate
 from watchkeeper.decide.gates.identity import use_of
 from watchkeeper.decide.gates.kill import covered_by, covered_there
 from watchkeeper.decide.gates.requirement import risk_of
@@ -52,6 +53,7 @@ from watchkeeper.decide.repeats import (
     remember,
     stands_for,
 )
+from watchkeeper.decide.retention import keeps_nothing, without_agents_words, without_words
 from watchkeeper.decide.standing import end_outdated
 from watchkeeper.decide.topping import open_top_up
 from watchkeeper.decide.waiting import Waiting
@@ -184,11 +186,14 @@ class Decider:
         catalogue = self.catalogue.now
         if ask.callback is not None:
             check_callback(catalogue, run.agent, ask.callback)
+        if keeps_nothing(catalogue, run.agent, action.kind):
+            ask, action = without_words(ask, action)
         decision = tx.new_id("dec")
         governed = catalogue.agents.get(run.agent)
         facts = LiveFacts(tx, catalogue, run, decision, self.statistics, self.breakers)
         covered = covered_by(catalogue, run, action)
-        # a caller that overlooks the replay must not act on a permit under a lock
+        # a caller that overlooks the replay must not act on a permit under a lock, nor while a
+        # breaker is open
         tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
         contract = tool.contract if tool else None
         call = name_call(ask.idempotency_key, action, contract)
@@ -196,6 +201,7 @@ class Decider:
             call
             and run.state == "open"
             and covering(facts.locks, covered) is None
+            and breaker_gate(action, facts, Progress()) is None
             and read_token_scope(run.scope).admits(use_of(catalogue, action))
         ):
             replayed = self._replay(tx, run, ask, action, call)
@@ -335,6 +341,8 @@ class Decider:
         if row.settled_at is not None and not presumed:
             tx.silent("it was settled before, and that is on record")
             return
+        if row.performer == "agent" and keeps_nothing(self.catalogue.now, row.agent, row.kind):
+            outcome = without_agents_words(outcome)
         usage = outcome.usage
         level = self.catalogue.now.redaction_of(row.agent)
         said = {
