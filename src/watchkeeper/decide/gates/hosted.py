@@ -6,6 +6,7 @@ by the name `hosted.KIND` or `hosted.mcp.LABEL`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from watchkeeper.decide.gates.kill import kill_gate
 from watchkeeper.decide.gates.obligation import unfulfilled
 from watchkeeper.decide.gates.staged import ask_staged
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
+from watchkeeper.wire.base import NAME
 from watchkeeper.wire.decisions import Duty
 
 HOSTED = "hosted_tools"
@@ -26,6 +28,7 @@ HOSTED_TOOL = "hosted."
 """How the names of tools begin that run at providers of models."""
 _SERVER = "hosted.mcp."
 _MOST = 64
+_NAME = re.compile(NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,16 @@ def _read(said: Any) -> Iterator[_Hosted]:
     """Yield what a call names, each once; nothing for what can't be read."""
     if not isinstance(said, list) or len(said) > _MOST:
         return
-    if not all(isinstance(one, Mapping) and isinstance(one.get("tool"), str) for one in said):
+    if not all(isinstance(one, Mapping) and _is_name(one.get("tool")) for one in said):
         return
     for one in said:
         url = one.get("server_url")
         yield _Hosted(one["tool"], url if isinstance(url, str) else None)
+
+
+def _is_name(said: object) -> bool:
+    """Whether a document could name it so: it is recorded and shown."""
+    return isinstance(said, str) and _NAME.fullmatch(said) is not None
 
 
 def _permit(one: _Hosted, facts: Facts, progress: Progress) -> Ruling | None:
