@@ -21,8 +21,10 @@ from watchkeeper.wire.budgets import BudgetDetail
 HOLD_SECONDS = 120
 
 
-def cap(scope: str, period: Any, measure: Any, amount: int) -> Cap:
-    return Cap(scope, period, measure, amount)
+def cap(
+    scope: str, period: Any, measure: Any, amount: int, *, zone: str = "UTC", soft: bool = False
+) -> Cap:
+    return Cap(scope, period, measure, amount, zone, soft)
 
 
 CAPS = (

@@ -80,7 +80,7 @@ def check_balances(tx: Transaction) -> Check:
 def _differences(
     account: Account, row: object, summed: tuple[list[int], list[int]] | None
 ) -> list[Difference]:
-    parts: tuple[Literal["posted"], Literal["held"]] = ("posted", "held")
+    parts: tuple[Literal["posted", "held"], ...] = ("posted", "held")
     return [
         Difference(account, measure, part, kept, derived)
         for place, part in enumerate(parts)

@@ -106,7 +106,9 @@ def reserve(
             expires_at=expires_at,
             **sql.named("reserved", kept, measures),
         )
-    return Held(decision, accounts, partial(_filled, wanted, rows, asked))
+    return Held(
+        decision, accounts, partial(_filled, wanted, rows, asked, counted=touches is not None)
+    )
 
 
 def extend(
@@ -144,7 +146,7 @@ def extend(
         return rows
     measures = _in_play(more)
     sql.grow_hold(measures).run(tx, decision_is=decision, **sql.named("amount", more, measures))
-    return Held(decision, tuple(kept), partial(_filled, wanted, rows, more))
+    return Held(decision, tuple(kept), partial(_filled, wanted, rows, more, counted=False))
 
 
 def refuse(tx: Transaction, refused: Refused, *, agent: str, run: str) -> None:
@@ -265,17 +267,20 @@ def _by_account(rows: _Rows) -> dict[Account, Row]:
     return {Account(*row[:3]): row for row in rows}
 
 
-def _filled(wanted: Sequence[Drawn], rows: _Rows, asked: Amounts) -> tuple[Filled, ...]:
+def _filled(
+    wanted: Sequence[Drawn], rows: _Rows, asked: Amounts, *, counted: bool
+) -> tuple[Filled, ...]:
     found = []
     by_account = _by_account(rows)
     for drawn in wanted:
         row = by_account[drawn.account]
         for cap in drawn.caps:
             measure = cap.measure
-            used = getattr(row, f"posted_{measure}", None)
-            if used is None:  # objects that the balance counts already
+            if measure not in drawn.limits:  # an object that the balance counts already
                 continue
-            used += getattr(row, f"held_{measure}")
+            used = getattr(row, f"posted_{measure}") + getattr(row, f"held_{measure}")
+            if counted and measure == "objects":
+                used += asked[measure]
             limit = max(0, cap.cap) + getattr(row, f"topped_{measure}")
             found.append(Filled(cap, drawn.account, used, limit, asked[measure]))
     return tuple(found)
