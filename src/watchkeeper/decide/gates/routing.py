@@ -244,11 +244,12 @@ def _routed(
     name: str, leads: tuple[Lead, ...], legs: tuple[Leg, ...], who: _Answering, left: Iterable[str]
 ) -> Routed:
     cause: RouteCause = leads[-1].cause if leads else "ensemble" if who.ensemble else "named"
-    words = ["; then ".join(lead.words for lead in leads) or _NAMED]
+    words = ["; then ".join(lead.words for lead in leads)] if leads else []
     if who.ensemble is not None:
         first, second, last = who.names
         words.append(f"{first} and {second} answer, and {last} from both")
-    elif who.judged is not None:
+    words = words or [_NAMED]
+    if who.judged is not None:
         words.append(f"{who.judged.model} answers where its answer does not do")
     words += [leg.chosen.words for leg in legs if leg.chosen.words]
     unpriced = [name_of(one) for leg in legs for one in leg.chosen.targets if one.price is None]

@@ -1,0 +1,407 @@
+"""Model calls that are led: escalated, tried out, judged, combined; told, recorded and paid for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from tests.gateways.ground import Edge, open_edge
+from tests.rig.deadline import eventually_async
+from tests.rig.provider import Provider
+from tests.rig.upstream import Upstream
+from tests.rig.world import agent_document, upstream_document, world
+from watchkeeper.kill.model import LockTarget
+
+MODELS = """
+provider:
+  name: careful
+  base_url: %s
+  models:
+    - {name: large-1, input_usd_per_million: 4, output_usd_per_million: 16}
+    - {name: cheap-1, input_usd_per_million: 0.1, output_usd_per_million: 0.1}
+---
+model: {name: large-careful, provider: careful, provider_model: large-1}
+---
+model:
+  name: unsure
+  provider: careful
+  provider_model: cheap-1
+  escalates_to: large-careful
+  escalate_on:
+    - output_matches: "(?i)not sure"
+    - output_fails_schema: {type: object, required: [refund], properties: {refund: {type: integer}}}
+---
+model: {name: both, ensemble: {models: [small-fast, large-careful], adjudicator: cheap}}
+---
+model: {name: cheap, provider: careful, provider_model: cheap-1}
+---
+model:
+  name: least
+  strategy: cheapest
+  targets:
+    - {provider: careful, model: large-1}
+    - {provider: careful, model: cheap-1}
+    - {provider: local, model: small-1}
+---
+model:
+  name: tried
+  provider: careful
+  provider_model: cheap-1
+  canary: {model: large-careful, versions: ["clerk@1"]}
+---
+model: {name: watched, provider: careful, provider_model: cheap-1, by_risk: {high: large-careful}}
+"""
+REFUND = "escalate_on: [{tool_error_rate_gt: 0.05}, {amount_usd_ge: 200}]"
+ALLOWED = "allowed: [unsure, both, least, tried, watched]"
+ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "one two three"}]}
+
+
+def documents(provider: Provider, upstream: Upstream | None = None) -> list[str]:
+    """A clerk that escalates as the refund assistant does, to the model that its default names."""
+    agent = agent_document().replace(
+        "default: small-fast", f"default: small-fast, {REFUND}, {ALLOWED}"
+    )
+    found = world(
+        MODELS % provider.url,
+        provider_url=provider.url,
+        agent=agent,
+        upstream=upstream_document(url=upstream.url, credential="env:BOOKS_TOKEN")
+        if upstream
+        else "",
+    )
+    return [one.replace("provider_model: small-1}", "provider_model: small-1, escalates_to: "
+                        "large-careful}") for one in found]  # fmt: skip
+
+
+def models_sent(provider: Provider, since: int = 0) -> list[str]:
+    return [one["body"]["model"] for one in provider.requests()[since:]]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the caller of a model was given."""
+
+    headers: Mapping[str, str]
+    text: str
+
+
+async def ask(
+    edge: Edge, token: str, model: str = "small-fast", *, stream: bool = False, **more: Any
+) -> Said:
+    """Call a model, and return the answer as a client reads it."""
+    async with edge.openai(token) as client:
+        create = client.chat.completions.with_raw_response.create
+        raw: Any = await create(model=model, stream=stream, **ASK, **more)
+        if not stream:
+            return Said(raw.headers, str(raw.parse().choices[0].message.content))
+        chunks = [chunk async for chunk in raw.parse()]
+        text = "".join(one.choices[0].delta.content or "" for one in chunks if one.choices)
+        return Said(raw.headers, text.strip())
+
+
+def route(said: Said) -> tuple[str, str]:
+    """Return which model answered, and why."""
+    return said.headers["x-watchkeeper-model"], said.headers["x-watchkeeper-route"]
+
+
+async def test_a_default_model_escalates_once_tools_fail_and_large_amounts_are_asked(
+    tmp_path: Path, model_provider: Provider, books: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Header, event and record say why; another run begins with the small model again."""
+    model_provider.wish()
+    monkeypatch.setenv("BOOKS_TOKEN", "s3cr3t-canary")
+    async with open_edge(tmp_path, *documents(model_provider, books)) as edge:
+        await edge.upstream_up()
+        token = await edge.open_run()
+        assert route(await ask(edge, token)) == ("small-fast", "called by its name")
+        async with edge.mcp(token) as client:
+            await client.call_tool("books.lookup_charge", {"charge_id": "ch_1"})
+            await client.call_tool("books.fail", {})
+        why = "escalated to large-careful: 1 of 2 tool calls failed (50 % > 5 %)"
+        said = await ask(edge, token)
+        assert route(said) == ("large-careful", why)
+        assert model_provider.requests()[-1]["body"]["model"] == "large-1"
+        permitted = (await edge.events("decision.permitted"))[-1]
+        assert (permitted["name"], permitted["routed"]["cause"]) == ("small-fast", "contract")
+        assert permitted["routed"]["reason"] == why
+        done = (await edge.events("outcome.recorded"))[-1]
+        assert done["cost_micros"] == 4 * done["input_tokens"] + 16 * done["output_tokens"]
+        other = await edge.open_run()
+        assert route(await ask(edge, other))[0] == "small-fast"
+        async with edge.mcp(other) as client:
+            refund = {"charge_id": "ch_1", "amount_usd": 250}
+            await client.call_tool("books.create_refund", refund)
+        assert route(await ask(edge, other)) == (
+            "large-careful",
+            "escalated to large-careful: the run asked to move $250.00 (>= $200.00)",
+        )
+        assert route(await ask(edge, other, "watched")) == (
+            "large-careful",
+            "large-careful answers runs that asked for a tool of high risk",
+        )
+
+
+async def test_a_policy_or_a_lock_on_the_stronger_model_refuses(
+    tmp_path: Path, model_provider: Provider, books: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_provider.wish()
+    monkeypatch.setenv("BOOKS_TOKEN", "s3cr3t-canary")
+    policy = (
+        '@id("eu-only") @message("Not that one.") forbid (principal, action == '
+        'Action::"call_model", resource == Model::"large-careful");'
+    )
+    found = documents(model_provider, books)
+    async with open_edge(tmp_path, *found, policy=policy) as edge:
+        await edge.upstream_up()
+        token = await edge.open_run()
+        async with edge.mcp(token) as client:
+            await client.call_tool("books.fail", {})
+        before = len(model_provider.requests())
+        with pytest.raises(openai.PermissionDeniedError) as refused:
+            await ask(edge, token)
+        assert "DENIED by rule policy/eu-only: escalated to large-careful: 1 of 1" in str(
+            refused.value
+        )
+        lock = LockTarget("model", "large-careful")
+        taken, _ = await edge.kill.lock(lock, mode="kill", reason="odd", by="person/owner")
+        with pytest.raises(openai.PermissionDeniedError, match=f"lock/{taken.lock}"):
+            await ask(edge, token)
+        assert len(model_provider.requests()) == before
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_does_not_do_is_given_by_the_stronger_model(
+    tmp_path: Path, model_provider: Provider, stream: bool
+) -> None:
+    """Both are paid for; the caller never sees the first."""
+    model_provider.wish(
+        of={"cheap-1": {"say": "I am not sure"}, "large-1": {"say": '{"refund":1}'}}
+    )
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        token = await edge.open_run()
+        since = len(model_provider.requests())
+        said = await ask(edge, token, "unsure", stream=stream, max_tokens=20)
+        assert said.text == '{"refund":1}'
+        model, why = route(said)
+        assert model == "large-careful"
+        assert why.startswith("escalated to large-careful: its answer matches '(?i)not sure'; ")
+        assert models_sent(model_provider, since) == ["cheap-1", "large-1"]
+        (done,) = await settled(edge)
+        assert (done["status"], done["model"], done["provider_model"]) == (
+            "succeeded",
+            "large-careful",
+            "large-1",
+        )
+        assert (done["input_tokens"], done["output_tokens"]) == (6, 5)
+        assert done["cost_micros"] == 1 + 3 * 4 + 16
+        (escalated,) = await edge.events("route.escalated")
+        assert escalated["reason"] == why
+        (permitted,) = await edge.events("decision.permitted")
+        assert permitted["routed"]["stronger"]["model"] == "large-careful"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [
+        ('{"refund":1}', None),
+        ('```json\n{"refund":1}\n```', None),
+        ("no", "its answer is no JSON"),
+        ('{"refund":"x"}', "its answer does not fit the schema"),
+    ],
+)
+async def test_an_answer_of_the_schema_is_passed_on_as_it_came(
+    tmp_path: Path, model_provider: Provider, says: str, why: str | None, stream: bool
+) -> None:
+    model_provider.wish(of={"cheap-1": {"say": says}})
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        token = await edge.open_run()
+        said = await ask(edge, token, "unsure", stream=stream)
+        model, reason = route(said)
+        if why is not None:
+            assert model == "large-careful"
+            assert why in reason
+            return
+        assert model == "unsure"
+        assert said.text == says
+        (done,) = await settled(edge)
+        assert (done["model"], done["provider_model"]) == ("unsure", "cheap-1")
+        assert await edge.events("route.escalated") == []
+
+
+async def test_an_answer_that_calls_tools_is_not_judged(
+    tmp_path: Path, model_provider: Provider
+) -> None:
+    model_provider.wish(call={"name": "f", "arguments": {}, "until": "never"})
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        said = await ask(edge, await edge.open_run(), "unsure")
+        assert route(said)[0] == "unsure"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_two_models_answer_and_a_third_from_both(
+    tmp_path: Path, model_provider: Provider, stream: bool
+) -> None:
+    model_provider.wish(
+        of={
+            "small-1": {"say": "first answer"},
+            "large-1": {"say": "second answer"},
+            "cheap-1": {"say": "the best"},
+        }
+    )
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        token = await edge.open_run()
+        since = len(model_provider.requests())
+        said = await ask(edge, token, "both", stream=stream, max_tokens=50)
+        assert said.text == "the best"
+        assert route(said) == (
+            "cheap",
+            "small-fast and large-careful answer, and cheap from both",
+        )
+        sent = model_provider.requests()[since:]
+        assert sorted(models_sent(model_provider, since)[:2]) == ["large-1", "small-1"]
+        assert sent[2]["body"]["model"] == "cheap-1"
+        told = json.dumps(sent[2]["body"]["messages"])
+        assert told.index("one two three") < told.index("Two assistants answered")
+        assert told.index("first answer") < told.index("second answer")
+        (done,) = await settled(edge)
+        third = sent[2]["body"]["messages"]
+        tokens = sum(len(str(one["content"]).split()) for one in third)
+        assert done["input_tokens"] == 3 + 3 + tokens
+        assert done["output_tokens"] == 2 + 2 + 2
+        assert done["model"] == "cheap"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("broken", "answer", "why"),
+    [
+        ("small-1", "second", "large-careful answers alone: small-fast failed ("),
+        ("large-1", "first", "small-fast answers alone: large-careful failed ("),
+        ("cheap-1", "first", "small-fast answers alone: cheap failed ("),
+    ],
+)
+async def test_what_is_left_of_an_ensemble_answers_alone_and_says_so(
+    tmp_path: Path, model_provider: Provider, broken: str, answer: str, why: str, stream: bool
+) -> None:
+    says = {"small-1": {"say": "first"}, "large-1": {"say": "second"}, "cheap-1": {"say": "x"}}
+    model_provider.wish(of={**says, broken: {"status": 400 if broken == "cheap-1" else 501}})
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        edge.gateways.providers.wait = no_wait
+        said = await ask(edge, await edge.open_run(), "both", stream=stream)
+        assert said.text == answer
+        assert why in route(said)[1]
+        (done,) = await settled(edge)
+        assert done["status"] == "succeeded"
+        (reduced,) = await edge.events("route.reduced")
+        assert why in reduced["reason"]
+
+
+async def test_an_ensemble_without_any_answer_fails_as_one_call(
+    tmp_path: Path, model_provider: Provider
+) -> None:
+    model_provider.wish(status=501)
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        edge.gateways.providers.wait = no_wait
+        with pytest.raises(openai.APIStatusError, match="501"):
+            await ask(edge, await edge.open_run(), "both")
+        (done,) = await settled(edge)
+        assert (done["status"], done["cost_micros"]) == ("failed", 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_kill_of_one_model_cuts_all_that_answer(
+    tmp_path: Path, model_provider: Provider, stream: bool
+) -> None:
+    model_provider.wish(hold_after_words=0)
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        token = await edge.open_run()
+        since = len(model_provider.requests())
+        call = asyncio.create_task(ask(edge, token, "both", stream=stream))
+
+        async def both_asked() -> bool:
+            return len(model_provider.requests()) == since + 2
+
+        await eventually_async(both_asked, "both models are asked")
+        target = LockTarget("model", "large-careful")
+        taken, _ = await edge.kill.lock(target, mode="kill", reason="odd", by="person/owner")
+        with pytest.raises(openai.PermissionDeniedError, match=taken.lock):
+            await call
+        (done,) = await settled(edge)
+        assert done["status"] == "unknown"
+        assert done["cost_micros"] > 0
+        assert len(model_provider.requests()) == since + 2
+        model_provider.wish()
+
+
+async def test_the_cheapest_target_answers_and_others_where_it_is_down(
+    tmp_path: Path, model_provider: Provider
+) -> None:
+    model_provider.wish(of={"cheap-1": {"status": 501}})
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        edge.gateways.providers.wait = no_wait
+        token = await edge.open_run()
+        since = len(model_provider.requests())
+        model, why = route(await ask(edge, token, "least"))
+        assert model == "least"
+        assert "careful/cheap-1 is the cheapest of 3: at most $" in why
+        sent = models_sent(model_provider, since)
+        assert (sent[0], sent[-1]) == ("cheap-1", "small-1")
+        model_provider.wish()
+        since = len(model_provider.requests())
+        why = route(await ask(edge, token, "least"))[1]
+        assert "local/small-1 is the cheapest of 3" in why
+        assert "not well now: careful/cheap-1, careful/large-1" in why
+        assert models_sent(model_provider, since) == ["small-1"]
+
+
+async def test_a_version_that_is_tried_goes_to_the_canary(
+    tmp_path: Path, model_provider: Provider
+) -> None:
+    model_provider.wish()
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        token = await edge.open_run()
+        assert route(await ask(edge, token, "tried")) == (
+            "large-careful",
+            "canary large-careful answers all runs of clerk@1",
+        )
+        target = LockTarget("model", "large-careful")
+        await edge.kill.lock(target, mode="pause", reason="odd", by="person/owner")
+        model, why = route(await ask(edge, token, "tried"))
+        assert model == "tried"
+        assert "canary large-careful is left out (lock/" in why
+
+
+async def test_what_may_be_generated_is_lowered_by_the_contract(
+    tmp_path: Path, model_provider: Provider
+) -> None:
+    model_provider.wish()
+    found = documents(model_provider)
+    found[0] = found[0].replace('"max_steps"', '"max_output_tokens_per_call": 3, "max_steps"')
+    async with open_edge(tmp_path, *found) as edge:
+        token = await edge.open_run()
+        await ask(edge, token, max_tokens=40)
+        assert model_provider.requests()[-1]["body"]["max_tokens"] == 3
+        (permitted,) = await edge.events("decision.permitted")
+        (duty,) = permitted["obligations"]
+        assert duty["policy"] == "contract/clerk/max_output_tokens_per_call"
+
+
+async def settled(edge: Edge) -> list[dict[str, Any]]:
+    """Return every outcome, once there is one."""
+
+    async def found() -> list[dict[str, Any]]:
+        return await edge.events("outcome.recorded")
+
+    return await eventually_async(found, "an outcome")
+
+
+async def no_wait(seconds: float) -> None:
+    """Send again at once."""
