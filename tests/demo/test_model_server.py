@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
+from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from tests.demo.serving import KEY, model_server
@@ -25,7 +26,7 @@ MESSAGES: Any = opening("refund-assistant", ITEM)
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    async with model_server(piece_seconds=0, fail_every={"large-1": 2}) as url:
+    async with model_server(piece_seconds=0, unhurried=0, fail_every={"local/large-1": 2}) as url:
         yield url
 
 
@@ -96,6 +97,57 @@ async def test_it_refuses_strangers_unknown_models_and_nonsense(url: str) -> Non
             await model.chat.completions.create(
                 model="small-1", messages=[{"role": "user", "content": "hello"}]
             )
+
+
+async def test_responses_say_the_same_in_pieces_and_whole(url: str) -> None:
+    asked = [*MESSAGES]
+    async with client(url) as model:
+        whole = await model.responses.create(model="large-1", input=asked)
+    async with (
+        client(url.replace("/v1", "/nordic/v1")) as model,
+        model.responses.stream(model="large-2", input=asked) as stream,
+    ):
+        async for _ in stream:
+            pass
+        pieced = await stream.get_final_response()
+    assert whole.output_text == pieced.output_text
+    called: Any = whole.output[-1]
+    assert (called.type, called.name) == ("function_call", "zendesk__read_ticket")
+    assert called.arguments == pieced.output[-1].arguments  # type: ignore[union-attr]
+    assert whole.usage is not None
+    assert pieced.usage is not None
+    assert whole.usage.total_tokens == pieced.usage.total_tokens > 50
+
+
+async def test_messages_say_the_same_in_pieces_and_whole(url: str) -> None:
+    asked: Any = {
+        "model": "careful-1",
+        "max_tokens": 300,
+        "system": MESSAGES[0]["content"],
+        "messages": MESSAGES[1:],
+    }
+    house = url.replace("/v1", "/parley")
+    async with AsyncAnthropic(base_url=house, api_key=KEY, max_retries=0) as model:
+        whole = await model.messages.create(**asked)
+        async with model.messages.stream(**asked) as stream:
+            pieced = await stream.get_final_message()
+    assert [block.to_dict() for block in whole.content] == [
+        block.to_dict() for block in pieced.content
+    ]
+    assert (whole.stop_reason, pieced.stop_reason) == ("tool_use", "tool_use")
+    assert whole.content[-1].input == {"ticket_id": "4101"}
+    assert whole.usage.output_tokens == pieced.usage.output_tokens > 5
+
+
+async def test_one_fails_and_then_has_no_time(url: str) -> None:
+    async with client(url) as model:
+        codes = []
+        for _ in range(4):
+            try:
+                await model.chat.completions.create(model="large-1", messages=MESSAGES)
+            except openai.APIStatusError as error:
+                codes.append(error.status_code)
+    assert codes == [500, 429]
 
 
 def test_a_longer_chat_costs_more_tokens() -> None:

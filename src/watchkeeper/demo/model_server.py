@@ -1,16 +1,19 @@
-"""A model provider on this machine that speaks the OpenAI chat protocol.
+"""The demo's model providers on this machine: several houses behind one address.
 
-It answers by the plans of `demo.plans`, so the same chat always gets the same answer, counts
-tokens by `demo.estimate`, and wants its key. It can be told to fail now and then.
+A house is a path: `/v1` and `/nordic/v1` speak OpenAI's protocol, `/parley/v1` Anthropic's. They
+answer by the plans of `demo.plans`, so the same chat always gets the same answer, count tokens
+by `demo.estimate`, and want their key. They take their time, some more than others, and can be
+told to fail now and then: with a 500, then with a 429, in turn.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import socket
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,109 +22,131 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from watchkeeper.core.clock import Clock, SystemClock
-from watchkeeper.core.digest import canonical, digest, parse
+from watchkeeper.core.digest import digest, parse
 from watchkeeper.core.errors import Invalid
 from watchkeeper.demo.estimate import message_tokens, prompt_tokens
 from watchkeeper.demo.http import serve_app
-from watchkeeper.demo.plans.conversation import Step, wire_name
+from watchkeeper.demo.plans.conversation import Step
 from watchkeeper.demo.plans.next_step import next_step
+from watchkeeper.demo.protocols.asked import Asked, Said, Spoken
+from watchkeeper.demo.protocols.chat import ChatCompletions, message_of
+from watchkeeper.demo.protocols.messages import Messages
+from watchkeeper.demo.protocols.responses import Responses
 
-MODELS = ("small-1", "large-1")
 LARGEST_BODY = 4 * 1024 * 1024
-PIECE = 24
-"""Characters of one piece of a streamed answer."""
+RETRY_SECONDS = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """One provider: what it serves, and the median time until it answers, in seconds."""
+
+    name: str
+    path: str
+    speaks: Mapping[str, Spoken]
+    """By path, after `/v1/`."""
+    models: Mapping[str, float]
+
+
+_OPENAI: Mapping[str, Spoken] = {"chat/completions": ChatCompletions(), "responses": Responses()}
+HOUSES = (
+    House("local", "", _OPENAI, {"small-1": 0.04, "large-1": 0.18}),
+    House("nordic", "/nordic", _OPENAI, {"small-2": 0.07, "large-2": 0.3}),
+    House("parley", "/parley", {"messages": Messages()}, {"careful-1": 0.15}),
+)
 
 
 @dataclass(slots=True)
 class ModelServer:
-    """The provider: its key, how often a model fails, and how long a token takes."""
+    """The providers: their key, how often a model fails, and how long a token takes."""
 
     key: str
     fail_every: Mapping[str, int] = field(default_factory=dict)
-    """For each model: every n-th call is answered with a 500."""
+    """For each house and model, as `local/small-1`: every n-th call fails."""
     piece_seconds: float = 0.01
     """Pause between two pieces of a stream."""
+    unhurried: float = 1.0
+    """Multiplies the time until an answer; 0: at once."""
     clock: Clock = field(default_factory=SystemClock)
     _calls: dict[str, int] = field(default_factory=dict)
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        return Starlette(
-            routes=[
-                Route("/v1/models", self._models),
-                Route("/v1/chat/completions", self._chat, methods=["POST"]),
+        routes = []
+        for house in HOUSES:
+            routes.append(Route(f"{house.path}/v1/models", self._listing(house)))
+            routes += [
+                Route(f"{house.path}/v1/{path}", self._answering(house, spoken), methods=["POST"])
+                for path, spoken in house.speaks.items()
             ]
-        )
+        return Starlette(routes=routes)
 
-    async def _models(self, request: Request) -> Response:
-        if refused := self._refuse(request):
-            return refused
-        data = [{"id": name, "object": "model", "owned_by": "local"} for name in MODELS]
-        return JSONResponse({"object": "list", "data": data})
+    def _listing(self, house: House) -> Any:
+        async def listing(request: Request) -> Response:
+            if refused := self._refuse(request):
+                return refused
+            data = [
+                {"id": name, "object": "model", "owned_by": house.name} for name in house.models
+            ]
+            return JSONResponse({"object": "list", "data": data})
 
-    async def _chat(self, request: Request) -> Response:
-        if refused := self._refuse(request):
-            return refused
-        try:
-            body = parse(await _read_body(request))
-            model, messages = body["model"], body["messages"]
-            if model not in MODELS:
-                return _problem(404, f"no model {model!r}", "model_not_found")
-            step = next_step(messages)
-        except (Invalid, KeyError, TypeError, AttributeError) as error:
-            return _problem(400, f"the request is not a chat: {error}", "invalid_request_error")
-        self._calls[model] = count = self._calls.get(model, 0) + 1
-        if (every := self.fail_every.get(model)) and count % every == 0:
+        return listing
+
+    def _answering(self, house: House, spoken: Spoken) -> Any:
+        async def answering(request: Request) -> Response:
+            if refused := self._refuse(request):
+                return refused
+            try:
+                asked = spoken.read(parse(await _read_body(request)))
+                if asked.model not in house.models:
+                    return _problem(404, f"no model {asked.model!r}", "model_not_found")
+                step = next_step(asked.messages)
+            except (Invalid, KeyError, TypeError, AttributeError) as error:
+                return _problem(400, f"the request is not a chat: {error}", "invalid_request_error")
+            name = f"{house.name}/{asked.model}"
+            self._calls[name] = count = self._calls.get(name, 0) + 1
+            if failed := self._mishap(name, count):
+                return failed
+            await asyncio.sleep(self.unhurried * house.models[asked.model] * _slowness(name, count))
+            return self._answer(spoken, asked, step)
+
+        return answering
+
+    def _mishap(self, name: str, count: int) -> Response | None:
+        every = self.fail_every.get(name)
+        if not every or count % every:
+            return None
+        if count // every % 2:
             return _problem(500, "the model is overloaded, try again", "server_error")
-        message = _message(step, len(messages))
-        usage = _usage(messages, body.get("tools") or [], message, body.get("max_tokens"))
-        head = {
-            "id": "chatcmpl-" + digest("chat", [model, messages]).removeprefix("sha256:")[:24],
-            "created": self.clock.now() // 1_000_000,
-            "model": model,
-        }
-        reason = "tool_calls" if step.tool else "stop"
-        if body.get("stream"):
-            with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-            return StreamingResponse(
-                self._stream(head, message, reason, usage if with_usage else None),
-                media_type="text/event-stream",
-            )
-        choice = {"index": 0, "message": message, "finish_reason": reason}
-        return JSONResponse(
-            {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
-        )
+        refused = _problem(429, "too many calls, try again", "rate_limit_exceeded")
+        refused.headers["retry-after"] = RETRY_SECONDS
+        return refused
 
-    async def _stream(
-        self,
-        head: dict[str, Any],
-        message: dict[str, Any],
-        reason: str,
-        usage: dict[str, int] | None,
-    ) -> AsyncIterator[bytes]:
-        head = {**head, "object": "chat.completion.chunk"}
-        text = str(message["content"] or "")
-        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-        deltas += [{"content": text[at : at + PIECE]} for at in range(0, len(text), PIECE)]
-        for index, asked in enumerate(message.get("tool_calls", ())):
-            arguments = asked["function"]["arguments"]
-            first = {"name": asked["function"]["name"], "arguments": ""}
-            deltas.append({"tool_calls": [{"index": index, **asked, "function": first}]})
-            deltas += [
-                {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
-                for piece in (arguments[at : at + 64] for at in range(0, len(arguments), 64))
-            ]
-        for delta in deltas:
-            yield _event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    def _answer(self, spoken: Spoken, asked: Asked, step: Step) -> Response:
+        said = Said(
+            id=digest("chat", [asked.model, list(asked.messages)]).removeprefix("sha256:")[:24],
+            created=self.clock.now() // 1_000_000,
+            model=asked.model,
+            step=step,
+            position=len(asked.messages),
+            tokens_in=prompt_tokens(asked.messages, asked.tools),
+            tokens_out=0,
+        )
+        made = message_tokens(message_of(said))
+        said = replace(said, tokens_out=min(made, asked.most) if asked.most else made)
+        if not asked.stream:
+            return JSONResponse(spoken.whole(said))
+        return StreamingResponse(self._stream(spoken, said, asked), media_type="text/event-stream")
+
+    async def _stream(self, spoken: Spoken, said: Said, asked: Asked) -> AsyncIterator[bytes]:
+        for piece in spoken.pieces(said, asked):
+            yield piece
             await asyncio.sleep(self.piece_seconds)
-        yield _event({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-        if usage:
-            yield _event({**head, "choices": [], "usage": usage})
-        yield b"data: [DONE]\n\n"
 
     def _refuse(self, request: Request) -> Response | None:
-        given = request.headers.get("authorization", "")
-        if hmac.compare_digest(given.encode(), f"Bearer {self.key}".encode()):
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        given = request.headers.get("x-api-key") or bearer
+        if hmac.compare_digest(given.encode(), self.key.encode()):
             return None
         return _problem(401, "wrong key", "invalid_api_key")
 
@@ -140,35 +165,12 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _message(step: Step, position: int) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": step.says}
-    if step.tool:
-        arguments = canonical(dict(step.arguments or {})).decode()
-        message["tool_calls"] = [
-            {
-                "id": f"call_{position:03d}",
-                "type": "function",
-                "function": {"name": wire_name(step.tool), "arguments": arguments},
-            }
-        ]
-    return message
-
-
-def _usage(
-    messages: list[dict[str, Any]],
-    tools: list[dict[str, Any]],
-    message: dict[str, Any],
-    most: int | None,
-) -> dict[str, int]:
-    given = prompt_tokens(messages, tools)
-    made = message_tokens(message)
-    made = min(made, most) if most else made
-    return {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}
-
-
-def _event(body: dict[str, Any]) -> bytes:
-    return b"data: " + canonical(body) + b"\n\n"
+def _slowness(name: str, count: int) -> float:
+    """Return a factor around 1, the same for the same call; one in some thirty is a slow one."""
+    drawn = hashlib.sha256(f"{name}/{count}".encode()).digest()
+    return (0.5 + drawn[0] / 255) * (4 if drawn[1] < 8 else 1)
 
 
 def _problem(status: int, message: str, code: str) -> Response:
-    return JSONResponse({"error": {"message": message, "type": code, "code": code}}, status)
+    error = {"message": message, "type": code, "code": code}
+    return JSONResponse({"type": "error", "error": error}, status)

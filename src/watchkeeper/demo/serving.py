@@ -22,5 +22,6 @@ async def serve_tools(name: str, bound: socket.socket, token: str, directory: Pa
 
 
 async def serve_model(bound: socket.socket, key: str, settings: FleetSettings) -> None:
-    """Serve the model provider."""
-    await serve_models(ModelServer(key, settings.fail_every), bound)
+    """Serve the model providers."""
+    server = ModelServer(key, settings.fail_every, unhurried=1 / settings.pace)
+    await serve_models(server, bound)

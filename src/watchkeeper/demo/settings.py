@@ -35,8 +35,10 @@ class FleetSettings:
     """Only these agents; all of them when empty."""
     restart: bool = True
     """Whether a process that ended by itself is started again."""
-    fail_every: dict[str, int] = field(default_factory=lambda: {"small-1": 151})
-    """For each provider model: every n-th call fails, for realism."""
+    fail_every: dict[str, int] = field(
+        default_factory=lambda: {"local/small-1": 37, "local/large-1": 23}
+    )
+    """For each provider's model: every n-th call fails, so that there is something to retry."""
 
     @property
     def path(self) -> Path:
