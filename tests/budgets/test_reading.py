@@ -7,7 +7,11 @@ import pytest
 
 from tests.budgets.ground import budget, cap, reserve, settle
 from tests.rig.moments import moment
+from tests.rig.sweeping import sweep
+from watchkeeper.budgets import history
+from watchkeeper.budgets.periods import HOUR_US
 from watchkeeper.budgets.reading import list_budgets, read_budget
+from watchkeeper.budgets.timers import HANDLERS
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Invalid, NotFound
 from watchkeeper.store.store import Store
@@ -128,18 +132,60 @@ async def test_detail_names_who_spent(store: Store) -> None:
         await store.read(lambda tx: read_budget(tx, "agent/zoe/day/spend"))
 
 
-async def test_forecast_from_the_rate_of_the_last_hour(store: Store, clock: RehearsalClock) -> None:
+async def test_forecast_from_the_last_hour_and_the_day_so_far(
+    store: Store, clock: RehearsalClock
+) -> None:
     caps = [cap("team/ops", "day", "spend", 1000)]
-    await reserve(store, "d1", {"spend": 100}, caps=caps)
-    await settle(store, "d1", {"spend": 100})
+    await reserve(store, "d1", {"spend": 200}, caps=caps)
+    await settle(store, "d1", {"spend": 200})
 
     async def ends() -> int | None:
         return (await budget(store, "team/ops/day/spend", caps)).exhausts_at
 
-    assert await ends() == clock.now() + 9 * 3600 * 1_000_000
+    # 200 in the last hour, 200 in the day's ten and a half
+    assert await ends() == clock.now() + 800 * HOUR_US // ((200 + 19) // 2)
     clock.advance(3600)
-    assert await ends() is None  # 50 an hour: not today
+    assert await ends() is None  # 58 an hour: not today
     await reserve(store, "d2", {"spend": 300}, caps=caps)
     await settle(store, "d2", {"spend": 300})
-    at = clock.now() + 600 * 3600 * 1_000_000 // 350
-    assert await ends() == at
+    assert await ends() == clock.now() + 500 * HOUR_US // ((400 + 43) // 2)
+
+
+async def test_history_shows_what_each_part_posted(store: Store, clock: RehearsalClock) -> None:
+    caps = [cap("team/ops", "day", "spend", 1000), cap("team/ops", "hour", "spend", 1000)]
+
+    async def row(period: str) -> BudgetRow:
+        return await budget(store, f"team/ops/{period}/spend", caps)
+
+    async def copy() -> None:
+        due = clock.now() // history.EVERY * history.EVERY
+        await store.write(lambda tx: history.copy(tx, "balances", due))
+
+    for number, amount in enumerate((30, 0, 50)):
+        if amount:
+            await reserve(store, f"d{number}", {"spend": amount}, caps=caps)
+            await settle(store, f"d{number}", {"spend": amount})
+        clock.advance(300)
+        await copy()
+    assert (await row("hour")).history == (0, 0, 0, 0, 0, 0, 30, 0, 50)
+    assert (await row("hour")).history_seconds == 300
+    clock.advance(3600)
+    await copy()
+    await reserve(store, "d9", {"spend": 7}, caps=caps)
+    await settle(store, "d9", {"spend": 7})
+    day = await row("day")
+    assert (day.history, day.history_seconds) == ((*[0] * 10, 80, 7), 3600)
+    assert sum(day.history) == day.posted
+
+
+async def test_history_is_copied_by_a_timer_that_sets_the_next(
+    store: Store, clock: RehearsalClock
+) -> None:
+    await store.write(history.begin)
+    caps = [cap("all", "hour", "spend", 1000)]
+    await reserve(store, "d1", {"spend": 5}, caps=caps)
+    await settle(store, "d1", {"spend": 5})
+    clock.advance(700)  # late: it stands for the time that it was due
+    await sweep(store, {**history.HANDLERS, **HANDLERS})
+    row = await budget(store, "all/hour/spend", caps)
+    assert row.history == (0, 0, 0, 0, 0, 0, 5, 0, 0)

@@ -6,11 +6,12 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, literal_column, or_, select
 
+from watchkeeper.budgets import history
 from watchkeeper.budgets import statements as sql
 from watchkeeper.budgets.changes import ChangedCap, with_changes
-from watchkeeper.budgets.model import MEASURES, NO_CAP, Cap, budget_id
+from watchkeeper.budgets.model import MEASURES, NO_CAP, Account, Cap, budget_id
 from watchkeeper.budgets.periods import (
     CALENDAR,
     HOUR_US,
@@ -24,19 +25,30 @@ from watchkeeper.budgets.rules import (
     budget_state,
     forecast,
     hourly_rate,
+    likely_rate,
     read_budget_id,
     zone_over,
 )
-from watchkeeper.budgets.tables import balances, spenders
+from watchkeeper.budgets.tables import balances, holds, spenders
+from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Invalid, NotFound
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, Measure, Period, Spender
+from watchkeeper.wire.budgets import (
+    BudgetDetail,
+    BudgetRow,
+    BudgetState,
+    Measure,
+    Period,
+    Spender,
+)
 from watchkeeper.wire.pages import Page
 
 RECENT_HOURS = 24
 """Budgets of runs that began to spend before this are left out of lists."""
 MOST_SPENDERS = 20
+MOST_LOOKED_THROUGH = 4000
+"""How many of the newest holds are looked through for those that a budget paid for."""
 NO_CHANGES: Mapping[str, ChangedCap] = MappingProxyType({})
 
 _Key = tuple[str, Period, str, int]
@@ -69,22 +81,28 @@ def list_budgets(
     words = (text or "").lower().split()
     used = _used(tx, caps, scope, start, near=near)
     unused = ((key, None, cap) for key, cap in _keyed(caps, tx.now) if not (near and cap))
-    found: list[tuple[_Key, BudgetRow]] = []
+    found: list[tuple[_Key, Row | None, int]] = []
     last: _Key | None = None
     for key, row, cap in heapq.merge(used, unused, key=lambda entry: entry[0]):
         # a used one comes before the same unused; a row is only made if it is shown
         seen, last = key == last, key
         if seen or (start is not None and key <= start) or not _matches(key, scope, words):
             continue
-        shown = _show(row, MEASURES[key[3]], cap, tx.now) if row else _empty(key, cap, tx.now)
-        if near and shown.state == "ok":
+        if near and (_state(row, MEASURES[key[3]], cap) if row else cap and "ok") == "ok":
             continue
-        found.append((key, _with_change(shown, changed, tx.now)))
+        found.append((key, row, cap))
         if len(found) > limit:
             break
     page = found[:limit]
+    sums = history.sums_of(tx, (_account(row) for _, row, _ in page if row is not None))
+    shown = [
+        _show(row, MEASURES[key[3]], cap, sums.get(_account(row), ()), tx.now)
+        if row is not None
+        else _empty(key, cap, tx.now)
+        for key, row, cap in page
+    ]
     return Page[BudgetRow](
-        rows=tuple(row for _, row in page),
+        rows=tuple(_with_change(row, changed, tx.now) for row in shown),
         next="|".join(map(str, page[-1][0])) if len(found) > limit else None,
         sequence=sequence,
     )
@@ -117,8 +135,40 @@ def read_budget(
             f"there is no budget {budget!r:.120} in this {period}",
             remedy="see `watchkeeper budgets list` for those in use",
         )
-    shown = _with_change(_show(row, measure, cap, tx.now), changed, tx.now)
+    sums = history.sums_of(tx, [_account(row)]).get(_account(row), ())
+    shown = _with_change(_show(row, measure, cap, sums, tx.now), changed, tx.now)
     return BudgetDetail(**shown.model_dump(), spenders=tuple(_spenders(tx, row, measure)))
+
+
+def newest_holds(tx: Transaction, shown: BudgetRow, *, opened_at: int) -> list[Row]:
+    """Return the newest holds that draw on a balance: of the last few thousand, a few dozen."""
+    line = f"\n{shown.scope} {shown.period} {shown.period_key}\n"
+    newest = (
+        select(
+            holds.c.decision,
+            holds.c.agent,
+            holds.c.run,
+            holds.c.created_at,
+            holds.c.state,
+            holds.c.accounts,
+            holds.c[f"reserved_{shown.measure}"].label("reserved"),
+            holds.c[f"posted_{shown.measure}"].label("posted"),
+        )
+        .where(holds.c.decision < literal_column("'run_'"))
+        .order_by(holds.c.decision.desc())
+        .limit(MOST_LOOKED_THROUGH)
+    )
+    return [
+        row
+        for row in tx.connection.execute(newest)
+        if row.created_at >= opened_at
+        and line in f"\n{row.accounts}\n"
+        and (row.reserved if row.state == "live" else row.posted) > 0
+    ]
+
+
+def _account(row: Row) -> Account:
+    return Account(row.scope, row.period, row.period_key)
 
 
 def _with_change(row: BudgetRow, changed: Mapping[str, ChangedCap], now: int) -> BudgetRow:
@@ -235,15 +285,26 @@ def _is_near(measure: Measure) -> ColumnElement[bool]:
     )
 
 
-def _show(row: Row, measure: Measure, cap: int, now: int) -> BudgetRow:
+def _state(row: Row, measure: Measure, cap: int) -> BudgetState:
+    limit = cap + getattr(row, f"topped_{measure}")
+    used = getattr(row, f"posted_{measure}") + getattr(row, f"held_{measure}")
+    return budget_state(cap=limit, used=used, last_refused=getattr(row, f"asked_{measure}"))
+
+
+def _show(row: Row, measure: Measure, cap: int, sums: history.Sums, now: int) -> BudgetRow:
     def of(name: str) -> int:
         return int(getattr(row, f"{name}_{measure}"))
 
     limit, used = cap + of("topped"), of("posted") + of("held")
     zone = zone_of(row.period_key)
     reset = resets_at(row.period, now, zone)
-    rate = hourly_rate(recent=of("recent"), earlier=of("earlier"), bucket=row.bucket, now=now)
-    state = budget_state(cap=limit, used=used, last_refused=of("asked"))
+    account = _account(row)
+    hour = hourly_rate(recent=of("recent"), earlier=of("earlier"), bucket=row.bucket, now=now)
+    day, elapsed = history.lately(
+        account, measure, of("posted"), sums, opened_at=row.opened_at, now=now
+    )
+    rate = likely_rate(hour=hour, day=day, elapsed=elapsed)
+    state = _state(row, measure, cap)
     ends = None
     if state != "exhausted":
         ends = forecast(left=limit - used, rate=rate, now=now, resets_at=reset)
@@ -262,6 +323,9 @@ def _show(row: Row, measure: Measure, cap: int, now: int) -> BudgetRow:
         state=state,
         refused=of("refused"),
         exhausts_at=ends,
+        per_hour=hour,
+        history=history.history_of(account, measure, of("posted"), sums, now),
+        history_seconds=history.PART_US.get(row.period, 0) // MICROSECONDS,
     )
 
 

@@ -197,6 +197,18 @@ def hourly_rate(*, recent: int, earlier: int, bucket: int, now: int) -> int:
     return 0
 
 
+def likely_rate(*, hour: int, day: int, elapsed: int) -> int:
+    """Return what is likely to be posted in an hour from now on.
+
+    Half of it is what the last hour posted (`hour`), half the mean of the last day or of the
+    period so far (`day`, over `elapsed` microseconds; less than an hour counts as one): a burst
+    does not announce the end, nor a pause that there is none. Of forecasts with different errors
+    the plain mean is hard to beat (J. M. Bates, C. W. J. Granger, The Combination of Forecasts,
+    1969); two windows as in the SRE Workbook's burn rates (Google, 2018, chapter 5).
+    """
+    return (hour + day * HOUR_US // max(elapsed, HOUR_US)) // 2
+
+
 def forecast(*, left: int, rate: int, now: int, resets_at: int | None) -> int | None:
     """Return when `left` is used up at `rate` per hour; None if not before the reset."""
     if left <= 0:

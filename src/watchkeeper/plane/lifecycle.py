@@ -18,6 +18,7 @@ from watchkeeper.api.rooms import Rooms
 from watchkeeper.approvals.standing.service import HANDLERS as STANDING_TIMERS
 from watchkeeper.approvals.timers import handlers as approval_timers
 from watchkeeper.breakers.service import HANDLERS as BREAKER_TIMERS
+from watchkeeper.budgets import history
 from watchkeeper.budgets.changes import HANDLERS as CAP_TIMERS
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
 from watchkeeper.decide.applying import Applying
@@ -72,6 +73,7 @@ _PRICES_SECONDS = 60
 TIMERS: Mapping[str, Handler] = {
     **BREAKER_TIMERS,
     **CAP_TIMERS,
+    **history.HANDLERS,
     **CHILD_TIMERS,
     **HANDOVER_TIMERS,
     **STANDING_TIMERS,
@@ -108,6 +110,7 @@ class Plane:
         await rooms.overriding.load()
         await rooms.capping.load()
         await recover(rooms.decider)
+        await rooms.store.write(history.begin)
         self.follower.start()
         await rooms.sealed.load()
         await self.gateways.start()
