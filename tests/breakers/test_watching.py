@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.decide.still import WORLD, catalogue
-from tests.rig.deadline import eventually_async
+from tests.rig.deadline import POLL_SECONDS, eventually_async
 from watchkeeper.breakers import service
 from watchkeeper.breakers.keeping import load
 from watchkeeper.breakers.watch import Watch
@@ -101,8 +101,9 @@ def ground(store: Store, clock: RehearsalClock) -> Ground:
     return Ground(store, clock)
 
 
-async def passed(watching: Watching, sequence: int) -> None:
-    await eventually_async(lambda: _reached(watching, sequence), "events were looked at")
+async def passed(watching: Watching, sequence: int, every: float = POLL_SECONDS) -> None:
+    """Wait until events were looked at."""
+    await eventually_async(lambda: _reached(watching, sequence), "looked at", every=every)
 
 
 async def _reached(watching: Watching, sequence: int) -> bool:

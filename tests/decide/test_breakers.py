@@ -121,8 +121,7 @@ def test_a_call_that_is_refused_otherwise_is_no_probe() -> None:
 
 
 def test_a_throttle_lets_calls_pass_at_a_rate() -> None:
-    slow = {"then": "throttle", "throttle": {"calls": 2, "per": "minute"}}
-    world = facts(**slow)
+    world = facts(then="throttle", throttle={"calls": 2, "per": "minute"})
     assert decide(LOOKUP, world)[0].verdict == "permit"
     assert world.passed == [f"breaker/{BREAKER}"]
     world.too_soon = f"breaker/{BREAKER}"
