@@ -56,7 +56,7 @@ def documents(provider: Provider, *, retention: str = "zero", zero: bool = True)
     terms = {"retention": retention}
     bare = provider.url.removesuffix("/v1")
     places = (("local", "openai", provider.url), ("there", "anthropic", bare))
-    schema = {"type": "object", "additionalProperties": False}
+    schema = {"type": "object", "additionalProperties": {"type": "string"}}
     kept = {"scope": "team", "ttl_seconds": 60}
     return [
         *(one for one in world(agent=yaml.safe_dump(contract)) if "\nprovider:" not in one),

@@ -12,6 +12,7 @@ from watchkeeper.decide.gates.hosted import HOSTED_TOOL
 from watchkeeper.decide.gates.identity import tool_use
 from watchkeeper.decide.gates.routing import judging_of
 from watchkeeper.decide.pricing import GovernedTarget
+from watchkeeper.decide.retention import keeps_nothing
 from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.model.judging import Judge
 from watchkeeper.gateways.model.route import Route
@@ -136,7 +137,8 @@ class Offers:
     def judge(self, agent: str, named: str, routed: Routed) -> Judge | None:
         """Return what looks at the answer of the smaller model of a call that names a model."""
         found = judging_of(self._view.now, agent, named, routed.model, routed.cause)
-        return Judge(found.conditions) if found else None
+        keeps = not keeps_nothing(self._view.now, agent, "model")
+        return Judge(found.conditions, quotes=keeps) if found else None
 
     def ensemble(self, model: str) -> Ensemble | None:
         """Return how a logical model combines others; None: it is no ensemble, any more."""

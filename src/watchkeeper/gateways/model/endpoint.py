@@ -45,6 +45,7 @@ from watchkeeper.wire.decisions import LARGEST_USAGE, Answer, Outcome
 
 log = logging.getLogger(__name__)
 
+_BEFORE = "the same call had this answer before"
 LARGEST_BODY = 8 * 1024 * 1024
 
 
@@ -208,7 +209,8 @@ class ModelEndpoint:
         headers = [*decision_headers(decided.decision, decided.warnings), place.header]
         routed = decided.routed
         if place.found is not None:
-            return place.given(place.found, headers)
+            answered_by = place.found.model or (routed.model if routed else asked.call.model)
+            return place.given(place.found, [*headers, *route_headers(answered_by, _BEFORE)])
         passing = Passing(asked.send)
         collecting = Collecting(passing) if place.key is not None else None
         receiver: Receiver = collecting or passing

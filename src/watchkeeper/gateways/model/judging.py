@@ -23,8 +23,10 @@ _FENCE = "```"
 class Judge:
     """Looks at the text of an answer with the conditions of contract or model."""
 
-    def __init__(self, conditions: Sequence[Condition]) -> None:
+    def __init__(self, conditions: Sequence[Condition], *, quotes: bool = True) -> None:
+        """`quotes`: what it says may name members of the answer."""
         self._conditions = tuple(conditions)
+        self._quotes = quotes
 
     async def why_not(self, text: str) -> str | None:
         """Say why an answer does not do, or return None."""
@@ -37,7 +39,7 @@ class Judge:
             if (schema := condition.output_fails_schema) is not None:
                 problem = _misfit(text, schema)
                 if problem is not None:
-                    return problem
+                    return problem if self._quotes else problem.partition(":")[0]
             elif (pattern := condition.output_matches) is not None and _pattern(pattern)(text):
                 return f"its answer matches {pattern!r:.80}"
         return None
