@@ -227,6 +227,8 @@ def record_decision(
     }
     if contents.classes:
         body["classes_in"] = listed(contents.classes)
+    if progress.hosted:
+        body["hosted"] = list(progress.hosted)
     if progress.obligations and ruling.verdict == "permit":
         body["obligations"] = [
             duty.model_dump(mode="json", exclude_defaults=True) for duty in progress.obligations
