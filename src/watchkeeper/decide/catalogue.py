@@ -26,6 +26,7 @@ from watchkeeper.registry.documents import Issuer, Policy, Rate, Role, ToolContr
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.people import OperatorRole, Person
 from watchkeeper.registry.providers import LogicalModel, Provider
+from watchkeeper.registry.routes import reached
 from watchkeeper.registry.rules import InForce, Key
 from watchkeeper.registry.spending import Breaker, Budget
 from watchkeeper.registry.watch import Channel, Escalation, RiskClass, Schedule, Webhook
@@ -187,6 +188,19 @@ class Catalogue:
             return self
         seen = {name: one for name, one in self.agents.items() if one.contract.owner in teams}
         return replace(self, agents=seen)
+
+    def reached_by(self, agent: str) -> tuple[str, ...]:
+        """Return every logical model that may answer an agent's calls: those that its contract
+        names, then those that documents lead on to.
+        """
+        governed = self.agents.get(agent)
+        routing = governed.contract.model_routing if governed else None
+
+        def find(name: str) -> LogicalModel | None:
+            model = self.models.get(name)
+            return model.document if model else None
+
+        return reached(routing.models, find) if routing else ()
 
     def team_of(self, agent: str) -> str:
         """Return the team that owns an agent, or an empty text if no contract is in force."""

@@ -126,8 +126,7 @@ def _hints(catalogue: Catalogue) -> Iterator[Finding]:
 def _questions(catalogue: Catalogue) -> Iterator[Question]:
     """Yield everything that contracts let agents ask for, by name."""
     for name, agent in catalogue.agents.items():
-        routing = agent.contract.model_routing
         for tool in agent.tools:
             yield Question(name, "use_tool", "Tool", tool, "")
-        for model in routing.models if routing else ():
+        for model in catalogue.reached_by(name):
             yield Question(name, "call_model", "Model", model, "")

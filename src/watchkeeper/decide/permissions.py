@@ -42,11 +42,10 @@ class _Outcome:
 def envelope_of(catalogue: Catalogue, name: str) -> Envelope:
     """Return what an agent may do with each tool and model that its contract names."""
     agent = catalogue.agents[name]
-    routing = agent.contract.model_routing
     return Envelope(
         rows=(
             *(_tool_row(catalogue, agent, tool) for tool in agent.tools),
-            *(_model_row(catalogue, agent, model) for model in (routing.models if routing else ())),
+            *(_model_row(catalogue, agent, model) for model in catalogue.reached_by(name)),
         )
     )
 
@@ -76,12 +75,16 @@ def _tool_row(catalogue: Catalogue, agent: GovernedAgent, name: str) -> Envelope
 def _model_row(catalogue: Catalogue, agent: GovernedAgent, name: str) -> EnvelopeRow:
     model = catalogue.models.get(name)
     provider = model.primary.provider if model and model.primary else None
-    refused = may_call(name, catalogue, agent)
+    routing = agent.contract.model_routing
+    implied = routing is None or name not in routing.models
+    refused = may_call(name, catalogue, agent, implied=implied)
     if refused is not None:
         outcome = _Outcome("never", refused.reason, refused.rule)
     else:
         outcome = _ask_all(catalogue, agent, "Model", name, _TOKENS, lambda n: f"{n:,} tokens")
     does = f"{provider.name}, region {provider.region}" if provider else ""
+    if implied:
+        does = "; ".join(filter(None, (does, "answers only calls that are led to it")))
     return EnvelopeRow(
         kind="model",
         name=name,

@@ -204,11 +204,7 @@ def people_told(catalogue: Catalogue, target: LockTarget) -> tuple[str, ...]:
         if target.kind == "everything"
         or (target.kind == "agent" and target.name == name)
         or (target.kind == "tool" and target.name in governed.tools)
-        or (
-            target.kind == "model"
-            and governed.contract.model_routing
-            and target.name in governed.contract.model_routing.models
-        )
+        or (target.kind == "model" and target.name in catalogue.reached_by(name))
     }
     return tuple(sorted(owners)) or ("owner",)
 

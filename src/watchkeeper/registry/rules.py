@@ -14,6 +14,7 @@ from watchkeeper.registry.display import fields_of
 from watchkeeper.registry.documents import Document, Role, ToolContract
 from watchkeeper.registry.people import Person
 from watchkeeper.registry.providers import LogicalModel, Provider
+from watchkeeper.registry.routes import route_gaps
 from watchkeeper.registry.source import Sourced
 from watchkeeper.registry.watch import Escalation, RiskClass, roles_in
 from watchkeeper.wire.permissions import BUILT_IN_ROLES
@@ -140,13 +141,13 @@ def find_gaps(documents: Mapping[Key, Document]) -> list[str]:
                 }:
                     gaps.append(
                         f"model {document.name!r}: provider {provider.name!r} lists no "
-                        f"{target.model!r}; without a price its calls are refused"
+                        f"{target.model!r}; no call goes there"
                     )
         if isinstance(document, ToolContract):
             gaps += _argument_gaps(document)
         if isinstance(document, AgentContract) and document.approvals.timeout == "allow":
             gaps += _timeout_gaps(document, documents)
-    return gaps
+    return [*gaps, *route_gaps(documents)]
 
 
 def _timeout_gaps(agent: AgentContract, documents: Mapping[Key, Document]) -> Iterable[str]:
