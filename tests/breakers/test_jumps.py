@@ -10,7 +10,7 @@ from watchkeeper.breakers import costs, pace
 from watchkeeper.core.clock import MICROSECONDS
 
 MOST_CALLS = 15
-SCATTERED = dict.fromkeys(("rate-1.3", "rate-turns", "rate-at-once-3", "rate-at-once-5"), 22)
+SCATTERED = dict.fromkeys(("rate-1.3", "rate-at-once-5"), 20)
 """Shapes of whose calls one says less: of calls at once two count, the others are no news."""
 
 

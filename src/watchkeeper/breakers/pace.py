@@ -19,8 +19,8 @@ import msgspec
 from watchkeeper.breakers.cusum import NO_RISE, Rise, Usual, add, learn
 from watchkeeper.core.clock import MICROSECONDS
 
-_CALLS = 7
-_ALARM = 9.0
+_CALLS = 6
+_ALARM = 8.25
 """Neighbouring readings share calls, so it takes more of them."""
 _MOST_AT_ONCE = 2
 _AT_ONCE = 10

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, select
 
+from watchkeeper.breakers.model import Standing
+from watchkeeper.breakers.service import read_all
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
@@ -48,6 +50,7 @@ def describe_agents(tx: Transaction, catalogue: Catalogue, names: Sequence[str])
     open_runs = _count_open(tx, names)
     latest = newest_decisions(tx, "agent", names)
     locks = locks_in_force(tx)
+    tripped = {one.agent: one for one in read_all(tx).values() if one.state != "closed"}
     return [
         _row(
             tx.now,
@@ -57,6 +60,7 @@ def describe_agents(tx: Transaction, catalogue: Catalogue, names: Sequence[str])
             open_runs.get(name, 0),
             latest.get(name),
             [lock for lock in locks if _locks_agent(lock, name, catalogue.agents[name])],
+            tripped.get(name),
         )
         for name in names
         if name in catalogue.agents
@@ -90,8 +94,9 @@ def _row(
     open_runs: int,
     last: Row | None,
     locks: list[LockInForce],
+    tripped: Standing | None,
 ) -> AgentRow:
-    state, doing, why = _state(now, open_runs, last, locks)
+    state, doing, why = _state(now, open_runs, last, locks, tripped)
     return AgentRow(
         name=name,
         owner=governed.contract.owner,
@@ -111,7 +116,11 @@ def _row(
 
 
 def _state(
-    now: int, open_runs: int, last: Row | None, locks: list[LockInForce]
+    now: int,
+    open_runs: int,
+    last: Row | None,
+    locks: list[LockInForce],
+    tripped: Standing | None,
 ) -> tuple[AgentState, str, str | None]:
     """Return the state, what the agent is doing in words, and why it is not working."""
     if locks:
@@ -119,6 +128,9 @@ def _state(
         verb = "killed" if lock.mode == "kill" else "paused"
         why = f"{verb} by {lock.by.removeprefix('person/')}: {lock.reason}"
         return ("stopped" if lock.mode == "kill" else "paused"), _did(last), why
+    if tripped is not None:
+        why = f"breaker {tripped.document} is {tripped.state}: {tripped.reason}"
+        return "paused", _did(last), why
     if last is None:
         return ("idle", "has opened a run", None) if open_runs else ("never seen", "", None)
     if last.verdict == "deny" and last.rule.startswith("budget/") and open_runs:
