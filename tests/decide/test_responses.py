@@ -75,7 +75,11 @@ def test_stop_says_all_that_a_person_needs_to_know(plane: Plane) -> None:
 
 
 def test_ask_holds_the_call_and_an_approval_lets_it_through(plane: Plane) -> None:
-    budget(plane, {"at": 100, "do": "ask", "top_up_percent": 50, "role": "finance-ops"})
+    budget(
+        plane,
+        {"at": 100, "do": "ask", "top_up_percent": 50, "role": "finance-ops"},
+        zone="Europe/Berlin",
+    )
     clerk, scribe = plane.enrol("clerk").open_run(), plane.enrol("scribe").open_run()
     spend(clerk, 4)
     first, second, other = look(clerk), look(clerk), look(scribe)
@@ -96,11 +100,22 @@ def test_ask_holds_the_call_and_an_approval_lets_it_through(plane: Plane) -> Non
     spend(scribe, 1)
     row = plane.operator.get(f"/v1/budgets/{ID}")
     assert (row["cap"], row["topped_up"], row["posted"]) == (4, 2, 6)
+    assert (row["zone"], row["request"], row["state"]) == ("Europe/Berlin", None, "exhausted")
+    assert [one["says"] for one in row["responses"]] == [
+        "without room finance-ops is asked to top it up by 50 %"
+    ]
+    assert [(one["agent"], one["amount"], one["calls"]) for one in row["spenders"]] == [
+        ("clerk", 5, 5), ("scribe", 1, 1),
+    ]  # fmt: skip
+    assert [(one["name"], one["agent"], one["amount"]) for one in row["spent"]] == [
+        ("books.lookup_charge", "scribe", 1), *[("books.lookup_charge", "clerk", 1)] * 5,
+    ]  # fmt: skip
     (event,) = plane.events(type="budget.topped_up")
     assert event["actor"] == "person/owner" or event["actor"].startswith("person/")
     again = look(clerk)
     assert again["verdict"] == "hold"
     assert again["request"] != first["request"]
+    assert plane.operator.get(f"/v1/budgets/{ID}")["request"] == again["request"]
 
 
 def test_a_held_caller_goes_on_once_the_budget_is_topped_up(plane: Plane) -> None:
@@ -236,6 +251,20 @@ def test_many_at_once_ask_one_top_up_and_two_approvals_top_up_once(plane: Plane)
         assert sum(pool.map(approve, range(6))) == 1
     row = plane.operator.get(f"/v1/budgets/{ID}")
     assert (row["topped_up"], row["posted"] + row["held"]) == (4, 4)
+
+
+def test_each_of_a_kind_has_its_own_cap_to_top_up_or_change(plane: Plane) -> None:
+    budget(plane, scope="agent/*", limits={"tool_calls": 1})
+    clerk, scribe = plane.enrol("clerk").open_run(), plane.enrol("scribe").open_run()
+    name = "agent/clerk/day/tool_calls"
+    row = plane.operator.post(f"/v1/top-ups/{name}", {"amount": 1, "reason": "more"})
+    assert (row["cap"], row["topped_up"]) == (1, 1)
+    spend(clerk, 2)
+    assert look(clerk)["rule"] == f"budget/{name}"
+    plane.operator.post(f"/v1/caps/{name}", {"cap": 5, "reason": "more"})
+    spend(clerk, 1)
+    spend(scribe, 1)
+    assert look(scribe)["rule"] == "budget/agent/scribe/day/tool_calls"
 
 
 def cap(plane: Plane, **body: Any) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from watchkeeper.api.table import Call, Operation
-from watchkeeper.budgets import checking, reading
+from watchkeeper.budgets import checking
 from watchkeeper.budgets import service as budgets
 from watchkeeper.budgets.changes import changed_caps, with_changes
+from watchkeeper.decide.budget_rows import caps_named, list_rows, read_row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.budgets import (
     BalanceCheck,
@@ -23,14 +24,14 @@ _PRESSING = 500
 async def list_budgets(call: Call) -> Page[BudgetRow]:
     """List budgets of the current periods, by scope."""
     scope, needle, after = call.text("scope"), call.text("filter"), call.text("after")
-    limit, caps, head = call.limit(), call.rooms.standing_caps(), call.rooms.store.head
-    changed = call.rooms.view.now.changed_caps
+    rooms, limit = call.rooms, call.limit()
+    catalogue, caps, head = rooms.view.now, rooms.standing_caps(), rooms.store.head
 
     def query(tx: Transaction) -> Page[BudgetRow]:
-        return reading.list_budgets(
+        return list_rows(
             tx,
-            standing=caps,
-            changed=changed,
+            catalogue,
+            caps,
             scope=scope,
             text=needle,
             after=after,
@@ -38,43 +39,37 @@ async def list_budgets(call: Call) -> Page[BudgetRow]:
             sequence=head,
         )
 
-    return await call.rooms.store.read(query)
+    return await rooms.store.read(query)
 
 
 async def pressing_budgets(call: Call) -> tuple[BudgetRow, ...]:
     """Return the budgets that refuse or soon will."""
-    caps, changed = call.rooms.standing_caps(), call.rooms.view.now.changed_caps
-    return (
-        await call.rooms.store.read(
-            lambda tx: reading.list_budgets(
-                tx, standing=caps, changed=changed, near=True, limit=_PRESSING
-            )
-        )
-    ).rows
+    catalogue, caps = call.rooms.view.now, call.rooms.standing_caps()
+    page = await call.rooms.store.read(
+        lambda tx: list_rows(tx, catalogue, caps, near=True, limit=_PRESSING)
+    )
+    return page.rows
 
 
 async def read_budget(call: Call) -> BudgetDetail:
-    """Show a budget in its current period with who spent from it."""
-    name, caps = call.path("budget"), call.rooms.standing_caps()
-    changed = call.rooms.view.now.changed_caps
-    return await call.rooms.store.read(
-        lambda tx: reading.read_budget(tx, name, standing=caps, changed=changed)
-    )
+    """Show a budget in its current period with who spent from it, and on which calls."""
+    name, catalogue = call.path("budget"), call.rooms.view.now
+    caps = call.rooms.standing_caps()
+    return await call.rooms.store.read(lambda tx: read_row(tx, catalogue, caps, name))
 
 
 async def top_up(call: Call) -> BudgetRow:
     """Raise a cap for its current period only."""
     body: TopUp = call.body
-    name, caps = call.path("budget"), call.rooms.standing_caps()
+    name, catalogue, caps = call.path("budget"), call.rooms.view.now, call.rooms.standing_caps()
     _check_may(call, name)
 
     def unit(tx: Transaction) -> BudgetRow:
-        changed = changed_caps(tx)
-        now = with_changes(caps, changed, tx.now)
+        now = with_changes(caps_named(catalogue, name), changed_caps(tx), tx.now)
         budgets.top_up(
             tx, name, None, body.amount, reason=body.reason, actor=call.actor, standing=now
         )
-        return reading.read_budget(tx, name, standing=caps, changed=changed)
+        return read_row(tx, catalogue, caps, name)
 
     return await call.rooms.store.write(unit)
 
@@ -83,15 +78,13 @@ async def change_cap(call: Call) -> BudgetRow:
     """Put another cap in place of the documents', until a time or taken back."""
     body: CapChange = call.body
     name, rooms = call.path("budget"), call.rooms
+    catalogue, caps = rooms.view.now, rooms.standing_caps()
     _check_may(call, name)
 
     def unit(tx: Transaction) -> BudgetRow:
-        documents = [cap for cap in rooms.standing_caps() if cap.budget_id == name]
-        caps = tuple(with_changes(documents, changed_caps(tx), tx.now))
-        rooms.capping.change_in(tx, name, body, caps=caps, actor=call.actor)
-        return reading.read_budget(
-            tx, name, standing=rooms.standing_caps(), changed=changed_caps(tx)
-        )
+        now = tuple(with_changes(caps_named(catalogue, name), changed_caps(tx), tx.now))
+        rooms.capping.change_in(tx, name, body, caps=now, actor=call.actor)
+        return read_row(tx, catalogue, caps, name)
 
     return await rooms.store.write(unit)
 

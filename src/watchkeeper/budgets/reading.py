@@ -140,7 +140,7 @@ def read_budget(
     return BudgetDetail(**shown.model_dump(), spenders=tuple(_spenders(tx, row, measure)))
 
 
-def newest_holds(tx: Transaction, shown: BudgetRow, *, opened_at: int) -> list[Row]:
+def newest_holds(tx: Transaction, shown: BudgetRow) -> list[Row]:
     """Return the newest holds that draw on a balance: of the last few thousand, a few dozen."""
     line = f"\n{shown.scope} {shown.period} {shown.period_key}\n"
     newest = (
@@ -161,8 +161,7 @@ def newest_holds(tx: Transaction, shown: BudgetRow, *, opened_at: int) -> list[R
     return [
         row
         for row in tx.connection.execute(newest)
-        if row.created_at >= opened_at
-        and line in f"\n{row.accounts}\n"
+        if line in f"\n{row.accounts}\n"
         and (row.reserved if row.state == "live" else row.posted) > 0
     ]
 
