@@ -201,6 +201,35 @@ async def test_a_count_is_refused_like_a_call(edge: Edge, model_provider: Provid
     assert len(await edge.events("decision.denied")) == 1
 
 
+async def test_a_count_that_no_provider_serves_is_404_and_on_record(
+    tmp_path: Path, model_provider: Provider
+) -> None:
+    model_provider.wish()
+    before = len(model_provider.requests())
+    async with open_edge(tmp_path, *documents(model_provider, endpoints=["messages"])) as edge:
+        token = await edge.open_run()
+        async with edge.anthropic(token, retries=2) as client:
+            with pytest.raises(anthropic.NotFoundError, match="count_tokens") as refused:
+                await client.messages.count_tokens(model="small-fast", messages=ASK["messages"])
+            await client.messages.create(**ASK)
+        assert refused.value.type == "not_found_error"
+        assert len(await edge.events("decision.denied")) == 1
+    assert len(model_provider.requests()) == before + 1
+
+
+async def test_a_model_of_another_protocol_is_not_served_here(
+    tmp_path: Path, model_provider: Provider
+) -> None:
+    model_provider.wish()
+    ready = world(provider_url=model_provider.url)
+    async with open_edge(tmp_path, *ready) as edge:
+        token = await edge.open_run()
+        async with edge.anthropic(token) as client:
+            with pytest.raises(anthropic.NotFoundError, match="it does not serve messages"):
+                await client.messages.create(**ASK)
+            assert [model.id async for model in client.models.list()] == []
+
+
 async def test_models_are_listed_in_the_clients_shape(edge: Edge) -> None:
     token = await edge.open_run()
     async with edge.anthropic(token) as client:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from watchkeeper.decide.fitting import result_can_be_checked
 from watchkeeper.decide.gates.hosted import HOSTED_TOOL
 from watchkeeper.decide.gates.identity import tool_use
 from watchkeeper.decide.gates.routing import judging_of
-from watchkeeper.decide.pricing import GovernedTarget
+from watchkeeper.decide.pricing import GovernedModel, GovernedTarget
 from watchkeeper.decide.retention import keeps_nothing
 from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.model.judging import Judge
@@ -23,7 +23,7 @@ from watchkeeper.registry.references import CredentialUse
 from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient, UpstreamSpec
 from watchkeeper.tools.upstreams.protocol import without_mirrors
 from watchkeeper.wire.decisions import Answer
-from watchkeeper.wire.models import Routed, TargetShown
+from watchkeeper.wire.models import Protocol, Routed, TargetShown
 
 _DEFAULT_HOLD_SECONDS = 4
 
@@ -100,12 +100,15 @@ class Offers:
         contract = governed.contract
         return Performance(contract.upstream, contract.offered_as, contract.timeout_seconds)
 
-    def models(self, agent: str, scope: TokenScope = UNLIMITED) -> list[str]:
-        """Return the logical models that a token of an agent is for."""
+    def models(self, agent: str, protocol: Protocol, scope: TokenScope = UNLIMITED) -> list[str]:
+        """Return the logical models that a token of an agent is for, and that providers of a
+        protocol serve.
+        """
         now = self._view.now
         governed = now.agents.get(agent)
         routing = governed.contract.model_routing if governed else None
-        known = [name for name in routing.models if name in now.models] if routing else []
+        named = routing.models if routing else ()
+        known = [name for name in named if _speaks(now.models, name, protocol)]
         return [name for name in known if scope.admits(Use("model", name))]
 
     def names_prompts(self, agent: str) -> bool:
@@ -162,6 +165,16 @@ class Offers:
             )
             for one in self._view.now.upstreams.values()
         ]
+
+
+def _speaks(models: Mapping[str, GovernedModel], name: str, protocol: Protocol) -> bool:
+    """Tell whether a logical model, or all that are combined to it, can be called in a protocol."""
+    model = models.get(name)
+    if model is None:
+        return False
+    ensemble = model.document.ensemble
+    behind = [models[one] for one in ensemble.models if one in models] if ensemble else [model]
+    return any(one.provider.protocol == protocol for leg in behind for one in leg.targets)
 
 
 def _route(target: GovernedTarget) -> Route:

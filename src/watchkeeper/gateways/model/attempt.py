@@ -109,11 +109,6 @@ class Attempt:
         self.events = 0
         """Passed on, without comments."""
 
-    @property
-    def estimated(self) -> bool:
-        """Whether its usage is an estimate, or a bound."""
-        return bool(self.usage().input_tokens) and self.meter.estimated
-
     def usage(self) -> Usage:
         """Return what it used, priced: what the provider said; nothing where nothing was sent
         or it was refused; all that it could use where nobody knows.

@@ -28,6 +28,7 @@ from watchkeeper.gateways.model.errors import (
     as_model_error,
     bad_request,
     decision_headers,
+    lowered_headers,
     refused,
     route_headers,
     stopped,
@@ -127,7 +128,7 @@ class ModelEndpoint:
 
     async def _list_models(self, token: str, wanted: str, send: Any) -> None:
         caller = await self._callers.identify(token)
-        names = self._offers.models(caller.agent, caller.scope)
+        names = self._offers.models(caller.agent, self._surface.protocol, caller.scope)
         if not wanted:
             await answer(send, 200, self._surface.list_models(names))
             return
@@ -206,7 +207,11 @@ class ModelEndpoint:
         place = self._keeping.place(
             asked.caller, asked.headers, asked.dialect, asked.call, decided, ceiling
         )
-        headers = [*decision_headers(decided.decision, decided.warnings), place.header]
+        headers = [
+            *decision_headers(decided.decision, decided.warnings),
+            *lowered_headers(decided.obligations),
+            place.header,
+        ]
         routed = decided.routed
         if place.found is not None:
             answered_by = place.found.model or (routed.model if routed else asked.call.model)

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
 from watchkeeper.gateways.http import answer, header_value
 from watchkeeper.gateways.words import denial, sentence
-from watchkeeper.wire.decisions import Answer
+from watchkeeper.wire.decisions import Answer, Duty
 
 DECISION_HEADER = b"x-watchkeeper-decision"
 WARNING_HEADER = b"x-watchkeeper-warning"
 MODEL_HEADER = b"x-watchkeeper-model"
 ROUTE_HEADER = b"x-watchkeeper-route"
+LOWERED_HEADER = b"x-watchkeeper-lowered"
 _LONGEST_REASON = 1000
 LONGEST_CLIENT_WAIT_SECONDS = 60
 """Clients heed a longer ``Retry-After`` by trying again at once: better not at all."""
@@ -82,6 +83,17 @@ def route_headers(model: str, reason: str) -> tuple[tuple[bytes, bytes], ...]:
     )
 
 
+def lowered_headers(duties: Iterable[Duty]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header that says how much output is let pass and which rule says so."""
+    limits = [one for one in duties if one.max_output_tokens is not None]
+    if not limits:
+        return ()
+    least = min(limits, key=lambda one: one.max_output_tokens or 0)
+    rule = least.policy if "/" in least.policy else f"policy/{least.policy}"
+    said = f"{least.max_output_tokens} output tokens by {rule}"
+    return ((LOWERED_HEADER, header_value(said)),)
+
+
 def refused(decided: Answer) -> ModelError:
     """Return the error for a call that was denied, or still waits for a person."""
     if decided.verdict == "hold":
@@ -98,6 +110,11 @@ def refused(decided: Answer) -> ModelError:
         )
     if decided.retry_after_seconds is not None:
         return _too_soon(decided, decided.retry_after_seconds)
+    if decided.rule.startswith("model/") and decided.rule.endswith("/endpoint"):
+        # clients that find a way without this endpoint look for this
+        return ModelError(
+            404, "invalid_request_error", "not_served", denial(decided), rule=decided.rule
+        )
     budget = decided.rule.startswith("budget/")
     return ModelError(
         402 if budget else 403,

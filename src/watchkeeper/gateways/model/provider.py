@@ -8,9 +8,11 @@ without a complete answer counts at its bound, and another needs as much room ag
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.http import CallerWatch, header_value
@@ -23,12 +25,16 @@ from watchkeeper.gateways.model.route import Route
 from watchkeeper.gateways.performing import Performed
 from watchkeeper.wire.decisions import LARGEST_USAGE, Outcome, OutcomeStatus, Usage
 
+log = logging.getLogger(__name__)
+
 PROVIDER_HEADER = b"x-watchkeeper-provider"
 RETRIES_HEADER = b"x-watchkeeper-retries"
 _LAST_WORD_SECONDS = 0.2
 _MOST_SENDINGS = 10
 _OK = 200
 _ESTIMATED = "usage is an estimate: the provider reported none"
+
+_NOTHING = Usage()
 
 Made = Whole | ModelError | None
 """What is left to send; None when a stream said it all."""
@@ -70,7 +76,7 @@ class ProviderCall:
         self._tried = routes[0]
         """The last that was, or will be first."""
         self._sendings = 0
-        self._spent = Usage()
+        self._spent = _NOTHING
         """By attempts that are over."""
         self._estimated = False
         self._began = asyncio.get_running_loop().time()
@@ -142,23 +148,34 @@ class ProviderCall:
         """Have room for one more sending; raise the failure of the last where there is none."""
         last = self._attempt
         assert last is not None, "something failed before"
-        used = last.usage()
-        self._estimated |= last.estimated
-        self._spent = _sum(self._spent, used)
+        billed = self._count(last)
         self._attempt = None
         self._watch.start()
         await asyncio.sleep(0)
         if self._watch.gone.is_set():
             raise failure
-        billed = used.input_tokens or used.output_tokens
         most_input = self._call.most_input_tokens(route.context_window)
         more = route.most(most_input, self._ceiling or 0) if billed else Usage()
         more = more.model_copy(update={"retries": 1})
-        if not await self._decider.extend(self._decision, more):
+        try:
+            room = await self._decider.extend(self._decision, more)
+        except WatchkeeperError as error:
+            log.warning("decision %s cannot be extended: %s", self._decision, error)
+            raise failure from None
+        if not room:
             failure.error.message += (
                 "; it was not sent again, because the budgets have no room for that"
             )
             raise failure
+
+    def _count(self, attempt: Attempt) -> bool:
+        """Add what an attempt used; tell whether it may be billed."""
+        used = attempt.usage()
+        if not (used.input_tokens or used.output_tokens):
+            return False
+        self._estimated |= attempt.meter.estimated
+        self._spent = _sum(self._spent, used) if self._spent is not _NOTHING else used
+        return True
 
     def _ended(self, made: Whole | None) -> Outcome:
         """Return how a call ended that the last attempt answered."""
@@ -191,17 +208,19 @@ class ProviderCall:
 
     def _outcome(self, status: OutcomeStatus, error: str | None) -> Outcome:
         attempt = self._attempt
-        usage, first, notes = self._spent, None, [error] if error else []
+        first, notes = None, [error] if error else []
         if attempt is not None:
-            usage = _sum(usage, attempt.usage())
-            self._estimated |= attempt.estimated
+            self._count(attempt)
             if attempt.first_token_at is not None:
                 first = max(0, round((attempt.first_token_at - self._began) * 1000))
         if self._estimated:
             notes.append(_ESTIMATED)
+        usage = self._spent
+        if self._sendings > 1:
+            usage = usage.model_copy(update={"retries": self._sendings - 1})
         return Outcome(
             status=status,
-            usage=usage.model_copy(update={"retries": max(0, self._sendings - 1)}),
+            usage=usage,
             error="; ".join(notes)[:1000] or None,
             provider=self._tried.provider if self._sendings else None,
             provider_model=self._tried.provider_model if self._sendings else None,
