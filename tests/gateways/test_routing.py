@@ -387,7 +387,10 @@ async def test_what_may_be_generated_is_lowered_by_the_contract(
     found[0] = found[0].replace('"max_steps"', '"max_output_tokens_per_call": 3, "max_steps"')
     async with open_edge(tmp_path, *found) as edge:
         token = await edge.open_run()
-        await ask(edge, token, max_tokens=40)
+        said = await ask(edge, token, max_tokens=40)
+        assert said.headers["x-watchkeeper-lowered"] == (
+            "3 output tokens by contract/clerk/max_output_tokens_per_call"
+        )
         assert model_provider.requests()[-1]["body"]["max_tokens"] == 3
         (permitted,) = await edge.events("decision.permitted")
         (duty,) = permitted["obligations"]

@@ -23,6 +23,8 @@ _SENTENCES: dict[str, str] = {
     "decision.held": "{name} held by {rule}: {reason}",
     "decision.denied": "{name} denied by {rule}: {reason}",
     "outcome.recorded": "{name} {status}",
+    "route.escalated": "{model} answers a call of {name}: {reason}",
+    "route.reduced": "{model} answers a call of {name}: {reason}",
     "agent.enrolled": "{agent} enrolled",
     "agent.token_issued": "{agent} got a token that opens runs",
     "agent.token_revoked": "{actor} revoked access of {agent}, {revoked} with what came of it",
@@ -64,6 +66,8 @@ def say(type_: str, actor: str, subject: str, agent: str | None, body: Mapping[s
         text = sentence.format_map(words)
         if type_ == "outcome.recorded":
             text += _cost(body)
+        elif type_ == "decision.permitted":
+            text += _route(body.get("routed"))
         return text[:_LONGEST]
     told = body.get("text")
     if isinstance(told, str):
@@ -92,6 +96,13 @@ def _cost(body: Mapping[str, Any]) -> str:
     cost = body.get("cost_micros") or 0
     error = body.get("error")
     return (f" for {dollars(cost)}" if cost else "") + (f": {error}" if error else "")
+
+
+def _route(routed: Any) -> str:
+    """Say why a model call does not go where it was sent."""
+    if not isinstance(routed, Mapping) or routed.get("cause", "named") == "named":
+        return ""
+    return f"; {routed.get('reason', '')}"
 
 
 def _receipts(body: Mapping[str, Any]) -> str:

@@ -71,7 +71,7 @@ def decisions(
                 at(row.at),
                 row.agent,
                 row.verdict,
-                row.name,
+                _action(row),
                 row.outcome or "-",
                 dollars(row.cost_micros) if row.cost_micros else "-",
                 _data(row),
@@ -82,6 +82,13 @@ def decisions(
         ],
     )
     say_more(page.next)
+
+
+def _action(row: DecisionRow) -> str:
+    """Return what was called, and the model that answered where that is another one."""
+    if row.kind != "model" or row.model in (None, row.name):
+        return row.name
+    return f"{row.name} > {row.model}"
 
 
 def _data(row: DecisionRow) -> str:
