@@ -1,9 +1,8 @@
-"""An agent's voice: an OpenAI-compatible chat call, in one piece or streamed."""
+"""Asking a model through the gateway, in one piece or streamed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -11,58 +10,21 @@ import aiohttp
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid
 from watchkeeper.demo.agents.refusal import NotPerformed, Refusal, from_model
+from watchkeeper.demo.agents.voices import VOICES, Voice
 
 MOST_TOKENS = 300
 PATIENCE = aiohttp.ClientTimeout(total=120, connect=10)
 
 
-@dataclass(slots=True)
-class _Call:
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
-
-    def as_message(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "type": "function",
-            "function": {"name": self.name, "arguments": self.arguments},
-        }
-
-
-@dataclass(slots=True)
-class _Answer:
-    """A message put together from the pieces of a stream."""
-
-    content: str = ""
-    calls: dict[int, _Call] = field(default_factory=dict)
-    ended: bool = False
-
-    def take(self, chunk: Mapping[str, Any]) -> None:
-        for choice in chunk.get("choices") or ():
-            delta = choice.get("delta") or {}
-            self.content += delta.get("content") or ""
-            for piece in delta.get("tool_calls") or ():
-                call = self.calls.setdefault(int(piece.get("index", 0)), _Call())
-                function = piece.get("function") or {}
-                call.id = piece.get("id") or call.id
-                call.name = function.get("name") or call.name
-                call.arguments += function.get("arguments") or ""
-            self.ended = self.ended or bool(choice.get("finish_reason"))
-
-    def as_message(self) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": self.content}
-        if self.calls:
-            message["tool_calls"] = [self.calls[at].as_message() for at in sorted(self.calls)]
-        return message
-
-
 class Chat:
     """Asks a model through the gateway; raises `NotPerformed` when it gets no answer."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, voice: Voice = VOICES["chat"]
+    ) -> None:
         self._session = session
-        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._voice = voice
+        self._url = base_url.rstrip("/").replace("/openai/", f"/{voice.house}/") + voice.path
 
     async def ask(
         self,
@@ -74,14 +36,7 @@ class Chat:
         stream: bool,
     ) -> dict[str, Any]:
         """Return the model's message."""
-        body: dict[str, Any] = {
-            "model": model,
-            "messages": list(messages),
-            "tools": list(tools),
-            "max_tokens": MOST_TOKENS,
-        }
-        if stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body = self._voice.body((model, messages, tools, MOST_TOKENS), stream=stream)
         headers = {"authorization": f"Bearer {token}"}
         try:
             async with self._session.post(
@@ -91,16 +46,14 @@ class Chat:
                     raise NotPerformed(from_model(response.status, _json(await response.read())))
                 if response.content_type == "text/event-stream":
                     return await self._read_stream(response)
-                answer = parse(await response.read())
-                message: dict[str, Any] = answer["choices"][0]["message"]
-                return message
+                return self._voice.whole(parse(await response.read()))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NotPerformed(_lost(f"the model gateway is out of reach: {error}")) from error
         except (Invalid, KeyError, IndexError, TypeError) as error:
             raise NotPerformed(_lost(f"the answer made no sense: {error}")) from error
 
     async def _read_stream(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
-        answer = _Answer()
+        answer = self._voice.listen()
         async for line in response.content:
             text = line.strip()
             if not text.startswith(b"data:"):

@@ -12,6 +12,7 @@ import aiohttp
 
 from watchkeeper.client.agent import AgentClient
 from watchkeeper.core.errors import Unavailable
+from watchkeeper.demo.agents.habits import Lavishness
 from watchkeeper.demo.agents.profile import Profile
 from watchkeeper.demo.agents.worker import SLOW_SECONDS, Worker
 from watchkeeper.demo.agents.worklist import Worklist
@@ -40,13 +41,21 @@ async def run_agent(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, working.cancel)
     worklist = Worklist(read_work(profile.name), notes)
+    lavishness = Lavishness(*(profile.lavish or ()))
     async with AgentClient(url) as plane, aiohttp.ClientSession() as session:
         await _redeem(plane, secret)
         log.info("%s: enrolled", profile.name)
         async with asyncio.TaskGroup() as group:
             for hand in range(profile.at_once):
                 worker = Worker(
-                    profile, plane, session, worklist, pace, seed + 1000 * hand, context
+                    profile,
+                    plane,
+                    session,
+                    worklist,
+                    pace,
+                    seed + 1000 * hand,
+                    context,
+                    lavishness,
                 )
                 group.create_task(worker.work())
 

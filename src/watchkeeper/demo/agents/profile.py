@@ -18,6 +18,12 @@ class Profile:
     model: str = "small-fast"
     large_from_usd: float | None = None
     """From this amount on it asks the large model."""
+    speaks: Literal["chat", "responses", "messages"] = "chat"
+    """In which protocol it asks models."""
+    notes: str | None = None
+    """A model that it asks for the same notes at the beginning of each run."""
+    lavish: tuple[int, int] | None = None
+    """After so many calls of a model it asks the large one for everything, so many times."""
     streams: bool = False
     era: Literal["modern", "legacy"] = "modern"
     """Which protocol revision its MCP client speaks."""
@@ -37,18 +43,20 @@ PROFILES = (
     Profile(
         "loan-origination",
         "You weigh loan applications against the lending rules and record a decision.",
-        large_from_usd=20_000,
         pause_seconds=3.0,
     ),
     Profile(
         "fraud-detection",
         "You look at card alerts and block cards that are plainly being emptied.",
+        model="fraud-watch",
         streams=True,
         at_once=2,
     ),
     Profile(
         "customer-support",
         "You answer support tickets from the knowledge base.",
+        model="careful-letters",
+        speaks="messages",
         streams=True,
         era="legacy",
     ),
@@ -56,12 +64,14 @@ PROFILES = (
         "code-review",
         "You review proposed changes and comment once.",
         model="large-careful",
+        speaks="responses",
         streams=True,
         pause_seconds=1.6,
     ),
     Profile(
         "recommendation",
         "You choose three products for a customer.",
+        notes="campaign-notes",
         pause_seconds=1.6,
     ),
     Profile(
@@ -75,6 +85,7 @@ PROFILES = (
     Profile(
         "cloud-operations",
         "You look at service alerts and apply the runbook's remedy.",
+        lavish=(45, 12),
         era="legacy",
         at_once=2,
         pause_seconds=3.0,

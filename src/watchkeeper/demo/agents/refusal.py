@@ -53,6 +53,8 @@ def from_model(status: int, body: Any) -> Refusal:
     text = str(error.get("message") or f"the model gateway answered {status}")
     if status == 401:
         return Refusal("cut off", rule, text)
+    if status == 429 and rule:
+        return Refusal("over budget" if rule.startswith("budget/") else "down", rule, text)
     if status == 402:
         return Refusal("over budget", rule, text)
     if status == 403:
@@ -65,7 +67,7 @@ def kind_of(rule: str) -> Kind:
     """Sort a refusal by the rule that it names."""
     if rule == "lock/run-stopped":
         return "run ended"
-    if rule.startswith("lock/"):
+    if rule.startswith(("lock/", "breaker/")):
         return "locked"
     if rule.startswith("budget/"):
         return "over budget"

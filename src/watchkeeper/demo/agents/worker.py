@@ -8,7 +8,7 @@ import hashlib
 import logging
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -17,9 +17,11 @@ from watchkeeper.client.agent import AgentClient, AgentRun
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Unavailable, WatchkeeperError
 from watchkeeper.demo.agents.chat import Chat
+from watchkeeper.demo.agents.habits import Lavishness
 from watchkeeper.demo.agents.profile import STOPPED, Profile
 from watchkeeper.demo.agents.refusal import NotPerformed, Refusal
 from watchkeeper.demo.agents.toolbox import Toolbox, Used
+from watchkeeper.demo.agents.voices import VOICES
 from watchkeeper.demo.agents.worklist import Worklist
 from watchkeeper.demo.plans.conversation import plain_name
 from watchkeeper.wire.agents import BusinessObject, OpenRun
@@ -32,6 +34,10 @@ HELD_SECONDS = 0.4
 RUN_BUDGET_TRIES = 5
 LAST_SECONDS = 1.5
 DOWN_TRIES = 4
+FIRST = 2
+"""Messages of a conversation that has not begun."""
+NOTES = "Note what is favoured this week."
+NOTES_ITEM = 'Which families are favoured?\n```json\n{"notes":true}\n```'
 log = logging.getLogger("watchkeeper.demo")
 
 
@@ -54,6 +60,7 @@ class Worker:
     pace: float
     seed: int
     context: ssl.SSLContext | None = None
+    lavishness: Lavishness = field(default_factory=Lavishness)
     _steps: int = 0
     _said: str = ""
 
@@ -127,7 +134,9 @@ class Worker:
         self, run: AgentRun, toolbox: Toolbox, messages: list[dict[str, Any]]
     ) -> tuple[str, str]:
         tools = await toolbox.offered()
-        chat = Chat(self.session, run.opened.model_base_url)
+        chat = Chat(self.session, run.opened.model_base_url, VOICES[self.profile.speaks])
+        if self.profile.notes is not None and len(messages) == FIRST:
+            messages[0]["content"] += await self._take_notes(run, chat, self.profile.notes)
         while True:
             last = messages[-1]
             if last["role"] == "assistant" and not last.get("tool_calls"):
@@ -151,18 +160,33 @@ class Worker:
         messages: list[dict[str, Any]],
         tools: list[dict[str, Any]],
     ) -> dict[str, Any]:
-        model = self._model(messages)
         tries = 0
         while True:
+            model = self.lavishness.model or self._model(messages)
             try:
-                return await chat.ask(
+                answer = await chat.ask(
                     run.token, model, messages, tools, stream=self.profile.streams
                 )
             except NotPerformed as refused:
                 refusal = refused.refusal
+            else:
+                self.lavishness.count()
+                return answer
+            if refusal.rule.startswith("breaker/"):
+                self.lavishness.stop()
             if refusal.kind == "denied" or (refusal.kind == "down" and tries >= DOWN_TRIES):
                 raise GiveUp(refusal.text)
             tries = await self._sit_out(refusal, tries)
+
+    async def _take_notes(self, run: AgentRun, chat: Chat, model: str) -> str:
+        """Ask what every run asks for; without an answer it does without."""
+        words = f"You are {self.profile.name}. {NOTES}"
+        asked = [{"role": "system", "content": words}, {"role": "user", "content": NOTES_ITEM}]
+        try:
+            noted = await chat.ask(run.token, model, asked, [], stream=False)
+        except NotPerformed:
+            return ""
+        return f"\n{noted['content']}"
 
     async def _use(
         self, run: AgentRun, toolbox: Toolbox, function: Mapping[str, Any], why: str
