@@ -39,7 +39,7 @@ T = TypeVar("T")
 S = 1_000_000
 START = moment("2026-11-30T22:50:00Z")
 HOLD_SECONDS = 90
-BERLIN = {"zone": "Europe/Berlin"}
+BERLIN: dict[str, Any] = {"zone": "Europe/Berlin"}
 SHARED = (
     cap("team/ops", "hour", "spend", 130),
     cap("team/ops", "hour", "tokens", 500),
@@ -120,7 +120,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.runner.close()
 
     @rule(run=st.sampled_from(["run_1", "run_2", "run_3"]), amounts=AMOUNTS, touches=OBJECTS)
-    def reserve(self, run: str, amounts: dict[str, int], touches: str | None) -> None:
+    def reserve(self, run: str, amounts: dict[Any, int], touches: str | None) -> None:
         amounts = amounts | {"objects": int(touches is not None)}
         decision = f"dec_{len(self.holds):04}"
         before = self.rows()
@@ -171,7 +171,7 @@ class BudgetMachine(RuleBasedStateMachine):
     def settle(self, back: int, share: int, over: int, status: Any) -> None:
         decision = self.pick(back)
         _, _, reserved = self.holds[decision]
-        used = {
+        used: dict[Any, int] = {
             "spend": reserved["spend"] * share // 100 + over,
             "input_tokens": reserved["input_tokens"] * share // 100,
         }
@@ -179,7 +179,7 @@ class BudgetMachine(RuleBasedStateMachine):
         for measure in ("spend", "input_tokens", "tokens"):
             if used.get(measure, 0) > reserved[measure]:
                 self.over |= {(account, measure) for account in self.holds[decision][1].accounts}
-        within = ("wall_time", "retries")
+        within: Any = ("wall_time", "retries")
         self.keep(
             decision,
             self.write(lambda tx: service.settle(tx, decision, used, status, within=within)),
