@@ -34,8 +34,10 @@ def at(moment: int | None) -> str:
 
 
 def amount(measure: str, value: int) -> str:
-    """Return an amount with its unit: dollars for spend, a count otherwise."""
-    return dollars(value) if measure == "spend" else f"{value:,}"
+    """Return an amount of a measure: dollars, seconds, or a count."""
+    if measure in ("spend", "value"):
+        return dollars(value)
+    return f"{value / 1_000_000:,.0f} s" if measure == "wall_time" else f"{value:,}"
 
 
 def count(number: int, noun: str) -> str:
