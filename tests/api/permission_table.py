@@ -129,6 +129,7 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/.well-known/oauth-protected-resource"): "anyone",
     ("GET", "/.well-known/oauth-protected-resource/mcp"): "anyone",
     ("GET", "/.well-known/oauth-protected-resource/openai/v1"): "anyone",
+    ("GET", "/.well-known/oauth-protected-resource/anthropic"): "anyone",
     ("POST", "/v1/runs"): "agent",
     ("POST", "/v1/runs/{run}/token"): "agent",
     ("POST", "/v1/runs/{run}/close"): "agent",

@@ -31,6 +31,7 @@ PUBLIC = {
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-protected-resource/mcp",
     "/.well-known/oauth-protected-resource/openai/v1",
+    "/.well-known/oauth-protected-resource/anthropic",
     "/.well-known/jwks.json",
     "/oauth/jwks",
     "/v1/webhook-key",

@@ -219,7 +219,7 @@ def test_metadata_names_where_things_are(books: Plane) -> None:
         method = "GET" if name == "jwks_uri" else "POST"
         answer = books.caller().http.request(method, path)
         assert answer.status_code in (200, 400, 401), (name, answer.status_code)
-    for path in ("", "/mcp", "/openai/v1"):
+    for path in ("", "/mcp", "/openai/v1", "/anthropic"):
         resource = books.caller().get(f"/.well-known/oauth-protected-resource{path}")
         assert resource["resource"] == f"{books.url}{path}"
         assert resource["authorization_servers"] == [server["issuer"]]

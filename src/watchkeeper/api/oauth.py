@@ -35,7 +35,7 @@ from watchkeeper.wire.oauth import (
     TokenToLookUp,
 )
 
-MCP_PATH, MODEL_PATH = "/mcp", "/openai/v1"
+MCP_PATH, MODEL_PATH, ANTHROPIC_PATH = "/mcp", "/openai/v1", "/anthropic"
 _SUBJECT_TYPES = frozenset({ACCESS_TOKEN_TYPE, JWT_TYPE, ID_TOKEN_TYPE})
 
 
@@ -116,6 +116,7 @@ def _show(call: Call, given: Given) -> TokenGiven:
         run=given.run.run,
         mcp_url=f"{http}{MCP_PATH}",
         model_base_url=f"{http}{MODEL_PATH}",
+        anthropic_base_url=f"{http}{ANTHROPIC_PATH}",
     )
 
 
@@ -210,7 +211,8 @@ def _basic(call: Call) -> tuple[str, str] | None:
 
 def _check_resource(call: Call, resource: str | None) -> None:
     http = call.rooms.http
-    if resource not in (None, http, f"{http}{MCP_PATH}", f"{http}{MODEL_PATH}"):
+    here = {f"{http}{path}" for path in ("", MCP_PATH, MODEL_PATH, ANTHROPIC_PATH)}
+    if resource is not None and resource not in here:
         raise Invalid(
             "a run's token is for this plane",
             code="invalid_target",

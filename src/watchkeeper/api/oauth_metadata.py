@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from watchkeeper.api.oauth import MCP_PATH, MODEL_PATH
+from watchkeeper.api.oauth import ANTHROPIC_PATH, MCP_PATH, MODEL_PATH
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.identity import signing
 from watchkeeper.identity.details import DETAIL_TYPE
@@ -81,7 +81,7 @@ OPERATIONS = (
             "A protected resource's metadata (RFC 9728).",
             tags=("oauth",),
         )
-        for path in ("", MCP_PATH, MODEL_PATH)
+        for path in ("", MCP_PATH, MODEL_PATH, ANTHROPIC_PATH)
     ),
     *(
         Operation(

@@ -102,6 +102,7 @@ def _opened(call: Call, agent: str, issued: IssuedRun) -> RunOpened:
         expires_at=issued.expires_at,
         mcp_url=f"{http}/mcp",
         model_base_url=f"{http}/openai/v1",
+        anthropic_base_url=f"{http}/anthropic",
     )
 
 

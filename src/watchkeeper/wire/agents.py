@@ -173,6 +173,9 @@ class RunOpened(Shown):
     expires_at: int
     mcp_url: str
     model_base_url: str
+    """For clients of OpenAI's protocol."""
+    anthropic_base_url: str = ""
+    """For clients of Anthropic's."""
 
 
 class CloseRun(Sent):

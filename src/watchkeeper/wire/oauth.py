@@ -67,6 +67,7 @@ class TokenGiven(Shown):
     run: str | None = None
     mcp_url: str | None = None
     model_base_url: str | None = None
+    anthropic_base_url: str | None = None
 
 
 class SigningKeyRow(Shown):
