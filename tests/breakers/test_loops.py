@@ -96,6 +96,6 @@ def test_what_is_remembered_is_bounded(calls: list[tuple[int, int]]) -> None:
     run = Run(LoopDetector(repeats=1000))
     for number, digest in calls:
         run.calls(digest, run=f"run_{number}", seconds=0.1)
-    assert len(run.state.runs) <= 64
-    assert all(len(course.calls) <= 256 for course in run.state.runs.values())
+    assert len(run.state.runs) <= 32
+    assert all(len(course.calls) <= 64 for course in run.state.runs.values())
     assert all(len(course.newest) <= 4 for course in run.state.runs.values())

@@ -84,7 +84,7 @@ async def test_a_person_resets_what_is_open_only(store: Store) -> None:
 
 async def test_what_no_document_covers_is_closed_and_forgotten(store: Store) -> None:
     await store.write(trip)
-    await store.write(lambda tx: service.close_outdated(tx, ["other/bot"]) and None)
+    await store.write(lambda tx: service.close_outdated(tx, lambda standing: False))
     assert await store.read(service.read_all) == {}
 
 

@@ -146,7 +146,7 @@ async def test_each_event_counts_once_however_it_ends(ground: Ground) -> None:
     other = Watching(fresh.store, fresh.view, fresh.open)
     other._find_over()
     for event in [one async for one in everything(ground.store)]:
-        await other._try(event, other._over.get(event.agent or "", ()))
+        await other._try(event, other._breakers_over(event.agent))
     assert other.remembered(BREAKER, 1) == whole
 
 

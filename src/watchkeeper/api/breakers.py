@@ -6,7 +6,7 @@ from watchkeeper.api.table import MOST_ROWS, Call, Operation
 from watchkeeper.breakers import rules, service
 from watchkeeper.breakers.model import Standing, breaker_id
 from watchkeeper.core.errors import NotFound
-from watchkeeper.decide.breakers import breakers_in_force
+from watchkeeper.decide.breakers import breakers_in_force, document_over
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.registry.spending import Breaker
 from watchkeeper.store.transaction import Transaction
@@ -75,15 +75,14 @@ async def reset(call: Call) -> BreakerRow:
 
 async def _read(call: Call, breaker: str) -> BreakerRow:
     catalogue = call.rooms.view.now
-    for found, agent, document in breakers_in_force(catalogue):
-        if found == breaker:
-            return await call.rooms.store.read(
-                lambda tx, agent=agent, document=document: _show(  # type: ignore[misc]
-                    call, tx, catalogue, breaker, agent, document, service.find(tx, breaker)
-                )
-            )
-    raise NotFound(
-        f"there is no breaker {breaker!r:.130}", remedy="see `watchkeeper breakers list`"
+    name, _, agent = breaker.partition("/")
+    document = document_over(catalogue, name, agent)
+    if document is None:
+        raise NotFound(
+            f"there is no breaker {breaker!r:.130}", remedy="see `watchkeeper breakers list`"
+        )
+    return await call.rooms.store.read(
+        lambda tx: _show(call, tx, catalogue, breaker, agent, document, service.find(tx, breaker))
     )
 
 

@@ -15,9 +15,9 @@ import msgspec
 from watchkeeper.breakers.model import Loop, Permitted
 from watchkeeper.core.clock import MICROSECONDS
 
-_MOST_RUNS = 64
+_MOST_RUNS = 32
 """Runs that are looked at; those that were quiet for longest are given up."""
-_MOST_CALLS = 256
+_MOST_CALLS = 64
 """Different calls of one run that are counted; those seen longest ago are given up."""
 _FEWEST_ROUNDS = 3
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
 from sqlalchemy import bindparam, delete, func, literal_column, select, update
 
@@ -215,12 +215,10 @@ def reset(tx: Transaction, breaker: str, *, by: str, reason: str) -> Standing:
     return now
 
 
-def close_outdated(tx: Transaction, in_force: Iterable[str]) -> list[Standing]:
-    """Close the breakers whose document, or agent, is no longer in force; forget those closed."""
-    known = frozenset(in_force)
-    closed = []
+def close_outdated(tx: Transaction, is_in_force: Callable[[Standing], bool]) -> None:
+    """Close and forget the breakers whose document is over their agent no more."""
     for breaker, was in read_all(tx).items():
-        if breaker in known:
+        if is_in_force(was):
             continue
         now = rules.close(was)
         _FORGET.run(tx, breaker_is=breaker)
@@ -230,8 +228,6 @@ def close_outdated(tx: Transaction, in_force: Iterable[str]) -> list[Standing]:
             timers.cancel(tx, PROBE, f"{breaker} {was.probe}")
         why = f"no document in force puts breaker {was.document} over {was.agent} any more"
         _record(tx, "breaker.closed", now, actor="plane", reason=why, text=why)
-        closed.append(now)
-    return closed
 
 
 def count_refused(tx: Transaction, breaker: str) -> None:

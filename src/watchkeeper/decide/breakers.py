@@ -68,10 +68,14 @@ def breakers_over(catalogue: Catalogue, agent: str) -> Iterator[Breaker]:
         yield from (one for one in catalogue.breakers if one.scope in scopes)
 
 
+def document_over(catalogue: Catalogue, name: str, agent: str) -> Breaker | None:
+    """Return a document in force by its name, or None if it is not over the agent."""
+    return next((one for one in breakers_over(catalogue, agent) if one.name == name), None)
+
+
 def document_of(catalogue: Catalogue, standing: Standing) -> Breaker | None:
-    """Return the document in force of a breaker, or None if it covers the agent no more."""
-    over = breakers_over(catalogue, standing.agent)
-    return next((one for one in over if one.name == standing.document), None)
+    """Return the document in force of a breaker, or None if it is over the agent no more."""
+    return document_over(catalogue, standing.document, standing.agent)
 
 
 def breakers_in_force(catalogue: Catalogue) -> Iterator[tuple[str, str, Breaker]]:
@@ -86,7 +90,7 @@ def close_outdated(tx: Transaction, catalogue: Catalogue) -> None:
 
     Its agent stays marked in `Open`, which costs it one question a call and nothing else.
     """
-    service.close_outdated(tx, (breaker for breaker, _, _ in breakers_in_force(catalogue)))
+    service.close_outdated(tx, lambda standing: document_of(catalogue, standing) is not None)
 
 
 def burned_by(catalogue: Catalogue, agent: str) -> tuple[Burned, ...]:

@@ -2,9 +2,9 @@
 
 It follows committed events, beside the path of calls. What the detectors remember is kept in the
 unit of work that moves the cursor, with the breaker that was opened if one was: however the plane
-ends, each event counts once. In between it is kept in memory only, for a second or some thousand
-events: events that were counted in since are counted in again by the next plane, to the same end,
-for nothing but the events and their times goes into it.
+ends, each event counts once. In between it is in memory only, for a second or some. What was
+counted in since is counted in again by the next plane, to the same end: nothing but the events
+and their times goes into it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from watchkeeper.breakers.watch import Watch
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.ids import first_at
-from watchkeeper.decide.breakers import Open, breakers_in_force, breakers_over, burned_by
+from watchkeeper.decide.breakers import Open, breakers_over, burned_by, document_over
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.registry.spending import Breaker
 from watchkeeper.store.journal import Event
@@ -33,6 +33,8 @@ _EVENTS_AT_ONCE = 64
 """How many events are looked at before others have their turn: some milliseconds."""
 _KEEP_SECONDS = 1.0
 _KEEP_EVENTS = 4096
+"""How many events are passed that count for nothing before the cursor is moved for them."""
+_WATCHES_A_SECOND = 50
 _RETRY_SECONDS = 1.0
 _VERSIONS = 3
 """How many versions of an agent are remembered."""
@@ -120,7 +122,7 @@ class Watching:
                     phases[breaker] = _phase(*stood)
             return keeping.load(tx), phases
 
-        self._watches, self._phases = await self._store.read(query)
+        self._watches, self._phases = await self._store.scan(query)
         self._changed.clear()
         self._dropped.clear()
         self._saved = self._passed = at
@@ -146,12 +148,14 @@ class Watching:
             if start:
                 await asyncio.sleep(0)
             for event in batch[start : start + _EVENTS_AT_ONCE]:
-                if event.type in _TYPES and event.agent in self._over:
-                    await self._try(event, self._over[event.agent])
+                if event.type in _TYPES and (over := self._breakers_over(event.agent)):
+                    await self._try(event, over)
                 self._passed = event.sequence
         now = asyncio.get_running_loop().time()
-        late = self._changed and now - self._kept_at >= _KEEP_SECONDS
-        if late or self._passed - self._saved >= _KEEP_EVENTS:
+        # the more is to be kept, the less often
+        pause = _KEEP_SECONDS * (1 + len(self._changed) / _WATCHES_A_SECOND)
+        late = self._changed and now - self._kept_at >= pause
+        if late or (not self._changed and self._passed - self._saved >= _KEEP_EVENTS):
             await self._keep(self._passed)
 
     async def _try(self, event: Event, over: Sequence[_Over]) -> None:
@@ -164,22 +168,28 @@ class Watching:
             _LOG.exception("event %d is not counted in", event.sequence)
 
     def _find_over(self) -> None:
-        """Look which breakers there are, once for each catalogue; forget what is gone."""
+        """Forget, once for each catalogue, what was over whom."""
         catalogue = self._view.now
         if catalogue is self._over_in:
             return
-        self._over = {}
-        for agent in catalogue.agents:
+        self._over, self._over_in = {}, catalogue
+        gone = {
+            key for key in self._watches if document_over(catalogue, *key[0].split("/", 1)) is None
+        }
+        self._drop(gone)
+
+    def _breakers_over(self, agent: str | None) -> Sequence[_Over]:
+        catalogue = self._over_in
+        if agent is None or catalogue is None or not catalogue.breakers:
+            return ()
+        over = self._over.get(agent)
+        if over is None:
             budgets = burned_by(catalogue, agent)
-            over = tuple(
+            over = self._over[agent] = tuple(
                 _Over(breaker_id(one.name, agent), one, budgets)
                 for one in breakers_over(catalogue, agent)
             )
-            if over:
-                self._over[agent] = over
-        self._over_in = catalogue
-        known = {breaker for breaker, _, _ in breakers_in_force(catalogue)}
-        self._drop({key for key in self._watches if key[0] not in known})
+        return over
 
     def _drop(self, keys: set[tuple[str, int]]) -> None:
         for key in keys:
