@@ -39,7 +39,7 @@ class BudgetsPane(Pane[BudgetRow]):
     columns = (
         Column("used", "USED", 11),
         Column("state", "STATE", 11),
-        Column("budget", "WHOSE", 22, least=14, grow=2, where="middle"),
+        Column("budget", "WHOSE", 24, least=18, grow=2, where="middle"),
         Column("measure", "OF WHAT", 17),
         Column("spent", "USED OF CAP", 17, priority=1),
         Column("refused", "REFUSED", 7, align="right", priority=2),

@@ -23,7 +23,7 @@ class ModelsPane(Pane[view.ModelLine]):
     key = "models"
     title = "Models"
     columns = (
-        Column("state", "STATE", 13),
+        Column("state", "STATE", 15),
         Column("calls", "CALLS", 8, align="right"),
         Column("errors", "ERRORS", 6, align="right", priority=1),
         Column("p50", "P50", 8, align="right", priority=5),

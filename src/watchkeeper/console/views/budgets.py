@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import unquote
 
-from watchkeeper.console.blocks import Block, Fact, Line, Prose, Title
+from watchkeeper.console.blocks import Blank, Block, Fact, Line, Prose, Title
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.console.views.aligned import aligned
@@ -41,7 +42,7 @@ def cells(row: BudgetRow, moment: Moment) -> Mapping[str, Span]:
     return {
         "used": gauge_cell(row),
         "state": say(BUDGET_STATES, row.state).span,
-        "budget": span(brief_text(row.scope), "strong"),
+        "budget": span(brief_text(whose(row.scope)), "strong"),
         "measure": span(f"{measure_word(row.measure)}/{row.period}"),
         "trend": trend_cell(row),
         "burn": burn_cell(row),
@@ -51,6 +52,12 @@ def cells(row: BudgetRow, moment: Moment) -> Mapping[str, Span]:
         "forecast": forecast_cell(row, moment),
         "resets": resets_cell(row, moment),
     }
+
+
+def whose(scope: str) -> str:
+    """Say whose a budget is: `team finance-ops`, `person customer/ada`, `everything`."""
+    kind, _, name = scope.partition("/")
+    return f"{kind} {unquote(name)}" if name else "everything"
 
 
 def share(amount: int, cap: int) -> float:
@@ -161,7 +168,7 @@ def blocks(row: BudgetRow, moment: Moment) -> list[Block]:
     held: list[Block] = [
         Line(
             [
-                span(row.scope, "strong"),
+                span(whose(row.scope), "strong"),
                 span(f"  {measure_word(row.measure)} {period_text(row.period)}"),
             ]
         ),
@@ -230,12 +237,12 @@ def _spent(row: BudgetDetail, moment: Moment) -> list[Block]:
             span(measure_text(row.measure, one.amount)),
             span(one.agent),
             span(one.name),
-            span("held" if one.state == "live" else one.state, "quiet"),
-            span(brief_text(one.decision), "quiet"),
+            span("held" if one.state == "live" else "", "warning"),
         )
         for one in row.spent
     ]
-    return [Title("What it paid for"), *aligned(rows, right=(1,))]
+    more = f"All of it: watchkeeper decisions list --budget {row.budget}"
+    return [Title("What it paid for"), *aligned(rows, right=(1,)), Blank(), Prose(more, "quiet")]
 
 
 def read_amount(measure: str, text: str, *, zero: bool = False) -> int:
