@@ -241,7 +241,7 @@ def _spent(row: BudgetDetail, moment: Moment) -> list[Block]:
         )
         for one in row.spent
     ]
-    more = f"All of it: watchkeeper decisions list --budget {row.budget}"
+    more = f"All of it: watchkeeper decisions --budget {row.budget}"
     return [Title("What it paid for"), *aligned(rows, right=(1,)), Blank(), Prose(more, "quiet")]
 
 
