@@ -147,13 +147,14 @@ async def test_a_contract_that_strips_takes_out_what_it_does_not_name(
     async with edge_with(tmp_path, provider, clerk("hosted.web_search", strip=True)) as edge:
         token = await edge.open_run()
         async with edge.openai(token) as client:
-            await client.responses.create(**ASK, **asked)
+            raw = await client.responses.with_raw_response.create(**ASK, **asked)
         (permitted,) = await edge.events("decision.permitted")
     without_rest = {k: v for k, v in sent(provider).items() if k not in ("model", "input")}
     without_rest.pop("max_output_tokens")
     assert without_rest == left
     (duty,) = permitted["obligations"]
     assert (duty["kind"], duty["policy"]) == ("strip", "contract/clerk/hosted_tools")
+    assert raw.headers["x-watchkeeper-stripped"] == ", ".join(duty["tools"])
 
 
 async def test_items_bring_no_tool_past_a_contract_that_strips(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from watchkeeper.decide.catalogue import CatalogueView, GovernedTool
+from watchkeeper.decide.catalogue import Catalogue, CatalogueView, GovernedTool
 from watchkeeper.decide.fitting import result_can_be_checked
 from watchkeeper.decide.gates.hosted import HOSTED_TOOL
 from watchkeeper.decide.gates.identity import tool_use
@@ -126,9 +126,13 @@ class Offers:
         """Return the most that any model in force holds, in tokens."""
         return self._view.now.largest_window
 
-    def routes(self, model: str, targets: Iterable[TargetShown]) -> tuple[Route, ...]:
-        """Return the way to those targets of a logical model that are still in force."""
-        governed = self._view.now.models.get(model)
+    def routes(
+        self, model: str, targets: Iterable[TargetShown], at: Catalogue | None = None
+    ) -> tuple[Route, ...]:
+        """Return the way to those targets of a logical model that are in force; `at`: that were
+        when the call was decided on.
+        """
+        governed = (at or self._view.now).models.get(model)
         found = (
             {(one.provider.name, one.model.name): one for one in governed.targets}
             if governed

@@ -19,10 +19,11 @@ from watchkeeper.gateways.http import (
     read_body,
     read_headers,
 )
-from watchkeeper.gateways.model.asking import ask_for, output_ceiling
+from watchkeeper.gateways.model.asking import ask_for
 from watchkeeper.gateways.model.attempt import Whole
 from watchkeeper.gateways.model.composing import Composition
 from watchkeeper.gateways.model.dialect import Dialect, ModelCall, Surface
+from watchkeeper.gateways.model.duties import Obliged, obliged_by
 from watchkeeper.gateways.model.errors import (
     ModelError,
     as_model_error,
@@ -42,7 +43,7 @@ from watchkeeper.gateways.model.route import Route
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances, Stopped
 from watchkeeper.identity.model import Caller
-from watchkeeper.wire.decisions import LARGEST_USAGE, Answer, Outcome
+from watchkeeper.wire.decisions import Answer, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -170,18 +171,17 @@ class ModelEndpoint:
         if decided.verdict != "permit":
             raise refused(decided)
         call = asked.call
-        model, most = _obliged(decided, call)
-        ways = self._ways(decided, model)
+        obliged = obliged_by(decided, call)
+        ways = self._ways(decided, obliged.model)
         if not all(ways):
             why = "no provider serves the model any more; nothing was done"
             await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
-            raise unknown_model(model)
-        if most < call.choices:
+            raise unknown_model(obliged.model)
+        if 0 < obliged.ceiling < call.choices:
             why = "a policy lets it generate fewer tokens than it asks for choices"
             await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
             raise bad_request(400, "too_many_choices", f"{why}; nothing was done")
-        ceiling = min(output_ceiling(call), most) or None
-        made = await self._carry_out(decided.decision, self._work(decided, asked, ways, ceiling))
+        made = await self._carry_out(decided.decision, self._work(decided, asked, ways, obliged))
         if isinstance(made, ModelError):
             raise made
         if isinstance(made, Whole):
@@ -192,7 +192,8 @@ class ModelEndpoint:
         """Return where each model that may answer is called, in the order places are tried."""
         routed = decided.routed
         if routed is not None:
-            return [self._offers.routes(leg.model, leg.targets) for leg in routed.legs]
+            then = self._decider.flights.catalogue_of(decided.decision)
+            return [self._offers.routes(leg.model, leg.targets, then) for leg in routed.legs]
         named = self._offers.route(model)
         return ((),) if named is None else ((named,),)
 
@@ -201,15 +202,17 @@ class ModelEndpoint:
         decided: Answer,
         asked: _Asked,
         ways: Sequence[Sequence[Route]],
-        ceiling: int | None,
+        obliged: Obliged,
     ) -> Work:
         """Return what is to be done: a kept answer to be given, or providers to be called."""
+        ceiling = obliged.ceiling or None
         place = self._keeping.place(
             asked.caller, asked.headers, asked.dialect, asked.call, decided, ceiling
         )
         headers = [
             *decision_headers(decided.decision, decided.warnings),
             *lowered_headers(decided.obligations),
+            *obliged.headers,
             place.header,
         ]
         routed = decided.routed
@@ -232,7 +235,7 @@ class ModelEndpoint:
                 ceiling=ceiling,
                 watch=asked.watch,
                 receiver=receiver,
-                without=_stripped(decided),
+                without=obliged.without,
             )
 
         performance: ProviderCall | Composition
@@ -242,7 +245,7 @@ class ModelEndpoint:
                 asked.dialect,
                 asked.call,
                 routed,
-                ceiling=ceiling or 0,
+                ceiling=obliged.ceiling,
                 judge=self._offers.judge(asked.caller.agent, asked.call.model, routed),
                 ensemble=self._offers.ensemble(routed.model),
                 watch=asked.watch,
@@ -266,19 +269,3 @@ class ModelEndpoint:
             raise bad_request(
                 500, "internal", "internal error; the plane's log says more"
             ) from None
-
-
-def _stripped(decided: Answer) -> frozenset[str]:
-    """Return the tools of the provider that are taken out of the call."""
-    return frozenset(name for duty in decided.obligations for name in duty.tools)
-
-
-def _obliged(decided: Answer, call: ModelCall) -> tuple[str, int]:
-    """Return the model that answers, and the most output tokens of the whole call."""
-    model, most = call.model, LARGEST_USAGE
-    for duty in decided.obligations:
-        if duty.kind == "route" and duty.model != call.model:
-            model = duty.model or model
-        elif duty.max_output_tokens is not None:
-            most = min(most, duty.max_output_tokens)
-    return model, most
