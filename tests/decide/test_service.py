@@ -102,9 +102,9 @@ async def test_a_lock_cuts_what_flies_though_its_caller_hung_up_at_the_commit(
 
 
 def test_permits_that_nobody_performs_are_forgotten_oldest_first() -> None:
-    flights = Flights()
+    flights, nothing = Flights(), build_catalogue({})
     for number in range(MOST_EXPECTED + 1):
-        flights.expect(str(number), Covered("run_1", AGENT, "finance-ops"))
+        flights.expect(str(number), Covered("run_1", AGENT, "finance-ops"), nothing)
     with pytest.raises(LookupError), flights.fly("0", lambda: None, lambda covered: None):
         pass
     with flights.fly("1", lambda: None, lambda covered: None):

@@ -353,3 +353,28 @@ async def test_each_provider_has_its_own_key(
     assert (await here.ask())[0] == 200
     assert set(first.keys) == {"Bearer sk-acme-canary"}
     assert set(second.keys) == {"Bearer sk-bolt-canary"}
+
+
+async def test_a_call_is_settled_at_the_price_that_it_was_held_at(
+    tmp_path: Path, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await stack.enter_async_context(crooked_models("500", "well"))
+    here = await stack.enter_async_context(
+        ground(tmp_path, provider("acme", first.url), model("acme"))
+    )
+    dear = {"name": "m", "input_usd_per_million": 500, "output_usd_per_million": 500}
+    decide = here.edge.decider.decide
+
+    async def decide_then_apply(*given: Any, **more: Any) -> Any:
+        decided = await decide(*given, **more)
+        await here.edge.apply(provider("acme", first.url, models=[dear]))
+        return decided
+
+    monkeypatch.setattr(here.edge.decider, "decide", decide_then_apply)
+    assert (await here.ask())[0] == 200
+    (outcome,) = await here.outcomes()
+    assert outcome["cost_micros"] == 5 * 1 + 3 * 2
+    monkeypatch.undo()
+    assert (await here.ask())[0] == 200
+    (_, outcome) = await here.outcomes(2)
+    assert outcome["cost_micros"] == 8 * 500

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.kill.model import Covered, LockTarget
 from watchkeeper.kill.rules import covers
 
@@ -33,20 +34,31 @@ class Flights:
         self._flights: dict[str, InFlight] = {}
         self._flown: set[str] = set()
         self._settled: dict[str, asyncio.Event] = {}
+        self._catalogues: dict[str, Catalogue] = {}
 
-    def expect(self, decision: str, covered: Covered) -> None:
-        """Remember what an action touches that the plane performs, until that is settled."""
+    def expect(self, decision: str, covered: Covered, catalogue: Catalogue) -> None:
+        """Remember what an action touches that the plane performs, and under which documents it
+        was decided on, until that is settled.
+        """
         self._covered[decision] = covered
+        self._catalogues[decision] = catalogue
         if len(self._covered) > MOST_EXPECTED:
             self.forget(next(iter(self._covered)))
 
     def forget(self, decision: str) -> None:
         """Drop a settled action."""
         self._covered.pop(decision, None)
+        self._catalogues.pop(decision, None)
         self._flown.discard(decision)
         waited = self._settled.pop(decision, None)
         if waited is not None:
             waited.set()
+
+    def catalogue_of(self, decision: str) -> Catalogue | None:
+        """Return what was in force when an action was permitted that is not settled yet: it is
+        paid for at the prices that it was held at.
+        """
+        return self._catalogues.get(decision)
 
     async def settled(self, decision: str) -> None:
         """Wait until an action is settled; returns at once for one that this plane has not."""

@@ -98,11 +98,11 @@ class Decider:
         arguments that have no canonical form, `Unavailable` when the store can't be written.
         """
         action = await as_action(ask)
-        answer, covered = await self.store.write(
-            lambda tx: self._decide(tx, token, ask, action, performer)
+        (answer, covered), catalogue = await self.store.write(
+            lambda tx: (self._decide(tx, token, ask, action, performer), self.catalogue.now)
         )
         if covered is not None and performer == "plane":
-            self.flights.expect(answer.decision, covered)
+            self.flights.expect(answer.decision, covered, catalogue)
         return answer
 
     def decide_in(self, tx: Transaction, token: str, ask: Ask, action: Action) -> Answer:
@@ -353,9 +353,10 @@ class Decider:
         record_outcome(tx, row, outcome.model_copy(update=said))
         if begun:
             keep_result(tx, row, result)
-            # the plane cuts off what it performs at its time limit; what passes until it says so
-            # is not the action's
-            within: tuple[Measure, ...] = ("wall_time",) if row.performer == "plane" else ()
+            # the plane cuts a tool call off at its time limit: what passes until it is on record
+            # is not the tool's
+            is_cut = row.performer == "plane" and row.kind == "tool"
+            within: tuple[Measure, ...] = ("wall_time",) if is_cut else ()
             used = amounts_of(usage)
             used["retries"] = usage.retries
             budgets.settle(tx, decision, used, outcome.status, within=within)
