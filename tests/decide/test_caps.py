@@ -118,7 +118,9 @@ def test_an_action_asks_of_what_is_capped_and_of_nothing_else() -> None:
     plain = StillFacts(catalogue())
     progress = Progress(amount_micros=7, object_kind="charge", object_id="ch_1")
     assert asked_of(refund(), plain, progress, frozenset()).amounts == {"tool_calls": 1}
-    every = frozenset({"retries", "value", "messages", "risk", "objects", "wall_time", "spend"})
+    every: frozenset[Any] = frozenset(
+        {"retries", "value", "messages", "risk", "objects", "wall_time", "spend"}
+    )
     asked = asked_of(refund(), plain, progress, every)
     assert asked.amounts == {
         "tool_calls": 1,
@@ -147,7 +149,8 @@ def test_messages_and_points_are_as_documents_say() -> None:
         "  tags: [message]\n  does") + "---\nrisk: {name: medium, points: 17}\n",
         POLICY,
     )  # fmt: skip
-    asked = asked_of(refund(), StillFacts(found), Progress(), frozenset({"messages", "risk"}))
+    capped: frozenset[Any] = frozenset({"messages", "risk"})
+    asked = asked_of(refund(), StillFacts(found), Progress(), capped)
     assert asked.amounts == {"tool_calls": 1, "messages": 1, "risk": 17}
 
 

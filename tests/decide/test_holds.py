@@ -1,0 +1,249 @@
+"""What budgets hold for decisions: by every measure, and how that ends with the decision."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.decide.still import POLICY, WORLD
+from tests.rig.sweeping import sweep
+from watchkeeper.budgets.checking import check_balances
+from watchkeeper.budgets.reading import read_budget
+from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.decide.applying import Applying
+from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+from watchkeeper.decide.envelope import Envelopes, Under
+from watchkeeper.decide.holds import NEVER_BEGUN, hold_timers
+from watchkeeper.decide.live import HOLD_SECONDS
+from watchkeeper.decide.records import NOBODY_REPORTED, find_decision
+from watchkeeper.decide.service import Decider
+from watchkeeper.decide.unsettled import SWEEP, sweeping
+from watchkeeper.identity.enrolment import enrol, redeem_enrolment
+from watchkeeper.identity.model import NewRun
+from watchkeeper.store.store import Store
+from watchkeeper.wire.decisions import Answer, Ask, Outcome, Usage
+
+AGENT = "refund-assistant"
+CALL = Usage(input_tokens=100, output_tokens=50, cost_micros=900)
+CHANGED = WORLD.replace(
+    "{max_steps: 12, max_cost_usd_per_run: 0.75}",
+    "{max_steps: 12, max_cost_usd_per_run: 0.75, max_retries: 1, max_objects: 2,"
+    " max_value_usd: 100, max_messages: 5, max_risk_points: 90}",
+).replace("risk: medium\n", "risk: medium\n  tags: [message]\n").replace(
+    "owner: finance-ops\n",
+    "owner: finance-ops\n  identity: {delegates_to: [refund-assistant]}\n",
+    1,
+) + """
+---
+budget: {name: time, scope: agent/refund-assistant, period: day, limits: {wall_seconds: 10000}}
+---
+budget:
+  name: ada
+  scope: person/*
+  period: week
+  zone: Europe/Berlin
+  limits: {spend_usd: 0.002}
+"""  # fmt: skip
+
+
+@dataclass
+class Ground:
+    """A decider over a store of its own, with one open run."""
+
+    store: Store
+    decider: Decider
+    clock: RehearsalClock
+    credential: str
+    run: str
+    token: str
+
+    async def refund(self, charge: str = "ch_1", usd: float = 20, **more: Any) -> Answer:
+        """Ask for a refund."""
+        ask = Ask(name="stripe.create_refund", arguments={"charge_id": charge, "amount_usd": usd})
+        return await self.decider.decide(self.token, ask, **more)
+
+    async def call(self, usage: Usage = CALL, **more: Any) -> Answer:
+        """Ask for a model call."""
+        ask = Ask(kind="model", name="small-fast", estimate=usage)
+        return await self.decider.decide(self.token, ask, **more)
+
+    async def settle(self, answer: Answer, status: Any = "succeeded", **more: Any) -> None:
+        """Say how an action ended."""
+        await self.decider.settle(answer.decision, Outcome(status=status, **more))
+
+    async def figures(self, budget: str) -> tuple[int, int]:
+        """What a budget has posted and held."""
+        name = budget.replace("RUN", self.run)
+        caps = self.decider.catalogue.now.caps.standing()
+        row = await self.store.read(lambda tx: read_budget(tx, name, standing=caps))
+        return row.posted, row.held
+
+    async def state(self, answer: Answer) -> tuple[str | None, str | None]:
+        """How a decision ended, and its error."""
+        row = await self.store.read(lambda tx: find_decision(tx, answer.decision))
+        return row.outcome, row.error
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass, and what is due be done."""
+        self.clock.advance(seconds)
+        handlers = {**hold_timers(self.decider), SWEEP: sweeping(self.decider)}
+        await sweep(self.store, handlers)
+        check = await self.store.scan(check_balances)
+        assert not check.differences
+
+
+@pytest.fixture
+async def ground(database_url: str) -> AsyncIterator[Ground]:
+    """Put the small world in force and open a run."""
+    clock = RehearsalClock(frozen=True)
+    async with await Store.open(database_url, clock) as store:
+        view = CatalogueView(build_catalogue({}))
+        files = [("w.yaml", CHANGED), ("p.cedar", POLICY)]
+        await Applying(store, view).apply(files, prune=False, actor="person/a")
+        decider = Decider(store, view)
+        secret = await store.write(lambda tx: enrol(tx, AGENT, ttl_seconds=60, actor="a"))
+        credential = await store.write(lambda tx: redeem_enrolment(tx, secret.secret))
+        _, issued = await Envelopes(decider).open(credential.secret, NewRun("refund", "ada"))
+        yield Ground(store, decider, clock, credential.secret, issued.run, issued.token)
+
+
+async def test_a_tool_call_counts_by_every_measure_that_is_capped(ground: Ground) -> None:
+    answer = await ground.refund()
+    assert answer.verdict == "permit"
+    ground.clock.advance(4)
+    await ground.settle(answer)
+    for budget, posted in {
+        "run/RUN/tool_calls": 1,
+        "run/RUN/value": 20_000_000,
+        "run/RUN/objects": 1,
+        "run/RUN/messages": 1,
+        "run/RUN/risk": 3,
+        "agent/refund-assistant/day/wall_time": 4_000_000,
+    }.items():
+        assert await ground.figures(budget) == (posted, 0)
+
+
+async def test_value_that_did_not_move_is_given_back(ground: Ground) -> None:
+    first = await ground.refund(usd=90)
+    refused = await ground.refund("ch_2", usd=20)
+    assert refused.rule == f"budget/run/{ground.run}/value"
+    assert "$90.00 held by calls in flight, $10.00 left; this needs $20.00" in refused.reason
+    await ground.settle(first, "failed")
+    assert (await ground.refund("ch_2", usd=20)).verdict == "permit"
+
+
+async def test_the_same_call_again_is_a_retry(ground: Ground) -> None:
+    for _ in range(2):
+        await ground.settle(await ground.refund(usd=1))
+    third = await ground.refund(usd=1)
+    assert third.rule == f"budget/run/{ground.run}/retries"
+    assert (await ground.refund(usd=2)).verdict == "permit"  # another call
+
+
+async def test_different_objects_are_counted_once_each(ground: Ground) -> None:
+    for charge, usd in (("ch_1", 1), ("ch_2", 1), ("ch_1", 2)):
+        assert (await ground.refund(charge, usd)).verdict == "permit"
+    refused = await ground.refund("ch_3", 1)
+    assert refused.rule == f"budget/run/{ground.run}/objects"
+    assert (await ground.refund("ch_2", 2)).verdict == "permit"
+
+
+async def test_what_never_began_costs_nothing(ground: Ground) -> None:
+    for charge in ("ch_1", "ch_2", "ch_3"):
+        answer = await ground.refund(charge, 40)
+        assert answer.verdict == "permit"
+        failed = Outcome(status="failed", error="nothing was sent")
+        await ground.decider.settle(answer.decision, failed, begun=False)
+    assert await ground.figures("run/RUN/value") == (0, 0)
+    assert await ground.figures("run/RUN/objects") == (0, 0)
+
+
+async def test_an_expired_hold_ends_with_its_decision_and_a_late_report_corrects_both(
+    ground: Ground,
+) -> None:
+    answer = await ground.call()
+    await ground.pass_time(HOLD_SECONDS - 1)
+    assert await ground.state(answer) == (None, None)
+    await ground.pass_time(1)
+    assert await ground.state(answer) == ("unknown", NOBODY_REPORTED)
+    assert await ground.figures("run/RUN/spend") == (900, 0)
+    outcome = Outcome(status="succeeded", usage=Usage(output_tokens=3, cost_micros=40))
+    await ground.decider.settle(answer.decision, outcome, token=ground.token)
+    assert await ground.state(answer) == ("succeeded", None)
+    assert await ground.figures("run/RUN/spend") == (40, 0)
+    await ground.pass_time(0)
+
+
+async def test_what_the_plane_permitted_itself_and_never_began_is_void(ground: Ground) -> None:
+    idle = await ground.call(performer="plane")
+    flown = await ground.call(performer="plane")
+    with ground.decider.in_flight(flown.decision, lambda: None):
+        pass
+    await ground.pass_time(HOLD_SECONDS)
+    assert await ground.state(idle) == ("failed", NEVER_BEGUN)
+    assert await ground.state(flown) == ("unknown", NOBODY_REPORTED)
+    assert await ground.figures("run/RUN/spend") == (900, 0)
+
+
+async def test_what_is_under_way_goes_on_being_held(ground: Ground) -> None:
+    answer = await ground.call(performer="plane")
+    with ground.decider.in_flight(answer.decision, lambda: None):
+        for _ in range(3):
+            await ground.pass_time(HOLD_SECONDS)
+        assert await ground.figures("run/RUN/spend") == (0, 900)
+    await ground.settle(answer, usage=Usage(cost_micros=100))
+    assert await ground.figures("run/RUN/spend") == (100, 0)
+
+
+async def test_another_try_is_held_or_not_made(ground: Ground) -> None:
+    answer = await ground.call(performer="plane")
+    again = CALL.model_copy(update={"retries": 1})
+    assert await ground.decider.extend(answer.decision, again)
+    assert await ground.figures("run/RUN/spend") == (0, 1800)
+    assert await ground.figures("run/RUN/retries") == (0, 1)
+    only_a_try = Usage(retries=1)
+    assert not await ground.decider.extend(answer.decision, only_a_try)  # max_retries: 1
+    assert not await ground.decider.extend(answer.decision, Usage(cost_micros=201))  # the person's
+    assert await ground.figures("run/RUN/spend") == (0, 1800)
+    await ground.settle(answer, usage=Usage(cost_micros=700, retries=1))
+    assert await ground.figures("run/RUN/spend") == (700, 0)
+    assert await ground.figures("run/RUN/retries") == (1, 0)
+    assert not await ground.decider.extend(answer.decision, CALL)  # it has ended
+
+
+async def test_a_person_has_one_budget_whichever_run_is_for_them(ground: Ground) -> None:
+    await ground.call()
+    await ground.call()
+    _, other = await Envelopes(ground.decider).open(ground.credential, NewRun("more", "ada"))
+    ground.token = other.token
+    refused = await ground.call()
+    assert refused.rule == "budget/person/ada/week/spend"
+    assert "2026-W" not in refused.rule
+    _, other = await Envelopes(ground.decider).open(ground.credential, NewRun("more", "bob"))
+    ground.token = other.token
+    assert (await ground.call()).verdict == "permit"
+
+
+async def test_a_child_gets_a_part_of_every_measure_and_gives_the_rest_back(
+    ground: Ground,
+) -> None:
+    wanted: Any = {"value": 30_000_000, "risk": 10, "objects": 1, "messages": 2, "retries": 0}
+    under = Under(ground.token, wanted)
+    envelopes = Envelopes(ground.decider)
+    _, child = await envelopes.open(ground.credential, NewRun("part"), under)
+    assert await ground.figures("run/RUN/value") == (0, 30_000_000)
+    assert await ground.figures("run/RUN/objects") == (0, 1)
+    mine, ground.token = ground.token, child.token
+    assert (await ground.refund("ch_1", 31)).rule == f"budget/run/{child.run}/value"
+    await ground.settle(await ground.refund("ch_1", 25))
+    assert (await ground.refund("ch_2", 1)).rule == f"budget/run/{child.run}/objects"
+    await envelopes.close(child.token, child.run, "succeeded", None)
+    ground.token = mine
+    assert await ground.figures("run/RUN/value") == (25_000_000, 0)
+    assert await ground.figures("run/RUN/objects") == (1, 0)
+    assert await ground.figures("run/RUN/risk") == (3, 0)
+    assert (await ground.refund("ch_9", 76)).rule == f"budget/run/{ground.run}/value"
+    await ground.pass_time(0)
