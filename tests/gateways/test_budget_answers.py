@@ -47,7 +47,7 @@ async def balance(edge: Edge) -> tuple[int, int]:
     from sqlalchemy import text
 
     query = text("select posted_spend, held_spend from budget_balances where scope = 'agent/clerk'")
-    return tuple(await edge.store.read(lambda tx: tx.connection.execute(query).one()))  # type: ignore[return-value]
+    return tuple(await edge.store.read(lambda tx: tx.connection.execute(query).one()))
 
 
 async def test_the_answer_is_as_long_as_there_is_room_for(
