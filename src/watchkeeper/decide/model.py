@@ -61,7 +61,7 @@ class Action:
     """The `call_digest` of what the agent sent, where an approver narrowed that to this: it
     runs on that approval alone."""
 
-    @property
+    @cached_property
     def endpoint(self) -> Endpoint | None:
         """Through which endpoint a model is called; None: the caller performs it by itself."""
         said = self.arguments.get(ENDPOINT)

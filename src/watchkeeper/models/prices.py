@@ -94,6 +94,9 @@ class Price:
 
     def dearest(self, input_tokens: int, output_tokens: int) -> int:
         """Return what a call costs at most that uses no more than so much, in micro-dollars."""
+        if not self.tiers:
+            rates = self.rates
+            return -(-(input_tokens * rates.dearest_input + output_tokens * rates.output) // _PER)
         return max(
             -(-(most * rates.dearest_input + output_tokens * rates.output) // _PER)
             for most, rates in self._reached(input_tokens)

@@ -80,6 +80,8 @@ def choose(
     objective_ms: int | None = None,
 ) -> Chosen[T] | Excluded:
     """Return the targets that a call can go to, in order, or why there is none."""
+    if len(targets) == 1:
+        return _only(targets[0], needs, strategy)
     out: list[tuple[T, Requirement, str]] = []
     room: list[tuple[T, int, str]] = []
     for target in targets:
@@ -115,6 +117,19 @@ def choose(
         "; ".join(filter(None, words)),
         strategy,
     )
+
+
+def _only(target: T, needs: Needs, strategy: Strategy) -> Chosen[T] | Excluded:
+    """Return the one target that there is, or why it does not qualify: most models have one."""
+    failed = _fails(target, needs)
+    if failed is None:
+        output, limit = _room(target, needs)
+        if output >= LEAST_OUTPUT or output >= needs.output_tokens:
+            lowered = limit if output < needs.output_tokens else ""
+            cost = _cost(target, needs, output) or 0
+            return Chosen((target,), output, cost, lowered, "", strategy)
+        failed = _too_small(target, needs, limit)
+    return _none([(target, *failed)])
 
 
 def _fails(target: Target, needs: Needs) -> tuple[Requirement, str] | None:

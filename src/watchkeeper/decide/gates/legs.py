@@ -59,8 +59,10 @@ def limits_of(action: Action, agent: GovernedAgent, duties: Sequence[Duty]) -> L
     """Return what contract and policies let a call use."""
     contract = agent.contract
     budgets, asked = contract.budgets, action.estimate
-    limits = (duty.max_output_tokens for duty in duties if duty.max_output_tokens is not None)
-    output = min(asked.output_tokens, *limits, asked.output_tokens)
+    output = asked.output_tokens
+    for duty in duties:
+        if duty.max_output_tokens is not None:
+            output = min(output, duty.max_output_tokens)
     most, lowered = budgets.max_output_tokens_per_call, None
     if most is not None and most < output:
         rule = f"contract/{contract.name}/max_output_tokens_per_call"
