@@ -147,6 +147,11 @@ class Breakers(RuleBasedStateMachine):
             assert not self.probes, "one probe at a time"
             self.probes.add(decision)
 
+    @rule()
+    def call_once_it_has_cooled_down(self) -> None:
+        self.clock.advance(COOL)
+        self.call()
+
     @rule(well=st.booleans())
     def probe_ends(self, well: bool) -> None:
         for decision in self.probes:
@@ -204,4 +209,4 @@ class Breakers(RuleBasedStateMachine):
 
 
 TestBreakers = Breakers.TestCase
-TestBreakers.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestBreakers.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)

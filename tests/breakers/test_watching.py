@@ -12,6 +12,7 @@ from tests.decide.still import WORLD, catalogue
 from tests.rig.deadline import POLL_SECONDS, eventually_async
 from watchkeeper.breakers import service
 from watchkeeper.breakers.keeping import load
+from watchkeeper.breakers.model import Alarm
 from watchkeeper.breakers.watch import Watch
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.breakers import Open
@@ -21,6 +22,8 @@ from watchkeeper.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from watchkeeper.store.transaction import Transaction
 
 AGENT = "refund-assistant"
 BREAKER = f"runaway/{AGENT}"
@@ -188,6 +191,26 @@ async def test_a_trip_that_cannot_be_written_is_tried_again(ground: Ground) -> N
             e for e in [o async for o in everything(ground.store)] if e.type.endswith("opened")
         ]
         assert len(opened) == 1
+
+
+async def test_after_a_crash_what_had_tripped_is_open_from_the_alarm_on(ground: Ground) -> None:
+    async with ground.watching() as watching:
+        await passed(watching, await ground.calls(30))
+    # the plane ends right after the commit: the cursor stands at the call that alarmed, and
+    # others were decided before the event of the trip
+    await ground.calls(3, cost=40_000)
+    alarm = Alarm("cost", "dear", "run_1")
+
+    def trip(tx: Transaction) -> None:
+        service.trip(
+            tx, "runaway", AGENT, 1, alarm, does="pause", cool_down_seconds=60, reset="probe"
+        )
+
+    await ground.store.write(trip)
+    before = (await ground.kept())[BREAKER, 1]
+    async with ground.watching() as watching:
+        await passed(watching, await ground.calls(10, cost=40_000))
+        assert watching.remembered(BREAKER, 1) == before, "nothing is counted in while it is open"
 
 
 async def test_what_cannot_be_read_is_passed_over(ground: Ground) -> None:
