@@ -239,7 +239,7 @@ async def test_a_tool_that_runs_at_the_provider_is_refused(edge: Edge) -> None:
     token = await edge.open_run()
     async with edge.openai(token) as client:
         remote: Any = {"type": "mcp", "server_label": "x", "server_url": "https://evil.example"}
-        with pytest.raises(openai.PermissionDeniedError, match="hosted.mcp.x") as refused:
+        with pytest.raises(openai.PermissionDeniedError, match=r"hosted\.mcp\.x") as refused:
             await client.chat.completions.create(**ASK, tools=[remote])
     assert refused.value.body["rule"] == "contract/clerk/tools"  # type: ignore[index]
 

@@ -120,7 +120,6 @@ def test_no_bytes_break_the_meter_or_the_reader(data: bytes) -> None:
     [
         '"Model": "dear"', '"N": 9', '"Max_Tokens": 9', '"WEB_search_options": {}',
         '"models": ["dear"]', '"fallbacks": ["dear"]', '"plugins": [{"id": "web"}]',
-        '"tools": [{"type": "web_search", "type": "function"}]',
         '"tools": [{"type": "function", "Type": "web_search"}]',
     ],
 )  # fmt: skip
@@ -129,6 +128,13 @@ def test_what_a_provider_could_read_otherwise_is_refused(more: str) -> None:
     assert CHAT.read(f"{plain}}}".encode(), {}).model == "m"
     with pytest.raises(ModelError):
         CHAT.read(f"{plain}, {more}}}".encode(), {})
+
+
+def test_of_a_tool_that_says_two_things_what_was_read_goes_on() -> None:
+    tool = '{"type": "web_search", "type": "function", "name": "f"}'
+    call = CHAT.read(f'{{"model": "m", "messages": [], "tools": [{tool}]}}'.encode(), {})
+    assert call.hosted_tools == ()
+    assert b"web_search" not in call.forwarded("m", 1)
 
 
 @pytest.mark.parametrize(

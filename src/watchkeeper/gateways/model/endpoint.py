@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from watchkeeper.core.errors import WatchkeeperError
@@ -49,6 +51,8 @@ log = logging.getLogger(__name__)
 
 _BEFORE = "the same call had this answer before"
 LARGEST_BODY = 8 * 1024 * 1024
+_LARGEST_AT_ONCE = 128 * 1024
+"""Bytes of a body that are read on the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class ModelEndpoint:
             token = self._surface.token(headers)
             if dialect is not None:
                 body = await read_body(receive, headers, LARGEST_BODY)
-                call = dialect.read(body, headers)
+                call = await _read(dialect, body, headers)
                 caller = await self._callers.recognise(token)
                 watch = CallerWatch(receive)
                 await self._serve(_Asked(token, caller, headers, dialect, call, watch, send))
@@ -151,16 +155,20 @@ class ModelEndpoint:
 
     async def _decide(self, asked: _Asked) -> Answer | None:
         call, watch, agent = asked.call, asked.watch, asked.caller.agent
+        templates = self._offers.names_prompts(agent)
+        asks = partial(
+            ask_for,
+            call,
+            asked.dialect.endpoint,
+            self._offers.route(call.model),
+            self._offers.largest_window(),
+            templates=templates,
+        )
+        aside = templates and call.size > _LARGEST_AT_ONCE
         return await decide_and_hold(
             self._decider,
             asked.token,
-            ask_for(
-                call,
-                asked.dialect.endpoint,
-                self._offers.route(call.model),
-                self._offers.largest_window(),
-                templates=self._offers.names_prompts(agent),
-            ),
+            await asyncio.to_thread(asks) if aside else asks(),
             performer="plane",
             hold_seconds=self._offers.hold_seconds(agent),
             gone=watch.gone,
@@ -269,3 +277,10 @@ class ModelEndpoint:
             raise bad_request(
                 500, "internal", "internal error; the plane's log says more"
             ) from None
+
+
+async def _read(dialect: Dialect, body: bytes, headers: Mapping[str, str]) -> ModelCall:
+    """Read a body, beside the event loop where there is much of it."""
+    if len(body) <= _LARGEST_AT_ONCE:
+        return dialect.read(body, headers)
+    return await asyncio.to_thread(dialect.read, body, headers)

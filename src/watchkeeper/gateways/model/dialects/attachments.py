@@ -6,7 +6,7 @@ most; what files and sounds come to, and what lies elsewhere, nobody knows befor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,6 +19,7 @@ IMAGE_TOKENS = 25_000
 (https://platform.openai.com/docs/guides/images-vision)."""
 _LIKELY_IMAGE_TOKENS = 1_500
 _BYTES_PER_TOKEN = 3
+_MOST_PIECES = 20_000
 _TEXT_FILE, _PDF, _SOUND = 4, 40, 100
 """How many bytes in base64 come to a token, usually."""
 _PARTS = frozenset(
@@ -86,6 +87,8 @@ _text = msgspec.json.Decoder(str)
 class Attached:
     """What messages, or items, carry and refer to."""
 
+    pieces: int = 0
+    """Messages or items, and parts of their contents."""
     images: int = 0
     aside_bytes: int = 0
     """Of images, files and sounds: these are no text."""
@@ -111,9 +114,10 @@ class Attached:
         return -(-max(0, size - self.aside_bytes) // _BYTES_PER_TOKEN) + self.aside_tokens
 
 
-def read_messages(messages: Iterable[msgspec.Raw]) -> Attached:
+def read_messages(messages: Sequence[msgspec.Raw]) -> Attached:
     """Look through the messages of a chat; raise `ModelError` for what has two readings."""
     found = Attached()
+    _count(found, len(messages))
     for said in messages:
         message = _object(said)
         _read_content(message.get("content"), found)
@@ -122,9 +126,10 @@ def read_messages(messages: Iterable[msgspec.Raw]) -> Attached:
     return found
 
 
-def read_items(items: Iterable[msgspec.Raw]) -> Attached:
+def read_items(items: Sequence[msgspec.Raw]) -> Attached:
     """Look through the input of a response; raise `ModelError` for what has two readings."""
     found = Attached()
+    _count(found, len(items))
     for said in items:
         item = _object(said)
         kind = _text_in(item, "type") or ("message" if "content" in item else "item_reference")
@@ -143,6 +148,12 @@ def read_items(items: Iterable[msgspec.Raw]) -> Attached:
         _read_content(item.get("content"), found)
         _read_content(item.get("output"), found)
     return found
+
+
+def _count(found: Attached, more: int) -> None:
+    found.pieces += more
+    if found.pieces > _MOST_PIECES:
+        raise malformed(f"a call has {_MOST_PIECES:,} messages, items and parts of them at most")
 
 
 def _object(said: msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -168,6 +179,7 @@ def _read_content(said: msgspec.Raw | None, found: Attached) -> None:
         # a list of something else, e.g. what a shell printed: text, with nothing in it to fetch
         found.elsewhere |= raw[:1] == b"["
         return
+    _count(found, len(parts))
     for part in parts:
         if not is_plain(part, _PART):
             raise malformed("a member of a content is written in other case than the API has it")

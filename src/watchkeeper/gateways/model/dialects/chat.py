@@ -14,7 +14,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.gateways.model.dialect import Dialect, HostedTool, ModelCall
 from watchkeeper.gateways.model.dialects.attachments import Attached, read_messages
 from watchkeeper.gateways.model.dialects.chat_meter import ChatMeter, text_of
-from watchkeeper.gateways.model.dialects.openai_tools import chosen, hosted_tools, take_out
+from watchkeeper.gateways.model.dialects.openai_tools import chosen, read_tools, take_out
 from watchkeeper.gateways.model.dialects.reading import (
     MOST_CHOICES,
     NOTHING,
@@ -24,7 +24,6 @@ from watchkeeper.gateways.model.dialects.reading import (
     digest_of,
     instruction,
     is_given,
-    is_kept_from_caches,
     members_of,
     parsed,
     prompt_digest,
@@ -170,6 +169,7 @@ class Chat:
         if limit is not None and limit < 1:
             raise malformed(f"{limit_name} must be at least 1")
         check_tier(governed.service_tier)
+        hosted = _hosted(governed, members)
         options = governed.stream_options
         return Completion(
             model=check_name(governed.model),
@@ -183,10 +183,10 @@ class Chat:
             limit_name=limit_name,
             asked_output_tokens=limit * choices if limit is not None else None,
             attached=read_messages(governed.messages),
-            hosted_tools=_hosted(governed),
+            hosted_tools=hosted,
             thinks=is_given(governed.reasoning_effort)
             and bytes(governed.reasoning_effort) != b'"none"',
-            kept=not governed.store and not is_kept_from_caches(headers),
+            kept=not governed.store,
         )
 
     def text_of(self, body: bytes, *, streamed: bool = False) -> str | None:
@@ -220,9 +220,11 @@ def _limit_name(provider_model: str) -> str:
     return "max_completion_tokens" if _THINKS.search(provider_model) else "max_tokens"
 
 
-def _hosted(governed: _Governed) -> tuple[HostedTool, ...]:
+def _hosted(governed: _Governed, members: Members) -> tuple[HostedTool, ...]:
     """Return what the provider would run: such tools are actions, each for the contract."""
-    found = hosted_tools(parsed(governed.tools, "tools"))
+    found: dict[str, HostedTool] = {}
+    if is_given(governed.tools):
+        members["tools"], found = read_tools(governed.tools)
     for name, one in chosen(parsed(governed.tool_choice, "tool_choice")).items():
         found.setdefault(name, one)
     if is_given(governed.web_search_options):

@@ -16,7 +16,6 @@ from watchkeeper.gateways.model.dialects.reading import (
     check_name,
     digest_of,
     is_given,
-    is_kept_from_caches,
     read_governed,
 )
 from watchkeeper.gateways.model.dialects.shapes import CHAT_ERRORS
@@ -56,7 +55,6 @@ class Embedding:
     """How many texts."""
     longest: int
     """What the longest of them probably comes to, in tokens."""
-    kept: bool
 
     stream = False
     choices = 1
@@ -90,7 +88,7 @@ class Embedding:
 
     def cache_key(self) -> str | None:
         """Return the digest of the body."""
-        return self.digest if self.kept else None
+        return self.digest
 
     def meter(self, most_input: int, most_output: int) -> EmbeddingMeter:
         """Return a meter for one answer."""
@@ -154,7 +152,6 @@ class _Embeddings:
             size=len(body),
             messages=len(inputs),
             longest=max(_likely(one) for one in inputs),
-            kept=not is_kept_from_caches(headers),
         )
 
     def text_of(self, body: bytes, *, streamed: bool = False) -> str | None:

@@ -14,7 +14,7 @@ import msgspec
 
 from watchkeeper.gateways.model.dialect import HostedTool
 from watchkeeper.gateways.model.dialects.reading import is_plain, parsed
-from watchkeeper.gateways.model.errors import malformed
+from watchkeeper.gateways.model.errors import ModelError, malformed
 from watchkeeper.wire.base import NAME
 
 _LOCAL = frozenset(
@@ -45,6 +45,31 @@ _READ = frozenset(
 _NAME = re.compile(NAME)
 _DATED = re.compile(r"(_preview)?(_[0-9]{4}_[0-9]{2}_[0-9]{2})?\Z")
 _LONGEST_URL = 500
+_MOST_TOOLS = 1000
+_FUNCTIONS = frozenset({b'"function"', b'"custom"'})
+_listed = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+
+
+def read_tools(said: msgspec.Raw) -> tuple[msgspec.Raw, dict[str, HostedTool]]:
+    """Return a list of tools as it goes to the provider, and what the provider would run of it,
+    by name; raise `ModelError`.
+
+    A function goes as it came, unless it says something twice: then what was read goes on.
+    """
+    try:
+        tools = _listed.decode(said)
+    except (msgspec.MsgspecError, RecursionError):
+        raise malformed("tools are a list of objects") from None
+    if len(tools) > _MOST_TOOLS:
+        raise malformed(f"a call has {_MOST_TOOLS:,} tools at most")
+    others = []
+    for tool in tools:
+        if bytes(tool.get("type", b"")) not in _FUNCTIONS:
+            others.append(parsed(msgspec.Raw(msgspec.json.encode(tool)), "tools"))
+        elif not is_plain(tool, _READ):
+            raise _misspelt()
+    found = hosted_tools(others) if others else {}
+    return msgspec.Raw(msgspec.json.encode(tools)), found
 
 
 def hosted_tools(tools: object) -> dict[str, HostedTool]:
@@ -193,7 +218,9 @@ def _read_tools(said: object) -> Iterator[dict[str, Any]]:
         raise malformed("tools are a list")
     for tool in said:
         if not isinstance(tool, dict) or not is_plain(tool, _READ):
-            raise malformed(
-                "a tool is an object, its members written in the case that the API has them"
-            )
+            raise _misspelt()
         yield tool
+
+
+def _misspelt() -> ModelError:
+    return malformed("a tool is an object, its members written in the case that the API has them")

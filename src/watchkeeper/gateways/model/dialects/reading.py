@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -78,12 +78,6 @@ def check_tier(tier: str | None) -> None:
         )
 
 
-def is_kept_from_caches(headers: Mapping[str, str]) -> bool:
-    """Tell whether a caller asks for an answer of its own (RFC 9111, section 5.2.1)."""
-    said = headers.get("cache-control", "").casefold()
-    return "no-cache" in said or "no-store" in said
-
-
 def check_name(model: str) -> str:
     """Return a logical model's name; raise `ModelError` for what can be none."""
     if _NAME.fullmatch(model) is None:
@@ -93,7 +87,8 @@ def check_name(model: str) -> str:
 
 def is_plain(said: Iterable[str], names: Collection[str]) -> bool:
     """Whether no member is one of `names` but for its case: some readers overlook that."""
-    return not any(key not in names and key.casefold() in names for key in said)
+    # a list, not a generator: this is asked of every message of every call
+    return not [key for key in said if key not in names and key.casefold() in names]
 
 
 def digest_of(body: bytes) -> str:

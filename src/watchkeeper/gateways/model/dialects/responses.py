@@ -18,6 +18,7 @@ from watchkeeper.gateways.model.dialects.attachments import Attached, read_items
 from watchkeeper.gateways.model.dialects.openai_tools import (
     chosen,
     hosted_tools,
+    read_tools,
     server_name,
     take_out,
     without_tools,
@@ -30,7 +31,6 @@ from watchkeeper.gateways.model.dialects.reading import (
     digest_of,
     instruction,
     is_given,
-    is_kept_from_caches,
     parsed,
     prompt_digest,
     read_governed,
@@ -195,6 +195,7 @@ class _Responses:
         check_tier(governed.service_tier)
         items = _read_input(governed.input)
         attached = read_items(items)
+        hosted = _hosted(governed, attached, members)
         reasoning = governed.reasoning
         return Response(
             model=check_name(governed.model),
@@ -206,10 +207,10 @@ class _Responses:
             stream=bool(governed.stream),
             asked_output_tokens=limit,
             attached=attached,
-            hosted_tools=_hosted(governed, attached),
+            hosted_tools=hosted,
             elsewhere=any(is_given(members.get(name)) for name in _ELSEWHERE),
             thinks=reasoning is not None and reasoning.effort != "none",
-            kept=not governed.store and not is_kept_from_caches(headers),
+            kept=not governed.store,
         )
 
     def text_of(self, body: bytes, *, streamed: bool = False) -> str | None:
@@ -253,9 +254,11 @@ def _read_input(said: msgspec.Raw) -> list[msgspec.Raw]:
         raise malformed("`input` is a text or a list of items") from None
 
 
-def _hosted(governed: _Governed, attached: Attached) -> tuple[HostedTool, ...]:
+def _hosted(governed: _Governed, attached: Attached, members: Members) -> tuple[HostedTool, ...]:
     """Return what the provider would run: such tools are actions, each for the contract."""
-    found = hosted_tools(parsed(governed.tools, "tools"))
+    found: dict[str, HostedTool] = {}
+    if is_given(governed.tools):
+        members["tools"], found = read_tools(governed.tools)
     for tools in attached.tools:
         for name, one in hosted_tools(parsed(tools, "tools")).items():
             if found.setdefault(name, one) != one:
