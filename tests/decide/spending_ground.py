@@ -57,7 +57,9 @@ class Ground:
         """Have one action permitted and settled at a cost; return the decision."""
         usage = Usage(cost_micros=cost, input_tokens=more.pop("tokens", 0))
         more.setdefault("estimate", Usage(cost_micros=max(1, cost)))
-        said = {name: more.pop(name) for name in ("provider", "model") if name in more}
+        said = {
+            name: more.pop(name) for name in ("provider", "provider_model", "model") if name in more
+        }
         decision = await self.ask(agent, **more)
         await self.decider.settle(decision, Outcome(status=status, usage=usage, **said))
         return decision

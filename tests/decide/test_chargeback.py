@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from markdown_it import MarkdownIt
+from sqlalchemy import insert
 
 from tests.decide.spending_ground import Ground, open_ground
 from watchkeeper.core.clock import MICROSECONDS, utc_text
@@ -21,6 +22,8 @@ from watchkeeper.decide.spending.report import read_chargeback
 from watchkeeper.decide.spending.shares import shares
 from watchkeeper.decide.spending.sums import Scope
 from watchkeeper.decide.spending.texts import as_csv, as_markdown
+from watchkeeper.models.tables import model_prices
+from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Usage
 from watchkeeper.wire.spending import Chargeback, ChargebackRow
 
@@ -185,12 +188,42 @@ async def test_lines_add_up_to_the_total_also_where_most_are_left_out(ground: Gr
         assert sum(int(row["cost (micro-dollars)"]) for row in sums[:-1]) == 500_044
 
 
+async def test_it_says_where_prices_are_from(ground: Ground) -> None:
+    await ground.act("clerk", 5, provider="local", provider_model="small-1")
+    await ground.act("clerk", 5, provider="main", provider_model="gpt=5")
+    now = ground.clock.now()
+    day = 86_400 * MICROSECONDS
+    found = [(1, now - 9 * day), (2, now - 5 * day), (3, now - 1), (4, now + 9 * day)]
+    rows = [
+        {
+            "provider": "main", "model": "gpt=5", "version": version, "source": "data 1.2",
+            "reference": "x", "valid_from": valid_from, "price": "{}", "noted_at": valid_from,
+        }
+        for version, valid_from in found
+    ]  # fmt: skip
+
+    def note(tx: Transaction) -> None:
+        tx.silent("a test notes prices")
+        tx.connection.execute(insert(model_prices), rows)
+
+    await ground.store.write(note)
+    period = today(ground)
+    scope = Scope(period.since, period.until)
+    report = await ground.store.scan(lambda tx: read_chargeback(tx, period, ("team",), scope))
+    first, second = report.prices
+    assert first == "local/small-1: the provider's document"
+    assert second.startswith("main/gpt=5: version 2 of ")
+    assert second.count("version") == 2
+    assert ", then version 3 of " in second
+
+
 async def test_an_empty_period_is_a_report_too(ground: Ground) -> None:
     period = read_period("2020-01")
     scope = Scope(period.since, period.until)
     found = await ground.store.scan(lambda tx: read_chargeback(tx, period, ("team",), scope))
     assert (found.rows, found.total.cost, found.over) == ((), "$0.00", True)
     assert "nothing; every action has ended" in as_csv(found)
+    assert "prices: nothing was charged" in as_csv(found)
 
 
 def _table(text: str) -> str:

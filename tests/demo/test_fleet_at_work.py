@@ -107,6 +107,9 @@ def test_eight_agents_work_as_processes_of_their_own(demo: Demo) -> None:
     # no policy lets an agent call the provider outside the EU
     states = {row["name"]: row["state"] for row in upstreams}
     assert states.pop("overseas") == "unknown"
+    # where nobody had to be asked yet; and one that fails now and then
+    assert {states.pop("nordic"), states.pop("parley")} <= {"up", "unknown"}
+    assert states.pop("local") in ("up", "degraded")
     assert set(states.values()) == {"up"}
 
 
@@ -123,6 +126,31 @@ def test_eight_agents_work_as_processes_of_their_own(demo: Demo) -> None:
 def test_misbehaviour_is_stopped_by_its_rule(demo: Demo, agent: str, rule: str) -> None:
     found = demo.wait_for(agent=agent, type="decision.denied", rule=rule)
     assert found["actor"] == f"agent/{agent}"
+
+
+def test_who_spends_ten_times_as_much_is_stopped_until_one_call_goes_well(demo: Demo) -> None:
+    opened = demo.wait_for(type="breaker.opened", agent="cloud-operations")
+    assert opened["body"]["detector"] == "cost"
+    demo.wait_for(after=opened["sequence"], type="breaker.closed", agent="cloud-operations")
+    head = demo.head()
+    demo.wait_for(after=head, agent="cloud-operations", type="decision.permitted")
+
+
+def test_models_are_led_as_their_documents_say(demo: Demo) -> None:
+    def causes() -> bool:
+        found = {
+            event["body"]["routed"].get("cause", "named")
+            for event in demo.events(type="decision.permitted")
+            if "routed" in event["body"]
+        }
+        return found >= {"named", "canary", "risk", "contract"}
+
+    eventually(causes, "calls led by canary, risk and contract", seconds=PATIENCE, every=0.5)
+    outcomes = [event["body"] for event in demo.events(type="outcome.recorded")]
+    assert {body["provider"] for body in outcomes if "provider" in body} >= {
+        "local", "nordic", "parley",
+    }  # fmt: skip
+    assert any(body.get("cached") for body in outcomes)
 
 
 def test_four_thousand_dollars_go_to_the_finance_lead(demo: Demo) -> None:

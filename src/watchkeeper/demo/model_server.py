@@ -139,9 +139,10 @@ class ModelServer:
         return StreamingResponse(self._stream(spoken, said, asked), media_type="text/event-stream")
 
     async def _stream(self, spoken: Spoken, said: Said, asked: Asked) -> AsyncIterator[bytes]:
-        for piece in spoken.pieces(said, asked):
+        for place, piece in enumerate(spoken.pieces(said, asked)):
+            if place:
+                await asyncio.sleep(self.piece_seconds)
             yield piece
-            await asyncio.sleep(self.piece_seconds)
 
     def _refuse(self, request: Request) -> Response | None:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")

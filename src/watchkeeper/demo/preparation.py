@@ -21,10 +21,12 @@ PORTS = {"models": 8760, "payments": 8761, "tickets": 8762, "cloud": 8763, "cata
 """The addresses that the sample documents name; a fleet puts the real ones in their place."""
 STDIO_COMMAND = "[python3, -m, watchkeeper.demo, documents, demo]"
 ENROLMENT_SECONDS = 3600
-LEAST_SECONDS = {"sla": 5, "after": 1, "remind": 1, "hold": 1}
+LEAST_SECONDS = {"sla": 5, "after": 1, "remind": 1, "hold": 1, "cool": 10}
 POLL_SECONDS = 0.05
 
-_DELAY = re.compile(r"\b((sla|hold)_seconds|(after)_seconds|(remind)_every_seconds): ([1-9]\d*)")
+_DELAY = re.compile(
+    r"\b((sla|hold|after)_seconds|(remind)_every_seconds|(cool)_down_seconds): ([1-9]\d*)"
+)
 _SLA = re.compile(r'@sla\("(\d+)s"\)')
 
 

@@ -115,6 +115,11 @@ async def report(
         "spend_micros": spend,
         "budgets_exhausted": count["budget.exhausted"],
         "budgets_topped_up": count["budget.topped_up"],
+        "models": _models(events),
+        "breakers": {
+            "opened": count["breaker.opened"],
+            "closed": count["breaker.closed"],
+        },
         "upstream_calls": {
             "executed": len(calls),
             "with_event": len(calls) - len(books.calls_without_event),
@@ -187,6 +192,18 @@ def _runs(events: Sequence[EventRow], count: Counter[str]) -> dict[str, int]:
         "succeeded": sum(body.get("outcome") == "succeeded" for body in closed),
         "failed": sum(body.get("outcome") == "failed" for body in closed) - cut_off,
         "at_work_when_it_ended": cut_off,
+    }
+
+
+def _models(events: Sequence[EventRow]) -> dict[str, Any]:
+    """Count who answered model calls, what was sent again, and where calls were led."""
+    answered = [e.body for e in events if e.type == "outcome.recorded" and e.body.get("provider")]
+    routed = [e.body["routed"] for e in events if "routed" in e.body]
+    return {
+        "answered_by": dict(sorted(Counter(str(b["provider"]) for b in answered).items())),
+        "sent_again": sum(int(body.get("retries", 0)) for body in answered),
+        "kept_answers": sum(1 for e in events if e.body.get("cached")),
+        "led_by": dict(sorted(Counter(str(one.get("cause", "named")) for one in routed).items())),
     }
 
 

@@ -21,6 +21,11 @@ def write_report(report: Mapping[str, Any]) -> str:
         *(f"             {count:>4} by {rule}" for rule, count in calls["denied_by_rule"].items()),
         f"approvals  {asked['requested']} asked for; decided by {asked['decided_by']}: "
         f"{asked['approved']} approved, {asked['rejected']} rejected, {asked['expired']} expired",
+        f"models     {_counts(report['models']['answered_by'])}; "
+        f"{report['models']['sent_again']} sent again, "
+        f"{report['models']['kept_answers']} answers kept from before; "
+        f"led: {_counts(report['models']['led_by'])}",
+        f"breakers   {report['breakers']['opened']} opened, {report['breakers']['closed']} closed",
         f"budgets    {report['budgets_exhausted']} exhausted, "
         f"{report['budgets_topped_up']} topped up",
         f"refunds    {refunds['executed']} executed for {refunds['amount']}, "
@@ -35,3 +40,7 @@ def write_report(report: Mapping[str, Any]) -> str:
     for check, good in report["checks"].items():
         lines.append(f"{'ok  ' if good else 'FAIL'} {check.replace('_', ' ')}")
     return "\n".join(str(make_safe(line)) for line in lines)
+
+
+def _counts(counted: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counted.items()) or "none"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.spending.periods import ReportPeriod
+from watchkeeper.decide.spending.price_sources import price_sources
 from watchkeeper.decide.spending.shares import shares
 from watchkeeper.decide.spending.sums import Scope, Sum, not_counted, rest, sum_up
 from watchkeeper.store.transaction import Transaction
@@ -20,7 +21,6 @@ def read_chargeback(
     by: Sequence[SpendingBy],
     scope: Scope,
     *,
-    prices: Sequence[str] = (),
     lines: int = MOST_LINES,
 ) -> Chargeback:
     """Return the report, the dearest lines first; for `store.scan`.
@@ -42,7 +42,7 @@ def read_chargeback(
         produced_at=tx.now,
         by=tuple(by),
         teams=None if scope.teams is None else tuple(sorted(scope.teams)),
-        prices=tuple(prices),
+        prices=price_sources(tx, scope),
         total=_line(by, sums.total, whole),
         rows=tuple(
             _line(by, one, share, others=not one.names)

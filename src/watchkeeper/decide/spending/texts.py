@@ -84,7 +84,7 @@ def notes(report: Chargeback) -> Iterator[str]:
     )
     seen = "every team" if report.teams is None else ", ".join(report.teams) or "no team"
     yield f"of {seen}, by {', '.join(report.by)}; an action counts when it was permitted"
-    yield "prices: " + ("; ".join(make_safe(one) for one in report.prices) or "none known")
+    yield "prices: " + ("; ".join(make_safe(one) for one in report.prices) or "nothing was charged")
     missing = report.not_counted
     if missing.unsettled:
         yield (

@@ -49,6 +49,7 @@ PROFILES = (
         "fraud-detection",
         "You look at card alerts and block cards that are plainly being emptied.",
         model="fraud-watch",
+        notes="pattern-notes",
         streams=True,
         at_once=2,
     ),
@@ -71,7 +72,6 @@ PROFILES = (
     Profile(
         "recommendation",
         "You choose three products for a customer.",
-        notes="campaign-notes",
         pause_seconds=1.6,
     ),
     Profile(
@@ -85,7 +85,7 @@ PROFILES = (
     Profile(
         "cloud-operations",
         "You look at service alerts and apply the runbook's remedy.",
-        lavish=(45, 12),
+        lavish=(36, 12),
         era="legacy",
         at_once=2,
         pause_seconds=3.0,

@@ -36,8 +36,8 @@ LAST_SECONDS = 1.5
 DOWN_TRIES = 4
 FIRST = 2
 """Messages of a conversation that has not begun."""
-NOTES = "Note what is favoured this week."
-NOTES_ITEM = 'Which families are favoured?\n```json\n{"notes":true}\n```'
+NOTES = "Note the patterns of this week."
+NOTES_ITEM = 'Which patterns were seen?\n```json\n{"notes":true}\n```'
 log = logging.getLogger("watchkeeper.demo")
 
 

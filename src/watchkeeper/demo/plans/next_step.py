@@ -7,7 +7,7 @@ from typing import Any
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.demo.plans import engineering, money, service
-from watchkeeper.demo.plans.conversation import Conversation, Step, read_conversation
+from watchkeeper.demo.plans.conversation import Conversation, Step, read_conversation, stop
 
 PLANS: dict[str, Callable[[Conversation], Step]] = {
     "refund-assistant": money.refund,
@@ -24,6 +24,8 @@ PLANS: dict[str, Callable[[Conversation], Step]] = {
 def next_step(messages: Sequence[Mapping[str, Any]]) -> Step:
     """Return what the model says next; raise `Invalid` for a chat that no plan knows."""
     chat = read_conversation(messages)
+    if chat.item.get("notes"):
+        return stop("Seen this week: many small amounts, then a large one far from home.")
     plan = PLANS.get(chat.agent)
     if plan is None:
         raise Invalid(f"this model has no plan for {chat.agent!r}")

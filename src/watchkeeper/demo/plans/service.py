@@ -44,8 +44,6 @@ def support(chat: Conversation) -> Step:
 
 def recommend(chat: Conversation) -> Step:
     """Read the profile, find products for each liking, show three of them."""
-    if chat.item.get("notes"):
-        return stop("Favoured this week: what is in stock and suits the season.")
     customer_id = chat.item["customer"]
     profile = chat.last("catalogue.read_profile")
     if profile is None:
