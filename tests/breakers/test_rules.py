@@ -73,6 +73,21 @@ async def test_one_of_two_probes_is_let_pass(store: Store) -> None:
     assert sum(isinstance(one, Conflict) for one in done) == 4
 
 
+async def test_a_probe_that_is_lost_is_given_up_by_its_timer(
+    store: Store, clock: RehearsalClock
+) -> None:
+    await store.write(trip)
+    seen = await state(store)
+    await store.write(lambda tx: service.claim_probe(tx, seen, "dec_1"))
+    (timer,) = await store.read(lambda tx: timers.due(tx, tx.now + 10**12, 5))
+    clock.advance(rules.PROBE_SECONDS)
+    assert timer.due_at == clock.now()
+    assert await store.write(lambda tx: timers.fire(tx, timer, service.HANDLERS))
+    found = await state(store)
+    assert (found.state, found.probe, found.since) == ("open", None, seen.since)
+    assert await store.read(timers.next_due) is None
+
+
 async def test_a_person_resets_what_is_open_only(store: Store) -> None:
     with pytest.raises(NotFound):
         await store.write(lambda tx: service.reset(tx, BREAKER, by="person/ada", reason="why"))
