@@ -84,6 +84,16 @@ def test_a_call_costs_what_the_library_says(
         assert exact < 1 + Decimal(used_in + used_out) / MICROS
 
 
+def test_a_price_finer_than_a_micro_dollar_per_million_is_rounded_up() -> None:
+    finer = 0
+    for _, model, price in MODELS:
+        exact = model.get_prices(NOON).input_mtok
+        if isinstance(exact, Decimal) and not _changes_in_a_day(model):
+            assert 0 <= price.rates.input - exact * MICROS < 1
+            finer += price.rates.input != exact * MICROS
+    assert finer
+
+
 def test_what_is_charged_besides_tokens_has_no_price_here() -> None:
     charged = [
         model

@@ -9,6 +9,7 @@ import click
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, Session, speaks
+from watchkeeper.cli.words import at
 from watchkeeper.core.money import dollars
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def show(session: Session, name: str) -> None:
             ("kept answers", row.cache),
             ("agents", ", ".join(row.agents) or "none"),
             ("today", f"{called}, {dollars(row.spend_today_micros)}"),
+            ("counted from", at(row.counted_since) if row.counted_since else None),
             ("tokens", f"{row.tokens_in_today:,} in, {row.tokens_out_today:,} out"),
         ]
     )

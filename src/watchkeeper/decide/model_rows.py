@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import case, func, literal_column, select
 
@@ -30,6 +30,8 @@ from watchkeeper.wire.models import (
 DAY_US = 86_400 * MICROSECONDS
 _LATELY_US = MINUTES * 60 * MICROSECONDS
 _MOST_GROUPS = 5000
+_MOST_READ = 500_000
+"""Decisions; a hundred thousand take a third of a second."""
 _MOST_ROUTES = 20
 _MOST_READERS = 100
 _KEPT_TIMES = 20
@@ -74,6 +76,8 @@ class Counts:
     by_model: Mapping[str, Called] = field(default_factory=dict)
     routes: Mapping[str, tuple[RouteCount, ...]] = field(default_factory=dict)
     """The most frequent ones of each model."""
+    since: int | None = None
+    """From when on was counted, where that is not all of the time: there was too much."""
 
 
 class CountsKept:
@@ -100,7 +104,20 @@ def today_of(now: int) -> int:
 
 
 def count_calls(tx: Transaction, scope: Scope) -> Counts:
-    """Count the model calls in scope; reads each of them, so for `store.scan`."""
+    """Count the model calls in scope; reads each of them, so for `store.scan`.
+
+    Of very many decisions only the newest are read.
+    """
+    newest = (
+        select(_d.at)
+        .where(*scope.conditions()[:2])
+        .order_by(_d.decision.desc())
+        .limit(1)
+        .offset(_MOST_READ)
+    )
+    since = tx.connection.execute(newest).scalar_one_or_none()
+    if since is not None:
+        scope = replace(scope, since=int(since) + 1)
     lately = _d.at >= tx.now - _LATELY_US
     answering = func.coalesce(_d.model, _d.name).label("answering")
     again = func.coalesce(_d.retries, 0)
@@ -136,7 +153,7 @@ def count_calls(tx: Transaction, scope: Scope) -> Counts:
         if row.route_cause is not None:
             routes[row.name].append(row)
     shown = {name: _routes(rows) for name, rows in routes.items()}
-    return Counts(by_provider, by_model, shown)
+    return Counts(by_provider, by_model, shown, None if since is None else int(since) + 1)
 
 
 def _routes(rows: Iterable[Row]) -> tuple[RouteCount, ...]:
@@ -258,4 +275,5 @@ def _model_row(name: str, model: GovernedModel, counts: Counts, agents: list[str
         cache=f"{cache.scope}, {lasting}" if cache else None,
         routes=counts.routes.get(name, ()),
         agents=tuple(agents),
+        counted_since=counts.since,
     )

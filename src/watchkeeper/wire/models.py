@@ -129,6 +129,8 @@ class ModelRow(Shown):
     routes: tuple[RouteCount, ...] = ()
     agents: tuple[str, ...] = ()
     """Whose contracts name it."""
+    counted_since: int | None = None
+    """From when on today's figures count, where there was too much to count all of the day."""
 
 
 class TierShown(Shown):
