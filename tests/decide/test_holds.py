@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.decide.still import POLICY, WORLD
+from tests.rig.moments import moment
 from tests.rig.sweeping import sweep
 from watchkeeper.budgets.checking import check_balances
 from watchkeeper.budgets.reading import read_budget
@@ -98,7 +99,7 @@ class Ground:
 @pytest.fixture
 async def ground(database_url: str) -> AsyncIterator[Ground]:
     """Put the small world in force and open a run."""
-    clock = RehearsalClock(frozen=True)
+    clock = RehearsalClock(frozen=True, start=moment("2026-11-23T08:00:00Z"))
     async with await Store.open(database_url, clock) as store:
         view = CatalogueView(build_catalogue({}))
         files = [("w.yaml", CHANGED), ("p.cedar", POLICY)]
@@ -212,6 +213,30 @@ async def test_another_try_is_held_or_not_made(ground: Ground) -> None:
     assert await ground.figures("run/RUN/spend") == (700, 0)
     assert await ground.figures("run/RUN/retries") == (1, 0)
     assert not await ground.decider.extend(answer.decision, CALL)  # it has ended
+
+
+async def test_a_call_gets_what_time_is_left_where_it_can_be_ended_then(ground: Ground) -> None:
+    wall = "agent/refund-assistant/day/wall_time"
+    await ground.settle(await ground.refund(), "failed")
+    slow = await ground.refund("ch_1", 2)
+    ground.clock.advance(9_985)
+    await ground.settle(slow)
+    assert await ground.figures(wall) == (9_985_000_000, 0)
+    ground.token = (await Envelopes(ground.decider).renew(ground.credential, ground.run))[1].token
+    assert (await ground.refund("ch_1", 3)).rule == f"budget/{wall}"
+    ask = Ask(
+        name="stripe.create_refund",
+        arguments={"charge_id": "ch_1", "amount_usd": 3},
+        fulfils=("max_seconds",),
+    )
+    shortened = await ground.decider.decide(ground.token, ask, performer="plane")
+    assert [(one.kind, one.max_seconds) for one in shortened.obligations] == [("max_seconds", 15)]
+    assert await ground.figures(wall) == (9_985_000_000, 15_000_000)
+    ground.clock.advance(15.2)  # until it is on record that it was cut off
+    await ground.settle(shortened, "unknown")
+    assert await ground.figures(wall) == (10_000_000_000, 0)
+    other = ask.model_copy(update={"arguments": {"charge_id": "ch_1", "amount_usd": 4}})
+    assert (await ground.decider.decide(ground.token, other)).verdict == "deny"
 
 
 async def test_a_person_has_one_budget_whichever_run_is_for_them(ground: Ground) -> None:

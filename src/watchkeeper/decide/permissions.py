@@ -201,6 +201,8 @@ def _duty(duty: Duty) -> str:
             return f"also answered by {duty.model}"
         case "strip":
             return f"without {', '.join(duty.tools)}"
+        case "max_seconds":
+            return f"in at most {duty.max_seconds:,} s"
 
 
 def _write(

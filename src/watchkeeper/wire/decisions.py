@@ -41,11 +41,11 @@ class Usage(Sent):
     """What was sent again to a provider."""
 
 
-DutyKind = Literal["route", "redact", "max_output_tokens", "compose", "strip"]
+DutyKind = Literal["route", "redact", "max_output_tokens", "compose", "strip", "max_seconds"]
 """route: another model answers the call; redact: classes of data are taken out of the result;
-max_output_tokens: no more may be generated; compose: several models answer as `routed` says, and
-the last of them gives the answer, or the first whose answer does; strip: tools that would run at
-the provider are taken out of the call."""
+max_output_tokens: no more may be generated; max_seconds: a tool call is ended then; compose:
+several models answer as `routed` says, and the last of them gives the answer, or the first whose
+answer does; strip: tools that would run at the provider are taken out of the call."""
 
 
 class Duty(Shown):
@@ -57,6 +57,7 @@ class Duty(Shown):
     model: str | None = None
     classes: tuple[str, ...] = ()
     max_output_tokens: int | None = None
+    max_seconds: int | None = None
     tools: tuple[str, ...] = ()
 
 

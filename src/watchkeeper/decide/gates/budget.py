@@ -10,6 +10,7 @@ from watchkeeper.decide.facts import Facts, NoRoom
 from watchkeeper.decide.gates.full import without_room
 from watchkeeper.decide.gates.levels import caps_in_force
 from watchkeeper.decide.gates.lowering import lower
+from watchkeeper.decide.gates.timing import shorten
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 
 _TRIES = 3
@@ -47,6 +48,8 @@ def _respond(
     for _ in range(_TRIES):
         levels = facts.levels(caps)
         if lower(action, facts, progress, levels, asked):
+            return None
+        if shorten(action, facts, progress, levels, asked):
             return None
         # an object that is counted already needs no room
         found = [

@@ -17,6 +17,7 @@ _DOES: dict[DutyKind, str] = {
     "route": "another model to answer",
     "redact": "data to be taken out of the result",
     "max_output_tokens": "fewer tokens to be generated",
+    "max_seconds": "it to end in time",
     "compose": "answers of several models to be compared",
     "strip": "tools of the provider to be taken out of the call",
 }

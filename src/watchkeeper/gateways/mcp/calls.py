@@ -226,7 +226,7 @@ class ToolCalls:
                 performance.upstream,
                 performance.tool,
                 ask.arguments,
-                timeout_seconds=performance.timeout_seconds,
+                timeout_seconds=_seconds(performance, answer),
                 permitted=answer.definition,
                 context=context,
                 progress=outlet.progress(progress),
@@ -285,11 +285,17 @@ def _read_ask(request: Request) -> Ask | str:
         kind="tool",
         name=name,
         arguments=arguments,
-        fulfils=("redact",),
+        fulfils=("redact", "max_seconds"),
         idempotency_key=_text(request.meta, IDEMPOTENCY_KEY, _LONGEST_KEY),
         explanation=(_text(request.meta, EXPLANATION_KEY, None) or "")[:_LONGEST_EXPLANATION]
         or None,
     )
+
+
+def _seconds(performance: Performance, answer: Answer) -> float:
+    """Return how long a call may take: its tool's time limit, or less where budgets have less."""
+    most = (one.max_seconds for one in answer.obligations if one.max_seconds is not None)
+    return min((performance.timeout_seconds, *most))
 
 
 def _text(meta: Mapping[str, Any], key: str, longest: int | None) -> str | None:
