@@ -25,8 +25,9 @@ class Question:
     environment: str
     amount_micros: int = 0
     input_tokens: int = 0
+    """What a model call probably takes."""
     output_tokens: int = 0
-    """The most that a model call may take and give."""
+    """The most that it may give."""
     approvals: frozenset[str] = frozenset()
     """Roles that have approved exactly this action."""
     on_behalf_of: str = ""
@@ -41,7 +42,7 @@ class Question:
 
     @property
     def est_tokens(self) -> int:
-        """The most tokens that a model call may use, in and out."""
+        """The tokens that a model call may use, in and out."""
         return self.input_tokens + self.output_tokens
 
     def text(self) -> str:
