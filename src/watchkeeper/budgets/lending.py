@@ -3,6 +3,9 @@
 What is lent is held in the parent's own account until the child ends: whatever a parent hands
 out, to however many, it can't pass its own caps. Budgets of agents and teams are not touched:
 the child's calls draw on those themselves.
+
+A person who tops up a child's own budget gives it room beyond the loan: what it uses of that is
+never its parent's. A business object that parent and child both touch counts once for each.
 """
 
 from __future__ import annotations
