@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from typing import Any
@@ -317,6 +318,58 @@ def test_counting_tokens_costs_nothing_and_is_sent_without_a_ceiling() -> None:
     assert meter.take(b'{"input_tokens": 12}', whole=True)
     assert meter.usage().input_tokens == 0
     assert not meter.estimated
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "Type", "content", "source", "role", "tool", "text", "name"]),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                *("messages", "system", "tools", "mcp_servers", "container", "thinking"),
+                *("max_tokens", "stream", "context_management", "speed", "tool_choice", "model"),
+            ]
+        ),
+        VALUES,
+        max_size=4,
+    )
+)
+def test_whatever_a_body_holds_it_is_read_or_refused(members: dict[str, Any]) -> None:
+    body = json.dumps({**BASE, **members}).encode()
+    for dialect in (MESSAGES, COUNT_TOKENS):
+        try:
+            call = dialect.read(body, {})
+        except ModelError:
+            continue
+        every = frozenset(names(call))
+        for sent in (call.forwarded("m", 1), call.forwarded("m", None, every)):
+            assert json.loads(sent)["model"] == "m"
+        assert 0 <= call.most_input_tokens(WINDOW) <= WINDOW
+        assert call.likely_input_tokens() >= 0
+        call.prompt_digest()
+        call.cache_key()
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_reading_raise_anything_else(tail: bytes) -> None:
+    body = b'{"model":"small-fast","max_tokens":1,"messages":[],"system":"' + tail + b'"}'
+    with contextlib.suppress(ModelError):
+        call = MESSAGES.read(body, {"anthropic-beta": tail.decode("latin-1")})
+        call.forwarded("m", 1)
+        call.cache_key()
+        call.prompt_digest()
 
 
 def meter(*events: dict[str, Any], most: tuple[int, int] = (1000, 500)) -> MessagesMeter:

@@ -60,6 +60,7 @@ class Failure(Exception):
         lasting: bool = False,
         after_seconds: float | None = None,
         limited: bool = False,
+        callers: bool = False,
     ) -> None:
         super().__init__(error.message)
         self.error = error
@@ -72,6 +73,8 @@ class Failure(Exception):
         """When to come back, as the provider says."""
         self.limited = limited
         """Whether the provider is well, and limits the rate of calls."""
+        self.callers = callers
+        """Whether it says nothing of the provider: the caller did not read its answer."""
 
 
 class Attempt:
@@ -103,6 +106,8 @@ class Attempt:
         self._sending = Sending()
         self._answered = False
         """Whether there was an answer to its end; then nothing is left to be billed for."""
+        self._passing = False
+        """Whether the caller is waited for, not the provider."""
         self._loop = asyncio.get_running_loop()
         self.first_token_at: float | None = None
         """In seconds of the loop's clock."""
@@ -129,6 +134,9 @@ class Attempt:
         try:
             made = await self._perform()
         except Failure as failure:
+            if failure.callers:
+                noted.dropped()
+                raise
             noted.failed(failure.error.message, failure.lasting, failure.limited, _wait(failure))
             raise
         except BaseException:
@@ -150,6 +158,11 @@ class Attempt:
             raise self._failed(error.message, again=not self._receiver.begun) from None
         except TimeoutError:
             seconds = self.route.timeout_seconds
+            if self._passing:
+                why = f"the caller did not read its answer for {seconds:g} s"
+                raise Failure(
+                    ModelError(504, "watchkeeper_error", "slow_reader", why), callers=True
+                ) from None
             raise self._failed(f"it was silent for {seconds:g} s", again=True) from None
         except WatchkeeperError as error:
             log.warning("provider %s cannot be called: %s", name, error)
@@ -246,7 +259,7 @@ class Attempt:
         if not data:
             return
         if not self._receiver.begun:
-            if self.meter.failure is not None:
+            if self.meter.failure is not None and not self._said_anything():
                 # it failed before it said anything, so nothing is billed and others may answer
                 self._sending.sent = False
                 why = f"it began with an error: {self.meter.failure}"
@@ -254,7 +267,14 @@ class Attempt:
             await self._begin(response)
         if self.first_token_at is None and self.events:
             self.first_token_at = self._loop.time()
+        self._passing = True
         await self._receiver.push(data)
+        self._passing = False
+
+    def _said_anything(self) -> bool:
+        """Tell whether some of an answer came, which may have been billed."""
+        fresh = self._call.meter(self._most_input, self._most_output).usage()
+        return self.meter.usage().output_tokens > fresh.output_tokens
 
     async def _begin(self, response: aiohttp.ClientResponse) -> None:
         kind = response.headers.get("content-type", "text/event-stream")

@@ -84,6 +84,8 @@ class Place:
     found: KeptAnswer | None = None
     ttl_seconds: int = 0
     documents: str = ""
+    last: str | None = None
+    """Which logical model gives the answer where several work on it; None: only one does."""
 
     @property
     def header(self) -> tuple[bytes, bytes]:
@@ -109,7 +111,9 @@ class Place:
         async def keep(flight: InFlight) -> Performed[Made]:
             performed = await work(flight)
             body, kind = _complete(performed, collecting)
-            if body is not None:
+            by = performed.outcome.model
+            # where one of several models failed, the answer is not what the call asks for
+            if body is not None and (self.last is None or by == self.last):
                 self.keeping.keep(key, self, KeptAnswer(
                     body, kind, performed.outcome.model, self.documents
                 ))  # fmt: skip
@@ -182,7 +186,8 @@ class Keeping:
         )
         key = key_of(cache.scope, asker, asked)
         found = None if "no-cache" in control else self._kept.find(key, self._clock.now())
-        return Place(self, key, found, cache.ttl_seconds, asked.documents)
+        last = routed.ensemble[-1].model if routed and routed.ensemble else None
+        return Place(self, key, found, cache.ttl_seconds, asked.documents, last)
 
     def keep(self, key: str, place: Place, answer: KeptAnswer) -> None:
         """Keep the answer of a call that was just made."""

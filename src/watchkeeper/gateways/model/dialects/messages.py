@@ -134,6 +134,7 @@ class _Messages:
         messages = members.get("messages")
         if not isinstance(messages, list):
             raise malformed("messages is a list")
+        text_in(members.get("system"))  # it must be one
         content = read_content(messages)
         tools, servers = list_in(members, "tools"), list_in(members, "mcp_servers")
         hosted = hosted_tools([*tools, *content.tools], servers, members.get("container"))
