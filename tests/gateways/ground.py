@@ -26,6 +26,7 @@ from watchkeeper.decide.waiting import DECIDED
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
+from watchkeeper.identity.scope import UNLIMITED, TokenScope
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.store.store import Store
 from watchkeeper.wire.requests import Verdict
@@ -56,14 +57,17 @@ class Edge:
         self.gateways.refresh()
 
     async def open_run(
-        self, agent: str = "clerk", on_behalf_of: str | None = "customer/ada"
+        self,
+        agent: str = "clerk",
+        on_behalf_of: str | None = "customer/ada",
+        scope: TokenScope = UNLIMITED,
     ) -> str:
         """Enrol an agent, open a run and return its token."""
         secret = await self.store.write(
             lambda tx: enrol(tx, agent, ttl_seconds=60, actor="person/owner").secret
         )
         credential = await self.store.write(lambda tx: redeem_enrolment(tx, secret).secret)
-        wanted = NewRun("one item", on_behalf_of=on_behalf_of)
+        wanted = NewRun("one item", on_behalf_of=on_behalf_of, scope=scope)
         _, issued = await Envelopes(self.decider).open(credential, wanted)
         return issued.token
 

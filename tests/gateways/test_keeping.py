@@ -14,6 +14,7 @@ from tests.gateways.ground import Edge, open_edge
 from tests.rig.deadline import eventually_async
 from tests.rig.provider import Provider
 from tests.rig.world import agent_document, world
+from watchkeeper.identity.scope import Layer, TokenScope
 
 TTL = 60
 ASK: dict[str, Any] = {
@@ -29,8 +30,8 @@ def models(provider: Provider, protocol: str = "openai", **members: Any) -> str:
     base_url = provider.url if protocol == "openai" else provider.url.removesuffix("/v1")
     priced = {"input_usd_per_million": 3, "output_usd_per_million": 15}
     offered = {"name": "small-1", **priced, "context_window": 100_000}
-    local = {"name": "local", "protocol": protocol, "base_url": base_url, "models": [offered]}
-    local["terms"] = {"retention": "zero"}
+    local: dict[str, Any] = {"name": "local", "protocol": protocol, "base_url": base_url}
+    local |= {"models": [offered], "terms": {"retention": "zero"}}
     model = {"name": "small-fast", "provider": "local", "provider_model": "small-1"}
     kept = {"scope": "agent", "ttl_seconds": TTL}
     return yaml.safe_dump_all([{"provider": local}, {"model": {**model, "cache": kept, **members}}])
@@ -143,6 +144,14 @@ async def test_another_run_of_the_agent_shares_and_one_for_another_person_does_n
     assert (await ask(edge, await edge.open_run()))[1] == "hit"
     assert (await ask(edge, await edge.open_run(on_behalf_of="customer/bob")))[1] == "miss"
     assert (await ask(edge, await edge.open_run(on_behalf_of=None)))[1] == "miss"
+
+
+async def test_a_token_that_is_not_for_the_model_finds_no_answer(edge: Edge) -> None:
+    await ask(edge, await edge.open_run())
+    for scopes, status in (({"tool:books.echo"}, 403), ({"model:small-fast"}, 200)):
+        narrow = TokenScope((Layer(frozenset(scopes)),))
+        said = await ask(edge, await edge.open_run(scope=narrow))
+        assert said[:2] == (status, "hit" if status == 200 else None)
 
 
 async def test_a_team_shares_where_the_model_says_so(
