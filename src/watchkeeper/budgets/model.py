@@ -159,4 +159,6 @@ def written(measure: Measure, amount: int) -> str:
     if measure == "risk":
         return f"{amount:,} risk point{'' if amount == 1 else 's'}"
     unit = measure.replace("_", " ")
-    return f"{amount:,} {unit.removesuffix('s') if amount == 1 else unit}"
+    if amount == 1:
+        unit = "retry" if measure == "retries" else unit.removesuffix("s")
+    return f"{amount:,} {unit}"
