@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 
@@ -408,3 +409,95 @@ async def settled(edge: Edge) -> list[dict[str, Any]]:
 
 async def no_wait(seconds: float) -> None:
     """Send again at once."""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_hangs_up_on_a_judged_stream_pays_for_what_was_said(
+    tmp_path: Path, model_provider: Provider, stream: bool
+) -> None:
+    """A whole answer is awaited, a stream is cut; neither is asked of the stronger model then."""
+    model_provider.wish(hold_after_words=0, of={"cheap-1": {"say": "I am not sure"}})
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        token = await edge.open_run()
+        since = len(model_provider.requests())
+        call = asyncio.create_task(ask(edge, token, "unsure", stream=stream, max_tokens=20))
+
+        async def asked() -> bool:
+            return len(model_provider.requests()) == since + 1
+
+        await eventually_async(asked, "the smaller model is asked")
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        if not stream:
+            model_provider.wish(of={"cheap-1": {"say": "I am not sure"}})
+        (done,) = await settled(edge)
+        assert done["status"] == ("unknown" if stream else "succeeded")
+        assert done["input_tokens"] > 0
+        assert len(model_provider.requests()) == since + (1 if stream else 2)
+        model_provider.wish()
+
+
+ANTHROPIC = """
+provider:
+  name: near
+  protocol: anthropic
+  base_url: %s
+  models: [{name: claude-small, input_usd_per_million: 3, output_usd_per_million: 15}]
+---
+model:
+  name: small-fast
+  provider: near
+  provider_model: claude-small
+  escalates_to: careful
+  escalate_on: [{output_matches: three}]
+---
+model: {name: careful, provider: near, provider_model: claude-small}
+---
+model: {name: both, ensemble: {models: [careful, careful], adjudicator: careful}}
+---
+model: {name: other, provider: local, provider_model: small-1}
+"""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_anthropics_calls_are_judged_and_combined_too(
+    tmp_path: Path, model_provider: Provider, stream: bool
+) -> None:
+    model_provider.wish()
+    agent = agent_document().replace(
+        "default: small-fast", "default: small-fast, allowed: [both, other]"
+    )
+    base = ANTHROPIC % model_provider.url.removesuffix("/v1")
+    small = "model: {name: small-fast, provider: local, provider_model: small-1}"
+    found = [
+        one.replace(small, "").rstrip("-\n ") + "\n"
+        for one in world(base, provider_url=model_provider.url, agent=agent)
+    ]
+    async with open_edge(tmp_path, *found) as edge:
+        token = await edge.open_run()
+        since = len(model_provider.requests())
+        for model, answered, calls in (("small-fast", "careful", 2), ("both", "careful", 3)):
+            async with edge.anthropic(token) as client:
+                asked = {**ASK, "model": model, "max_tokens": 4}
+                if stream:
+                    async with client.messages.stream(**asked) as said:
+                        final = await said.get_final_message()
+                        headers = said.response.headers
+                else:
+                    raw = await client.messages.with_raw_response.create(**asked)
+                    final, headers = await raw.parse(), raw.headers
+            assert final.stop_reason
+            assert final.content[0].text
+            assert headers["x-watchkeeper-model"] == answered
+            assert len(model_provider.requests()) == since + calls
+            since += calls
+        told = json.dumps(model_provider.requests()[-1]["body"])
+        assert "Two assistants answered" in told
+        assert "Answer 2:" in told
+        done = (await edge.events("outcome.recorded"))[-1]
+        assert done["status"] == "succeeded"
+        async with edge.anthropic(token) as client:
+            with pytest.raises(anthropic.NotFoundError, match="model/other/endpoint"):
+                await client.messages.create(**ASK, model="other", max_tokens=4)
+            counted = await client.messages.count_tokens(**ASK, model="both")
+        assert counted.input_tokens == 3

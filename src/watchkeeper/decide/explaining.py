@@ -18,6 +18,7 @@ from watchkeeper.policy.source import Rule
 from watchkeeper.policy.speaking import speaking
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Duty
+from watchkeeper.wire.models import Routed
 from watchkeeper.wire.policy import Effect, ExplainResult, GateResult, GateRow, PolicyMatch
 from watchkeeper.wire.quorum import size
 
@@ -157,7 +158,15 @@ def _obligations(progress: Progress) -> Iterator[str]:
         by = duty.policy if "/" in duty.policy else f"policy {duty.policy}"
         yield f"{_say_duty(duty)} ({by})"
     if progress.routed is not None:
-        yield f"routed to {progress.routed.model}: {progress.routed.reason}"
+        yield _say_route(progress.routed)
+
+
+def _say_route(routed: Routed) -> str:
+    """Say who answers and where that is tried first: `small-fast at near/mini: …`."""
+    legs = [
+        f"{leg.model} at {leg.targets[0].provider}/{leg.targets[0].model}" for leg in routed.legs
+    ]
+    return f"{', then '.join(legs)}: {routed.reason}"
 
 
 def _say_duty(duty: Duty) -> str:

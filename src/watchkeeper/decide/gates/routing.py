@@ -21,6 +21,8 @@ from watchkeeper.wire.models import Leg as LegShown
 from watchkeeper.wire.models import RouteCause, Routed, Strategy, TargetShown
 
 _NAMED = "called by its name"
+_ALONE = frozenset({"embeddings", "count_tokens"})
+"""Endpoints that one model answers."""
 _UNLED = frozenset({"embeddings"})
 """Endpoints whose answers of different models can't be compared: only policies lead them."""
 _ADJUDICATES = 2
@@ -118,7 +120,14 @@ def _follow(
         return model.document if model else None
 
     more = follow(start, find, _asking(facts), _Looking(facts, progress), avoided=avoided)
-    return (*leads, *more)
+    found = (*leads, *more)
+    document = find(found[-1].model if found else action.name)
+    if action.endpoint == "count_tokens" and document is not None and document.ensemble:
+        # tokens are counted by one model alone
+        first = document.ensemble.models[0]
+        words = f"{first} counts the tokens, the first model of {document.name}"
+        return (*found, Lead(first, "ensemble", words, f"model/{document.name}/ensemble"))
+    return found
 
 
 def _plan(
@@ -177,11 +186,9 @@ class _Answering:
 def _answering(action: Action, facts: Facts, name: str, *, escalated: bool) -> _Answering:
     models = facts.catalogue.models
     model = models.get(name)
-    if model is None or action.endpoint in _UNLED:
+    if model is None or action.endpoint in _ALONE:
         return _Answering((name,))
     ensemble = model.document.ensemble
-    if action.endpoint == "count_tokens":
-        return _Answering((ensemble.models[0] if ensemble else name,))
     if ensemble is not None:
         names = (*ensemble.models, ensemble.adjudicator)
         return _Answering(names, ensemble, rule=f"model/{name}/ensemble")
