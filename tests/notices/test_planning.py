@@ -253,3 +253,36 @@ def test_no_words_of_a_service_repeat_what_its_url_holds(written: str) -> None:
     url = f"mailtos://watch:{written}@mail.example?from=watch@mail.example"
     said = f"535 no login of watch with {unquote(written)} at mail.example"
     assert without_secrets(url, said) == "535 no login of … with … at mail.example"
+
+
+@pytest.mark.parametrize("type_", ["budget.warned", "budget.exhausted", "budget.paused"])
+async def test_owners_of_agent_and_budget_are_told_of_its_levels(store: Store, type_: str) -> None:
+    catalogue = catalogue_of(
+        *CHANNELS,
+        role("ops", "ada"),
+        role("legal", "lex"),
+        role("others", "zoe"),
+        *(person(name) for name in ("ada", "lex", "zoe")),
+        person("root", accounts=["root"]),
+        {"agent": {"name": "bot", "owner": "ops", "mission": "help"}},
+    )
+    body = {"budget": "team/legal/day/spend", "text": "budget team/legal/day/spend is 80 % used"}
+
+    def unit(tx: Any) -> None:
+        tx.record(type_, actor="plane", subject="budget/x", agent="bot", run="run_1", body=body)
+
+    await store.write(unit)
+    notices = Notices(RolesInForce(CatalogueView(catalogue)), "root")
+
+    def query(tx: Any) -> list[NewDelivery]:
+        return [
+            one
+            for event in read_events(tx)
+            if event.type == type_
+            for one in notices.plan(tx, event, catalogue)
+        ]
+
+    found = await store.read(query)
+    assert people(found) == ["ada", "lex", "root"]
+    notice = read_notice(found[0].payload)
+    assert (notice.why, notice.asks, notice.request) == ("budget", body["text"], None)

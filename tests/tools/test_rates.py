@@ -11,7 +11,7 @@ from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.rates.rules import Limit, make_limit, spend
-from watchkeeper.tools.rates.service import TooSoon, put_back, take
+from watchkeeper.tools.rates.service import TooSoon, purge, put_back, take
 from watchkeeper.tools.rates.tables import rates
 
 limits = st.builds(
@@ -153,3 +153,12 @@ async def test_what_is_put_back_can_be_spent_again(store: Store) -> None:
     assert await arrivals(store) == before
     assert await spend_both(store) is None
     assert await spend_both(store) is not None
+
+
+async def test_only_full_buckets_are_forgotten(store: Store, clock: RehearsalClock) -> None:
+    await spend_both(store)
+    clock.advance(1)
+    assert await store.write(purge) == 1
+    assert list(await arrivals(store)) == ["rate/few"]
+    clock.advance(60)
+    assert await store.write(purge) == 1

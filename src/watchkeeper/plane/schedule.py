@@ -17,6 +17,7 @@ from watchkeeper.identity.purging import purge_expired
 from watchkeeper.notices.service import purge as purge_notices
 from watchkeeper.outbox import service as outbox
 from watchkeeper.store.store import Store
+from watchkeeper.tools.rates.service import purge as purge_rates
 
 _LOG = logging.getLogger("watchkeeper.plane.schedule")
 Job = Callable[[], Awaitable[object]]
@@ -83,6 +84,7 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
         await store.write(expire_runs)
         await store.write(lambda tx: purge_activity(tx, tx.now - _SUMMED_SECONDS * MICROSECONDS))
         await store.write(lambda tx: purge_notices(tx, tx.now - _KEPT_SECONDS * MICROSECONDS))
+        await store.write(purge_rates)
 
     async def forget_calls() -> None:
         while await store.write(purge_calls) == AT_ONCE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store.statement import Statement, insert
@@ -22,6 +22,9 @@ _put = insert(rates).values(rule=bindparam("rule"), arrival=bindparam("arrival")
 _PUT = Statement(
     _put.on_conflict_do_update(index_elements=["rule"], set_={"arrival": _put.excluded.arrival})
 )
+
+
+_PURGE = Statement(delete(rates).where(rates.c.arrival < bindparam("before")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,15 @@ def put_back(tx: Transaction, limits: Sequence[Limit]) -> None:
     for limit in _in_order(limits):
         arrival = give_back(_READ.scalar(tx, rule_is=limit.rule), limit)
         _PUT.run(tx, rule=limit.rule, arrival=arrival)
+
+
+def purge(tx: Transaction) -> int:
+    """Forget limits whose bucket is full again, as one is that was never spent; return how many.
+
+    Budgets of single runs have limits too, which nobody asks for any more.
+    """
+    tx.silent("a full bucket says nothing")
+    return _PURGE.run(tx, before=tx.now)
 
 
 def _in_order(limits: Sequence[Limit]) -> list[Limit]:
