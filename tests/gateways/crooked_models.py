@@ -26,7 +26,7 @@ class CrookedModels:
 
     A word is a status (`500`, `429:2` with that Retry-After), `well`, `redirect`, `silent`,
     `hang-up` (no answer), `cut` (a stream after two words), `cut-at-once` (before any),
-    `error-event` (a stream that begins with an error).
+    `error-event` (a stream that begins with an error), `error-late` (one that ends so), `flood` (100 MB).
     """
 
     script: list[str] = field(default_factory=lambda: ["well"])
@@ -73,6 +73,10 @@ class CrookedModels:
             for one in WORDS
         ]
         lines.append({"choices": [], "usage": USAGE})
+        if word == "flood":
+            lines = [{"choices": [{"index": 0, "delta": {"content": "x" * 60_000}}]}] * 2000
+        if word == "error-late":
+            lines[-1] = {"error": {"message": "overloaded", "type": "server_error"}}
         if word == "error-event":
             lines = [{"error": {"message": "overloaded", "type": "server_error"}}]
         for place, line in enumerate(lines):

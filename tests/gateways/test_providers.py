@@ -156,6 +156,8 @@ async def test_the_next_target_answers_for_one_that_does_not(
     assert (outcome["status"], outcome["provider"]) == ("succeeded", "bolt")
     assert here.figures("acme").fallbacks == 1
     assert here.figures("bolt").calls == 1
+    is_down = word not in ("404", "429:60", "redirect")
+    assert (here.state("acme") == "down") is is_down
     assert second.heard[0]["model"] == "m"
 
 
@@ -261,6 +263,23 @@ async def test_an_error_that_a_stream_begins_with_is_a_failure_like_others(
     assert b"three " in body
     (outcome,) = await here.outcomes()
     assert outcome["output_tokens"] == USAGE["completion_tokens"]
+
+
+async def test_an_error_within_a_stream_passes_and_counts_for_the_provider(
+    tmp_path: Path, stack: AsyncExitStack
+) -> None:
+    first = await stack.enter_async_context(crooked_models("error-late"))
+    here = await stack.enter_async_context(
+        ground(tmp_path, provider("acme", first.url), model("acme"))
+    )
+    status, _, body = await here.ask(stream=True)
+    assert status == 200
+    assert b"three " in body
+    assert b"overloaded" in body
+    (outcome,) = await here.outcomes()
+    assert outcome["status"] == "failed"
+    assert outcome["output_tokens"] == len("".join(WORDS))
+    assert (here.figures("acme").errors, len(first.heard)) == (1, 1)
 
 
 async def test_without_room_for_another_sending_there_is_none(
@@ -378,3 +397,29 @@ async def test_a_call_is_settled_at_the_price_that_it_was_held_at(
     assert (await here.ask())[0] == 200
     (_, outcome) = await here.outcomes(2)
     assert outcome["cost_micros"] == 8 * 500
+
+
+async def test_a_caller_that_does_not_read_is_no_fault_of_the_provider(
+    tmp_path: Path, stack: AsyncExitStack
+) -> None:
+    first = await stack.enter_async_context(crooked_models("flood"))
+    once = {"attempts": 1}
+    documents = provider("acme", first.url, timeout_seconds=1, retries=once), model("acme")
+    here = await stack.enter_async_context(ground(tmp_path, *documents))
+    body = json.dumps({**ASK, "stream": True}).encode()
+    host, _, port = here.edge.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    writer.write(
+        b"POST /openai/v1/chat/completions HTTP/1.1\r\nhost: plane\r\nauthorization: Bearer "
+        + here.token.encode()
+        + b"\r\ncontent-length: %d\r\n\r\n" % len(body)
+        + body
+    )
+    (outcome,) = await here.outcomes()
+    assert outcome["status"] == "failed"
+    assert "did not read" in outcome["error"]
+    assert outcome["output_tokens"] > 0
+    figures = here.figures("acme")
+    assert (figures.calls, figures.errors, figures.in_flight) == (1, 0, 0)
+    writer.close()
+    assert not reader.at_eof()

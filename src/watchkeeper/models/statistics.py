@@ -188,7 +188,9 @@ class Statistics:
         return self._turn(seen, "down", why, now)
 
     def limited(self, provider: str, model: str, now: int, seconds: float) -> None:
-        """Note that a provider limits the rate of calls, for so long: that is not down."""
+        """Note that a provider refused a call for so long: it limits the rate, or has no such
+        model (0 seconds). That is not down.
+        """
         self._count_error(provider, model, now)
         seen = self._seen.setdefault(provider, _Seen())
         seen.probing = 0

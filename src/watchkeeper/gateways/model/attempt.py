@@ -13,7 +13,7 @@ from watchkeeper.gateways.http import header_value
 from watchkeeper.gateways.model.dialect import Dialect, ModelCall
 from watchkeeper.gateways.model.errors import ModelError
 from watchkeeper.gateways.model.passing import Headers, Receiver
-from watchkeeper.gateways.model.providers import Providers
+from watchkeeper.gateways.model.providers import Fault, Providers
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Sending, read_bounded
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _OK = 200
 _UNAUTHORISED = 401
+_NOT_FOUND = 404
 _TOO_MANY = 429
 _SERVERS = 500
 _CALLERS_FAULT = frozenset({400, 413, 422})
@@ -59,8 +60,7 @@ class Failure(Exception):
         again: bool = False,
         lasting: bool = False,
         after_seconds: float | None = None,
-        limited: bool = False,
-        callers: bool = False,
+        fault: Fault = "provider",
     ) -> None:
         super().__init__(error.message)
         self.error = error
@@ -71,10 +71,7 @@ class Failure(Exception):
         """Whether the provider will not do better by itself."""
         self.after_seconds = after_seconds
         """When to come back, as the provider says."""
-        self.limited = limited
-        """Whether the provider is well, and limits the rate of calls."""
-        self.callers = callers
-        """Whether it says nothing of the provider: the caller did not read its answer."""
+        self.fault = fault
 
 
 class Attempt:
@@ -100,7 +97,7 @@ class Attempt:
         self._without = without
         self._receiver = receiver
         self._head = head
-        self._most_input = call.most_input_tokens(route.context_window)
+        self._most_input = call.most_input_tokens(route.context_window, without)
         self._most_output = ceiling or 0
         self.meter = call.meter(self._most_input, self._most_output)
         self._sending = Sending()
@@ -134,16 +131,16 @@ class Attempt:
         try:
             made = await self._perform()
         except Failure as failure:
-            if failure.callers:
-                noted.dropped()
-                raise
-            noted.failed(failure.error.message, failure.lasting, failure.limited, _wait(failure))
+            noted.failed(
+                failure.error.message, failure.fault, failure.lasting, failure.after_seconds or 0.0
+            )
             raise
         except BaseException:
             noted.dropped()
             raise
         if self.meter.failure is not None:
-            noted.failed(f"it ended its answer with an error: {self.meter.failure}")
+            why = f"it ended its answer with an error: {self.meter.failure}"
+            noted.failed(why, "provider", False, 0.0)
         else:
             first = self.first_token_at
             noted.well(self._loop.time() - began, None if first is None else first - began)
@@ -160,9 +157,8 @@ class Attempt:
             seconds = self.route.timeout_seconds
             if self._passing:
                 why = f"the caller did not read its answer for {seconds:g} s"
-                raise Failure(
-                    ModelError(504, "watchkeeper_error", "slow_reader", why), callers=True
-                ) from None
+                slow = ModelError(504, "watchkeeper_error", "slow_reader", why)
+                raise Failure(slow, fault="caller") from None
             raise self._failed(f"it was silent for {seconds:g} s", again=True) from None
         except WatchkeeperError as error:
             log.warning("provider %s cannot be called: %s", name, error)
@@ -223,11 +219,12 @@ class Attempt:
                 f"provider {name} limits the rate of calls", retry=None,
                 headers=((b"retry-after", header_value(after)),) if after else (),
             )  # fmt: skip
-            return Failure(error, again=True, after_seconds=_seconds(after), limited=True)
+            return Failure(error, again=True, after_seconds=_seconds(after), fault="limit")
         return self._failed(
             f"it answered HTTP {status}",
             again=status in _AGAIN or status >= _SERVERS,
             lasting=status in _REFUSED,
+            fault="model" if status == _NOT_FOUND else "provider",
             after_seconds=_seconds(after),
         )
 
@@ -294,18 +291,17 @@ class Attempt:
         again: bool = False,
         lasting: bool = False,
         after_seconds: float | None = None,
+        fault: Fault = "provider",
     ) -> Failure:
         message = f"provider {self.route.provider}: {why}"
         error = ModelError(502, "watchkeeper_provider", "provider_unavailable", message, retry=None)
-        return Failure(error, again=again, lasting=lasting, after_seconds=after_seconds)
+        return Failure(
+            error, again=again, lasting=lasting, after_seconds=after_seconds, fault=fault
+        )
 
 
 _ANEW = Whole(_UNAUTHORISED, b"", "", ())
 """Stands for an answer that a fetched token was refused with."""
-
-
-def _wait(failure: Failure) -> float:
-    return failure.after_seconds or 0.0
 
 
 def _seconds(after: str | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from watchkeeper.core.chance import Chance, SystemChance
 from watchkeeper.core.clock import Clock
@@ -16,6 +17,9 @@ from watchkeeper.tools.upstreams.egress import Egress
 from watchkeeper.tools.upstreams.pool import OnState
 from watchkeeper.wire.plane import UpstreamRow
 
+Fault = Literal["provider", "limit", "model", "caller"]
+"""What a failure says: the provider is not well; it is, and limits the rate; it is, and has no
+such model; nothing, since the caller did not read its answer."""
 LONGEST_WAIT_SECONDS = 5.0
 """A provider that says to come back later than this is left for the next target."""
 
@@ -125,13 +129,15 @@ class Noting:
         )
         self._providers.turned(route.provider, before, after)
 
-    def failed(
-        self, why: str, lasting: bool = False, limited: bool = False, seconds: float = 0.0
-    ) -> None:
-        """It was not; the provider may only limit the rate, for so many seconds."""
+    def failed(self, why: str, fault: Fault, lasting: bool, seconds: float) -> None:
+        """It was not; for so many seconds, where the provider limits the rate."""
+        if fault == "caller":
+            self.dropped()
+            return
         statistics, route, now = self._providers.statistics, self._route, self._providers.now()
-        if limited:
-            statistics.limited(route.provider, route.provider_model, now, seconds)
+        if fault != "provider":
+            spared = seconds if fault == "limit" else 0.0
+            statistics.limited(route.provider, route.provider_model, now, spared)
             return
         before = statistics.health(route.provider)
         after = statistics.failed(route.provider, route.provider_model, now, why, lasting=lasting)
