@@ -46,7 +46,7 @@ class Ground:
     async def ask(self, agent: str, kind: str = "model", name: str = "", **more: Any) -> str:
         """Have one action permitted; return the decision."""
         name = name or ("small-fast" if kind == "model" else "books.echo")
-        ask = Ask(kind=kind, name=name, **more)  # type: ignore[arg-type]
+        ask = Ask(kind=kind, name=name, **more)
         answer = await self.decider.decide(self.runs[agent][1], ask)
         assert answer.verdict == "permit", answer
         return answer.decision
@@ -81,10 +81,12 @@ async def open_ground(url: str) -> Ground:
     await Applying(store, view).apply([*files, ("p.cedar", POLICY)], prune=False, actor="person/a")
     ground = Ground(store, clock, Decider(store, view))
     for agent in TEAMS:
-        secret = await store.write(
-            lambda tx, agent=agent: enrol(tx, agent, ttl_seconds=60, actor="person/a")
-        )
-        redeemed = await store.write(lambda tx, secret=secret: redeem_enrolment(tx, secret.secret))
-        ground.secrets[agent] = redeemed.secret
+        ground.secrets[agent] = await _enrolled(store, agent)
         await ground.begin(agent)
     return ground
+
+
+async def _enrolled(store: Store, agent: str) -> str:
+    secret = await store.write(lambda tx: enrol(tx, agent, ttl_seconds=60, actor="person/a"))
+    redeemed = await store.write(lambda tx: redeem_enrolment(tx, secret.secret))
+    return redeemed.secret

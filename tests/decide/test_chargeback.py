@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 
 import hypothesis.strategies as st
 import pytest
@@ -25,7 +26,7 @@ from watchkeeper.decide.spending.texts import as_csv, as_markdown
 from watchkeeper.models.tables import model_prices
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Usage
-from watchkeeper.wire.spending import Chargeback, ChargebackRow
+from watchkeeper.wire.spending import Chargeback, ChargebackRow, SpendingBy
 
 HOSTILE = (
     "=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1+1", "'=1",
@@ -162,11 +163,10 @@ async def test_lines_add_up_to_the_total_also_where_most_are_left_out(ground: Gr
     await ground.ask("reader", estimate=Usage(cost_micros=44))
     period = today(ground)
     scope = Scope(period.since, period.until)
-    by = ("team", "project", "person")
+    by: tuple[SpendingBy, ...] = ("team", "project", "person")
     for lines in (100, 2):
-        found = await ground.store.scan(
-            lambda tx, lines=lines: read_chargeback(tx, period, by, scope, lines=lines)
-        )
+        reading = partial(read_chargeback, period=period, by=by, scope=scope, lines=lines)
+        found = await ground.store.scan(reading)
         for figure in ("calls", "input_tokens", "cost_micros", "value_micros", "failed"):
             parts = [getattr(row, figure) for row in found.rows]
             assert sum(parts) == getattr(found.total, figure), figure

@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -158,8 +159,9 @@ async def test_what_has_not_ended_is_said_and_not_counted(ground: Ground) -> Non
 async def test_a_reader_of_one_team_sees_only_that(ground: Ground) -> None:
     await ground.act("clerk", 700)
     await ground.act("reader", 200)
-    for by in ("agent", "team", "model", "run"):
-        found = await spent(ground, by, teams={"research"}, agents={"reader"})  # type: ignore[arg-type]
+    dimensions: tuple[SpendingBy, ...] = ("agent", "team", "model", "run")
+    for by in dimensions:
+        found = await spent(ground, by, teams={"research"}, agents={"reader"})
         assert found.total.cost_micros == sum(costs(found).values()) == 200
     assert (await spent(ground, "agent", teams=set(), agents=set())).total.calls == 0
 
@@ -201,11 +203,8 @@ async def test_the_calls_that_spent_it_are_found(ground: Ground) -> None:
     keys: list[str] = []
     after = None
     while True:
-        rows, after = await ground.store.scan(
-            lambda tx, after=after: list_decisions(
-                tx, Wanted(order="dearest"), after=after, limit=1
-            )
-        )
+        reading = partial(list_decisions, wanted=Wanted(order="dearest"), after=after, limit=1)
+        rows, after = await ground.store.scan(reading)
         keys += [row.decision for row in rows]
         if after is None:
             break
