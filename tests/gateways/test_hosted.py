@@ -318,3 +318,17 @@ async def test_a_hosted_tool_is_not_called_through_the_tool_gateway(
         assert "hosted.mcp.books" not in names
         async with edge.openai(token) as made:
             await made.responses.create(**ASK, tools=[BOOKS])
+
+
+async def test_what_a_tool_may_find_is_held_only_where_it_runs(
+    tmp_path: Path, provider: Provider
+) -> None:
+    agent = clerk("hosted.web_search", strip=True).replace('_per_run": 100000', '_per_run": 0.05')
+    async with edge_with(tmp_path, provider, agent) as edge:
+        token = await edge.open_run()
+        async with edge.openai(token) as client:
+            await client.responses.create(**ASK, tools=[FUNCTION, CODE])
+            with pytest.raises(openai.APIStatusError, match="budget") as refused:
+                await client.responses.create(**ASK, tools=[WEB])
+            assert refused.value.status_code == 402
+            await client.responses.create(**ASK, tools=[FUNCTION])

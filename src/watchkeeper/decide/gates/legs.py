@@ -55,8 +55,12 @@ class Limits:
         )
 
 
-def limits_of(action: Action, agent: GovernedAgent, duties: Sequence[Duty]) -> Limits:
-    """Return what contract and policies let a call use."""
+def limits_of(
+    action: Action, agent: GovernedAgent, duties: Sequence[Duty], *, hosted: bool
+) -> Limits:
+    """Return what contract and policies let a call use; where the provider may run tools
+    (`hosted`), what these find may fill the window.
+    """
     contract = agent.contract
     budgets, asked = contract.budgets, action.estimate
     output = asked.output_tokens
@@ -68,7 +72,7 @@ def limits_of(action: Action, agent: GovernedAgent, duties: Sequence[Duty]) -> L
         rule = f"contract/{contract.name}/max_output_tokens_per_call"
         output, lowered = most, Duty(kind="max_output_tokens", policy=rule, max_output_tokens=most)
     needs = Needs(
-        input_tokens=asked.input_tokens,
+        input_tokens=LARGEST_USAGE if hosted else asked.input_tokens,
         output_tokens=output,
         likely_input_tokens=likely_input(action),
         endpoint=action.endpoint,

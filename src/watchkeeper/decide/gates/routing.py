@@ -153,7 +153,8 @@ def _plan(
     duties = [*_route_duties(action, leads, policy.duties if policy else ()), *duties]
     if who.rule:
         duties.append(Duty(kind="compose", policy=who.rule, model=who.names[-1]))
-    limits = limits_of(action, facts.catalogue.agents[facts.run.agent], duties)
+    agent = facts.catalogue.agents[facts.run.agent]
+    limits = limits_of(action, agent, duties, hosted=bool(progress.hosted))
     legs: list[Leg] = []
     for place, one in enumerate(who.names):
         from_others = (

@@ -38,7 +38,8 @@ def ask_for(
     `ModelError`.
     """
     ceiling = output_ceiling(call)
-    most_input = call.most_input_tokens(window)
+    # which tools the provider may run is for the path to say, and then counts there
+    most_input = call.most_input_tokens(window, frozenset(one.name for one in call.hosted_tools))
     cost = route.most_micros(most_input, ceiling) if route else 0
     if max(ceiling, most_input) > LARGEST_USAGE:
         raise malformed("it may use more than any one call may: ask for fewer tokens")

@@ -108,10 +108,10 @@ class ModelCall(Protocol):
         """What goes to the provider as headers beside the plane's own, by lower-case name."""
         ...
 
-    def most_input_tokens(self, context_window: int) -> int:
+    def most_input_tokens(self, context_window: int, without: frozenset[str] = frozenset()) -> int:
         """Return a bound that no tokenizer passes: a token a byte and what the protocol adds,
         never more than the window; the whole window where the body refers to what is elsewhere
-        (files, earlier answers).
+        (files, earlier answers), or lets the provider run tools other than those it goes without.
         """
         ...
 

@@ -154,7 +154,7 @@ class ProviderCall:
         await asyncio.sleep(0)
         if self._watch.gone.is_set():
             raise failure
-        most_input = self._call.most_input_tokens(route.context_window)
+        most_input = self._call.most_input_tokens(route.context_window, self._without)
         more = route.most(most_input, self._ceiling or 0) if billed else Usage()
         more = more.model_copy(update={"retries": 1})
         try:

@@ -66,7 +66,7 @@ class Embedding:
         """Return nothing: the body says it all."""
         return {}
 
-    def most_input_tokens(self, context_window: int) -> int:
+    def most_input_tokens(self, context_window: int, without: frozenset[str] = frozenset()) -> int:
         """Return a bound that no tokenizer passes: the window is each text's own."""
         bound = self.size + _PROTOCOL_TOKENS * self.messages
         return min(bound, context_window * self.messages)

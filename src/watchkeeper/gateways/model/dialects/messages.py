@@ -65,13 +65,13 @@ class Messages:
         """One: the protocol has no more."""
         return 1
 
-    def most_input_tokens(self, context_window: int) -> int:
+    def most_input_tokens(self, context_window: int, without: frozenset[str] = frozenset()) -> int:
         """Return a bound that no tokenizer passes."""
         if self.counts:
             return 0
         if _LONG_BETA in self.headers.get(_BETA_HEADER, ""):
             context_window = max(context_window, _LONG_WINDOW)
-        if self.content.elsewhere or self.hosted_tools:
+        if self.content.elsewhere or any(one.name not in without for one in self.hosted_tools):
             return context_window
         bound = self.size + _PROTOCOL_TOKENS + _IMAGE_TOKENS * self.content.images
         bound += described_tokens([*self.members.get("tools", ()), *self.content.tools])

@@ -109,9 +109,9 @@ class Response:
         """Return nothing: the body says it all."""
         return {}
 
-    def most_input_tokens(self, context_window: int) -> int:
+    def most_input_tokens(self, context_window: int, without: frozenset[str] = frozenset()) -> int:
         """Return a bound that no tokenizer passes."""
-        if self.hosted_tools or self.elsewhere:
+        if self.elsewhere or any(tool.name not in without for tool in self.hosted_tools):
             return context_window
         return self.attached.most_tokens(self.size + _PROTOCOL_TOKENS, context_window)
 
