@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ forbid (principal, action == Action::"call_model", resource)
 when { context.est_tokens > 10000 } unless { context.approvals.contains("finance-ops") };
 """
 CHAT: dict[str, Any] = {"model": "small-fast", "messages": [{"role": "user", "content": TEXT}]}
+RESPONSES: dict[str, Any] = {"model": "small-fast", "instructions": TEXT, "input": TEXT}
 EVERYTHING: dict[str, Any] = {
     **CHAT,
     "max_tokens": 8,
@@ -79,7 +79,7 @@ def documents(provider: Provider, *, retention: str = "zero", zero: bool = True)
 
 
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """All that is logged, however unimportant."""
     caplog.set_level(logging.DEBUG)
     return caplog
@@ -116,7 +116,12 @@ async def use_everything(edge: Edge, provider: Provider) -> list[bytes]:
             {"fail_after_words": 1, "message": TEXT},
         ):
             provider.wish(**wish)
-            for path, body in ((chat, CHAT), (messages, claude)):
+            for path, body in (
+                (chat, CHAT),
+                (messages, claude),
+                ("/openai/v1/responses", RESPONSES),
+                ("/openai/v1/embeddings", {"model": "small-fast", "input": TEXT}),
+            ):
                 said.append((await post(edge, token, path, {**body, "stream": stream}))[1])
     provider.wish()
     said.append((await post(edge, token, f"{messages}/count_tokens", claude))[1])
@@ -125,19 +130,20 @@ async def use_everything(edge: Edge, provider: Provider) -> list[bytes]:
     json_said = {**CHAT, "model": "judged"}
     json_said["messages"] = [{"role": "user", "content": f'{{"{CANARY}":1}}'}]
     said.append((await post(edge, token, chat, {**json_said, "max_tokens": 1}))[1])
-    for bad in (
+    unreadable: tuple[Any, ...] = (
         b'{"model":"' + CANARY.encode(),
         {**CHAT, CANARY: 1},
         {**claude, CANARY: 1},
         {**claude, "messages": [{"role": CANARY, "content": ""}]},
         {**claude, "messages": [{"role": "user", "content": [{"type": CANARY}]}]},
-    ):
+    )
+    for bad in unreadable:
         for path in (chat, messages):
             said.append((await post(edge, token, path, bad))[1])
     long = {**CHAT, "messages": [{"role": "user", "content": f"{CANARY} " * 5000}]}
-    status, body = await post(edge, token, chat, {**long, "max_tokens": 5})
+    status, held = await post(edge, token, chat, {**long, "max_tokens": 5})
     assert status == 403
-    assert b"PENDING" in body
+    assert b"PENDING" in held
     await edge.vote()
     assert (await post(edge, token, chat, {**long, "max_tokens": 5}))[0] == 200
     said += await perform_itself(edge, token)
