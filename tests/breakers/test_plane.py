@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.notices.test_plane import channel, person, told
 from tests.rig.agent import Run
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
+from tests.rig.sinks import web_sink
 from tests.rig.world import POLICY, agent_document, budget_document, world
 
 CLERK = agent_document().replace("token_ttl_seconds: 900", "token_ttl_seconds: 3600")
@@ -232,6 +234,24 @@ def test_nothing_is_lost_when_the_plane_is_killed(plane: Plane) -> None:
     assert call(again)["verdict"] == "permit"
     wait_for(plane, "closed")
     assert len(plane.events(type="breaker.opened")) == 1
+
+
+def test_the_owners_are_told(tmp_path: Path) -> None:
+    with web_sink() as web:
+        plane = Plane(tmp_path, clock="frozen", environ={"TELL_PAGER": web.url("p")}).start()
+        try:
+            run = begin(
+                plane,
+                breaker_document(loop={"repeats": 2}),
+                channel("pager"),
+                person("grace", "pager"),
+            )
+            for _ in range(2):
+                run.decide("books.echo", {"page": 1})
+            (said,) = eventually(lambda: told(web), "grace, who is of finance-ops, is told")
+            assert "breaker runaway tripped (loop) and paused clerk" in said[1]
+        finally:
+            plane.close()
 
 
 def test_it_closes_with_its_document(plane: Plane) -> None:
