@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -41,4 +42,11 @@ async def edge(
     )
     async with open_edge(tmp_path, *documents) as opened:
         await opened.upstream_up()
+        yield opened
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    """Closes what a test opens."""
+    async with AsyncExitStack() as opened:
         yield opened

@@ -1,101 +1,18 @@
-"""Calls of providers that fail: sent again within bounds, then elsewhere, and paid for once."""
+"""Calls of providers that fail: sent again within bounds, then elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
-from tests.gateways.crooked_models import USAGE, WORDS, CrookedModels, crooked_models
-from tests.gateways.ground import Edge, open_edge
-from tests.rig.deadline import eventually_async
-from tests.rig.world import agent_document, world
+from tests.gateways.crooked_models import USAGE, WORDS, crooked_models
+from tests.gateways.failing import ASK, ground, model, provider
 
 NOWHERE = "http://127.0.0.1:9/v1"
-ASK: dict[str, Any] = {
-    "model": "small-fast",
-    "messages": [{"role": "user", "content": "hello"}],
-    "max_tokens": 100,
-}
-
-
-def provider(name: str, url: str, **more: Any) -> str:
-    """A provider of the model `m`."""
-    model = {"name": "m", "input_usd_per_million": 1, "output_usd_per_million": 2}
-    document = {"name": name, "base_url": url, "models": [model], **more}
-    document.setdefault("retries", {"attempts": 2, "budget_percent": 100, "backoff_seconds": 1})
-    return json.dumps({"provider": document})
-
-
-def model(*providers: str) -> str:
-    targets = [{"provider": name, "model": "m"} for name in providers]
-    return json.dumps({"model": {"name": "small-fast", "targets": targets}})
-
-
-@dataclass
-class Ground:
-    """Gateways over crooked providers; what retries wait for is written down, not waited."""
-
-    edge: Edge
-    token: str
-    waited: list[float] = field(default_factory=list)
-
-    async def ask(self, **more: Any) -> tuple[int, dict[str, str], bytes]:
-        """Call the model; return status, headers and body."""
-        try:
-            async with self.edge.http.post(
-                f"{self.edge.url}/openai/v1/chat/completions",
-                json={**ASK, **more},
-                headers={"authorization": f"Bearer {self.token}"},
-            ) as answer:
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                return answer.status, headers, await answer.read()
-        except aiohttp.ClientPayloadError as error:
-            raise AssertionError("the plane broke its own answer off") from error
-
-    async def outcomes(self, count: int = 1) -> list[dict[str, Any]]:
-        """Return the outcomes on record, once there are so many."""
-
-        async def found() -> list[dict[str, Any]] | None:
-            recorded = await self.edge.events("outcome.recorded")
-            return recorded if len(recorded) >= count else None
-
-        return await eventually_async(found, "outcomes")
-
-    def figures(self, name: str) -> Any:
-        now = self.edge.store.clock.now()
-        return self.edge.decider.statistics.figures(name, None, now)
-
-    def state(self, name: str) -> str:
-        return self.edge.decider.statistics.health(name).state
-
-
-@asynccontextmanager
-async def ground(
-    directory: Path, *documents: str, budgets: dict[str, float] | None = None
-) -> AsyncIterator[Ground]:
-    agent = agent_document(budgets=budgets)
-    async with open_edge(directory, *world(agent=agent)[:-1], *documents) as edge:
-        made = Ground(edge, await edge.open_run())
-
-        async def wait(seconds: float) -> None:
-            made.waited.append(seconds)
-
-        edge.gateways.providers.wait = wait
-        yield made
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as opened:
-        yield opened
 
 
 async def test_a_provider_that_fails_once_is_asked_again(
@@ -215,91 +132,6 @@ async def test_a_storm_of_failures_is_no_storm_of_retries(
     assert here.figures("acme").retries == len(first.heard) - 40
 
 
-async def test_nothing_is_sent_again_once_a_byte_was_passed_on(
-    tmp_path: Path, stack: AsyncExitStack
-) -> None:
-    first = await stack.enter_async_context(crooked_models("cut"))
-    second = await stack.enter_async_context(crooked_models("well"))
-    documents = provider("acme", first.url), provider("bolt", second.url), model("acme", "bolt")
-    here = await stack.enter_async_context(ground(tmp_path, *documents))
-    status, _, body = await here.ask(stream=True)
-    assert status == 200
-    assert b"two " in body
-    assert b"three " not in body
-    assert b"provider acme" in body
-    assert (len(first.heard), len(second.heard)) == (1, 0)
-    (outcome,) = await here.outcomes()
-    assert outcome["status"] == "failed"
-    assert outcome["output_tokens"] == len("one two ")
-
-
-@pytest.mark.parametrize("word", ["cut-at-once", "hang-up", "504"])
-async def test_what_may_have_been_billed_counts_at_its_bound(
-    tmp_path: Path, stack: AsyncExitStack, word: str
-) -> None:
-    first = await stack.enter_async_context(crooked_models(word, "well"))
-    documents = provider("acme", first.url), model("acme")
-    here = await stack.enter_async_context(ground(tmp_path, *documents))
-    status, headers, body = await here.ask(stream=True)
-    assert (status, headers["x-watchkeeper-retries"]) == (200, "1")
-    assert b"three " in body
-    (outcome,) = await here.outcomes()
-    assert (outcome["status"], outcome["retries"]) == ("succeeded", 1)
-    assert outcome["output_tokens"] == 100 + USAGE["completion_tokens"]
-    assert outcome["input_tokens"] > USAGE["prompt_tokens"] + len("hello")
-    assert "estimate" in outcome["error"]
-
-
-async def test_an_error_that_a_stream_begins_with_is_a_failure_like_others(
-    tmp_path: Path, stack: AsyncExitStack
-) -> None:
-    first = await stack.enter_async_context(crooked_models("error-event", "well"))
-    here = await stack.enter_async_context(
-        ground(tmp_path, provider("acme", first.url), model("acme"))
-    )
-    status, _, body = await here.ask(stream=True)
-    assert status == 200
-    assert b"overloaded" not in body
-    assert b"three " in body
-    (outcome,) = await here.outcomes()
-    assert outcome["output_tokens"] == USAGE["completion_tokens"]
-
-
-async def test_an_error_within_a_stream_passes_and_counts_for_the_provider(
-    tmp_path: Path, stack: AsyncExitStack
-) -> None:
-    first = await stack.enter_async_context(crooked_models("error-late"))
-    here = await stack.enter_async_context(
-        ground(tmp_path, provider("acme", first.url), model("acme"))
-    )
-    status, _, body = await here.ask(stream=True)
-    assert status == 200
-    assert b"three " in body
-    assert b"overloaded" in body
-    (outcome,) = await here.outcomes()
-    assert outcome["status"] == "failed"
-    assert outcome["output_tokens"] == len("".join(WORDS))
-    assert (here.figures("acme").errors, len(first.heard)) == (1, 1)
-
-
-async def test_without_room_for_another_sending_there_is_none(
-    tmp_path: Path, stack: AsyncExitStack
-) -> None:
-    first = await stack.enter_async_context(crooked_models("hang-up", "well"))
-    documents = provider("acme", first.url), model("acme")
-    budgets = {"max_output_tokens": 150.0}
-    here = await stack.enter_async_context(ground(tmp_path, *documents, budgets=budgets))
-    status, _, body = await here.ask()
-    assert status == 502
-    assert b"the budgets have no room" in body
-    assert len(first.heard) == 1
-    (outcome,) = await here.outcomes()
-    assert outcome["output_tokens"] == 100
-    # what is left is what was not counted
-    assert (await here.ask())[0] == 200
-    assert first.heard[-1]["max_tokens"] == 50
-
-
 async def test_a_silent_provider_is_left_after_its_time(
     tmp_path: Path, stack: AsyncExitStack
 ) -> None:
@@ -361,7 +193,7 @@ async def test_each_provider_has_its_own_key(
 ) -> None:
     monkeypatch.setenv("ACME_KEY", "sk-acme-canary")
     monkeypatch.setenv("BOLT_KEY", "sk-bolt-canary")
-    first: CrookedModels = await stack.enter_async_context(crooked_models("500"))
+    first = await stack.enter_async_context(crooked_models("500"))
     second = await stack.enter_async_context(crooked_models("well"))
     documents = (
         provider("acme", first.url, credential={"from": "env:ACME_KEY", "prefix": "Bearer "}),
@@ -372,31 +204,6 @@ async def test_each_provider_has_its_own_key(
     assert (await here.ask())[0] == 200
     assert set(first.keys) == {"Bearer sk-acme-canary"}
     assert set(second.keys) == {"Bearer sk-bolt-canary"}
-
-
-async def test_a_call_is_settled_at_the_price_that_it_was_held_at(
-    tmp_path: Path, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = await stack.enter_async_context(crooked_models("500", "well"))
-    here = await stack.enter_async_context(
-        ground(tmp_path, provider("acme", first.url), model("acme"))
-    )
-    dear = {"name": "m", "input_usd_per_million": 500, "output_usd_per_million": 500}
-    decide = here.edge.decider.decide
-
-    async def decide_then_apply(*given: Any, **more: Any) -> Any:
-        decided = await decide(*given, **more)
-        await here.edge.apply(provider("acme", first.url, models=[dear]))
-        return decided
-
-    monkeypatch.setattr(here.edge.decider, "decide", decide_then_apply)
-    assert (await here.ask())[0] == 200
-    (outcome,) = await here.outcomes()
-    assert outcome["cost_micros"] == 5 * 1 + 3 * 2
-    monkeypatch.undo()
-    assert (await here.ask())[0] == 200
-    (_, outcome) = await here.outcomes(2)
-    assert outcome["cost_micros"] == 8 * 500
 
 
 async def test_a_caller_that_does_not_read_is_no_fault_of_the_provider(
