@@ -121,7 +121,7 @@ class _Messages:
     protocol: ProviderProtocol = "anthropic"
     done = b""
     errors: ErrorShape = ANTHROPIC_ERRORS
-    passed_headers = ("request-id", "anthropic-organization-id")
+    passed_headers = ("request-id",)
 
     def __init__(self, endpoint: Endpoint, path: str) -> None:
         self.endpoint = endpoint
