@@ -44,6 +44,8 @@ _SENTENCES: dict[str, str] = {
     "budget.overshot": "{agent} used more than it reserved: {text}",
     "price.kept": "the price of {model} at {subject} is kept as {source} has it for {reference}",
     "hold.expired": "a reservation nobody settled counts as used: {subject}",
+    "hold.corrected": "{subject} counts as what was reported after all",
+    "hold.extended": "more is held for another try of {subject}",
     "plane.key_rotated": "{actor} put a new signing key in force: {reason}",
     "plane.started": "the plane started",
     "plane.stopped": "the plane stopped",
