@@ -191,6 +191,8 @@ class ModelEndpoint:
             raise bad_request(400, "too_many_choices", f"{why}; nothing was done")
         made = await self._carry_out(decided.decision, self._work(decided, asked, ways, obliged))
         if isinstance(made, ModelError):
+            if (routed := decided.routed) is not None:
+                made.headers = (*made.headers, *route_headers(routed.model, routed.reason))
             raise made
         if isinstance(made, Whole):
             kind = made.kind.encode("latin-1")
