@@ -86,7 +86,7 @@ def show(session: Session, budget: str) -> None:
             ("held", amount(measure, found.held)),
             ("cap", amount(measure, found.cap) + topped),
             ("changed", _changed(found)),
-            ("period", f"{found.period} {found.period_key}{zone}"),
+            ("period", f"{found.period} {found.period_key.partition('@')[0]}{zone}"),
             ("mode", found.mode),
             ("resets", at(found.resets_at)),
             ("last hour", amount(measure, found.per_hour)),

@@ -71,10 +71,10 @@ def open_top_up(
             sla_seconds=sla,
             rule=requirement.rule,
             rule_text=requirement.rule_text,
-            blast_radius=f"{terms.budget} has {more} more in {terms.period} {terms.period_key}, "
-            "for everybody who draws on it; contracts, policies and other budgets stay as they are",
+            blast_radius=f"{terms.budget} has {more} more in {terms.period} "
+            f"{_plain(terms.period_key)}, for everybody who draws on it; contracts, policies and "
+            "other budgets stay as they are",
             rollback="`watchkeeper budgets cap` lowers the cap again; what was spent stays spent",
-            reversible=False,
             epoch=facts.epoch,
             on_behalf_of=run.on_behalf_of,
             goal=run.goal,
@@ -112,13 +112,18 @@ def _top_up(tx: Transaction, row: Row) -> None:
         terms["budget"],
         terms["period_key"],
         terms["amount"],
-        reason=f"{row.request}: {row.rule_text}",
+        reason=f"{row.agent} asked for it: {row.request}",
         actor=by,
         request=row.request,
     )
     more = written(terms["measure"], terms["amount"])
-    text = f"{terms['budget']} has {more} more in {terms['period']} {terms['period_key']}"
+    text = f"{terms['budget']} has {more} more in {terms['period']} {_plain(terms['period_key'])}"
     done(tx, row, by=f"budget/{terms['budget']}", text=text, budget=terms["budget"])
+
+
+def _plain(period_key: str) -> str:
+    """Return a period's name without its zone."""
+    return period_key.partition("@")[0]
 
 
 fulfil_by("top_up", _top_up)
