@@ -303,6 +303,9 @@ async def test_an_exhausted_budget_is_402_and_asked_once(
     assert refused.value.response.headers["x-should-retry"] == "false"
     assert len(model_provider.requests()) == before
     assert len(await edge.events("decision.denied")) == 1
+    async with edge.anthropic(token) as client:
+        counted = await client.messages.count_tokens(model="small-fast", messages=ASK["messages"])
+    assert counted.input_tokens == 3, "a count costs nothing"
 
 
 @pytest.mark.parametrize("status", [401, 500, 529])
