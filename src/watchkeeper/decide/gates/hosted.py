@@ -38,9 +38,7 @@ class _Hosted:
 
 
 def hosted_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
-    """Each tool that the provider would run is permitted; where the contract says so, those
-    that it does not name are taken out instead.
-    """
+    """Each tool that the model's provider would run is permitted, or taken out of the call."""
     if action.kind != "model" or HOSTED not in action.arguments:
         return None
     wanted = list(_read(action.arguments[HOSTED]))
