@@ -487,7 +487,7 @@ async def test_anthropics_calls_are_judged_and_combined_too(
                     raw = await client.messages.with_raw_response.create(**asked)
                     final, headers = await raw.parse(), raw.headers
             assert final.stop_reason
-            assert final.content[0].text
+            assert final.content[0].type == "text"
             assert headers["x-watchkeeper-model"] == answered
             assert len(model_provider.requests()) == since + calls
             since += calls

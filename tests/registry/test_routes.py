@@ -100,7 +100,8 @@ def test_what_is_in_order_has_no_gap() -> None:
         ),
         (
             "terms: {retention: zero}",
-            "terms: {retention: limited}\n  models: [{name: m}]\n---\nagent:\n  name: discreet\n  owner: ops\n"
+            "terms: {retention: limited}\n  models: [{name: m}]\n---\n"
+            "agent:\n  name: discreet\n  owner: ops\n"
             "  logging: {zero_retention: true}\n  model_routing: {default: small}\n---\nprovider:\n"
             "  name: spare\n  base_url: https://spare.example/v1\n  terms: {retention: limited}",
             "agent 'discreet': its calls of model 'small' are refused: the contract says zero_ret",
