@@ -24,8 +24,8 @@ from watchkeeper.core.clock import SystemClock
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 
-ASKED = {"input_tokens": 2000, "output_tokens": 500, "tokens": 2500, "spend": 900}
-USED = {"input_tokens": 700, "output_tokens": 90, "tokens": 790, "spend": 300}
+ASKED: dict[Any, int] = {"input_tokens": 2000, "output_tokens": 500, "tokens": 2500, "spend": 900}
+USED: dict[Any, int] = {"input_tokens": 700, "output_tokens": 90, "tokens": 790, "spend": 300}
 PLACES: tuple[tuple[str, Any], ...] = (
     ("run/run_1", "run"),
     ("agent/bot", "hour"),
@@ -46,8 +46,8 @@ def caps(balances: int, measures: Sequence[str]) -> list[Cap]:
 def pairs(tx: Transaction, start: int, rounds: int, over: list[Cap], kind: str) -> float:
     """Reserve and settle so often; return the microseconds that a pair took."""
     tx.silent("a benchmark")
-    asked = ASKED if kind == "model" else {"tool_calls": 1}
-    used = USED if kind == "model" else {}
+    asked: dict[Any, int] = ASKED if kind == "model" else {"tool_calls": 1}
+    used: dict[Any, int] = USED if kind == "model" else {}
     began = time.perf_counter()
     for n in range(start, start + rounds):
         name = f"dec_{n:09}"

@@ -10,10 +10,11 @@ from tests.decide.still import POLICY, WORLD, StillFacts, a_run, catalogue, refu
 from watchkeeper.budgets.rules import read_budget_id
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.amounts import asked_of
-from watchkeeper.decide.caps import caps_over, person_scope
+from watchkeeper.decide.caps import caps_over
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.model import Action, Progress
 from watchkeeper.decide.path import decide
+from watchkeeper.decide.scopes import person_scope
 from watchkeeper.wire.decisions import Usage
 
 

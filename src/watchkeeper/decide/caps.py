@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from watchkeeper.budgets.model import MEASURES, Cap
-from watchkeeper.core.digest import digest, parse
-from watchkeeper.core.errors import Invalid
+from watchkeeper.core.digest import parse
+from watchkeeper.decide.scopes import check_zones, patterns, person_scope, whole
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.registry.contract import AgentContract, ContractBudgets
 from watchkeeper.registry.spending import Budget, BudgetLimits
-from watchkeeper.wire.budgets import Measure, Period
+from watchkeeper.wire.budgets import Measure
 
 if TYPE_CHECKING:
     from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 MOST_KEPT = 10_000
 """How many different agents, versions, models and persons caps are kept for; then anew."""
 SECOND = 1_000_000
-_LONGEST_PERSON = 120
-_EACH = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ class CapIndex:
         self._models = models
         self._by_scope: dict[str, list[Budget]] = {}
         for budget in budgets:
-            scope = _whole(budget.scope)
+            scope = whole(budget.scope)
             self._by_scope.setdefault(scope, []).append(budget)
         self._of_persons = any(scope.startswith("person/") for scope in self._by_scope)
         self._kept: dict[tuple[str, int, str | None, str | None], Covering] = {}
@@ -104,7 +100,7 @@ class CapIndex:
         """Return the caps on one scope by name, those for each of its kind among them."""
         return tuple(
             cap
-            for pattern in _patterns(scope)
+            for pattern in patterns(scope)
             for cap in self._caps_of(scope, self._by_scope.get(pattern, ()))
         )
 
@@ -203,77 +199,3 @@ def limits_of(limits: BudgetLimits) -> dict[Measure, int]:
         ("risk", limits.risk_points),
     )
     return {measure: cap for measure, cap in named if cap is not None}
-
-
-def person_scope(person: str) -> str:
-    """Return the scope of a person: what a document can't name is written in percent signs.
-
-    Agents say for whom they act, in up to 200 characters of any kind.
-    """
-    written = quote(person, safe="@+:,=", errors="replace")
-    if len(written) > _LONGEST_PERSON:
-        written = f"{written[:_LONGEST_PERSON]}~{digest('watchkeeper/person/v1', person)[-32:]}"
-    return f"person/{written}"
-
-
-def check_zones(budgets: Iterable[Budget]) -> None:
-    """Raise `Invalid` where two budgets may meet on one scope and period in different zones.
-
-    So a budget's id, which has no zone, means one balance.
-    """
-    by_kind: dict[tuple[str, Period], list[Budget]] = {}
-    for budget in budgets:
-        if budget.period in ("day", "week", "month"):
-            kind = budget.scope.partition("/")[0]
-            by_kind.setdefault((kind, budget.period), []).append(budget)
-    for found in by_kind.values():
-        if len({budget.zone for budget in found}) == 1:
-            continue
-        for one, other in combinations(found, 2):
-            if one.zone != other.zone and _meet(one.scope, other.scope):
-                raise Invalid(
-                    f"budgets {one.name!r} ({one.zone}) and {other.name!r} ({other.zone}) are "
-                    f"both per {one.period} of {other.scope}, in different zones",
-                    where="zone",
-                    remedy="give both the same zone; nothing was changed",
-                )
-
-
-def _meet(one: str, other: str) -> bool:
-    """Whether one scope may be of both: they are the same, or differ where one says `*`."""
-    here, there = _parts(one), _parts(other)
-    return all(a == b or _EACH in (a, b) for a, b in zip(here, there, strict=True))
-
-
-def _parts(scope: str) -> tuple[str, ...]:
-    kind, _, name = _whole(scope).partition("/")
-    return (kind, *name.split("@")) if kind == "version" else (kind, name)
-
-
-def _whole(scope: str) -> str:
-    """Write a scope out: `version/x` is each version of x."""
-    return f"{scope}@*" if scope.startswith("version/") and "@" not in scope else scope
-
-
-def _patterns(scope: str) -> tuple[str, ...]:
-    """Return how documents may name a scope: as it is, or as one of its kind."""
-    kind, slash, name = scope.partition("/")
-    if not slash:
-        return (scope,)
-    if kind != "version":
-        return (scope, f"{kind}/*")
-    agent, _, number = name.partition("@")
-    return (scope, f"version/{agent}@*", f"version/*@{number}", "version/*@*")
-
-
-__all__ = [
-    "CapIndex",
-    "Covering",
-    "caps_over",
-    "ceilings",
-    "check_zones",
-    "lent_to",
-    "limits_of",
-    "person_scope",
-    "run_ceilings",
-]
