@@ -8,9 +8,9 @@ from typing import Any
 
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, GovernedTool
 from watchkeeper.decide.fitting import result_can_be_checked
+from watchkeeper.decide.gates.answering import judging_of
 from watchkeeper.decide.gates.hosted import HOSTED_TOOL
 from watchkeeper.decide.gates.identity import tool_use
-from watchkeeper.decide.gates.routing import judging_of
 from watchkeeper.decide.pricing import GovernedModel, GovernedTarget
 from watchkeeper.decide.retention import keeps_nothing
 from watchkeeper.gateways.mcp.outlet import Outlet

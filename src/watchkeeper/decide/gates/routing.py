@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
-from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.gates.answering import Answering, answering, asking_of, routed_of
 from watchkeeper.decide.gates.legs import Leg, estimate_of, limits_of, lowered_by, qualify
 from watchkeeper.decide.gates.obligation import led_by_policy, permitted_there, unfulfilled
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
-from watchkeeper.decide.pricing import GovernedTarget
-from watchkeeper.models.leading import Asking, Judging, Lead, follow, judging
-from watchkeeper.models.targets import name_of
+from watchkeeper.models.leading import Lead, follow
 from watchkeeper.policy.model import Obligation
-from watchkeeper.registry.providers import Ensemble, LogicalModel
+from watchkeeper.registry.providers import LogicalModel
 from watchkeeper.wire.decisions import Duty, Risk
-from watchkeeper.wire.models import Leg as LegShown
-from watchkeeper.wire.models import RouteCause, Routed, Strategy, TargetShown
+from watchkeeper.wire.models import Routed
 
-_NAMED = "called by its name"
-_ALONE = frozenset({"embeddings", "count_tokens"})
-"""Endpoints that one model answers."""
 _UNLED = frozenset({"embeddings"})
 """Endpoints whose answers of different models can't be compared: only policies lead them."""
 _ADJUDICATES = 2
-_JUDGED = 2
 
 
 def routing_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
@@ -119,7 +111,7 @@ def _follow(
         model = models.get(name)
         return model.document if model else None
 
-    more = follow(start, find, _asking(facts), _Looking(facts, progress), avoided=avoided)
+    more = follow(start, find, asking_of(facts), _Looking(facts, progress), avoided=avoided)
     found = (*leads, *more)
     document = find(found[-1].model if found else action.name)
     if action.endpoint == "count_tokens" and document is not None and document.ensemble:
@@ -135,7 +127,7 @@ def _plan(
 ) -> _Plan | Ruling:
     """Return where a call goes that is led so, or why it can't."""
     name = leads[-1].model if leads else action.name
-    who = _answering(action, facts, name, escalated=any(one.cause == "contract" for one in leads))
+    who = answering(action, facts, name, escalated=any(one.cause == "contract" for one in leads))
     policy = progress.policy
     asks = list(policy.asks if policy else ())
     duties = list(policy.duties if policy else ())
@@ -169,47 +161,8 @@ def _plan(
     refused = unfulfilled(action, duties) or limits.too_dear(legs)
     if refused is not None:
         return refused
-    routed = _routed(name, leads, tuple(legs), who, progress.avoided)
+    routed = routed_of(name, leads, tuple(legs), who, progress.avoided)
     return _Plan(routed, tuple(legs), tuple(asks), tuple(duties), most)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answering:
-    """Who answers: one model, one and a stronger one, or two and an adjudicator."""
-
-    names: tuple[str, ...]
-    ensemble: Ensemble | None = None
-    judged: Judging | None = None
-    rule: str = ""
-    """Of what makes several answer."""
-
-
-def _answering(action: Action, facts: Facts, name: str, *, escalated: bool) -> _Answering:
-    models = facts.catalogue.models
-    model = models.get(name)
-    if model is None or action.endpoint in _ALONE:
-        return _Answering((name,))
-    ensemble = model.document.ensemble
-    if ensemble is not None:
-        names = (*ensemble.models, ensemble.adjudicator)
-        return _Answering(names, ensemble, rule=f"model/{name}/ensemble")
-    cause: RouteCause = "contract" if escalated else "named"
-    judged = judging_of(facts.catalogue, facts.run.agent, action.name, name, cause)
-    if judged is None:
-        return _Answering((name,))
-    return _Answering((name, judged.model), judged=judged, rule=judged.rule)
-
-
-def judging_of(
-    catalogue: Catalogue, agent: str, named: str, answering: str, cause: RouteCause
-) -> Judging | None:
-    """Return what is asked of the answer of a model that a call of another has come to."""
-    asked, answers = catalogue.models.get(named), catalogue.models.get(answering)
-    if asked is None or answers is None:
-        return None
-    # what was escalated already is judged as its own document says
-    asking = Asking("", 0, "") if cause == "contract" else _asking_of(catalogue, agent)
-    return judging(asked.document, answers.document, asking)
 
 
 def _route_duties(
@@ -225,20 +178,7 @@ def _route_duties(
         yield Duty(kind="route", policy=last.rule, model=last.model)
 
 
-def _asking(facts: Facts) -> Asking:
-    run = facts.run
-    return _asking_of(facts.catalogue, run.agent, run.version, run.run)
-
-
-def _asking_of(catalogue: Catalogue, agent: str, version: int = 0, run: str = "") -> Asking:
-    governed = catalogue.agents.get(agent)
-    routing = governed.contract.model_routing if governed else None
-    if routing is None:
-        return Asking(agent, version, run)
-    return Asking(agent, version, run, routing.default, routing.escalate_to, routing.escalate_on)
-
-
-def _led(refused: Ruling, leads: tuple[Lead, ...], who: _Answering, model: str) -> Ruling:
+def _led(refused: Ruling, leads: tuple[Lead, ...], who: Answering, model: str) -> Ruling:
     """Return a refusal that says how the call came to be led where it is refused."""
     words = [lead.words for lead in leads]
     if len(who.names) > 1 and (not leads or leads[-1].model != model):
@@ -246,59 +186,6 @@ def _led(refused: Ruling, leads: tuple[Lead, ...], who: _Answering, model: str) 
     if not words:
         return refused
     return replace(refused, reason=f"{'; then '.join(words)}: {refused.reason}")
-
-
-def _routed(
-    name: str, leads: tuple[Lead, ...], legs: tuple[Leg, ...], who: _Answering, left: Iterable[str]
-) -> Routed:
-    cause: RouteCause = leads[-1].cause if leads else "ensemble" if who.ensemble else "named"
-    words = ["; then ".join(lead.words for lead in leads)] if leads else []
-    if who.ensemble is not None:
-        first, second, last = who.names
-        words.append(f"{first} and {second} answer, and {last} from both")
-    words = words or [_NAMED]
-    if who.judged is not None:
-        words.append(f"{who.judged.model} answers where its answer does not do")
-    words += [leg.chosen.words for leg in legs if leg.chosen.words]
-    unpriced = [name_of(one) for leg in legs for one in leg.chosen.targets if one.price is None]
-    if unpriced:
-        words.append(f"nobody knows the price of {', '.join(unpriced)}: it counts as $0")
-    shown = tuple((leg.model, tuple(_place(one) for one in leg.chosen.targets)) for leg in legs)
-    strategy = legs[0].chosen.strategy
-    reason = "; ".join((*words, *left))
-    return _show(name, cause, strategy, reason, shown, who.ensemble is not None)
-
-
-def _place(target: GovernedTarget) -> tuple[str, str]:
-    return target.provider.name, target.model.name
-
-
-@lru_cache(maxsize=1024)
-def _show(
-    name: str,
-    cause: RouteCause,
-    strategy: Strategy,
-    reason: str,
-    legs: tuple[tuple[str, tuple[tuple[str, str], ...]], ...],
-    combined: bool,
-) -> Routed:
-    """Return it as it is told; most calls of a model are told the same."""
-    shown = tuple(
-        LegShown(
-            model=model,
-            targets=tuple(TargetShown(provider=one, model=its) for one, its in targets),
-        )
-        for model, targets in legs
-    )
-    return Routed(
-        model=name,
-        cause=cause,
-        strategy=strategy,
-        reason=reason,
-        targets=() if combined else shown[0].targets,
-        ensemble=shown if combined else (),
-        stronger=shown[1] if len(shown) == _JUDGED and not combined else None,
-    )
 
 
 class _Looking:
