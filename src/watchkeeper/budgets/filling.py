@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
-from watchkeeper.budgets import statements as sql
+from sqlalchemy import bindparam, select
+
 from watchkeeper.budgets.accounts import key_of
-from watchkeeper.budgets.model import Account, Cap, Refused, budget_id
+from watchkeeper.budgets.model import MEASURES, Account, Cap, Refused, budget_id
 from watchkeeper.budgets.periods import period_key, resets_at
 from watchkeeper.budgets.rules import hourly_rate
-from watchkeeper.store.statement import Row
+from watchkeeper.budgets.tables import balances
+from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.budgets import Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +83,16 @@ def levels_of(
     tx: Transaction | None, caps: Iterable[Cap], *, run: str, now: int
 ) -> tuple[Level, ...]:
     """Return how full every cap is, in their order; without a transaction all are empty."""
+    placed = [(cap, account_of(cap, run=run, now=now)) for cap in caps]
+    wanted: dict[Account, set[Measure]] = {}
+    for cap, account in placed:
+        if cap.period != "invocation":
+            wanted.setdefault(account, set()).add(cap.measure)
     rows: dict[Account, Row | None] = {}
-    found = []
-    for cap in caps:
-        account = account_of(cap, run=run, now=now)
-        if account not in rows:
-            looked = tx is not None and cap.period != "invocation"
-            rows[account] = sql.BALANCE.first(tx, **key_of(account)) if looked and tx else None
-        found.append(_level(cap, account, rows[account], now))
-    return tuple(found)
+    for account, measures in wanted.items() if tx is not None else ():
+        look = _look_at(tuple(one for one in MEASURES if one in measures))
+        rows[account] = look.first(tx, **key_of(account))
+    return tuple(_level(cap, account, rows.get(account), now) for cap, account in placed)
 
 
 def account_of(cap: Cap, *, run: str, now: int) -> Account:
@@ -99,9 +104,18 @@ def account_of(cap: Cap, *, run: str, now: int) -> Account:
     return Account(cap.scope, cap.period, period_key(cap.period, now, run, cap.zone))
 
 
-def tightest(levels: Sequence[Level]) -> Level | None:
-    """Return the level with the smallest share left, the first of several."""
-    return min(levels, key=lambda one: one.left / one.limit if one.limit else 0.0, default=None)
+@cache
+def _look_at(measures: tuple[Measure, ...]) -> Statement:
+    """Return what reads some measures of a balance: a row has a hundred columns."""
+    prefixes = ("posted", "held", "topped", "recent", "earlier")
+    columns = [balances.c[f"{prefix}_{one}"] for one in measures for prefix in prefixes]
+    return Statement(
+        select(balances.c.bucket, *columns).where(
+            balances.c.scope == bindparam("scope_is"),
+            balances.c.period == bindparam("period_is"),
+            balances.c.period_key == bindparam("key_is"),
+        )
+    )
 
 
 def _level(cap: Cap, account: Account, row: Row | None, now: int) -> Level:
