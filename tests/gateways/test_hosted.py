@@ -233,6 +233,24 @@ async def test_a_lock_on_a_tool_stops_it_at_the_provider_too(
     assert refused.value.body["rule"] == f"lock/{lock.lock}"  # type: ignore[index]
 
 
+async def test_a_lock_cuts_a_call_whose_tool_runs_at_the_provider(
+    tmp_path: Path, provider: Provider
+) -> None:
+    async with edge_with(tmp_path, provider, clerk("hosted.web_search")) as edge:
+        token = await edge.open_run()
+        provider.wish(hold_after_words=1)
+        async with edge.openai(token) as client:
+            events = aiter(await client.responses.create(**ASK, tools=[WEB], stream=True))
+            await anext(events)
+            lock, _ = await edge.kill.lock(
+                LockTarget("tool", "hosted.web_search"), mode="kill", reason="x", by="person/owner"
+            )
+            with pytest.raises(openai.APIError, match=lock.lock):
+                async for _ in events:
+                    pass
+        provider.wish()
+
+
 async def test_policies_are_asked_of_each(tmp_path: Path, provider: Provider) -> None:
     agent = clerk("hosted.web_search", "hosted.code_interpreter", "hosted.image_generation")
     drawing = tool("hosted.image_generation")

@@ -282,7 +282,7 @@ class Decider:
         ):
             remember(tx, run.run, call, decision, contract)
         if progress.routed is not None:
-            covered = covered_there(covered, progress.routed)
+            covered = covered_there(covered, progress.routed, progress.hosted)
         answer = as_answer(decision, ruling, progress, decide_by)
         return answer, covered if ruling.verdict == "permit" else None
 

@@ -41,6 +41,8 @@ class Covered:
     """The runs that its run was opened under: what covers them covers it."""
     beside: tuple[str, ...] = ()
     """Other models that answer the same call."""
+    hosted: tuple[str, ...] = ()
+    """Tools that a model's provider may run along with the call."""
 
 
 @dataclass(frozen=True, slots=True)

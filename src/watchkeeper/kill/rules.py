@@ -25,7 +25,7 @@ def covers(target: LockTarget, action: Covered) -> bool:
         case "team":
             return target.name == action.team
         case "tool":
-            return target.name == action.tool
+            return target.name == action.tool or target.name in action.hosted
         case "model":
             return target.name == action.model or target.name in action.beside
 

@@ -26,12 +26,15 @@ def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
     )
 
 
-def covered_there(covered: Covered, routed: Routed) -> Covered:
-    """Return what a model call touches that is routed: every model that may answer it."""
+def covered_there(covered: Covered, routed: Routed, hosted: tuple[str, ...] = ()) -> Covered:
+    """Return what a model call touches that is routed: every model that may answer it, and the
+    tools that its provider may run along (`hosted`).
+    """
     legs = (*routed.ensemble, *((routed.stronger,) if routed.stronger else ()))
-    if routed.model == covered.model and not legs:
+    if routed.model == covered.model and not legs and not hosted:
         return covered
-    return replace(covered, model=routed.model, beside=tuple(leg.model for leg in legs))
+    beside = tuple(leg.model for leg in legs)
+    return replace(covered, model=routed.model, beside=beside, hosted=hosted)
 
 
 def runs_above(catalogue: Catalogue, ancestors: Iterable[tuple[str, str]]) -> tuple[Covered, ...]:
