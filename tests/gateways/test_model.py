@@ -193,6 +193,20 @@ async def test_a_caller_that_hangs_up_is_still_metered(
     assert "hung up" in recorded["error"]
 
 
+async def test_who_hangs_up_after_the_last_event_has_had_all_of_it(
+    edge: Edge, model_provider: Provider
+) -> None:
+    model_provider.wish(say="yes indeed", hold_after_words=2)
+    token = await edge.open_run()
+    async with edge.openai(token) as client:
+        stream = await client.chat.completions.create(**ASK, stream=True)
+        said = [chunk async for chunk in stream]
+    assert said
+    recorded = await outcome(edge)
+    assert (recorded["status"], recorded["error"]) == ("succeeded", None)
+    assert recorded["output_tokens"] > 0
+
+
 async def test_a_stream_that_breaks_off_is_an_error_to_the_caller(
     edge: Edge, model_provider: Provider
 ) -> None:

@@ -149,6 +149,7 @@ async def stream(
     if (body.get("stream_options") or {}).get("include_usage"):
         yield line(choices=[], usage=usage_for(body, words))
     yield b"data: [DONE]\n\n"
+    await wait_while_held(control, len(words))
 
 
 def main() -> None:

@@ -191,6 +191,9 @@ class ProviderCall:
 
     async def _cut_off(self, flight: InFlight) -> Performed[Made]:
         if flight.cancelled is None and self._watch.gone.is_set():
+            if self._attempt is not None and self._attempt.meter.done:
+                # clients hang up after the last event, while the provider may linger
+                return Performed(None, self._ended(None))
             return Performed(None, self._outcome("unknown", "the caller hung up"))
         error = stopped(flight.cancelled)
         return await self._give_up(error, self._outcome("unknown", error.message))
