@@ -153,7 +153,7 @@ def test_at_the_end_of_its_period_a_top_up_is_not_waited_for(plane: Plane) -> No
     plane.advance(3601)
     run = plane.enrol("clerk").open_run()
     assert look(run)["verdict"] == "permit"
-    with pytest.raises(Exception, match="expired|in time|409"):
+    with pytest.raises(Exception, match=r"expired|in time|409"):
         vote(plane, held["request"])
 
 

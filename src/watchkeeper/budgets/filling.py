@@ -89,9 +89,10 @@ def levels_of(
         if cap.period != "invocation":
             wanted.setdefault(account, set()).add(cap.measure)
     rows: dict[Account, Row | None] = {}
-    for account, measures in wanted.items() if tx is not None else ():
-        look = _look_at(tuple(one for one in MEASURES if one in measures))
-        rows[account] = look.first(tx, **key_of(account))
+    if tx is not None:
+        for account, measures in wanted.items():
+            look = _look_at(tuple(one for one in MEASURES if one in measures))
+            rows[account] = look.first(tx, **key_of(account))
     return tuple(_level(cap, account, rows.get(account), now) for cap, account in placed)
 
 
