@@ -26,7 +26,8 @@ class CrookedModels:
 
     A word is a status (`500`, `429:2` with that Retry-After), `well`, `redirect`, `silent`,
     `hang-up` (no answer), `cut` (a stream after two words), `cut-at-once` (before any),
-    `error-event` (a stream that begins with an error), `error-late` (one that ends so), `flood` (100 MB).
+    `error-event` (a stream that begins with an error), `error-late` (one that ends so), `flood`
+    (100 MB).
     """
 
     script: list[str] = field(default_factory=lambda: ["well"])
