@@ -86,6 +86,18 @@ async def test_runs_are_listed_when_near_their_cap_or_asked_for(
     assert not [name for name in await names(store) if name.startswith("run/")]
 
 
+async def test_each_one_that_a_budget_stands_for_is_listed_when_near_or_asked_for(
+    store: Store,
+) -> None:
+    for name, used in (("ada", 10), ("bob", 90)):
+        caps = [cap(f"person/{name}", "day", "spend", 100)]
+        await reserve(store, name, {"spend": used}, caps=caps)
+    bob, ada = "person/bob/day/spend", "person/ada/day/spend"
+    assert await names(store) == [*NAMES[:4], bob, *NAMES[4:]]
+    assert await names(store, scope="person") == [ada, bob]
+    assert await names(store, text="person") == [ada, bob]
+
+
 async def test_filters_by_scope_and_words(store: Store) -> None:
     assert await names(store, scope="agent") == NAMES[:3]
     assert await names(store, scope="agent/b") == NAMES[:1]

@@ -71,9 +71,10 @@ def list_budgets(
     """Return a page of the budgets of the current periods, by scope.
 
     `standing` are the caps in force beside those of runs, so that unused ones are listed
-    and a changed cap shows at once. Of runs only those near or at a cap are listed, unless
-    `scope` (`run`, `team`, `agent/x` …) asks for them. `text` must occur in the id;
-    with `near` only those come that refuse or soon will.
+    and a changed cap shows at once. Of runs, and of each one that a `kind/*` budget stands for,
+    only those near or at a cap are listed, unless `scope` (`run`, `team`, `agent/x` …) or `text`
+    asks for them. `text` must occur in the id; with `near` only those come that refuse or soon
+    will.
     Raises `Invalid` for an `after` that no page gave.
     """
     caps = _lowest(with_changes(standing, changed, tx.now))
@@ -88,7 +89,9 @@ def list_budgets(
         seen, last = key == last, key
         if seen or (start is not None and key <= start) or not _matches(key, scope, words):
             continue
-        if near and (_state(row, MEASURES[key[3]], cap) if row else cap and "ok") == "ok":
+        measure = MEASURES[key[3]]
+        one_of_many = scope is None and not words and (key[0], key[1], measure) not in caps
+        if (near or one_of_many) and (_state(row, measure, cap) if row else cap and "ok") == "ok":
             continue
         found.append((key, row, cap))
         if len(found) > limit:
