@@ -58,7 +58,7 @@ class BudgetRow(Shown):
     refused: int = 0
     """Actions it refused in this period."""
     exhausts_at: int | None = None
-    """Forecast at the rate of the last hour; absent when it will not in this period."""
+    """Forecast at the rate of late; absent when it will not in this period."""
     zone: str = "UTC"
     mode: Literal["strict", "soft"] = "strict"
     per_hour: int = 0

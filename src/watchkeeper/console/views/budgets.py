@@ -144,7 +144,7 @@ def cap_cell(row: BudgetRow, moment: Moment) -> Span:
 
 
 def forecast_cell(row: BudgetRow, moment: Moment) -> Span:
-    """Say when it will be exhausted at the rate of the last hour."""
+    """Say when it will be exhausted at the rate of late."""
     if row.state == "exhausted":
         return span("now", "critical")
     if row.exhausts_at is None:
@@ -210,8 +210,8 @@ def _forecast_words(row: BudgetRow, moment: Moment) -> str:
     if row.state == "exhausted":
         return "exhausted: it refuses until it resets or is topped up"
     if row.exhausts_at is None:
-        return "lasts through this period at the rate of the last hour"
-    return f"exhausted {moment_text(row.exhausts_at, moment.now)} at the rate of the last hour"
+        return "lasts through this period at the rate of late"
+    return f"exhausted {moment_text(row.exhausts_at, moment.now)} at the rate of late"
 
 
 def _spenders(row: BudgetDetail) -> list[Block]:
