@@ -24,6 +24,7 @@ from tests.breakers.test_watching import AGENT, BREAKER, Ground, passed
 from tests.rig.stores import sqlite_url
 from watchkeeper.breakers import service
 from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.decide.watching import Watching
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 
@@ -79,7 +80,7 @@ async def watching(calls: int) -> None:
                     f"caught up with {events:,} events in {took:.2f} s: {events / took:,.0f} "
                     f"events/s, {used / events * 1e6:.0f} us of CPU an event, all five detectors"
                 )
-                await trips(ground)
+                await trips(ground, watch)
 
 
 def many(tx: Transaction, clock: RehearsalClock) -> None:
@@ -98,7 +99,7 @@ def many(tx: Transaction, clock: RehearsalClock) -> None:
         tx.record("outcome.recorded", subject=f"decision/{decision}", run=run, body=ended, **about)
 
 
-async def trips(ground: Ground, repeats: int = 50) -> None:
+async def trips(ground: Ground, watch: Watching, repeats: int = 50) -> None:
     """Print how long it takes from the commit of an outcome to that of the open breaker."""
     took, calls = [], []
     for _ in range(repeats):
@@ -119,7 +120,7 @@ async def trips(ground: Ground, repeats: int = 50) -> None:
             ground.open.changed(tx, AGENT)
 
         await ground.store.write(reset)
-        await asyncio.sleep(0.02)
+        await passed(watch, ground.store.head)
     took.sort()
     print(
         f"{len(took)} trips, each within {max(calls)} calls: outcome committed to breaker open "

@@ -17,7 +17,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ import httpx
 from tests.benchmarks import streams
 from tests.benchmarks.decide import policies
 from tests.benchmarks.load import Result, Sending, Work, run_apart
+from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.process import Child, clean_environment
 from tests.rig.world import agent_document, budget_document, world
@@ -221,7 +222,7 @@ def litellm_gateway(directory: Path, provider: str, venv: Path) -> Iterator[Gate
         env=environment,
     )
     try:
-        _wait_until(lambda: _answers(port), child)
+        eventually(lambda: _answers(port, child), "it answers", seconds=120, every=0.1)
         started = time.perf_counter() - began
         pids = [child.pid, *_children(child.pid)]
         yield Gateway("litellm", port, "/v1/chat/completions", "m-1", [_MASTER], pids, started)
@@ -229,7 +230,9 @@ def litellm_gateway(directory: Path, provider: str, venv: Path) -> Iterator[Gate
         child.kill()
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, child: Child) -> bool:
+    if not child.running:
+        raise SystemExit(f"it did not start:\n{child.output[-2000:]}")
     asked = {"model": "m-1", "messages": _MESSAGES, "max_tokens": 8}
     try:
         answer = httpx.post(
@@ -241,14 +244,6 @@ def _answers(port: int) -> bool:
     except httpx.TransportError:
         return False
     return answer.status_code == httpx.codes.OK
-
-
-def _wait_until(answers: Callable[[], bool], child: Child) -> None:
-    end = time.perf_counter() + 120
-    while not answers():
-        if not child.running or time.perf_counter() > end:
-            raise SystemExit(f"it did not start:\n{child.output[-2000:]}")
-        time.sleep(0.1)
 
 
 def _children(pid: int) -> list[int]:

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from tests.budgets.ground import cap
+from tests.rig.deadline import eventually_async
 from watchkeeper.budgets import service
 from watchkeeper.budgets.model import Held
 from watchkeeper.core.clock import RehearsalClock
@@ -55,13 +56,21 @@ class Worker:
     async def run(self) -> None:
         """Act until told to stop; where one process writes at a time, take turns."""
         while not self._stop.exists():
-            try:
-                clock = RehearsalClock(start=START, frozen=True)
-                async with await Store.open(self._url, clock, migrate=False) as store:
-                    for _ in range(A_TURN):
-                        await self._act(store)
-            except (Conflict, Unavailable):
-                await asyncio.sleep(self._random.random() / 20)
+            await eventually_async(
+                self._take_turn,
+                "its turn",
+                seconds=120,
+                every=self._random.random() / 20,
+                tolerate=(Conflict, Unavailable),
+            )
+
+    async def _take_turn(self) -> bool:
+        if not self._stop.exists():
+            clock = RehearsalClock(start=START, frozen=True)
+            async with await Store.open(self._url, clock, migrate=False) as store:
+                for _ in range(A_TURN):
+                    await self._act(store)
+        return True
 
     async def _act(self, store: Store) -> None:
         self._made += 1

@@ -17,7 +17,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     func,
     literal_column,
     or_,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 )
 
 from watchkeeper.budgets.model import MEASURES, NO_CAP, Account
-from watchkeeper.budgets.tables import balances, holds, members, spenders
+from watchkeeper.budgets.tables import balances, holds, spenders
 from watchkeeper.store.metadata import Whole
 from watchkeeper.store.statement import Statement, insert
 from watchkeeper.wire.budgets import Measure
@@ -391,24 +390,3 @@ SET_CAP = {
     m: Statement(update(balances).where(*_THIS_ACCOUNT).values(**{f"cap_{m}": bindparam("limit")}))
     for m in MEASURES
 }
-
-_THIS_MEMBER = (
-    members.c.scope == bindparam("scope_is"),
-    members.c.period == bindparam("period_is"),
-    members.c.period_key == bindparam("key_is"),
-    members.c.object == bindparam("object_is"),
-)
-FIND_MEMBER = Statement(select(members.c.uses).where(*_THIS_MEMBER))
-ADD_MEMBER = Statement(
-    members.insert().values(
-        scope=bindparam("scope_is"),
-        period=bindparam("period_is"),
-        period_key=bindparam("key_is"),
-        object=bindparam("object_is"),
-        uses=_ZERO + 1,
-    )
-)
-USE_MEMBER = Statement(
-    update(members).where(*_THIS_MEMBER).values(uses=members.c.uses + _number("more"))
-)
-DROP_MEMBER = Statement(delete(members).where(*_THIS_MEMBER, members.c.uses <= 0))
