@@ -98,7 +98,12 @@ def test_a_call_is_led_to_another_model_and_held_in_the_budgets_at_its_price() -
     assert "large answers instead of small" in ruling.reason
     below, progress = decide(call(tokens=100), facts)
     assert (below.verdict, progress.model) == ("permit", None)
-    assert facts.asked[1] == {"input_tokens": 100, "output_tokens": 500, "tokens": 600, "spend": 1100}
+    assert facts.asked[1] == {
+        "input_tokens": 100,
+        "output_tokens": 500,
+        "tokens": 600,
+        "spend": 1100,
+    }
 
 
 def test_fewer_tokens_are_reserved_where_fewer_may_be_generated() -> None:
