@@ -71,6 +71,7 @@ def open_top_up(
             sla_seconds=sla,
             rule=requirement.rule,
             rule_text=requirement.rule_text,
+            blast_source="measured",
             blast_radius=f"{terms.budget} has {more} more in {terms.period} "
             f"{_plain(terms.period_key)}, for everybody who draws on it; contracts, policies and "
             "other budgets stay as they are",

@@ -149,7 +149,7 @@ def _changes(detail: RequestDetail) -> list[Block]:
     blocks: list[Block] = [Title("What changes")]
     if detail.changes:
         blocks += change_blocks(detail)
-    else:
+    elif detail.kind == "action":
         blocks.append(Prose("no preview: this tool cannot show what it would change", "quiet"))
     source = SOURCES.get(detail.blast_source, "declared in the tool's contract")
     reach = detail.blast_radius.strip()
