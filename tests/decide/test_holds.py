@@ -178,6 +178,25 @@ async def test_an_expired_hold_ends_with_its_decision_and_a_late_report_corrects
     await ground.pass_time(0)
 
 
+async def test_an_agent_that_says_what_the_plane_says_is_not_asked_again(ground: Ground) -> None:
+    answer = await ground.call()
+    for cost in (10, 20):
+        said = Outcome(status="unknown", error=NOBODY_REPORTED, usage=Usage(cost_micros=cost))
+        await ground.decider.settle(answer.decision, said, token=ground.token)
+    row = await ground.store.read(lambda tx: find_decision(tx, answer.decision))
+    assert (row.outcome, row.cost_micros) == ("unknown", 10)
+    assert row.error == f"it reports: {NOBODY_REPORTED}"
+
+
+async def test_a_call_that_an_agent_says_needs_nothing_needs_room(ground: Ground) -> None:
+    first = await ground.call(Usage())
+    assert first.verdict == "permit"
+    assert await ground.figures("run/RUN/spend") == (0, 3)  # at the prices of a token each way
+    await ground.settle(first, usage=Usage(input_tokens=9, cost_micros=750_000))
+    second = await ground.call(Usage())
+    assert (second.verdict, second.rule.rpartition("/")[2]) == ("deny", "spend")
+
+
 async def test_what_the_plane_permitted_itself_and_never_began_is_void(ground: Ground) -> None:
     idle = await ground.call(performer="plane")
     flown = await ground.call(performer="plane")

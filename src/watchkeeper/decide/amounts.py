@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
@@ -58,6 +58,20 @@ def asked_of(action: Action, facts: Facts, progress: Progress, capped: Set[Measu
     if "wall_time" in capped:
         amounts["wall_time"] = seconds_of(action, facts.catalogue, progress) * MICROSECONDS
     return Asked(amounts, touches)
+
+
+def with_some_use(action: Action) -> Action:
+    """Return a model call that its agent performs itself as one that uses something.
+
+    Nothing but its word says what it may use. One that is said to use nothing would pass a budget
+    that has nothing left, however much each such call is then reported to have used.
+    """
+    said = action.estimate
+    tokens = {
+        "input_tokens": max(1, said.input_tokens),
+        "output_tokens": max(1, said.output_tokens),
+    }
+    return replace(action, estimate=said.model_copy(update=tokens))
 
 
 def amounts_of(usage: Usage) -> dict[Measure, int]:

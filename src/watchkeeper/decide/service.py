@@ -10,13 +10,11 @@ from watchkeeper.approvals.attendance import caller_came, caller_left
 from watchkeeper.approvals.callback import call_back
 from watchkeeper.approvals.deciding import DEADLINE
 from watchkeeper.approvals.rows import decide_by_of
-from watchkeeper.approvals.standing import service as standing_approvals
-from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.approvals.superseding import link_new
 from watchkeeper.approvals.voiding import void
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
-from watchkeeper.decide.amounts import amounts_of
+from watchkeeper.decide.amounts import amounts_of, with_some_use
 from watchkeeper.decide.answers import as_answer, as_replay
 from watchkeeper.decide.breakers import Open, take_part
 from watchkeeper.decide.callbacks import check_callback
@@ -53,8 +51,9 @@ from watchkeeper.decide.repeats import (
     remember,
     stands_for,
 )
+from watchkeeper.decide.reporting import by_agents_word, check_reporter
 from watchkeeper.decide.retention import keeps_nothing, without_agents_words, without_words
-from watchkeeper.decide.standing import end_outdated
+from watchkeeper.decide.standing import end_outdated, use_standing
 from watchkeeper.decide.topping import open_top_up
 from watchkeeper.decide.waiting import Waiting
 from watchkeeper.identity import uses
@@ -188,6 +187,8 @@ class Decider:
             check_callback(catalogue, run.agent, ask.callback)
         if keeps_nothing(catalogue, run.agent, action.kind):
             ask, action = without_words(ask, action)
+        if performer == "agent" and action.kind == "model":
+            action = with_some_use(action)
         decision = tx.new_id("dec")
         governed = catalogue.agents.get(run.agent)
         facts = LiveFacts(tx, catalogue, run, decision, self.statistics, self.breakers)
@@ -244,7 +245,7 @@ class Decider:
         ):
             raise Conflict("the approval was used just now", code="grant_used")
         if ruling.standing is not None:
-            _use_standing(tx, run, progress, ruling.standing)
+            use_standing(tx, run, progress, ruling.standing)
         if ruling.verdict == "permit" and not all(
             uses.count(tx, detail, progress.amount_micros) for detail in progress.spends
         ):
@@ -322,19 +323,7 @@ class Decider:
     ) -> None:
         row = find_decision(tx, decision)
         if token is not None:
-            facts = facts_of(tx, token)
-            if facts is None or facts.run != row.run:
-                raise Forbidden(
-                    "the decision belongs to another run",
-                    rule="identity/decision-owner",
-                    remedy="report with the token of the run that asked",
-                )
-            if row.performer == "plane":
-                raise Forbidden(
-                    "the plane performs this itself and records how it ended",
-                    rule="identity/decision-owner",
-                    remedy="report only what you perform yourself",
-                )
+            check_reporter(tx, row, token)
         if row.verdict != "permit":
             raise Conflict(f"decision {decision} was not a permit: nothing ran under it")
         presumed = row.error == NOBODY_REPORTED and token is not None
@@ -347,7 +336,7 @@ class Decider:
         level = self.catalogue.now.redaction_of(row.agent)
         said = {
             "result_digest": kept_words(outcome.result_digest, level),
-            "error": kept_words(outcome.error, level),
+            "error": by_agents_word(kept_words(outcome.error, level), token),
             "route_reason": kept_words(outcome.route_reason, level),
         }
         record_outcome(tx, row, outcome.model_copy(update=said))
@@ -382,21 +371,6 @@ def check_critical(risk: Risk, ruling: Ruling, digest: str) -> None:
             rule="risk/critical",
             remedy="report this: no gate held it",
         )
-
-
-def _use_standing(
-    tx: Transaction, run: RunFacts, progress: Progress, found: StandingApproval
-) -> None:
-    """Count a use of a standing approval; a request for the same action needs no answer more."""
-    if not standing_approvals.use(tx, found.standing, progress.amount_micros):
-        raise Conflict(
-            f"standing approval {found.standing} was used up or ended just now",
-            code="standing_used",
-            remedy="send the call again",
-        )
-    standing_approvals.supersede_by(
-        tx, found.standing, run=run.run, digest=progress.digest, by=found.by
-    )
 
 
 async def as_action(ask: Ask) -> Action:
