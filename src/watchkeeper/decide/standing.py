@@ -12,9 +12,9 @@ from watchkeeper.approvals.model import NewRequest
 from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.standing import proposing, rules
 from watchkeeper.approvals.standing import service as standing
-from watchkeeper.approvals.standing.model import Terms
+from watchkeeper.approvals.standing.model import StandingApproval, Terms
 from watchkeeper.core.digest import canonical
-from watchkeeper.core.errors import Forbidden, Invalid
+from watchkeeper.core.errors import Conflict, Forbidden, Invalid
 from watchkeeper.core.money import micros_from_number
 from watchkeeper.decide.catalogue import Catalogue, GovernedTool
 from watchkeeper.decide.contents import examine, kept_words
@@ -26,6 +26,7 @@ from watchkeeper.decide.model import Action, Progress, Requirement, Ruling
 from watchkeeper.decide.path import decide
 from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.rehearsal import RehearsalFacts, run_at_rest
+from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.service import epoch_and_locks
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -120,6 +121,19 @@ def end_changed(tx: Transaction, catalogue: Catalogue) -> int:
         if why is not None:
             ended += standing.end_row(tx, row, by="plane", why=why)
     return ended
+
+
+def use_standing(
+    tx: Transaction, run: RunFacts, progress: Progress, found: StandingApproval
+) -> None:
+    """Count a use of a standing approval; a request for the same action needs no answer more."""
+    if not standing.use(tx, found.standing, progress.amount_micros):
+        raise Conflict(
+            f"standing approval {found.standing} was used up or ended just now",
+            code="standing_used",
+            remedy="send the call again",
+        )
+    standing.supersede_by(tx, found.standing, run=run.run, digest=progress.digest, by=found.by)
 
 
 def end_outdated(tx: Transaction, facts: Facts, action: Action, progress: Progress) -> None:
