@@ -252,7 +252,7 @@ def build_catalogue(
         [agent_facts(agent.contract, agent.version) for agent in agents.values()],
         [
             *(tool_facts(tool.contract) for tool in tools.values()),
-            *map(model_facts, models.values()),
+            *(facts for model in models.values() for facts in model_facts(model, models)),
             *store_facts(agent.contract for agent in agents.values()),
         ],
     )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from watchkeeper.decide.pricing import GovernedModel
-from watchkeeper.policy.facts import AgentFacts, ModelFacts, StoreFacts, ToolFacts
+from watchkeeper.decide.pricing import GovernedModel, GovernedTarget
+from watchkeeper.policy.facts import (
+    AgentFacts,
+    ModelFacts,
+    StoreFacts,
+    ToolFacts,
+    place_name,
+)
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import ToolContract
 
@@ -39,18 +45,33 @@ def tool_facts(contract: ToolContract) -> ToolFacts:
     )
 
 
-def model_facts(model: GovernedModel) -> ModelFacts:
-    """Return a logical model as policies see it: it is where its first provider is."""
-    document, target = model.document, model.primary
-    if target is None:
-        return ModelFacts(document.name, "", tags=document.tags)
-    return ModelFacts(
-        document.name,
-        target.provider.region,
-        tags=document.tags,
-        provider=target.provider.name,
-        context_window=target.model.context_window,
-    )
+def model_facts(model: GovernedModel, models: Mapping[str, GovernedModel]) -> Iterator[ModelFacts]:
+    """Yield a logical model as policies see it, once for each place where it may be answered.
+
+    An ensemble is wherever its members are.
+    """
+    document, targets = model.document, model.targets
+    if document.ensemble is not None:
+        members = (*document.ensemble.models, document.ensemble.adjudicator)
+        known = [models[name] for name in members if name in models]
+        targets = tuple(target for member in known for target in member.targets)
+    found = [
+        ModelFacts(
+            document.name,
+            target.provider.region,
+            tags=document.tags,
+            provider=target.provider.name,
+            context_window=target.model.context_window,
+        )
+        for target in targets
+    ]
+    yield from dict.fromkeys(found) or (ModelFacts(document.name, "", tags=document.tags),)
+
+
+def place_of(target: GovernedTarget) -> str:
+    """Return the name of the place where a target is, as policies see it."""
+    provider = target.provider
+    return place_name(provider.name, provider.region, target.model.context_window)
 
 
 def store_facts(contracts: Iterable[AgentContract]) -> Iterator[StoreFacts]:

@@ -7,7 +7,10 @@ error in an evaluation is a deny here, and so is an agent or a resource that is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, get_args
+
+import cedarpy
 
 from watchkeeper.policy.model import Obligation, PolicyAnswer, Question
 from watchkeeper.policy.population import Population
@@ -78,12 +81,19 @@ class PolicyEngine:
         self._memo.clear()
 
     def _evaluate(self, question: Question, found: Slice) -> PolicyAnswer:
-        answer = self._decide(question, found)
+        views = self.population.views((question.resource_kind, question.resource))
+        if len(views) == 1:
+            return self._answer(question, found, views[0][1])
+        at = {place: self._answer(question, found, entities) for place, entities in views}
+        answers = list(at.values())
+        answer = next((one for one in answers if one.verdict != "deny"), answers[0])
+        return replace(answer, at=at)
+
+    def _answer(self, question: Question, found: Slice, entities: cedarpy.Entities) -> PolicyAnswer:
+        answer = self._decide(question, found, entities)
         if answer.verdict == "deny" or found.obliging is None:
             return answer
-        said = found.obliging.evaluate(
-            request_of(question, found, question.approvals), self.population
-        )
+        said = found.obliging.evaluate(request_of(question, found, question.approvals), entities)
         if said.errors:
             return _failed(said.errors)
         duties = tuple(duty for rule in said.reasons for duty in rule.annotated.duties)
@@ -92,8 +102,8 @@ class PolicyEngine:
             duties=tuple(sorted(duties, key=_by_name)),
         )  # fmt: skip
 
-    def _decide(self, question: Question, found: Slice) -> PolicyAnswer:
-        answer = self._decide_once(question, found, question.approvals)
+    def _decide(self, question: Question, found: Slice, entities: cedarpy.Entities) -> PolicyAnswer:
+        answer = self._decide_once(question, found, entities, question.approvals)
         asks = answer.asks
         granted = question.approvals
         while answer.verdict == "ask":
@@ -108,7 +118,7 @@ class PolicyEngine:
                     f'unless {{ context.approvals.contains("{answer.asks[0].role}") }}',
                 )
             granted = granted | wanted
-            answer = self._decide_once(question, found, granted)
+            answer = self._decide_once(question, found, entities, granted)
             asks = (*asks, *(ask for ask in answer.asks if ask not in asks))
         if answer.verdict == "permit" and asks:
             strictest = asks[0]
@@ -116,9 +126,13 @@ class PolicyEngine:
         return answer
 
     def _decide_once(
-        self, question: Question, found: Slice, approvals: frozenset[str]
+        self,
+        question: Question,
+        found: Slice,
+        entities: cedarpy.Entities,
+        approvals: frozenset[str],
     ) -> PolicyAnswer:
-        said = found.decide(request_of(question, found, approvals), self.population)
+        said = found.decide(request_of(question, found, approvals), entities)
         if said.errors:
             return _failed(said.errors)
         reasons = sorted((rule.annotated for rule in said.reasons), key=lambda one: one.policy)

@@ -37,7 +37,7 @@ class ToolFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A logical model with the provider behind it."""
+    """A logical model with a provider behind it; one that has several is told for each."""
 
     name: str
     region: str = "eu"
@@ -46,6 +46,16 @@ class ModelFacts:
     tags: tuple[str, ...] = ()
     provider: str = ""
     context_window: int = 0
+
+    @property
+    def place(self) -> str:
+        """Which of its places this is."""
+        return place_name(self.provider, self.region, self.context_window)
+
+
+def place_name(provider: str, region: str, context_window: int) -> str:
+    """Name a place of a model by all that policies may know of it."""
+    return f"{provider} ({region}, {context_window:,} tokens)"
 
 
 @dataclass(frozen=True, slots=True)

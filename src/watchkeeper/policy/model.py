@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from watchkeeper.core.digest import canonical, parse
@@ -68,7 +69,7 @@ class Question:
             raise Invalid("this is no recorded question") from error
 
 
-_DEFAULTS = {field.name: field.default for field in fields(Question)}
+_DEFAULTS = {one.name: one.default for one in fields(Question)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,11 @@ class Obligation:
 
 @dataclass(frozen=True, slots=True)
 class PolicyAnswer:
-    """permit, deny, or ask a person; with the policy that decided."""
+    """permit, deny, or ask a person; with the policy that decided.
+
+    A model that is at several places is denied where all of them are. Otherwise the answer is
+    that of the first place that is not.
+    """
 
     verdict: Literal["permit", "deny", "ask"]
     policy: str
@@ -96,3 +101,5 @@ class PolicyAnswer:
     errors: tuple[str, ...] = ()
     duties: tuple[Duty, ...] = ()
     """What a permit, or an approval, carries along."""
+    at: Mapping[str, PolicyAnswer] = field(default_factory=dict, compare=False)
+    """What is answered at each place of a model; empty for what is at one."""

@@ -42,9 +42,9 @@ class Parsed:
             base._set.with_added_str(text) if base else cedarpy.PolicySet.from_str(text)
         )
 
-    def evaluate(self, request: dict[str, Any], population: Population) -> Evaluation:
+    def evaluate(self, request: dict[str, Any], entities: cedarpy.Entities) -> Evaluation:
         """Put one request to the policies."""
-        result = cedarpy.is_authorized(request, self._set, population.entities)
+        result = cedarpy.is_authorized(request, self._set, entities)
         names = result.diagnostics.id_annotations_by_reason
         return Evaluation(
             result.allowed,
@@ -64,9 +64,9 @@ class Slice:
     """Those that attach an obligation to a permit."""
     reads: Reads
 
-    def decide(self, request: dict[str, Any], population: Population) -> Evaluation:
+    def decide(self, request: dict[str, Any], entities: cedarpy.Entities) -> Evaluation:
         """Put one request to the deciding policies, as if all of them were one set."""
-        said = [parsed.evaluate(request, population) for parsed in self.deciding]
+        said = [parsed.evaluate(request, entities) for parsed in self.deciding]
         if len(said) == 1:
             return said[0]
         errors = tuple(error for one in said for error in one.errors)

@@ -11,7 +11,8 @@ from watchkeeper.policy.source import Rule, check_file
 
 
 def speaking(engine: PolicyEngine, question: Question) -> tuple[Rule, ...]:
-    """Return every policy whose scope and conditions hold for a question, in order.
+    """Return every policy whose scope and conditions hold for a question, in order; of a model
+    that is at several places, at any of them.
 
     Cedar names only those that decide: permits are asked alone, and forbids over a permit of
     everything. Parses the policies of the slice again, so it is for people, not for the path.
@@ -25,7 +26,8 @@ def speaking(engine: PolicyEngine, question: Question) -> tuple[Rule, ...]:
     said = {
         rule.annotated.policy
         for parsed in (permits, forbids)
-        for rule in parsed.evaluate(request, engine.population).reasons
+        for _, entities in engine.population.views((question.resource_kind, question.resource))
+        for rule in parsed.evaluate(request, entities).reasons
     }
     return tuple(rule for rule in found.rules if rule.annotated.policy in said)
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
-from watchkeeper.decide.gates.legs import Leg
+from watchkeeper.decide.gates.legs import MOST_NAMED, Leg
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.pricing import GovernedTarget
 from watchkeeper.models.leading import Asking, Judging, Lead, judging
@@ -90,6 +90,7 @@ def routed_of(
     if who.judged is not None:
         words.append(f"{who.judged.model} answers where its answer does not do")
     words += [leg.chosen.words for leg in legs if leg.chosen.words]
+    words += dict.fromkeys(one.words for leg in legs for one in leg.barred[:MOST_NAMED])
     unpriced = [name_of(one) for leg in legs for one in leg.chosen.targets if one.price is None]
     if unpriced:
         words.append(f"nobody knows the price of {', '.join(unpriced)}: it counts as $0")

@@ -10,14 +10,18 @@ from watchkeeper.decide.caps import caps_over
 from watchkeeper.decide.catalogue import GovernedAgent
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.contract import likely_input
+from watchkeeper.decide.gates.places import Barred, permitted_targets
 from watchkeeper.decide.model import Action, Ruling, deny
 from watchkeeper.decide.pricing import GovernedTarget, dearest
 from watchkeeper.models.routing import Chosen, Excluded, Needs, choose
+from watchkeeper.policy.model import PolicyAnswer
 from watchkeeper.registry.providers import Ensemble
 from watchkeeper.wire.decisions import LARGEST_USAGE, Duty, Usage
 
 BYTES_PER_ANSWER_TOKEN = 4
 """How long answers are taken to be that an adjudicator is given; longer ones it never sees."""
+MOST_NAMED = 4
+"""Of barred targets in a refusal."""
 ADDED_BYTES = 512
 """What is put around them."""
 
@@ -30,6 +34,8 @@ class Leg:
     chosen: Chosen[GovernedTarget]
     input_tokens: int
     """At most: what is sent, and no more than the largest of the windows."""
+    barred: tuple[Barred, ...] = ()
+    """Its targets that policies keep the call from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +90,18 @@ def limits_of(
 
 
 def qualify(
-    name: str, limits: Limits, facts: Facts, combined: tuple[Ensemble, Sequence[Leg]] | None = None
+    name: str,
+    limits: Limits,
+    facts: Facts,
+    combined: tuple[Ensemble, Sequence[Leg]] | None = None,
+    *,
+    answer: PolicyAnswer | None,
+    ensemble: PolicyAnswer | None = None,
 ) -> Leg | Ruling:
     """Return where a model can answer a call, or why it can't.
 
-    `combined`: it answers from the answers of others, which are sent along.
+    `combined`: it answers from the answers of others, which are sent along. `answer` is what the
+    policies say of it, and `ensemble` of the one that it is a member of.
     """
     model = facts.catalogue.models.get(name)
     if model is None or model.document.ensemble is not None:
@@ -97,20 +110,25 @@ def qualify(
     needs = limits.needs
     if combined is not None:
         needs = _with_answers(needs, *combined)
-    if any(target.price is None for target in model.targets) and _is_capped(facts, name):
+    targets, barred = permitted_targets(model.targets, answer, ensemble)
+    if not targets and barred:
+        first, words = barred[0], "; ".join(one.words for one in barred[:MOST_NAMED])
+        return deny(f"policy/{first.policy}", words, "a target that policies let the call go to")
+    if any(target.price is None for target in targets) and _is_capped(facts, name):
         needs = replace(needs, priced=True)
     document = model.document
     chosen = choose(
-        model.targets,
+        targets,
         needs,
         strategy=document.strategy,
         standings=facts.target_standing,
         objective_ms=document.latency_objective_ms,
     )
     if isinstance(chosen, Excluded):
-        return deny(_rule(name, limits.agent, chosen), chosen.words, chosen.remedy)
+        words = "; ".join((chosen.words, *(one.words for one in barred[:MOST_NAMED])))
+        return deny(_rule(name, limits.agent, chosen), words, chosen.remedy)
     window = max(target.model.context_window for target in chosen.targets)
-    return Leg(name, chosen, needs.most_input(window))
+    return Leg(name, chosen, needs.most_input(window), barred)
 
 
 def lowered_by(limits: Limits, legs: Sequence[Leg], most: int) -> Iterator[Duty]:

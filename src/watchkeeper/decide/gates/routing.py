@@ -129,6 +129,7 @@ def _plan(
     name = leads[-1].model if leads else action.name
     who = answering(action, facts, name, escalated=any(one.cause == "contract" for one in leads))
     policy = progress.policy
+    said = {action.name: policy}
     asks = list(policy.asks if policy else ())
     duties = list(policy.duties if policy else ())
     for one in dict.fromkeys((name, *who.names)):
@@ -138,7 +139,13 @@ def _plan(
         there, refused = permitted_there(action, one, facts, progress, implied=not by_policy)
         if refused is not None:
             return _led(refused, leads, who, one)
+        said[one] = there
         if there is not None:
+            asks += [ask for ask in there.asks if ask not in asks]
+            duties += [duty for duty in there.duties if duty not in duties]
+    whole = said[name] if who.ensemble else None
+    for there in whole.at.values() if whole else ():
+        if there.verdict != "deny":
             asks += [ask for ask in there.asks if ask not in asks]
             duties += [duty for duty in there.duties if duty not in duties]
     duties = [duty for duty in duties if duty.kind != "route"]
@@ -152,7 +159,7 @@ def _plan(
         from_others = (
             (who.ensemble, tuple(legs)) if who.ensemble and place == _ADJUDICATES else None
         )
-        leg = qualify(one, limits, facts, from_others)
+        leg = qualify(one, limits, facts, from_others, answer=said[one], ensemble=whole)
         if isinstance(leg, Ruling):
             return _led(leg, leads, who, one)
         legs.append(leg)

@@ -17,6 +17,9 @@ def ask_staged(catalogue: Catalogue, question: Question, answer: PolicyAnswer) -
     for shadow in catalogue.shadows:
         said = shadow.engine.ask(question)
         if (said.verdict, said.asks, said.duties) == (answer.verdict, answer.asks, answer.duties):
+            barred = next(_barred(said, answer), None)
+            if barred is not None:
+                yield Would(shadow.name, shadow.stage, _VERDICTS[said.verdict], *barred)
             continue
         policy, message = said.policy, said.message
         added = [duty for duty in said.duties if duty not in answer.duties]
@@ -24,6 +27,14 @@ def ask_staged(catalogue: Catalogue, question: Question, answer: PolicyAnswer) -
             policy = added[0].policy
             message = f"{added[0].kind} would be asked for"
         yield Would(shadow.name, shadow.stage, _VERDICTS[said.verdict], policy, message)
+
+
+def _barred(said: PolicyAnswer, answer: PolicyAnswer) -> Iterator[tuple[str, str]]:
+    """Yield the policies that would keep a model call from some of its targets, and why."""
+    for place, there in said.at.items():
+        before = answer.at.get(place)
+        if there.verdict == "deny" and before is not None and before.verdict != "deny":
+            yield there.policy, f"it would not go to {place}: {there.message}"
 
 
 def reads_model(catalogue: Catalogue, question: Question) -> bool:
