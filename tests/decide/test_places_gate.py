@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.decide.still import StillFacts, catalogue
 from tests.decide.routing_ground import call
+from tests.decide.still import StillFacts, catalogue
 from watchkeeper.decide.catalogue import Shadow
 from watchkeeper.decide.model import Progress, Ruling
 from watchkeeper.decide.path import decide

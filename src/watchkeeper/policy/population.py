@@ -42,7 +42,7 @@ class Population:
         self._known |= {uid: _entity(uid, {}, ()) for uid in groups}
         self.entities = _parse(self._known)
         """With every model at its first place."""
-        self._layers = [self.entities]
+        self._layers = {0: self.entities}
 
     def above(self, uid: Uid) -> frozenset[Uid] | None:
         """Return an entity and what it is in; None for one that is not in force."""
@@ -57,14 +57,15 @@ class Population:
 
     def _layer(self, number: int) -> cedarpy.Entities:
         """Return everything with the models at their place of a number that have as many."""
-        while len(self._layers) <= number:
+        found = self._layers.get(number)
+        if found is None:
             moved = {
-                uid: list(places.values())[len(self._layers)]
+                uid: list(places.values())[number]
                 for uid, places in self._places.items()
-                if len(places) > len(self._layers)
+                if len(places) > number
             }
-            self._layers.append(_parse(self._known | moved))
-        return self._layers[number]
+            found = self._layers[number] = _parse(self._known | moved)
+        return found
 
 
 def _parse(entities: dict[Uid, dict[str, Any]]) -> cedarpy.Entities:
