@@ -39,13 +39,13 @@ async def list_budgets(call: Call) -> Page[BudgetRow]:
             sequence=head,
         )
 
-    return await rooms.store.read(query)
+    return await rooms.store.scan(query)
 
 
 async def pressing_budgets(call: Call) -> tuple[BudgetRow, ...]:
     """Return the budgets that refuse or soon will."""
     catalogue, caps = call.rooms.view.now, call.rooms.standing_caps()
-    page = await call.rooms.store.read(
+    page = await call.rooms.store.scan(
         lambda tx: list_rows(tx, catalogue, caps, near=True, limit=_PRESSING)
     )
     return page.rows
@@ -55,7 +55,7 @@ async def read_budget(call: Call) -> BudgetDetail:
     """Show a budget in its current period with who spent from it, and on which calls."""
     name, catalogue = call.path("budget"), call.rooms.view.now
     caps = call.rooms.standing_caps()
-    return await call.rooms.store.read(lambda tx: read_row(tx, catalogue, caps, name))
+    return await call.rooms.store.scan(lambda tx: read_row(tx, catalogue, caps, name))
 
 
 async def top_up(call: Call) -> BudgetRow:

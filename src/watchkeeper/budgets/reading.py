@@ -80,7 +80,7 @@ def list_budgets(
     caps = _lowest(with_changes(standing, changed, tx.now))
     start = _read_key(after) if after is not None else None
     words = (text or "").lower().split()
-    used = _used(tx, caps, scope, start, near=near)
+    used = _used(tx, caps, scope, start, near=near, each=bool(scope or words))
     unused = ((key, None, cap) for key, cap in _keyed(caps, tx.now) if not (near and cap))
     found: list[tuple[_Key, Row | None, int]] = []
     last: _Key | None = None
@@ -229,8 +229,11 @@ def _matches(key: _Key, scope: str | None, words: Sequence[str]) -> bool:
 
 
 def _used(
-    tx: Transaction, caps: _Caps, scope: str | None, start: _Key | None, *, near: bool
+    tx: Transaction, caps: _Caps, scope: str | None, start: _Key | None, *, near: bool, each: bool
 ) -> Iterator[tuple[_Key, Row, int]]:
+    """Yield what was drawn on; without `each` only those persons that press or are named in caps:
+    agents say for whom they act, so there may be very many.
+    """
     conditions: list[ColumnElement[bool]] = [_is_current(tx.now, scope, caps)]
     if scope is not None:
         exact, under = balances.c.scope == scope, f"{scope}/"
@@ -239,6 +242,10 @@ def _used(
         )
     if near:
         conditions.append(_is_pressing())
+    elif not each:
+        named = {known for known, _, _ in caps if known.startswith("person/")}
+        before, after = balances.c.scope < "person/", balances.c.scope >= "person0"
+        conditions.append(or_(before, after, balances.c.scope.in_(named), _is_pressing()))
     if start is not None:
         conditions.append(balances.c.scope >= start[0])
     query = (
