@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from watchkeeper.budgets import members
 from watchkeeper.budgets import statements as sql
 from watchkeeper.budgets.accounts import key_of
-from watchkeeper.budgets.model import MEASURES, Account, Cap, Refused, budget_id
+from watchkeeper.budgets.model import MEASURES, Cap, Refused, budget_id
 from watchkeeper.budgets.periods import resets_at, zone_of
 from watchkeeper.budgets.rules import Amounts, Drawn, accounts_of, beyond_one_call, check_amounts
 from watchkeeper.store.statement import Row
@@ -89,9 +89,3 @@ def refused_at_once(cap: Cap, asked: Amounts) -> Refused:
 
 def _of(balance: Row | None, prefix: str, measure: Measure) -> int:
     return 0 if balance is None else int(getattr(balance, f"{prefix}_{measure}"))
-
-
-def free_of(account: Account, balance: Row | None, measure: Measure, cap: int) -> int:
-    """Return how much of a measure is left of a balance under a cap, with its top-ups."""
-    used, held, topped = (_of(balance, prefix, measure) for prefix in ("posted", "held", "topped"))
-    return max(0, cap + topped - used - held)

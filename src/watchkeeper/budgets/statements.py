@@ -95,7 +95,6 @@ _HELD = _columns(balances, "held")
 _TOPPED = _columns(balances, "topped")
 _CAP = _columns(balances, "cap")
 _RECENT = _columns(balances, "recent")
-_EARLIER = _columns(balances, "earlier")
 _AMOUNT = {measure: _number(f"amount_{measure}") for measure in MEASURES}
 _RESERVED = {measure: _number(f"reserved_{measure}") for measure in MEASURES}
 

@@ -48,10 +48,6 @@ class GovernedModel:
         """The first target; None for an ensemble."""
         return self.targets[0] if self.targets else None
 
-    def eligible(self, endpoint: Endpoint) -> tuple[GovernedTarget, ...]:
-        """Return the targets that calls of an endpoint can go to, in the document's order."""
-        return tuple(target for target in self.targets if target.serves(endpoint))
-
 
 def dearest(targets: Iterable[GovernedTarget], input_tokens: int, output_tokens: int) -> int | None:
     """Return what a call costs at most that uses no more than so much, whichever target takes

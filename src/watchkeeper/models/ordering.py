@@ -15,11 +15,6 @@ Standings = Callable[[str, str], Standing]
 """How a provider's model does, as the calls of the last minutes show."""
 
 
-def no_standings(provider: str, model: str) -> Standing:
-    """Return that nothing was called yet."""
-    return Standing()
-
-
 def in_order(
     targets: Sequence[T],
     cost: Callable[[T], int | None],
