@@ -44,6 +44,13 @@ class EventSplitter:
         return rest
 
 
+def data_in(stream: bytes) -> list[bytes]:
+    """Return the data of each event of a stream that has ended; none if it broke off in one."""
+    splitter = EventSplitter(limit=len(stream) + 1)
+    found = [data for event in splitter.feed(stream) if (data := data_of(event))]
+    return [] if splitter.rest().strip() else found
+
+
 def data_of(event: bytes) -> bytes:
     """Return the data of one event: its data lines joined; empty for comments."""
     lines = []

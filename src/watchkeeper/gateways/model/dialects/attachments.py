@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from watchkeeper.gateways.model.dialects.reading import is_given, is_plain
+from watchkeeper.gateways.model.dialects.reading import is_given, is_plain, likely_tokens
 from watchkeeper.gateways.model.errors import malformed
 
 IMAGE_TOKENS = 25_000
 """The most that an image comes to: 10,000 patches of 32 by 32 pixels, up to 2.46 tokens for each
 (https://platform.openai.com/docs/guides/images-vision)."""
 _LIKELY_IMAGE_TOKENS = 1_500
-_BYTES_PER_TOKEN = 3
 _MOST_PIECES = 20_000
 _TEXT_FILE, _PDF, _SOUND = 4, 40, 100
 """How many bytes in base64 come to a token, usually."""
@@ -111,7 +110,7 @@ class Attached:
 
     def likely_tokens(self, size: int) -> int:
         """Return what a body of so many bytes probably comes to."""
-        return -(-max(0, size - self.aside_bytes) // _BYTES_PER_TOKEN) + self.aside_tokens
+        return likely_tokens(size - self.aside_bytes) + self.aside_tokens
 
 
 def read_messages(messages: Sequence[msgspec.Raw]) -> Attached:

@@ -18,6 +18,7 @@ from watchkeeper.gateways.model.dialects.openai_tools import chosen, read_tools,
 from watchkeeper.gateways.model.dialects.reading import (
     MOST_CHOICES,
     NOTHING,
+    PROTOCOL_TOKENS,
     Members,
     check_name,
     check_tier,
@@ -27,6 +28,7 @@ from watchkeeper.gateways.model.dialects.reading import (
     members_of,
     parsed,
     prompt_digest,
+    put_beside,
     read_governed,
 )
 from watchkeeper.gateways.model.dialects.shapes import CHAT_ERRORS
@@ -34,8 +36,6 @@ from watchkeeper.gateways.model.errors import ErrorShape, malformed
 from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.models import Protocol as ProviderProtocol
 
-_PROTOCOL_TOKENS = 1024
-"""What providers put around a call: templates, a system message of their own."""
 _THINKS = re.compile(r"(^|/)(o\d|gpt-[5-9])")
 """Models that refuse `max_tokens`: the other name is newer, and unknown to many providers."""
 
@@ -98,7 +98,7 @@ class Completion:
         """Return a bound that no tokenizer passes."""
         if any(tool.name not in without for tool in self.hosted_tools):
             return context_window
-        return self.attached.most_tokens(self.size + _PROTOCOL_TOKENS, context_window)
+        return self.attached.most_tokens(self.size + PROTOCOL_TOKENS, context_window)
 
     def likely_input_tokens(self) -> int:
         """Return an estimate from above for most texts: three bytes a token."""
@@ -126,9 +126,6 @@ class Completion:
                 options = dict(members_of(members["stream_options"]))
             members["stream_options"] = {**options, "include_usage": True}
         if without:
-            for name in ("tools", "tool_choice"):
-                if name in members:
-                    members[name] = parsed(members[name], name)
             take_out(members, without)
         return msgspec.json.encode(members)
 
@@ -196,14 +193,7 @@ class Chat:
     def with_text(self, call: ModelCall, instructions: str, texts: tuple[str, ...]) -> ModelCall:
         """Return the call with answers of others put beside it."""
         assert isinstance(call, Completion)
-        beside = [
-            {"role": "system", "content": instructions},
-            *(
-                {"role": "user", "content": f"Answer {number}:\n\n{text}"}
-                for number, text in enumerate(texts, 1)
-            ),
-        ]
-        added = [msgspec.Raw(msgspec.json.encode(message)) for message in beside]
+        added = put_beside("system", instructions, texts)
         said = [*call.said, *added]
         return replace(
             call,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from watchkeeper.gateways.model.dialects.counting import Counted, error_name
+from watchkeeper.gateways.model.dialects.counting import ReportMeter, error_name
 from watchkeeper.gateways.model.dialects.reading import NOTHING, is_given
-from watchkeeper.tools.upstreams.events import EventSplitter, data_of
-from watchkeeper.wire.decisions import Usage
+from watchkeeper.tools.upstreams.events import data_in
 
 _DONE = b"[DONE]"
 
@@ -43,20 +42,13 @@ class _Completion(msgspec.Struct):
 _completion = msgspec.json.Decoder(_Completion)
 
 
-class ChatMeter:
+class ChatMeter(ReportMeter):
     """Counts one completion, whole or event by event."""
 
     def __init__(self, most_input: int, hidden: int, *, wants_usage: bool) -> None:
         """`hidden`: what may be generated without being passed on, where nobody says."""
-        self._counted = Counted(most_input, hidden)
+        super().__init__(most_input, hidden)
         self._wants_usage = wants_usage
-        self.done = False
-        self.failure: str | None = None
-
-    @property
-    def estimated(self) -> bool:
-        """Whether the provider reported no usage, or not all of it."""
-        return self._counted.estimated
 
     def take(self, data: bytes, *, whole: bool) -> bool:
         """Count; only usage that the caller did not ask for is kept back."""
@@ -66,34 +58,29 @@ class ChatMeter:
         try:
             completion = _completion.decode(data)
         except (msgspec.MsgspecError, RecursionError):
-            self._counted.passed += len(data)
+            self.passed += len(data)
             return True
         says_usage = is_given(completion.usage)
         if says_usage:
-            self._counted.report(completion.usage)
+            self.report(completion.usage)
         if is_given(completion.error):
             self.failure = error_name(completion.error)
         for choice in completion.choices or ():
             for text in (choice.delta, choice.message):
                 if text is not None:
-                    self._counted.passed += _size(text)
+                    self.passed += _size(text)
         only_usage = says_usage and not completion.choices and self.failure is None
         return whole or self._wants_usage or not only_usage
-
-    def usage(self) -> Usage:
-        """Return what was used so far."""
-        return self._counted.usage()
 
 
 def text_of(body: bytes, *, streamed: bool) -> str | None:
     """Return the words of a complete answer, where it is one choice that calls no tool."""
     if not streamed:
         return _words([body], whole=True)
-    splitter = EventSplitter()
-    found = [data_of(event) for event in splitter.feed(body)]
-    if splitter.rest() or not found or found[-1].strip() != _DONE:
+    found = data_in(body)
+    if not found or found[-1].strip() != _DONE:
         return None
-    return _words([data for data in found[:-1] if data], whole=False)
+    return _words(found[:-1], whole=False)
 
 
 def _words(pieces: list[bytes], *, whole: bool) -> str | None:

@@ -14,8 +14,8 @@ _DETAILS = ("input_tokens_details", "prompt_tokens_details")
 _ERROR = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
 
 
-class Counted:
-    """The tokens of one answer: reported ones where they can be believed, bounds otherwise.
+class ReportMeter:
+    """Counts the tokens of one answer: reported ones where they can be believed, bounds otherwise.
 
     A number below zero, or one that is none, is no report; no report can be larger than any
     call's usage.
@@ -25,6 +25,8 @@ class Counted:
         """`hidden`: what may be generated without being passed on, where nobody says. `embeds`:
         nothing is generated.
         """
+        self.done = False
+        self.failure: str | None = None
         self.passed = 0
         """Bytes of the answer that were passed on."""
         self.hidden = hidden

@@ -9,23 +9,22 @@ from typing import Any
 import msgspec
 
 from watchkeeper.gateways.model.dialect import Dialect, HostedTool, ModelCall
-from watchkeeper.gateways.model.dialects.counting import Counted
+from watchkeeper.gateways.model.dialects.counting import ReportMeter
 from watchkeeper.gateways.model.dialects.reading import (
     NOTHING,
     Members,
     check_name,
     digest_of,
     is_given,
+    likely_tokens,
     read_governed,
 )
 from watchkeeper.gateways.model.dialects.shapes import CHAT_ERRORS
 from watchkeeper.gateways.model.errors import ErrorShape, malformed
-from watchkeeper.wire.decisions import Usage
 from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.models import Protocol as ProviderProtocol
 
-_BYTES_PER_TOKEN = 3
-_PROTOCOL_TOKENS = 64
+_TEXT_TOKENS = 64
 """What models put around each text."""
 _MOST_INPUTS = 2048
 
@@ -68,7 +67,7 @@ class Embedding:
 
     def most_input_tokens(self, context_window: int, without: frozenset[str] = frozenset()) -> int:
         """Return a bound that no tokenizer passes: the window is each text's own."""
-        bound = self.size + _PROTOCOL_TOKENS * self.messages
+        bound = self.size + _TEXT_TOKENS * self.messages
         return min(bound, context_window * self.messages)
 
     def likely_input_tokens(self) -> int:
@@ -95,19 +94,12 @@ class Embedding:
         return EmbeddingMeter(most_input)
 
 
-class EmbeddingMeter:
+class EmbeddingMeter(ReportMeter):
     """Counts what one answer took: nothing is generated."""
 
-    done = True
-    failure: str | None = None
-
     def __init__(self, most_input: int) -> None:
-        self._counted = Counted(most_input, 0, embeds=True)
-
-    @property
-    def estimated(self) -> bool:
-        """Whether the provider reported no usage."""
-        return self._counted.estimated
+        super().__init__(most_input, 0, embeds=True)
+        self.done = True
 
     def take(self, data: bytes, *, whole: bool) -> bool:
         """Count; the caller has all of it."""
@@ -116,12 +108,8 @@ class EmbeddingMeter:
         except (msgspec.MsgspecError, RecursionError):
             return True
         if is_given(said):
-            self._counted.report(said)
+            self.report(said)
         return True
-
-    def usage(self) -> Usage:
-        """Return what was used."""
-        return self._counted.usage()
 
 
 class _Embeddings:
@@ -168,5 +156,5 @@ EMBEDDINGS: Dialect = _Embeddings()
 
 def _likely(said: str | int | list[int]) -> int:
     if isinstance(said, str):
-        return -(-len(said.encode()) // _BYTES_PER_TOKEN)
+        return likely_tokens(len(said.encode()))
     return len(said) if isinstance(said, list) else 1

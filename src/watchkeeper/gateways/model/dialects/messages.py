@@ -20,7 +20,14 @@ from watchkeeper.gateways.model.dialects.message_members import (
     read_members,
 )
 from watchkeeper.gateways.model.dialects.messages_meter import MessagesMeter, TokenCount, text_of
-from watchkeeper.gateways.model.dialects.reading import check_name, digest_of, prompt_digest
+from watchkeeper.gateways.model.dialects.reading import (
+    PROTOCOL_TOKENS,
+    check_name,
+    digest_of,
+    likely_tokens,
+    numbered,
+    prompt_digest,
+)
 from watchkeeper.gateways.model.dialects.server_tools import (
     described_tokens,
     hosted_tools,
@@ -32,8 +39,6 @@ from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.models import Protocol as ProviderProtocol
 
 _SHOWN = 80
-_BYTES_PER_TOKEN = 3
-_PROTOCOL_TOKENS = 1024
 _IMAGE_TOKENS = 8192
 """Images are scaled to 4784 tokens at most (…/build-with-claude/vision), however few bytes."""
 _LIKELY_IMAGE_TOKENS = 1600
@@ -73,7 +78,7 @@ class Messages:
             context_window = max(context_window, _LONG_WINDOW)
         if self.content.elsewhere or any(one.name not in without for one in self.hosted_tools):
             return context_window
-        bound = self.size + _PROTOCOL_TOKENS + _IMAGE_TOKENS * self.content.images
+        bound = self.size + PROTOCOL_TOKENS + _IMAGE_TOKENS * self.content.images
         bound += described_tokens([*self.members.get("tools", ()), *self.content.tools])
         return min(bound, context_window)
 
@@ -81,7 +86,7 @@ class Messages:
         """Return what its input probably comes to."""
         if self.counts:
             return 0
-        text = -(-(self.size - self.content.image_bytes) // _BYTES_PER_TOKEN)
+        text = likely_tokens(self.size - self.content.image_bytes)
         return text + _LIKELY_IMAGE_TOKENS * self.content.images
 
     def prompt_digest(self) -> str | None:
@@ -170,10 +175,7 @@ class _Messages:
         system = call.members.get("system") or []
         if isinstance(system, str):
             system = [{"type": "text", "text": system}]
-        parts = [
-            {"type": "text", "text": f"Answer {number}:\n\n{text}"}
-            for number, text in enumerate(texts, 1)
-        ]
+        parts = [{"type": "text", "text": text} for text in numbered(texts)]
         beside = {"role": "user", "content": parts}
         told = {"type": "text", "text": instructions}
         return replace(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from watchkeeper.gateways.model.dialects.counting import error_name
-from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
+from watchkeeper.tools.upstreams.events import data_in
 from watchkeeper.wire.decisions import LARGEST_USAGE, Usage
 
 
@@ -171,8 +171,8 @@ def text_of(body: bytes, *, streamed: bool) -> str | None:
     try:
         if not streamed:
             return _words(_message.decode(body).content)
-        events = [_event.decode(data) for data in _data(body)]
-    except (msgspec.MsgspecError, RecursionError, EventTooLong):
+        events = [_event.decode(data) for data in data_in(body)]
+    except (msgspec.MsgspecError, RecursionError):
         return None
     if not events or events[-1].type != "message_stop":
         return None
@@ -184,12 +184,6 @@ def text_of(body: bytes, *, streamed: bool) -> str | None:
         for event in events
         for part in (event.content_block, event.delta)
     )
-
-
-def _data(body: bytes) -> list[bytes]:
-    splitter = EventSplitter(limit=len(body) + 1)
-    events = splitter.feed(body)
-    return [data for event in events if (data := data_of(event))]
 
 
 def _words(parts: list[_Part]) -> str | None:

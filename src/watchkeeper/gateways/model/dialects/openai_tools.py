@@ -109,6 +109,9 @@ def chosen(choice: object) -> dict[str, HostedTool]:
 
 def take_out(members: dict[str, Any], without: frozenset[str]) -> None:
     """Leave hosted tools out of a call's members, and what refers to them."""
+    for name in ("tools", "tool_choice"):
+        if name in members:
+            members[name] = parsed(members[name], name)
     tools = _tools(members.get("tools"))
     left = [tool for tool in tools if _name_of(tool) not in without]
     if "hosted.web_search" in without:

@@ -18,6 +18,10 @@ Governed = TypeVar("Governed", bound=msgspec.Struct)
 Members = dict[str, msgspec.Raw]
 
 MOST_CHOICES = 128
+PROTOCOL_TOKENS = 1024
+"""What providers put around a call: templates, a system message of their own."""
+_BYTES_PER_TOKEN = 3
+"""Of most texts there are more."""
 _NAME = re.compile(NAME)
 _LEADING_ON = frozenset({"models", "fallbacks", "plugins", "route", "provider"})
 """Members by which routers at providers take other models, or run tools, than were asked for."""
@@ -89,6 +93,24 @@ def is_plain(said: Iterable[str], names: Collection[str]) -> bool:
     """Whether no member is one of `names` but for its case: some readers overlook that."""
     # a list, not a generator: this is asked of every message of every call
     return not [key for key in said if key not in names and key.casefold() in names]
+
+
+def likely_tokens(size: int) -> int:
+    """Return what a text of so many bytes probably comes to, somewhat from above."""
+    return -(-max(0, size) // _BYTES_PER_TOKEN)
+
+
+def numbered(answers: Iterable[str]) -> list[str]:
+    """Return answers of others as an adjudicator is shown them."""
+    return [f"Answer {number}:\n\n{answer}" for number, answer in enumerate(answers, 1)]
+
+
+def put_beside(role: str, instructions: str, answers: Iterable[str]) -> list[msgspec.Raw]:
+    """Return messages of OpenAI's protocol that show an adjudicator the answers of others, after
+    instructions in a `role`.
+    """
+    said = [(role, instructions), *(("user", text) for text in numbered(answers))]
+    return [msgspec.Raw(msgspec.json.encode({"role": who, "content": what})) for who, what in said]
 
 
 def digest_of(body: bytes) -> str:

@@ -25,6 +25,7 @@ from watchkeeper.gateways.model.dialects.openai_tools import (
 )
 from watchkeeper.gateways.model.dialects.reading import (
     NOTHING,
+    PROTOCOL_TOKENS,
     Members,
     check_name,
     check_tier,
@@ -33,6 +34,7 @@ from watchkeeper.gateways.model.dialects.reading import (
     is_given,
     parsed,
     prompt_digest,
+    put_beside,
     read_governed,
 )
 from watchkeeper.gateways.model.dialects.responses_meter import ResponsesMeter, text_of
@@ -41,8 +43,6 @@ from watchkeeper.gateways.model.errors import ErrorShape, malformed, never_passe
 from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.models import Protocol as ProviderProtocol
 
-_PROTOCOL_TOKENS = 1024
-"""What providers put around a call: templates, a system message of their own."""
 _PROMPT = HostedTool("hosted.prompt")
 """Instructions and tools that lie at the provider, where nobody here sees them."""
 _ELSEWHERE = ("previous_response_id", "conversation", "prompt")
@@ -113,7 +113,7 @@ class Response:
         """Return a bound that no tokenizer passes."""
         if self.elsewhere or any(tool.name not in without for tool in self.hosted_tools):
             return context_window
-        return self.attached.most_tokens(self.size + _PROTOCOL_TOKENS, context_window)
+        return self.attached.most_tokens(self.size + PROTOCOL_TOKENS, context_window)
 
     def likely_input_tokens(self) -> int:
         """Return an estimate from above for most texts: three bytes a token."""
@@ -151,9 +151,6 @@ class Response:
         if ceiling is not None:
             members["max_output_tokens"] = ceiling
         if without:
-            for name in ("tools", "tool_choice"):
-                if name in members:
-                    members[name] = parsed(members[name], name)
             take_out(members, without)
             if self.attached.tools:
                 members["input"] = [without_tools(item, without) for item in self.items]
@@ -220,14 +217,7 @@ class _Responses:
     def with_text(self, call: ModelCall, instructions: str, texts: tuple[str, ...]) -> ModelCall:
         """Return the call with answers of others after its input."""
         assert isinstance(call, Response)
-        beside = [
-            {"role": "developer", "content": instructions},
-            *(
-                {"role": "user", "content": f"Answer {number}:\n\n{text}"}
-                for number, text in enumerate(texts, 1)
-            ),
-        ]
-        added = [msgspec.Raw(msgspec.json.encode(one)) for one in beside]
+        added = put_beside("developer", instructions, texts)
         said = call.items
         text = call.members.get("input")
         if not said and is_given(text):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from watchkeeper.gateways.model.dialects.counting import Counted, error_name
+from watchkeeper.gateways.model.dialects.counting import ReportMeter, error_name
 from watchkeeper.gateways.model.dialects.reading import NOTHING, is_given
-from watchkeeper.tools.upstreams.events import EventSplitter, data_of
-from watchkeeper.wire.decisions import Usage
+from watchkeeper.tools.upstreams.events import data_in
 
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _SILENT = frozenset({"message", "reasoning"})
@@ -47,19 +46,12 @@ _response = msgspec.json.Decoder(_Response)
 _outputs = msgspec.json.Decoder(list[_Output])
 
 
-class ResponsesMeter:
+class ResponsesMeter(ReportMeter):
     """Counts one response, whole or event by event."""
 
     def __init__(self, most_input: int, most_output: int, *, thinks: bool) -> None:
-        self._counted = Counted(most_input, most_output if thinks else 0)
+        super().__init__(most_input, most_output if thinks else 0)
         self._most_output = most_output
-        self.done = False
-        self.failure: str | None = None
-
-    @property
-    def estimated(self) -> bool:
-        """Whether the provider reported no usage, or not all of it."""
-        return self._counted.estimated
 
     def take(self, data: bytes, *, whole: bool) -> bool:
         """Count; the caller has all of it."""
@@ -69,18 +61,14 @@ class ResponsesMeter:
             else:
                 self._take_event(data)
         except (msgspec.MsgspecError, RecursionError):
-            self._counted.passed += len(data)
+            self.passed += len(data)
         return True
-
-    def usage(self) -> Usage:
-        """Return what was used so far."""
-        return self._counted.usage()
 
     def _take_event(self, data: bytes) -> None:
         event = _event.decode(data)
-        self._counted.passed += len(bytes(event.delta))
+        self.passed += len(bytes(event.delta))
         if event.item is not None and event.item.type == "reasoning":
-            self._counted.hidden = self._most_output
+            self.hidden = self._most_output
         if event.type in _LAST:
             self.done = True
             self._take_response(event.response)
@@ -90,12 +78,12 @@ class ResponsesMeter:
     def _take_response(self, said: bytes | msgspec.Raw) -> None:
         response = _response.decode(said)
         if is_given(response.usage):
-            self._counted.report(response.usage)
+            self.report(response.usage)
         if is_given(response.error):
             self.failure = error_name(response.error)
         elif response.status == "failed":
             self.failure = "an error without a name"
-        self._counted.passed = max(self._counted.passed, len(bytes(response.output)))
+        self.passed = max(self.passed, len(bytes(response.output)))
 
 
 def text_of(body: bytes, *, streamed: bool) -> str | None:
@@ -116,10 +104,9 @@ def text_of(body: bytes, *, streamed: bool) -> str | None:
 
 
 def _last_response(stream: bytes) -> bytes:
-    splitter = EventSplitter()
     found = b""
-    for event in splitter.feed(stream):
-        said = _event.decode(data_of(event) or b"{}")
+    for data in data_in(stream):
+        said = _event.decode(data)
         if said.type in _LAST:
             found = bytes(said.response) if said.type == "response.completed" else b""
     return found
