@@ -162,3 +162,19 @@ class FamilyMachine(RuleBasedStateMachine):
 
 def test_no_family_of_runs_uses_more_than_its_root_has(database_url: str) -> None:
     run_machine(FamilyMachine, database_url)
+
+
+async def test_a_loan_passes_no_soft_cap(store: Store) -> None:
+    caps = [cap("run/*", "run", "spend", 100, soft=True)]
+
+    def lend(child: str, spend: int) -> Any:
+        return lambda tx: lending.lend(
+            tx, parent="run_0", child=child, agent="a", caps=caps, wanted={"spend": spend}, usual={}
+        )
+
+    def silent(unit: Any) -> Any:
+        return lambda tx: (tx.silent("the test records nothing"), unit(tx))[1]
+
+    assert isinstance(await store.write(silent(lend("run_1", 101))), Refused)
+    assert await store.write(silent(lend("run_1", 100))) == {"spend": 100}
+    assert isinstance(await store.write(silent(lend("run_2", 1))), Refused)

@@ -39,9 +39,10 @@ def lend(
 ) -> dict[Measure, int] | Refused:
     """Hold a child's budget in its parent's account; return what the child may use.
 
-    `caps` are those over the parent's run, `agent` is the parent's. Of a measure that is not
-    `wanted` the child gets its `usual` amount, or as much of it as the parent has left; one that
-    neither caps stays free. The caller records the run that is opened with it.
+    `caps` are those over the parent's run, `agent` is the parent's; a soft one is strict for a
+    loan, which is not one call that may pass it but as many as it pays for. Of a measure that is
+    not `wanted` the child gets its `usual` amount, or as much of it as the parent has left; one
+    that neither caps stays free. The caller records the run that is opened with it.
     """
     account = Account(f"run/{parent}", "run", parent)
     limits: dict[Measure, int] = {}
@@ -58,7 +59,7 @@ def lend(
         decision=child,
         agent=agent,
         run=parent,
-        caps=caps,
+        caps=[cap._replace(soft=False) for cap in caps],
         amounts=granted,
         expires_at=tx.now + LOAN_SECONDS * MICROSECONDS,
         now=tx.now,
