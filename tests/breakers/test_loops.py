@@ -49,6 +49,17 @@ def test_work_in_between_hides_no_loop() -> None:
     assert run.calls("a") == loops.Found(1, 5)
 
 
+def test_a_loop_is_found_among_many_runs_at_once() -> None:
+    run = Run()
+    others = range(200)
+    for n in range(4):
+        assert run.calls("a", run="run_looping", seconds=0.1) is None
+        for other in others:
+            assert run.calls(f"{other} {n}", run=f"run_{other}", seconds=0.1) is None
+    assert run.calls("a", run="run_looping") == loops.Found(1, 5)
+    assert sum(len(one.calls) for one in run.state.runs.values()) < 4096
+
+
 def test_pages_are_no_loop() -> None:
     assert Run().calls(*range(1000)) is None
 
@@ -96,6 +107,6 @@ def test_what_is_remembered_is_bounded(calls: list[tuple[int, int]]) -> None:
     run = Run(LoopDetector(repeats=1000))
     for number, digest in calls:
         run.calls(digest, run=f"run_{number}", seconds=0.1)
-    assert len(run.state.runs) <= 32
+    assert len(run.state.runs) <= 256
     assert all(len(course.calls) <= 64 for course in run.state.runs.values())
     assert all(len(course.newest) <= 4 for course in run.state.runs.values())

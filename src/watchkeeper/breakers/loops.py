@@ -15,10 +15,13 @@ import msgspec
 from watchkeeper.breakers.model import Loop, Permitted
 from watchkeeper.core.clock import MICROSECONDS
 
-_MOST_RUNS = 32
+_MOST_RUNS = 256
 """Runs that are looked at; those that were quiet for longest are given up."""
 _MOST_CALLS = 64
 """Different calls of one run that are counted; those seen longest ago are given up."""
+_FEWEST_CALLS = 16
+"""How many where very many runs are under way."""
+_CALLS_TOGETHER = 2048
 _FEWEST_ROUNDS = 3
 
 
@@ -52,20 +55,23 @@ def step(loops: Loops, call: Permitted, loop: Loop) -> tuple[Loops, Found | None
     """Count in a call that was let pass; say whether its run goes round and round."""
     since = call.at - loop.window_seconds * MICROSECONDS
     course = loops.runs.get(call.run) or Course()
-    course, found = _follow(course, call, loop, since)
     runs = {run: one for run, one in loops.runs.items() if one.at > since and run != call.run}
+    most = min(_MOST_CALLS, max(_FEWEST_CALLS, _CALLS_TOGETHER // (len(runs) + 1)))
+    course, found = _follow(course, call, loop, since, most)
     while len(runs) >= _MOST_RUNS:
         del runs[min(runs, key=lambda run: runs[run].at)]
     runs[call.run] = course
     return Loops(runs), found
 
 
-def _follow(course: Course, call: Permitted, loop: Loop, since: int) -> tuple[Course, Found | None]:
+def _follow(
+    course: Course, call: Permitted, loop: Loop, since: int, most: int
+) -> tuple[Course, Found | None]:
     key = call.digest[-16:]
     calls = dict(course.calls)
     times = tuple(at for at in calls.pop(key, ()) if at > since)
     calls[key] = (*times, call.at)[-loop.repeats :]
-    if len(calls) > _MOST_CALLS:
+    while len(calls) > most:
         del calls[next(iter(calls))]
     newest, same, found = course.newest, course.same, None
     if len(calls[key]) >= loop.repeats:

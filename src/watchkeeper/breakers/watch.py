@@ -113,6 +113,15 @@ def settle(watch: Watch) -> Watch:
     return Watch(costs=costs.settle(watch.costs), pace=pace.settle(watch.pace))
 
 
+def says_nothing(call: Ended, detector: str) -> str | None:
+    """Say why a probe shows neither that what tripped the breaker is over nor that it goes on."""
+    if call.result == "unknown":
+        return "nobody knows how the probe ended"
+    if detector == "cost" and call.result == "succeeded" and call.cost_micros <= 0:
+        return "the probe cost nothing, which shows nothing of what calls cost"
+    return None
+
+
 def went_well(watch: Watch, call: Ended, look: Detectors, detector: str) -> bool:
     """Tell whether a probe shows that what tripped the breaker is over."""
     if call.result != "succeeded":

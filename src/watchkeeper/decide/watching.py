@@ -293,10 +293,11 @@ class Watching:
             standing = service.find(tx, over.breaker)
             if standing is None:
                 return None
-            if call.result == "unknown":
-                service.lose_probe(tx, over.breaker, decision, "nobody knows how the probe ended")
+            detector = standing.detector or ""
+            if why := watch.says_nothing(call, detector):
+                service.lose_probe(tx, over.breaker, decision, why)
                 return None
-            well = watch.went_well(before, call, document, standing.detector or "")
+            well = watch.went_well(before, call, document, detector)
             ended = service.end_probe(
                 tx,
                 over.breaker,
