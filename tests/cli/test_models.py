@@ -70,3 +70,10 @@ def test_known_prices_are_found_by_words(plane: Plane) -> None:
     assert "from 200,000: $6.00 / $22.50" in found.out
     assert "Dollars per million tokens" in found.err
     assert "No price is known" in on(plane, "models", "prices", "no-such-model").out
+
+
+@pytest.mark.parametrize("command", ["decisions", "spending"])
+@pytest.mark.parametrize("dimension", ["model", "provider", "object"])
+def test_what_any_one_did_is_picked(plane: Plane, command: str, dimension: str) -> None:
+    picked = on(plane, command, "--of", f"{dimension}=small")
+    assert picked.code == exits.OK, picked.err

@@ -33,7 +33,7 @@ class Calls:
         await self.transport.close()
 
     async def _get(
-        self, model: type[Model], path: str, *, wait_seconds: float = 0, **options: Option
+        self, model: type[Model], path: str, /, *, wait_seconds: float = 0, **options: Option
     ) -> Model:
         reply = await self.transport.send(
             "GET", path, params=_params(options), wait_seconds=wait_seconds
