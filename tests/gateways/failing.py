@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 
 from tests.gateways.ground import Edge, open_edge
-from tests.rig.deadline import eventually_async
 from tests.rig.world import agent_document, world
 
 ASK: dict[str, Any] = {
@@ -55,15 +54,6 @@ class Ground:
                 return answer.status, headers, await answer.read()
         except aiohttp.ClientPayloadError as error:
             raise AssertionError("the plane broke its own answer off") from error
-
-    async def outcomes(self, count: int = 1) -> list[dict[str, Any]]:
-        """Return the outcomes on record, once there are so many."""
-
-        async def found() -> list[dict[str, Any]] | None:
-            recorded = await self.edge.events("outcome.recorded")
-            return recorded if len(recorded) >= count else None
-
-        return await eventually_async(found, "outcomes")
 
     def figures(self, name: str) -> Any:
         now = self.edge.store.clock.now()

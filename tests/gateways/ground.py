@@ -90,6 +90,20 @@ class Edge:
         rows = await self.store.read(lambda tx: query.all(tx, type=type_))
         return [parse(row[0]) for row in rows]
 
+    async def outcomes(self, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until so many outcomes are on record; return all."""
+
+        async def found() -> list[dict[str, Any]] | None:
+            recorded = await self.events("outcome.recorded")
+            return recorded if len(recorded) >= count else None
+
+        return await eventually_async(found, f"{count} outcomes")
+
+    async def outcome(self) -> dict[str, Any]:
+        """Wait for the one outcome on record."""
+        (recorded,) = await self.outcomes()
+        return recorded
+
     async def pending(self, count: int = 1) -> list[tuple[str, str]]:
         """Wait for so many pending requests; return their ids and digests, oldest first."""
         from sqlalchemy import text

@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from tests.gateways.ground import Edge, open_edge
-from tests.rig.deadline import eventually_async
 from tests.rig.provider import Provider
 from tests.rig.world import POLICY, agent_document, world
 
@@ -60,16 +59,6 @@ async def edge(tmp_path: Path, model_provider: Provider) -> AsyncIterator[Edge]:
     model_provider.wish()
 
 
-async def outcome(edge: Edge) -> dict[str, Any]:
-    """Wait for the one outcome on record."""
-
-    async def found() -> list[dict[str, Any]]:
-        return await edge.events("outcome.recorded")
-
-    (recorded,) = await eventually_async(found, "an outcome")
-    return recorded
-
-
 async def test_a_message_is_forwarded_and_metered(edge: Edge, model_provider: Provider) -> None:
     model_provider.wish(cached=1)
     token = await edge.open_run()
@@ -92,7 +81,7 @@ async def test_a_message_is_forwarded_and_metered(edge: Edge, model_provider: Pr
     assert sent["version"] == raw.http_request.headers["anthropic-version"]
     assert sent["betas"] == "interleaved-thinking-2025-05-14"
     assert sent["body"] == {**ASK, "model": "claude-small", "system": "Be brief."}
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert recorded["status"] == "succeeded"
     assert (recorded["input_tokens"], recorded["output_tokens"]) == (3, 5)
     assert recorded["cost_micros"] == -(-(2 * 3_000_000 + 300_000 + 5 * 15_000_000) // 1_000_000)
@@ -138,7 +127,7 @@ async def test_a_stream_passes_unchanged(edge: Edge, model_provider: Provider) -
         f"{model_provider.url}/messages", json={**asked, "model": "claude-small"}
     ) as answer:
         assert governed == await answer.read()
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert (recorded["status"], recorded["output_tokens"]) == ("succeeded", 5)
 
 
@@ -184,7 +173,7 @@ async def test_tokens_are_counted_for_nothing_and_on_record(
     sent = model_provider.requests()[-1]
     assert sent["path"] == "/v1/messages/count_tokens"
     assert sent["body"] == {"model": "claude-small", "messages": ASK["messages"]}
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert (recorded["status"], recorded["cost_micros"]) == ("succeeded", 0)
     assert (recorded["input_tokens"], recorded["output_tokens"]) == (0, 0)
     assert len(await edge.events("decision.permitted")) == 1
@@ -254,7 +243,7 @@ async def test_a_kill_cuts_a_stream_with_an_error_and_meters_it(
             async for _ in events:
                 pass
         assert cut.value.type == "permission_error"
-        recorded = await outcome(edge)
+        recorded = await edge.outcome()
         assert recorded["status"] == "unknown"
         assert 4 <= recorded["output_tokens"] <= 8
         with pytest.raises(anthropic.PermissionDeniedError) as refused:
@@ -272,7 +261,7 @@ async def test_a_stream_that_breaks_off_is_an_error_to_the_caller(
         with pytest.raises(anthropic.APIStatusError, match="provider local"):
             async for _ in await client.messages.create(**ASK, stream=True):
                 pass
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert recorded["status"] == "failed"
     assert recorded["input_tokens"] == 3
 
@@ -286,7 +275,7 @@ async def test_a_providers_own_error_in_a_stream_passes(
         with pytest.raises(anthropic.APIStatusError, match="so sorry"):
             async for _ in await client.messages.create(**ASK, stream=True):
                 pass
-    assert (await outcome(edge))["status"] == "failed"
+    assert (await edge.outcome())["status"] == "failed"
 
 
 async def test_an_exhausted_budget_is_402_and_asked_once(

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from tests.gateways.ground import Edge, open_edge
-from tests.rig.deadline import eventually_async
 from tests.rig.provider import Provider
 from tests.rig.world import agent_document, world
 from watchkeeper.identity.scope import Layer, TokenScope
@@ -75,16 +74,6 @@ async def ask(
         return answer.status, answer.headers.get("x-watchkeeper-cache"), await answer.read()
 
 
-async def outcomes(edge: Edge, count: int) -> list[dict[str, Any]]:
-    """Wait until so many outcomes are on record."""
-
-    async def found() -> list[dict[str, Any]] | None:
-        recorded = await edge.events("outcome.recorded")
-        return recorded if len(recorded) >= count else None
-
-    return await eventually_async(found, f"{count} outcomes")
-
-
 @pytest.mark.parametrize("protocol", ["openai", "anthropic"])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_same_call_has_the_same_answer_for_nothing(
@@ -95,12 +84,12 @@ async def test_the_same_call_has_the_same_answer_for_nothing(
         before = len(model_provider.requests())
         asked: dict[str, Any] = {"stream": stream, "path": PATHS[protocol]}
         first = await ask(edge, token, **asked)
-        await outcomes(edge, 1)
+        await edge.outcomes(1)
         again = await ask(edge, token, **asked)
         assert (first[0], first[1]) == (200, "miss")
         assert again == (200, "hit", first[2])
         assert len(model_provider.requests()) == before + 1
-        paid, free = await outcomes(edge, 2)
+        paid, free = await edge.outcomes(2)
         assert paid["cost_micros"] > 0
         assert (free["status"], free["cost_micros"], free["output_tokens"]) == ("succeeded", 0, 0)
         assert free["cached"] is True
@@ -254,6 +243,6 @@ async def test_a_stream_that_its_caller_left_is_not_kept(
         stream = await client.chat.completions.create(**ASK, stream=True)
         await anext(aiter(stream))
         await stream.close()
-    await outcomes(edge, 1)
+    await edge.outcomes(1)
     model_provider.wish()
     assert (await ask(edge, token, stream=True))[1] == "miss"

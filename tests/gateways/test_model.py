@@ -46,16 +46,6 @@ async def edge(tmp_path: Path, model_provider: Provider) -> AsyncIterator[Edge]:
     model_provider.wish()
 
 
-async def outcome(edge: Edge) -> dict[str, Any]:
-    """Wait for the one outcome on record."""
-
-    async def found() -> list[dict[str, Any]]:
-        return await edge.events("outcome.recorded")
-
-    (recorded,) = await eventually_async(found, "an outcome")
-    return recorded
-
-
 async def test_a_completion_is_forwarded_and_metered(edge: Edge, model_provider: Provider) -> None:
     token = await edge.open_run()
     async with edge.openai(token) as client:
@@ -67,7 +57,7 @@ async def test_a_completion_is_forwarded_and_metered(edge: Edge, model_provider:
     assert model_provider.requests()[-1]["authorization"] is None
     assert sent["model"] == "small-1"
     assert sent["max_tokens"] == 5
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert recorded["status"] == "succeeded"
     assert (recorded["input_tokens"], recorded["output_tokens"]) == (3, 5)
     assert recorded["cost_micros"] == -(-(3 * 400_000 + 5 * 1_600_000) // 1_000_000)
@@ -94,7 +84,7 @@ async def test_a_stream_passes_unchanged_and_usage_only_where_asked_for(
     direct_url = f"{model_provider.url}/chat/completions"
     async with edge.http.post(direct_url, json={**asked, "model": "small-1"}) as answer:
         assert governed == await answer.read()
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert (recorded["status"], recorded["output_tokens"]) == ("succeeded", 4)
     with_usage = {**asked, "stream_options": {"include_usage": True}}
     async with edge.openai(token) as client:
@@ -128,7 +118,7 @@ async def test_a_kill_cuts_a_stream_with_an_error_and_meters_it(
         lock = await edge.stop_agent()
         with pytest.raises(openai.APIError, match=f"lock {lock}"):
             await anext(chunks)
-        recorded = await outcome(edge)
+        recorded = await edge.outcome()
         assert recorded["status"] == "unknown"
         assert recorded["output_tokens"] == 8  # "one two ": a token a byte
         assert "estimate" in recorded["error"]
@@ -152,7 +142,7 @@ async def test_an_agent_cannot_say_first_what_the_planes_own_call_cost(
         model_provider.wish()
         async for _ in stream:
             pass
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert recorded["status"] == "succeeded"
     assert recorded["cost_micros"] > 0
 
@@ -171,7 +161,7 @@ async def test_a_kill_cuts_a_whole_answer_too(edge: Edge, model_provider: Provid
         lock = await edge.stop_agent()
         with pytest.raises(openai.PermissionDeniedError, match=lock):
             await call
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert recorded["status"] == "unknown"
     assert recorded["input_tokens"] > 0
 
@@ -187,7 +177,7 @@ async def test_a_caller_that_hangs_up_is_still_metered(
         await anext(chunks)
         await anext(chunks)
         await stream.close()
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert recorded["status"] == "unknown"
     assert recorded["output_tokens"] == 8
     assert "hung up" in recorded["error"]
@@ -202,7 +192,7 @@ async def test_who_hangs_up_after_the_last_event_has_had_all_of_it(
         stream = await client.chat.completions.create(**ASK, stream=True)
         said = [chunk async for chunk in stream]
     assert said
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert (recorded["status"], recorded["error"]) == ("succeeded", None)
     assert recorded["output_tokens"] > 0
 
@@ -217,7 +207,7 @@ async def test_a_stream_that_breaks_off_is_an_error_to_the_caller(
         with pytest.raises(openai.APIError, match="provider local"):
             async for _ in stream:
                 pass
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert recorded["status"] == "failed"
     assert recorded["output_tokens"] == 8
 
@@ -269,7 +259,7 @@ async def test_a_provider_that_fails_is_502_without_its_words(
             await client.chat.completions.create(**ASK)
     assert failed.value.status_code == 502
     assert "canary" not in str(failed.value)
-    recorded = await outcome(edge)
+    recorded = await edge.outcome()
     assert (recorded["status"], recorded["cost_micros"]) == ("failed", 0)
     assert ("local", "down") in [row[:2] for row in edge.states]
     model_provider.wish()
@@ -297,7 +287,7 @@ async def test_a_provider_that_is_not_there_is_502(
         async with edge.openai(token) as client:
             with pytest.raises(openai.InternalServerError, match="provider local"):
                 await client.chat.completions.create(**ASK)
-        assert (await outcome(edge))["input_tokens"] == 0
+        assert (await edge.outcome())["input_tokens"] == 0
 
 
 async def test_a_long_prompt_waits_for_a_person(edge: Edge) -> None:

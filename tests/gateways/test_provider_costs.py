@@ -25,7 +25,7 @@ async def test_nothing_is_sent_again_once_a_byte_was_passed_on(
     assert b"three " not in body
     assert b"provider acme" in body
     assert (len(first.heard), len(second.heard)) == (1, 0)
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert outcome["status"] == "failed"
     assert outcome["output_tokens"] == len("one two ")
 
@@ -40,7 +40,7 @@ async def test_what_may_have_been_billed_counts_at_its_bound(
     status, headers, body = await here.ask(stream=True)
     assert (status, headers["x-watchkeeper-retries"]) == (200, "1")
     assert b"three " in body
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert (outcome["status"], outcome["retries"]) == ("succeeded", 1)
     assert outcome["output_tokens"] == 100 + USAGE["completion_tokens"]
     assert outcome["input_tokens"] > USAGE["prompt_tokens"] + len("hello")
@@ -58,7 +58,7 @@ async def test_an_error_that_a_stream_begins_with_is_a_failure_like_others(
     assert status == 200
     assert b"overloaded" not in body
     assert b"three " in body
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert outcome["output_tokens"] == USAGE["completion_tokens"]
 
 
@@ -73,7 +73,7 @@ async def test_an_error_within_a_stream_passes_and_counts_for_the_provider(
     assert status == 200
     assert b"three " in body
     assert b"overloaded" in body
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert outcome["status"] == "failed"
     assert outcome["output_tokens"] == len("".join(WORDS))
     assert (here.figures("acme").errors, len(first.heard)) == (1, 1)
@@ -90,7 +90,7 @@ async def test_without_room_for_another_sending_there_is_none(
     assert status == 502
     assert b"the budgets have no room" in body
     assert len(first.heard) == 1
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert outcome["output_tokens"] == 100
     # what is left is what was not counted
     assert (await here.ask())[0] == 200
@@ -114,9 +114,9 @@ async def test_a_call_is_settled_at_the_price_that_it_was_held_at(
 
     monkeypatch.setattr(here.edge.decider, "decide", decide_then_apply)
     assert (await here.ask())[0] == 200
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert outcome["cost_micros"] == 5 * 1 + 3 * 2
     monkeypatch.undo()
     assert (await here.ask())[0] == 200
-    (_, outcome) = await here.outcomes(2)
+    (_, outcome) = await here.edge.outcomes(2)
     assert outcome["cost_micros"] == 8 * 500

@@ -28,7 +28,7 @@ async def test_a_provider_that_fails_once_is_asked_again(
     assert headers["x-watchkeeper-provider"] == "acme"
     assert headers["x-watchkeeper-retries"] == "1"
     assert [0.5 <= seconds <= 1 for seconds in here.waited] == [True]
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert (outcome["status"], outcome["retries"], outcome["provider"]) == ("succeeded", 1, "acme")
     assert (outcome["input_tokens"], outcome["output_tokens"]) == (5, 3)
     assert outcome["cost_micros"] == 5 * 1 + 3 * 2
@@ -69,7 +69,7 @@ async def test_the_next_target_answers_for_one_that_does_not(
     assert (status, headers["x-watchkeeper-provider"]) == (200, "bolt")
     again = {"429:60": 0, "401": 0, "404": 0, "redirect": 0}.get(word, 1)
     assert headers["x-watchkeeper-retries"] == str(1 + again)
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert (outcome["status"], outcome["provider"]) == ("succeeded", "bolt")
     assert here.figures("acme").fallbacks == 1
     assert here.figures("bolt").calls == 1
@@ -109,7 +109,7 @@ async def test_where_all_are_down_the_last_error_is_told(
     assert b"provider bolt" in body
     assert b"sk-canary" not in body
     assert headers["x-watchkeeper-retries"] == "3"
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert (outcome["status"], outcome["cost_micros"]) == ("failed", 0)
     assert (here.state("acme"), here.state("bolt")) == ("down", "down")
     # what is down is tried last
@@ -146,7 +146,7 @@ async def test_a_silent_provider_is_left_after_its_time(
     here = await stack.enter_async_context(ground(tmp_path, *documents))
     status, headers, _ = await here.ask()
     assert (status, headers["x-watchkeeper-provider"]) == (200, "bolt")
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert outcome["output_tokens"] == 100 + USAGE["completion_tokens"]
 
 
@@ -171,7 +171,7 @@ async def test_a_kill_ends_a_call_that_waits_to_be_sent_again(
     assert status == 403
     assert lock.encode() in body
     assert len(first.heard) == 1
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert (outcome["status"], outcome["cost_micros"]) == ("unknown", 0)
 
 
@@ -222,7 +222,7 @@ async def test_a_caller_that_does_not_read_is_no_fault_of_the_provider(
         + b"\r\ncontent-length: %d\r\n\r\n" % len(body)
         + body
     )
-    (outcome,) = await here.outcomes()
+    outcome = await here.edge.outcome()
     assert outcome["status"] == "failed"
     assert "did not read" in outcome["error"]
     assert outcome["output_tokens"] > 0

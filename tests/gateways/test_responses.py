@@ -12,7 +12,6 @@ import openai
 import pytest
 
 from tests.gateways.ground import Edge, open_edge
-from tests.rig.deadline import eventually_async
 from tests.rig.provider import Provider
 from tests.rig.world import agent_document, world
 from watchkeeper.gateways.model.dialects.responses import RESPONSES
@@ -28,16 +27,6 @@ async def edge(tmp_path: Path, model_provider: Provider) -> AsyncIterator[Edge]:
     async with open_edge(tmp_path, *documents) as opened:
         yield opened
     model_provider.wish()
-
-
-async def outcomes(edge: Edge, count: int = 1) -> list[dict[str, Any]]:
-    """Wait for so many outcomes on record."""
-
-    async def found() -> list[dict[str, Any]] | None:
-        recorded = await edge.events("outcome.recorded")
-        return recorded if len(recorded) >= count else None
-
-    return await eventually_async(found, "outcomes")
 
 
 def says(provider: Provider, *events: Any, **more: Any) -> None:
@@ -58,7 +47,7 @@ async def test_a_response_is_forwarded_and_metered(edge: Edge, model_provider: P
     assert raw.headers["x-watchkeeper-decision"].startswith("dec_")
     sent = model_provider.requests()[-1]["body"]
     assert sent == {"model": "small-1", "input": "one two three", "max_output_tokens": 5}
-    (recorded,) = await outcomes(edge)
+    (recorded,) = await edge.outcomes()
     assert (recorded["status"], recorded["output_tokens"]) == ("succeeded", 5)
     assert recorded["cache_read_tokens"] == 1
     assert recorded["cost_micros"] > 0
@@ -80,7 +69,7 @@ async def test_a_response_streams_byte_for_byte(edge: Edge, model_provider: Prov
         events = [event async for event in await client.responses.create(**asked)]
     assert events[-1].type == "response.completed"
     assert events[-1].response.output_text == "one two three one"
-    recorded = await outcomes(edge, 2)
+    recorded = await edge.outcomes(2)
     assert [(one["status"], one["output_tokens"]) for one in recorded] == [("succeeded", 4)] * 2
 
 
@@ -98,7 +87,7 @@ async def test_a_kill_cuts_a_response_with_an_error_of_its_protocol(
         with pytest.raises(openai.APIError, match=f"lock {lock}") as cut:
             await anext(events)
     assert cut.value.body["rule"] == f"lock/{lock}"  # type: ignore[index]
-    (recorded,) = await outcomes(edge)
+    (recorded,) = await edge.outcomes()
     assert recorded["status"] == "unknown"
     assert 7 <= recorded["output_tokens"] < 20
     assert "estimate" in recorded["error"]
@@ -143,7 +132,7 @@ async def test_a_failure_within_a_stream_reaches_the_caller_and_the_record(
         except openai.InternalServerError as error:  # nothing was passed on before
             told = str(error)
     assert "response.failed" in told or "provider local" in told
-    (recorded,) = await outcomes(edge)
+    (recorded,) = await edge.outcomes()
     assert recorded["status"] == "failed"
     assert "server_error" in recorded["error"]
     assert "out of luck" not in recorded["error"]
@@ -191,7 +180,7 @@ async def test_usage_that_can_t_be_believed_is_counted_from_above(
         f"{edge.url}/openai/v1/responses", json={**ASK, "stream": True}, headers=headers
     ) as answer:
         assert b"twelve bytes" in await answer.read()
-    (recorded,) = await outcomes(edge)
+    (recorded,) = await edge.outcomes()
     if output is None:
         assert recorded["output_tokens"] >= len("twelve bytes")
         assert "estimate" in recorded["error"]
@@ -222,7 +211,7 @@ async def test_a_stream_without_an_end_is_an_error_however_it_is_broken(
     ) as answer:
         said = await answer.read()
     assert b"provider local" in said
-    (recorded,) = await outcomes(edge)
+    (recorded,) = await edge.outcomes()
     assert recorded["status"] == "failed"
 
 
@@ -247,7 +236,7 @@ async def test_a_caller_that_hangs_up_on_a_silent_provider_is_metered(
         stream = await client.responses.create(**ASK, stream=True, reasoning={"effort": "low"})
         await anext(aiter(stream))
         await stream.close()
-    (recorded,) = await outcomes(edge)
+    (recorded,) = await edge.outcomes()
     assert recorded["status"] == "unknown"
     assert recorded["output_tokens"] == 4096, "thoughts that nobody was shown are paid for too"
 
@@ -351,7 +340,7 @@ async def test_embeddings_cost_their_input(
     assert len(made.data) == count
     sent = model_provider.requests()[-1]["body"]
     assert sent == {"model": "small-1", "input": said, "encoding_format": "float"}
-    (recorded,) = await outcomes(edge)
+    (recorded,) = await edge.outcomes()
     assert (recorded["input_tokens"], recorded.get("output_tokens", 0)) == (taken, 0)
     assert recorded["status"] == "succeeded"
 
