@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from watchkeeper.core.errors import WatchkeeperError
@@ -36,6 +37,12 @@ _AGAIN = frozenset({408, 409, 425, _TOO_MANY})
 """With all from 500 on: what may go well when it is sent again."""
 _MAYBE_DONE = frozenset({408, 502, 504, 524})
 """Said by what stands before a model: it may have generated an answer that nobody got."""
+_LINGER_SECONDS = 1.0
+"""How long the connection may stay open after the last event of a stream."""
+_AT_ONCE = 8 * 1024
+"""Bytes of a stream: others have their turn after so many, however many events they hold."""
+_LARGE = 128 * 1024
+"""Bytes of a call that is written for its provider beside the event loop."""
 _REFUSED = frozenset({_UNAUTHORISED, 403})
 """What no other call of the provider will be spared."""
 
@@ -169,7 +176,8 @@ class Attempt:
         """Return a whole answer, None once a stream has ended, `_ANEW` to be called again."""
         route, credentials = self.route, self._providers.credentials
         self._sending = Sending()
-        body = self._call.forwarded(route.provider_model, self._ceiling, self._without)
+        written = partial(self._call.forwarded, route.provider_model, self._ceiling, self._without)
+        body = await asyncio.to_thread(written) if self._call.size > _LARGE else written()
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if self._call.stream else "application/json",
@@ -205,8 +213,13 @@ class Attempt:
             self._sending.sent = False
         else:
             raise self._refusal(response)
-        kind = response.headers.get("content-type", "application/json")
+        kind = self._kind(response, "application/json")
         return Whole(status, body, kind, tuple(self._head(self.route, response.headers)))
+
+    def _kind(self, response: aiohttp.ClientResponse, usual: str) -> str:
+        """Return an answer's media type as a header of the plane's may have it."""
+        said = response.headers.get("content-type", usual)
+        return header_value(self._providers.credentials.known.redact_text(said)).decode()
 
     def _refusal(self, response: aiohttp.ClientResponse) -> Failure:
         status, name = response.status, self.route.provider
@@ -214,6 +227,8 @@ class Attempt:
         self._sending.sent = status in _MAYBE_DONE
         after = response.headers.get("retry-after")
         if status == _TOO_MANY:
+            if after is not None:
+                after = self._providers.credentials.known.redact_text(after)
             error = ModelError(
                 _TOO_MANY, "watchkeeper_provider", "provider_rate_limit",
                 f"provider {name} limits the rate of calls", retry=None,
@@ -230,16 +245,19 @@ class Attempt:
 
     async def _stream(self, response: aiohttp.ClientResponse, silence: asyncio.Timeout) -> None:
         receiver, loop, seconds = self._receiver, self._loop, self.route.timeout_seconds
-        redact = self._providers.credentials.known.redact_known
         splitter = EventSplitter(LARGEST_ANSWER)
+        until: float | None = None
         try:
-            async for piece in response.content.iter_any():
+            while piece := await _next_piece(response, until):
                 silence.reschedule(loop.time() + seconds)
-                events = [redact(event) for event in splitter.feed(piece)]
-                await self._pass_on(
-                    b"".join([one for one in events if self._passes(one)]), response
-                )
-            rest = redact(splitter.rest())
+                for start in range(0, len(piece), _AT_ONCE):
+                    if start:
+                        await asyncio.sleep(0)
+                    events = splitter.feed(piece[start : start + _AT_ONCE])
+                    await self._take_events(events, response)
+                if until is None and self.meter.done and self.events:
+                    until = loop.time() + min(_LINGER_SECONDS, seconds / 2)
+            rest = self._providers.credentials.known.redact_known(splitter.rest())
             if rest and self._passes(rest):
                 await self._pass_on(rest, response)
         except EventTooLong:
@@ -251,6 +269,13 @@ class Attempt:
         if not receiver.begun:
             await self._begin(response)
         await receiver.end(b"")
+
+    async def _take_events(self, events: list[bytes], response: aiohttp.ClientResponse) -> None:
+        """Count whole events, and pass on those that the caller is to have."""
+        redact, whole = self._providers.credentials.known.redact_known, b"".join(events)
+        if redact(whole) is not whole:
+            events = [redact(event) for event in events]
+        await self._pass_on(b"".join([one for one in events if self._passes(one)]), response)
 
     async def _pass_on(self, data: bytes, response: aiohttp.ClientResponse) -> None:
         if not data:
@@ -274,7 +299,7 @@ class Attempt:
         return self.meter.usage().output_tokens > fresh.output_tokens
 
     async def _begin(self, response: aiohttp.ClientResponse) -> None:
-        kind = response.headers.get("content-type", "text/event-stream")
+        kind = self._kind(response, "text/event-stream")
         await self._receiver.begin(kind, self._head(self.route, response.headers))
 
     def _passes(self, event: bytes) -> bool:
@@ -302,6 +327,21 @@ class Attempt:
 
 _ANEW = Whole(_UNAUTHORISED, b"", "", ())
 """Stands for an answer that a fetched token was refused with."""
+
+
+async def _next_piece(response: aiohttp.ClientResponse, until: float | None) -> bytes:
+    """Return what comes next of a stream, nothing at its end. `until`: its last event came, and
+    how it ends after that, in the loop's time, matters to nobody.
+    """
+    if until is None:
+        return await response.content.readany()
+    import aiohttp
+
+    try:
+        async with asyncio.timeout_at(until):
+            return await response.content.readany()
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        return b""
 
 
 def _seconds(after: str | None) -> float | None:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.flight import InFlight
@@ -79,6 +80,7 @@ class ProviderCall:
         self._spent = _NOTHING
         """By attempts that are over."""
         self._estimated = False
+        self._over = False
         self._began = asyncio.get_running_loop().time()
 
     async def perform(self, flight: InFlight) -> Performed[Made]:
@@ -88,9 +90,12 @@ class ProviderCall:
         if self._call.stream:
             self._watch.start()
             gone = asyncio.create_task(self._watch.gone.wait())
-            gone.add_done_callback(lambda done: done.cancelled() or (task and task.cancel()))
+            gone.add_done_callback(lambda done: self._hang_up(done, task))
         try:
-            made = await self._answer()
+            try:
+                made = await self._answer()
+            finally:
+                self._over = True
         except asyncio.CancelledError:
             if task is not None:
                 task.uncancel()
@@ -102,6 +107,11 @@ class ProviderCall:
             if gone is not None:
                 gone.cancel()
         return Performed(made, self._ended(made))
+
+    def _hang_up(self, done: asyncio.Task[bool], task: asyncio.Task[Any] | None) -> None:
+        """Cut the call that nobody waits for, unless it has ended and is only written down."""
+        if not (self._over or done.cancelled() or task is None):
+            task.cancel()
 
     async def _answer(self) -> Whole | None:
         """Return what the first target that answers says; raise the last `Failure`."""

@@ -32,6 +32,7 @@ LARGEST_ANSWER = 16 * 1024 * 1024
 USUAL_JSON = 1024 * 1024
 JSON_SECONDS = 10.0
 _OK = 200
+_PLAIN = "identity"
 _LARGE = 512 * 1024  # from here on a body is sent in pieces, so that none blocks the loop
 _KEEP_ALIVE_SECONDS = 3.0  # below what servers use, so that none closes under a request
 
@@ -106,6 +107,8 @@ class Egress:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             trace_configs=[trace],
             trust_env=False,
+            # a kilobyte may unpack to a megabyte: what is compressed is read by nobody
+            auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept-Encoding"),
         )
 
@@ -134,10 +137,11 @@ class Egress:
                 method,
                 url,
                 data=io.BytesIO(body) if body is not None and len(body) > _LARGE else body,
-                headers={"accept-encoding": "identity", **headers},
+                headers={"accept-encoding": _PLAIN, **headers},
                 allow_redirects=False,
                 trace_request_ctx=sending,
             ) as response:
+                _check_encoding(response)
                 yield response
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise UpstreamFailure(_why(error), reached=False) from None
@@ -240,6 +244,13 @@ async def fetch_json(egress: Egress, url: str, *, allow_private: bool = False) -
 def _shown(url: str) -> str:
     """Return where a URL leads without its query, which may hold what is nobody's business."""
     return url.partition("?")[0][:200]
+
+
+def _check_encoding(response: aiohttp.ClientResponse) -> None:
+    """Raise `UpstreamFailure` for an answer that is compressed, though nothing asked for that."""
+    encoding = response.headers.get("content-encoding", _PLAIN).strip().lower()
+    if response.status == _OK and encoding not in (_PLAIN, ""):
+        raise UpstreamFailure("its answer is compressed, which was not asked for", reached=True)
 
 
 async def read_bounded(response: aiohttp.ClientResponse, limit: int = LARGEST_ANSWER) -> bytes:
