@@ -174,6 +174,26 @@ async def test_an_approval_that_is_good_no_longer_starts_over(edge: Edge, books:
     assert ran(books, 3.75, sent["amount_usd"]) == []
 
 
+async def test_what_was_narrowed_waits_for_room_in_a_budget(edge: Edge, books: Upstream) -> None:
+    token, sent = await edge.open_run(), a_refund()
+    asked = Ask(name="books.create_refund", arguments=sent)
+    await edge.decider.decide(token, asked, performer="plane")
+    stands = await narrow(edge, amount_usd=2.5)
+    await edge.apply(
+        "budget: {name: value, scope: all, period: day, limits: {value_usd: 1}, "
+        "responses: [{do: ask, role: finance-ops}]}"
+    )
+    held = await edge.decider.decide(token, asked, performer="plane")
+    assert (held.verdict, held.rule) == ("hold", "budget/all/day/value")
+    assert held.request not in (None, stands)
+    again = await edge.decider.decide(token, asked, performer="plane")
+    assert again.request == held.request
+    await edge.vote()
+    permitted = await edge.decider.decide(token, asked, performer="plane")
+    assert (permitted.verdict, permitted.request) == ("permit", stands)
+    assert permitted.narrowed is not None
+
+
 def _spoil(tx: Transaction, request: str) -> None:
     """Make who approved a request one who may not."""
     tx.silent("a person turned out to be whom it was for")

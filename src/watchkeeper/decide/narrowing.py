@@ -151,7 +151,9 @@ def follow_narrowed(
         stands_for=action.call_digest,
     )
     found, progress = decide_by_gates(lesser, facts)
-    if found.verdict == "hold" or found.voids is not None:
+    # one that is held for room in a budget is good; the room is asked for
+    lacks_room = found.verdict == "hold" and found.rule.startswith("budget/")
+    if (found.verdict == "hold" and not lacks_room) or found.voids is not None:
         # the approval is not good enough any more: it starts over with what the agent sent
         if found.voids is not None:
             void(tx, *found.voids)
