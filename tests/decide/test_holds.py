@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.decide.still import POLICY, WORLD
 from tests.rig.moments import moment
 from tests.rig.sweeping import sweep
 from watchkeeper.budgets.checking import check_balances
 from watchkeeper.budgets.reading import read_budget
+from watchkeeper.budgets.rules import read_accounts
+from watchkeeper.budgets.tables import holds
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
@@ -24,6 +27,7 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.decide.unsettled import SWEEP, sweeping
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
+from watchkeeper.store.statement import Statement
 from watchkeeper.store.store import Store
 from watchkeeper.wire.decisions import Answer, Ask, Outcome, Usage
 
@@ -75,6 +79,12 @@ class Ground:
         """Say how an action ended."""
         await self.decider.settle(answer.decision, Outcome(status=status, **more))
 
+    async def put(self, world: str) -> None:
+        """Put another world in force."""
+        files = [("w.yaml", world), ("p.cedar", POLICY)]
+        applying = Applying(self.store, self.decider.catalogue)
+        await applying.apply(files, prune=True, actor="person/a")
+
     async def figures(self, budget: str) -> tuple[int, int]:
         """What a budget has posted and held."""
         name = budget.replace("RUN", self.run)
@@ -94,6 +104,14 @@ class Ground:
         await sweep(self.store, handlers)
         check = await self.store.scan(check_balances)
         assert not check.differences
+
+
+async def drawn_on(ground: Ground, answer: Answer) -> set[str]:
+    """The periods of the balances that an action counts in."""
+    found = Statement(select(holds.c.accounts).where(holds.c.decision == answer.decision))
+    row = await ground.store.read(found.first)
+    assert row is not None
+    return {account.period for account in read_accounts(row.accounts)}
 
 
 @pytest.fixture
@@ -160,6 +178,54 @@ async def test_what_never_began_costs_nothing(ground: Ground) -> None:
         await ground.decider.settle(answer.decision, failed, begun=False)
     assert await ground.figures("run/RUN/value") == (0, 0)
     assert await ground.figures("run/RUN/objects") == (0, 0)
+
+
+async def test_what_a_tool_call_cost_counts_in_every_budget_of_it(ground: Ground) -> None:
+    """Also in those that nothing but its cost draws on, and though it was reported late."""
+    cost = Usage(input_tokens=10, output_tokens=5, cost_micros=700)
+    free, dear, late = [await ground.refund(charge) for charge in ("ch_1", "ch_1", "ch_2")]
+    assert {free.verdict, dear.verdict, late.verdict} == {"permit"}
+    await ground.settle(free)
+    assert await drawn_on(ground, free) == {"run", "day"}
+    await ground.settle(dear, usage=cost)
+    assert await drawn_on(ground, dear) == {"run", "day", "week"}
+    await ground.pass_time(HOLD_SECONDS)
+    said = Outcome(status="succeeded", usage=cost)
+    await ground.decider.settle(late.decision, said, token=ground.token)
+    for budget in ("run/RUN/spend", "person/ada/week/spend"):
+        assert await ground.figures(budget) == (1400, 0)
+    assert await ground.figures("run/RUN/value") == (60_000_000, 0)
+    await ground.pass_time(0)
+    # what was reported once is not counted again
+    await ground.decider.settle(late.decision, said, token=ground.token)
+    assert await ground.figures("person/ada/week/spend") == (1400, 0)
+    _, other = await Envelopes(ground.decider).open(ground.credential, NewRun("more", "ada"))
+    ground.token = other.token
+    refused = await ground.call(Usage(input_tokens=1, cost_micros=700))
+    assert refused.rule == "budget/person/ada/week/spend"
+
+
+async def test_what_a_tool_call_cost_counts_where_nothing_else_is_capped(ground: Ground) -> None:
+    await ground.put(
+        CHANGED[: CHANGED.index("---\nbudget: {name: time")].replace(
+            CHANGED[CHANGED.index("  budgets: {") : CHANGED.index("  tools:")], ""
+        )
+        + "---\nbudget: {name: all, scope: all, period: day, limits: {spend_usd: 1}}\n"
+    )
+    answer = await ground.refund()
+    await ground.settle(answer, usage=Usage(cost_micros=700))
+    assert await ground.figures("all/day/spend") == (700, 0)
+    await ground.pass_time(0)
+
+
+async def test_what_a_tool_call_is_said_to_cost_needs_room(ground: Ground) -> None:
+    ask = Ask(
+        name="stripe.create_refund",
+        arguments={"charge_id": "ch_1", "amount_usd": 20},
+        estimate=Usage(cost_micros=2001),
+    )
+    answer = await ground.decider.decide(ground.token, ask)
+    assert (answer.verdict, answer.rule) == ("deny", "budget/person/ada/week/spend")
 
 
 async def test_an_expired_hold_ends_with_its_decision_and_a_late_report_corrects_both(

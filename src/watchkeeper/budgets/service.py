@@ -218,14 +218,14 @@ def _hold(
     """
     measures = tuple(m for m in _in_play(asked) if not (counted and m == "objects"))
     measures = measures or MEASURES[:1]
-    rows = _fill(tx, wanted, asked, measures)
+    rows = fill(tx, wanted, asked, measures)
     if len(rows) == len(wanted):
         return rows
     filled = _by_account(rows)
     missing = [drawn for drawn in wanted if drawn.account not in filled]
     opened = [drawn for drawn in missing if open_account(tx, drawn.account, agent, now)]
     if opened:
-        rows += _fill(tx, opened, asked, measures)
+        rows += fill(tx, opened, asked, measures)
     if len(rows) == len(wanted):
         return rows
     filled = _by_account(rows)
@@ -240,7 +240,7 @@ def _hold(
     return refused
 
 
-def _fill(
+def fill(
     tx: Transaction, wanted: Sequence[Drawn], asked: Amounts, measures: sql.Measures
 ) -> _Rows:
     """Hold amounts in the balances that have room, each by itself; return what those have."""

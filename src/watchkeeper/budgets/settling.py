@@ -96,7 +96,7 @@ def resolve(
 ) -> Settlement:
     """End a hold with what is posted of it; if it had ended before, say how."""
     if not _move(tx, hold, "live", state, posted):
-        before = _posted_of(hold)
+        before = posted_of(hold)
         over = overshoot(reserved, before) if hold.state == "settled" else {}
         return Settlement(hold.decision, hold.state, before, over, first=False)
     _post(tx, hold, reserved, posted, count=state != "voided")
@@ -109,7 +109,7 @@ def resolve(
 
 def _correct(tx: Transaction, hold: Row, reserved: Amounts, posted: Amounts) -> Settlement:
     """Put what an action came to in place of the reservation that counted for it."""
-    before = _posted_of(hold)
+    before = posted_of(hold)
     if not _move(tx, hold, "expired", "settled", posted):
         return Settlement(hold.decision, hold.state, before, {}, first=False)
     more = {measure: posted[measure] - before[measure] for measure in MEASURES}
@@ -119,7 +119,7 @@ def _correct(tx: Transaction, hold: Row, reserved: Amounts, posted: Amounts) -> 
         accounts = read_accounts(hold.accounts)
         for account in accounts:
             sql.correct_of(measures).run(tx, **key_of(account), **values)
-        _spend(tx, hold.agent, accounts, measures, values, actions=0)
+        count_spender(tx, hold.agent, accounts, measures, values, actions=0)
     tx.record(
         "hold.corrected",
         actor="plane",
@@ -142,7 +142,7 @@ def _close(tx: Transaction, decision: str, state: HoldState) -> Settlement | Non
 
 
 def _move(tx: Transaction, hold: Row, of: HoldState, to: HoldState, posted: Amounts) -> bool:
-    before = _posted_of(hold)
+    before = posted_of(hold)
     measures = tuple(m for m in MEASURES if posted[m] != before[m]) or MEASURES[:1]
     return hold.state == of and bool(
         sql.resolve_of(measures).run(
@@ -172,10 +172,10 @@ def _post(tx: Transaction, hold: Row, reserved: Amounts, posted: Amounts, *, cou
                 turned = key_of(Account(*row[:3]))
                 sql.turn_of(measures).run(tx, **turned, **amounts, bucket_is=hour)
     if count:
-        _spend(tx, hold.agent, accounts, measures, amounts, actions=1)
+        count_spender(tx, hold.agent, accounts, measures, amounts, actions=1)
 
 
-def _spend(
+def count_spender(
     tx: Transaction,
     agent: str,
     accounts: list[Account],
@@ -216,5 +216,6 @@ def reserved_of(hold: Row) -> Amounts:
     return dict(zip(MEASURES, hold[_FIRST : _FIRST + len(MEASURES)], strict=True))
 
 
-def _posted_of(hold: Row) -> Amounts:
+def posted_of(hold: Row) -> Amounts:
+    """Return what a hold that has ended counts as, by measure."""
     return dict(zip(MEASURES, hold[_FIRST + len(MEASURES) :], strict=True))

@@ -305,6 +305,11 @@ def resolve_of(measures: Measures) -> Statement:
     )
 
 
+DRAW_ON = Statement(
+    update(holds)
+    .where(holds.c.decision == bindparam("decision_is"))
+    .values(accounts=bindparam("accounts"))
+)
 PROLONG = Statement(
     update(holds)
     .where(holds.c.decision == bindparam("decision_is"), holds.c.state == literal_column("'live'"))

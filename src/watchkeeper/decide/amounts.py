@@ -42,6 +42,9 @@ def asked_of(action: Action, facts: Facts, progress: Progress, capped: Set[Measu
         if "retries" in capped:
             amounts["retries"] = 0
     else:
+        # most calls are said to cost nothing, and need no room in budgets of money
+        said = amounts_of(action.estimate).items()
+        amounts = {measure: amount for measure, amount in said if amount}
         amounts["tool_calls"] = 1
         tool = facts.catalogue.tools.get(action.name)
         if "retries" in capped and facts.repeats(action.call_digest):

@@ -20,6 +20,7 @@ from watchkeeper.decide.breakers import Open, take_part
 from watchkeeper.decide.callbacks import check_callback
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.contents import check_names, examine_aside, kept_words, without_secrets
+from watchkeeper.decide.costing import draw_on_used
 from watchkeeper.decide.coverage import RolesInForce
 from watchkeeper.decide.extending import hold_more
 from watchkeeper.decide.flight import Flights, InFlight
@@ -348,6 +349,7 @@ class Decider:
             within: tuple[Measure, ...] = ("wall_time",) if is_cut else ()
             used = amounts_of(usage)
             used["retries"] = usage.retries
+            draw_on_used(tx, self.catalogue.now, row, used)
             budgets.settle(tx, decision, used, outcome.status, within=within)
         else:
             release(tx, row)
