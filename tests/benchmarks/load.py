@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from typing import Any
 
 from tests.rig.process import ROOT
 
@@ -196,8 +197,13 @@ async def generate(work: Work) -> Result:
 
 def run_apart(work: Work) -> Result:
     """Run the work in a process of its own and return what it measured."""
+    return Result(**apart("tests.benchmarks.load", work))
+
+
+def apart(module: str, work: Work) -> Any:
+    """Give work to a module in a process of its own; return what that prints."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.load"],
+        [sys.executable, "-m", module],
         input=json.dumps(asdict(work)),
         capture_output=True,
         text=True,
@@ -206,14 +212,19 @@ def run_apart(work: Work) -> Result:
     )
     if done.returncode != 0:
         raise RuntimeError(done.stderr[-2000:])
-    return Result(**json.loads(done.stdout))
+    return json.loads(done.stdout)
+
+
+def read_work() -> Work:
+    """Read the work that `apart` gives."""
+    given = json.load(sys.stdin)
+    given["sendings"] = [Sending(**sending) for sending in given["sendings"]]
+    return Work(**given)
 
 
 def main() -> None:
     """Read a `Work`, print a `Result`."""
-    given = json.load(sys.stdin)
-    given["sendings"] = [Sending(**sending) for sending in given["sendings"]]
-    json.dump(asdict(asyncio.run(generate(Work(**given)))), sys.stdout)
+    json.dump(asdict(asyncio.run(generate(read_work()))), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, field
 
-from tests.benchmarks.load import Sending, Work
-from tests.rig.process import ROOT
+from tests.benchmarks.load import Sending, Work, apart, read_work
 
 
 @dataclass
@@ -66,24 +64,12 @@ async def generate(work: Work) -> Streamed:
 
 def run_apart(work: Work) -> Streamed:
     """Run the work in a process of its own and return what it measured."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.streams"],
-        input=json.dumps(asdict(work)),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr[-2000:])
-    return Streamed(**json.loads(done.stdout))
+    return Streamed(**apart("tests.benchmarks.streams", work))
 
 
 def main() -> None:
     """Read a `Work`, print a `Streamed`."""
-    given = json.load(sys.stdin)
-    given["sendings"] = [Sending(**sending) for sending in given["sendings"]]
-    json.dump(asdict(asyncio.run(generate(Work(**given)))), sys.stdout)
+    json.dump(asdict(asyncio.run(generate(read_work()))), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
+from tests.gateways.serving import serving
 
 ECHO = {
     "name": "echo",
@@ -140,19 +139,9 @@ async def respond(
 async def crooked(mode: str = "well", **options: Any) -> AsyncIterator[Crooked]:
     """Serve one on 127.0.0.1."""
     app = Crooked(mode, **options)
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    app.url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
-    server = uvicorn.Server(
-        uvicorn.Config(app, lifespan="off", ws="none", log_config=None, http="httptools")
-    )
-    server.config.load()
-    server.lifespan = server.config.lifespan_class(server.config)
-    await server.startup(sockets=[listener])
-    try:
-        yield app
-    finally:
-        app.release.set()
-        server.should_exit = True
-        async with asyncio.timeout(10):
-            await server.shutdown(sockets=[listener])
+    async with serving(app) as url:
+        app.url = f"{url}/mcp"
+        try:
+            yield app
+        finally:
+            app.release.set()

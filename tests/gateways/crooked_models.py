@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
+from tests.gateways.serving import serving
 
 WORDS = ("one ", "two ", "three ")
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
@@ -117,19 +116,9 @@ async def crooked_models(*script: str) -> AsyncIterator[CrookedModels]:
             transport = send.__self__.transport
             transport.abort()
 
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    app.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    server = uvicorn.Server(
-        uvicorn.Config(serve, lifespan="off", ws="none", log_config=None, http="httptools")
-    )
-    server.config.load()
-    server.lifespan = server.config.lifespan_class(server.config)
-    await server.startup(sockets=[listener])
-    try:
-        yield app
-    finally:
-        app.release.set()
-        server.should_exit = True
-        async with asyncio.timeout(10):
-            await server.shutdown(sockets=[listener])
+    async with serving(serve) as url:
+        app.url = f"{url}/v1"
+        try:
+            yield app
+        finally:
+            app.release.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import uvicorn
 
+from tests.gateways.serving import serving
 from tests.rig.deadline import eventually_async
 from tests.rig.world import POLICY, world
 from watchkeeper.approvals.service import cast_vote
@@ -215,20 +214,8 @@ async def _serving(gateways: Gateways) -> AsyncIterator[str]:
             if scope["path"].startswith(prefix):
                 await app(scope, receive, send)
 
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    server = uvicorn.Server(
-        uvicorn.Config(route, lifespan="off", ws="none", log_config=None, http="httptools")
-    )
-    server.config.load()
-    server.lifespan = server.config.lifespan_class(server.config)
-    await server.startup(sockets=[listener])
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        async with asyncio.timeout(10):
-            await server.shutdown(sockets=[listener])
+    async with serving(route) as url:
+        yield url
 
 
 def text_of(result: Any) -> str:

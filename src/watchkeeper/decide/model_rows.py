@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
-from sqlalchemy import case, func, literal_column, select
+from sqlalchemy import case, func, select
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.durations import duration_text
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.pricing import GovernedModel, price_of
 from watchkeeper.decide.spending.sums import Scope
-from watchkeeper.decide.tables import decisions
+from watchkeeper.decide.tables import answering, decisions, has_failed, is_model
 from watchkeeper.models.prices import Price
 from watchkeeper.models.statistics import MINUTES, Figures, Statistics
 from watchkeeper.registry.providers import ProviderModel
@@ -36,8 +36,6 @@ _MOST_ROUTES = 20
 _MOST_READERS = 100
 _KEPT_TIMES = 20
 _d = decisions.c
-_is_model = _d.kind == literal_column("'model'")
-_has_failed = _d.outcome == literal_column("'failed'")
 
 
 @dataclass(slots=True)
@@ -57,15 +55,8 @@ class Called:
 
     def add(self, row: Row) -> None:
         """Add a group."""
-        self.calls += int(row.calls)
-        self.errors += int(row.errors)
-        self.spend += int(row.spend)
-        self.tokens_in += int(row.tokens_in)
-        self.tokens_out += int(row.tokens_out)
-        self.cached += int(row.cached)
-        self.lately += int(row.lately)
-        self.lately_failed += int(row.lately_failed)
-        self.lately_again += int(row.lately_again)
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + int(getattr(row, one.name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,26 +110,25 @@ def count_calls(tx: Transaction, scope: Scope) -> Counts:
     if since is not None:
         scope = replace(scope, since=int(since) + 1)
     lately = _d.at >= tx.now - _LATELY_US
-    answering = func.coalesce(_d.model, _d.name).label("answering")
     again = func.coalesce(_d.retries, 0)
     query = (
         select(
             _d.name,
-            answering,
+            answering.label("answering"),
             _d.provider,
             _d.route_cause,
             func.max(_d.route_reason).label("reason"),
             func.count().label("calls"),
-            func.sum(case((_has_failed, 1), else_=0)).label("errors"),
+            func.sum(case((has_failed, 1), else_=0)).label("errors"),
             func.sum(_d.cost_micros).label("spend"),
             func.sum(_d.input_tokens).label("tokens_in"),
             func.sum(_d.output_tokens).label("tokens_out"),
             func.sum(func.coalesce(_d.cached, 0)).label("cached"),
             func.sum(case((lately, 1), else_=0)).label("lately"),
-            func.sum(case((lately & _has_failed, 1), else_=0)).label("lately_failed"),
+            func.sum(case((lately & has_failed, 1), else_=0)).label("lately_failed"),
             func.sum(case((lately, again), else_=0)).label("lately_again"),
         )
-        .where(_is_model, *scope.conditions())
+        .where(is_model, *scope.conditions())
         .group_by(_d.name, answering, _d.provider, _d.route_cause)
         .order_by(func.count().desc())
         .limit(_MOST_GROUPS)
@@ -188,10 +178,8 @@ def provider_rows(
     """
     rows = []
     for name, provider in sorted(catalogue.providers.items()):
-        figures, called = (
-            statistics.figures(name, None, now),
-            counts.by_provider.get(name, Called()),
-        )
+        figures = statistics.figures(name, None, now)
+        called = counts.by_provider.get(name, Called())
         health = statistics.health(name)
         rows.append(
             ProviderRow(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Table, Text, literal_column
+from sqlalchemy import Column, Index, Table, Text, func, literal_column
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store.metadata import Key, Whole, metadata
@@ -113,6 +113,11 @@ Index(
     sqlite_where=_has_key,
     postgresql_where=_has_key,
 )
+is_model = decisions.c.kind == literal_column("'model'")
+is_tool = decisions.c.kind == literal_column("'tool'")
+has_failed = decisions.c.outcome == literal_column("'failed'")
+answering = func.coalesce(decisions.c.model, decisions.c.name)
+"""The logical model that answered; where no other did, the one that was called."""
 is_open = is_permitted & decisions.c.settled_at.is_(None)
 """What was permitted and has not ended: few at a time."""
 Index("decisions_open", decisions.c.at, sqlite_where=is_open, postgresql_where=is_open)

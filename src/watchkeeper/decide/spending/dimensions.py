@@ -5,22 +5,18 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, literal_column
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.tables import decisions
+from watchkeeper.decide.tables import answering, decisions, is_model, is_tool
 from watchkeeper.wire.spending import NOTHING, SpendingBy
 
 _d = decisions.c
 _NONE: ColumnElement[str] = literal_column("''", Text)
-_is_model = _d.kind == literal_column("'model'")
-_is_tool = _d.kind == literal_column("'tool'")
-_answering = func.coalesce(_d.model, _d.name)
-"""The logical model that answered; where no other did, the one that was called."""
 
 DIMENSIONS: dict[SpendingBy, ColumnElement[str]] = {
     "agent": _d.agent,
     "version": _d.agent + literal("@") + cast(_d.version, Text),
-    "model": case((_is_model, _answering), else_=_NONE),
+    "model": case((is_model, answering), else_=_NONE),
     "provider": func.coalesce(_d.provider, _NONE),
-    "tool": case((_is_tool, _d.name), else_=_NONE),
+    "tool": case((is_tool, _d.name), else_=_NONE),
     "team": func.coalesce(_d.team, _NONE),
     "project": func.coalesce(_d.project, _NONE),
     "person": func.coalesce(_d.person, _NONE),
@@ -43,7 +39,7 @@ def is_named(by: SpendingBy, name: str) -> ColumnElement[bool]:
             raise Invalid(f"{name!r:.80} is no version", remedy="write it as agent@3")
         return and_(_d.agent == agent, _d.version == int(version))
     if by == "tool":
-        return and_(_is_tool, _d.name == name)
+        return and_(is_tool, _d.name == name)
     if by == "model":
-        return and_(_is_model, _answering == name)
+        return and_(is_model, answering == name)
     return _d[by] == name

@@ -14,24 +14,23 @@ from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, sel
 from watchkeeper.budgets.tables import holds
 from watchkeeper.core import ids
 from watchkeeper.decide.spending.dimensions import DIMENSIONS
-from watchkeeper.decide.tables import decisions, is_open, is_permitted
+from watchkeeper.decide.tables import decisions, has_failed, is_open, is_permitted
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.spending import NotCounted, SpendingBy
 
 _d = decisions.c
-_FAILED: ColumnElement[str] = literal_column("'failed'")
 _UNKNOWN: ColumnElement[str] = literal_column("'unknown'")
 FIGURES: dict[str, ColumnElement[int]] = {
     "calls": literal_column("1"),
-    "failed": case((_d.outcome == _FAILED, 1), else_=0),
+    "failed": case((has_failed, 1), else_=0),
     "unknown": case((_d.outcome == _UNKNOWN, 1), else_=0),
     "input_tokens": _d.input_tokens,
     "output_tokens": _d.output_tokens,
     "cache_read_tokens": func.coalesce(_d.cache_read_tokens, 0),
     "cost_micros": _d.cost_micros,
     # what failed moved nothing; of what is unknown it must be feared
-    "value_micros": case((_d.outcome == _FAILED, 0), else_=func.coalesce(_d.value_micros, 0)),
+    "value_micros": case((has_failed, 0), else_=func.coalesce(_d.value_micros, 0)),
 }
 """What is summed of each action."""
 
