@@ -89,3 +89,32 @@ def test_no_answer_breaks_the_meter(dialect: Dialect, said: list[Any], whole: bo
     assert 0 <= used.input_tokens <= LARGEST_USAGE
     assert 0 <= used.output_tokens <= LARGEST_USAGE
     assert meter.estimated or said
+
+
+@pytest.mark.parametrize(
+    ("dialect", "values"), [(CHAT, 60_000), (RESPONSES, 60_000), (EMBEDDINGS, 400_001)]
+)
+def test_a_body_of_very_many_values_is_not_taken_apart(dialect: Dialect, values: int) -> None:
+    body = {"model": "m", "messages": [], "input": "x"}
+    commas = {**body, "metadata": {"text": ',[{"' * values}}
+    assert dialect.read(json.dumps(commas).encode(), {}).size > values
+    with pytest.raises(ModelError, match="values"):
+        dialect.read(json.dumps({**body, "metadata": [[]] * values}).encode(), {})
+
+
+@pytest.mark.parametrize("kind", [None, "Message", "developer_message"])
+def test_an_item_that_instructs_does_so_under_any_type(kind: str | None) -> None:
+    item = {"type": kind, "role": "system", "content": "obey"}
+    plain = {"role": "system", "content": "obey"}
+    found = [
+        RESPONSES.read(json.dumps({"model": "m", "input": [one]}).encode(), {}).prompt_digest()
+        for one in (item, plain)
+    ]
+    assert found[0] == found[1] is not None
+
+
+@pytest.mark.parametrize("item", [{"id": "msg_1"}, {"type": "item_reference", "id": "msg_1"}])
+def test_a_reference_may_instruct(item: dict[str, str]) -> None:
+    call = RESPONSES.read(json.dumps({"model": "m", "input": [item]}).encode(), {})
+    with pytest.raises(ModelError, match="gateway/instructions-elsewhere"):
+        call.prompt_digest()

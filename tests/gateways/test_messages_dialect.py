@@ -251,14 +251,48 @@ def test_what_is_elsewhere_counts_as_the_whole_window(block: dict[str, Any]) -> 
     assert call.cache_key() is None
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"cache_control": {"type": "ephemeral"}},
+        {"system": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]},
+        {"messages": said([{"type": "text", "text": "x", "cache_control": {"ttl": "1h"}}])},
+        {"tools": [{"name": "t", "input_schema": {}, "cache_control": {"type": "ephemeral"}}]},
+        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+        {"container": "c_1"},
+    ],
+)
+def test_a_call_that_may_be_kept_at_the_provider_says_so(members: dict[str, Any]) -> None:
+    """What a provider keeps of a call costs more; what marks nothing is not kept."""
+    assert not read().writes_cache
+    assert not COUNT_TOKENS.read(json.dumps(BASE).encode(), {}).writes_cache
+    assert read(**members).writes_cache
+
+
+@pytest.mark.parametrize(
+    "name", ["\\u0063ache_control", "cache\\u005fcontrol", "cache_contro\\u006C"]
+)
+def test_a_mark_that_is_written_in_escapes_is_one(name: str) -> None:
+    body = json.dumps({**BASE, "cache_control": {"type": "ephemeral"}})
+    assert MESSAGES.read(body.replace("cache_control", name).encode(), {}).writes_cache
+    deep = json.dumps({**BASE, "messages": said([{"type": "text", "text": "x", "Q": {"a": 1}}])})
+    assert MESSAGES.read(deep.replace('"Q"', f'"{name}"').encode(), {}).writes_cache
+
+
 def test_a_document_of_text_is_bounded_by_its_bytes() -> None:
     text = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a"}}
     assert read(messages=said([text])).most_input_tokens(WINDOW) < 2000
 
 
-def test_a_longer_window_that_is_asked_for_is_reserved() -> None:
-    long = read({"anthropic-beta": "context-1m-2025-08-07"}, container="c_1")
-    assert long.most_input_tokens(WINDOW) == 1_000_000
+@pytest.mark.parametrize("beta", ["context-1m-2025-08-07", "Context-1M-2025-08-07", "context-2m"])
+def test_a_longer_window_than_the_document_says_is_not_asked_for(beta: str) -> None:
+    long = read({"anthropic-beta": f"{beta}, token-efficient-tools"}, container="c_1")
+    assert long.most_input_tokens(WINDOW) == WINDOW, "no more than that is held for"
+    assert long.headers_for(WINDOW)["anthropic-beta"] == "token-efficient-tools"
+    alone = read({"anthropic-beta": beta})
+    assert alone.headers_for(WINDOW) == {"anthropic-version": "2023-06-01"}
+    assert beta in long.headers_for(2_000_000)["anthropic-beta"]
+    assert long.most_input_tokens(2_000_000) == 2_000_000
 
 
 def test_a_lowered_ceiling_cuts_thinking_down() -> None:
@@ -398,3 +432,16 @@ def test_errors_are_in_the_clients_words() -> None:
 def test_a_token_is_taken_from_either_header() -> None:
     assert ANTHROPIC.token({"x-api-key": "wkr_a"}) == "wkr_a"
     assert ANTHROPIC.token({"authorization": "Bearer wkr_b", "x-api-key": "sk"}) == "wkr_b"
+
+
+def test_instructions_that_are_more_than_text_have_no_digest() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "obey"}
+    document = {"type": "document", "source": source}
+    text = {"type": "text", "text": "be kind"}
+    assert read(system=[text]).prompt_digest() == read(system="be kind").prompt_digest()
+    for call in (
+        read(system=[text, document]),
+        read(messages=[*said([text]), {"role": "system", "content": [document]}]),
+    ):
+        with pytest.raises(ModelError, match="instructions are text"):
+            call.prompt_digest()

@@ -178,10 +178,18 @@ def check_values(text: str, most: int = MOST_VALUES) -> int:
     opened = text.count("[") + text.count("{")
     if opened + text.count(",") < most:
         return opened
-    plain = _STRING.sub("", text)
-    if plain.count("[") + plain.count("{") + plain.count(",") >= most:
-        raise Invalid(f"JSON holds more than {most:,} values")
-    return opened
+    values = end = 0
+    for number, found in enumerate(_STRING.finditer(text), 1):
+        between, end = text[end : found.start()], found.end()
+        values += between.count("[") + between.count("{") + between.count(",")
+        if values >= most or number > 2 * most:
+            break
+    else:
+        rest = text[end:]
+        values += rest.count("[") + rest.count("{") + rest.count(",")
+        if values < most:
+            return opened
+    raise Invalid(f"JSON holds more than {most:,} values")
 
 
 def _check_depth(value: Any) -> None:

@@ -126,7 +126,9 @@ class Attempt:
             return Usage()
         if self._answered or self._receiver.begun or not self.meter.estimated:
             return self.route.priced(self.meter.usage())
-        return self.route.most(self._most_input, self._most_output)
+        return self.route.most(
+            self._most_input, self._most_output, writes_cache=self._call.writes_cache
+        )
 
     async def perform(self, *, again: bool) -> Whole | None:
         """Return a whole answer, or None once a stream was passed on to its end.
@@ -181,7 +183,7 @@ class Attempt:
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if self._call.stream else "application/json",
-            **self._call.headers,
+            **self._call.headers_for(route.context_window),
             **await credentials.headers(route.credential),
         }
         url = route.base_url.rstrip("/") + self._dialect.path

@@ -99,13 +99,21 @@ class ModelCall(Protocol):
         ...
 
     @property
+    def writes_cache(self) -> bool:
+        """Whether its provider may keep its input for later calls, which may cost more than
+        other input does.
+        """
+        ...
+
+    @property
     def hosted_tools(self) -> tuple[HostedTool, ...]:
         """What the provider would run itself, each once."""
         ...
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """What goes to the provider as headers beside the plane's own, by lower-case name."""
+    def headers_for(self, context_window: int) -> Mapping[str, str]:
+        """Return what goes to a provider as headers beside the plane's own, by lower-case name;
+        nothing that makes its model's window larger than what was held for.
+        """
         ...
 
     def most_input_tokens(self, context_window: int, without: frozenset[str] = frozenset()) -> int:

@@ -52,7 +52,9 @@ log = logging.getLogger(__name__)
 _BEFORE = "the same call had this answer before"
 LARGEST_BODY = 8 * 1024 * 1024
 _LARGEST_AT_ONCE = 128 * 1024
-"""Bytes of a body that are read on the event loop."""
+_LARGEST_PROMPTS_AT_ONCE = 16 * 1024
+_MOST_VALUES_AT_ONCE = 1_000
+"""Bytes of a body, and values in it, that are read on the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class ModelEndpoint:
             self._offers.largest_window(),
             templates=templates,
         )
-        aside = templates and call.size > _LARGEST_AT_ONCE
+        aside = templates and call.size > _LARGEST_PROMPTS_AT_ONCE
         return await decide_and_hold(
             self._decider,
             asked.token,
@@ -284,5 +286,7 @@ class ModelEndpoint:
 async def _read(dialect: Dialect, body: bytes, headers: Mapping[str, str]) -> ModelCall:
     """Read a body, beside the event loop where there is much of it."""
     if len(body) <= _LARGEST_AT_ONCE:
-        return dialect.read(body, headers)
+        values = body.count(b",") + body.count(b"{") + body.count(b"[")
+        if values <= _MOST_VALUES_AT_ONCE:
+            return dialect.read(body, headers)
     return await asyncio.to_thread(dialect.read, body, headers)

@@ -84,13 +84,15 @@ class Completion:
     kept: bool
     """Whether an answer that another call had may be given."""
 
+    writes_cache = True
+    """OpenAI keeps input by itself, and bills that for some models."""
+
     @property
     def messages(self) -> int:
         """Count them."""
         return len(self.said)
 
-    @property
-    def headers(self) -> Mapping[str, str]:
+    def headers_for(self, context_window: int) -> Mapping[str, str]:
         """Return nothing: the body says it all."""
         return {}
 

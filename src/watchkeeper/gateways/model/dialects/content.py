@@ -44,6 +44,7 @@ _ELSEWHERE = frozenset(
 )
 """What stands for more than it holds: files, and what tools of the provider found."""
 _NAMES = frozenset({"type", "role", "content", "source", "text", "tool", "definition", "data"})
+_PLAIN = frozenset({"text", "tool_addition", "tool_removal", "tool_reference"})
 _ROLES = frozenset({"user", "assistant", "system"})
 
 
@@ -59,6 +60,8 @@ class Content:
     """Definitions of tools that messages bring."""
     instructions: list[str] = field(default_factory=list)
     """The text of each message that instructs the model."""
+    instructs_by_more: bool = False
+    """Whether such a message holds more than text and tools."""
 
 
 def read_content(messages: list[Any]) -> Content:
@@ -71,6 +74,7 @@ def read_content(messages: list[Any]) -> Content:
             raise malformed("the role of a message is user, assistant or system")
         if role == "system":
             found.instructions.append(text_in(content))
+            found.instructs_by_more |= not is_text(content)
         _look_through(content, found)
     return found
 
@@ -95,6 +99,13 @@ def text_in(content: object) -> str:
         for block in blocks_of(content)
         if block.get("type") == "text" and isinstance(block.get("text"), str)
     )
+
+
+def is_text(content: object) -> bool:
+    """Tell whether a content that instructs says all of it in text."""
+    if content is None or isinstance(content, str):
+        return True
+    return all(block["type"] in _PLAIN for block in blocks_of(content))
 
 
 def blocks_of(content: object) -> Iterator[dict[str, Any]]:

@@ -27,6 +27,8 @@ from watchkeeper.wire.models import Protocol as ProviderProtocol
 _TEXT_TOKENS = 64
 """What models put around each text."""
 _MOST_INPUTS = 2048
+_MOST_TOKENS = 400_000
+"""Of all texts that come as tokens; OpenAI takes 300,000."""
 
 
 class _Governed(msgspec.Struct):
@@ -57,11 +59,11 @@ class Embedding:
 
     stream = False
     choices = 1
+    writes_cache = True
     asked_output_tokens = 0
     hosted_tools: tuple[HostedTool, ...] = ()
 
-    @property
-    def headers(self) -> Mapping[str, str]:
+    def headers_for(self, context_window: int) -> Mapping[str, str]:
         """Return nothing: the body says it all."""
         return {}
 
@@ -124,7 +126,9 @@ class _Embeddings:
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> Embedding:
         """Read a body; raise `ModelError` for what is malformed or never passed."""
-        governed, members = read_governed(body, _governed, "request for embeddings")
+        governed, members = read_governed(
+            body, _governed, "request for embeddings", most_values=_MOST_TOKENS
+        )
         said = governed.input
         inputs: list[str | int | list[int]] = [*said] if isinstance(said, list) else [said]
         if inputs and all(isinstance(one, int) for one in inputs):

@@ -11,7 +11,7 @@ import msgspec
 
 from watchkeeper.gateways.model.dialect import Dialect, HostedTool, ModelCall
 from watchkeeper.gateways.model.dialects.anthropic_shapes import ANTHROPIC_ERRORS
-from watchkeeper.gateways.model.dialects.content import Content, read_content, text_in
+from watchkeeper.gateways.model.dialects.content import Content, is_text, read_content, text_in
 from watchkeeper.gateways.model.dialects.message_members import (
     ceiling_in,
     flag_in,
@@ -29,6 +29,7 @@ from watchkeeper.gateways.model.dialects.reading import (
     prompt_digest,
 )
 from watchkeeper.gateways.model.dialects.server_tools import (
+    betas_within,
     described_tokens,
     hosted_tools,
     passed_betas,
@@ -39,11 +40,12 @@ from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.models import Protocol as ProviderProtocol
 
 _SHOWN = 80
+_MARK = b"cache_control"
+_ESCAPED_ASCII = b"\\u00"
 _IMAGE_TOKENS = 8192
 """Images are scaled to 4784 tokens at most (…/build-with-claude/vision), however few bytes."""
 _LIKELY_IMAGE_TOKENS = 1600
 _LEAST_THOUGHT = 1024
-_LONG_BETA, _LONG_WINDOW = "context-1m", 1_000_000
 _VERSION = "2023-06-01"
 _VERSION_HEADER, _BETA_HEADER = "anthropic-version", "anthropic-beta"
 
@@ -64,18 +66,31 @@ class Messages:
     headers: Mapping[str, str]
     counts: bool
     """Whether it asks for the number of its tokens only, which costs nothing."""
+    writes_cache: bool
+    """Whether it marks what to keep (…/build-with-claude/prompt-caching), or lets the provider
+    ask the model again, or holds what can't be seen here.
+    """
 
     @property
     def choices(self) -> int:
         """One: the protocol has no more."""
         return 1
 
+    def headers_for(self, context_window: int) -> Mapping[str, str]:
+        """Return the version and the beta features, but for one that widens the window beyond
+        what its provider's document says.
+        """
+        asked = self.headers.get(_BETA_HEADER)
+        if asked is None:
+            return self.headers
+        betas = betas_within(asked, context_window)
+        rest = {name: said for name, said in self.headers.items() if name != _BETA_HEADER}
+        return {**rest, _BETA_HEADER: betas} if betas else rest
+
     def most_input_tokens(self, context_window: int, without: frozenset[str] = frozenset()) -> int:
         """Return a bound that no tokenizer passes."""
         if self.counts:
             return 0
-        if _LONG_BETA in self.headers.get(_BETA_HEADER, ""):
-            context_window = max(context_window, _LONG_WINDOW)
         if self.content.elsewhere or any(one.name not in without for one in self.hosted_tools):
             return context_window
         bound = self.size + PROTOCOL_TOKENS + _IMAGE_TOKENS * self.content.images
@@ -90,8 +105,12 @@ class Messages:
         return text + _LIKELY_IMAGE_TOKENS * self.content.images
 
     def prompt_digest(self) -> str | None:
-        """Return the digest of `system` and of messages that instruct; None without any."""
+        """Return the digest of `system` and of messages that instruct; None without any. Raise
+        `ModelError` where more than text instructs.
+        """
         system = self.members.get("system")
+        if self.content.instructs_by_more or not is_text(system):
+            raise malformed("instructions are text, where its contract names its prompts")
         own = [text_in(system)] if system is not None else []
         return prompt_digest([*own, *self.content.instructions])
 
@@ -163,6 +182,7 @@ class _Messages:
             hosted_tools=hosted,
             headers=_passed(headers, hosted),
             counts=counts,
+            writes_cache=bool(hosted) or content.elsewhere or _marks(body, members),
         )
 
     def text_of(self, body: bytes, *, streamed: bool = False) -> str | None:
@@ -191,6 +211,15 @@ class _Messages:
 
 MESSAGES: Dialect = _Messages("messages", "/v1/messages")
 COUNT_TOKENS: Dialect = _Messages("count_tokens", "/v1/messages/count_tokens")
+
+
+def _marks(body: bytes, members: Mapping[str, Any]) -> bool:
+    """Tell whether a body may mark what its provider is to keep; a text that speaks of it counts
+    too. Names may be written in escapes, which a body of others seldom has.
+    """
+    if _MARK in body.lower():
+        return True
+    return _ESCAPED_ASCII in body and _MARK in msgspec.json.encode(members).lower()
 
 
 def _fit_thinking(members: dict[str, Any], ceiling: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from watchkeeper.core.digest import parse
+from watchkeeper.core.digest import MOST_VALUES, check_values, parse
 from watchkeeper.core.errors import Invalid
 from watchkeeper.gateways.model.errors import malformed, never_passed, unknown_model
 from watchkeeper.wire.base import NAME
@@ -34,14 +34,17 @@ members_of = msgspec.json.Decoder(Members).decode
 
 
 def read_governed(
-    body: bytes, decoder: msgspec.json.Decoder[Governed], what: str
+    body: bytes,
+    decoder: msgspec.json.Decoder[Governed],
+    what: str,
+    most_values: int = MOST_VALUES,
 ) -> tuple[Governed, Members]:
     """Return what governs a body, and all its members as they came; raise `ModelError`."""
     try:
-        body.decode()
+        check_values(body.decode(), most_values)
         governed = decoder.decode(body)
         members = members_of(body)
-    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
+    except (UnicodeDecodeError, Invalid, msgspec.MsgspecError, RecursionError) as error:
         raise malformed(f"the body is no {what}: {str(error)[:200]}") from None
     if not is_plain(members, governed.__struct_fields__):
         raise malformed("a member is written in other case than the API has it")

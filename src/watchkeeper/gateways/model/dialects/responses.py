@@ -39,7 +39,7 @@ from watchkeeper.gateways.model.dialects.reading import (
 )
 from watchkeeper.gateways.model.dialects.responses_meter import ResponsesMeter, text_of
 from watchkeeper.gateways.model.dialects.shapes import RESPONSES_ERRORS
-from watchkeeper.gateways.model.errors import ErrorShape, malformed, never_passed
+from watchkeeper.gateways.model.errors import ErrorShape, ModelError, malformed, never_passed
 from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.models import Protocol as ProviderProtocol
 
@@ -94,6 +94,9 @@ class Response:
     kept: bool
     """Whether an answer that another call had may be given."""
 
+    writes_cache = True
+    """OpenAI keeps input by itself, and bills that for some models."""
+
     @property
     def messages(self) -> int:
         """Count its items."""
@@ -104,8 +107,7 @@ class Response:
         """One: the protocol has no more."""
         return 1
 
-    @property
-    def headers(self) -> Mapping[str, str]:
+    def headers_for(self, context_window: int) -> Mapping[str, str]:
         """Return nothing: the body says it all."""
         return {}
 
@@ -124,17 +126,14 @@ class Response:
         raise `ModelError` where they have two readings, or lie at the provider.
         """
         if self.elsewhere:
-            raise never_passed(
-                "gateway/instructions-elsewhere",
-                f"{', '.join(_ELSEWHERE)} may bring instructions that nobody here has seen, and "
-                "its contract names the prompts that it may send",
-                "the whole conversation in `input`",
-            )
+            raise _unseen(", ".join(_ELSEWHERE))
         texts = [self.instructions] if self.instructions is not None else []
         try:
             for one in self.items:
                 item = parse(bytes(one))
-                if isinstance(item, dict) and item.get("type", "message") != "message":
+                if isinstance(item, dict) and "role" not in item and "content" not in item:
+                    if item.get("type") in (None, "item_reference"):
+                        raise _unseen("a reference to an item")
                     continue
                 text = instruction(item, ("text", "input_text"))
                 texts += [text] if text is not None else []
@@ -234,6 +233,15 @@ class _Responses:
 RESPONSES: Dialect = _Responses()
 
 
+def _unseen(what: str) -> ModelError:
+    return never_passed(
+        "gateway/instructions-elsewhere",
+        f"{what} may bring instructions that nobody here has seen, and its contract names the "
+        "prompts that it may send",
+        "the whole conversation in `input`",
+    )
+
+
 def _read_input(said: msgspec.Raw) -> list[msgspec.Raw]:
     raw = bytes(said).lstrip()
     if not is_given(said) or raw[:1] == b'"':
@@ -255,9 +263,9 @@ def _hosted(governed: _Governed, attached: Attached, members: Members) -> tuple[
                 raise malformed(f"{name} is named twice, with different addresses")
     for name, one in chosen(parsed(governed.tool_choice, "tool_choice")).items():
         found.setdefault(name, one)
+    known = {name for name in found if name.startswith("hosted.mcp.")}
     for request in attached.approved:
         label = attached.requested.get(request)
-        known = [name for name in found if name.startswith("hosted.mcp.")]
         if not known or (label is not None and server_name(label) not in known):
             raise never_passed(
                 "gateway/approval-response",

@@ -19,6 +19,8 @@ _LOCAL = re.compile(
 )
 _DATED = re.compile(r"_[0-9]{8}\Z")
 _UNFIT = re.compile(r"[^a-z0-9_-]+")
+_WIDENS = re.compile(r"context-([0-9]{1,9})([km])")
+_UNITS = {"k": 1_000, "m": 1_000_000}
 _NAMES = frozenset({"type", "name", "mcp_server_name", "url"})
 _LONGEST_NAME = 63
 _LONGEST_URL = 500
@@ -134,6 +136,19 @@ def passed_betas(asked: str, hosted: Sequence[HostedTool]) -> str:
     return ",".join(
         beta for beta in (one.strip() for one in asked.split(",")) if beta and _passes(beta, names)
     )
+
+
+def betas_within(betas: str, context_window: int) -> str:
+    """Return beta features without those that make a window larger than one of so many tokens:
+    no more than that is held for, and longer prompts have prices of their own.
+    """
+    return ",".join(beta for beta in betas.split(",") if _window(beta) <= context_window)
+
+
+def _window(beta: str) -> int:
+    """Return how many tokens a beta feature lets in; 0 where it changes nothing of that."""
+    found = _WIDENS.match(beta.casefold())
+    return int(found[1]) * _UNITS[found[2]] if found else 0
 
 
 def _passes(beta: str, names: Sequence[str]) -> bool:
