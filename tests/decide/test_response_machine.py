@@ -212,13 +212,15 @@ class Responses(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_asked_or_done_twice(self) -> None:
-        """One request waits for a budget and period; each level is told and paused at once."""
+        """One request waits for a budget and period; each level is told, and paused at, once under
+        one cap.
+        """
         pending = Counter(
             row[0] for row in self.rows("select budget from requests where state = 'pending'")
         )
         assert max(pending.values(), default=0) <= 1
         said = Counter(
-            (kind, body["period_key"], body["level"])
+            (kind, body["period_key"], body["level"], body["cap"])
             for kind, body in (
                 (row[0], json.loads(row[1]))
                 for row in self.rows(

@@ -1,4 +1,6 @@
-"""What is done once at a level of a budget: a warning, or a pause. Once for each period."""
+"""What is done once at a level of a budget: a warning, or a pause. Once for each period, and again
+where it has a higher cap by then, that is used so far in its turn.
+"""
 
 from __future__ import annotations
 
@@ -14,30 +16,44 @@ from watchkeeper.wire.budgets import Measure
 
 Once = Literal["warn", "pause"]
 
-_NOTE = Statement(
-    insert(levels)
-    .values(
-        scope=bindparam("scope"),
-        period=bindparam("period"),
-        period_key=bindparam("period_key"),
-        measure=bindparam("measure"),
-        level=bindparam("level"),
-        does=bindparam("does"),
-        at=bindparam("at"),
-    )
-    .on_conflict_do_nothing(
-        index_elements=["scope", "period", "period_key", "measure", "level", "does"]
+_put = insert(levels).values(
+    scope=bindparam("scope"),
+    period=bindparam("period"),
+    period_key=bindparam("period_key"),
+    measure=bindparam("measure"),
+    level=bindparam("level"),
+    does=bindparam("does"),
+    at=bindparam("at"),
+    cap=bindparam("cap"),
+)
+_KEYS = ["scope", "period", "period_key", "measure", "level", "does"]
+_NOTE = Statement(_put.on_conflict_do_nothing(index_elements=_KEYS))
+_NOTE_ANEW = Statement(
+    _put.on_conflict_do_update(
+        index_elements=_KEYS,
+        set_={"at": _put.excluded.at, "cap": _put.excluded.cap},
+        where=levels.c.cap < _put.excluded.cap,
     )
 )
 
 
-def note_once(tx: Transaction, account: Account, measure: Measure, level: int, does: Once) -> bool:
+def note_once(
+    tx: Transaction,
+    account: Account,
+    measure: Measure,
+    level: int,
+    does: Once,
+    *,
+    cap: int,
+    anew: bool,
+) -> bool:
     """Note that something is done at a level in this period; False if it was done before.
 
-    The caller records what it does.
+    What was done under a lower cap may be done `anew`. The caller records what it does.
     """
+    note = _NOTE_ANEW if anew else _NOTE
     return (
-        _NOTE.run(
+        note.run(
             tx,
             scope=account.scope,
             period=account.period,
@@ -46,6 +62,7 @@ def note_once(tx: Transaction, account: Account, measure: Measure, level: int, d
             level=level,
             does=does,
             at=tx.now,
+            cap=cap,
         )
         == 1
     )

@@ -28,5 +28,7 @@ levels = Table(
     Column("level", Whole, primary_key=True),
     Column("does", Key, primary_key=True),
     Column("at", Whole, nullable=False),
+    Column("cap", Whole),
 )
-"""What was done at a level of a budget in a period: `warn` or `pause`, each once."""
+"""What was done at a level of a budget in a period: `warn` or `pause`, each once under one `cap`
+(with top-ups), and again only under a higher one."""

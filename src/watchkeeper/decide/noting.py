@@ -21,12 +21,12 @@ from watchkeeper.wire.budgets import Measure
 PauseIn = Callable[[Transaction, LockTarget, str], str]
 """Puts a pause in force within a unit of work, for a reason; returns the lock."""
 _MOST_KNOWN = 20_000
-_Key = tuple[Account, Measure, int, Once]
+_Key = tuple[Account, Measure, int, Once, int, bool]
 
 
 class Noting:
     """Notes levels in the unit of work that reaches them; each once for a period, as the store
-    keeps it. What is noted already costs nothing.
+    keeps it, and once more where a higher cap is used so far. What is noted already costs nothing.
     """
 
     def __init__(self) -> None:
@@ -42,19 +42,31 @@ class Noting:
             if known is None or not is_reached(known.lowest, used=one.used, limit=one.limit):
                 continue
             for level in crossed(known.warn_at, used=one.used, limit=one.limit):
-                if self._first(tx, one.account, one.cap.measure, level, "warn"):
+                about = (one.account, one.cap.measure, level)
+                anew = _is_passing(one, level)
+                if self._first(tx, *about, "warn", cap=one.limit, anew=anew):
                     _warn(tx, run, one, level, known)
             for response in known.responses:
                 early = response.do == "pause" and response.at < FULL
                 if early and is_reached(response.at, used=one.used, limit=one.limit):
                     full = Level(one.cap, one.account, posted=one.used, topped=_topped(one))
-                    self.pause(tx, catalogue, run, Pause(full, response.at))
+                    anew = _is_passing(one, response.at)
+                    self.pause(tx, catalogue, run, Pause(full, response.at), anew=anew)
 
-    def pause(self, tx: Transaction, catalogue: Catalogue, run: RunFacts, pause: Pause) -> None:
-        """Pause who spends a budget, once in its period; a person resumes."""
+    def pause(
+        self,
+        tx: Transaction,
+        catalogue: Catalogue,
+        run: RunFacts,
+        pause: Pause,
+        *,
+        anew: bool = True,
+    ) -> None:
+        """Pause who spends a budget, once in its period under one cap; a person resumes."""
         level = pause.level
+        about = (level.account, level.cap.measure, pause.at)
         if self.pause_in is None or not self._first(
-            tx, level.account, level.cap.measure, pause.at, "pause"
+            tx, *about, "pause", cap=level.limit, anew=anew
         ):
             return
         measure = level.cap.measure
@@ -76,18 +88,27 @@ class Noting:
                 "period_key": level.account.period_key,
                 "measure": measure,
                 "level": pause.at,
+                "cap": level.limit,
                 "locks": locks,
                 "text": f"{text}: {paused} paused until a person resumes",
             },
         )
 
     def _first(
-        self, tx: Transaction, account: Account, measure: Measure, level: int, does: Once
+        self,
+        tx: Transaction,
+        account: Account,
+        measure: Measure,
+        level: int,
+        does: Once,
+        *,
+        cap: int,
+        anew: bool,
     ) -> bool:
-        key = (account, measure, level, does)
+        key = (account, measure, level, does, cap, anew)
         if key in self._known:
             return False
-        first = note_once(tx, account, measure, level, does)
+        first = note_once(tx, account, measure, level, does, cap=cap, anew=anew)
         tx.after_commit(lambda: self._remember(key))
         return first
 
@@ -148,6 +169,11 @@ def _warn(tx: Transaction, run: RunFacts, filled: Filled, level: int, known: Res
             f"{cap.period}{zone}{until}" + (f"; {'; '.join(next_)}" if next_ else ""),
         },
     )
+
+
+def _is_passing(filled: Filled, level: int) -> bool:
+    """Tell whether it is this action that uses a budget so far."""
+    return not is_reached(level, used=filled.used - filled.asked, limit=filled.limit)
 
 
 def _topped(filled: Filled) -> int:
