@@ -86,6 +86,23 @@ async def test_what_is_too_little_to_answer_in_is_refused_for_good(
         assert len(await edge.events("budget.exhausted")) == 1
 
 
+async def test_people_are_asked_of_what_a_shorter_answer_would_not_fit_under(
+    tmp_path: Path, model_provider: Provider
+) -> None:
+    ask = {"do": "ask", "role": "finance-ops"}
+    stops = {"name": "calls", "scope": "agent/clerk", "period": "invocation"}
+    shorter = json.dumps({"budget": {**stops, "limits": {"output_tokens": 500}}})
+    told = [*documents(model_provider, 0.0001, ask), shorter]
+    async with open_edge(tmp_path, *told, policy=PERMIT) as edge:
+        token = await edge.open_run()
+        long = [{"role": "user", "content": "x" * 300}]
+        call = asyncio.create_task(create(edge, token, max_tokens=1000, messages=long))
+        await edge.pending()
+        await edge.vote()
+        answer = await call
+        assert answer.headers["x-watchkeeper-lowered"].endswith("invocation/output_tokens")
+
+
 async def test_a_cheaper_model_answers_from_its_level_on(
     tmp_path: Path, model_provider: Provider
 ) -> None:

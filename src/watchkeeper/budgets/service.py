@@ -155,8 +155,9 @@ def refuse(tx: Transaction, refused: Refused, *, agent: str, run: str) -> None:
         return
     account = Account(refused.scope, refused.period, refused.period_key)
     row = sql.BALANCE.first(tx, **key_of(account))
-    if row is None:
-        return
+    if row is None:  # the first call of a period, refused before anything was held of it
+        open_account(tx, account, agent, tx.now)
+        row = sql.BALANCE.first(tx, **key_of(account))
     measure = refused.measure
     limit = max(0, refused.by.cap)
     sql.REFUSE[measure].run(tx, **key_of(account), asked=refused.asked, limit=limit)
@@ -240,9 +241,7 @@ def _hold(
     return refused
 
 
-def fill(
-    tx: Transaction, wanted: Sequence[Drawn], asked: Amounts, measures: sql.Measures
-) -> _Rows:
+def fill(tx: Transaction, wanted: Sequence[Drawn], asked: Amounts, measures: sql.Measures) -> _Rows:
     """Hold amounts in the balances that have room, each by itself; return what those have."""
     rows: _Rows = []
     for start in range(0, len(wanted), sql.MOST_AT_ONCE):

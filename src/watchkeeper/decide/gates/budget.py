@@ -9,7 +9,7 @@ from watchkeeper.decide.caps import caps_over
 from watchkeeper.decide.facts import Facts, NoRoom
 from watchkeeper.decide.gates.full import without_room
 from watchkeeper.decide.gates.levels import caps_in_force
-from watchkeeper.decide.gates.lowering import lower
+from watchkeeper.decide.gates.lowering import in_the_way, lower
 from watchkeeper.decide.gates.timing import shorten
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 
@@ -53,7 +53,9 @@ def _respond(
             return None
         # an object that is counted already needs no room
         found = [
-            one for one in levels if one.cap.measure != "objects" or refused.measure == "objects"
+            one
+            for one in in_the_way(action, progress, levels, asked)
+            if one.cap.measure != "objects" or refused.measure == "objects"
         ]
         ruling = without_room(found, asked.amounts, facts)
         if ruling is not None:

@@ -24,12 +24,12 @@ def lower(
     `levels` is how full the caps over it are. At least 16 tokens must be left to answer in; its
     performer must be able to keep to that. What binds is named in the permit's reason and duty.
     """
-    most = _output_of(action, progress)
-    if most <= SMALLEST_OUTPUT or "max_output_tokens" not in action.fulfils:
+    if not _may_be_shorter(action, progress):
         return False
+    most = _output_of(action, progress)
 
     def amounts(tokens: int) -> dict[Measure, int]:
-        return {**asked.amounts, **amounts_of(estimate_within(progress.legs, tokens))}
+        return _amounts_within(progress, asked, tokens)
 
     fitting = largest(lambda tokens: _binding(levels, amounts(tokens)) is None, most)
     if fitting is None:
@@ -41,6 +41,20 @@ def lower(
         return False
     _say(progress, binds, fitting, usage)
     return True
+
+
+def in_the_way(
+    action: Action, progress: Progress, levels: Sequence[Level], asked: Asked
+) -> Sequence[Level]:
+    """Return the caps that a call is refused by: those without room for its shortest answer.
+
+    What a shorter answer would fit under is not what ends the call, nor what people are asked
+    about. All of them where each would fit, or where the answer's length is its performer's.
+    """
+    if not _may_be_shorter(action, progress):
+        return levels
+    least = _amounts_within(progress, asked, SMALLEST_OUTPUT)
+    return [one for one in levels if not one.has_room(least[one.cap.measure])] or levels
 
 
 def largest(fits: Callable[[int], bool], most: int) -> int | None:
@@ -55,6 +69,17 @@ def largest(fits: Callable[[int], bool], most: int) -> int | None:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)
     return low
+
+
+def _may_be_shorter(action: Action, progress: Progress) -> bool:
+    """Tell whether a call's performer keeps to a ceiling on its answers, and one may be lower."""
+    most = _output_of(action, progress)
+    return most > SMALLEST_OUTPUT and "max_output_tokens" in action.fulfils
+
+
+def _amounts_within(progress: Progress, asked: Asked, tokens: int) -> dict[Measure, int]:
+    """Return what a call asks of its budgets where each answer has so many tokens at most."""
+    return {**asked.amounts, **amounts_of(estimate_within(progress.legs, tokens))}
 
 
 def _output_of(action: Action, progress: Progress) -> int:
