@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -339,3 +340,25 @@ def test_the_shared_contract_is_read_as_it_is() -> None:
     assert (routing.default, routing.escalate_to) == ("small-fast", None)
     assert [one.tool_error_rate_gt for one in routing.escalate_on] == [0.05, None]
     assert [one.amount_usd_ge for one in routing.escalate_on] == [None, 200_000_000]
+
+
+def test_a_call_that_keeps_nothing_at_its_provider_is_held_for_no_keeping() -> None:
+    """Only in the protocol whose providers keep nothing by themselves."""
+    world = (WORLD % "").replace(
+        "base_url: http://127.0.0.1:1/v1", "base_url: http://127.0.0.1:1/v1\n  protocol: anthropic"
+    )
+    world = world.replace("{name: small-1,", "{name: small-1, cache_write_usd_per_million: 5,", 1)
+    for endpoint, said, spend in (
+        ("messages", {}, 2000 * 5 + 1000),
+        ("messages", {"writes_cache": True}, 2000 * 5 + 1000),
+        ("messages", {"writes_cache": False}, 2000 + 1000),
+    ):
+        asked = call(endpoint=endpoint)
+        asked = replace(asked, arguments={**asked.arguments, **said})
+        facts = StillFacts(catalogue(world, ""))
+        assert decide(asked, facts)[0].verdict == "permit"
+        assert facts.asked[0]["spend"] == spend
+    facts = StillFacts(catalogue(world.replace("protocol: anthropic", "protocol: openai"), ""))
+    asked = call()
+    decide(replace(asked, arguments={**asked.arguments, "writes_cache": False}), facts)
+    assert facts.asked[0]["spend"] == 2000 * 5 + 1000

@@ -60,8 +60,10 @@ def prices(draw: st.DrawFn) -> Price:
     return Price(draw(rates), tiers, draw(st.integers(0, 100)))
 
 
-@given(prices(), st.data())
-def test_no_call_costs_more_than_the_bound_for_it(price: Price, data: st.DataObject) -> None:
+@given(prices(), st.booleans(), st.data())
+def test_no_call_costs_more_than_the_bound_for_it(
+    price: Price, writes: bool, data: st.DataObject
+) -> None:
     most_in = data.draw(st.integers(0, 3_000_000))
     most_out = data.draw(st.integers(0, 200_000))
     tokens = st.integers(0, most_in)
@@ -69,24 +71,33 @@ def test_no_call_costs_more_than_the_bound_for_it(price: Price, data: st.DataObj
         input_tokens=data.draw(tokens),
         output_tokens=data.draw(st.integers(0, most_out)),
         cache_read_tokens=data.draw(tokens),
-        cache_write_tokens=data.draw(tokens),
-        cache_write_long_tokens=data.draw(tokens),
+        cache_write_tokens=data.draw(tokens) if writes else 0,
+        cache_write_long_tokens=data.draw(tokens) if writes else 0,
     )
     cost = price.cost(used)
-    assert 0 <= price.cost(used, batch=True) <= cost <= price.dearest(most_in, most_out)
+    bound = price.dearest(most_in, most_out, writes_cache=writes)
+    assert 0 <= price.cost(used, batch=True) <= cost <= bound
+    assert bound <= price.dearest(most_in, most_out)
 
 
-@given(prices(), st.integers(0, 3_000_000), st.integers(0, 200_000))
-def test_some_call_costs_the_bound(price: Price, most_in: int, most_out: int) -> None:
+@given(prices(), st.booleans(), st.integers(0, 3_000_000), st.integers(0, 200_000))
+def test_some_call_costs_the_bound(price: Price, writes: bool, most_in: int, most_out: int) -> None:
     inputs = [one.above_input_tokens for one in price.tiers if one.above_input_tokens <= most_in]
     costs = []
     for used_in in (*inputs, most_in):
-        for kept in (
-            {},
-            {"cache_read_tokens": used_in},
-            {"cache_write_tokens": used_in},
-            {"cache_write_tokens": used_in, "cache_write_long_tokens": used_in},
-        ):
-            used = Usage(input_tokens=used_in, output_tokens=most_out, **kept)
+        kept: list[dict[str, int]] = [{}, {"cache_read_tokens": used_in}]
+        if writes:
+            kept += [
+                {"cache_write_tokens": used_in},
+                {"cache_write_tokens": used_in, "cache_write_long_tokens": used_in},
+            ]
+        for one in kept:
+            used = Usage(input_tokens=used_in, output_tokens=most_out, **one)
             costs.append(price.cost(used))
-    assert max(costs) == price.dearest(most_in, most_out)
+    assert max(costs) == price.dearest(most_in, most_out, writes_cache=writes)
+
+
+def test_what_keeps_nothing_is_not_bound_by_what_keeping_costs() -> None:
+    price = Price(Rates(3_000_000, 15_000_000, 300_000, 3_750_000, 6_000_000))
+    assert price.dearest(1_000_000, 0) == 6_000_000
+    assert price.dearest(1_000_000, 0, writes_cache=False) == 3_000_000

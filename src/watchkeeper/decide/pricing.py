@@ -49,7 +49,13 @@ class GovernedModel:
         return self.targets[0] if self.targets else None
 
 
-def dearest(targets: Iterable[GovernedTarget], input_tokens: int, output_tokens: int) -> int | None:
+def dearest(
+    targets: Iterable[GovernedTarget],
+    input_tokens: int,
+    output_tokens: int,
+    *,
+    writes_cache: bool = True,
+) -> int | None:
     """Return what a call costs at most that uses no more than so much, whichever target takes
     it, in micro-dollars; None where nobody knows what one of them costs.
     """
@@ -57,7 +63,9 @@ def dearest(targets: Iterable[GovernedTarget], input_tokens: int, output_tokens:
     for target in targets:
         if target.price is None:
             return None
-        most = max(most, target.price.dearest(input_tokens, output_tokens))
+        most = max(
+            most, target.price.dearest(input_tokens, output_tokens, writes_cache=writes_cache)
+        )
     return most
 
 

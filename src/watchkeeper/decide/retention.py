@@ -15,7 +15,7 @@ from typing import Any
 from watchkeeper.core.digest import canonical, digest
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.contents import Contents
-from watchkeeper.decide.gates.contract import LIKELY, PROMPT
+from watchkeeper.decide.gates.contract import LIKELY, PROMPT, WRITES_CACHE
 from watchkeeper.decide.gates.hosted import HOSTED
 from watchkeeper.decide.model import ENDPOINT, Action
 from watchkeeper.wire.base import NAME
@@ -25,7 +25,7 @@ WITHHELD = "withheld"
 """The argument that stands for what is not kept: its digest."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(NAME)
-_COUNTS = frozenset({"messages", LIKELY, "max_output_tokens", "stream"})
+_COUNTS = frozenset({"messages", LIKELY, WRITES_CACHE, "max_output_tokens", "stream"})
 _DIGESTS = frozenset({"body", PROMPT})
 
 

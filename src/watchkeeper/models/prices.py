@@ -39,10 +39,14 @@ class Rates:
         """What input costs that is kept for long."""
         return self.written if self.cache_write_long is None else self.cache_write_long
 
-    @property
-    def dearest_input(self) -> int:
-        """What input costs at most, whatever the provider does with it."""
-        return max(self.input, self.read, self.written, self.written_long)
+    def most(self, input_tokens: int, output_tokens: int, *, writes_cache: bool) -> int:
+        """Return what so much costs at most, in micro-dollars, whatever comes from the cache, and
+        with `writes_cache` whatever is kept there.
+        """
+        dearest = max(self.input, self.read)
+        if writes_cache:
+            dearest = max(dearest, self.written, self.written_long)
+        return -(-(input_tokens * dearest + output_tokens * self.output) // _PER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +96,15 @@ class Price:
             return -(-exact * (_WHOLE - self.batch_discount_percent) // (_PER * _WHOLE))
         return -(-exact // _PER)
 
-    def dearest(self, input_tokens: int, output_tokens: int) -> int:
-        """Return what a call costs at most that uses no more than so much, in micro-dollars."""
+    def dearest(self, input_tokens: int, output_tokens: int, *, writes_cache: bool = True) -> int:
+        """Return what a call costs at most that uses no more than so much, in micro-dollars;
+        without `writes_cache`, one of which the provider keeps nothing for later calls.
+        """
         if not self.tiers:
-            rates = self.rates
-            return -(-(input_tokens * rates.dearest_input + output_tokens * rates.output) // _PER)
+            return self.rates.most(input_tokens, output_tokens, writes_cache=writes_cache)
         return max(
-            -(-(most * rates.dearest_input + output_tokens * rates.output) // _PER)
-            for most, rates in self._reached(input_tokens)
+            rates.most(reached, output_tokens, writes_cache=writes_cache)
+            for reached, rates in self._reached(input_tokens)
         )
 
     def _reached(self, input_tokens: int) -> Iterator[tuple[int, Rates]]:

@@ -37,6 +37,8 @@ class Needs:
     priced: bool = False
     """Whether a target is of use whose price nobody knows."""
     most_micros: int | None = None
+    writes_cache: bool = True
+    """Whether the provider may keep its input for later calls, which may cost more."""
 
     def most_input(self, context_window: int) -> int:
         """Return the most input where a window holds so much; each text to embed has its own."""
@@ -180,7 +182,9 @@ def _cost(target: Target, needs: Needs, output_tokens: int) -> int | None:
     if target.price is None:
         return None
     window = target.model.context_window
-    return target.price.dearest(needs.most_input(window), output_tokens)
+    return target.price.dearest(
+        needs.most_input(window), output_tokens, writes_cache=needs.writes_cache
+    )
 
 
 def _too_small(target: Target, needs: Needs, limit: str) -> tuple[Requirement, str]:

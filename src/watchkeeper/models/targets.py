@@ -63,7 +63,7 @@ class Sizes(Protocol):
 class Cost(Protocol):
     """What a provider's model costs."""
 
-    def dearest(self, input_tokens: int, output_tokens: int) -> int:
+    def dearest(self, input_tokens: int, output_tokens: int, *, writes_cache: bool = True) -> int:
         """Return what a call costs at most, in micro-dollars."""
         ...
 

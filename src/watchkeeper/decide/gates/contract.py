@@ -18,6 +18,8 @@ from watchkeeper.wire.digests import action_digest
 
 PROMPT = "prompt_template"
 """The argument of a model call that holds the SHA-256 of its system message's text."""
+WRITES_CACHE = "writes_cache"
+"""The argument of a model call that says whether its provider may keep its input."""
 LIKELY = "input_tokens"
 """The argument of a model call that holds what its input probably comes to, in tokens; what it
 may cost is estimated from a bound that is seldom reached."""
@@ -125,6 +127,14 @@ def _check_context(action: Action, agent: GovernedAgent) -> Ruling | None:
             f"prompts: {', '.join(one.name for one in templates)}",
         )
     return None
+
+
+def writes_cache(action: Action) -> bool:
+    """Tell whether a provider may keep a call's input for later ones, which may cost more.
+
+    In Anthropic's protocol it keeps what the call marks; elsewhere it does so by itself.
+    """
+    return action.endpoint != "messages" or action.arguments.get(WRITES_CACHE) is not False
 
 
 def likely_input(action: Action) -> int:

@@ -9,7 +9,7 @@ from watchkeeper.core.money import dollars
 from watchkeeper.decide.caps import caps_over
 from watchkeeper.decide.catalogue import GovernedAgent
 from watchkeeper.decide.facts import Facts
-from watchkeeper.decide.gates.contract import likely_input
+from watchkeeper.decide.gates.contract import likely_input, writes_cache
 from watchkeeper.decide.gates.places import Barred, permitted_targets
 from watchkeeper.decide.model import Action, Ruling, deny
 from watchkeeper.decide.pricing import GovernedTarget, dearest
@@ -36,6 +36,12 @@ class Leg:
     """At most: what is sent, and no more than the largest of the windows."""
     barred: tuple[Barred, ...] = ()
     """Its targets that policies keep the call from."""
+    writes_cache: bool = True
+
+    def dearest(self, output_tokens: int) -> int:
+        """Return what its answer costs at most, in micro-dollars; 0 where nobody knows."""
+        targets, most = self.chosen.targets, self.input_tokens
+        return dearest(targets, most, output_tokens, writes_cache=self.writes_cache) or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ def limits_of(
         regions=contract.regions,
         zero_retention=contract.logging.zero_retention,
         most_micros=budgets.max_cost_usd_per_call,
+        writes_cache=writes_cache(action),
     )
     return Limits(contract.name, needs, lowered)
 
@@ -128,7 +135,7 @@ def qualify(
         words = "; ".join((chosen.words, *(one.words for one in barred[:MOST_NAMED])))
         return deny(_rule(name, limits.agent, chosen), words, chosen.remedy)
     window = max(target.model.context_window for target in chosen.targets)
-    return Leg(name, chosen, needs.most_input(window), barred)
+    return Leg(name, chosen, needs.most_input(window), barred, needs.writes_cache)
 
 
 def lowered_by(limits: Limits, legs: Sequence[Leg], most: int) -> Iterator[Duty]:
@@ -160,7 +167,7 @@ def estimate_of(action: Action, legs: Sequence[Leg], output_tokens: int) -> Usag
 
 def estimate_within(legs: Sequence[Leg], output_tokens: int) -> Usage:
     """Return what a call may use at most whose answers are no longer than so many tokens each."""
-    cost = sum(dearest(leg.chosen.targets, leg.input_tokens, output_tokens) or 0 for leg in legs)
+    cost = sum(leg.dearest(output_tokens) for leg in legs)
     return Usage(
         input_tokens=min(sum(leg.input_tokens for leg in legs), LARGEST_USAGE),
         output_tokens=min(output_tokens * len(legs), LARGEST_USAGE),

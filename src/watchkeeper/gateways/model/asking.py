@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watchkeeper.decide.gates.contract import LIKELY, PROMPT
+from watchkeeper.decide.gates.contract import LIKELY, PROMPT, WRITES_CACHE
 from watchkeeper.decide.gates.hosted import HOSTED
 from watchkeeper.decide.model import ENDPOINT
 from watchkeeper.gateways.model.dialect import HostedTool, ModelCall
@@ -40,7 +40,8 @@ def ask_for(
     ceiling = output_ceiling(call)
     # which tools the provider may run is for the path to say, and then counts there
     most_input = call.most_input_tokens(window, frozenset(one.name for one in call.hosted_tools))
-    cost = route.most_micros(most_input, ceiling) if route else 0
+    writes = call.writes_cache
+    cost = route.most_micros(most_input, ceiling, writes_cache=writes) if route else 0
     if max(ceiling, most_input) > LARGEST_USAGE:
         raise malformed("it may use more than any one call may: ask for fewer tokens")
     return Ask(
@@ -55,6 +56,7 @@ def ask_for(
             "max_output_tokens": ceiling,
             "stream": call.stream,
             **({HOSTED: [_shown(one) for one in call.hosted_tools]} if call.hosted_tools else {}),
+            **({} if writes else {WRITES_CACHE: False}),
             **({PROMPT: call.prompt_digest()} if templates else {}),
         },
         estimate=Usage(

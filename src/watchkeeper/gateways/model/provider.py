@@ -165,7 +165,10 @@ class ProviderCall:
         if self._watch.gone.is_set():
             raise failure
         most_input = self._call.most_input_tokens(route.context_window, self._without)
-        more = route.most(most_input, self._ceiling or 0) if billed else Usage()
+        writes = self._call.writes_cache
+        more = Usage()
+        if billed:
+            more = route.most(most_input, self._ceiling or 0, writes_cache=writes)
         more = more.model_copy(update={"retries": 1})
         try:
             room = await self._decider.extend(self._decision, more)

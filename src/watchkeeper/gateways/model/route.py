@@ -29,13 +29,15 @@ class Route:
     """How much of its calls of the last minute may be sent again."""
     backoff_seconds: float = 0.25
 
-    def most_micros(self, input_tokens: int, output_tokens: int) -> int:
+    def most_micros(self, input_tokens: int, output_tokens: int, *, writes_cache: bool) -> int:
         """Return what a call costs at most that uses no more than so much, in micro-dollars."""
-        return self.price.dearest(input_tokens, output_tokens) if self.price else 0
+        if self.price is None:
+            return 0
+        return self.price.dearest(input_tokens, output_tokens, writes_cache=writes_cache)
 
-    def most(self, input_tokens: int, output_tokens: int) -> Usage:
+    def most(self, input_tokens: int, output_tokens: int, *, writes_cache: bool) -> Usage:
         """Return the most that one sending may use."""
-        cost = self.most_micros(input_tokens, output_tokens)
+        cost = self.most_micros(input_tokens, output_tokens, writes_cache=writes_cache)
         return Usage(
             input_tokens=min(input_tokens, LARGEST_USAGE),
             output_tokens=min(output_tokens, LARGEST_USAGE),
