@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import pytest
@@ -215,6 +216,49 @@ async def test_what_a_tool_call_cost_counts_where_nothing_else_is_capped(ground:
     answer = await ground.refund()
     await ground.settle(answer, usage=Usage(cost_micros=700))
     assert await ground.figures("all/day/spend") == (700, 0)
+    await ground.pass_time(0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_all_that_is_reported_is_posted_wherever_it_is_capped(
+    ground: Ground, seed: int
+) -> None:
+    """Tool and model calls in any order, reported at once or late, with a cost or without."""
+    chance = Random(seed)
+    wide = CHANGED.replace("max_cost_usd_per_run: 0.75", "max_cost_usd_per_run: 75")
+    wide = wide.replace("max_steps: 12", "max_steps: 100").replace("max_risk_points: 90", "")
+    wide = wide.replace("max_value_usd: 100, max_messages: 5,", "").replace("0.002", "20")
+    more = "budget: {name: %s, scope: %s, period: day, limits: {%s: 10000}}"
+    scopes = {
+        "all/day/output_tokens": ("a", "all", "output_tokens"),
+        "team/finance-ops/day/tokens": ("b", "team/finance-ops", "tokens"),
+    }
+    await ground.put("\n---\n".join([wide, *(more % scope for scope in scopes.values())]))
+    spent = tokens = output = 0
+    late: list[Answer] = []
+    for number in range(12):
+        answer = await (
+            ground.call()
+            if chance.random() < 0.4
+            else ground.refund(f"ch_{number % 2}", 20 + number)
+        )
+        assert answer.verdict == "permit", answer.reason
+        if chance.random() < 0.3:
+            late.append(answer)
+            continue
+        used = Usage(**{name: chance.choice([0, 0, 7, 900]) for name in CALL.model_fields_set})
+        await ground.settle(answer, chance.choice(["succeeded", "failed"]), usage=used)
+        spent, output = spent + used.cost_micros, output + used.output_tokens
+        tokens += used.input_tokens + used.output_tokens
+    await ground.pass_time(HOLD_SECONDS)
+    for answer in late:
+        said = Outcome(status="succeeded", usage=CALL)
+        await ground.decider.settle(answer.decision, said, token=ground.token)
+        spent, output, tokens = spent + 900, output + 50, tokens + 150
+    for budget in ("run/RUN/spend", "person/ada/week/spend"):
+        assert await ground.figures(budget) == (spent, 0)
+    assert await ground.figures("all/day/output_tokens") == (output, 0)
+    assert await ground.figures("team/finance-ops/day/tokens") == (tokens, 0)
     await ground.pass_time(0)
 
 
