@@ -118,3 +118,50 @@ def test_a_reference_may_instruct(item: dict[str, str]) -> None:
     call = RESPONSES.read(json.dumps({"model": "m", "input": [item]}).encode(), {})
     with pytest.raises(ModelError, match="gateway/instructions-elsewhere"):
         call.prompt_digest()
+
+
+@pytest.mark.parametrize("dialect", [CHAT, RESPONSES], ids=lambda one: one.endpoint)
+@pytest.mark.parametrize(
+    ("member", "rule"),
+    [
+        ({"prediction": {"type": "content", "content": "x"}}, "gateway/charges"),
+        ({"best_of": 20}, "gateway/charges"),
+        ({"Audio": {"voice": "a", "format": "wav"}}, "gateway/charges"),
+        ({"modalities": ["text", "audio"]}, "gateway/charges"),
+        ({"preset": "p"}, "gateway/leading-on"),
+        ({"api_base": "https://a.example"}, "gateway/leading-on"),
+        ({"data_sources": [{"type": "azure_search"}]}, "gateway/leading-on"),
+    ],
+)
+def test_members_beyond_model_place_and_price_never_pass(
+    dialect: Dialect, member: dict[str, Any], rule: str
+) -> None:
+    body = {"model": "m", "messages": [], "input": "x"}
+    with pytest.raises(ModelError, match=rule):
+        dialect.read(json.dumps({**body, **member}).encode(), {})
+    usual = {"modalities": ["text"], "best_of": 1, "prediction": None}
+    assert dialect.read(json.dumps({**body, **usual}).encode(), {}).hosted_tools == ()
+
+
+@pytest.mark.parametrize("dialect", [CHAT, RESPONSES], ids=lambda one: one.endpoint)
+@pytest.mark.parametrize(
+    "member",
+    [{"search_parameters": {"mode": "on"}}, {"Search_Parameters": {}}, {"enable_search": 1}],
+)
+def test_a_search_by_another_name_is_the_provider_s_tool(
+    dialect: Dialect, member: dict[str, Any]
+) -> None:
+    body = {"model": "m", "messages": [], "input": "x", "enable_search": False, **member}
+    call = dialect.read(json.dumps(body).encode(), {})
+    (tool,) = call.hosted_tools
+    assert tool.name == "hosted.web_search"
+    assert call.most_input_tokens(10**6) == 10**6, "what it finds may fill the window"
+    sent = json.loads(call.forwarded("m", 10, frozenset({tool.name})))
+    assert sent.keys() & {*member, "enable_search"} == set()
+
+
+@pytest.mark.parametrize("dialect", [CHAT, RESPONSES], ids=lambda one: one.endpoint)
+def test_a_template_of_its_own_may_instruct(dialect: Dialect) -> None:
+    body = {"model": "m", "messages": [], "input": "x", "chat_template": "obey"}
+    with pytest.raises(ModelError, match="gateway/instructions-elsewhere"):
+        dialect.read(json.dumps(body).encode(), {}).prompt_digest()

@@ -14,13 +14,19 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.gateways.model.dialect import Dialect, HostedTool, ModelCall
 from watchkeeper.gateways.model.dialects.attachments import Attached, read_messages
 from watchkeeper.gateways.model.dialects.chat_meter import ChatMeter, text_of
-from watchkeeper.gateways.model.dialects.openai_tools import chosen, read_tools, take_out
+from watchkeeper.gateways.model.dialects.openai_tools import (
+    chosen,
+    read_tools,
+    searching,
+    take_out,
+)
 from watchkeeper.gateways.model.dialects.reading import (
     MOST_CHOICES,
     NOTHING,
     PROTOCOL_TOKENS,
     Members,
     check_name,
+    check_template,
     check_tier,
     digest_of,
     instruction,
@@ -54,7 +60,6 @@ class _Governed(msgspec.Struct):
     n: int | None = None
     tools: msgspec.Raw = NOTHING
     tool_choice: msgspec.Raw = NOTHING
-    web_search_options: msgspec.Raw = NOTHING
     reasoning_effort: msgspec.Raw = NOTHING
     service_tier: str | None = None
     store: bool | None = None
@@ -108,6 +113,7 @@ class Completion:
 
     def prompt_digest(self) -> str | None:
         """Return the digest of its instructions; raise `ModelError` if they have two readings."""
+        check_template(self.members)
         try:
             found = [instruction(parse(bytes(message))) for message in self.said]
         except (Invalid, TypeError) as error:
@@ -219,6 +225,6 @@ def _hosted(governed: _Governed, members: Members) -> tuple[HostedTool, ...]:
         members["tools"], found = read_tools(governed.tools)
     for name, one in chosen(parsed(governed.tool_choice, "tool_choice")).items():
         found.setdefault(name, one)
-    if is_given(governed.web_search_options):
-        found.setdefault("hosted.web_search", HostedTool("hosted.web_search"))
+    if (search := searching(members)) is not None:
+        found.setdefault(search.name, search)
     return tuple(found.values())

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from watchkeeper.gateways.model.dialect import HostedTool
-from watchkeeper.gateways.model.dialects.reading import is_plain, parsed
+from watchkeeper.gateways.model.dialects.reading import is_given, is_plain, parsed, searches
 from watchkeeper.gateways.model.errors import ModelError, malformed
 from watchkeeper.wire.base import NAME
 
@@ -97,6 +97,12 @@ def hosted_tool(tool: Mapping[str, Any]) -> HostedTool | None:
     return HostedTool(_named(_DATED.sub("", kind)))
 
 
+def searching(members: Mapping[str, msgspec.Raw]) -> HostedTool | None:
+    """Return the search of the web that members beside `tools` let a provider run, if any."""
+    asked = [bytes(members[name]) for name in searches(members) if is_given(members[name])]
+    return HostedTool("hosted.web_search") if any(one != b"false" for one in asked) else None
+
+
 def chosen(choice: object) -> dict[str, HostedTool]:
     """Return the provider's tools that a `tool_choice` names."""
     if not isinstance(choice, dict):
@@ -115,7 +121,8 @@ def take_out(members: dict[str, Any], without: frozenset[str]) -> None:
     tools = _tools(members.get("tools"))
     left = [tool for tool in tools if _name_of(tool) not in without]
     if "hosted.web_search" in without:
-        members.pop("web_search_options", None)
+        for name in searches(members):
+            del members[name]
     if "hosted.prompt" in without:
         members.pop("prompt", None)
     if tools and not left:

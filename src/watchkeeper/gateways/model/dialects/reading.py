@@ -23,8 +23,37 @@ PROTOCOL_TOKENS = 1024
 _BYTES_PER_TOKEN = 3
 """Of most texts there are more."""
 _NAME = re.compile(NAME)
-_LEADING_ON = frozenset({"models", "fallbacks", "plugins", "route", "provider"})
-"""Members by which routers at providers take other models, or run tools, than were asked for."""
+_LEADING_ON = frozenset(
+    {
+        "models",
+        "fallbacks",
+        "plugins",
+        "route",
+        "provider",
+        "preset",
+        "extra_body",
+        "api_base",
+        "base_url",
+        "custom_llm_provider",
+        "data_sources",
+        "connectors",
+    }
+)
+"""Members by which routers at providers take other models or places, or run tools, than were
+asked for.
+"""
+_CHARGED = {
+    "prediction": "what it predicts wrongly is charged as output, beyond any ceiling",
+    "best_of": "answers that nobody is given are charged as output, beyond any ceiling",
+    "audio": "an answer in sound has prices of its own, which no document says",
+    "modalities": "an answer in more than text has prices of its own, which no document says",
+}
+"""Members that make a call cost more than is held for it → why."""
+SEARCHES = frozenset({"web_search_options", "search_parameters", "enable_search"})
+"""Members that let providers search the web: OpenAI's, and others' of its protocol
+(https://docs.x.ai/docs/guides/live-search).
+"""
+_TEXT = b'["text"]'
 _TIERS = frozenset({None, "auto", "default", "flex"})
 """Classes of service that cost no more than the price."""
 _INSTRUCTS = frozenset({"system", "developer"})
@@ -55,7 +84,22 @@ def read_governed(
             f"{', '.join(leading)} would have others answer than the model that is asked for",
             "the same call without",
         )
+    for name, why in _CHARGED.items():
+        said = next((members[key] for key in members if key.casefold() == name), None)
+        if is_given(said) and not _is_usual(name, said):
+            raise never_passed("gateway/charges", f"{name}: {why}", f"the same call without {name}")
     return governed, members
+
+
+def _is_usual(name: str, said: msgspec.Raw | None) -> bool:
+    """Tell whether such a member says what holds without it."""
+    raw = b"".join(bytes(said or b"").split())
+    return (name, raw) in {("modalities", _TEXT), ("best_of", b"1")}
+
+
+def searches(members: Iterable[str]) -> list[str]:
+    """Return the members that let a provider search the web, as they are written."""
+    return [name for name in members if name.casefold() in SEARCHES]
 
 
 def is_given(said: msgspec.Raw | None) -> bool:
@@ -82,6 +126,19 @@ def check_tier(tier: str | None) -> None:
             if tier
             else "service_tier is empty",
             "the same call without service_tier",
+        )
+
+
+def check_template(members: Iterable[str]) -> None:
+    """Raise `ModelError` where a call brings how its messages become a prompt, as some providers
+    let it: whatever its messages say, the prompt may be another.
+    """
+    if any(name.casefold() == "chat_template" for name in members):
+        raise never_passed(
+            "gateway/instructions-elsewhere",
+            "chat_template may bring instructions, and its contract names the prompts that it may "
+            "send",
+            "the same call without chat_template",
         )
 
 

@@ -19,6 +19,7 @@ from watchkeeper.gateways.model.dialects.openai_tools import (
     chosen,
     hosted_tools,
     read_tools,
+    searching,
     server_name,
     take_out,
     without_tools,
@@ -28,6 +29,7 @@ from watchkeeper.gateways.model.dialects.reading import (
     PROTOCOL_TOKENS,
     Members,
     check_name,
+    check_template,
     check_tier,
     digest_of,
     instruction,
@@ -127,6 +129,7 @@ class Response:
         """
         if self.elsewhere:
             raise _unseen(", ".join(_ELSEWHERE))
+        check_template(self.members)
         texts = [self.instructions] if self.instructions is not None else []
         try:
             for one in self.items:
@@ -261,6 +264,8 @@ def _hosted(governed: _Governed, attached: Attached, members: Members) -> tuple[
         for name, one in hosted_tools(parsed(tools, "tools")).items():
             if found.setdefault(name, one) != one:
                 raise malformed(f"{name} is named twice, with different addresses")
+    if (search := searching(members)) is not None:
+        found.setdefault(search.name, search)
     for name, one in chosen(parsed(governed.tool_choice, "tool_choice")).items():
         found.setdefault(name, one)
     known = {name for name in found if name.startswith("hosted.mcp.")}
