@@ -15,9 +15,9 @@ from watchkeeper.core.errors import Conflict, Unavailable
 from watchkeeper.decide import routing
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
 from watchkeeper.decide.routing import Route, Router
-from watchkeeper.outbox.cursor import move_cursor
 from watchkeeper.outbox.model import NewDelivery
 from watchkeeper.outbox.reading import list_deliveries
+from watchkeeper.outbox.tables import outbox_cursor
 from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -116,12 +116,12 @@ class Failing(Store):
 
     fails = False
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
+    async def write(self, unit: Callable[[Transaction], T], *, patience: float = 0) -> T:
         if self.fails:
             self.fails = False
             raise Unavailable("the store cannot write")
         try:
-            return await super().write(unit)
+            return await super().write(unit, patience=patience)
         except Conflict:
             self.fails = True
             raise
@@ -134,7 +134,7 @@ async def test_it_goes_on_where_the_store_fails_just_after_another_routed(
 
     def elsewhere(tx: Transaction) -> None:
         tx.record("thing.happened", actor="plane", subject="thing/1", body={})
-        move_cursor(tx, 0, 1)
+        outbox_cursor.move(tx, 0, 1)
 
     async with await Failing.open(database_url, clock) as store:
         one = router(store)

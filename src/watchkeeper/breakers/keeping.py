@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select
 
-from watchkeeper.breakers.tables import watched, watches
+from watchkeeper.breakers.tables import breaker_cursor, watches
 from watchkeeper.breakers.watch import Watch, read, write
-from watchkeeper.core.errors import Conflict
 from watchkeeper.store.journal import events
 from watchkeeper.store.statement import Statement, insert
 from watchkeeper.store.transaction import Transaction
@@ -16,17 +15,6 @@ from watchkeeper.store.transaction import Transaction
 Watches = dict[tuple[str, int], Watch]
 """By breaker and version of the agent."""
 
-_CURSOR = Statement(select(watched.c.sequence).where(watched.c.id == 1))
-_BEGIN = Statement(
-    insert(watched)
-    .values(id=1, sequence=bindparam("sequence"))
-    .on_conflict_do_nothing(index_elements=["id"])
-)
-_MOVE = Statement(
-    update(watched)
-    .where(watched.c.id == 1, watched.c.sequence == bindparam("from_sequence"))
-    .values(sequence=bindparam("to_sequence"))
-)
 _ALL = Statement(select(watches))
 _put = insert(watches).values(
     breaker=bindparam("breaker"), version=bindparam("version"), kept=bindparam("kept")
@@ -69,13 +57,6 @@ _OPENED = Statement(
 )
 
 
-def begin(tx: Transaction, head: int) -> int:
-    """Return the sequence up to which the ledger was looked at; at first all of it counts so."""
-    tx.silent("where watching stands says nothing new")
-    _BEGIN.run(tx, sequence=head)
-    return int(_CURSOR.scalar(tx))
-
-
 def load(tx: Transaction) -> Watches:
     """Return everything that is remembered."""
     return {(row.breaker, row.version): read(row.kept) for row in _ALL.all(tx)}
@@ -92,9 +73,7 @@ def keep(
 
     Raises `Conflict` if another looked at it meanwhile.
     """
-    tx.silent("what was made of the ledger's events says nothing new")
-    if not _MOVE.run(tx, from_sequence=was, to_sequence=to):
-        raise Conflict("the ledger was looked at by another", code="watched_elsewhere")
+    breaker_cursor.move(tx, was, to)
     for (breaker, version), watch in changed.items():
         _PUT.run(tx, breaker=breaker, version=version, kept=write(watch))
     for breaker, version in dropped:

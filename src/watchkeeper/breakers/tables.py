@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Table, Text
 
+from watchkeeper.store.cursor import Cursor
 from watchkeeper.store.metadata import Key, Whole, metadata
 
 breakers = Table(
@@ -34,9 +35,5 @@ watches = Table(
     Column("kept", Text, nullable=False),
 )
 
-watched = Table(
-    "breaker_cursor",
-    metadata,
-    Column("id", Whole, primary_key=True, autoincrement=False),
-    Column("sequence", Whole, nullable=False),
-)
+breaker_cursor = Cursor("breaker_cursor")
+"""The last event that the detectors counted in, as far as that is kept."""

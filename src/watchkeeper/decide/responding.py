@@ -47,13 +47,5 @@ def compile_responses(budget: Budget) -> Responding:
     )
 
 
-def words_of(rate: RateLimit) -> str:
-    """Say a rate: `10 calls a minute, 2 at once`."""
-    words = f"{rate.calls} {'call' if rate.calls == 1 else 'calls'} a {rate.per}"
-    if rate.burst is not None and rate.burst != rate.calls:
-        words += f", {rate.burst} at once"
-    return words
-
-
 def _throttle(rate: RateLimit) -> Throttle:
-    return Throttle(rate.calls, rate.seconds, rate.burst, words_of(rate))
+    return Throttle(rate.calls, rate.seconds, rate.burst, rate.words)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from watchkeeper.core.errors import Conflict, Unavailable, WatchkeeperError
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
-from watchkeeper.outbox.cursor import begin_cursor, move_cursor
 from watchkeeper.outbox.model import NewDelivery
 from watchkeeper.outbox.service import enqueue
+from watchkeeper.outbox.tables import outbox_cursor
 from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -77,7 +77,9 @@ class Router:
 
     async def _load(self) -> None:
         head = self._store.head
-        self._saved = self._passed = await self._store.write(lambda tx: begin_cursor(tx, head))
+        self._saved = self._passed = await self._store.write(
+            lambda tx: outbox_cursor.begin(tx, head)
+        )
 
     async def _follow(self) -> None:
         behind = False
@@ -129,14 +131,14 @@ class Router:
                     for new in route.plan(tx, event, catalogue):
                         enqueue(tx, new)
                         count += 1
-        move_cursor(tx, self._saved, events[-1].sequence)
+        outbox_cursor.move(tx, self._saved, events[-1].sequence)
         return count
 
     async def _pass_over(self, event: Event, why: str) -> None:
         """Go on after an event whose deliveries cannot be told: the others must not wait for it."""
 
         def unit(tx: Transaction) -> None:
-            move_cursor(tx, self._saved, event.sequence)
+            outbox_cursor.move(tx, self._saved, event.sequence)
             tx.record(
                 "delivery.unrouted",
                 actor="plane",
@@ -152,7 +154,7 @@ class Router:
     async def _save(self, to: int) -> None:
         if to > self._saved:
             try:
-                await self._store.write(lambda tx: move_cursor(tx, self._saved, to))
+                await self._store.write(lambda tx: outbox_cursor.move(tx, self._saved, to))
                 self._saved = to
             except WatchkeeperError as error:
                 _LOG.warning("where routing stands is not kept: %s", error)

@@ -17,6 +17,7 @@ from typing import Any
 
 from watchkeeper.breakers import keeping, service, watch
 from watchkeeper.breakers.model import Alarm, Budget, Ended, Permitted, Standing, breaker_id
+from watchkeeper.breakers.tables import breaker_cursor
 from watchkeeper.breakers.watch import Watch
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import WatchkeeperError
@@ -113,7 +114,7 @@ class Watching:
 
     async def _load(self) -> None:
         head = self._store.head
-        at = await self._store.write(lambda tx: keeping.begin(tx, head))
+        at = await self._store.write(lambda tx: breaker_cursor.begin(tx, head))
 
         def query(tx: Transaction) -> tuple[keeping.Watches, dict[str, _Phase]]:
             phases = {}

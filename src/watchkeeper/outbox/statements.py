@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, func, literal_column, select, update
 
-from watchkeeper.outbox.tables import deliveries, outbox_cursor, targets_off
+from watchkeeper.outbox.tables import deliveries, targets_off
 from watchkeeper.store.statement import Statement, insert
 
 _row = deliveries.c
@@ -77,18 +77,6 @@ LOST = Statement(
     .group_by(_row.kind, _row.target, _row.state)
     .order_by(_row.kind, _row.target, _row.state)
     .limit(200)
-)
-
-CURSOR = Statement(select(outbox_cursor.c.sequence).where(outbox_cursor.c.id == 1))
-BEGIN_CURSOR = Statement(
-    insert(outbox_cursor)
-    .values(id=1, sequence=bindparam("sequence"))
-    .on_conflict_do_nothing(index_elements=["id"])
-)
-MOVE_CURSOR = Statement(
-    update(outbox_cursor)
-    .where(outbox_cursor.c.id == 1, outbox_cursor.c.sequence == bindparam("from_sequence"))
-    .values(sequence=bindparam("to_sequence"))
 )
 
 _off = insert(targets_off)

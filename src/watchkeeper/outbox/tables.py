@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Table, Text
 
+from watchkeeper.store.cursor import Cursor
 from watchkeeper.store.metadata import Key, Whole, metadata
 
 deliveries = Table(
@@ -58,13 +59,8 @@ Index(
 Index("ix_deliveries_target_id", deliveries.c.target, deliveries.c.id)
 Index("ix_deliveries_request", deliveries.c.request)
 
-outbox_cursor = Table(
-    "outbox_cursor",
-    metadata,
-    Column("id", Whole, primary_key=True, autoincrement=False),
-    Column("sequence", Whole, nullable=False),
-)
-"""The last event that was routed; it moves in the unit of work that enqueues what it led to."""
+outbox_cursor = Cursor("outbox_cursor")
+"""The last event that was routed."""
 
 targets_off = Table(
     "targets_off",

@@ -50,3 +50,11 @@ class RateLimit(Part):
     def seconds(self) -> int:
         """How long the time is, in seconds."""
         return {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}[self.per]
+
+    @property
+    def words(self) -> str:
+        """Say it: `10 calls a minute, 2 at once`."""
+        said = f"{self.calls} {'call' if self.calls == 1 else 'calls'} a {self.per}"
+        if self.burst is not None and self.burst != self.calls:
+            said += f", {self.burst} at once"
+        return said

@@ -47,10 +47,11 @@ def limits_over(catalogue: Catalogue, agent: str, action: Action) -> Iterator[Li
 
 def limit_of(rule: str, about: str, declared: RateLimit) -> Limit:
     """Return a declared rate as the limit that a rule names."""
-    burst = declared.burst
-    words = f"{declared.calls} {'call' if declared.calls == 1 else 'calls'} a {declared.per}"
-    if burst is not None and burst != declared.calls:
-        words += f", {burst} at once"
     return make_limit(
-        rule, about, calls=declared.calls, seconds=declared.seconds, burst=burst, words=words
+        rule,
+        about,
+        calls=declared.calls,
+        seconds=declared.seconds,
+        burst=declared.burst,
+        words=declared.words,
     )
