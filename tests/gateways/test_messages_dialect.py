@@ -11,30 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.gateways.message_calls import BASE, WINDOW, names, read, said
+from watchkeeper.gateways.model.asking import ask_for
 from watchkeeper.gateways.model.dialects.anthropic import ANTHROPIC
 from watchkeeper.gateways.model.dialects.messages import COUNT_TOKENS, MESSAGES
 from watchkeeper.gateways.model.errors import ModelError, bad_request, refused
+from watchkeeper.gateways.model.route import Route
+from watchkeeper.models.prices import Price, Rates
 from watchkeeper.wire.decisions import Answer
-
-BASE: dict[str, Any] = {
-    "model": "small-fast",
-    "max_tokens": 100,
-    "messages": [{"role": "user", "content": "hello"}],
-}
-WINDOW = 200_000
-
-
-def read(headers: dict[str, str] | None = None, **members: Any) -> Any:
-    body = {name: value for name, value in {**BASE, **members}.items() if value is not ...}
-    return MESSAGES.read(json.dumps(body).encode(), headers or {})
-
-
-def said(content: Any, role: str = "user") -> list[dict[str, Any]]:
-    return [{"role": role, "content": content}]
-
-
-def names(call: Any) -> list[str]:
-    return [tool.name for tool in call.hosted_tools]
 
 
 def test_what_governs_a_call_is_read() -> None:
@@ -43,7 +27,7 @@ def test_what_governs_a_call_is_read() -> None:
     assert (call.model, call.stream, call.asked_output_tokens) == ("small-fast", True, 100)
     assert (call.size, call.messages, call.choices) == (len(body), 1, 1)
     assert call.digest == "sha256:" + hashlib.sha256(body).hexdigest()
-    assert call.headers == {"anthropic-version": "2023-06-01"}
+    assert call.headers_for(WINDOW) == {"anthropic-version": "2023-06-01"}
 
 
 @pytest.mark.parametrize(
@@ -125,87 +109,6 @@ def test_members_that_are_harmless_pass_with_nulls_left_out() -> None:
     assert "fallbacks" not in sent
 
 
-@pytest.mark.parametrize(
-    ("tool", "name"),
-    [
-        ({"type": "web_search_20250305", "name": "web_search"}, "hosted.web_search"),
-        ({"type": "web_search_20260318", "name": "web_search"}, "hosted.web_search"),
-        ({"type": "web_fetch_20250910", "name": "web_fetch"}, "hosted.web_fetch"),
-        ({"type": "code_execution_20250825", "name": "x"}, "hosted.code_execution"),
-        ({"type": "bash_code_execution_20250825", "name": "x"}, "hosted.bash_code_execution"),
-        ({"type": "mcp_toolset", "mcp_server_name": "Git Hub"}, "hosted.mcp.git_hub"),
-        ({"type": "tool_search_tool_regex_20251119", "name": "x"}, "hosted.tool_search"),
-        ({"type": "tool_search_tool_bm25", "name": "x"}, "hosted.tool_search"),
-        ({"type": "advisor_20260301", "name": "advisor", "model": "x"}, "hosted.advisor"),
-        ({"type": "From The Future!", "name": "x"}, "hosted.from_the_future"),
-        ({"type": "bash_20250124\n", "name": "x"}, "hosted.bash_20250124"),
-    ],
-)
-def test_tools_of_the_provider_are_known_by_name(tool: dict[str, Any], name: str) -> None:
-    assert names(read(tools=[tool])) == [name]
-    assert read(tools=[tool]).most_input_tokens(WINDOW) == WINDOW
-    assert read(tools=[tool]).cache_key() is None
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        None,
-        "custom",
-        "bash_20250124",
-        "text_editor_20250728",
-        "computer_20250124",
-        "memory_20250818",
-        "computer_toolset_20260801",
-        "browser_toolset_20260801",
-    ],
-)
-def test_tools_of_the_agent_are_not_hosted(kind: str | None) -> None:
-    assert names(read(tools=[{"type": kind, "name": "x"}])) == []
-
-
-def test_servers_and_skills_are_hosted_and_can_be_taken_out() -> None:
-    call = read(
-        {"anthropic-beta": "mcp-client-2025-11-20, context-management-2025-06-27"},
-        mcp_servers=[{"type": "url", "name": "Hub", "url": "https://hub.example:8443/mcp?a=1"}],
-        tools=[
-            {"type": "mcp_toolset", "mcp_server_name": "Hub"},
-            {"type": "web_search_20260318", "name": "web_search"},
-            {"name": "mine", "input_schema": {"type": "object"}},
-        ],
-        container={"skills": [{"type": "anthropic", "skill_id": "pdf"}]},
-        tool_choice={"type": "tool", "name": "web_search"},
-    )
-    assert names(call) == ["hosted.mcp.hub", "hosted.web_search", "hosted.code_execution"]
-    assert call.hosted_tools[0].server_url == "https://hub.example:8443/mcp?a=1"
-    assert "mcp-client" in call.headers["anthropic-beta"]
-    sent = json.loads(call.forwarded("claude-x", None, frozenset(names(call))))
-    assert [tool["name"] for tool in sent["tools"]] == ["mine"]
-    assert sent.keys().isdisjoint({"mcp_servers", "container", "tool_choice"})
-    everything = json.loads(call.forwarded("claude-x", None))
-    assert len(everything["tools"]) == 3
-
-
-def test_a_server_has_one_address() -> None:
-    hub = {"type": "url", "name": "hub", "url": "https://hub.example/mcp"}
-    assert len(read(mcp_servers=[hub, hub]).hosted_tools) == 1
-    for other in ({**hub, "name": "Hub", "url": "https://evil.example"}, {"name": "hub"}):
-        with pytest.raises(ModelError, match=r"hub|url"):
-            read(mcp_servers=[hub, other])
-
-
-def test_beta_features_that_let_the_provider_act_pass_only_with_such_a_tool() -> None:
-    asked = (
-        "mcp-client-2025-11-20,interleaved-thinking-2025-05-14,code-execution-2025-05-22,"
-        "server-side-fallback-2026-07-01,Advisor-Tool-2026-03-01,compact-2026-01-12,,"
-    )
-    call = read({"anthropic-beta": asked, "anthropic-version": "2023-01-01"})
-    assert call.headers == {
-        "anthropic-version": "2023-01-01",
-        "anthropic-beta": "interleaved-thinking-2025-05-14",
-    }
-
-
 def test_input_is_bounded_from_above() -> None:
     plain = read()
     assert plain.size < plain.most_input_tokens(WINDOW) < plain.size + 2000
@@ -277,6 +180,17 @@ def test_a_mark_that_is_written_in_escapes_is_one(name: str) -> None:
     assert MESSAGES.read(body.replace("cache_control", name).encode(), {}).writes_cache
     deep = json.dumps({**BASE, "messages": said([{"type": "text", "text": "x", "Q": {"a": 1}}])})
     assert MESSAGES.read(deep.replace('"Q"', f'"{name}"').encode(), {}).writes_cache
+
+
+def test_what_is_asked_of_the_path_says_that_nothing_is_kept() -> None:
+    price = Price(Rates(1_000_000, 0, cache_write_long=9_000_000))
+    route = Route("near", "http://127.0.0.1:1", None, "m", price, 200_000)
+    plain, marked = read(), read(cache_control={"type": "ephemeral"})
+    kept, unkept = (ask_for(one, "messages", route, 200_000) for one in (marked, plain))
+    assert unkept.arguments["writes_cache"] is False
+    assert unkept.estimate.cost_micros == unkept.estimate.input_tokens
+    assert "writes_cache" not in kept.arguments
+    assert kept.estimate.cost_micros == 9 * kept.estimate.input_tokens
 
 
 def test_a_document_of_text_is_bounded_by_its_bytes() -> None:
