@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateways.bare import ENDED, SAID, STREAM, bare, whole
+from tests.gateways.bare import ENDED, SAID, STREAM, bare, completion, whole
 from tests.gateways.failing import ASK, Ground, ground, model, provider
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.gateways.http import CallerWatch
@@ -140,3 +140,13 @@ async def test_hanging_up_at_the_last_moment_hides_no_outcome(
         await asyncio.sleep(0)  # what is left to do with the outcome is not cut off
     assert performed.outcome.status == "succeeded"
     assert performed.outcome.usage.output_tokens == 3
+
+
+@pytest.mark.parametrize("content", [[{"type": "text", "text": "hi"}], 5])
+async def test_usage_counts_whatever_content_looks_like(
+    tmp_path: Path, stack: AsyncExitStack, content: Any
+) -> None:
+    here = await over(stack, tmp_path, whole(completion(content)))
+    assert (await here.ask())[0] == 200
+    (outcome,) = await here.edge.outcomes()
+    assert (outcome["input_tokens"], outcome["output_tokens"]) == (5, 3)

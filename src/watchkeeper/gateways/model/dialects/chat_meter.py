@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from watchkeeper.gateways.model.dialects.counting import ReportMeter, error_name
@@ -33,13 +35,17 @@ class _Choice(msgspec.Struct):
     message: _Text | None = None
 
 
-class _Completion(msgspec.Struct):
-    choices: list[_Choice] | None = None
+class _Reported(msgspec.Struct):
     usage: msgspec.Raw = NOTHING
     error: msgspec.Raw = NOTHING
 
 
+class _Completion(_Reported):
+    choices: list[_Choice] | None = None
+
+
 _completion = msgspec.json.Decoder(_Completion)
+_reported = msgspec.json.Decoder(_Reported)
 
 
 class ChatMeter(ReportMeter):
@@ -58,19 +64,27 @@ class ChatMeter(ReportMeter):
         try:
             completion = _completion.decode(data)
         except (msgspec.MsgspecError, RecursionError):
+            # some providers write content as a list; what they report counts all the same
             self.passed += len(data)
+            with suppress(msgspec.MsgspecError, RecursionError):
+                self._take_report(_reported.decode(data))
             return True
-        says_usage = is_given(completion.usage)
-        if says_usage:
-            self.report(completion.usage)
-        if is_given(completion.error):
-            self.failure = error_name(completion.error)
+        says_usage = self._take_report(completion)
         for choice in completion.choices or ():
             for text in (choice.delta, choice.message):
                 if text is not None:
                     self.passed += _size(text)
         only_usage = says_usage and not completion.choices and self.failure is None
         return whole or self._wants_usage or not only_usage
+
+    def _take_report(self, said: _Reported) -> bool:
+        """Take usage and error; tell whether there is a usage."""
+        if is_given(said.error):
+            self.failure = error_name(said.error)
+        says_usage = is_given(said.usage)
+        if says_usage:
+            self.report(said.usage)
+        return says_usage
 
 
 def text_of(body: bytes, *, streamed: bool) -> str | None:
