@@ -286,6 +286,12 @@ def test_each_of_a_kind_has_its_own_cap_to_top_up_or_change(plane: Plane) -> Non
     spend(clerk, 1)
     spend(scribe, 1)
     assert look(scribe)["rule"] == "budget/agent/scribe/day/tool_calls"
+    for change in ("caps", "top-ups"):
+        what = {"cap": 0} if change == "caps" else {"amount": 1}
+        problem = plane.operator.problem(
+            "POST", f"/v1/{change}/agent/*/day/tool_calls", {**what, "reason": "all"}, status=400
+        )
+        assert problem["rule"] == "budget/each", "it would hold for nobody"
 
 
 def cap(plane: Plane, **body: Any) -> dict[str, Any]:

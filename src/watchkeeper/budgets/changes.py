@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, func, select
 
 from watchkeeper.budgets.model import LARGEST_AMOUNT, Cap, written
 from watchkeeper.budgets.response_tables import cap_changes
-from watchkeeper.budgets.rules import read_budget_id
+from watchkeeper.budgets.rules import read_budget_id, read_own_budget_id
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import Conflict, Invalid, TooLarge
 from watchkeeper.store import timers
@@ -101,7 +101,7 @@ def change_cap(
     single run or a time that is over or too far, `TooLarge` where too many caps are changed,
     `Conflict` where there is nothing to take back.
     """
-    _, period, measure = read_budget_id(budget)
+    _, period, measure = read_own_budget_id(budget)
     if period in ("run", "invocation"):
         raise Invalid(
             f"every {period} has the cap of its documents; {budget} is one of many",

@@ -31,6 +31,21 @@ def read_budget_id(text: str) -> tuple[str, Period, Measure]:
     raise NotFound(f"there is no budget {text!r:.120}", remedy="see `watchkeeper budgets list`")
 
 
+def read_own_budget_id(text: str) -> tuple[str, Period, Measure]:
+    """Take the id of one budget apart; raise `Invalid` where it stands for each of a kind, whose
+    budgets are their own, `NotFound` if it names none.
+    """
+    found = read_budget_id(text)
+    if "*" in found[0]:
+        raise Invalid(
+            f"{text:.120} is no budget of its own: each has one",
+            where="budget",
+            rule="budget/each",
+            remedy="name one of them, or change the document",
+        )
+    return found
+
+
 def zone_over(standing: Iterable[Cap], scope: str, period: Period) -> str:
     """Return the zone that budgets of a scope and period are in; none of them: UTC."""
     kind = scope.partition("/")[0] + "/*"

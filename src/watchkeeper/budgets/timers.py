@@ -12,7 +12,8 @@ from watchkeeper.store import timers
 from watchkeeper.store.timers import Handler
 from watchkeeper.store.transaction import Transaction
 
-AT_ONCE = 200
+AT_ONCE = 20
+"""Some milliseconds of work on the loop; then calls have their turn."""
 _SHORTEST_SECONDS = 1
 
 

@@ -8,7 +8,7 @@ from watchkeeper.budgets import statements as sql
 from watchkeeper.budgets.accounts import key_of, open_account
 from watchkeeper.budgets.model import LARGEST_AMOUNT, NO_CAP, Account, Cap, written
 from watchkeeper.budgets.periods import period_key, zone_of
-from watchkeeper.budgets.rules import read_budget_id, zone_over
+from watchkeeper.budgets.rules import read_own_budget_id, zone_over
 from watchkeeper.core.errors import Conflict, Invalid, NotFound
 from watchkeeper.store.transaction import Transaction
 
@@ -31,7 +31,7 @@ def top_up(
     approval request that asked for it, where one did. Raises
     :class:`NotFound` for an unknown budget, :class:`Conflict` if that period is over.
     """
-    scope, of_period, measure = read_budget_id(budget)
+    scope, of_period, measure = read_own_budget_id(budget)
     if not 0 < amount <= LARGEST_AMOUNT:
         raise Invalid(f"cannot top up by {amount}", where="amount", remedy="give more than zero")
     zone = zone_of(period) if period else zone_over(standing, scope, of_period)
