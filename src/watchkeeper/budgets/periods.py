@@ -70,7 +70,11 @@ def span_of(period: Period, at: int, zone: str = "UTC") -> Span:
 
 def _find(period: Period, at: int, zone: str) -> Span:
     if period not in CALENDAR:
-        raise Invalid(f"one {period} has no start in the calendar", where="period")
+        raise Invalid(
+            f"a cap on each {period} has no balance to show or to top up",
+            where="period",
+            remedy="it stands in the agent's contract, or in a budget document: change it there",
+        )
     if period == "hour":
         start = at // HOUR_US * HOUR_US
         moment = _EPOCH + timedelta(microseconds=start)

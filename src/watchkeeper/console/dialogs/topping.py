@@ -72,15 +72,16 @@ def cap_question(row: BudgetRow, moment: Moment) -> Question:
             *blocks(row, moment),
             Prose(
                 "It holds from now on, also after the documents are applied again. A cap below "
-                "what is used refuses what comes next; what runs goes on.",
+                "what is used refuses what comes next; what runs goes on. Without an amount the "
+                "documents' own cap holds again; without a time it holds until changed.",
                 "quiet",
             ),
         ],
         confirm="Change the cap",
         reason="required",
         fields=(
-            Field("cap", f"{_unit(row)} per {row.period} (empty: the documents' own)", amount),
-            Field("until", "For how long: 2h, 7d (empty: until it is changed again)", time),
+            Field("cap", f"{_unit(row)} per {row.period}", amount),
+            Field("until", "For how long (2h, 7d)", time),
         ),
     )
 

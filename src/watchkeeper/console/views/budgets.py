@@ -28,7 +28,7 @@ from watchkeeper.console.words import (
 )
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Invalid
-from watchkeeper.core.money import micros_from_text
+from watchkeeper.core.money import dollars, micros_from_text
 from watchkeeper.wire.budgets import BudgetDetail, BudgetRow
 
 GAUGE_CELLS = 6
@@ -164,7 +164,6 @@ def resets_cell(row: BudgetRow, moment: Moment) -> Span:
 def blocks(row: BudgetRow, moment: Moment) -> list[Block]:
     """Write a budget; who draws on it too, once that has been read."""
     said = say(BUDGET_STATES, row.state)
-    room = max(0, row.cap + row.topped_up - row.posted - row.held)
     held: list[Block] = [
         Line(
             [
@@ -181,7 +180,7 @@ def blocks(row: BudgetRow, moment: Moment) -> list[Block]:
         Fact("posted", measure_text(row.measure, row.posted)),
         Fact("held", f"{measure_text(row.measure, row.held)} for actions under way"),
         Fact("cap", cap_cell(row, moment)),
-        Fact("room", measure_text(row.measure, room), "critical" if room == 0 else "text"),
+        Fact("room", _room_words(row), "critical" if row.state == "exhausted" else "text"),
         Fact("refused", plural(row.refused, "action"), "critical" if row.refused else "quiet"),
         Fact("burn", f"{measure_text(row.measure, row.per_hour)} in the last hour"),
         Fact("forecast", _forecast_words(row, moment)),
@@ -206,6 +205,15 @@ def blocks(row: BudgetRow, moment: Moment) -> list[Block]:
     return held
 
 
+def _room_words(row: BudgetRow) -> str:
+    """Say what is left; one may be exhausted with room left, for smaller calls than came."""
+    room = max(0, row.cap + row.topped_up - row.posted - row.held)
+    said = measure_text(row.measure, room)
+    if room and row.state == "exhausted":
+        said += ", less than the call that it refused may need"
+    return said
+
+
 def _forecast_words(row: BudgetRow, moment: Moment) -> str:
     if row.state == "exhausted":
         return "exhausted: it refuses until it resets or is topped up"
@@ -228,13 +236,18 @@ def _spenders(row: BudgetDetail) -> list[Block]:
     return [Title("Who spends"), *aligned(rows)]
 
 
+def exact_text(measure: str, amount: int) -> str:
+    """Write what one call came to: money to the micro-dollar, where a column rounds it."""
+    return dollars(amount) if measure in MONEY else measure_text(measure, amount)
+
+
 def _spent(row: BudgetDetail, moment: Moment) -> list[Block]:
     if not row.spent:
         return []
     rows = [
         (
             span(age_text(one.at, moment.now), "quiet"),
-            span(measure_text(row.measure, one.amount)),
+            span(exact_text(row.measure, one.amount)),
             span(one.agent),
             span(one.name),
             span("held" if one.state == "live" else "", "warning"),

@@ -23,6 +23,7 @@ from watchkeeper.console.words import (
     say,
     time_text,
 )
+from watchkeeper.core.money import dollars
 from watchkeeper.wire.agents import RunDetail, RunRow
 from watchkeeper.wire.decisions import DecisionRow
 
@@ -89,7 +90,7 @@ def _decision(row: DecisionRow) -> tuple[Span, ...]:
     return (
         span(time_text(row.at), "quiet"),
         say(VERDICTS, row.verdict).span,
-        span(row.name),
-        span(money_text(row.cost_micros) if row.cost_micros else "", "quiet"),
+        span(row.name if row.model in (None, row.name) else f"{row.name} > {row.model}"),
+        span(dollars(row.cost_micros) if row.cost_micros else "", "quiet"),
         span(why, "quiet"),
     )
