@@ -85,6 +85,12 @@ def test_names_that_agents_make_up_stay_one_word_of_bounded_length() -> None:
     assert person_scope("x" * 200) != person_scope("x" * 199)
 
 
+@pytest.mark.parametrize("said", ["ada", "Ada", "person/ada", " ADA ", "ａda", "mailto:ada"])
+def test_another_spelling_of_a_name_is_no_other_person(said: str) -> None:
+    found = world(budget("ada", "person/ada", "day", "objects: 12"))
+    assert over(found, on_behalf_of=said) == {("person/ada", "day", "objects", 12)}
+
+
 @pytest.mark.parametrize(
     ("one", "other", "meet"),
     [

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import combinations
 from urllib.parse import quote
 
+from watchkeeper.approvals.people import person_key
 from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.spending import Budget
@@ -18,8 +19,10 @@ _EACH = "*"
 def person_scope(person: str) -> str:
     """Return the scope of a person: what a document can't name is written in percent signs.
 
-    Agents say for whom they act, in up to 200 characters of any kind.
+    Agents say for whom they act, in up to 200 characters of any kind. Another spelling of a name
+    (`person/ada`, `Ada`) is no other person.
     """
+    person = person_key(person)
     written = quote(person, safe="@+:,=", errors="replace")
     if len(written) > _LONGEST_PERSON:
         written = f"{written[:_LONGEST_PERSON]}~{digest('watchkeeper/person/v1', person)[-32:]}"
