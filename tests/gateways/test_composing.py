@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import anthropic
@@ -22,6 +23,7 @@ from tests.gateways.routing_ground import (
 from tests.rig.deadline import eventually_async
 from tests.rig.provider import Provider
 from tests.rig.world import agent_document, world
+from watchkeeper.gateways.model.dialects.chat import Chat
 from watchkeeper.kill.model import LockTarget
 
 
@@ -280,3 +282,27 @@ async def test_anthropics_calls_are_judged_and_combined_too(
                 await client.messages.create(**ASK, model="other", max_tokens=4)
             counted = await client.messages.count_tokens(**ASK, model="both")
         assert counted.input_tokens == 3
+
+
+@pytest.mark.parametrize(("length", "aside"), [(100, False), (200_000, True)])
+async def test_a_long_answer_is_looked_through_beside_the_event_loop(
+    tmp_path: Path,
+    model_provider: Provider,
+    monkeypatch: pytest.MonkeyPatch,
+    length: int,
+    aside: bool,
+) -> None:
+    model_provider.wish(of={"cheap-1": {"say": "x" * length}, "large-1": {"say": "well"}})
+    threads: list[threading.Thread] = []
+    looks = Chat.text_of
+
+    def noted(dialect: Chat, body: bytes, *, streamed: bool = False) -> str | None:
+        threads.append(threading.current_thread())
+        return looks(dialect, body, streamed=streamed)
+
+    monkeypatch.setattr(Chat, "text_of", noted)
+    async with open_edge(tmp_path, *documents(model_provider)) as edge:
+        said = await ask(edge, await edge.open_run(), "unsure", max_tokens=100)
+        assert said.text == "well"
+    (thread,) = threads
+    assert (thread is not threading.main_thread()) is aside

@@ -30,6 +30,10 @@ Make = Callable[[int, ModelCall, Receiver, Headers], ProviderCall]
 takes the answer, and headers beside others."""
 
 
+_LARGEST_AT_ONCE = 128 * 1024
+"""Bytes of an answer that are looked through on the event loop."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Said:
     """What one model said."""
@@ -47,12 +51,18 @@ class _Said:
         """Whether nobody waits for an answer any more."""
         return self.performed.outcome.status == "unknown"
 
-    def text(self, dialect: Dialect) -> str | None:
-        """Return its words; None where they can't be judged."""
+    async def text(self, dialect: Dialect) -> str | None:
+        """Return its words, looked for beside the event loop where there is much of it; None
+        where they can't be judged.
+        """
         made = self.performed.made
-        if isinstance(made, Whole):
-            return dialect.text_of(made.body)
-        return dialect.text_of(self.kept.data, streamed=True) if self.kept.begun else None
+        streamed = not isinstance(made, Whole)
+        if streamed and not self.kept.begun:
+            return None
+        data = made.body if isinstance(made, Whole) else self.kept.data
+        if len(data) <= _LARGEST_AT_ONCE:
+            return dialect.text_of(data, streamed=streamed)
+        return await asyncio.to_thread(dialect.text_of, data, streamed=streamed)
 
 
 class Composition:
@@ -102,7 +112,7 @@ class Composition:
     async def _escalate(self, flight: InFlight) -> Performed[Made]:
         routed, stronger = self._routed, self._routed.stronger
         first = await self._ask(0, flight)
-        text = first.text(self._dialect) if first.well else None
+        text = await first.text(self._dialect) if first.well else None
         why = await self._judge.why_not(text) if self._judge and text is not None else None
         if stronger is None or why is None:
             return await self._give(first, routed.reason)
@@ -123,7 +133,7 @@ class Composition:
             failed = next(one for one in said if not one.well)
             error = failed.performed.outcome.error or "it gave no answer"
             return await self._give(well[0], f"{alone}: {failed.model} failed ({error[:200]})")
-        texts = tuple(one.text(self._dialect) for one in well)
+        texts = [await one.text(self._dialect) for one in well]
         known = tuple(text for text in texts if text is not None)
         if len(known) < len(texts):
             return await self._give(well[0], f"{alone}: what was said can't be compared")
