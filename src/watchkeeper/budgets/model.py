@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, get_args
 
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.money import dollars
+from watchkeeper.core.words import count
 from watchkeeper.wire.budgets import Measure, Period
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -157,7 +158,7 @@ def written(measure: Measure, amount: int) -> str:
     if measure == "wall_time":
         return f"{amount / MICROSECONDS:,.0f} s"
     if measure == "risk":
-        return f"{amount:,} risk point{'' if amount == 1 else 's'}"
+        return count(amount, "risk point")
     unit = measure.replace("_", " ")
     if amount == 1:
         unit = "retry" if measure == "retries" else unit.removesuffix("s")

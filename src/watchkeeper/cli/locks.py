@@ -11,9 +11,10 @@ from watchkeeper.cli.exits import REFUSED
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_json, print_table, say, say_line
 from watchkeeper.cli.session import REASON, Session, speaks
-from watchkeeper.cli.words import at, count
+from watchkeeper.cli.words import at
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars
+from watchkeeper.core.words import count
 
 if TYPE_CHECKING:
     from watchkeeper.wire.locks import BlastRadius, LockRow, Target, TargetKind

@@ -9,9 +9,10 @@ import click
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_json, print_table, say, say_line
 from watchkeeper.cli.session import REASON, Session, speaks
-from watchkeeper.cli.words import count, left
+from watchkeeper.cli.words import left
 from watchkeeper.core.errors import NotFound
 from watchkeeper.core.wall import WallClock, read_time, wall_clock
+from watchkeeper.core.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

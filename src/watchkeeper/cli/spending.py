@@ -12,9 +12,10 @@ from watchkeeper.cli.named import BY, of
 from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, Session, speaks
 from watchkeeper.cli.waiting import said_while
-from watchkeeper.cli.words import count, read_span
+from watchkeeper.cli.words import read_span
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars
+from watchkeeper.core.words import count
 from watchkeeper.wire.spending import NOTHING
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ import click
 
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, Session, speaks
-from watchkeeper.cli.words import at, count, left
+from watchkeeper.cli.words import at, left
 from watchkeeper.core.money import dollars
+from watchkeeper.core.words import count
 
 if TYPE_CHECKING:
     from watchkeeper.wire.plane import Status

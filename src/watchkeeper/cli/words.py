@@ -40,11 +40,6 @@ def amount(measure: str, value: int) -> str:
     return f"{value / 1_000_000:,.0f} s" if measure == "wall_time" else f"{value:,}"
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is one."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def proven(proof: str | None) -> str:
     """Say whether it was proven on whose behalf a run acts, and by whom."""
     return "only claimed" if proof is None else f"proven by {proof}"

@@ -14,8 +14,9 @@ from watchkeeper.approvals.tables import requests
 from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.durations import duration_text
+from watchkeeper.core.words import count
 from watchkeeper.decide.handover.scope import Scope
-from watchkeeper.decide.handover.text import count, plain
+from watchkeeper.decide.handover.text import plain
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.handover import HandoverItem, HandoverSection

@@ -12,10 +12,11 @@ from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.durations import duration_text
 from watchkeeper.core.errors import TooLarge
+from watchkeeper.core.words import count
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.handover.requests import remarkable_requests
 from watchkeeper.decide.handover.scope import Scope
-from watchkeeper.decide.handover.text import count, plain
+from watchkeeper.decide.handover.text import plain
 from watchkeeper.decide.tables import decisions
 from watchkeeper.decide.tooling import waiting_pins
 from watchkeeper.kill.tables import locks

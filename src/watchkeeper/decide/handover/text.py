@@ -25,11 +25,6 @@ def _name(thing: str) -> str:
     return make_safe(thing, limit=100).replace("`", "'")
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is one."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def write_text(
     name: str,
     *,
