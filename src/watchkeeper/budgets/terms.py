@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from watchkeeper.budgets.model import Refused, written
@@ -37,21 +37,7 @@ class Terms:
 
     def shown(self) -> dict[str, Any]:
         """Return them as approvers read them and the digest covers them."""
-        return {
-            "agent": self.agent,
-            "amount": self.amount,
-            "asked": self.asked,
-            "budget": self.budget,
-            "full_again_at": self.full_again_at,
-            "held": self.held,
-            "limit": self.limit,
-            "measure": self.measure,
-            "per_hour": self.per_hour,
-            "period": self.period,
-            "period_key": self.period_key,
-            "resets_at": self.resets_at,
-            "used": self.used,
-        }
+        return dict(sorted(asdict(self).items()))
 
     @property
     def digest(self) -> str:
