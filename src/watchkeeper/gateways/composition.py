@@ -24,6 +24,7 @@ from watchkeeper.gateways.model.dialects.openai import OPENAI
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
 from watchkeeper.gateways.model.keeping import Keeping
 from watchkeeper.gateways.model.providers import Providers
+from watchkeeper.gateways.model.turns import Turns
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances
 from watchkeeper.registry.documents import ToolContract
@@ -74,6 +75,7 @@ class Gateways:
         )
         """How providers are called, and how they do."""
         self._keeping = Keeping(view, clock)
+        turns = Turns()
         callers = Callers(decider)
         cancellations = Cancellations()
         calls = ToolCalls(decider, self._offers, self._pool, self._performances, cancellations)
@@ -88,6 +90,7 @@ class Gateways:
                     self.providers,
                     self._performances,
                     self._keeping,
+                    turns,
                 )
                 for surface in SURFACES
             },

@@ -42,6 +42,7 @@ from watchkeeper.gateways.model.passing import Headers, Passing, Receiver
 from watchkeeper.gateways.model.provider import Made, ProviderCall
 from watchkeeper.gateways.model.providers import Providers
 from watchkeeper.gateways.model.route import Route
+from watchkeeper.gateways.model.turns import Turns
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances, Stopped
 from watchkeeper.identity.model import Caller
@@ -82,6 +83,7 @@ class ModelEndpoint:
         providers: Providers,
         performances: Performances,
         keeping: Keeping,
+        turns: Turns,
     ) -> None:
         self._surface = surface
         self._dialects = {dialect.path: dialect for dialect in surface.dialects}
@@ -91,6 +93,7 @@ class ModelEndpoint:
         self._providers = providers
         self._performances = performances
         self._keeping = keeping
+        self._turns = turns
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one HTTP request."""
@@ -107,7 +110,8 @@ class ModelEndpoint:
                 call = await _read(dialect, body, headers)
                 caller = await self._callers.recognise(token)
                 watch = CallerWatch(receive)
-                await self._serve(_Asked(token, caller, headers, dialect, call, watch, send))
+                with self._turns.take(caller.agent):
+                    await self._serve(_Asked(token, caller, headers, dialect, call, watch, send))
             else:
                 await self._answer_other(token, scope["method"], path, send)
         except CallerGone:

@@ -53,7 +53,7 @@ class Egress:
 
     def __init__(
         self,
-        connections: int = 256,
+        connections: int = 384,
         *,
         declares: Callable[[str], bool] | None = None,
         lookup: Lookup | None = None,
