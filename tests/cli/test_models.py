@@ -77,3 +77,10 @@ def test_known_prices_are_found_by_words(plane: Plane) -> None:
 def test_what_any_one_did_is_picked(plane: Plane, command: str, dimension: str) -> None:
     picked = on(plane, command, "--of", f"{dimension}=small")
     assert picked.code == exits.OK, picked.err
+
+
+@pytest.mark.parametrize("name", ["nope", "/", "a/b/c"])
+def test_what_names_no_breaker_is_said(plane: Plane, name: str) -> None:
+    shown = on(plane, "breakers", "show", name)
+    assert shown.code == exits.NOT_FOUND
+    assert "DOCUMENT/AGENT" in shown.err

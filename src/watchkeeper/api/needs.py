@@ -137,7 +137,7 @@ def from_breaker(row: BreakerRow, now: int, *, mine: bool) -> Need | None:
     does = "paused" if row.does == "pause" else "slowed down"
     refused = f", {row.refused:,} calls refused since" if row.refused else ""
     waits = row.state == "open" and row.probes_at is None
-    todo = "find out why, then reset it"
+    todo = "find out why, then close it"
     if not waits:
         todo += ", or leave it to its probe"
     return Need(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from watchkeeper.cli.group import NamedGroup
-from watchkeeper.cli.output import print_facts, print_json, print_table, say, say_line
+from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say, say_line
 from watchkeeper.cli.session import LIMIT, REASON, Session, speaks
 from watchkeeper.cli.words import at
+from watchkeeper.core.errors import NotFound
 from watchkeeper.core.money import dollars
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def list_(session: Session, only_open: bool, agent: str | None, limit: int) -> N
 @speaks()
 def show(session: Session, breaker: str) -> None:
     """Show BREAKER (`DOCUMENT/AGENT`): what tripped it, and what is usual."""
-    found = session.call(lambda plane: plane.breaker(breaker))
+    name = _name(breaker)
+    found = session.call(lambda plane: plane.breaker(name))
     if session.json:
         print_json(found)
     else:
@@ -75,12 +77,24 @@ def reset(session: Session, breaker: str, reason: str) -> None:
     """Close BREAKER (`DOCUMENT/AGENT`) by hand."""
     from watchkeeper.wire.breakers import BreakerReset
 
-    body = BreakerReset(reason=reason)
-    found = session.call(lambda plane: plane.reset_breaker(breaker, body))
+    name, body = _name(breaker), BreakerReset(reason=reason)
+    found = session.call(lambda plane: plane.reset_breaker(name, body))
     if session.json:
         print_json(found)
     else:
         say(f"Closed: breaker {found.breaker}.")
+
+
+def _name(breaker: str) -> str:
+    """Return what names a breaker; end where it names none."""
+    if breaker.count("/") != 1 or "" in breaker.split("/"):
+        fail(
+            NotFound(
+                f"{breaker!r} names no breaker",
+                remedy="write DOCUMENT/AGENT, as `watchkeeper breakers list` does",
+            )
+        )
+    return breaker
 
 
 def _show(row: BreakerRow) -> None:

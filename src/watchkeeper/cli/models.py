@@ -179,7 +179,11 @@ def _targets(row: ModelRow) -> str:
 
 
 def _share(some: int, whole: int) -> str:
-    return f"{some} ({some * _HUNDRED // whole} %)" if some and whole else str(some)
+    """Write a count with its share, rounded as the console does."""
+    if not some or not whole:
+        return str(some)
+    share = some * _HUNDRED / whole
+    return f"{some} ({'<1' if share < 1 else round(share)} %)"
 
 
 def _time(ms: int | None) -> str:
