@@ -19,9 +19,10 @@ from watchkeeper.budgets.tables import balances
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.budgets import Measure
 
 T = TypeVar("T")
-ROOT_CAPS = {"tool_calls": 12, "spend": 100}
+ROOT_CAPS: dict[Measure, int] = {"tool_calls": 12, "spend": 100}
 LATEST = st.integers(0, 8)
 
 
@@ -36,10 +37,10 @@ class FamilyMachine(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.store = self.run(Store.open(self.url, RehearsalClock(frozen=True)))
-        self.caps: dict[str, dict[str, int]] = {"run_0": dict(ROOT_CAPS)}
+        self.caps: dict[str, dict[Measure, int]] = {"run_0": dict(ROOT_CAPS)}
         self.parent: dict[str, str | None] = {"run_0": None}
         self.open = {"run_0"}
-        self.flying: dict[str, tuple[str, dict[str, int]]] = {}
+        self.flying: dict[str, tuple[str, dict[Measure, int]]] = {}
         self.used = dict.fromkeys(ROOT_CAPS, 0)
         self.made = 0
         self.write(clear)
@@ -69,7 +70,8 @@ class FamilyMachine(RuleBasedStateMachine):
     def call(self, back: int, spend: int) -> None:
         run = self.pick(back)
         self.made += 1
-        name, amounts = f"dec_{self.made:04}", {"tool_calls": 1, "spend": spend}
+        name = f"dec_{self.made:04}"
+        amounts: dict[Measure, int] = {"tool_calls": 1, "spend": spend}
         answer = self.write(
             lambda tx: service.reserve(
                 tx, decision=name, agent="a", run=run, caps=self.over(run), amounts=amounts,
@@ -84,7 +86,7 @@ class FamilyMachine(RuleBasedStateMachine):
     def settle(self, back: int, share: int) -> None:
         name = sorted(self.flying)[back % len(self.flying)]
         _, amounts = self.flying.pop(name)
-        used = {"spend": amounts["spend"] * share // 100}
+        used: dict[Measure, int] = {"spend": amounts["spend"] * share // 100}
         self.used["spend"] += used["spend"]
         self.used["tool_calls"] += 1
         self.write(lambda tx: service.settle(tx, name, used, "succeeded"))
@@ -110,7 +112,7 @@ class FamilyMachine(RuleBasedStateMachine):
         if isinstance(answer, Refused):
             assert any(amount > before[measure] for measure, amount in wanted.items())
             return
-        granted = {str(measure): amount for measure, amount in answer.items()}
+        granted = dict(answer)
         assert all(granted[m] <= self.caps[parent][m] for m in self.caps[parent])
         self.caps[child], self.parent[child] = granted, parent
         self.open.add(child)

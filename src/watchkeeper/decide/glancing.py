@@ -48,4 +48,3 @@ class GlancingFacts(LiveFacts):
 
     def refuse(self, refused: Refused) -> None:
         """Nothing is counted."""
-
