@@ -193,17 +193,17 @@ async def test_a_cap_is_changed_and_taken_back(desk: DeskWorld) -> None:
         while console.console.pane.window.current_id != budget:
             await console.press("j")
         await console.press("c")
-        await console.see_dialog("Change the cap of team/finance-ops?")
+        await console.see_dialog("Change the cap of team finance-ops?")
         await console.confirm(fields={"until": "2h"}, reason="a busy day")
         await console.see("the documents' own cap has no end")
         assert cap() == 200
         await console.press("c")
-        await console.see_dialog("Change the cap of team/finance-ops?")
+        await console.see_dialog("Change the cap of team finance-ops?")
         await console.confirm(fields={"cap": "3", "until": "2h"}, reason="enough for today")
         await console.see("3 per day from now on", "of 3")
         assert desk.ask("clerk", "echo", text="more")["rule"] == f"budget/{budget}"
         await console.press("c")
-        await console.see_dialog("Change the cap of team/finance-ops?")
+        await console.see_dialog("Change the cap of team finance-ops?")
         await console.confirm(reason="as it was")
         await console.see("200 per day from now on")
     assert cap() == 200

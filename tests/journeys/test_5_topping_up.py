@@ -24,13 +24,13 @@ def test_an_exhausted_budget_stops_its_agent_until_it_is_topped_up(
     console.read(f"budget {BUDGET} allows $0.15 per day", "this needs $0.")
     console.press("q")
 
-    console.pane("Budgets").select("team/legal", "■ exhausted").press("+")
-    dialog = console.dialog("Top up team/legal?").shows("$0.15")
+    console.pane("Budgets").select("team legal", "■ exhausted").press("+")
+    dialog = console.dialog("Top up team legal?").shows("$0.15")
     dialog.write("Dollars to add", "lots").attempt("Top up").shows("write")
     dialog.clear("Dollars to add").write("Dollars to add", "5")
     dialog.write("Reason", "quarter end")
     dialog.confirm("Top up").expect("the cap of this day is $5.15 now")
-    console.row("ok", "team/legal", "of $5.15")
+    console.row("ok", "team legal", "of $5.15")
 
     ledger = demo.ledger
     topped = ledger.wait(type="budget.topped_up")

@@ -39,7 +39,7 @@ def test_a_killed_agent_is_refused_until_its_lock_is_lifted(
     assert refused["type"] in {"decision.denied", "run.refused"}
     record_property("from the kill to the agent's first refusal, ms", milliseconds(lock, refused))
     console.press("q").expect_no("─ Killed:")
-    console.row("■ stopped", AGENT)
+    console.row("■ stopped", AGENT, "killed")
     console.expect("1 lock")
     assert not ledger.events(lock["sequence"], agent=AGENT, type="decision.permitted")
 

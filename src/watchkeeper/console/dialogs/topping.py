@@ -9,7 +9,7 @@ from watchkeeper.console.desk import Field, Question, Reply
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import span
 from watchkeeper.console.views.breakers import breaker_blocks, breaker_words
-from watchkeeper.console.views.budgets import blocks, read_amount
+from watchkeeper.console.views.budgets import blocks, read_amount, whose
 from watchkeeper.console.words import MONEY, measure_word
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.durations import read_duration
@@ -39,7 +39,7 @@ def top_up_question(row: BudgetRow, moment: Moment) -> Question:
         return None
 
     return Question(
-        title=f"Top up {row.scope}?",
+        title=f"Top up {whose(row.scope)}?",
         body=blocks(row, moment),
         confirm="Top up",
         reason="required",
@@ -67,7 +67,7 @@ def cap_question(row: BudgetRow, moment: Moment) -> Question:
         return None
 
     return Question(
-        title=f"Change the cap of {row.scope}?",
+        title=f"Change the cap of {whose(row.scope)}?",
         body=[
             *blocks(row, moment),
             Prose(

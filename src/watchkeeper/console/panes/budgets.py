@@ -39,9 +39,9 @@ class BudgetsPane(Pane[BudgetRow]):
     columns = (
         Column("used", "USED", 11),
         Column("state", "STATE", 11),
-        Column("budget", "WHOSE", 24, least=18, grow=2, where="middle"),
-        Column("measure", "OF WHAT", 17),
-        Column("spent", "USED OF CAP", 17, priority=1),
+        Column("budget", "WHOSE", 24, least=14, grow=2, where="middle"),
+        Column("measure", "OF WHAT", 17, least=14),
+        Column("spent", "USED OF CAP", 17, least=15, priority=1),
         Column("refused", "REFUSED", 7, align="right", priority=2),
         Column("forecast", "FULL", 9, priority=3),
         Column("trend", "LATELY", view.TREND_CELLS, priority=4),
@@ -153,7 +153,8 @@ class BudgetsPane(Pane[BudgetRow]):
             row.budget, TopUp(amount=amount, reason=reply.reason or "")
         )
         cap = measure_text(after.measure, after.cap + after.topped_up)
-        self.desk.say(f"{after.scope}: the cap of this {after.period} is {cap} now", "good")
+        whose = view.whose(after.scope)
+        self.desk.say(f"{whose}: the cap of this {after.period} is {cap} now", "good")
         await self.reload()
 
     async def change_cap(self) -> None:
@@ -172,7 +173,7 @@ class BudgetsPane(Pane[BudgetRow]):
             return
         after = await self.desk.client.change_cap(row.budget, change)
         cap = measure_text(after.measure, after.cap)
-        self.desk.say(f"{after.scope}: {cap} per {after.period} from now on", "good")
+        self.desk.say(f"{view.whose(after.scope)}: {cap} per {after.period} from now on", "good")
         await self.reload()
 
     async def reset(self) -> None:
