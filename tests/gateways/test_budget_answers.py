@@ -124,6 +124,30 @@ async def test_a_cheaper_model_answers_from_its_level_on(
         assert permitted["routed"]["cause"] == "budget"
 
 
+async def test_what_a_budget_led_to_a_cheaper_model_is_not_judged_back_to_the_dearer(
+    tmp_path: Path, model_provider: Provider
+) -> None:
+    model_provider.wish()
+    degrade = {"at": 1, "do": "degrade", "model": "picky"}
+    picky = {
+        "name": "picky",
+        "provider": "local",
+        "provider_model": "small-1",
+        "escalates_to": "large-careful",
+        "escalate_on": [{"output_matches": "."}],
+    }
+    told = [*documents(model_provider, 0.05, degrade), json.dumps({"model": picky})]
+    async with open_edge(tmp_path, *told, policy=PERMIT) as edge:
+        token = await edge.open_run()
+        long = [{"role": "user", "content": "word " * 300}]
+        await create(edge, token, model="large-careful", max_tokens=20, messages=long)
+        sent = len(model_provider.requests())
+        answer = await create(edge, token, model="large-careful", max_tokens=20)
+        assert answer.headers["x-watchkeeper-model"] == "picky"
+        (asked,) = model_provider.requests()[sent:]
+        assert asked["body"]["model"] == "small-1"
+
+
 async def test_calls_pass_at_a_rate_from_its_level_on(
     tmp_path: Path, model_provider: Provider
 ) -> None:

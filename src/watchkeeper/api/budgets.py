@@ -7,6 +7,7 @@ from watchkeeper.budgets import checking
 from watchkeeper.budgets import service as budgets
 from watchkeeper.budgets.changes import changed_caps, with_changes
 from watchkeeper.decide.budget_rows import caps_named, list_rows, read_row
+from watchkeeper.identity.runs import find_run
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.budgets import (
     BalanceCheck,
@@ -43,12 +44,20 @@ async def list_budgets(call: Call) -> Page[BudgetRow]:
 
 
 async def pressing_budgets(call: Call) -> tuple[BudgetRow, ...]:
-    """Return the budgets that refuse or soon will."""
+    """Return the budgets that refuse or soon will; not those of runs that have ended."""
     catalogue, caps = call.rooms.view.now, call.rooms.standing_caps()
-    page = await call.rooms.store.scan(
-        lambda tx: list_rows(tx, catalogue, caps, near=True, limit=_PRESSING)
-    )
-    return page.rows
+
+    def query(tx: Transaction) -> tuple[BudgetRow, ...]:
+        rows = list_rows(tx, catalogue, caps, near=True, limit=_PRESSING).rows
+        return tuple(row for row in rows if not _has_ended(tx, row.scope))
+
+    return await call.rooms.store.scan(query)
+
+
+def _has_ended(tx: Transaction, scope: str) -> bool:
+    kind, _, run = scope.partition("/")
+    row = find_run(tx, run) if kind == "run" else None
+    return row is not None and row.closed_at is not None
 
 
 async def read_budget(call: Call) -> BudgetDetail:

@@ -34,8 +34,14 @@ class Answering:
     """Of what makes several answer."""
 
 
-def answering(action: Action, facts: Facts, name: str, *, escalated: bool) -> Answering:
-    """Return who answers a call that has come to a model; `escalated`: the contract led it."""
+def answering(
+    action: Action, facts: Facts, name: str, *, escalated: bool, degraded: bool
+) -> Answering:
+    """Return who answers a call that has come to a model.
+
+    `escalated`: the contract led it there; `degraded`: a budget did, to spend less: then no
+    answer is judged, which would have the dearer model answer after all.
+    """
     models = facts.catalogue.models
     model = models.get(name)
     if model is None or action.endpoint in _ALONE:
@@ -44,6 +50,8 @@ def answering(action: Action, facts: Facts, name: str, *, escalated: bool) -> An
     if ensemble is not None:
         names = (*ensemble.models, ensemble.adjudicator)
         return Answering(names, ensemble, rule=f"model/{name}/ensemble")
+    if degraded:
+        return Answering((name,))
     cause: RouteCause = "contract" if escalated else "named"
     judged = judging_of(facts.catalogue, facts.run.agent, action.name, name, cause)
     if judged is None:

@@ -127,7 +127,10 @@ def _plan(
 ) -> _Plan | Ruling:
     """Return where a call goes that is led so, or why it can't."""
     name = leads[-1].model if leads else action.name
-    who = answering(action, facts, name, escalated=any(one.cause == "contract" for one in leads))
+    causes = {one.cause for one in leads}
+    who = answering(
+        action, facts, name, escalated="contract" in causes, degraded="budget" in causes
+    )
     policy = progress.policy
     said = {action.name: policy}
     asks = list(policy.asks if policy else ())
