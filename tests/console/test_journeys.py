@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
 from tests.console.desk_world import DeskWorld
-from tests.console.session import session
+from tests.console.session import Session, session
 from tests.rig.plane import Plane
 
 
@@ -179,6 +180,16 @@ async def test_an_exhausted_budget_is_topped_up(desk: DeskWorld) -> None:
     assert desk.ask("buyer", "echo", text="more")["verdict"] == "permit"
 
 
+async def to_row(console: Session, identity: str, key: str) -> None:
+    """Move the cursor by a key until it is on a row."""
+    window = console.console.pane.window
+    for _ in range(20):
+        if window.current_id == identity:
+            return
+        await console.press(key)
+    raise AssertionError(f"the cursor is on {window.current_id}, not on {identity}")
+
+
 async def test_a_cap_is_changed_and_taken_back(desk: DeskWorld) -> None:
     """The new cap holds at once; nothing is sent for a time without a cap."""
     desk.fill()
@@ -190,8 +201,7 @@ async def test_a_cap_is_changed_and_taken_back(desk: DeskWorld) -> None:
     async with session(desk.plane, size=(110, 40)) as console:
         await console.press("5", "slash", *"finance-ops", "enter")
         await console.see("tool calls/day", "of 200")
-        while console.console.pane.window.current_id != budget:
-            await console.press("j")
+        await to_row(console, budget, "j")
         await console.press("c")
         await console.see_dialog("Change the cap of team finance-ops?")
         await console.confirm(fields={"until": "2h"}, reason="a busy day")
@@ -208,6 +218,27 @@ async def test_a_cap_is_changed_and_taken_back(desk: DeskWorld) -> None:
         await console.see("200 per day from now on")
     assert cap() == 200
     assert desk.ask("clerk", "echo", text="more")["verdict"] == "permit"
+
+
+async def test_a_breaker_is_closed_where_the_watch_tells_of_it(desk: DeskWorld) -> None:
+    """A looping agent is paused; a person reads why, and lets it go on."""
+    loop = {"name": "calm", "scope": "all", "loop": {"repeats": 3}}
+    desk.plane.apply(json.dumps({"breaker": loop}))
+
+    def again() -> str:
+        return str(desk.ask("clerk", "echo", text="again")["verdict"])
+
+    async with session(desk.plane, size=(140, 40)) as console:
+        assert [again() for _ in range(3)] == ["permit"] * 3
+        await console.see("close", "breaker calm/clerk paused clerk (loop)")
+        assert again() == "deny"
+        await to_row(console, "breaker/calm/clerk", "j")
+        await console.press("b")
+        await console.see_dialog("Close the breaker?")
+        await console.see("loop")
+        await console.confirm(reason="it was told to")
+        await console.see("the breaker of clerk is closed")
+    assert desk.ask("clerk", "echo", text="something else")["verdict"] == "permit"
 
 
 async def test_an_agent_is_killed_and_let_go_again(desk: DeskWorld) -> None:

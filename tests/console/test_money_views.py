@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.console import samples
 from tests.console.samples import NOW, moment, read, seconds
 from watchkeeper.console.desk import Reply
-from watchkeeper.console.dialogs.topping import cap_from, cap_question, reset_question
+from watchkeeper.console.dialogs.breakers import reset_question
+from watchkeeper.console.dialogs.topping import cap_from, cap_question
 from watchkeeper.console.views import budgets, locks, models, needs
 from watchkeeper.console.views.breakers import breaker_words
 from watchkeeper.console.views.sparkline import NOTHING, sparkline
@@ -130,9 +131,9 @@ def test_a_kill_in_the_money_panes_is_as_narrow_as_the_row() -> None:
 
 
 def test_a_need_of_money_leads_to_where_it_is_dealt_with() -> None:
-    """A breaker to the budgets, a provider that is down to the models."""
+    """A breaker is closed where it is told of; a provider that is down leads to the models."""
     breaker = samples.need(kind="breaker", need="breaker/fleet/x", subject="fleet/x")
-    assert needs.place_of(breaker) == ("budgets", None)
+    assert needs.place_of(breaker)[0] == "watch"
     assert needs.cells(breaker, moment())["do"].text == "close"
     provider = samples.need(kind="upstream", need="provider/local", subject="local")
     assert needs.place_of(provider) == ("models", "provider/local")

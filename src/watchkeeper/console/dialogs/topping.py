@@ -1,20 +1,15 @@
-"""Topping up a budget for its current period, changing its cap, resetting a breaker."""
+"""Topping up a budget for its current period, and changing its cap."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from watchkeeper.console.blocks import Block, Line, Prose
+from watchkeeper.console.blocks import Prose
 from watchkeeper.console.desk import Field, Question, Reply
 from watchkeeper.console.moment import Moment
-from watchkeeper.console.painting import span
-from watchkeeper.console.views.breakers import breaker_blocks, breaker_words
 from watchkeeper.console.views.budgets import blocks, read_amount, whose
 from watchkeeper.console.words import MONEY, measure_word
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.durations import read_duration
 from watchkeeper.core.errors import Invalid
-from watchkeeper.wire.breakers import BreakerRow
 from watchkeeper.wire.budgets import BudgetRow, CapChange
 
 
@@ -95,25 +90,4 @@ def cap_from(row: BudgetRow, reply: Reply, moment: Moment) -> CapChange:
         cap=read_amount(row.measure, cap, zero=True) if cap else None,
         until=moment.now + read_duration(time) * MICROSECONDS if time else None,
         reason=reply.reason or "",
-    )
-
-
-def reset_question(rows: Sequence[BreakerRow], moment: Moment) -> Question:
-    """Ask which open breaker to close, and why."""
-
-    def number(text: str) -> str | None:
-        good = text.isascii() and text.isdigit() and 1 <= int(text) <= len(rows)
-        return None if good else f"write a number from 1 to {len(rows)}"
-
-    body: list[Block] = (
-        breaker_blocks(rows[0], moment)
-        if len(rows) == 1
-        else [Line([span(f"{n}  {breaker_words(row, moment)}")]) for n, row in enumerate(rows, 1)]
-    )
-    return Question(
-        title="Close the breaker?" if len(rows) == 1 else "Close which breaker?",
-        body=[*body, Prose("Its calls pass again at once; it may trip again.", "quiet")],
-        confirm="Close it",
-        reason="required",
-        fields=(Field("number", "which", number, "1"),) if len(rows) > 1 else (),
     )

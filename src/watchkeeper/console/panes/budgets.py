@@ -10,11 +10,11 @@ from watchkeeper.console.actions import Action
 from watchkeeper.console.blocks import Block
 from watchkeeper.console.columns import Column
 from watchkeeper.console.desk import Desk
+from watchkeeper.console.dialogs.breakers import close_breaker
 from watchkeeper.console.dialogs.killing import kill_action
 from watchkeeper.console.dialogs.topping import (
     cap_from,
     cap_question,
-    reset_question,
     top_up_question,
 )
 from watchkeeper.console.moment import Moment
@@ -24,7 +24,7 @@ from watchkeeper.console.views import budgets as view
 from watchkeeper.console.views.breakers import breaker_words
 from watchkeeper.console.words import measure_text
 from watchkeeper.core.errors import Invalid
-from watchkeeper.wire.breakers import BreakerReset, BreakerRow
+from watchkeeper.wire.breakers import BreakerRow
 from watchkeeper.wire.budgets import BudgetDetail, BudgetRow, TopUp
 from watchkeeper.wire.pages import Page
 
@@ -178,17 +178,8 @@ class BudgetsPane(Pane[BudgetRow]):
 
     async def reset(self) -> None:
         """Ask which breaker and why, and close it."""
-        found = self.breakers
-        if not found:
-            return
-        reply = await self.desk.ask(reset_question(found, self.desk.moment()))
-        if not reply.confirmed:
-            return
-        chosen = found[int(reply.values.get("number", "1")) - 1]
-        reset = BreakerReset(reason=reply.reason or "")
-        await self.desk.client.reset_breaker(chosen.breaker, reset)
-        self.desk.say(f"the breaker of {chosen.agent} is closed", "good")
-        await self.reload()
+        if await close_breaker(self.desk, self.breakers):
+            await self.reload()
 
     def _why_not(self) -> str | None:
         return "no budget is selected" if self.current is None else None

@@ -8,6 +8,7 @@ from typing import Any
 from watchkeeper.console.actions import Action, key_label
 from watchkeeper.console.blocks import Block
 from watchkeeper.console.columns import Column
+from watchkeeper.console.dialogs.breakers import close_breaker
 from watchkeeper.console.dialogs.killing import kill_action, lift_action
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span
@@ -97,10 +98,31 @@ class WatchPane(Pane[Need]):
             self._going("approve", "a", "request", "tool"),
             self._going("reject", "x", "request", "tool"),
             self._going("top-up", "plus", "budget"),
-            self._going("close-breaker", "b", "breaker"),
+            Action(
+                id=f"{self.key}.close-breaker",
+                title="close breaker",
+                keys=("b",),
+                group="Decide",
+                run=self.close_breaker,
+                changes=True,
+                needs="lift",
+                why_not=self._why_no_breaker,
+                pane=self.key,
+                explain="Close the circuit breaker that the row is about, with a reason.",
+            ),
             kill_action(self),
             lift_action(self),
         )
+
+    async def close_breaker(self) -> None:
+        """Show the breaker, ask why, and close it."""
+        row = self.current
+        if row is not None and row.kind == "breaker":
+            await close_breaker(self.desk, (await self.desk.client.breaker(row.subject),))
+
+    def _why_no_breaker(self) -> str | None:
+        row = self.current
+        return None if row is not None and row.kind == "breaker" else "this row is no breaker"
 
     def _going(self, deed: str, key: str, *kinds: str) -> Action:
         """Return the key of a deed, which opens what it is about: it is pressed again there."""

@@ -113,8 +113,6 @@ def place_of(row: Need) -> tuple[str, str | None]:
         return "oncall", f"role/{row.subject}"
     if row.kind in ("handover", "plane"):
         return ("oncall" if row.kind == "handover" else "ledger"), None
-    if row.kind == "breaker":
-        return "budgets", None
     if row.kind == "upstream" and row.need.startswith("provider/"):
         return "models", row.need
     panes = {
