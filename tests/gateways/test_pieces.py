@@ -118,7 +118,7 @@ def test_no_bytes_break_the_meter_or_the_reader(data: bytes) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        '"Model": "dear"', '"N": 9', '"Max_Tokens": 9', '"WEB_search_options": {}',
+        '"Model": "dear"', '"N": 9', '"Max_Tokens": 9',
         '"models": ["dear"]', '"fallbacks": ["dear"]', '"plugins": [{"id": "web"}]',
         '"tools": [{"type": "function", "Type": "web_search"}]',
     ],
@@ -128,6 +128,13 @@ def test_what_a_provider_could_read_otherwise_is_refused(more: str) -> None:
     assert CHAT.read(f"{plain}}}".encode(), {}).model == "m"
     with pytest.raises(ModelError):
         CHAT.read(f"{plain}, {more}}}".encode(), {})
+
+
+def test_a_search_is_known_however_it_is_written() -> None:
+    call = CHAT.read(b'{"model": "m", "messages": [], "WEB_search_options": {}}', {})
+    (tool,) = call.hosted_tools
+    assert tool.name == "hosted.web_search"
+    assert b"search" not in call.forwarded("m-1", 9, frozenset({tool.name}))
 
 
 def test_of_a_tool_that_says_two_things_what_was_read_goes_on() -> None:
