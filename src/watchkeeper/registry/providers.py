@@ -59,8 +59,6 @@ class DataTerms(Part):
     """What the provider's terms say of the data that it is sent; nothing said: nothing promised."""
 
     retention: Literal["zero", "limited", "unknown"] = "unknown"
-    retention_days: int | None = Field(None, ge=1)
-    trains_on_data: bool = True
     residency: tuple[Name, ...] = ()
     """Regions that the data never leaves; empty: only `region` itself, as far as anybody knows."""
 
