@@ -13,6 +13,7 @@ from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.people import OperatorRole, Person
 from watchkeeper.registry.providers import LogicalModel, Provider
 from watchkeeper.registry.references import CredentialUse, Url
+from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.registry.spending import Breaker, Budget
 from watchkeeper.registry.watch import (
     Channel,
@@ -269,6 +270,7 @@ Document = (
     | RiskClass
     | Webhook
     | Channel
+    | Runtime
     | Policy
 )
 
@@ -290,6 +292,7 @@ KINDS: dict[str, type[Document]] = {
     "risk": RiskClass,
     "webhook": Webhook,
     "channel": Channel,
+    "runtime": Runtime,
     "policy": Policy,
 }
 """The root key of a document and what it holds; `policy` documents are *.cedar files."""

@@ -1,0 +1,1 @@
+"""Runtimes where agents' work runs: found out, polled, stopped, and answered."""
