@@ -28,6 +28,7 @@ from watchkeeper.registry.people import OperatorRole, Person
 from watchkeeper.registry.providers import LogicalModel, Provider
 from watchkeeper.registry.routes import reached
 from watchkeeper.registry.rules import InForce, Key
+from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.registry.spending import Breaker, Budget
 from watchkeeper.registry.watch import Channel, Escalation, RiskClass, Schedule, Webhook
 from watchkeeper.tools.inspection.schemas import Check, compile_schema
@@ -108,6 +109,8 @@ class Catalogue:
     """Risk class → what deciding one takes, where a document says."""
     webhooks: Mapping[str, Webhook]
     channels: Mapping[str, Channel]
+    runtimes: Mapping[str, Runtime]
+    """Where agents' work runs."""
     budgets: tuple[Budget, ...]
     caps: CapIndex
     """The caps of contracts and budgets, found by who acts."""
@@ -276,6 +279,7 @@ def build_catalogue(
         risks={old.name: one for old, one in _of(standing, RiskClass)},
         webhooks={old.name: one for old, one in _of(standing, Webhook)},
         channels={old.name: one for old, one in _of(standing, Channel)},
+        runtimes={old.name: one for old, one in _of(standing, Runtime)},
         budgets=budgets,
         caps=CapIndex(agents, budgets, models.keys()),
         responding={one.name: compile_responses(one) for one in budgets},

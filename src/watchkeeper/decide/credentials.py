@@ -1,4 +1,4 @@
-"""Which credentials the documents in force refer to, and who needs each."""
+"""Which credentials the documents in force refer to, who needs each, and as what."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ from collections.abc import Iterator
 
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.registry.references import CredentialUse
+from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient
+
+
+def credential_of(use: CredentialUse | None, allow_private: bool) -> Credential | None:
+    """Return what a document's credential is at the boundary."""
+    if use is None:
+        return None
+    client = minted = None
+    if use.oauth is not None:
+        one = use.oauth
+        client = OAuthClient(
+            one.token_url, one.client_id, one.client_secret, one.scope, one.resource, allow_private
+        )
+    if use.minted is not None:
+        minted = Minting(use.minted.audience, use.minted.ttl_seconds)
+    return Credential(use.source, use.header, use.prefix, use.environment, client, minted)
 
 
 def references_in_force(catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
@@ -31,3 +47,6 @@ def _uses(catalogue: Catalogue) -> Iterator[tuple[str, CredentialUse]]:
     for name, provider in catalogue.providers.items():
         if provider.credential is not None:
             yield f"provider/{name}", provider.credential
+    for name, runtime in catalogue.runtimes.items():
+        if runtime.credential is not None:
+            yield f"runtime/{name}", runtime.credential

@@ -36,6 +36,10 @@ def _urls(catalogue: Catalogue) -> Iterator[str | None]:
             yield provider.credential.oauth.token_url
     for issuer in catalogue.issuers.values():
         yield from (issuer.jwks_url, issuer.token_url, issuer.device_authorization_url)
+    for runtime in catalogue.runtimes.values():
+        yield runtime.url
+        if runtime.credential is not None and runtime.credential.oauth is not None:
+            yield runtime.credential.oauth.token_url
     for webhook in catalogue.webhooks.values():
         yield webhook.url
 

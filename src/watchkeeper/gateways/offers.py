@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, GovernedTool
+from watchkeeper.decide.credentials import credential_of
 from watchkeeper.decide.fitting import result_can_be_checked
 from watchkeeper.decide.gates.answering import judging_of
 from watchkeeper.decide.gates.hosted import HOSTED_TOOL
@@ -19,8 +20,7 @@ from watchkeeper.gateways.model.route import Route
 from watchkeeper.identity.details import Use
 from watchkeeper.identity.scope import UNLIMITED, TokenScope
 from watchkeeper.registry.providers import Ensemble
-from watchkeeper.registry.references import CredentialUse
-from watchkeeper.tools.upstreams.model import Credential, Minting, OAuthClient, UpstreamSpec
+from watchkeeper.tools.upstreams.model import UpstreamSpec
 from watchkeeper.tools.upstreams.protocol import without_mirrors
 from watchkeeper.wire.decisions import Answer
 from watchkeeper.wire.models import Protocol, Routed, TargetShown
@@ -164,7 +164,7 @@ class Offers:
                 one.transport,
                 one.url,
                 one.command,
-                _credential(one.credential, one.allow_private),
+                credential_of(one.credential, one.allow_private),
                 one.allow_private,
             )
             for one in self._view.now.upstreams.values()
@@ -186,7 +186,7 @@ def _route(target: GovernedTarget) -> Route:
     return Route(
         provider=provider.name,
         base_url=provider.base_url,
-        credential=_credential(provider.credential, provider.allow_private),
+        credential=credential_of(provider.credential, provider.allow_private),
         provider_model=target.model.name,
         price=target.price,
         context_window=target.model.context_window,
@@ -196,17 +196,3 @@ def _route(target: GovernedTarget) -> Route:
         retry_percent=provider.retries.budget_percent,
         backoff_seconds=provider.retries.backoff_seconds,
     )
-
-
-def _credential(use: CredentialUse | None, allow_private: bool) -> Credential | None:
-    if use is None:
-        return None
-    client = minted = None
-    if use.oauth is not None:
-        one = use.oauth
-        client = OAuthClient(
-            one.token_url, one.client_id, one.client_secret, one.scope, one.resource, allow_private
-        )
-    if use.minted is not None:
-        minted = Minting(use.minted.audience, use.minted.ttl_seconds)
-    return Credential(use.source, use.header, use.prefix, use.environment, client, minted)

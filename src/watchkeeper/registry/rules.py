@@ -15,6 +15,7 @@ from watchkeeper.registry.documents import Document, Role, ToolContract
 from watchkeeper.registry.people import Person
 from watchkeeper.registry.providers import LogicalModel, Provider
 from watchkeeper.registry.routes import route_gaps
+from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.registry.source import Sourced
 from watchkeeper.registry.watch import Escalation, RiskClass, roles_in
 from watchkeeper.wire.permissions import BUILT_IN_ROLES
@@ -145,9 +146,21 @@ def find_gaps(documents: Mapping[Key, Document]) -> list[str]:
                     )
         if isinstance(document, ToolContract):
             gaps += _argument_gaps(document)
+        if isinstance(document, Runtime):
+            gaps += _owner_gaps(document, documents)
         if isinstance(document, AgentContract) and document.approvals.timeout == "allow":
             gaps += _timeout_gaps(document, documents)
     return [*gaps, *route_gaps(documents)]
+
+
+def _owner_gaps(runtime: Runtime, documents: Mapping[Key, Document]) -> Iterable[str]:
+    """Say that nobody is a runtime's owner: what is found there is told to the plane's."""
+    owners = (one.owner for one in documents.values() if isinstance(one, AgentContract))
+    if runtime.owner and ("role", runtime.owner) not in documents and runtime.owner not in owners:
+        yield (
+            f"runtime {runtime.name!r}: owner names {runtime.owner!r}, which is neither a role nor "
+            "a team that owns agents; the plane's owner is told instead"
+        )
 
 
 def _timeout_gaps(agent: AgentContract, documents: Mapping[Key, Document]) -> Iterable[str]:
@@ -241,3 +254,5 @@ def _references_of_people(document: Document) -> Iterable[tuple[str, str, str]]:
             yield "role", document.role, "role"
         if document.escalation:
             yield "escalation", document.escalation, "escalation"
+    elif isinstance(document, Runtime):
+        yield from (("agent", one.agent, "agents.agent") for one in document.agents)

@@ -80,7 +80,7 @@ class Runtime(Part):
     """The role or team that is told of what is found there."""
     agents: tuple[RuntimeAgent, ...] = Field((), max_length=500)
     poll_seconds: int = Field(10, ge=1, le=3600)
-    timeout_seconds: float = Field(5, gt=0, le=30)
+    timeout_seconds: float = Field(5, gt=0, le=5)
     http: HttpRuntime | None = None
     process: SupervisedProcess | None = None
 

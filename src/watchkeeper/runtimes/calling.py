@@ -1,0 +1,155 @@
+"""Requests to one runtime: to the declared place only, bounded, with its credential."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from watchkeeper.core.errors import Unavailable
+from watchkeeper.decide.credentials import credential_of
+from watchkeeper.registry.runtimes import Runtime
+from watchkeeper.tools.upstreams.credentials import Credentials
+from watchkeeper.tools.upstreams.egress import Egress, Sending, read_bounded
+from watchkeeper.tools.upstreams.model import UpstreamFailure
+
+LONGEST_SECONDS = 5.0
+"""Of one request, whatever a document says."""
+LARGEST_ANSWER = 4 * 1024 * 1024
+_UNAUTHORISED = 401
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a runtime answered: its status, and the JSON in it; None where it is not JSON."""
+
+    status: int
+    value: Any
+
+    @property
+    def well(self) -> bool:
+        """Whether it did what it was asked for."""
+        return 200 <= self.status < 300
+
+    def rows(self, *keys: str) -> list[dict[str, Any]]:
+        """Return the objects of a list at `keys` (none: the answer itself); no list: nothing."""
+        value = self.value
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+class RuntimeCalls:
+    """The way to one runtime. Every answer is redacted of credentials before it is read."""
+
+    def __init__(self, document: Runtime, egress: Egress, credentials: Credentials) -> None:
+        self._document = document
+        self._egress = egress
+        self._credentials = credentials
+        self._credential = credential_of(document.credential, document.allow_private)
+        self.seconds = min(document.timeout_seconds, LONGEST_SECONDS)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        limit: int = LARGEST_ANSWER,
+    ) -> Answered:
+        """Send one request and return its answer, whatever its status.
+
+        `path` is from :func:`path_of`, or the document's. Raises `UpstreamFailure` where there
+        is no answer within `seconds`, and `Unavailable` where its credential cannot be had.
+        """
+        sending = Sending()
+        try:
+            async with asyncio.timeout(self.seconds):
+                answer, headers = await self._send(method, path, query, body, limit, sending)
+                if answer.status == _UNAUTHORISED and self._credentials.refused(
+                    self._credential, headers
+                ):
+                    answer, _ = await self._send(method, path, query, body, limit, sending)
+                return answer
+        except TimeoutError:
+            raise UpstreamFailure(
+                f"it did not answer in {self.seconds:g} s", reached=sending.sent
+            ) from None
+
+    async def expect(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        limit: int = LARGEST_ANSWER,
+    ) -> Answered:
+        """Do as :meth:`ask`, and raise `UpstreamFailure` for any status but success."""
+        answer = await self.ask(method, path, query=query, body=body, limit=limit)
+        if not answer.well:
+            raise UpstreamFailure(
+                f"it answered {answer.status} to {method} {path.partition('?')[0]}", reached=True
+            )
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Any,
+        limit: int,
+        sending: Sending,
+    ) -> tuple[Answered, dict[str, str]]:
+        if self._document.url is None:
+            raise Unavailable(f"runtime {self._document.name!r} has no url")
+        headers = await self._credentials.headers(self._credential)
+        sent = {"accept": "application/json", **headers}
+        data = None
+        if body is not None:
+            data = msgspec.json.encode(body)
+            sent["content-type"] = "application/json"
+        url = self._document.url.rstrip("/") + path
+        if query:
+            url += "?" + urlencode(query)
+        async with self._egress.request(
+            method, url, sent, sending, body=data, allow_private=self._document.allow_private
+        ) as response:
+            raw = await read_bounded(response, limit)
+            status = response.status
+        raw = await self._credentials.redact(self._credential, headers, raw)
+        return Answered(status, await _decode(raw)), headers
+
+
+async def _decode(raw: bytes) -> Any:
+    """Return the JSON in an answer, or None; a large one does not block the loop."""
+    try:
+        if len(raw) > _LARGE:
+            return await asyncio.to_thread(msgspec.json.decode, raw)
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+_LARGE = 256 * 1024
+
+
+def path_of(*segments: str) -> str:
+    """Return a path of whole segments, each quoted: `/threads/ID/runs`.
+
+    Raises `UpstreamFailure` for a segment that would lead elsewhere, which only a runtime that
+    means harm names.
+    """
+    for one in segments:
+        if one in {"", ".", ".."} or len(one) > _LONGEST_SEGMENT:
+            raise UpstreamFailure("it names something by an id that can't be used", reached=False)
+    return "/" + "/".join(quote(one, safe="") for one in segments)
+
+
+_LONGEST_SEGMENT = 500
