@@ -8,6 +8,7 @@ them passes over. A text that is JSON again is opened, so that escapes hide noth
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,8 +28,16 @@ MOST_VALUES = 200_000
 _OPENED = 3
 """How often JSON inside a text inside JSON is opened."""
 _SHORTEST_NUMBER = 10**8
+_SHORT = frozenset({int, bool})
 _PARTING = "\x00"
 _LONGEST_STEP = 40
+_DIGEST_LENGTH = 71
+_is_digest = re.compile("sha256:[0-9a-f]{64}").fullmatch
+"""One word too long for any number of a person, and with no mark of a secret."""
+_LONGEST_KEPT = 256
+_MOST_KEPT = 4096
+_without: set[str] = set()
+"""Short texts that nothing was found in: the same calls come again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,12 @@ def _left(value: Any, left: int, depth: int) -> int:
         return -1
     if isinstance(value, Mapping):
         for key, item in value.items():
-            left = _left(item, left - len(key), depth + 1)
+            left -= len(key)
+            kind = type(item)
+            if kind is str:
+                left -= len(item)
+            else:
+                left = left - 8 if kind in _SHORT else _left(item, left, depth + 1)
             if left < 0:
                 break
     elif isinstance(value, list | tuple):
@@ -117,8 +131,9 @@ def _collect(value: Any, texts: list[str], named: list[tuple[int, DataClass]], d
                 data_class = class_of(key) if may_be_named(key) else None
                 if data_class is not None:
                     named.append((len(texts), data_class))
-                texts.append(item)
-            else:
+                is_digest = len(item) == _DIGEST_LENGTH and _is_digest(item)
+                texts.append("" if is_digest else item)
+            elif type(item) not in _SHORT or abs(item) >= _SHORTEST_NUMBER:
                 _collect(item, texts, named, depth + 1)
     elif isinstance(value, list | tuple):
         _check(depth)
@@ -149,9 +164,15 @@ def _find_in(texts: list[str]) -> dict[int, Spans]:
     if sum(map(len, texts)) > LARGEST:
         raise TooLarge(f"more than {LARGEST:,} characters")
     whole = _PARTING.join(texts)
-    findings = find(whole)
     found: dict[int, Spans] = {}
+    if whole in _without:
+        return found
+    findings = find(whole)
     if not findings:
+        if len(whole) <= _LONGEST_KEPT:
+            if len(_without) >= _MOST_KEPT:
+                _without.clear()
+            _without.add(whole)
         return found
     starts: list[int] = []
     at = 0
