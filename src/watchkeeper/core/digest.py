@@ -20,6 +20,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
@@ -37,10 +38,20 @@ _LONGEST_NUMBER = 40
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 
 
-def canonical(value: Any) -> bytes:
-    """Return the canonical JSON of ``value``; raise :class:`Invalid` if it has none."""
+@dataclass(slots=True)
+class Written:
+    """Canonical JSON of a value that goes into another as it is."""
+
+    text: str
+
+
+def canonical(value: Any, depth: int = 0) -> bytes:
+    """Return the canonical JSON of ``value``; raise :class:`Invalid` if it has none.
+
+    ``depth`` is how deep it will stand in another value.
+    """
     parts: list[str] = []
-    _write(value, parts.append, 0)
+    _write(value, parts.append, depth)
     try:
         return "".join(parts).encode()
     except UnicodeEncodeError:
@@ -101,6 +112,8 @@ def _write(value: Any, add: Any, depth: int) -> None:
             _write(item, add, depth + 1)
             separator = ","
         add("]" if value else "[]")
+    elif kind is Written:
+        add(value.text)
     elif kind is float:
         add(_float_text(value))
     else:

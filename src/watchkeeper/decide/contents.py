@@ -54,7 +54,7 @@ class Contents:
 def examine(arguments: Mapping[str, Any]) -> Contents:
     """Say what is in arguments; what can't be inspected is not kept at all."""
     inspection = look(arguments)
-    text = canonical(dict(arguments)).decode()
+    text = canonical(arguments, 1).decode()
     if not inspection.classes:
         return Contents(inspection, arguments, text, text)
     try:

@@ -12,7 +12,7 @@ from watchkeeper.approvals.standing.model import StandingApproval
 from watchkeeper.breakers.model import Standing as BreakerStanding
 from watchkeeper.budgets.filling import Level
 from watchkeeper.budgets.terms import Terms
-from watchkeeper.core.digest import digest
+from watchkeeper.core.digest import Written, canonical, digest
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.contents import Contents, examine
 from watchkeeper.identity.details import Detail
@@ -73,9 +73,17 @@ class Action:
         return self.examined or examine(self.arguments)
 
     @cached_property
+    def written(self) -> Written:
+        """The arguments in canonical form, as digests of the action hold them."""
+        examined = self.examined
+        if examined is not None and examined.arguments is self.arguments:
+            return Written(examined.text)
+        return Written(canonical(self.arguments, 1).decode())
+
+    @cached_property
     def call_digest(self) -> str:
         """The digest of what is called and with what, whoever calls it."""
-        called = [self.kind, self.name, dict(self.arguments)]
+        called = [self.kind, self.name, self.written]
         return self.stands_for or digest("watchkeeper/call/v1", called)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from watchkeeper.core.digest import digest, parse
+from watchkeeper.core.digest import Written, digest, parse
 from watchkeeper.core.errors import Invalid
 from watchkeeper.wire.requests import RequestDetail
 
@@ -13,7 +13,7 @@ from watchkeeper.wire.requests import RequestDetail
 def action_digest(
     *,
     agent: str,
-    arguments: Mapping[str, Any],
+    arguments: Mapping[str, Any] | Written,
     contract: str,
     kind: str,
     name: str,
@@ -31,7 +31,7 @@ def action_digest(
         "watchkeeper/action/v1",
         {
             "agent": agent,
-            "arguments": dict(arguments),
+            "arguments": arguments,
             "contract": contract,
             "kind": kind,
             "name": name,

@@ -47,7 +47,7 @@ def contract_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
     progress.contract, progress.target = agent.digest, target
     progress.digest = action_digest(
         agent=name,
-        arguments=action.arguments,
+        arguments=action.written,
         contract=agent.digest,
         kind=action.kind,
         name=action.name,
