@@ -12,6 +12,7 @@ from watchkeeper.client.problems import Model, error_of, read
 from watchkeeper.client.transport import Transport
 from watchkeeper.wire.agents import CloseRun, Credential, OpenRun, Redeem, RunOpened, RunRow
 from watchkeeper.wire.decisions import Answer, Ask, Outcome
+from watchkeeper.wire.health import HeartbeatTaken
 from watchkeeper.wire.polling import Asked
 from watchkeeper.wire.requests import Cancelled
 
@@ -70,6 +71,10 @@ class AgentRun:
         """Take back a request that nobody has decided, or an approval that was not used."""
         path = f"/v1/requests/{path_part(request)}/cancel"
         return await self._client.post(Cancelled, path, None, token=self.token)
+
+    async def beat(self) -> HeartbeatTaken:
+        """Say that the run lives; what it asks for says so too."""
+        return await self._client.post(HeartbeatTaken, "/v1/heartbeat", None, token=self.token)
 
     async def renew(self) -> None:
         """Exchange the token for a fresh one before it expires."""

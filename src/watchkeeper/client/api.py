@@ -12,6 +12,7 @@ from watchkeeper.client.delegations import DelegationCalls
 from watchkeeper.client.deliveries import DeliveryCalls
 from watchkeeper.client.handling import HandlingCalls
 from watchkeeper.client.handovers import HandoverCalls
+from watchkeeper.client.health import HealthCalls
 from watchkeeper.client.identity import IdentityCalls
 from watchkeeper.client.models import ModelCalls
 from watchkeeper.client.oncall import OnCallCalls
@@ -63,6 +64,7 @@ class PlaneClient(
     IdentityCalls,
     HandlingCalls,
     HandoverCalls,
+    HealthCalls,
     ChannelCalls,
     DelegationCalls,
     DeliveryCalls,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from watchkeeper.wire.base import Name, Reason, Sent, ShortText, Shown
+from watchkeeper.wire.health import Health
 
 AgentState = Literal["working", "waiting", "stopped", "paused", "idle", "silent", "never seen"]
 """working: a run acted lately; waiting: a run is held for a person; stopped: a lock or an
@@ -41,6 +42,11 @@ class AgentRow(Shown):
     spend_day_micros: int
     last_seen_at: int | None = None
     locks: tuple[str, ...] = ()
+    health: Health | None = None
+    """The best that one of its open runs is; without any, `silent` where its contract expects
+    more of it."""
+    ailing_runs: int = 0
+    """Open runs that are silent, lost or stuck."""
 
 
 class EnvelopeRow(Shown):
@@ -208,6 +214,12 @@ class RunRow(Shown):
     spend_micros: int
     tokens: int
     why: str | None = None
+    health: Health | None = None
+    """While it is open."""
+    health_why: str | None = None
+    """What is the matter, where something is."""
+    seen_at: int | None = None
+    """The last sign of life: an action, its outcome, a heartbeat or a new token."""
 
 
 class RunDetail(RunRow):

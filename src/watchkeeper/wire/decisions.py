@@ -152,6 +152,17 @@ class Outcome(Sent):
     """Whether the answer is one that the same call had before."""
 
 
+class Reconciled(Shown):
+    """A person's word on how an action ended of which nobody knew."""
+
+    status: OutcomeStatus
+    by: str
+    at: int
+    reason: str
+    was: str
+    """What was on record before: why nobody knew."""
+
+
 class DecisionRow(Shown):
     """A recorded decision in a list."""
 
@@ -187,3 +198,5 @@ class DecisionRow(Shown):
     value_micros: int = 0
     took_ms: int | None = None
     """From permit to outcome."""
+    reconciled: Reconciled | None = None
+    """Set where nobody knew how it ended, and `outcome` is a person's word."""
