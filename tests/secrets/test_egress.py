@@ -154,7 +154,11 @@ async def test_a_resolver_that_flips_later_is_refused_on_the_next_connection(
 async def test_a_connection_is_checked_whoever_resolved_it() -> None:
     """The dialling itself looks at the address, should a name ever go round the resolver."""
     connector = checked_connector(
-        Lookup(["93.184.216.34"]), connections=1, allow_private=False, keep_alive_seconds=1
+        Lookup(["93.184.216.34"]),
+        connections=1,
+        allow_private=False,
+        keep_alive_seconds=1,
+        connected=lambda: None,
     )
     async with server() as hostile, aiohttp.ClientSession(connector=connector) as session:
         with pytest.raises(aiohttp.ClientConnectorError):

@@ -72,13 +72,8 @@ class Place:
     port: int
     address: Address | None
     """The address, where the URL has one in place of a name."""
-
-    @property
-    def declared_local(self) -> bool:
-        """Whether the URL itself says an inside address, or `localhost`: whoever wrote it knew."""
-        if self.address is not None:
-            return reach_of(self.address) == "private"
-        return is_localhost(self.host)
+    declared_local: bool
+    """Whether the URL itself says an inside address, or `localhost`: whoever wrote it knew."""
 
 
 def is_localhost(host: str) -> bool:
@@ -116,7 +111,8 @@ def place_of(url: str) -> Place:
         raise _bad("port 0 is none")
     port = port or _PORTS[scheme]
     shown = f"[{address}]" if isinstance(address, IPv6Address) else host
-    return Place(f"{scheme}://{shown}:{port}", scheme, host, port, address)
+    local = is_localhost(host) if address is None else reach_of(address) == "private"
+    return Place(f"{scheme}://{shown}:{port}", scheme, host, port, address, local)
 
 
 def _literal(host: str, *, bracketed: bool) -> Address | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 
 from watchkeeper.core.addresses import check_addresses, is_localhost, reach_of
 from watchkeeper.core.errors import Invalid
@@ -72,9 +73,32 @@ class CheckedResolver(AbstractResolver):
         """Hold nothing."""
 
 
-def checked_connector(lookup: Lookup, *, connections: int, allow_private: bool,
-                      keep_alive_seconds: float) -> TCPConnector:  # fmt: skip
-    """Return a connector that dials checked addresses only, whatever gave it the address."""
+class _Connector(TCPConnector):
+    """Tells when a request has its connection, one that was kept or a new one."""
+
+    def __init__(self, connected: Callable[[], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._connected = connected
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:
+        """Return a connection for a request, which is sent next."""
+        connection = await super().connect(req, traces, timeout)
+        self._connected()
+        return connection
+
+
+def checked_connector(
+    lookup: Lookup,
+    *,
+    connections: int,
+    allow_private: bool,
+    keep_alive_seconds: float,
+    connected: Callable[[], None],
+) -> TCPConnector:
+    """Return a connector that dials checked addresses only, whatever gave it the address.
+
+    `connected` is called in the task that sends a request, once that has its connection.
+    """
 
     def open_socket(info: tuple[Any, ...]) -> socket.socket:
         """Look once more at the very address that is dialled next."""
@@ -84,7 +108,8 @@ def checked_connector(lookup: Lookup, *, connections: int, allow_private: bool,
             raise AddressRefused(None, "its address is one that nothing may be called at")
         return socket.socket(family, kind, protocol)
 
-    return TCPConnector(
+    return _Connector(
+        connected,
         limit=connections,
         # one server that answers nobody must not take the connections of all others
         limit_per_host=max(1, connections // 2),

@@ -10,9 +10,10 @@ import asyncio
 import importlib
 import io
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -42,6 +43,14 @@ class Sending:
     """How far a request got."""
 
     sent: bool = False
+
+
+_sending: ContextVar[Sending] = ContextVar("sending")
+"""Of the request that this task sends next."""
+
+
+def _mark_sent() -> None:
+    _sending.get().sent = True
 
 
 class Egress:
@@ -89,31 +98,24 @@ class Egress:
 
         from watchkeeper.tools.upstreams.connecting import checked_connector, system_lookup
 
-        trace = aiohttp.TraceConfig()
-
-        async def mark_sent(_session: Any, context: Any, _params: Any) -> None:
-            if isinstance(context.trace_request_ctx, Sending):
-                context.trace_request_ctx.sent = True
-
-        trace.on_request_headers_sent.append(mark_sent)
         return aiohttp.ClientSession(
             connector=checked_connector(
                 self._lookup or system_lookup,
                 connections=self._connections,
                 allow_private=inside,
                 keep_alive_seconds=_KEEP_ALIVE_SECONDS,
+                # from here on nobody here knows what the server has seen
+                connected=_mark_sent,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            trace_configs=[trace],
             trust_env=False,
             # a kilobyte may unpack to a megabyte: what is compressed is read by nobody
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept-Encoding"),
         )
 
-    @asynccontextmanager
-    async def request(
+    def request(
         self,
         method: str,
         url: str,
@@ -122,34 +124,33 @@ class Egress:
         *,
         body: bytes | None = None,
         allow_private: bool = False,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> Exchange:
         """Send one request and give its response; leaving the block early aborts it.
 
         Raises `UpstreamFailure` when there is no response, or when it breaks off inside the
         block. A redirect is handed back as it is, never followed. `allow_private`: whether the
         document that declares the URL lets its host name lead inside a private network.
         """
-        session = await self._session(url, allow_private)
-        import aiohttp
 
-        try:
-            async with session.request(
+        async def send() -> aiohttp.ClientResponse:
+            session = await self._session(url, allow_private)
+            import aiohttp
+
+            data: Any = body
+            if body is not None:
+                data = io.BytesIO(body) if len(body) > _LARGE else aiohttp.BytesPayload(body)
+            _sending.set(sending)
+            return await session.request(
                 method,
                 url,
-                data=io.BytesIO(body) if body is not None and len(body) > _LARGE else body,
+                data=data,
                 headers={"accept-encoding": _PLAIN, **headers},
                 allow_redirects=False,
-                trace_request_ctx=sending,
-            ) as response:
-                _check_encoding(response)
-                yield response
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-            raise UpstreamFailure(_why(error), reached=False) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamFailure(_why(error), reached=sending.sent) from None
+            )
 
-    @asynccontextmanager
-    async def post(
+        return Exchange(send, sending)
+
+    def post(
         self,
         url: str,
         body: bytes,
@@ -157,12 +158,9 @@ class Egress:
         sending: Sending,
         *,
         allow_private: bool = False,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> Exchange:
         """Send one POST, as :meth:`request` does."""
-        async with self.request(
-            "POST", url, headers, sending, body=body, allow_private=allow_private
-        ) as response:
-            yield response
+        return self.request("POST", url, headers, sending, body=body, allow_private=allow_private)
 
     async def delete(
         self, url: str, headers: Mapping[str, str], *, allow_private: bool = False
@@ -175,6 +173,50 @@ class Egress:
         """Close every connection."""
         while self._sessions:
             await self._sessions.popitem()[1].close()
+
+
+class Exchange:
+    """One request, sent as the block is entered, and its response, let go as it is left."""
+
+    __slots__ = ("_response", "_send", "_sending")
+
+    def __init__(
+        self, send: Callable[[], Awaitable[aiohttp.ClientResponse]], sending: Sending
+    ) -> None:
+        self._send = send
+        self._sending = sending
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        try:
+            response = await self._send()
+        except Exception as error:
+            self._tell(error)
+            raise
+        try:
+            _check_encoding(response)
+        except UpstreamFailure:
+            response.close()
+            raise
+        self._response = response
+        return response
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        assert self._response is not None, "it was entered"
+        await self._response.__aexit__(None, None, None)
+        if error is not None:
+            self._tell(error)
+
+    def _tell(self, error: BaseException) -> None:
+        """Raise `UpstreamFailure` for what went wrong on the way; pass over all else."""
+        import aiohttp
+
+        if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.InvalidURL)):
+            raise UpstreamFailure(_why(error), reached=False) from None
+        if isinstance(error, (aiohttp.ClientError, OSError)):
+            raise UpstreamFailure(_why(error), reached=self._sending.sent) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +297,15 @@ def _check_encoding(response: aiohttp.ClientResponse) -> None:
 
 async def read_bounded(response: aiohttp.ClientResponse, limit: int = LARGEST_ANSWER) -> bytes:
     """Return a whole answer; raise `UpstreamFailure` for one beyond `limit` bytes."""
-    data = bytearray()
-    async for piece in response.content.iter_any():
-        data += piece
-        if len(data) > limit:
+    content, pieces, size = response.content, [], 0
+    while piece := await content.readany():
+        size += len(piece)
+        if size > limit:
             raise UpstreamFailure("its answer is too large", reached=True)
-    return bytes(data)
+        pieces.append(piece)
+        if content.at_eof():
+            break
+    return b"".join(pieces)
 
 
 def _why(error: BaseException) -> str:
