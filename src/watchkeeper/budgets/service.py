@@ -1,7 +1,8 @@
 """Reserving; with settling, voiding and topping up, the whole room.
 
-Holds are taken from all balances over an action or from none, by updates that change a row only
-if the amounts fit, so that posted + held never passes cap + top-ups however many ask at once.
+Holds are taken from all balances over an action or from none, and only if the amounts fit what
+the one writer that there is finds there, so that posted + held never passes cap + top-ups however
+many ask at once.
 Only a soft cap is passed, by one call at most. Of a measure that no cap covers nothing is
 counted, but for calls, tokens and money spent.
 """
@@ -16,13 +17,13 @@ from watchkeeper.budgets import statements as sql
 from watchkeeper.budgets.accounts import key_of, open_account
 from watchkeeper.budgets.model import (
     MEASURES,
-    NO_CAP,
     Account,
     Cap,
     Filled,
     Held,
     Refused,
 )
+from watchkeeper.budgets.moving import Movements, Standings
 from watchkeeper.budgets.room import refusal, refused_at_once
 from watchkeeper.budgets.rules import (
     Amounts,
@@ -37,7 +38,6 @@ from watchkeeper.budgets.rules import (
 from watchkeeper.budgets.settling import expire, prolong, reserved_of, settle, void
 from watchkeeper.budgets.topping import top_up
 from watchkeeper.core.errors import Conflict
-from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.budgets import Measure
 
@@ -53,7 +53,7 @@ __all__ = [
     "void",
 ]
 
-_Rows = list[Row]
+_Standing = dict[Account, Standings]
 
 
 def reserve(
@@ -212,74 +212,55 @@ def _hold(
     run: str,
     now: int,
     counted: bool,
-) -> _Rows | Refused:
+) -> _Standing | Refused:
     """Hold amounts in every balance, or in none; return what each has then.
 
     With `counted`, objects need room and are not held: `members` posts them.
     """
     measures = tuple(m for m in _in_play(asked) if not (counted and m == "objects"))
     measures = measures or MEASURES[:1]
+    if not wanted:
+        return {}
     rows = fill(tx, wanted, asked, measures)
     if len(rows) == len(wanted):
         return rows
-    filled = _by_account(rows)
-    missing = [drawn for drawn in wanted if drawn.account not in filled]
+    missing = [drawn for drawn in wanted if drawn.account not in rows]
     opened = [drawn for drawn in missing if open_account(tx, drawn.account, agent, now)]
     if opened:
-        rows += fill(tx, opened, asked, measures)
+        rows |= fill(tx, opened, asked, measures)
     if len(rows) == len(wanted):
         return rows
-    filled = _by_account(rows)
-    given_back = sql.named("reserved", asked, measures)
-    release = sql.release_of(measures)
-    for account in filled:
-        release.run(tx, **key_of(account), **given_back)
-    full = next(drawn for drawn in wanted if drawn.account not in filled)
+    movements = tx.deferred(Movements)
+    for account in rows:
+        movements.release(account, asked, measures)
+    full = next(drawn for drawn in wanted if drawn.account not in rows)
     row = sql.BALANCE.first(tx, **key_of(full.account))
     refused = refusal(full, asked, row, now)
     assert refused is not None
     return refused
 
 
-def fill(tx: Transaction, wanted: Sequence[Drawn], asked: Amounts, measures: sql.Measures) -> _Rows:
-    """Hold amounts in the balances that have room, each by itself; return what those have."""
-    rows: _Rows = []
-    for start in range(0, len(wanted), sql.MOST_AT_ONCE):
-        some = wanted[start : start + sql.MOST_AT_ONCE]
-        limited = {measure for drawn in some for measure in drawn.limits}
-        capped = tuple(measure for measure in MEASURES if measure in limited)
-        values = sql.keyed([drawn.account for drawn in some])
-        values |= sql.named("amount", asked, measures)
-        for measure in capped:
-            values |= sql.named("amount", asked, (measure,))
-            for (room, cap), drawn in zip(sql.ROOM_NAMES[measure], some, strict=False):
-                limit = drawn.limits.get(measure)
-                if limit is None:
-                    values[room] = values[cap] = NO_CAP
-                else:
-                    values[room], values[cap] = limit[0], limit[1].cap
-        rows += sql.hold_of(len(some), measures, capped).all(tx, **values)
-    return rows
-
-
-def _by_account(rows: _Rows) -> dict[Account, Row]:
-    return {Account(*row[:3]): row for row in rows}
+def fill(
+    tx: Transaction, wanted: Sequence[Drawn], asked: Amounts, measures: sql.Measures
+) -> _Standing:
+    """Hold amounts in the balances that have room, each by itself; return how those stand."""
+    return tx.deferred(Movements).hold(tx, wanted, asked, measures)
 
 
 def _filled(
-    wanted: Sequence[Drawn], rows: _Rows, asked: Amounts, *, counted: bool
+    wanted: Sequence[Drawn], rows: _Standing, asked: Amounts, *, counted: bool
 ) -> tuple[Filled, ...]:
     found = []
-    by_account = _by_account(rows)
     for drawn in wanted:
-        row = by_account[drawn.account]
+        standing = rows[drawn.account]
         for cap in drawn.caps:
             measure = cap.measure
             if measure not in drawn.limits:  # an object that the balance counts already
                 continue
-            used = getattr(row, f"posted_{measure}") + getattr(row, f"held_{measure}")
+            posted, held, topped, _ = standing[measure]
+            used = posted + held
             if counted and measure == "objects":
                 used += asked[measure]
-            limit = max(0, cap.cap) + getattr(row, f"topped_{measure}")
+            limit = max(0, cap.cap) + topped
             found.append(Filled(cap, drawn.account, used, limit, asked[measure]))
     return tuple(found)

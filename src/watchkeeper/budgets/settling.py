@@ -19,7 +19,7 @@ from watchkeeper.budgets.model import (
     Settlement,
     written,
 )
-from watchkeeper.budgets.periods import HOUR_US
+from watchkeeper.budgets.moving import Movements, Spent
 from watchkeeper.budgets.rules import (
     Amounts,
     check_amounts,
@@ -119,7 +119,7 @@ def _correct(tx: Transaction, hold: Row, reserved: Amounts, posted: Amounts) -> 
         accounts = read_accounts(hold.accounts)
         for account in accounts:
             sql.correct_of(measures).run(tx, **key_of(account), **values)
-        count_spender(tx, hold.agent, accounts, measures, values, actions=0)
+        count_spender(tx, hold.agent, accounts, measures, more, actions=0)
     tx.record(
         "hold.corrected",
         actor="plane",
@@ -159,20 +159,11 @@ def _move(tx: Transaction, hold: Row, of: HoldState, to: HoldState, posted: Amou
 def _post(tx: Transaction, hold: Row, reserved: Amounts, posted: Amounts, *, count: bool) -> None:
     measures = tuple(m for m in MEASURES if reserved[m] or posted[m]) or MEASURES[:1]
     accounts = read_accounts(hold.accounts)
-    amounts = sql.named("amount", posted, measures)
-    released = sql.named("reserved", reserved, measures)
-    hour = tx.now // HOUR_US
-    for start in range(0, len(accounts), sql.MOST_AT_ONCE):
-        some = accounts[start : start + sql.MOST_AT_ONCE]
-        rows = sql.post_of(len(some), measures).all(
-            tx, **sql.keyed(some), **amounts, **released, bucket_is=hour
-        )
-        for row in rows:
-            if row.bucket != hour:
-                turned = key_of(Account(*row[:3]))
-                sql.turn_of(measures).run(tx, **turned, **amounts, bucket_is=hour)
+    movements = tx.deferred(Movements)
+    for account in accounts:
+        movements.post(tx, account, reserved, posted, measures)
     if count:
-        count_spender(tx, hold.agent, accounts, measures, amounts, actions=1)
+        count_spender(tx, hold.agent, accounts, measures, posted, actions=1)
 
 
 def count_spender(
@@ -180,17 +171,14 @@ def count_spender(
     agent: str,
     accounts: list[Account],
     measures: sql.Measures,
-    amounts: dict[str, int],
+    amounts: Amounts,
     *,
     actions: int,
 ) -> None:
     """Add to what an agent posted to the balances that others post to too."""
-    shared = [account for account in accounts if not account.scope.startswith(OF_ONE_AGENT)]
-    for start in range(0, len(shared), sql.MOST_AT_ONCE):
-        some = shared[start : start + sql.MOST_AT_ONCE]
-        sql.spent_of(len(some), measures).run(
-            tx, **sql.keyed(some), **amounts, agent=agent, actions_more=actions
-        )
+    for account in accounts:
+        if not account.scope.startswith(OF_ONE_AGENT):
+            tx.deferred(Spent).add(account, agent, amounts, measures, actions)
 
 
 def _over(tx: Transaction, hold: Row, reserved: Amounts, posted: Amounts) -> Amounts:

@@ -1,7 +1,7 @@
 """The statements of the budgets' hot path, each over the balances and measures in play.
 
 They are compiled once for each shape: how many balances, and which measures. One statement
-changes several balances; `MOST_AT_ONCE` bounds its text.
+reads several balances; `MOST_AT_ONCE` bounds its text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from watchkeeper.store.statement import Statement, insert
 from watchkeeper.wire.budgets import Measure
 
 MOST_AT_ONCE = 4
-"""How many balances one statement changes."""
+"""How many balances one statement reads."""
 Measures = tuple[Measure, ...]
 HOLD_FIELDS = (
     "decision",
@@ -56,24 +56,17 @@ def _columns(table: Table, prefix: str) -> dict[str, ColumnElement[int]]:
     return {measure: table.c[f"{prefix}_{measure}"] for measure in MEASURES}
 
 
-def _named(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+def _named(prefix: str, values: Mapping[Measure, Any]) -> dict[str, Any]:
     return {f"{prefix}_{measure}": value for measure, value in values.items()}
 
 
 _NAMES = {
     prefix: {measure: f"{prefix}_{measure}" for measure in MEASURES}
-    for prefix in ("amount", "reserved")
+    for prefix in ("amount", "cap", "held", "reserved")
 }
 _KEYS = tuple(
     (f"scope_{index}", f"period_{index}", f"key_{index}") for index in range(MOST_AT_ONCE)
 )
-ROOM_NAMES = {
-    measure: tuple(
-        (f"room_{index}_{measure}", f"cap_{index}_{measure}") for index in range(MOST_AT_ONCE)
-    )
-    for measure in MEASURES
-}
-"""By measure and balance, the parameters of `hold_of`: how far it may be filled, and the cap."""
 
 
 def named(prefix: str, amounts: Mapping[Measure, int], measures: Measures) -> dict[str, Any]:
@@ -96,6 +89,7 @@ _TOPPED = _columns(balances, "topped")
 _CAP = _columns(balances, "cap")
 _RECENT = _columns(balances, "recent")
 _AMOUNT = {measure: _number(f"amount_{measure}") for measure in MEASURES}
+_MORE = {measure: _number(f"held_{measure}") for measure in MEASURES}
 _RESERVED = {measure: _number(f"reserved_{measure}") for measure in MEASURES}
 
 _THIS_ACCOUNT = (
@@ -113,107 +107,63 @@ def _account(index: int) -> ColumnElement[bool]:
     )
 
 
-def _cap_of(count: int, measure: Measure) -> ColumnElement[int]:
-    """Return the cap that holds for a row now; the one it had where none does."""
-    caps = [_number(f"cap_{index}_{measure}") for index in range(count)]
-    return case(
-        *(
-            (
-                caps[index] < NO_CAP if count == 1 else and_(_account(index), caps[index] < NO_CAP),
-                caps[index],
-            )
-            for index in range(count)
-        ),
-        else_=_CAP[measure],
-    )
-
-
 @_shaped
-def hold_of(count: int, measures: Measures, capped: Measures) -> Statement:
-    """Return what holds amounts in each of some balances that has room for all of them.
+def look_at(count: int, measures: Measures) -> Statement:
+    """Return what reads how some measures of some balances stand.
 
-    It changes, and returns, only those: with what is posted, held and topped up of the measures
-    that are `capped` in any of them, one measure after the other.
+    After the balance's key, what is posted, held and topped up of each measure, and its cap.
     """
     return Statement(
-        update(balances)
-        .where(
-            or_(
-                *(
-                    and_(
-                        _account(index),
-                        *(
-                            _POSTED[m] + _HELD[m] + _AMOUNT[m]
-                            <= _number(f"room_{index}_{m}") + _TOPPED[m]
-                            for m in capped
-                        ),
-                    )
-                    for index in range(count)
-                )
-            )
-        )
-        .values(
-            **_named("held", {m: _HELD[m] + _AMOUNT[m] for m in measures}),
-            **_named("cap", {m: _cap_of(count, m) for m in capped}),
-        )
-        .returning(
+        select(
             balances.c.scope,
             balances.c.period,
             balances.c.period_key,
-            *(column[m] for m in capped for column in (_POSTED, _HELD, _TOPPED)),
-        )
+            *(column[m] for m in measures for column in (_POSTED, _HELD, _TOPPED, _CAP)),
+        ).where(or_(*(_account(index) for index in range(count))))
     )
 
 
 @_shaped
-def release_of(measures: Measures) -> Statement:
-    """Return what gives back what was held in a balance."""
+def held_of(measures: Measures) -> Statement:
+    """Return what adds to, or takes from, what is held in a balance."""
     return Statement(
         update(balances)
         .where(*_THIS_ACCOUNT)
-        .values(**_named("held", {m: _HELD[m] - _RESERVED[m] for m in measures}))
+        .values(**_named("held", {m: _HELD[m] + _MORE[m] for m in measures}))
     )
 
 
 _BUCKET = _number("bucket_is")
-_SAME = balances.c.bucket == _BUCKET
-_NEXT = balances.c.bucket == _BUCKET - 1
 
 
 @_shaped
-def post_of(count: int, measures: Measures) -> Statement:
-    """Return what releases amounts in some balances and posts what was used.
+def post_of(measures: Measures) -> Statement:
+    """Return what changes what is held in a balance, and posts what was used to it.
 
-    It adds to the sums of this clock hour too, but for the balances whose sums are of another:
-    their `bucket`, which is returned for each, is not this hour's.
+    It adds to the sums of this clock hour too, and changes nothing if they are of another.
     """
     return Statement(
         update(balances)
-        .where(or_(*(_account(index) for index in range(count))))
+        .where(*_THIS_ACCOUNT, balances.c.bucket == _BUCKET)
         .values(
-            **_named("held", {m: _HELD[m] - _RESERVED[m] for m in measures}),
+            **_named("held", {m: _HELD[m] + _MORE[m] for m in measures}),
             **_named("posted", {m: _POSTED[m] + _AMOUNT[m] for m in measures}),
-            **_named(
-                "recent",
-                {m: case((_SAME, _RECENT[m] + _AMOUNT[m]), else_=_RECENT[m]) for m in measures},
-            ),
+            **_named("recent", {m: _RECENT[m] + _AMOUNT[m] for m in measures}),
         )
-        .returning(balances.c.scope, balances.c.period, balances.c.period_key, balances.c.bucket)
     )
 
 
-@_shaped
-def turn_of(measures: Measures) -> Statement:
-    """Return what begins a clock hour of a balance, with amounts that were posted in it."""
-    return Statement(
-        update(balances)
-        .where(*_THIS_ACCOUNT)
-        .values(
-            **_named("recent", {m: _AMOUNT[m] if m in measures else _ZERO for m in MEASURES}),
-            **_named("earlier", {m: case((_NEXT, _RECENT[m]), else_=_ZERO) for m in MEASURES}),
-            bucket=_BUCKET,
-        )
+_NEXT = balances.c.bucket == _BUCKET - 1
+TURN = Statement(
+    update(balances)
+    .where(*_THIS_ACCOUNT)
+    .values(
+        **_named("recent", dict.fromkeys(MEASURES, _ZERO)),
+        **_named("earlier", {m: case((_NEXT, _RECENT[m]), else_=_ZERO) for m in MEASURES}),
+        bucket=_BUCKET,
     )
+)
+"""Begins a clock hour of a balance, in which nothing was posted yet."""
 
 
 @_shaped
@@ -335,37 +285,24 @@ LIVE_SPEND = Statement(
 """What is lent to child runs is left out: their own calls hold it."""
 
 
-@_shaped
-def spent_of(count: int, measures: Measures) -> Statement:
-    """Return what adds amounts to what an agent posted to some shared balances.
-
-    `actions_more` is how many actions that makes more.
-    """
-    adding = insert(spenders)
-    return Statement(
-        adding.values(
-            [
-                {
-                    "scope": bindparam(f"scope_{index}"),
-                    "period": bindparam(f"period_{index}"),
-                    "period_key": bindparam(f"key_{index}"),
-                    "agent": bindparam("agent"),
-                    "actions": _number("actions_more"),
-                    **{f"posted_{m}": _AMOUNT[m] if m in measures else _ZERO for m in MEASURES},
-                }
-                for index in range(count)
-            ]
-        ).on_conflict_do_update(
-            index_elements=["scope", "period", "period_key", "agent"],
-            set_={
-                "actions": spenders.c.actions + adding.excluded.actions,
-                **{
-                    f"posted_{m}": spenders.c[f"posted_{m}"] + adding.excluded[f"posted_{m}"]
-                    for m in measures
-                },
-            },
-        )
+_adding = insert(spenders)
+SPENT = Statement(
+    _adding.values(
+        scope=bindparam("scope"),
+        period=bindparam("period"),
+        period_key=bindparam("period_key"),
+        agent=bindparam("agent"),
+        actions=bindparam("actions"),
+        **_named("posted", _AMOUNT),
+    ).on_conflict_do_update(
+        index_elements=["scope", "period", "period_key", "agent"],
+        set_={
+            name: spenders.c[name] + _adding.excluded[name]
+            for name in ("actions", *(f"posted_{m}" for m in MEASURES))
+        },
     )
+)
+"""Adds amounts to what an agent posted to a shared balance."""
 
 
 REFUSE = {
@@ -390,7 +327,13 @@ TOP_UP = {
     )
     for m in MEASURES
 }
-SET_CAP = {
-    m: Statement(update(balances).where(*_THIS_ACCOUNT).values(**{f"cap_{m}": bindparam("limit")}))
-    for m in MEASURES
-}
+
+
+@_shaped
+def caps_of(measures: Measures) -> Statement:
+    """Return what keeps the caps that a balance has of some measures."""
+    return Statement(
+        update(balances)
+        .where(*_THIS_ACCOUNT)
+        .values(**_named("cap", {m: _number(f"cap_{m}") for m in measures}))
+    )

@@ -46,7 +46,9 @@ def top_up(
     caps = [cap.cap for cap in standing if cap.budget_id == budget]
     if caps:
         open_account(tx, account, scope.removeprefix("agent/"), tx.now)
-        sql.SET_CAP[measure].run(tx, **key_of(account), limit=min(caps))
+        sql.caps_of((measure,)).run(
+            tx, **key_of(account), **sql.named("cap", {measure: min(caps)}, (measure,))
+        )
     row = sql.BALANCE.first(tx, **key_of(account))
     if row is None or getattr(row, f"cap_{measure}") == NO_CAP:
         raise NotFound(

@@ -88,4 +88,4 @@ def _count(tx: Transaction, agent: str, accounts: list[Account], posted: Amounts
     values = sql.named("amount", posted, measures)
     for account in accounts:
         sql.correct_of(measures).run(tx, **key_of(account), **values)
-    count_spender(tx, agent, accounts, measures, values, actions=1)
+    count_spender(tx, agent, accounts, measures, posted, actions=1)

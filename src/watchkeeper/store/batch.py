@@ -15,7 +15,7 @@ from sqlalchemy import Connection, exc
 from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Conflict, Invalid, Unavailable, WatchkeeperError
 from watchkeeper.store.journal import Event, Journal
-from watchkeeper.store.transaction import Transaction, Wire
+from watchkeeper.store.transaction import Deferred, Transaction, Wire
 
 LARGEST_BATCH = 256
 # SQLSTATE classes: connection, transaction, rollback, resources, intervention, system
@@ -144,15 +144,18 @@ def run_batch(
     begun = time.perf_counter()
     ran: list[Unit] = []
     batch: list[Event] = []
+    waiting: dict[str, Deferred] = {}
     committing = False
     try:
         session.begin(journal)
         start = journal.position()
         for unit in queue:
-            _run_unit(session, journal, clock, unit, isolate=isolate)
+            _run_unit(session, journal, clock, unit, waiting, isolate=isolate)
             ran.append(unit)
             if time.perf_counter() - begun > LONGEST_BATCH_SECONDS:
                 break
+        if waiting:
+            _write(session, waiting)
         batch = journal.pending
         if batch:
             session.append(batch, journal)
@@ -173,28 +176,51 @@ def run_batch(
     return ran, batch
 
 
+def _write(session: Session, waiting: dict[str, Deferred]) -> None:
+    """Write what the units left; where that fails, each has to write its own."""
+    try:
+        tx = Transaction(session.connection, session.driver, 0, None, session.wire, waiting)
+        tx.write_deferred()
+    except Exception as error:
+        if session.lost():
+            raise
+        raise NotIsolated(error) from error
+
+
 def _run_unit(
-    session: Session, journal: Journal, clock: Clock, unit: Unit, *, isolate: bool
+    session: Session,
+    journal: Journal,
+    clock: Clock,
+    unit: Unit,
+    waiting: dict[str, Deferred],
+    *,
+    isolate: bool,
 ) -> None:
     before = journal.position()
     changes = session.changes()
-    tx = Transaction(session.connection, session.driver, clock.now(), journal, session.wire)
+    tx = Transaction(
+        session.connection, session.driver, clock.now(), journal, session.wire, waiting
+    )
     unit.error = None
     if isolate:
         session.mark()
     try:
         unit.value = unit.call(tx)
+        if isolate and waiting:
+            tx.write_deferred()
         if session.lost():
             raise RuntimeError("a unit of work ended the transaction that is not its own")
-        _check(unit.value, tx, session.changes() - changes, journal.sequence - before.sequence)
+        changed = session.changes() - changes - tx.written + tx.deferrals
+        _check(unit.value, tx, changed, journal.sequence - before.sequence)
     except Exception as error:
         journal.restore(before)
         if session.lost():
             raise Spoiled(error) from error
         broken = isinstance(error, sqlite3.Error | exc.DBAPIError)
         if isolate:
+            waiting.clear()
             session.undo()
-        elif broken or session.changes() != changes:
+        elif broken or tx.deferrals or session.changes() != changes:
             raise NotIsolated(error) from error
         unit.error = translate(error)
         unit.value = None

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect, Executable
+from sqlalchemy import Dialect, Executable, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg, insert
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 
 if TYPE_CHECKING:
@@ -37,12 +38,17 @@ class Statement:
 
     def __init__(self, element: Executable) -> None:
         self.element = element
+        parts = visitors.iterate(element)  # type: ignore[arg-type]
+        self.tables = frozenset(part.name for part in parts if isinstance(part, Table))
+        """The names of all that it reads and changes."""
         self._local: _Plan | None = None
         self._remote: _Plan | None = None
         self._make: Callable[[Iterable[Any]], Row] | None = None
 
     def all(self, tx: Transaction, **params: Any) -> list[Row]:
         """Run it and return every row."""
+        if tx.waiting:
+            tx.write_deferred(self.tables)
         if tx.driver is None:
             rows = self._fetch(tx, params)
             return [self._make(row) for row in rows] if self._make else []
@@ -52,6 +58,8 @@ class Statement:
 
     def first(self, tx: Transaction, **params: Any) -> Row | None:
         """Run it and return the first row, or None."""
+        if tx.waiting:
+            tx.write_deferred(self.tables)
         if tx.driver is None:
             rows = self._fetch(tx, params)
             return self._make(rows[0]) if rows and self._make else None
@@ -63,6 +71,8 @@ class Statement:
 
     def scalar(self, tx: Transaction, **params: Any) -> Any:
         """Run it and return the first column of the first row, or None."""
+        if tx.waiting:
+            tx.write_deferred(self.tables)
         if tx.driver is None:
             rows = self._fetch(tx, params)
             return rows[0][0] if rows else None
@@ -73,6 +83,8 @@ class Statement:
 
     def run(self, tx: Transaction, **params: Any) -> int:
         """Run it and return how many rows it inserted, updated or deleted."""
+        if tx.waiting:
+            tx.write_deferred(self.tables)
         if tx.wire is not None:
             plan = self._remote_plan()
             return tx.wire.run(plan.text, plan.bind(params))
@@ -91,6 +103,8 @@ class Statement:
         """Run it once for each mapping of values."""
         if not rows:
             return
+        if tx.waiting:
+            tx.write_deferred(self.tables)
         if tx.wire is not None:
             plan = self._remote_plan()
             tx.wire.run_many(plan.text, [plan.bind(params) for params in rows])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -27,16 +27,43 @@ class Wire(Protocol):
         """Run once for each row of values."""
 
 
+class Deferred(Protocol):
+    """Changes of one table that the units of a batch left to be written later, at once."""
+
+    table: ClassVar[str]
+    """The table's name."""
+
+    def write(self, tx: Transaction) -> int:
+        """Write them; return how many rows that changed. Nobody adds to them any more."""
+        ...
+
+
+D = TypeVar("D", bound=Deferred)
+
+
 class Transaction:
     """One unit of work within the batch that the writer commits.
 
     ``connection`` is the SQLAlchemy connection; ``driver`` the raw one on SQLite and
     ``wire`` the raw one of PostgreSQL's writer, both for ``Statement``; ``now`` the time at
-    the start of the unit in microseconds. A unit neither commits nor rolls back: it
+    the start of the unit in microseconds; ``waiting`` what the batch has not written yet, by
+    table; ``deferrals`` counts what this unit left so, ``written`` the rows that others had left
+    and this unit made be written. A unit neither commits nor rolls back: it
     returns, or raises to undo all that it did.
     """
 
-    __slots__ = ("_callbacks", "_journal", "_silent", "connection", "driver", "now", "wire")
+    __slots__ = (
+        "_callbacks",
+        "_connection",
+        "_journal",
+        "_silent",
+        "deferrals",
+        "driver",
+        "now",
+        "waiting",
+        "wire",
+        "written",
+    )
 
     def __init__(
         self,
@@ -45,14 +72,48 @@ class Transaction:
         now: int,
         journal: Journal | None,
         wire: Wire | None = None,
+        waiting: dict[str, Deferred] | None = None,
     ) -> None:
-        self.connection = connection
+        self._connection = connection
         self.driver = driver
         self.wire = wire
+        self.waiting = {} if waiting is None else waiting
+        self.deferrals = 0
+        self.written = 0
         self.now = now
         self._journal = journal
         self._callbacks: list[Callable[[], None]] = []
         self._silent = False
+
+    @property
+    def connection(self) -> Connection:
+        """SQLAlchemy's connection, which sees all that was done."""
+        if self.waiting:
+            self.write_deferred()
+        return self._connection
+
+    def deferred(self, kind: type[D]) -> D:
+        """Return what this batch has not written yet of a table, to change it.
+
+        It is written once, when the batch ends or before a statement looks at the table.
+        """
+        self.deferrals += 1
+        found = self.waiting.get(kind.table)
+        if found is None:
+            found = self.waiting[kind.table] = kind()
+        assert isinstance(found, kind)
+        return found
+
+    def as_stored(self) -> Transaction:
+        """Return what sees the tables as they are stored, whatever waits to be written."""
+        return Transaction(self._connection, self.driver, self.now, None, self.wire)
+
+    def write_deferred(self, tables: Iterable[str] | None = None) -> None:
+        """Write what the batch left to be written of some tables, or of all."""
+        for table in tuple(self.waiting) if tables is None else tables:
+            left = self.waiting.pop(table, None)
+            if left is not None:
+                self.written += left.write(self)
 
     def new_id(self, prefix: str) -> str:
         """Return a new id that sorts by this unit's time."""
