@@ -61,6 +61,7 @@ class RuntimeCalls:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         limit: int = LARGEST_ANSWER,
+        headers: Mapping[str, str] | None = None,
     ) -> Answered:
         """Send one request and return its answer, whatever its status.
 
@@ -70,11 +71,11 @@ class RuntimeCalls:
         sending = Sending()
         try:
             async with asyncio.timeout(self.seconds):
-                answer, headers = await self._send(method, path, query, body, limit, sending)
+                answer, given = await self._send(method, path, query, body, limit, sending, headers)
                 if answer.status == _UNAUTHORISED and self._credentials.refused(
-                    self._credential, headers
+                    self._credential, given
                 ):
-                    answer, _ = await self._send(method, path, query, body, limit, sending)
+                    answer, _ = await self._send(method, path, query, body, limit, sending, headers)
                 return answer
         except TimeoutError:
             raise UpstreamFailure(
@@ -98,6 +99,57 @@ class RuntimeCalls:
             )
         return answer
 
+    async def overhear(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        quiet_seconds: float,
+        limit: int = LARGEST_ANSWER,
+    ) -> bytes:
+        """Return what a stream says until it ends, is silent for `quiet_seconds`, or has said
+        `limit` bytes; a stream that says nothing new returns nothing.
+
+        Raises as :meth:`expect`.
+        """
+        headers = await self._credentials.headers(self._credential)
+        said = bytearray()
+        sending, began = Sending(), False
+        try:
+            async with (
+                asyncio.timeout(self.seconds),
+                self._egress.request(
+                    "GET",
+                    self._url(path, query),
+                    {"accept": "text/event-stream", **headers},
+                    sending,
+                    allow_private=self._document.allow_private,
+                ) as response,
+            ):
+                if not 200 <= response.status < 300:
+                    raise UpstreamFailure(
+                        f"it answered {response.status} to GET {path}", reached=True
+                    )
+                began = True
+                while len(said) < limit:
+                    async with asyncio.timeout(quiet_seconds):
+                        piece = await response.content.readany()
+                    if not piece:
+                        break
+                    said += piece
+        except TimeoutError:
+            if not began:
+                raise UpstreamFailure(
+                    f"it did not answer in {self.seconds:g} s", reached=sending.sent
+                ) from None
+        return await self._credentials.redact(self._credential, headers, bytes(said))
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> str:
+        if self._document.url is None:
+            raise Unavailable(f"runtime {self._document.name!r} has no url")
+        url = self._document.url.rstrip("/") + path
+        return f"{url}?{urlencode(query)}" if query else url
+
     async def _send(
         self,
         method: str,
@@ -106,18 +158,15 @@ class RuntimeCalls:
         body: Any,
         limit: int,
         sending: Sending,
+        more: Mapping[str, str] | None,
     ) -> tuple[Answered, dict[str, str]]:
-        if self._document.url is None:
-            raise Unavailable(f"runtime {self._document.name!r} has no url")
+        url = self._url(path, query)
         headers = await self._credentials.headers(self._credential)
-        sent = {"accept": "application/json", **headers}
+        sent = {"accept": "application/json", **(more or {}), **headers}
         data = None
         if body is not None:
             data = msgspec.json.encode(body)
             sent["content-type"] = "application/json"
-        url = self._document.url.rstrip("/") + path
-        if query:
-            url += "?" + urlencode(query)
         async with self._egress.request(
             method, url, sent, sending, body=data, allow_private=self._document.allow_private
         ) as response:
