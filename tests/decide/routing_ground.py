@@ -19,7 +19,7 @@ agent:
     escalate_on:
       - tool_error_rate_gt: 0.05
       - amount_usd_ge: 200
-    allowed: [by-risk, tried, both, judged, cheap, two-places, unpriced, nowhere]
+    allowed: [by-risk, tried, both, judged, cheap, two-places, unpriced, nowhere, large, tiny]
   budgets: {%s}
 ---
 provider:
@@ -71,6 +71,8 @@ model:
 model:
   name: two-places
   targets: [{provider: far, model: far-1}, {provider: local, model: tiny-1}]
+---
+model: {name: tiny, provider: local, provider_model: tiny-1}
 ---
 model: {name: unpriced, provider: local, provider_model: odd-1}
 ---

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from watchkeeper.models.prices import Price, Rates, Tier
 from watchkeeper.registry.providers import LogicalModel, PriceTier, Provider, ProviderModel
@@ -42,6 +43,8 @@ class GovernedModel:
     document: LogicalModel
     targets: tuple[GovernedTarget, ...]
     """In the document's order; none only where it is an ensemble."""
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What gates worked out of it and of what else is in force; bounded by who keeps it here."""
 
     @property
     def primary(self) -> GovernedTarget | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.gates.alone import answer_alone
 from watchkeeper.decide.gates.answering import Answering, answering, asking_of, routed_of
 from watchkeeper.decide.gates.legs import Leg, estimate_of, limits_of, lowered_by, qualify
 from watchkeeper.decide.gates.obligation import led_by_policy, permitted_there, unfulfilled
@@ -23,7 +24,7 @@ _ADJUDICATES = 2
 
 def routing_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """A model call goes where contract, policies and the run lead it, to targets that qualify."""
-    if action.kind != "model":
+    if action.kind != "model" or answer_alone(action, facts, progress):
         return None
     duty, refused = led_by_policy(action.name, progress.policy.duties if progress.policy else ())
     if refused is not None:
