@@ -6,21 +6,20 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Literal
 
-from sqlalchemy import Text, bindparam, case, delete, func, literal, select, update
+from sqlalchemy import Text, bindparam, case, func, literal, select, update
 
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import NotFound
+from watchkeeper.decide.activity import count_decision, count_spend
 from watchkeeper.decide.model import RISKS, Action, Progress, Ruling
 from watchkeeper.decide.tables import (
-    BUCKET_US,
-    activity,
     decisions,
     has_risk,
     has_value,
     is_permitted,
 )
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.store.statement import Row, Statement, insert
+from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import listed, unrecorded
@@ -32,6 +31,18 @@ NOBODY_REPORTED = "nobody reported how it ended"
 
 _ADD = Statement(decisions.insert())
 _FIND = Statement(select(decisions).where(decisions.c.decision == bindparam("decision_is")))
+_FIND_SHORT = Statement(
+    select(
+        *(
+            decisions.c[name]
+            for name in (
+                "decision", "at", "agent", "run", "version", "kind", "name", "call_digest",
+                "performer", "verdict", "request", "idempotency_key", "route_cause",
+                "settled_at", "error",
+            )
+        )
+    ).where(decisions.c.decision == bindparam("decision_is"))
+)  # fmt: skip
 _BY_KEY = Statement(
     select(decisions).where(
         decisions.c.run == bindparam("run_is"),
@@ -76,29 +87,6 @@ _SETTLE = Statement(
         first_token_ms=bindparam("first_token"),
     )
 )
-_bump = insert(activity)
-_BUMP = Statement(
-    _bump.values(
-        {
-            "agent": bindparam("agent"),
-            "bucket": bindparam("bucket"),
-            "permitted": bindparam("permitted"),
-            "denied": bindparam("denied"),
-            "held": bindparam("held"),
-            "spend_micros": bindparam("spend"),
-            "last_at": bindparam("at"),
-        }
-    ).on_conflict_do_update(
-        index_elements=["agent", "bucket"],
-        set_={
-            "permitted": activity.c.permitted + _bump.excluded.permitted,
-            "denied": activity.c.denied + _bump.excluded.denied,
-            "held": activity.c.held + _bump.excluded.held,
-            "spend_micros": activity.c.spend_micros + _bump.excluded.spend_micros,
-            "last_at": _bump.excluded.last_at,
-        },
-    )
-)
 _LAST_MODEL = Statement(
     select(decisions.c.name, decisions.c.model)
     .where(
@@ -132,7 +120,6 @@ _LARGEST = Statement(
 _RISKIEST = Statement(
     select(func.max(decisions.c.risk)).where(decisions.c.run == bindparam("run_is"), has_risk)
 )
-_PURGE_ACTIVITY = Statement(delete(activity).where(activity.c.bucket < bindparam("before")))
 _EVENT = {"permit": "decision.permitted", "hold": "decision.held", "deny": "decision.denied"}
 
 
@@ -253,7 +240,7 @@ def record_decision(
         request=ruling.request,
         body=body,
     )
-    _bump_activity(tx, run.agent, ruling.verdict, 0)
+    count_decision(tx, run.agent, ruling.verdict)
 
 
 def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
@@ -331,13 +318,22 @@ def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
         request=row.request,
         body=body,
     )
-    _bump_activity(tx, row.agent, None, usage.cost_micros)
+    count_spend(tx, row.agent, usage.cost_micros)
     return True
 
 
 def find_decision(tx: Transaction, decision: str) -> Row:
     """Return a decision's row; raise `NotFound` if there is none."""
-    row = _FIND.first(tx, decision_is=decision)
+    return _found(_FIND, tx, decision)
+
+
+def find_to_settle(tx: Transaction, decision: str) -> Row:
+    """Return as much of a decision's row as settling needs; raise `NotFound` if there is none."""
+    return _found(_FIND_SHORT, tx, decision)
+
+
+def _found(statement: Statement, tx: Transaction, decision: str) -> Row:
+    row = statement.first(tx, decision_is=decision)
     if row is None:
         raise NotFound(f"there is no decision {decision}")
     return row
@@ -377,22 +373,3 @@ def newest_decisions(
     """Return the newest decision of each named agent or run that has one."""
     newest = ((name, _NEWEST[by].first(tx, name_is=name)) for name in names)
     return {name: row for name, row in newest if row is not None}
-
-
-def purge_activity(tx: Transaction, before: int) -> int:
-    """Delete the sums of five minutes that ended before a time; return how many."""
-    tx.silent("sums that nothing shows any more; the decisions themselves stay")
-    return _PURGE_ACTIVITY.run(tx, before=before // BUCKET_US)
-
-
-def _bump_activity(tx: Transaction, agent: str, verdict: str | None, spend: int) -> None:
-    _BUMP.run(
-        tx,
-        agent=agent,
-        bucket=tx.now // BUCKET_US,
-        permitted=int(verdict == "permit"),
-        denied=int(verdict == "deny"),
-        held=int(verdict == "hold"),
-        spend=spend,
-        at=tx.now,
-    )

@@ -38,6 +38,7 @@ from watchkeeper.decide.records import (
     NOBODY_REPORTED,
     find_by_key,
     find_decision,
+    find_to_settle,
     record_decision,
     record_outcome,
 )
@@ -322,7 +323,7 @@ class Decider:
         result: str | None,
         begun: bool,
     ) -> None:
-        row = find_decision(tx, decision)
+        row = find_to_settle(tx, decision)
         if token is not None:
             check_reporter(tx, row, token)
         if row.verdict != "permit":

@@ -9,9 +9,9 @@ from typing import Any
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.decide.activity import purge_activity
 from watchkeeper.decide.children import expire_runs
 from watchkeeper.decide.deferred import purge_deferred
-from watchkeeper.decide.records import purge_activity
 from watchkeeper.decide.repeats import AT_ONCE, purge_calls
 from watchkeeper.identity.purging import purge_expired
 from watchkeeper.notices.service import purge as purge_notices
