@@ -15,6 +15,7 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.decide.sightings import Sightings
 from watchkeeper.gateways.callers import Callers
 from watchkeeper.gateways.declared import DeclaredPlaces
+from watchkeeper.gateways.hooks.endpoint import HookEndpoint
 from watchkeeper.gateways.mcp.calls import ToolCalls
 from watchkeeper.gateways.mcp.cancellations import Cancellations
 from watchkeeper.gateways.mcp.endpoint import McpEndpoint
@@ -47,7 +48,7 @@ AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class Gateways:
-    """Both gateways with the connections behind them."""
+    """The gateways with the connections behind them."""
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class Gateways:
         calls = ToolCalls(decider, self._offers, self._pool, self._performances, cancellations)
         self.apps: Mapping[str, AsgiApp] = {
             "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners, cancellations),
+            "/hooks": HookEndpoint(decider, view, self._offers),
             **{
                 surface.prefix: ModelEndpoint(
                     surface,

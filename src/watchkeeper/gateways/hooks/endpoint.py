@@ -1,0 +1,269 @@
+"""``POST /hooks/TOOL``: a coding agent's hook, answered in that tool's own shape.
+
+A hook that gets no answer lets the tool run, so this answers 200 with a denial wherever it can
+answer at all. What stands between (the plane is down, the body too large) only the command
+`watchkeeper hook` turns into a refusal: with `form=command` the answer says in
+`watchkeeper-exit` with which code it is to end, and the body is what it prints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from watchkeeper.core import ids
+from watchkeeper.core.digest import parse
+from watchkeeper.core.errors import Invalid, NotFound, WatchkeeperError
+from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.holding import decide_and_hold
+from watchkeeper.decide.service import Decider, as_action
+from watchkeeper.decide.sessions import under_way
+from watchkeeper.gateways.hooks.agents import AGENTS
+from watchkeeper.gateways.hooks.model import CodingAgent, Event, Said
+from watchkeeper.gateways.hooks.sessions import Session, Sessions
+from watchkeeper.gateways.hooks.words import decided, refused
+from watchkeeper.gateways.http import (
+    CallerGone,
+    CallerWatch,
+    answer,
+    bearer,
+    is_own_origin,
+    read_body,
+    read_headers,
+)
+from watchkeeper.gateways.offers import Offers
+from watchkeeper.identity.runs import facts_of
+from watchkeeper.wire.decisions import Answer, Ask, Outcome
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 4 * 1024 * 1024
+LONGEST_PATIENCE = 3600
+_EXIT = b"watchkeeper-exit"
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_OTHER_SIGNS = re.compile(r"[^a-zA-Z0-9_-]")
+"""What clients of MCP write as `_` in a tool's name."""
+_AT_ONCE = 64 * 1024
+"""Bytes that are parsed on the event loop; more are parsed beside it."""
+_KNOWN = frozenset({"form", "patience", "gateway", "unattended", "session"})
+
+
+class HookEndpoint:
+    """The ASGI app of the hooks gateway."""
+
+    def __init__(self, decider: Decider, view: CatalogueView, offers: Offers) -> None:
+        self._decider = decider
+        self._view = view
+        self._sessions = Sessions(decider, view)
+        self._offers = offers
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one HTTP request."""
+        headers = read_headers(scope)
+        name = scope["path"].removeprefix("/hooks").strip("/")
+        if scope["method"] != "POST" or not is_own_origin(headers):
+            await answer(send, 405 if scope["method"] != "POST" else 403)
+            return
+        try:
+            if name in AGENTS:
+                await self._serve(AGENTS[name], scope, receive, send, headers)
+            elif name == "token":
+                await self._give_token(scope, send, headers)
+            elif name == "resume":
+                await self._tell(scope, send, headers)
+            else:
+                await answer(send, 404)
+        except CallerGone:
+            return
+        except WatchkeeperError as error:
+            await _print(send, 2, refused(error).text)
+
+    async def _serve(
+        self, agent: CodingAgent, scope: Any, receive: Any, send: Any, headers: dict[str, str]
+    ) -> None:
+        event: Event | None = None
+        sent: Any = None
+        try:
+            options = _options(scope)
+            sent = await _parse(await read_body(receive, headers, LARGEST_BODY))
+            if not isinstance(sent, dict):
+                raise Invalid("a hook sends an object", where="body")
+            event = agent.read(sent)
+            said = await self._say(agent, event, options, receive, bearer(headers))
+        except WatchkeeperError as error:
+            said = refused(error)
+        except CallerGone:
+            raise
+        except Exception:
+            log.exception("a hook of %s failed", agent.name)
+            said = Said("deny", "DENIED: the plane failed; its log says more.")
+        name = event.name if event is not None else _name_of(sent)
+        body = json.dumps(agent.write(name, said)).encode()
+        if b"form=command" not in scope["query_string"]:
+            await answer(send, 200, body)
+        elif _ends_with_words(agent, event, said):
+            await _print(send, 2, said.text)
+        else:
+            await answer(send, 200, body, [(_EXIT, b"0")])
+
+    async def _say(
+        self,
+        agent: CodingAgent,
+        event: Event,
+        options: Mapping[str, str],
+        receive: Any,
+        token: str,
+    ) -> Said:
+        where = f" in {event.place}" if event.place else ""
+        session = self._sessions.session(
+            token, f"{agent.name}:{event.session}", f"{agent.title} session{where}"
+        )
+        if event.moment == "before":
+            if self._is_governed_elsewhere(event, options.get("gateway")):
+                seen = await self._sessions.within(session, self._look)
+                return seen if seen.word == "stop" else Said("permit", "the MCP gateway decides")
+            return await self._decide(agent, event, session, options, receive)
+        if event.moment == "after":
+            return await self._sessions.within(session, lambda run: self._settle(agent, event, run))
+        if event.moment == "start":
+            return await self._sessions.within(session, self._look)
+        await self._sessions.end(session)
+        return Said("noted")
+
+    async def _decide(
+        self,
+        agent: CodingAgent,
+        event: Event,
+        session: Session,
+        options: Mapping[str, str],
+        receive: Any,
+    ) -> Said:
+        # a key of its own where the tool names no call: none is taken for an earlier one
+        key = _key(agent, event) or f"{agent.name}:{ids.secret('call')}"
+        ask = Ask(name=event.action, arguments=dict(event.arguments), idempotency_key=key)
+        watch = CallerWatch(receive)
+        watch.start()
+        try:
+            found = await self._sessions.within(
+                session, lambda token: self._hold(token, ask, options, watch.gone)
+            )
+        finally:
+            await watch.stop()
+        if found is None:
+            raise CallerGone
+        defers = agent.name == "claude" and "unattended" in options
+        return decided(found, event, defers=defers)
+
+    async def _hold(
+        self, token: str, ask: Ask, options: Mapping[str, str], gone: asyncio.Event
+    ) -> Answer | None:
+        caller = await self._decider.identify(token)
+        return await decide_and_hold(
+            self._decider,
+            token,
+            ask,
+            performer="agent",
+            hold_seconds=min(_patience(options), self._offers.hold_seconds(caller.agent)),
+            gone=gone,
+            on_hold=lambda answer, waited: None,
+        )
+
+    async def _settle(self, agent: CodingAgent, event: Event, token: str) -> Said:
+        caller = await self._decider.identify(token)
+        key, digest = _key(agent, event), ""
+        if key is None:
+            ask = Ask(name=event.action, arguments=dict(event.arguments))
+            digest = (await as_action(ask)).call_digest
+        try:
+            decision = await self._decider.store.read(
+                lambda tx: under_way(tx, caller.run, key, digest)
+            )
+        except NotFound:
+            return await self._look(token)  # of the gateway's own tools: it knows how they ended
+        status = Outcome(status="failed" if event.failed else "succeeded")
+        await self._decider.settle(decision, status, token=token)
+        return await self._look(token)
+
+    async def _look(self, token: str) -> Said:
+        """Stop a session whose run was stopped meanwhile."""
+        facts = await self._decider.store.read(lambda tx: facts_of(tx, token))
+        if facts is not None and facts.state == "stopped":
+            return Said("stop", f"STOPPED: run {facts.run} was stopped by a kill. Do not go on.")
+        return Said("noted")
+
+    def _is_governed_elsewhere(self, event: Event, gateway: str | None) -> bool:
+        """Tell whether the MCP gateway decides of a tool, as the agent's settings say."""
+        if gateway is None or event.server != gateway:
+            return False
+        tools = self._view.now.tools.values()
+        offered = (tool.contract for tool in tools if tool.contract.upstream is not None)
+        return any(
+            event.offered_as in (one.name, _OTHER_SIGNS.sub("_", one.name)) for one in offered
+        )
+
+    async def _give_token(self, scope: Any, send: Any, headers: dict[str, str]) -> None:
+        """Give a token of a run: of the named session's, or of a new one."""
+        name = _options(scope).get("session") or ids.secret("once")
+        session = self._sessions.session(bearer(headers), f"token:{name}", f"session {name:.60}")
+        await _print(send, 0, (await self._sessions.fresh(session)).token)
+
+    async def _tell(self, scope: Any, send: Any, headers: dict[str, str]) -> None:
+        """Say what waits in a session, and how it goes on."""
+        name = _options(scope).get("session", "")
+        lines = []
+        for agent in AGENTS.values():
+            session = self._sessions.session(bearer(headers), f"{agent.name}:{name}", "")
+            run = await self._sessions.find(session)
+            for row in await self._sessions.waiting(run) if run else []:
+                waits = "waits for a person" if row.state == "pending" else "is approved"
+                lines.append(f"{row.request}: {row.tool} {waits}")
+        if not lines:
+            raise NotFound(f"nothing waits in session {name!r:.80}, and nothing is approved in it")
+        how = f"Once it is approved: claude -p --resume {name}; elsewhere the same call again."
+        await _print(send, 0, "\n".join([*lines, how]))
+
+
+async def _parse(raw: bytes) -> Any:
+    return parse(raw) if len(raw) <= _AT_ONCE else await asyncio.to_thread(parse, raw)
+
+
+def _ends_with_words(agent: CodingAgent, event: Event | None, said: Said) -> bool:
+    """Tell whether a command that answers so ends with 2 and words, not with an answer."""
+    if event is None or event.moment != "before":
+        return said.word == "deny"
+    return agent.says_no_by_exit and said.word in ("deny", "stop")
+
+
+def _key(agent: CodingAgent, event: Event) -> str | None:
+    return f"{agent.name}:{event.call}" if event.call is not None else None
+
+
+def _options(scope: Any) -> dict[str, str]:
+    pairs = parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=10)
+    options = dict(pairs)
+    if set(options) - _KNOWN or not all(_NAME.fullmatch(value) for value in options.values()):
+        raise Invalid("unknown option", where="query", remedy=", ".join(sorted(_KNOWN)))
+    return options
+
+
+def _patience(options: Mapping[str, str]) -> int:
+    given = options.get("patience", "0")
+    if not (given.isascii() and given.isdigit() and len(given) < 6):
+        raise Invalid("patience is a number of seconds", where="query: patience")
+    return min(int(given), LONGEST_PATIENCE)
+
+
+def _name_of(sent: object) -> str:
+    """Return the event that a denial is about where nothing else was understood."""
+    known = isinstance(sent, dict) and sent.get("hook_event_name")
+    return known if isinstance(known, str) else "PreToolUse"
+
+
+async def _print(send: Any, code: int, text: str) -> None:
+    kind = b"text/plain; charset=utf-8"
+    await answer(send, 200, f"{text}\n".encode(), [(_EXIT, str(code).encode())], kind=kind)
