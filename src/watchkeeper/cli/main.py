@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import importlib
 import os
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # not of `typing`, whose import takes longer than a hook has
+    from typing import Any
 
 HELP = """\
 Usage: watchkeeper [OPTIONS] [COMMAND]
@@ -85,12 +86,14 @@ COMMANDS: dict[str, str] = {
 the command line itself knows the client, the wire and the core only."""
 
 
-_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF})
+_UNWRITABLE = frozenset({"ENOSPC", "EDQUOT", "EIO", "EBADF"})
 """What standard output fails with when its disk is full or gone."""
 
 
 def load(name: str) -> Any:
     """Import one command."""
+    import importlib
+
     module, _, attribute = COMMANDS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -99,6 +102,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; never returns."""
     given = sys.argv[1:] if arguments is None else arguments
     completing = "_WATCHKEEPER_COMPLETE" in os.environ
+    if given[:1] == ["hook"] and given[1:2] not in ([], ["--help"], ["-h"]) and not completing:
+        from watchkeeper.cli import hook
+
+        hook.main(given[1:])
     if given in (["--help"], ["-h"]) and not completing:
         sys.stdout.write(HELP)
         sys.exit(0)
@@ -112,7 +119,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         root.main(args=given, prog_name="watchkeeper")
     except OSError as error:
-        if error.errno not in _UNWRITABLE:
+        import errno
+
+        if errno.errorcode.get(error.errno or 0) not in _UNWRITABLE:
             raise
         sys.stderr.write(f"watchkeeper: the answer cannot be written: {error.strerror}\n")
         sys.stderr.flush()
