@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import func, or_, select
 
 from watchkeeper.core.digest import parse
+from watchkeeper.decide.ailing import find_kept, health_fields
 from watchkeeper.decide.records import newest_decisions
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.scope import read_token_scope
@@ -63,6 +64,7 @@ def _describe_runs(tx: Transaction, page: Sequence[Row]) -> list[RunRow]:
     names = [row.run for row in page]
     sums = _sum_decisions(tx, names)
     latest = newest_decisions(tx, "run", names)
+    kept = find_kept(tx, page)
     shown = []
     for row in page:
         total = sums.get(row.run)
@@ -92,6 +94,7 @@ def _describe_runs(tx: Transaction, page: Sequence[Row]) -> list[RunRow]:
                 spend_micros=int(total.spend) if total else 0,
                 tokens=int(total.tokens) if total else 0,
                 why=row.why or (last.reason if last and last.verdict != "permit" else None),
+                **health_fields(tx.now, row, kept.get(row.run), last),
             )
         )
     return shown

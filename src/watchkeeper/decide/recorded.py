@@ -10,12 +10,20 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from watchkeeper.budgets.paying import paid_by
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Invalid
+from watchkeeper.decide.reconciling import find_words
 from watchkeeper.decide.spending.dimensions import is_named
 from watchkeeper.decide.tables import decisions, is_open
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.data import DataClass
-from watchkeeper.wire.decisions import ActionKind, DecisionOrder, DecisionRow, EndedAs, Verdict
+from watchkeeper.wire.decisions import (
+    ActionKind,
+    DecisionOrder,
+    DecisionRow,
+    EndedAs,
+    Reconciled,
+    Verdict,
+)
 from watchkeeper.wire.spending import SpendingBy
 
 _d = decisions.c
@@ -82,7 +90,8 @@ def list_decisions(
         last = page[-1]
         dear = wanted.order == "dearest"
         key = f"{last.cost_micros}.{last.decision}" if dear else last.decision
-    return [as_row(row) for row in page], key
+    words = find_words(tx, [row.decision for row in page])
+    return [as_row(row, words.get(row.decision)) for row in page], key
 
 
 def _conditions(tx: Transaction, wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -119,8 +128,8 @@ def _dearer_than(after: str) -> ColumnElement[bool]:
     )
 
 
-def as_row(row: Row) -> DecisionRow:
-    """Return a stored decision as it is shown."""
+def as_row(row: Row, said: Reconciled | None = None) -> DecisionRow:
+    """Return a stored decision as it is shown; `said` is a person's word on its outcome."""
     return DecisionRow(
         decision=row.decision,
         at=row.at,
@@ -149,6 +158,7 @@ def as_row(row: Row) -> DecisionRow:
         retries=row.retries or 0,
         value_micros=row.value_micros or 0,
         took_ms=(row.settled_at - row.at) // 1000 if row.settled_at is not None else None,
+        reconciled=said,
     )
 
 

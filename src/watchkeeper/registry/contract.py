@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from watchkeeper.registry.parts import Micros, Part, RateLimit, Text
 from watchkeeper.registry.providers import EscalateOn
@@ -163,6 +163,29 @@ class ContractLogging(Part):
         return "off" if value is False else value
 
 
+class ContractHealth(Part):
+    """What is heard of the agent's open runs when all is well."""
+
+    heartbeat_seconds: int | None = Field(None, ge=5, le=86_400)
+    """How often an open run says that it lives; whatever it asks for says so too."""
+    silent_after_seconds: int | None = Field(None, ge=10, le=7 * 86_400)
+    """After how long without a sign a run is silent, and after twice as long lost; absent: three
+    heartbeats, or five minutes where none are promised."""
+    stuck_after_seconds: int | None = Field(None, ge=10, le=7 * 86_400)
+    """How long a run that lives may get nowhere; absent: fifteen minutes."""
+    expect_every_seconds: int | None = Field(None, ge=60, le=31 * 86_400)
+    """How often the agent does something at least, runs open or not; absent: as it comes."""
+
+    @model_validator(mode="after")
+    def _check_times(self) -> ContractHealth:
+        every, silent = self.heartbeat_seconds, self.silent_after_seconds
+        if every is not None and silent is not None and silent <= every:
+            raise ValueError(
+                f"silent_after_seconds ({silent}) must be longer than heartbeat_seconds ({every})"
+            )
+        return self
+
+
 class AgentContract(Part):
     """Everything an agent may do, spend and touch."""
 
@@ -194,3 +217,4 @@ class AgentContract(Part):
     approvals: ContractApprovals = ContractApprovals()
     identity: ContractIdentity = ContractIdentity()
     logging: ContractLogging = ContractLogging()
+    health: ContractHealth = ContractHealth()

@@ -54,7 +54,7 @@ class UnsettledRow(Shown):
 
 
 class Unsettled(Page[UnsettledRow]):
-    """Outcomes to reconcile, the riskiest and oldest first. `total` counts tool calls."""
+    """Outcomes to reconcile, oldest first. `total` counts tool calls."""
 
     model_calls: int = 0
     """Model calls whose outcome nobody knows: they change nothing outside, and are only counted."""

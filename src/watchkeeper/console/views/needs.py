@@ -31,6 +31,8 @@ DEEDS: Mapping[str, str] = {
     "handover": "read",
     "plane": "check",
     "breaker": "close",
+    "run": "look",
+    "outcome": "settle",
 }
 """What to do in one word, by kind; the detail has the plane's whole sentence."""
 
@@ -123,5 +125,6 @@ def place_of(row: Need) -> tuple[str, str | None]:
         "upstream": "fleet",
         "tool": "tools",
         "policy": "policy",
+        "run": "runs",
     }
     return panes.get(row.kind, "watch"), row.subject

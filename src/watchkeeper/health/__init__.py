@@ -1,0 +1,1 @@
+"""Whether runs live: their signs of life, and what is alarmed when there are none."""
