@@ -16,7 +16,8 @@ _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _RANDOM_BITS = 70
 _RANDOM_MASK = (1 << _RANDOM_BITS) - 1
 _TIME_BITS = 10  # microseconds within the millisecond
-_TOTAL_BITS = 130  # 26 characters of 5 bits; the first two bits are always zero
+_FIFTY_BITS = (1 << 50) - 1  # of 130: 26 characters of 5 bits; the first two are always zero
+_AT_ONCE = 4096  # random bytes asked of the system at a time
 
 
 class _Sequence:
@@ -26,20 +27,35 @@ class _Sequence:
         self._lock = threading.Lock()
         self._at = -1
         self._random = 0
+        self._drawn = b""
+        self._used = 0
 
     def next(self, at: int) -> int:
         with self._lock:
             if at == self._at:
-                step = 1 + int.from_bytes(os.urandom(4), "big")
+                step = 1 + self._draw(4)
                 self._random = (self._random + step) & _RANDOM_MASK
             else:
                 self._at = at
                 # the top bit stays free, so that steps within a microsecond cannot wrap
-                self._random = int.from_bytes(os.urandom(9), "big") & (_RANDOM_MASK >> 1)
+                self._random = self._draw(9) & (_RANDOM_MASK >> 1)
             return self._random
+
+    def _draw(self, count: int) -> int:
+        start, end = self._used, self._used + count
+        if end > len(self._drawn):
+            self._drawn, start, end = os.urandom(_AT_ONCE), 0, count
+        self._used = end
+        return int.from_bytes(self._drawn[start:end], "big")
+
+    def forget(self) -> None:
+        """Let a forked process draw its own."""
+        self._lock = threading.Lock()
+        self._drawn = b""
 
 
 _sequence = _Sequence()
+os.register_at_fork(after_in_child=_sequence.forget)
 
 
 def new_at(prefix: str, at: int) -> str:
@@ -56,8 +72,13 @@ def first_at(prefix: str, at: int) -> str:
 
 
 def _write(prefix: str, value: int) -> str:
-    return f"{prefix}_" + "".join(
-        [_PAIRS[(value >> shift) & 1023] for shift in range(_TOTAL_BITS - 10, -10, -10)]
+    # in three parts that fit a machine's word, ten bits at a time
+    a, b, c = value >> 100, value >> 50 & _FIFTY_BITS, value & _FIFTY_BITS
+    of = _PAIRS
+    return (
+        f"{prefix}_{of[a >> 20]}{of[a >> 10 & 1023]}{of[a & 1023]}"
+        f"{of[b >> 40]}{of[b >> 30 & 1023]}{of[b >> 20 & 1023]}{of[b >> 10 & 1023]}{of[b & 1023]}"
+        f"{of[c >> 40]}{of[c >> 30 & 1023]}{of[c >> 20 & 1023]}{of[c >> 10 & 1023]}{of[c & 1023]}"
     )
 
 
