@@ -11,6 +11,7 @@ import pytest
 
 from watchkeeper.plane import connection
 from watchkeeper.plane.server import Server, bind_loopback, bind_unix
+from watchkeeper.plane.together import Together
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -104,3 +105,59 @@ def test_a_tcp_connection_has_no_peer() -> None:
         assert peer.pid
     with socket.socket() as tcp:
         assert connection.read_peer(tcp) is None or connection.read_peer(tcp).pid in (0, None)  # type: ignore[union-attr]
+
+
+async def test_a_head_that_nothing_follows_is_sent_all_the_same() -> None:
+    """A stream may have nothing to say for a long time; its reader learns that it was opened."""
+    ending = asyncio.Event()
+
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await ending.wait()
+        await send({"type": "http.response.body", "body": b"said"})
+
+    listener = bind_loopback(0)
+    server = Server(silent, most_connections=10, stop_seconds=1)
+    await server.open([listener])
+    try:
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        ending.set()
+        assert await asyncio.wait_for(reader.read(), 5) == b"4\r\nsaid\r\n0\r\n\r\n"
+        writer.close()
+    finally:
+        ending.set()
+        await server.close()
+
+
+class Recording(asyncio.Transport):
+    """Keeps what is written, and when it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.seen.append(data)
+
+    def close(self) -> None:
+        self.seen.append(b"closed")
+
+
+async def test_a_head_goes_out_with_what_follows_it() -> None:
+    below = Recording()
+    together = Together(below, asyncio.get_running_loop())
+    together.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    together.write(b"body")
+    together.write(b"more")
+    together.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+    together.close()
+    await asyncio.sleep(0)
+    assert below.seen == [
+        b"HTTP/1.1 200 OK\r\n\r\nbody",
+        b"more",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"closed",
+    ]

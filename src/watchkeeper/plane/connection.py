@@ -13,6 +13,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from watchkeeper.api.callers import PEER
+from watchkeeper.plane.together import Together
 
 MOST_HEADERS = 100
 MOST_HEAD_BYTES = 32 * 1024
@@ -62,7 +63,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Learn who connected."""
-        super().connection_made(transport)
+        super().connection_made(Together(transport, self.loop))
         carrier = transport.get_extra_info("socket")
         if carrier is not None and carrier.family == socket.AF_UNIX:
             self._unix = True
