@@ -99,7 +99,10 @@ async def answer(
 
 def header_value(text: str) -> bytes:
     """Return text as a header value; what no header can carry becomes a question mark."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text[:300]).encode()
+    text = text[:300]
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return text.encode()
 
 
 class CallerWatch:

@@ -26,6 +26,8 @@ from watchkeeper.wire.decisions import Answer
 from watchkeeper.wire.models import Protocol, Routed, TargetShown
 
 _DEFAULT_HOLD_SECONDS = 4
+_MOST_WAYS = 1000
+"""Routes remembered; those of documents that are in force no more among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Offers:
 
     def __init__(self, view: CatalogueView) -> None:
         self._view = view
+        self._ways: dict[int, tuple[GovernedTarget, Route]] = {}
+        """By the identity of a target, which is held here, so that it is no other's."""
 
     def hold_seconds(self, agent: str) -> float:
         """Return how long the agent's client bears to wait for a person."""
@@ -120,7 +124,7 @@ class Offers:
         """Return where a logical model is served and what it costs, or None."""
         governed = self._view.now.models.get(model)
         target = governed.primary if governed else None
-        return _route(target) if target else None
+        return self._route(target) if target else None
 
     def largest_window(self) -> int:
         """Return the most that any model in force holds, in tokens."""
@@ -139,7 +143,15 @@ class Offers:
             else {}
         )
         wanted = (found.get((one.provider, one.model)) for one in targets)
-        return tuple(_route(one) for one in wanted if one is not None)
+        return tuple(self._route(one) for one in wanted if one is not None)
+
+    def _route(self, target: GovernedTarget) -> Route:
+        known = self._ways.get(id(target))
+        if known is None:
+            if len(self._ways) >= _MOST_WAYS:
+                self._ways.clear()
+            known = self._ways[id(target)] = (target, _route(target))
+        return known[1]
 
     def judge(self, agent: str, named: str, routed: Routed) -> Judge | None:
         """Return what looks at the answer of the smaller model of a call that names a model."""

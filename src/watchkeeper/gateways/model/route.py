@@ -47,4 +47,4 @@ class Route:
     def priced(self, usage: Usage) -> Usage:
         """Return what was used with what it cost."""
         cost = self.price.cost(usage) if self.price else 0
-        return usage.model_copy(update={"cost_micros": min(cost, LARGEST_USAGE)})
+        return Usage(**{**usage.__dict__, "cost_micros": min(cost, LARGEST_USAGE)})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -68,8 +67,7 @@ class _Governed(msgspec.Struct):
 _governed = msgspec.json.Decoder(_Governed)
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True):
     """One chat completion that an agent asks for."""
 
     model: str
@@ -203,7 +201,7 @@ class Chat:
         assert isinstance(call, Completion)
         added = put_beside("system", instructions, texts)
         said = [*call.said, *added]
-        return replace(
+        return msgspec.structs.replace(
             call,
             said=said,
             members={**call.members, "messages": msgspec.Raw(msgspec.json.encode(said))},

@@ -53,6 +53,7 @@ SEARCHES = frozenset({"web_search_options", "search_parameters", "enable_search"
 """Members that let providers search the web: OpenAI's, and others' of its protocol
 (https://docs.x.ai/docs/guides/live-search).
 """
+_NEVER_PLAIN = _LEADING_ON.union(_CHARGED)
 _TEXT = b'["text"]'
 _TIERS = frozenset({None, "auto", "default", "flex"})
 """Classes of service that cost no more than the price."""
@@ -77,7 +78,10 @@ def read_governed(
         raise malformed(f"the body is no {what}: {str(error)[:200]}") from None
     if not is_plain(members, governed.__struct_fields__):
         raise malformed("a member is written in other case than the API has it")
-    leading = sorted(_LEADING_ON.intersection(map(str.casefold, members)))
+    folded = {name.casefold() for name in members}
+    if _NEVER_PLAIN.isdisjoint(folded):
+        return governed, members
+    leading = sorted(_LEADING_ON.intersection(folded))
     if leading:
         raise never_passed(
             "gateway/leading-on",
