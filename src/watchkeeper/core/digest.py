@@ -135,8 +135,13 @@ def _write_object(value: dict[Any, Any], add: Any, depth: int) -> None:
     separator = "{"
     for key in keys:
         item = value[key]
-        if type(item) is str:
+        kind = type(item)
+        if kind is str:
             add(f"{separator}{encode_basestring(key)}:{encode_basestring(item)}")
+        elif kind is int and SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
+            add(f"{separator}{encode_basestring(key)}:{item}")
+        elif kind is Written:
+            add(f"{separator}{encode_basestring(key)}:{item.text}")
         else:
             add(f"{separator}{encode_basestring(key)}:")
             _write(item, add, depth + 1)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlalchemy import Text, bindparam, case, func, literal, select, update
 
-from watchkeeper.core.digest import canonical
+from watchkeeper.core.digest import Written, canonical
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.activity import count_decision, count_spend
 from watchkeeper.decide.model import RISKS, Action, Progress, Ruling
@@ -25,6 +25,7 @@ from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import listed, unrecorded
 from watchkeeper.wire.data import RedactionLevel
 from watchkeeper.wire.decisions import Outcome, Performer, Risk
+from watchkeeper.wire.models import Routed
 
 NOBODY_REPORTED = "nobody reported how it ended"
 """The error of an outcome that was only presumed: a late report may still replace it."""
@@ -221,7 +222,7 @@ def record_decision(
             duty.model_dump(mode="json", exclude_defaults=True) for duty in progress.obligations
         ]
     if routed is not None and ruling.verdict == "permit":
-        body["routed"] = routed.model_dump(mode="json", exclude_defaults=True)
+        body["routed"] = _written(routed)
     if staged:
         body["would"] = staged
     if run.on_behalf_of:
@@ -241,6 +242,21 @@ def record_decision(
         body=body,
     )
     count_decision(tx, run.agent, ruling.verdict)
+
+
+_routes: dict[int, tuple[Routed, Written]] = {}
+"""Where calls went, as events tell it, by the object's identity: most go where others went."""
+_MOST_ROUTES = 1024
+
+
+def _written(routed: Routed) -> Written:
+    found = _routes.get(id(routed))
+    if found is None or found[0] is not routed:
+        if len(_routes) >= _MOST_ROUTES:
+            _routes.clear()
+        text = canonical(routed.model_dump(mode="json", exclude_defaults=True), 1).decode()
+        found = _routes[id(routed)] = (routed, Written(text))
+    return found[1]
 
 
 def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:

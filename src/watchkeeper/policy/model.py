@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Literal
 
 from watchkeeper.core.digest import canonical, parse
@@ -48,11 +49,11 @@ class Question:
 
     def text(self) -> str:
         """Return it as canonical JSON without what is left at its default."""
-        meant: dict[str, object] = {}
-        for name, default in _DEFAULTS.items():
-            value = getattr(self, name)
-            if value != default:
-                meant[name] = sorted(value) if isinstance(value, frozenset) else value
+        meant = {
+            name: sorted(value) if type(value) is frozenset else value
+            for name, value, default in zip(_NAMES, _values(self), _DEFAULTS.values(), strict=True)
+            if value != default
+        }
         return canonical(meant).decode()
 
     @classmethod
@@ -70,6 +71,8 @@ class Question:
 
 
 _DEFAULTS = {one.name: one.default for one in fields(Question)}
+_NAMES = tuple(_DEFAULTS)
+_values = attrgetter(*_NAMES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,5 +39,6 @@ def _barred(said: PolicyAnswer, answer: PolicyAnswer) -> Iterator[tuple[str, str
 
 def reads_model(catalogue: Catalogue, question: Question) -> bool:
     """Tell whether any policy that is asked reads which model answered last."""
-    engines = (catalogue.engine, *(shadow.engine for shadow in catalogue.shadows))
-    return any(engine.reads(question, "model") for engine in engines)
+    if catalogue.engine.reads(question, "model"):
+        return True
+    return any(shadow.engine.reads(question, "model") for shadow in catalogue.shadows)
