@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -17,10 +17,15 @@ from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress, Sending, read_bounded
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 
+if TYPE_CHECKING:
+    import aiohttp
+
 LONGEST_SECONDS = 5.0
 """Of one request, whatever a document says."""
 LARGEST_ANSWER = 4 * 1024 * 1024
 _UNAUTHORISED = 401
+Query = Mapping[str, str | Sequence[str]]
+"""Parameters; one with several values is sent so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class RuntimeCalls:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
         body: Any = None,
         limit: int = LARGEST_ANSWER,
         headers: Mapping[str, str] | None = None,
@@ -87,7 +92,7 @@ class RuntimeCalls:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
         body: Any = None,
         limit: int = LARGEST_ANSWER,
     ) -> Answered:
@@ -103,7 +108,7 @@ class RuntimeCalls:
         self,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
         quiet_seconds: float,
         limit: int = LARGEST_ANSWER,
     ) -> bytes:
@@ -131,11 +136,7 @@ class RuntimeCalls:
                         f"it answered {response.status} to GET {path}", reached=True
                     )
                 began = True
-                while len(said) < limit:
-                    async with asyncio.timeout(quiet_seconds):
-                        piece = await response.content.readany()
-                    if not piece:
-                        break
+                while len(said) < limit and (piece := await _next(response, quiet_seconds)):
                     said += piece
         except TimeoutError:
             if not began:
@@ -144,17 +145,17 @@ class RuntimeCalls:
                 ) from None
         return await self._credentials.redact(self._credential, headers, bytes(said))
 
-    def _url(self, path: str, query: Mapping[str, str] | None) -> str:
+    def _url(self, path: str, query: Query | None) -> str:
         if self._document.url is None:
             raise Unavailable(f"runtime {self._document.name!r} has no url")
         url = self._document.url.rstrip("/") + path
-        return f"{url}?{urlencode(query)}" if query else url
+        return f"{url}?{urlencode(query, doseq=True)}" if query else url
 
     async def _send(
         self,
         method: str,
         path: str,
-        query: Mapping[str, str] | None,
+        query: Query | None,
         body: Any,
         limit: int,
         sending: Sending,
@@ -174,6 +175,15 @@ class RuntimeCalls:
             status = response.status
         raw = await self._credentials.redact(self._credential, headers, raw)
         return Answered(status, await _decode(raw)), headers
+
+
+async def _next(response: aiohttp.ClientResponse, quiet_seconds: float) -> bytes:
+    """Return what comes next; nothing once it has ended, or was silent for so long."""
+    try:
+        async with asyncio.timeout(quiet_seconds):
+            return await response.content.readany()
+    except TimeoutError:
+        return b""
 
 
 async def _decode(raw: bytes) -> Any:

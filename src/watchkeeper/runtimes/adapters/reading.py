@@ -38,7 +38,7 @@ def id_in(row: Any, key: str) -> str | None:
 def word_in(row: Any, key: str) -> str:
     """Return a short word such as a state, safe to show; nothing for what is no text."""
     value = at(row, key)
-    return make_safe(value, limit=LONGEST_WORD) if isinstance(value, str) else ""
+    return str(make_safe(value, limit=LONGEST_WORD)) if isinstance(value, str) else ""
 
 
 def text_in(row: Any, key: str, limit: int = LONGEST_TEXT) -> str | None:
@@ -46,7 +46,7 @@ def text_in(row: Any, key: str, limit: int = LONGEST_TEXT) -> str | None:
     value = at(row, key)
     if not isinstance(value, str) or not value:
         return None
-    return make_safe(value, limit=limit, keep_newlines=True)
+    return str(make_safe(value, limit=limit, keep_newlines=True))
 
 
 def time_in(row: Any, key: str) -> int | None:
