@@ -34,6 +34,7 @@ from watchkeeper.api.requests import count_requests, pressing_requests, requests
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.api.tools import needs_of_tools
 from watchkeeper.approvals.coverage import find_uncovered
+from watchkeeper.api.runtimes import needs_of_runtimes
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound, WatchkeeperError
 from watchkeeper.decide.fleet import last_hour, list_agents
@@ -173,6 +174,7 @@ async def watch(call: Call) -> Page[Need]:
         may_stage = call.who.may("policy-activate")
         found += [from_warned(one, mine=may_stage) for one in warned]
     # of a receiver that was gone for long there may be any number
+    found += await needs_of_runtimes(call)
     undelivered = await rooms.store.scan(lambda tx: find_undelivered(tx, rooms.view.now))
     may_send = call.who.may("deliveries")
     found += [from_undelivered(one, mine=may_send) for one in undelivered]

@@ -32,6 +32,7 @@ from watchkeeper.identity.devices import DeviceLogins
 from watchkeeper.identity.issuers import Issuers
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.store.store import Store
+from watchkeeper.runtimes.service import Runtimes
 from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.tools.secrets.sealed import SealedStore
 from watchkeeper.wire.plane import UpstreamRow
@@ -71,6 +72,8 @@ class Rooms:
     replays: Replays
     tokens: Tokens
     overriding: Overriding
+    runtimes: Runtimes
+    """Where agents' work runs, and what is done about it there."""
     """Changes who is on call."""
     capping: Capping
     """Changes caps."""

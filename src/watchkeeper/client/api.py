@@ -18,6 +18,7 @@ from watchkeeper.client.models import ModelCalls
 from watchkeeper.client.oncall import OnCallCalls
 from watchkeeper.client.policies import PolicyCalls
 from watchkeeper.client.problems import error_of
+from watchkeeper.client.runtimes import RuntimeCalls
 from watchkeeper.client.spending import SpendingCalls
 from watchkeeper.client.standing import StandingCalls
 from watchkeeper.core.digest import parse
@@ -70,6 +71,7 @@ class PlaneClient(
     DeliveryCalls,
     ModelCalls,
     OnCallCalls,
+    RuntimeCalls,
     SpendingCalls,
     StandingCalls,
 ):

@@ -61,6 +61,8 @@ from watchkeeper.plane.state import PlaneFile, StateDirectory
 from watchkeeper.plane.sweeper import Sweeper
 from watchkeeper.plane.timers import StoredTimers
 from watchkeeper.store.store import Store
+from watchkeeper.runtimes.polling import Polling
+from watchkeeper.runtimes.service import Runtimes
 from watchkeeper.store.timers import Handler
 from watchkeeper.tools.secrets.keys import key_source
 from watchkeeper.tools.secrets.sealed import SealedStore
@@ -70,6 +72,8 @@ _TOLERATED_SECONDS = 2
 _USES_SECONDS = 60
 _PRICES_SECONDS = 60
 
+_POLL_SECONDS = 1
+_FORGET_SECONDS = 3600
 TIMERS: Mapping[str, Handler] = {
     **BREAKER_TIMERS,
     **CAP_TIMERS,
@@ -116,10 +120,12 @@ class Plane:
         await self.gateways.start()
         await self.deliveries.start()
         self.sweeper.start()
+        await rooms.runtimes.polling.start()
         if isinstance(rooms.clock, RehearsalClock):
             rooms.clock.on_advance(lambda now: self.sweeper.wake())
         unix, tcp = bind_unix(self.state.socket), bind_loopback(self.settings.port or 0)
         port = tcp.getsockname()[1]
+            rooms.clock.on_advance(lambda now: rooms.runtimes.polling.poll_due())
         local = f"http://127.0.0.1:{port}"
         rooms.http = rooms.tokens.claims.issuer = self.settings.public_url or local
         await self._record("plane.started", {"version": rooms.version, "port": port})
@@ -131,6 +137,8 @@ class Plane:
         self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
         self.schedule.start()
         self.state.announce(
+        self.schedule.every(_POLL_SECONDS, "runtimes", rooms.runtimes.poll_due)
+        self.schedule.every(_FORGET_SECONDS, "runs that have ended elsewhere", rooms.runtimes.purge)
             PlaneFile(
                 pid=os.getpid(),
                 http=local,
@@ -183,6 +191,7 @@ class Plane:
 
     async def _record(self, type_: str, body: Mapping[str, object]) -> None:
         about = f"plane/{self.rooms.plane}"
+        await self._step("runtimes", self.rooms.runtimes.polling.stop())
         await self.rooms.store.write(
             lambda tx: tx.record(type_, actor="plane", subject=about, body=body)
         )
@@ -234,6 +243,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     deliveries = Deliveries(
         store,
         view,
+    polling = Polling(store, view, gateways.egress, gateways.credentials, state.path / "runtimes")
         clock,
         [CALLBACKS, notices.route],
         {"webhook": webhooks, "notice": telling},
@@ -267,6 +277,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         stop=ending.set,
         sweep=sweeper.sweep,
         audited=auditor.found,
+        runtimes=Runtimes(store, view, envelopes, polling),
         store_state=lambda: health.store,
     )
     application = assemble(
@@ -292,9 +303,13 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         schedule=Schedule(),
         follower=Follower(
             store,
+    def changed() -> None:
+        gateways.refresh()
+        polling.follow()
+
             decider.waiting.wake,
             sweeper.wake,
-            gateways.refresh,
+            changed,
             previews.begin,
             secrets_changed,
             rooms.overriding.follow,

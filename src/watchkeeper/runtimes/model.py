@@ -67,6 +67,9 @@ class Interrupt:
     raw: Any = None
     """As it came, for the adapter to answer in the same shape."""
     expires_at: int | None = None
+    also: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    """The tools with their arguments that one answer decides together, where there are several;
+    `tool` is None then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class RuntimeRow(Shown):
     """When it last answered, in microseconds."""
     looked_at: int | None = None
     """When it was last asked."""
+    age_seconds: int | None = None
+    """How old what is said here of its runs is; None: it never said."""
     can: tuple[Verb, ...]
     cannot: tuple[Verb, ...]
     """What its kind does not offer: the gateways cover it."""
@@ -78,6 +80,16 @@ class RemoteRunRow(Shown):
     updated_at: int | None = None
     first_seen_at: int
     seen_at: int
+    """When its runtime last told of it."""
+    ended_at: int | None = None
+    lost_at: int | None = None
+    """Since when nobody expects it back: its runtime does not know it, nor how it ended."""
+    why: str | None = None
+    """Why no envelope covers it."""
+    adopted_by: str | None = None
+    adopted_at: int | None = None
+    reason: str | None = None
+    """Why it was adopted."""
 
 
 class Adopt(Sent):
@@ -91,12 +103,18 @@ class StopRemote(Sent):
     """Stop a run in its runtime."""
 
     reason: Reason
-    now: bool = False
+    now: bool = True
     """Not even letting it end its step."""
 
 
+class TellRemote(Sent):
+    """Pause or resume a run in its runtime."""
+
+    reason: Reason
+
+
 class RemoteStop(Shown):
-    """What came of telling a runtime to stop a run."""
+    """What came of telling a runtime to stop, pause or resume a run."""
 
     result: StopResult
     detail: str

@@ -1,1 +1,412 @@
-"""LangGraph's agent server."""
+"""LangGraph's agent server: assistants, threads, and runs within them.
+
+It has no list of all runs: what runs is found by threads, whose state says more than the run's.
+A run that waits for a person has ended with `success`, and only its thread is `interrupted`; a
+thread whose run was cancelled is too, but with no interrupts in it. Measured on langgraph-api
+0.16.7; the wire is LangGraph's own (https://langchain-ai.github.io/langgraph/cloud/reference/api).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+from watchkeeper.core.clock import MICROSECONDS, Clock
+from watchkeeper.registry.runtimes import Runtime
+from watchkeeper.runtimes.adapters import langgraph_questions as questions
+from watchkeeper.runtimes.calling import Answered, RuntimeCalls, path_of
+from watchkeeper.runtimes.model import (
+    MOST_RUNS,
+    OUR_RUN,
+    Information,
+    Interrupt,
+    Listing,
+    Offered,
+    RemoteRun,
+    Reply,
+    Stopping,
+)
+from watchkeeper.tools.upstreams.model import UpstreamFailure
+from watchkeeper.wire.runtimes import ENDED, AnswerResult, RunState, Verb
+
+PAUSED = "watchkeeper_paused"
+"""The key of a thread's metadata that names the run which was paused, not stopped."""
+ANSWERS = "watchkeeper_answers"
+"""The key of a run's metadata that names the interrupt which it was started to answer."""
+_GRAPHS = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
+"""The namespace of the ids of the assistants that stand for graphs."""
+_PAGE = 1000
+_RUNS_OF_THREAD = 50
+_AT_ONCE = 16
+_LOOKS = 40
+_LOOK_SECONDS = 0.1
+_GONE = frozenset({404, 410, 422})
+_CONFLICT = 409
+_UNAUTHORISED = frozenset({401, 403})
+_RUN_STATES: Mapping[str, RunState] = {
+    "pending": "pending",
+    "running": "running",
+    "success": "done",
+    "error": "failed",
+    "timeout": "failed",
+    "interrupted": "stopped",
+}
+_RUN_FIELDS = ("run_id", "status", "assistant_id", "metadata", "created_at", "updated_at")
+_THREAD_FIELDS = ("thread_id", "status", "metadata", "interrupts", "updated_at")
+
+
+class LangGraph:
+    """One agent server."""
+
+    can: frozenset[Verb] = frozenset(
+        {"list", "inspect", "stop", "stop all", "pause", "resume", "answer"}
+    )
+
+    def __init__(
+        self, document: Runtime, calls: RuntimeCalls, clock: Clock, directory: Path
+    ) -> None:
+        self._calls = calls
+        # the graphs that documents name, by the id of the assistant that stands for each: an
+        # assistant that somebody makes may have any name, but never this id
+        self._graphs = {str(uuid5(_GRAPHS, one.id)): one.id for one in document.agents}
+        self._still: dict[str, tuple[str, list[RemoteRun]]] = {}
+        """Threads that wait, with when they came to and what runs there."""
+        self._interrupted: list[tuple[Mapping[str, Any], RemoteRun]] = []
+
+    async def information(self) -> Information:
+        """Return its version."""
+        answer = await self._calls.ask("GET", "/info")
+        if answer.status in _UNAUTHORISED:
+            return Information(authorised=False)
+        if not answer.well:
+            raise UpstreamFailure(f"it answered {answer.status} to GET /info", reached=True)
+        version = answer.value.get("version") if isinstance(answer.value, dict) else None
+        return Information(version if isinstance(version, str) else None)
+
+    async def discover(self) -> Sequence[Offered]:
+        """Return its assistants; one that stands for a graph is called as the graph."""
+        answer = await self._calls.expect("POST", "/assistants/search", body={"limit": _PAGE})
+        found = []
+        for row in answer.rows():
+            id, graph = _text(row, "assistant_id"), _text(row, "graph_id")
+            if graph and id == str(uuid5(_GRAPHS, graph)):
+                self._graphs[id] = graph
+            if id:
+                found.append(Offered(self._graphs.get(id, id), _text(row, "name") or graph or id))
+        return found
+
+    async def list_runs(self) -> Listing:
+        """Return what runs in busy threads, and what waits or is held in interrupted ones."""
+        busy, whole = await self._threads("busy")
+        interrupted, all_of_them = await self._threads("interrupted")
+        found: list[RemoteRun] = []
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def of_thread(thread: Mapping[str, Any]) -> list[RemoteRun]:
+            async with gate:
+                return await self._runs_of(thread)
+
+        for runs in await asyncio.gather(*(of_thread(one) for one in (*busy, *interrupted))):
+            found += [run for run in runs if run.state not in ENDED]
+        names = {_text(one, "thread_id") for one in interrupted}
+        self._still = {name: kept for name, kept in self._still.items() if name in names}
+        self._interrupted = [
+            (thread, run)
+            for thread in interrupted
+            for run in found
+            if run.thread == _text(thread, "thread_id") and run.state == "waiting"
+        ]
+        return Listing(tuple(found[:MOST_RUNS]), whole and all_of_them and len(found) <= MOST_RUNS)
+
+    async def inspect(self, run: RemoteRun) -> RemoteRun | None:
+        """Return how a run stands now; None if its thread, or it, is gone."""
+        thread = await self._thread(run.thread)
+        if thread is None:
+            return None
+        answer = await self._calls.ask("GET", _run_path(run))
+        if answer.status in _GONE:
+            return None
+        _check(answer, "GET", "a run")
+        if not isinstance(answer.value, dict):
+            raise UpstreamFailure("it describes a run in a way that can't be read", reached=True)
+        newest = answer.value
+        if thread.get("status") == "interrupted":
+            latest = await self._newest(thread, 1)
+            newest = latest[0] if latest else newest
+        return self._read(answer.value, thread, newest=_text(newest, "run_id") == run.id)
+
+    async def waiting(self) -> Sequence[Interrupt]:
+        """Return what the threads wait for that were last listed."""
+        return [
+            found
+            for thread, run in self._interrupted
+            for _, asked in _interrupts(thread)
+            if (found := questions.read(run, asked)) is not None
+        ]
+
+    async def answer(self, interrupt: Interrupt, reply: Reply) -> AnswerResult:
+        """Start the run that answers an interrupt, if it still waits.
+
+        It names the interrupt, so that an answer nobody heard of is found instead of given twice.
+        """
+        thread = await self._thread(interrupt.run.thread)
+        if thread is None:
+            return "gone"
+        pending = {_text(asked, "id") for _, asked in _interrupts(thread)}
+        if thread.get("status") != "interrupted" or interrupt.id not in pending:
+            return "applied" if await self._has_answered(thread, interrupt) else "already answered"
+        value = questions.write(interrupt, reply)
+        if value is questions.CANNOT:
+            return "not supported"
+        body: dict[str, Any] = {
+            "assistant_id": await self._assistant_of(interrupt.run),
+            "command": {"resume": {interrupt.id: value}},
+            "multitask_strategy": "reject",
+            "metadata": _metadata(interrupt.run) | {ANSWERS: interrupt.id},
+        }
+        path = path_of("threads", interrupt.run.thread or "", "runs")
+        answer = await self._calls.ask("POST", path, body=body)
+        if answer.well:
+            return "applied"
+        if answer.status == _CONFLICT:
+            return "applied" if await self._has_answered(thread, interrupt) else "already answered"
+        return "gone" if answer.status == 404 else "failed"
+
+    async def stop(self, run: RemoteRun, *, now: bool) -> Stopping:
+        """Cancel a run, or end what waits in its thread; say what is so afterwards.
+
+        The server lets no step end: `now` makes no difference.
+        """
+        return await self._end(run, pausing=False)
+
+    async def stop_all(self) -> Stopping:
+        """Cancel every run; what waits for a person is ended one by one."""
+        answer = await self._calls.ask(
+            "POST", "/runs/cancel", query={"action": "interrupt"}, body={"status": "all"}
+        )
+        if not answer.well and answer.status not in _GONE:
+            return Stopping("unconfirmed", f"it answered {answer.status}")
+        left: tuple[RemoteRun, ...] = ()
+        for _ in range(_LOOKS):
+            listing = await self.list_runs()
+            left = tuple(run for run in listing.runs if run.state != "paused")
+            for run in (one for one in left if one.state == "waiting"):
+                await self._end_waiting(run)
+            if not left:
+                return Stopping("stopped", "nothing runs or waits there any more", "stopped")
+            await asyncio.sleep(_LOOK_SECONDS)
+        return Stopping("unconfirmed", f"{len(left)} still run there", "running")
+
+    async def pause(self, run: RemoteRun) -> Stopping:
+        """Interrupt a run and mark its thread; it is kept at its last checkpoint."""
+        seen = await self.inspect(run)
+        if seen is None or seen.state in ENDED:
+            return Stopping("already done", "it has ended", seen.state if seen else "unknown")
+        if seen.state == "paused":
+            return Stopping("already done", "it is paused", "paused")
+        if seen.state == "waiting":
+            return Stopping("not supported", "it waits for a person, and so is held", "waiting")
+        return await self._end(run, pausing=True)
+
+    async def resume(self, run: RemoteRun) -> Stopping:
+        """Go on from the last checkpoint: the step that was cut begins anew, in another run."""
+        thread = await self._thread(run.thread)
+        if thread is None:
+            return Stopping("already done", "its thread is gone", "unknown")
+        if _mark(thread) != run.id or thread.get("status") != "interrupted":
+            return Stopping("already done", "it is not paused", "unknown")
+        body = {
+            "assistant_id": await self._assistant_of(run),
+            "input": None,
+            "multitask_strategy": "reject",
+            "metadata": _metadata(run) | {PAUSED: ""},
+        }
+        path = path_of("threads", run.thread or "", "runs")
+        answer = await self._calls.ask("POST", path, body=body)
+        if answer.status == _CONFLICT:
+            return Stopping("already done", "something runs in its thread", "running")
+        _check(answer, "POST", "a run")
+        await self._set_mark(run, "")
+        return Stopping("stopped", "it goes on in a run of its own", "done")
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def _threads(self, status: str) -> tuple[list[dict[str, Any]], bool]:
+        body = {"status": status, "limit": _PAGE, "select": list(_THREAD_FIELDS)}
+        answer = await self._calls.expect("POST", "/threads/search", body=body)
+        rows = [row for row in answer.rows() if _text(row, "thread_id")]
+        return rows, len(rows) < _PAGE
+
+    async def _thread(self, thread: str | None) -> dict[str, Any] | None:
+        if not thread:
+            return None
+        answer = await self._calls.ask("GET", path_of("threads", thread))
+        if answer.status in _GONE:
+            return None
+        _check(answer, "GET", "a thread")
+        return answer.value if isinstance(answer.value, dict) else None
+
+    async def _newest(self, thread: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
+        query = {"limit": str(limit), "select": _RUN_FIELDS}
+        path = path_of("threads", _text(thread, "thread_id"), "runs")
+        answer = await self._calls.ask("GET", path, query=query)
+        if answer.status in _GONE:
+            return []
+        _check(answer, "GET", "the runs of a thread")
+        return [row for row in answer.rows() if _text(row, "run_id")]
+
+    async def _runs_of(self, thread: Mapping[str, Any]) -> list[RemoteRun]:
+        name, at = _text(thread, "thread_id"), _text(thread, "updated_at")
+        waits = thread.get("status") == "interrupted"
+        kept = self._still.get(name)
+        if waits and kept is not None and kept[0] == at:
+            return kept[1]
+        rows = await self._newest(thread, 1 if waits else _RUNS_OF_THREAD)
+        found = [self._read(row, thread, newest=row is rows[0]) for row in rows]
+        if waits:
+            self._still[name] = (at, found)
+        return found
+
+    def _read(
+        self, row: Mapping[str, Any], thread: Mapping[str, Any], *, newest: bool
+    ) -> RemoteRun:
+        metadata = row.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        assistant = _text(row, "assistant_id")
+        status = _text(row, "status")
+        ours = metadata.get(OUR_RUN)
+        return RemoteRun(
+            id=_text(row, "run_id"),
+            state=_state(status, thread, _text(row, "run_id"), newest=newest),
+            said=f"run {status}, thread {_text(thread, 'status')}",
+            thread=_text(thread, "thread_id"),
+            offered=self._graphs.get(assistant, assistant) or None,
+            our_run=ours if isinstance(ours, str) else None,
+            started_at=_time(row.get("created_at")),
+            updated_at=_time(row.get("updated_at")),
+            metadata=metadata,
+        )
+
+    async def _end(self, run: RemoteRun, *, pausing: bool) -> Stopping:
+        query = {"action": "interrupt", "wait": "false"}
+        answer = await self._calls.ask("POST", _run_path(run) + "/cancel", query=query)
+        if not answer.well and answer.status not in _GONE:
+            return Stopping("unconfirmed", f"it answered {answer.status}")
+        cancelled = answer.well
+        for _ in range(_LOOKS):
+            thread = await self._thread(run.thread)
+            seen = await self.inspect(run)
+            if seen is None or thread is None:
+                return Stopping("already done", "the server does not know it any more", "unknown")
+            if seen.state not in {"pending", "running"} and thread.get("status") != "busy":
+                break
+            if seen.state not in {"pending", "running"} and not pausing:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        else:
+            return Stopping("unconfirmed", "it was told to stop, and runs still", "running")
+        if pausing:
+            if not cancelled:
+                return Stopping("already done", "it has ended", seen.state)
+            await self._set_mark(run, run.id)
+            return Stopping("stopped", "held at its last checkpoint", "paused")
+        if seen.state in {"waiting", "paused"}:
+            return await self._end_waiting(run)
+        if cancelled:
+            return Stopping("stopped", "its step was cut", "stopped")
+        return Stopping("already done", f"it has ended: {seen.state}", seen.state)
+
+    async def _end_waiting(self, run: RemoteRun) -> Stopping:
+        """End what is left to do in a thread, as if its graph had come to its end."""
+        path = path_of("threads", run.thread or "", "state")
+        answer = await self._calls.ask("POST", path, body={"values": None, "as_node": "__end__"})
+        thread = await self._thread(run.thread)
+        if thread is not None and thread.get("status") == "interrupted":
+            return Stopping("unconfirmed", f"it answered {answer.status}, and waits still")
+        await self._set_mark(run, "")
+        return Stopping("stopped", "what was left to do in its thread was ended", "stopped")
+
+    async def _set_mark(self, run: RemoteRun, mark: str) -> None:
+        body = {"metadata": {PAUSED: mark}}
+        await self._calls.ask("PATCH", path_of("threads", run.thread or ""), body=body)
+
+    async def _has_answered(self, thread: Mapping[str, Any], interrupt: Interrupt) -> bool:
+        """Tell whether a run of a thread is one that was started here to answer an interrupt."""
+        for row in await self._newest(thread, _RUNS_OF_THREAD):
+            metadata = row.get("metadata")
+            if isinstance(metadata, dict) and metadata.get(ANSWERS) == interrupt.id:
+                return True
+        return False
+
+    async def _assistant_of(self, run: RemoteRun) -> str:
+        answer = await self._calls.expect("GET", _run_path(run))
+        row = answer.value if isinstance(answer.value, dict) else {}
+        return _text(row, "assistant_id")
+
+
+def _state(status: str, thread: Mapping[str, Any], run: str, *, newest: bool) -> RunState:
+    """Return the state of a run in a thread; `newest`: it is the last that ran there."""
+    state = _RUN_STATES.get(status, "unknown")
+    if thread.get("status") != "interrupted" or not newest or state not in {"done", "stopped"}:
+        return state
+    if thread.get("interrupts"):
+        return "waiting"
+    if _mark(thread) == run or state == "done":
+        return "paused"  # by us, or at a breakpoint of its own
+    return state
+
+
+def _interrupts(thread: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the task and the interrupt of each that a thread waits for."""
+    found = thread.get("interrupts")
+    if not isinstance(found, dict):
+        return []
+    return [
+        (task, one)
+        for task, rows in found.items()
+        if isinstance(rows, list)
+        for one in rows
+        if isinstance(one, dict) and _text(one, "id")
+    ]
+
+
+def _mark(thread: Mapping[str, Any]) -> str:
+    metadata = thread.get("metadata")
+    return _text(metadata, PAUSED) if isinstance(metadata, dict) else ""
+
+
+def _metadata(run: RemoteRun) -> dict[str, Any]:
+    return {OUR_RUN: run.our_run} if run.our_run else {}
+
+
+def _run_path(run: RemoteRun) -> str:
+    return path_of("threads", run.thread or "", "runs", run.id)
+
+
+def _text(row: Mapping[str, Any], key: str) -> str:
+    value = row.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _time(text: object) -> int | None:
+    """Return a time of theirs (ISO 8601) in microseconds."""
+    try:
+        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    if at is None:
+        return None
+    try:
+        return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * MICROSECONDS)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _check(answer: Answered, method: str, what: str) -> None:
+    if not answer.well:
+        raise UpstreamFailure(f"it answered {answer.status} to {method} of {what}", reached=True)

@@ -1,0 +1,141 @@
+"""The runtimes of a plane: asked, told, and their rogue runs adopted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from watchkeeper.core.errors import Conflict, NotFound
+from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.identity.model import NewRun, Workload
+from watchkeeper.registry.runtimes import Runtime
+from watchkeeper.runtimes import reading, records
+from watchkeeper.runtimes.model import Stopping
+from watchkeeper.runtimes.polling import Polling
+from watchkeeper.runtimes.stopping import Stops, Told
+from watchkeeper.store.statement import Row
+from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.runtimes import RemoteRunRow, RuntimeRow, Standing
+
+
+class Runtimes:
+    """What people see of runtimes, and do with their runs."""
+
+    def __init__(
+        self, store: Store, view: CatalogueView, envelopes: Envelopes, polling: Polling
+    ) -> None:
+        self._store = store
+        self._view = view
+        self._envelopes = envelopes
+        self.polling = polling
+        self.stops = Stops(store, polling)
+        """Stops, pauses and resumes what locks cover, and single runs."""
+
+    async def rows(self) -> list[RuntimeRow]:
+        """Return the runtimes in force, by name."""
+        documents = {name: one.document for name, one in self.polling.watched()}
+        can = self.polling.can
+        return await self._store.read(lambda tx: reading.runtime_rows(tx, documents, can))
+
+    async def row(self, name: str) -> RuntimeRow:
+        """Return one runtime; raise `NotFound` if there is none."""
+        document = self._find(name)
+        can = self.polling.can
+        rows = await self._store.read(lambda tx: reading.runtime_rows(tx, {name: document}, can))
+        return rows[0]
+
+    async def runs(
+        self,
+        name: str,
+        *,
+        standing: Standing | None,
+        live: bool,
+        after: str | None,
+        limit: int,
+    ) -> tuple[Sequence[RemoteRunRow], int]:
+        """Return runs of a runtime by id, and how many there are; raise `NotFound`."""
+        self._find(name)
+        return await self._store.read(
+            lambda tx: reading.run_rows(
+                tx, name, standing=standing, live=live, after=after, limit=limit
+            )
+        )
+
+    async def find(self, name: str, id: str) -> Row:
+        """Return the row of a run; raise `NotFound` if there is none."""
+        self._find(name)
+        return await self._store.read(lambda tx: _find(tx, name, id))
+
+    async def adopt(self, name: str, id: str, *, agent: str, by: str, reason: str) -> RemoteRunRow:
+        """Take a rogue run over: open a run of an agent's that covers it from now on.
+
+        Raises `NotFound`, `Conflict` for one that is governed or has ended, and what opening a
+        run raises: `Forbidden` without a contract, or under a lock.
+        """
+        self._find(name)
+
+        def unit(tx: Transaction) -> RemoteRunRow:
+            row = _find(tx, name, id)
+            if row.ended_at is not None:
+                raise Conflict(f"run {id!r:.80} has ended: {row.state}", code="run_ended")
+            if row.standing != "rogue":
+                raise Conflict(
+                    f"run {id!r:.80} is governed already, by run {row.run}",
+                    code="already_governed",
+                    remedy=f"see `watchkeeper runs show {row.run}`",
+                )
+            issued = self._envelopes.open_in(
+                tx,
+                Workload(agent=agent, proof=f"runtime/{name}"),
+                NewRun(
+                    goal=f"adopted from runtime {name}: {reason}"[:2000],
+                    environment=self._environment(agent),
+                ),
+            )
+            records.adopt(tx, row, agent=agent, run=issued.run, by=by, reason=reason)
+            return reading.run_row(tx, _find(tx, name, id))
+
+        return await self._store.write(unit)
+
+    async def tell(
+        self, name: str, id: str, what: Told, *, now: bool = True, by: str, reason: str
+    ) -> Stopping:
+        """Have one run stopped, paused or resumed; raise `NotFound` if there is none."""
+        row = await self.find(name, id)
+        return await self.stops.tell_run(row, what, now=now, by=by, why=reason)
+
+    async def check_unlocked(self, row: Row) -> None:
+        """Raise `Forbidden` where a lock covers a run, or no contract its agent."""
+        await self._store.read(lambda tx: self._envelopes.admit(tx, row.agent, row.run or ""))
+
+    async def poll_due(self) -> None:
+        """Begin to ask every runtime whose time has come."""
+        self.polling.poll_due()
+
+    async def purge(self) -> None:
+        """Forget runs that ended a while ago."""
+        await self._store.write(records.purge)
+
+    def _environment(self, agent: str) -> str:
+        """Return the first environment that an agent's contract covers."""
+        governed = self._view.now.agents.get(agent)
+        return governed.contract.environments[0] if governed else ""
+
+    def _find(self, name: str) -> Runtime:
+        watched = self.polling.get(name)
+        if watched is None:
+            raise NotFound(
+                f"there is no runtime {name!r:.80}", remedy="see `watchkeeper runtimes list`"
+            )
+        return watched.document
+
+
+def _find(tx: Transaction, name: str, id: str) -> Row:
+    row = records.find_run(tx, name, id)
+    if row is None:
+        raise NotFound(
+            f"runtime {name} has told of no run {id!r:.80}",
+            remedy=f"see `watchkeeper runtimes runs {name}`",
+        )
+    return row
