@@ -277,7 +277,10 @@ class Attempt:
         redact, whole = self._providers.credentials.known.redact_known, b"".join(events)
         if redact(whole) is not whole:
             events = [redact(event) for event in events]
-        await self._pass_on(b"".join([one for one in events if self._passes(one)]), response)
+            whole = b"".join(events)
+        passed = [one for one in events if self._passes(one)]
+        data = whole if len(passed) == len(events) else b"".join(passed)
+        await self._pass_on(data, response)
 
     async def _pass_on(self, data: bytes, response: aiohttp.ClientResponse) -> None:
         if not data:
@@ -307,8 +310,10 @@ class Attempt:
     def _passes(self, event: bytes) -> bool:
         """Count an event; tell whether the caller is to have it."""
         data = data_of(event)
-        passes = not data or self.meter.take(data, whole=False)
-        self.events += bool(data and passes)
+        if not data:
+            return True
+        passes = self.meter.take(data, whole=False)
+        self.events += passes
         return passes
 
     def _failed(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_USUAL = 2
+"""Ends of lines in an event of one line."""
 
 
 class EventTooLong(ValueError):
@@ -21,16 +23,23 @@ class EventSplitter:
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Add a piece; return the events it completed. Raises `EventTooLong`."""
-        self._kept += piece
         events = []
         start = 0
-        # a boundary may straddle two pieces
-        at = max(0, self._searched - 3)
-        while found := _BOUNDARY.search(self._kept, at):
-            events.append(bytes(self._kept[start : found.end()]))
-            start = at = found.end()
-        if start:
-            del self._kept[:start]
+        if self._kept:
+            self._kept += piece
+            # a boundary may straddle two pieces
+            at = max(0, self._searched - 3)
+            while found := _BOUNDARY.search(self._kept, at):
+                events.append(bytes(self._kept[start : found.end()]))
+                start = at = found.end()
+            if start:
+                del self._kept[:start]
+        else:
+            while found := _BOUNDARY.search(piece, start):
+                end = found.end()
+                events.append(piece[start:end])
+                start = end
+            self._kept += piece[start:]
         self._searched = len(self._kept)
         if self._searched > self._limit:
             raise EventTooLong(f"an event is longer than {self._limit} bytes")
@@ -53,6 +62,10 @@ def data_in(stream: bytes) -> list[bytes]:
 
 def data_of(event: bytes) -> bytes:
     """Return the data of one event: its data lines joined; empty for comments."""
+    if event[:6] == b"data: " and event[-2:] == b"\n\n" and event.count(b"\n") == _USUAL:
+        data = event[6:-2]
+        if b"\r" not in data:
+            return data
     lines = []
     for line in event.splitlines():
         if line.startswith(b"data:"):

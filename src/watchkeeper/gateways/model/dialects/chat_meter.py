@@ -58,7 +58,7 @@ class ChatMeter(ReportMeter):
 
     def take(self, data: bytes, *, whole: bool) -> bool:
         """Count; only usage that the caller did not ask for is kept back."""
-        if data.strip() == _DONE:
+        if data[:1] != b"{" and data.strip() == _DONE:
             self.done = True
             return True
         try:
@@ -79,9 +79,9 @@ class ChatMeter(ReportMeter):
 
     def _take_report(self, said: _Reported) -> bool:
         """Take usage and error; tell whether there is a usage."""
-        if is_given(said.error):
+        if said.error is not NOTHING and is_given(said.error):
             self.failure = error_name(said.error)
-        says_usage = is_given(said.usage)
+        says_usage = said.usage is not NOTHING and is_given(said.usage)
         if says_usage:
             self.report(said.usage)
         return says_usage
@@ -116,8 +116,12 @@ def _words(pieces: list[bytes], *, whole: bool) -> str | None:
 
 
 def _size(text: _Text) -> int:
-    parts = [text.content, text.reasoning_content, text.reasoning, text.refusal]
+    size = 0
+    for part in (text.content, text.reasoning_content, text.reasoning, text.refusal):
+        if part:
+            size += len(part.encode())
     for call in text.tool_calls or ():
         if call.function is not None:
-            parts += [call.function.name, call.function.arguments]
-    return sum(len(part.encode()) for part in parts if part)
+            size += len((call.function.name or "").encode())
+            size += len((call.function.arguments or "").encode())
+    return size
