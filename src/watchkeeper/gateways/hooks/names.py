@@ -3,7 +3,7 @@
 `Bash` of Claude Code is `claude.bash`; the tool `create_issue` of an MCP server `github` that the
 agent itself connects to is `mcp.github.create_issue`, whichever agent it is. No two tools share a
 name: one that a contract can't spell (capitals, other signs, too long) has its form with a digest
-of its own spelling, such as `mcp.github.getissue.1f3a09bc`.
+of its own spelling, such as `mcp.github.getissue.1f3a09bc77d0e254`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import re
 from watchkeeper.wire.base import NAME
 
 LONGEST = 63
-_DIGEST = 8
+_DIGEST = 16
+"""Hexadecimal digits: too many for anybody to find another spelling that has the same."""
 _NAME = re.compile(NAME)
 _OTHER = re.compile(r"[^a-z0-9._-]")
 _CAPITALS = re.compile(r"(?:[A-Z][a-z0-9]*)+")
