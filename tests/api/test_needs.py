@@ -132,7 +132,7 @@ def test_an_unconfirmed_effect_makes_a_lock_press() -> None:
         return LockRow(
             lock="lock_1",
             target=Target(kind="everything", name="*"),
-            mode="kill",
+            mode="stop",
             reason="drill",
             by="person/ada",
             epoch=1,
@@ -144,7 +144,7 @@ def test_an_unconfirmed_effect_makes_a_lock_press() -> None:
     unsure = from_lock(lock("unconfirmed"), NOW, mine=True)
     assert unsure.score > sure.score
     assert unsure.todo == "check stop run"
-    assert sure.text == "kill on everything by ada: drill"
+    assert sure.text == "stop on everything by ada: drill"
 
 
 def test_agents_and_upstreams_that_are_well_need_nobody() -> None:

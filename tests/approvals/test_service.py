@@ -268,7 +268,7 @@ async def test_lock_revokes_requests_and_grants_for_good(store: Store) -> None:
     assert await redeem(store, wanted(run="run_4"))
     assert await store.read(lambda tx: service.count_open(tx, runs=["run_1", "run_2"])) == 2
     tool = "stripe.create_refund"
-    assert await store.read(lambda tx: service.count_open(tx, runs=["run_1"], tool=tool)) == 3
+    assert await store.read(lambda tx: service.count_open(tx, runs=["run_1"], tools=[tool])) == 3
     counts = await store.write(
         lambda tx: service.revoke(
             tx, runs=["run_1", "run_2", "run_4", "run_5"], lock="lock_1", now=tx.now
@@ -282,7 +282,9 @@ async def test_lock_revokes_requests_and_grants_for_good(store: Store) -> None:
     assert await timer_refs(store) == [kept]
     with pytest.raises(Conflict, match=r"lock/lock_1 revoked it"):
         await vote(store, pending, "grace")
-    counts = await store.write(lambda tx: service.revoke(tx, tool=tool, lock="lock_2", now=tx.now))
+    counts = await store.write(
+        lambda tx: service.revoke(tx, tools=[tool], lock="lock_2", now=tx.now)
+    )
     assert counts == (1, 0)
     assert (await types(store, kept))[-1] == "request.revoked"
 

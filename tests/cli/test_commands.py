@@ -123,7 +123,7 @@ def test_kill_shows_receipts_and_lift_ends_it(plane: Plane, run: Run) -> None:
     assert asked.code == exits.REFUSED, "it asks, and there is no terminal to ask on"
     assert "1 open run," in asked.err
     killed = done(on(plane, "kill", run.id, "--reason", "loops", "--yes", "--json")).json()
-    assert killed["mode"] == "kill"
+    assert killed["mode"] == "stop"
     assert len(killed["receipts"]) == 8
     assert run.decide("books.create_refund", SMALL)["verdict"] == "deny"
     lifted = on(plane, "locks", "lift", killed["lock"], "--reason", "seen to")

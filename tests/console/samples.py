@@ -221,7 +221,7 @@ def lock_row(**changed: Any) -> LockRow:
     fields: dict[str, Any] = {
         "lock": "lck_1",
         "target": Target(kind="agent", name="refund-assistant"),
-        "mode": "kill",
+        "mode": "stop",
         "reason": "loops",
         "by": "person/ada",
         "epoch": 4,

@@ -110,8 +110,8 @@ def test_a_kill_takes_more_the_wider_it_is() -> None:
     run = samples.radius(
         target=Target(kind="run", name="run_1"), confirmation="enter", confirm_text=""
     )
-    assert kill_question(run, "kill", narrower=False).type_name is None
-    agent = kill_question(samples.radius(), "kill", narrower=True, reason="loops")
+    assert kill_question(run, "stop", narrower=False).type_name is None
+    agent = kill_question(samples.radius(), "stop", narrower=True, reason="loops")
     assert agent.type_name == "refund-assistant"
     assert agent.danger
     assert agent.reason_value == "loops"

@@ -25,7 +25,7 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.stop import KillSwitch, Watchers
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.kill.model import LockTarget
@@ -82,7 +82,7 @@ class Fleet(RuleBasedStateMachine):
         self.applying = Applying(self.store, view)
         await self.applying.load()
         self.decider = Decider(self.store, view)
-        self.kill = KillSwitch(self.decider, lambda: 0)
+        self.kill = KillSwitch(self.decider, [Watchers(self.decider, lambda: 0)])
         await self.kill.load()
         self.envelopes = Envelopes(self.decider)
 
@@ -166,7 +166,7 @@ class Fleet(RuleBasedStateMachine):
             self.ask(*self.runs[-1], amount, 2)
             self.vote("ada", "approve", "finance-ops", stale=False)
             if locked:
-                self.lock("kill", wide=False)
+                self.lock("stop", wide=False)
             self.ask(*self.runs[-1], amount, 3)
 
     @rule(
@@ -201,7 +201,7 @@ class Fleet(RuleBasedStateMachine):
         assert role != "legal"
 
     @precondition(lambda self: len(self.locks) < 2)
-    @rule(mode=st.sampled_from(["kill", "pause"]), wide=st.booleans())
+    @rule(mode=st.sampled_from(["stop", "pause"]), wide=st.booleans())
     def lock(self, mode: Any, wide: bool) -> None:
         """A lock falls on the agent or on everything."""
         target = LockTarget("everything", "*") if wide else LockTarget("agent", "refund-assistant")

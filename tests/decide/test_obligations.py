@@ -167,7 +167,7 @@ def test_an_obligation_that_cannot_be_carried_out_denies(
 
 def test_a_lock_on_the_model_that_would_answer_denies() -> None:
     """A kill of a model holds for calls that a policy leads there."""
-    lock = LockInForce("lock_1", LockTarget("model", "large"), "kill", "odd", "person/ada", 1, 1)
+    lock = LockInForce("lock_1", LockTarget("model", "large"), "stop", "odd", "person/ada", 1, 1)
     ruling, _ = rule(ROUTE, call(), locks=(lock,))
     assert (ruling.verdict, ruling.rule) == ("deny", "lock/lock_1")
 

@@ -18,7 +18,7 @@ from watchkeeper.wire.requests import RequestState
 CATALOGUE = catalogue()
 
 
-def a_lock(kind: TargetKind, name: str, mode: Mode = "kill", epoch: int = 1) -> LockInForce:
+def a_lock(kind: TargetKind, name: str, mode: Mode = "stop", epoch: int = 1) -> LockInForce:
     """A lock in force."""
     return LockInForce(f"lock_{epoch}", LockTarget(kind, name), mode, "odd", "person/ada", epoch, 1)
 
@@ -162,7 +162,7 @@ def test_an_agent_cannot_bury_its_approvers() -> None:
 )
 def test_every_kind_of_lock_refuses(kind: TargetKind, name: str) -> None:
     """A kill is named before a pause; a lock on something else refuses nothing."""
-    locks = (a_lock(kind, name, "pause", 1), a_lock(kind, name, "kill", 2))
+    locks = (a_lock(kind, name, "pause", 1), a_lock(kind, name, "stop", 2))
     ruling, _ = decide(refund(20), facts(locks=locks))
     assert (ruling.verdict, ruling.rule) == ("deny", "lock/lock_2")
     elsewhere = (a_lock("agent", "refund"), a_lock("run", "run_"), a_lock("tool", "stripe"))

@@ -28,7 +28,7 @@ from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.standing import propose_standing
-from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.stop import KillSwitch, Watchers
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.identity.recorded import recorded_run
@@ -139,7 +139,7 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
         decider = Decider(store, view)
         secret = await store.write(lambda tx: enrol(tx, AGENT, ttl_seconds=60, actor="a"))
         credential = await store.write(lambda tx: redeem_enrolment(tx, secret.secret))
-        kill = KillSwitch(decider, lambda: 0)
+        kill = KillSwitch(decider, [Watchers(decider, lambda: 0)])
         yield Ground(store, decider, applying, kill, credential.secret)
 
 
@@ -298,7 +298,7 @@ async def test_a_changed_contract_ends_it(ground: Ground, what: str) -> None:
 )
 async def test_a_kill_ends_it_for_good(ground: Ground, target: LockTarget) -> None:
     name, proposed = await ground.stands(), await ground.propose(uses=2)
-    lock, receipts = await ground.kill.lock(target, mode="kill", reason="odd", by="person/a")
+    lock, receipts = await ground.kill.lock(target, mode="stop", reason="odd", by="person/a")
     row = await ground.row(name)
     assert (row.state, row.ended_by) == ("ended", f"lock/{lock.lock}")
     assert (await ground.row(proposed)).state == "ended"

@@ -20,7 +20,7 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.stop import KillSwitch, Watchers
 from watchkeeper.decide.waiting import DECIDED
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
@@ -139,7 +139,7 @@ class Edge:
     async def stop_agent(self, name: str = "clerk") -> str:
         """Kill an agent and return the lock."""
         lock, _ = await self.kill.lock(
-            LockTarget("agent", name), mode="kill", reason="drill", by="person/owner"
+            LockTarget("agent", name), mode="stop", reason="drill", by="person/owner"
         )
         return lock.lock
 
@@ -187,7 +187,7 @@ async def open_edge(directory: Path, *documents: str, policy: str = POLICY) -> A
     files = [(f"{n}.yaml", text) for n, text in enumerate(documents or world())]
     await applying.apply([*files, ("policy.cedar", policy)], prune=False, actor="person/owner")
     gateways = mount(decider, view, clock, lambda *state: states.append(state))
-    kill = KillSwitch(decider, lambda: 0)
+    kill = KillSwitch(decider, [Watchers(decider, lambda: 0)])
     async with aiohttp.ClientSession() as http, _serving(gateways) as url:
         await gateways.start()
         follower = asyncio.create_task(_wake_decided(store, decider))

@@ -182,7 +182,7 @@ async def test_a_kill_of_one_model_cuts_all_that_answer(
 
         await eventually_async(both_asked, "both models are asked")
         target = LockTarget("model", "large-careful")
-        taken, _ = await edge.kill.lock(target, mode="kill", reason="odd", by="person/owner")
+        taken, _ = await edge.kill.lock(target, mode="stop", reason="odd", by="person/owner")
         with pytest.raises(openai.PermissionDeniedError, match=taken.lock):
             await call
         (done,) = await edge.outcomes()

@@ -224,7 +224,7 @@ async def test_a_lock_on_a_tool_stops_it_at_the_provider_too(
     async with edge_with(tmp_path, provider, clerk("hosted.web_search", strip=True)) as edge:
         token = await edge.open_run()
         lock, _ = await edge.kill.lock(
-            LockTarget("tool", "hosted.web_search"), mode="kill", reason="x", by="person/owner"
+            LockTarget("tool", "hosted.web_search"), mode="stop", reason="x", by="person/owner"
         )
         async with edge.openai(token) as client:
             with pytest.raises(openai.PermissionDeniedError) as refused:
@@ -243,7 +243,7 @@ async def test_a_lock_cuts_a_call_whose_tool_runs_at_the_provider(
             events = aiter(await client.responses.create(**ASK, tools=[WEB], stream=True))
             await anext(events)
             lock, _ = await edge.kill.lock(
-                LockTarget("tool", "hosted.web_search"), mode="kill", reason="x", by="person/owner"
+                LockTarget("tool", "hosted.web_search"), mode="stop", reason="x", by="person/owner"
             )
             with pytest.raises(openai.APIError, match=lock.lock):
                 async for _ in events:

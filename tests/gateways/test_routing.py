@@ -79,7 +79,7 @@ async def test_a_policy_or_a_lock_on_the_stronger_model_refuses(
             refused.value
         )
         lock = LockTarget("model", "large-careful")
-        taken, _ = await edge.kill.lock(lock, mode="kill", reason="odd", by="person/owner")
+        taken, _ = await edge.kill.lock(lock, mode="stop", reason="odd", by="person/owner")
         with pytest.raises(openai.PermissionDeniedError, match=f"lock/{taken.lock}"):
             await ask(edge, token)
         assert len(model_provider.requests()) == before

@@ -122,7 +122,7 @@ def test_a_kill_of_the_parent_stops_its_children(plane: Plane, target: str) -> N
     other = helper.open_run()
     assert refund(plane, grand.token, 1)["verdict"] == "permit"
     named = {"kind": target, "name": parent.id if target == "run" else "lead"}
-    lock = plane.operator.post("/v1/locks", {"target": named, "mode": "kill", "reason": "stop"})
+    lock = plane.operator.post("/v1/locks", {"target": named, "mode": "stop", "reason": "stop"})
     for run in (parent, child, grand):
         assert plane.operator.get(f"/v1/runs/{run.id}")["state"] == "stopped"
         assert refund(plane, run.token, 1)["rule"] == f"lock/{lock['lock']}"

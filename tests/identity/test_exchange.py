@@ -308,7 +308,7 @@ def test_a_stopped_or_paused_run_gets_no_token(plane: Plane) -> None:
     assert introspect(plane, run.token, agent.credential)["active"] is False
     plane.operator.post(f"/v1/locks/{lock['lock']}/lift", {"reason": "over"})
     assert introspect(plane, run.token, agent.credential)["active"] is True
-    plane.operator.post("/v1/locks", {"target": target, "mode": "kill", "reason": "x"})
+    plane.operator.post("/v1/locks", {"target": target, "mode": "stop", "reason": "x"})
     refused(exchange(plane, run.token), "invalid_request")
     assert introspect(plane, run.token, agent.credential)["active"] is False
 

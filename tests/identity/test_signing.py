@@ -115,7 +115,7 @@ def test_a_token_for_an_upstream_that_decides_by_itself(books: Plane, issuers: I
         "invalid_scope",
     )
     target = {"kind": "agent", "name": "clerk"}
-    books.operator.post("/v1/locks", {"target": target, "mode": "kill", "reason": "x"})
+    books.operator.post("/v1/locks", {"target": target, "mode": "stop", "reason": "x"})
     answer = exchange(books, run["access_token"], resource=DIRECT, requested_token_type=JWT)
     refused(answer, "invalid_request")
 

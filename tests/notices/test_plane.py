@@ -185,12 +185,12 @@ def test_a_kill_is_told_to_the_owner_but_not_to_who_did_it(make: Make, web: WebS
     plane.apply(person(owner, "pager"))
     responder = {"person": {"name": "ada", "operates": [{"role": "responder"}]}}
     plane.apply(json.dumps(responder))
-    lock = {"target": {"kind": "agent", "name": "clerk"}, "mode": "kill", "reason": "it loops"}
+    lock = {"target": {"kind": "agent", "name": "clerk"}, "mode": "stop", "reason": "it loops"}
     plane.operator.post("/v1/locks", lock)
     stays(lambda: not web.bodies, "they know it")
     as_person(plane, "ada", "responder").post("/v1/locks", lock)
     eventually(lambda: web.bodies, "the owner is told")
-    assert web.bodies[0]["message"].startswith("kill on agent/clerk by person/ada: it loops")
+    assert web.bodies[0]["message"].startswith("stop on agent/clerk by person/ada: it loops")
 
 
 def test_a_failure_is_tried_again_and_says_why(make: Make, web: WebSink) -> None:

@@ -254,7 +254,7 @@ def test_nothing_says_approved_under_a_lock(started: Plane) -> None:
             assert f"lock/{paused}" in answer["status"]["comment"]
     started.operator.post(f"/v1/locks/{paused}/lift", {"reason": "go on"})
     assert run.caller.get(f"{CALLS}/c1")["status"]["approved"] is True
-    started.operator.post("/v1/locks", {**lock, "mode": "kill"})
+    started.operator.post("/v1/locks", {**lock, "mode": "stop"})
     assert run.caller.get(f"{CALLS}/c1")["status"]["approved"] is False
     redeemed = [e for e in started.events(request=row["request"]) if e["type"] == "grant.redeemed"]
     assert len(redeemed) == 1

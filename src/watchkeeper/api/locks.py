@@ -9,6 +9,7 @@ from watchkeeper.identity.runs import agent_of_run
 from watchkeeper.kill import service as locks
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.kill.model import Receipt as KeptReceipt
+from watchkeeper.kill.receipts import receipts_of
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Receipt, Target
@@ -30,9 +31,8 @@ async def list_locks(call: Call) -> Page[LockRow]:
 async def preview(call: Call) -> BlastRadius:
     """Count what a lock on the target would stop now; nothing is changed."""
     body: Target = call.body
-    target = LockTarget(body.kind, body.name)
-    check_target(target)
     rooms = call.rooms
+    target = check_target(LockTarget(body.kind, body.name), rooms.view.now)
     return await rooms.store.read(
         lambda tx: measure(tx, rooms.view.now, rooms.decider.flights, target)
     )
@@ -49,15 +49,17 @@ async def lock(call: Call) -> LockRow:
         reason=body.reason,
         by=call.actor,
         authority=call.who.permissions.rank,
+        seconds=body.expires_in_seconds,
     )
     return LockRow(
         lock=made.lock,
-        target=body.target,
+        target=Target(kind=made.target.kind, name=made.target.name),
         mode=made.mode,
         reason=made.reason,
         by=made.by,
         epoch=made.epoch,
         created_at=made.created_at,
+        expires_at=made.expires_at,
         receipts=tuple(_receipt(kept, made.created_at) for kept in receipts),
     )
 
@@ -83,7 +85,9 @@ async def _team(call: Call, target: LockTarget) -> str:
     """Return the one team that a target belongs to; empty: none, or every one."""
     if target.kind == "team":
         return target.name
-    agent: str | None = target.name if target.kind == "agent" else None
+    agent: str | None = None
+    if target.kind in {"agent", "version"}:
+        agent = target.name.partition("@")[0]
     if target.kind == "run":
         agent = await call.rooms.store.read(lambda tx: agent_of_run(tx, target.name))
     return call.rooms.view.now.team_of(agent) if agent else ""
@@ -102,19 +106,24 @@ def _show(tx: Transaction, row: Row) -> LockRow:
         by=row.by,
         epoch=row.epoch,
         created_at=row.created_at,
+        expires_at=row.expires_at,
         lifted_at=row.lifted_at,
         lifted_by=row.lifted_by,
-        receipts=tuple(_receipt(kept, row.created_at) for kept in locks.receipts_of(tx, row.lock)),
+        receipts=tuple(_receipt(kept, row.created_at) for kept in receipts_of(tx, row.lock)),
     )
 
 
 def _receipt(kept: KeptReceipt, created_at: int) -> Receipt:
     return Receipt(
         effect=kept.effect,
+        party=kept.party,
         state=kept.state,
         detail=kept.detail,
         at=kept.at,
         after_ms=(kept.at - created_at) / 1000,
+        by=kept.by,
+        deadline=kept.deadline,
+        attempts=kept.attempts,
     )
 
 

@@ -8,6 +8,8 @@ from watchkeeper.approvals.auditing import Audit
 from watchkeeper.approvals.coverage import Uncovered
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.text import make_safe
+from watchkeeper.core.words import count
+from watchkeeper.decide.ailing import Ailing
 from watchkeeper.decide.rota import Rota
 from watchkeeper.decide.vacancies import Vacancy
 from watchkeeper.decide.warnings import Warned
@@ -18,6 +20,7 @@ from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.wire.agents import AgentRow
 from watchkeeper.wire.breakers import BreakerRow
 from watchkeeper.wire.budgets import BudgetRow
+from watchkeeper.wire.health import UnsettledRow
 from watchkeeper.wire.locks import LockRow
 from watchkeeper.wire.plane import Need, UpstreamRow
 from watchkeeper.wire.requests import RequestRow
@@ -29,6 +32,8 @@ _NOT_MINE = 4
 """What another role must do ranks at a quarter."""
 _HAPPENED = {"changed": "was changed", "new": "is new", "look-alike": "looks like another"}
 _LOCK_STANDS_US = 8 * _HOUR
+_LOST = "look whether it runs; if not, end it with `watchkeeper kill`"
+_STUCK = "look what it waits for or repeats; pause or kill it if it does harm"
 
 
 def rank(needs: Iterable[Need]) -> tuple[Need, ...]:
@@ -108,7 +113,8 @@ def from_budget(row: BudgetRow, now: int, *, mine: bool) -> Need | None:
 
 def from_lock(row: LockRow, now: int, *, mine: bool) -> Need:
     """A lock is in force; one with an unconfirmed effect is the more pressing."""
-    open_effects = [r.effect for r in row.receipts if r.state == "unconfirmed"]
+    unconfirmed = [r.effect for r in row.receipts if r.state == "unconfirmed"]
+    open_effects = list(dict.fromkeys(unconfirmed))
     name = "" if row.target.kind == "everything" else f" {row.target.name}"
     text = (
         f"{row.mode} on {row.target.kind}{name} by {row.by.removeprefix('person/')}: {row.reason}"
@@ -156,10 +162,18 @@ def from_breaker(row: BreakerRow, now: int, *, mine: bool) -> Need | None:
 
 
 def from_agent(row: AgentRow, now: int) -> Need | None:
-    """An agent has fallen silent with a run open, or is refused again and again."""
-    if row.state == "silent":
-        runs = f"{row.open_runs} open run{'' if row.open_runs == 1 else 's'}"
-        text, todo, score = f"{row.name} is silent with {runs}", "look", 50
+    """An agent has fallen silent with runs open or work expected, or is refused again and again."""
+    if row.state == "silent" and row.health == "lost":
+        text, todo = f"{row.name} is lost with {count(row.open_runs, 'open run')}", _LOST
+        score = 75
+    elif row.state == "silent":
+        text, todo, score = (
+            f"{row.name} is silent with {count(row.open_runs, 'open run')}",
+            "look",
+            50,
+        )
+        if row.why and not row.ailing_runs:
+            text = f"{row.name} is silent: {row.why}"
     elif row.denied_hour >= 20 and row.denied_hour * 2 > row.calls_hour:
         text = f"{row.name}: {row.denied_hour} of {row.calls_hour} calls denied this hour"
         todo, score = "see which rule denies, pause it if it loops", 70
@@ -175,6 +189,53 @@ def from_agent(row: AgentRow, now: int) -> Need | None:
         todo=todo,
         since=row.last_seen_at or now,
         agent=row.name,
+    )
+
+
+def from_ailing(row: AgentRow, found: Sequence[Ailing]) -> list[Need]:
+    """Runs of an agent ail: one need for each ailment, or the agent's own where all are silent."""
+    needs = []
+    for health, score, todo in (("stuck", 80, _STUCK), ("lost", 75, _LOST), ("silent", 50, "look")):
+        some = [one for one in found if one.health == health]
+        if not some or (row.state == "silent" and health != "stuck"):
+            continue
+        first = some[0]
+        which = f"run {first.run}" if len(some) == 1 else f"{len(some)} runs"
+        verb = "is" if len(some) == 1 else "are"
+        needs.append(
+            Need(
+                need=f"runs/{row.name}/{health}",
+                kind="run",
+                subject=first.run,
+                score=score,
+                risk="medium",
+                text=f"{which} of {row.name} {verb} {health}: {first.why}",
+                todo=todo,
+                since=min(one.since for one in some),
+                agent=row.name,
+            )
+        )
+    return needs
+
+
+def from_unsettled(row: UnsettledRow, *, mine: bool) -> Need | None:
+    """Nobody knows how an action ended that changes something outside."""
+    if row.risk == "low" or row.reconciled is not None:
+        return None
+    about = f" on {row.object}" if row.object else ""
+    owner = f", {row.owner}" if row.owner else ""
+    return Need(
+        need=f"outcome/{row.decision}",
+        kind="outcome",
+        subject=row.decision,
+        score=_weigh(_HARM[row.risk] + 5, mine),
+        risk=row.risk,
+        text=f"nobody knows how {row.name}{about} of {row.agent}{owner} ended: "
+        f"{make_safe(row.why, limit=200)}",
+        todo=f"find out, then `watchkeeper unsettled reconcile {row.decision}`",
+        since=row.since,
+        agent=row.agent,
+        mine=mine,
     )
 
 

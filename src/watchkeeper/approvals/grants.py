@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from sqlalchemy import (
     ColumnElement,
@@ -206,14 +206,21 @@ def record_outcome(tx: Transaction, request: str, status: OutcomeStatus) -> bool
 
 
 def revoke(
-    tx: Transaction, *, runs: Iterable[str] = (), tool: str | None = None, lock: str, now: int
+    tx: Transaction,
+    *,
+    runs: Iterable[str] = (),
+    tools: Collection[str] = (),
+    request: str | None = None,
+    lock: str,
+    now: int,
 ) -> tuple[int, int]:
-    """Revoke every pending request and unused grant of some runs or of a tool.
+    """Revoke every pending request and unused grant of some runs or tools, or one of them.
 
     Returns how many of each. Nothing revoked comes back when the lock is lifted.
     """
     counts = {"pending": 0, "approved": 0}
-    for row in _open_rows(tx, runs, tool):
+    chosen = list(_conditions(runs, tools, request))
+    for row in _open_rows(tx, chosen):
         assert follows(row.state, "revoked")
         counts[row.state] += 1
         what = "the request" if row.state == "pending" else "the unused approval"
@@ -227,16 +234,22 @@ def revoke(
             was=row.state,
         )
     if any(counts.values()):
-        for condition in _conditions(runs, tool):
+        for condition in chosen:
             _revoke_where(tx, condition, lock, now)
     return counts["pending"], counts["approved"]
 
 
-def count_open(tx: Transaction, *, runs: Iterable[str] = (), tool: str | None = None) -> int:
-    """Count the pending requests and unused grants of some runs or of a tool."""
+def count_open(
+    tx: Transaction,
+    *,
+    runs: Iterable[str] = (),
+    tools: Collection[str] = (),
+    request: str | None = None,
+) -> int:
+    """Count the pending requests and unused grants of some runs or tools, or that one."""
     query = select(func.count()).select_from(requests)
     found = 0
-    for condition in _conditions(runs, tool):
+    for condition in _conditions(runs, tools, request):
         found += tx.connection.execute(query.where(condition)).scalar_one()
     return found
 
@@ -264,7 +277,7 @@ def _revoke_where(tx: Transaction, condition: ColumnElement[bool], lock: str, no
     )
 
 
-def _open_rows(tx: Transaction, runs: Iterable[str], tool: str | None) -> Iterator[Row]:
+def _open_rows(tx: Transaction, chosen: Iterable[ColumnElement[bool]]) -> Iterator[Row]:
     columns = select(
         requests.c.request,
         requests.c.state,
@@ -273,14 +286,19 @@ def _open_rows(tx: Transaction, runs: Iterable[str], tool: str | None) -> Iterat
         requests.c.tool,
         requests.c.digest,
     )
-    for condition in _conditions(runs, tool):
+    for condition in chosen:
         yield from tx.connection.execute(columns.where(condition).order_by(requests.c.request))
 
 
-def _conditions(runs: Iterable[str], tool: str | None) -> Iterator[ColumnElement[bool]]:
+def _conditions(
+    runs: Iterable[str], tools: Collection[str], request: str | None
+) -> Iterator[ColumnElement[bool]]:
     """Yield conditions that select disjoint sets of open requests."""
+    if request is not None:
+        yield and_(IS_OPEN, requests.c.request == request)
+        return
     names = list(runs)
     for start in range(0, len(names), _AT_ONCE):
         yield and_(IS_OPEN, requests.c.run.in_(names[start : start + _AT_ONCE]))
-    if tool is not None:
-        yield and_(IS_OPEN, requests.c.tool == tool, requests.c.run.not_in(names))
+    if tools:
+        yield and_(IS_OPEN, requests.c.tool.in_(sorted(tools)), requests.c.run.not_in(names))

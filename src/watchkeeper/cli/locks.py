@@ -1,8 +1,9 @@
-"""`kill`, `pause` and `locks`."""
+"""`kill`, `pause`, `resume` and `locks`."""
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import click
@@ -12,39 +13,112 @@ from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_json, print_table, say, say_line
 from watchkeeper.cli.session import REASON, Session, speaks
 from watchkeeper.cli.words import at
+from watchkeeper.core.durations import read_duration
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars
 from watchkeeper.core.words import count
 
 if TYPE_CHECKING:
-    from watchkeeper.wire.locks import BlastRadius, LockRow, Target, TargetKind
+    from watchkeeper.client.api import PlaneClient
+    from watchkeeper.wire.locks import BlastRadius, LockRow, Mode, Target, TargetKind
 
-KINDS = ("run", "agent", "tool", "model", "team", "everything")
+KINDS = (
+    "run", "agent", "version", "tool", "upstream", "model", "provider", "team", "person",
+    "runtime", "workflow", "approval", "everything",
+)  # fmt: skip
+_AGAIN_SECONDS = 0.25
+
+
+def complete_targets(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Offer the kinds of targets to the shell."""
+    offered = [*(f"{kind}/" for kind in KINDS if kind != "everything"), "everything"]
+    return [one for one in offered if one.startswith(incomplete)]
+
+
 _YES = click.option("--yes", is_flag=True, help="Do not ask; needed without a terminal.")
 
 
+_FOR = click.option(
+    "--for", "lasting", metavar="TIME", help="Lift it by itself after so long, as 30m or 8h."
+)
+_WAIT = click.option(
+    "--wait", type=click.IntRange(0, 600), default=10, show_default=True,
+    help="Seconds to wait for receipts that are still open.",
+)  # fmt: skip
+
+
 @click.command()
-@click.argument("target")
+@click.argument("target", shell_complete=complete_targets)
+@click.option(
+    "--mode", type=click.Choice(("stop", "drain", "deny-new")), default="stop", show_default=True,
+    help="stop: cut now. drain: let calls in flight end. deny-new: no new runs.",
+)  # fmt: skip
 @REASON
+@_FOR
+@_WAIT
 @_YES
 @speaks()
-def kill(session: Session, target: str, reason: str, yes: bool) -> None:
-    """Stop TARGET now: an agent, a run, `tool/NAME`, `model/NAME`, `team/NAME`, `everything`.
+def kill(
+    session: Session,
+    target: str,
+    mode: Literal["stop", "drain", "deny-new"],
+    reason: str,
+    lasting: str | None,
+    wait: int,
+    yes: bool,
+) -> None:
+    """Stop TARGET now: an agent or a run by its name, KIND/NAME, or `everything`.
 
-    Shows what it would stop, asks, and prints a receipt for each effect. Once it answers,
-    nothing it covers is permitted until the lock is lifted.
+    Kinds: run, agent, version (AGENT@NUMBER), tool, upstream, model, provider, team, person,
+    runtime, approval. Shows what it would stop, asks, and prints a receipt for each effect.
+    Once it answers, nothing it covers is permitted until the lock is lifted.
     """
-    _lock(session, target, "kill", reason, yes)
+    _lock(session, target, mode, reason, lasting, wait, yes)
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", shell_complete=complete_targets)
 @REASON
+@_FOR
 @_YES
 @speaks()
-def pause(session: Session, target: str, reason: str, yes: bool) -> None:
-    """Refuse TARGET's actions until the lock is lifted; runs and tokens stay."""
-    _lock(session, target, "pause", reason, yes)
+def pause(session: Session, target: str, reason: str, lasting: str | None, yes: bool) -> None:
+    """Refuse TARGET's actions until it is resumed; runs and tokens stay."""
+    _lock(session, target, "pause", reason, lasting, 0, yes)
+
+
+@click.command()
+@click.argument("target", shell_complete=complete_targets)
+@REASON
+@speaks()
+def resume(session: Session, target: str, reason: str) -> None:
+    """Lift every pause on exactly TARGET; kills stay in force."""
+    from watchkeeper.wire.locks import Lift, LockRow
+    from watchkeeper.wire.pages import Page
+
+    wanted = _read(target)
+    page = session.call(lambda plane: plane.locks(state="in_force"))
+    pauses = [row for row in page.rows if row.mode == "pause" and row.target == wanted]
+    body = Lift(reason=reason)
+
+    async def lift_all(plane: PlaneClient) -> list[LockRow]:
+        return [await plane.lift(row.lock, body) for row in pauses]
+
+    lifted = session.call(lift_all)
+    if session.json:
+        print_json(Page[LockRow](rows=tuple(lifted), total=len(lifted), sequence=page.sequence))
+        return
+    kills = [row for row in page.rows if row.mode != "pause" and row.target == wanted]
+    if not lifted:
+        say(f"No pause is in force on {_target_text(wanted)}.", err=True)
+        for row in kills:
+            say(f"  {row.lock} ({row.mode}): end it with `watchkeeper locks lift`", err=True)
+        sys.exit(REFUSED)
+    say(f"Resumed: {_target_text(wanted)}.")
+    if kills:
+        say(f"! still {kills[0].mode} by lock {kills[0].lock}", err=True)
 
 
 @click.group(cls=NamedGroup)
@@ -121,32 +195,57 @@ def read_target(text: str) -> Target:
     if kind not in KINDS or not name or kind == "everything":
         raise Invalid(
             f"not a target: {text!r:.80}",
-            remedy="give agent/NAME, run/ID, tool/NAME, model/NAME, team/NAME or everything",
+            remedy=f"give everything, or KIND/NAME with one of: {', '.join(KINDS[:-1])}",
         )
     return Target(kind=cast("TargetKind", kind), name=name)
 
 
+def _read(text: str) -> Target:
+    try:
+        return read_target(text)
+    except Invalid as error:
+        fail(error)
+
+
 def _lock(
-    session: Session, text: str, mode: Literal["kill", "pause"], reason: str, yes: bool
+    session: Session, text: str, mode: Mode, reason: str, lasting: str | None, wait: int, yes: bool
 ) -> None:
     from watchkeeper.wire.locks import Lock
 
+    target = _read(text)
     try:
-        target = read_target(text)
+        seconds = read_duration(lasting) if lasting else None
     except Invalid as error:
         fail(error)
     if not yes:
         blast = session.call(lambda plane: plane.preview_lock(target))
         _confirm(blast, mode)
-    body = Lock(target=target, mode=mode, reason=reason)
+    body = Lock(target=target, mode=mode, reason=reason, expires_in_seconds=seconds)
     found = session.call(lambda plane: plane.lock(body))
     if yes:
         # asked only now: nothing delays the lock itself
         _warn_of_nobody(session.call(lambda plane: plane.preview_lock(target)))
+    if wait and any(receipt.state == "attempted" for receipt in found.receipts):
+        if not session.json:
+            say(f"{found.lock} is in force; receipts are coming in …", err=True)
+        found = session.call(partial(_answered, found.lock, wait))
     if session.json:
         print_json(found)
     else:
         _show(found)
+
+
+async def _answered(lock: str, seconds: int, plane: PlaneClient) -> LockRow:
+    """Return the lock once every party has said something, or so many seconds have passed."""
+    import asyncio
+
+    found = await plane.read_lock(lock)
+    for _ in range(int(seconds / _AGAIN_SECONDS)):
+        if all(receipt.state != "attempted" for receipt in found.receipts):
+            break
+        await asyncio.sleep(_AGAIN_SECONDS)
+        found = await plane.read_lock(lock)
+    return found
 
 
 def _confirm(blast: BlastRadius, mode: str) -> None:
@@ -181,8 +280,13 @@ def _show(found: LockRow) -> None:
     state = f"lifted {at(found.lifted_at)} by {found.lifted_by}" if found.lifted_at else "in force"
     say(f"{found.lock}: {found.mode} on {_target_text(found.target)}, {state}")
     say_line(f"by {found.by} at {at(found.created_at)}: {found.reason}")
+    if found.expires_at and not found.lifted_at:
+        say_line(f"the plane lifts it at {at(found.expires_at)}")
     for receipt in found.receipts:
-        say(f"  {receipt.state:<14} {receipt.effect:<17} {receipt.detail}")
+        party = "" if receipt.party == "plane" else f"{receipt.party}: "
+        say(f"  {receipt.state:<14} {receipt.effect:<17} {party}{receipt.detail}")
+    if any(receipt.state == "unconfirmed" for receipt in found.receipts):
+        say("! unconfirmed is told again until it answers: check it by hand meanwhile")
 
 
 def _target_text(target: Target) -> str:

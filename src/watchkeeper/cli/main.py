@@ -18,7 +18,7 @@ Without a command: the console on this machine's plane, started if none runs.
   See       status  watch  agents  runs  decisions  events  audit  deliveries
   Decide    requests  oncall  handover  standing  delegations  submit
   Money     budgets  spending  models  providers
-  Stop      kill  pause  locks  breakers
+  Stop      kill  pause  resume  locks  breakers  unsettled
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels
   Plane     serve  stop  console  demo  config
@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "agents": "watchkeeper.cli.fleet:agents",
     "runs": "watchkeeper.cli.fleet:runs",
     "decisions": "watchkeeper.cli.decisions:decisions",
+    "unsettled": "watchkeeper.cli.unsettled:unsettled",
     "events": "watchkeeper.cli.ledger:events",
     "audit": "watchkeeper.cli.ledger:audit",
     "deliveries": "watchkeeper.cli.deliveries:deliveries",
@@ -58,6 +59,7 @@ COMMANDS: dict[str, str] = {
     "spending": "watchkeeper.cli.spending:spending",
     "kill": "watchkeeper.cli.locks:kill",
     "pause": "watchkeeper.cli.locks:pause",
+    "resume": "watchkeeper.cli.locks:resume",
     "locks": "watchkeeper.cli.locks:locks",
     "apply": "watchkeeper.cli.apply:apply",
     "policy": "watchkeeper.cli.policy:policy",

@@ -86,7 +86,14 @@ VERDICTS: dict[str, Said] = {
     "hold": Said("◐", "held", "warning"),
     "deny": Said("✗", "denied", "critical"),
 }
+LOCK_MODES: dict[str, Said] = {
+    "stop": Said("■", "killed", "critical"),
+    "drain": Said("▼", "drained", "critical"),
+    "deny-new": Said("×", "no new runs", "warning"),
+    "pause": Said("‖", "paused", "warning"),
+}
 RECEIPTS: dict[str, Said] = {
+    "attempted": Said("…", "attempted", "text"),
     "acknowledged": Said("✓", "acknowledged", "good"),
     "unconfirmed": Said("?", "unconfirmed", "warning"),
     "not supported": Said("–", "not supported", "quiet"),

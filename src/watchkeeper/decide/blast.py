@@ -5,11 +5,11 @@ from __future__ import annotations
 from watchkeeper.approvals import service as approvals
 from watchkeeper.budgets import service as budgets
 from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.effects import people_told, reach_of, request_of, tools_under
 from watchkeeper.decide.flight import Flights
-from watchkeeper.decide.stop import open_runs_under, people_told
 from watchkeeper.identity.tables import runs
-from watchkeeper.kill.model import Covered, LockTarget
-from watchkeeper.kill.rules import confirmation, covers, wider
+from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.rules import confirmation, wider
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.locks import BlastRadius, Target
 
@@ -18,9 +18,10 @@ def measure(
     tx: Transaction, catalogue: Catalogue, flights: Flights, target: LockTarget
 ) -> BlastRadius:
     """Return what a lock on `target` would stop, and how it must be confirmed."""
-    covered = open_runs_under(tx, catalogue, target)
+    reach = reach_of(tx, catalogue, target)
+    covered = reach.runs
     names = [row.run for row in covered]
-    agent = target.name if target.kind == "agent" else None
+    agent = target.name.partition("@")[0] if target.kind in {"agent", "version"} else None
     if target.kind == "run":
         found = tx.connection.execute(runs.select().where(runs.c.run == target.name)).first()
         agent = found.agent if found else None
@@ -28,11 +29,13 @@ def measure(
     how, text = confirmation(target)
     return BlastRadius(
         target=Target(kind=target.kind, name=target.name),
-        agents=tuple(sorted(_agents_under(catalogue, target) | {row.agent for row in covered})),
+        agents=tuple(sorted(reach.agents)),
         open_runs=len(covered),
+        child_runs=sum(row.lineage is not None for row in covered),
+        runtimes=tuple(sorted(reach.runtimes)),
         in_flight=flights.count(target),
         pending_requests=approvals.count_open(
-            tx, runs=names, tool=target.name if target.kind == "tool" else None
+            tx, runs=names, tools=tools_under(catalogue, target), request=request_of(target)
         ),
         live_holds_micros=budgets.live_spend(tx, names),
         told=people_told(catalogue, target),
@@ -40,12 +43,3 @@ def measure(
         confirm_text=text,
         wider=tuple(Target(kind=w.kind, name=w.name) for w in wider(target, agent, team or None)),
     )
-
-
-def _agents_under(catalogue: Catalogue, target: LockTarget) -> set[str]:
-    return {
-        name
-        for name, governed in catalogue.agents.items()
-        if covers(target, Covered("", name, governed.contract.owner))
-        or (target.kind == "tool" and target.name in governed.tools)
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -130,6 +130,8 @@ class Catalogue:
     """Every name of every person."""
     rota: Rota
     """Who holds roles when, with the overrides as last committed."""
+    running_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Agent → the runtimes whose documents say that it runs there."""
     known_prices: KnownPrices = field(default_factory=dict)
     """Of providers' models whose documents give none."""
     largest_window: int = 0
@@ -210,6 +212,10 @@ class Catalogue:
         governed = self.agents.get(agent)
         return governed.contract.owner if governed else ""
 
+    def runtimes_of(self, agent: str) -> tuple[str, ...]:
+        """Return the runtimes whose documents say that an agent runs there."""
+        return self.running_in.get(agent, ())
+
     def redaction_of(self, agent: str) -> RedactionLevel:
         """Return how much personal data is kept from an agent and its records."""
         governed = self.agents.get(agent)
@@ -248,6 +254,7 @@ def build_catalogue(
         for old, one in _of(standing, LogicalModel)
         if (governed := govern_model(one, providers, known)) is not None
     }
+    runtimes = {old.name: one for old, one in _of(standing, Runtime)}
     files = check_set((old.name, policy.text) for old, policy in _of(standing, Policy))
     roles = {old.name: one for old, one in _of(standing, Role)}
     schedules = {old.name: one for old, one in _of(standing, Schedule)}
@@ -279,7 +286,7 @@ def build_catalogue(
         risks={old.name: one for old, one in _of(standing, RiskClass)},
         webhooks={old.name: one for old, one in _of(standing, Webhook)},
         channels={old.name: one for old, one in _of(standing, Channel)},
-        runtimes={old.name: one for old, one in _of(standing, Runtime)},
+        runtimes=runtimes,
         budgets=budgets,
         caps=CapIndex(agents, budgets, models.keys()),
         responding={one.name: compile_responses(one) for one in budgets},
@@ -303,6 +310,7 @@ def build_catalogue(
         },
         names=gather_names(one for _, one in _of(standing, Person)),
         rota=compile_rota(roles, schedules),
+        running_in=_running_in(runtimes.values()),
         known_prices=known,
     )
 
@@ -335,6 +343,14 @@ class CatalogueView:
 
 def _of(standing: Mapping[Key, InForce], kind: type[Kind]) -> list[tuple[InForce, Kind]]:
     return [(old, old.document) for old in standing.values() if isinstance(old.document, kind)]
+
+
+def _running_in(runtimes: Iterable[Runtime]) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for runtime in runtimes:
+        for agent in dict.fromkeys(one.agent for one in runtime.agents):
+            found[agent] = (*found.get(agent, ()), runtime.name)
+    return found
 
 
 def _compile_tool(old: InForce, contract: ToolContract) -> GovernedTool:

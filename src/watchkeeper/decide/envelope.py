@@ -11,15 +11,15 @@ from watchkeeper.core.ids import hash_secret
 from watchkeeper.decide import children
 from watchkeeper.decide.catalogue import GovernedAgent
 from watchkeeper.decide.contents import kept_of_run
-from watchkeeper.decide.gates.kill import runs_above
+from watchkeeper.decide.gates.kill import covered_run
+from watchkeeper.decide.health import begin as begin_watch
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import workload_of
 from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts, Workload, read_lineage
 from watchkeeper.identity.rules import check_owner, check_revoked, check_token
 from watchkeeper.identity.runs import facts_of, find_run, open_run, renew_token
 from watchkeeper.identity.scope import Layer, read_token_scope
-from watchkeeper.kill.model import Covered
-from watchkeeper.kill.rules import covering
+from watchkeeper.kill.rules import DID, covering
 from watchkeeper.kill.service import current_epoch, locks_in_force
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.inspection.redaction import redact_text
@@ -97,7 +97,9 @@ class Envelopes:
         """
         agent = workload.agent
         parent = check_token(facts_of(tx, under.token), tx.now) if under else None
-        governed = self.admit(tx, agent, "", children.lineage_under(parent) if parent else ())
+        above = children.lineage_under(parent) if parent else ()
+        behalf = parent.on_behalf_of if parent else new.on_behalf_of
+        governed = self.admit(tx, agent, "", above, behalf)
         contract = governed.contract
         run = tx.new_id("run")
         if under is not None and parent is not None:
@@ -123,6 +125,7 @@ class Envelopes:
             ttl_seconds=contract.identity.token_ttl_seconds,
             epoch=current_epoch(tx),
         )
+        begin_watch(tx, self._decider.catalogue.now, run, agent)
         if parent is not None:
             children.watch(tx, run, issued.expires_at)
         return issued
@@ -168,7 +171,8 @@ class Envelopes:
             workload = workload_of(tx, credential)
             row = find_run(tx, run)
             above = read_lineage(row.lineage) if row is not None else ()
-            governed = self.admit(tx, workload.agent, run, above)
+            behalf = row.on_behalf_of if row is not None else None
+            governed = self.admit(tx, workload.agent, run, above, behalf)
             issued = renew_token(
                 tx,
                 workload,
@@ -206,9 +210,10 @@ class Envelopes:
         agent: str,
         run: str = "",
         above: tuple[tuple[str, str], ...] = (),
+        on_behalf_of: str | None = None,
     ) -> GovernedAgent:
-        """Return an agent that may act now; raise `Forbidden` if it or one above it has no
-        contract, or a lock covers it.
+        """Return an agent that may act now, in an open `run` or else in a new one; raise
+        `Forbidden` if it or one above it has no contract, or a lock covers it.
         """
         catalogue = self._decider.catalogue.now
         governed = catalogue.agents.get(agent)
@@ -219,11 +224,11 @@ class Envelopes:
                 rule="identity/contract",
                 remedy="apply its contract with `watchkeeper apply -f DIR`",
             )
-        covered = Covered(run, agent, governed.contract.owner, above=runs_above(catalogue, above))
-        lock = covering(locks_in_force(tx), covered)
+        covered = covered_run(catalogue, run, agent, governed.version, on_behalf_of, above)
+        lock = covering(locks_in_force(tx), covered, opening=not run)
         if lock is not None:
             raise Forbidden(
-                f"{lock.target.kind} {lock.target.name} is under a {lock.mode}: {lock.reason}",
+                f"{lock.target.kind} {lock.target.name} is {DID[lock.mode]}: {lock.reason}",
                 code="locked",
                 rule=f"lock/{lock.lock}",
                 remedy="nothing until a person lifts the lock",

@@ -10,20 +10,22 @@ from watchkeeper.breakers.model import Standing
 from watchkeeper.breakers.service import read_all
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.money import dollars
+from watchkeeper.decide.ailing import Ailing, find_ailing, find_overdue
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
+from watchkeeper.decide.gates.kill import covered_run
 from watchkeeper.decide.permissions import envelope_of
 from watchkeeper.decide.records import newest_decisions
 from watchkeeper.decide.tables import BUCKET_US, activity
+from watchkeeper.health.rules import best
 from watchkeeper.identity.tables import runs
-from watchkeeper.kill.model import Covered, LockInForce
-from watchkeeper.kill.rules import covers
+from watchkeeper.kill.model import LockInForce
+from watchkeeper.kill.rules import DID, ENDS, OWNS_RUNS, covers
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import AgentDetail, AgentRow, AgentState
+from watchkeeper.wire.health import Health
 
-SILENT_US = 120 * MICROSECONDS
-"""An open run that has not acted for this long makes its agent `silent`."""
 WORKING_US = 20 * MICROSECONDS
 """An agent that acted within this time is `working`."""
 
@@ -51,6 +53,7 @@ def describe_agents(tx: Transaction, catalogue: Catalogue, names: Sequence[str])
     latest = newest_decisions(tx, "agent", names)
     locks = locks_in_force(tx)
     tripped = {one.agent: one for one in read_all(tx).values() if one.state != "closed"}
+    ailing, overdue = find_ailing(tx, names), find_overdue(tx, names)
     return [
         _row(
             tx.now,
@@ -59,8 +62,10 @@ def describe_agents(tx: Transaction, catalogue: Catalogue, names: Sequence[str])
             sums.get(name),
             open_runs.get(name, 0),
             latest.get(name),
-            [lock for lock in locks if _locks_agent(lock, name, catalogue.agents[name])],
+            [lock for lock in locks if _locks_agent(lock, name, catalogue)],
             tripped.get(name),
+            ailing.get(name, ()),
+            overdue.get(name),
         )
         for name in names
         if name in catalogue.agents
@@ -95,8 +100,13 @@ def _row(
     last: Row | None,
     locks: list[LockInForce],
     tripped: Standing | None,
+    ailing: Sequence[Ailing],
+    overdue: str | None,
 ) -> AgentRow:
+    health = _health(now, open_runs, last, ailing, overdue)
     state, doing, why = _state(now, open_runs, last, locks, tripped)
+    if health in ("silent", "lost") and state in ("idle", "working", "never seen"):
+        state, why = "silent", (overdue or ailing[0].why)
     return AgentRow(
         name=name,
         owner=governed.contract.owner,
@@ -112,7 +122,22 @@ def _row(
         spend_day_micros=sums.spend_day if sums else 0,
         last_seen_at=last.at if last else None,
         locks=tuple(lock.lock for lock in locks),
+        health=health,
+        ailing_runs=len(ailing),
     )
+
+
+def _health(
+    now: int, open_runs: int, last: Row | None, ailing: Sequence[Ailing], overdue: str | None
+) -> Health | None:
+    """Return how the best of its open runs does; without one only what is expected counts."""
+    if overdue is not None:
+        return "silent"
+    if not open_runs:
+        return None
+    if len(ailing) >= open_runs:
+        return best(one.health for one in ailing)
+    return "working" if last is not None and now - last.at < WORKING_US else "quiet"
 
 
 def _state(
@@ -124,10 +149,9 @@ def _state(
 ) -> tuple[AgentState, str, str | None]:
     """Return the state, what the agent is doing in words, and why it is not working."""
     if locks:
-        lock = min(locks, key=lambda one: one.mode != "kill")
-        verb = "killed" if lock.mode == "kill" else "paused"
-        why = f"{verb} by {lock.by.removeprefix('person/')}: {lock.reason}"
-        return ("stopped" if lock.mode == "kill" else "paused"), _did(last), why
+        lock = min(locks, key=lambda one: one.mode not in ENDS)
+        why = f"{DID[lock.mode]} by {lock.by.removeprefix('person/')}: {lock.reason}"
+        return ("stopped" if lock.mode in ENDS else "paused"), _did(last), why
     if tripped is not None:
         why = f"breaker {tripped.document} is {tripped.state}: {tripped.reason}"
         return "paused", _did(last), why
@@ -139,8 +163,6 @@ def _state(
         return "waiting", f"{last.name} waits for a person", last.reason
     if now - last.at < WORKING_US:
         return "working", _did(last), None
-    if open_runs and now - last.at > SILENT_US:
-        return "silent", f"last: {_did(last)}", "an open run has not acted for a while"
     return "idle", f"last: {_did(last)}", None
 
 
@@ -155,10 +177,11 @@ def _did(last: Row | None) -> str:
     return f"{last.name} {last.outcome or 'running'}{cost}"
 
 
-def _locks_agent(lock: LockInForce, name: str, governed: GovernedAgent) -> bool:
-    if lock.target.kind in {"tool", "model", "run"}:
-        return False
-    return covers(lock.target, Covered("", name, governed.contract.owner))
+def _locks_agent(lock: LockInForce, name: str, catalogue: Catalogue) -> bool:
+    governed = catalogue.agents[name]
+    return lock.target.kind in OWNS_RUNS and covers(
+        lock.target, covered_run(catalogue, "", name, governed.version, None)
+    )
 
 
 def _sum_activity(tx: Transaction, names: Sequence[str]) -> dict[str, Row]:

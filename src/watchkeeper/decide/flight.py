@@ -107,6 +107,10 @@ class Flights:
             self._cut(flight, lock)
         return hit
 
+    def cut_by(self, lock: str) -> list[InFlight]:
+        """Return the actions that a lock cut and that have not ended yet."""
+        return [flight for flight in self._flights.values() if flight.cancelled == lock]
+
     @staticmethod
     def _cut(flight: InFlight, lock: str) -> None:
         if flight.cancelled is None:

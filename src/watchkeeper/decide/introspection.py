@@ -7,13 +7,12 @@ from typing import Any
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.claims import Claims
-from watchkeeper.decide.gates.kill import runs_above
+from watchkeeper.decide.gates.kill import covered_run
 from watchkeeper.identity.enrolment import workload_of
 from watchkeeper.identity.principals import spiffe_id
 from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of
 from watchkeeper.identity.scope import read_token_scope
-from watchkeeper.kill.model import Covered
 from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.transaction import Transaction
@@ -41,11 +40,8 @@ def _show_run_token(
     tx: Transaction, claims: Claims, catalogue: Catalogue, token: str, asks: str | None
 ) -> dict[str, Any]:
     facts = check_token(facts_of(tx, token), tx.now)
-    covered = Covered(
-        facts.run,
-        facts.agent,
-        catalogue.team_of(facts.agent),
-        above=runs_above(catalogue, facts.ancestors),
+    covered = covered_run(
+        catalogue, facts.run, facts.agent, facts.version, facts.on_behalf_of, facts.ancestors
     )
     stopped = facts.state != "open" or covering(locks_in_force(tx), covered) is not None
     if stopped or asks not in (None, facts.agent) or facts.agent not in catalogue.agents:

@@ -45,10 +45,14 @@ EVENTS: dict[str, Why] = {
     "breaker.probing": "breaker",
     "breaker.closed": "breaker",
     "breaker.reset": "breaker",
+    "run.silent": "health",
+    "run.lost": "health",
+    "run.stuck": "health",
+    "agent.silent": "health",
 }
 """The events of which people are told."""
 _ONCE: frozenset[Why] = frozenset(
-    {"no_coverage", "break_glass", "expired", "lock", "handover", "budget", "breaker"}
+    {"no_coverage", "break_glass", "expired", "lock", "handover", "budget", "breaker", "health"}
 )
 """What nobody can decide any more, or not this person: one contact of each is enough."""
 _MOST_PEOPLE = 200
@@ -90,7 +94,7 @@ class Notices:
         why, body = EVENTS[event.type], event.body
         if why == "lock":
             text = f"{body['mode']} on {body['target']} by {event.actor}: {body['reason']}"
-            notice = Notice(why, text[:_LONGEST], urgent=body["mode"] == "kill")
+            notice = Notice(why, text[:_LONGEST], urgent=body["mode"] == "stop")
             people = self._people(tx, catalogue, [OWNER_ROLE], event.at)
             people.discard(_name(event.actor))
             return tuple(_deliveries(event, notice, people, (), catalogue))
@@ -99,8 +103,10 @@ class Notices:
             people = {catalogue.names.key(one) for one in taking} - {_name(event.actor)}
             notice = Notice(why, str(body["text"])[:_LONGEST])
             return tuple(_deliveries(event, notice, people, (), catalogue))
-        if why in ("budget", "breaker"):
-            roles = {OWNER_ROLE, *_owners_of(event, catalogue)}
+        if why in ("budget", "breaker", "health"):
+            roles = set(_owners_of(event, catalogue))
+            if why != "health":  # whether a run lives is its own team's concern
+                roles.add(OWNER_ROLE)
             people = self._people(tx, catalogue, sorted(roles), event.at)
             people.discard(_name(event.actor))
             notice = Notice(why, str(body["text"])[:_LONGEST])

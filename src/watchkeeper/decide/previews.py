@@ -15,7 +15,7 @@ from watchkeeper.decide.contents import kept_words, without_secrets
 from watchkeeper.decide.gates.contract import check_arguments
 from watchkeeper.decide.service import Decider
 from watchkeeper.kill.model import Covered, LockInForce
-from watchkeeper.kill.rules import covering
+from watchkeeper.kill.rules import DID, covering
 from watchkeeper.registry.documents import Preview, ToolContract
 from watchkeeper.tools.pins.model import Distrusted
 from watchkeeper.wire.requests import Change
@@ -101,9 +101,10 @@ def find_reader(
     reader = catalogue.tools.get(preview.tool)
     if reader is None or reader.contract.access != "read":
         raise Unavailable(f"{preview.tool} is no tool that only reads")
-    lock = covering(locks, Covered("", "", "", reader.contract.name))
+    touched = Covered("", "", "", reader.contract.name, upstream=reader.contract.upstream)
+    lock = covering(locks, touched)
     if lock is not None:
-        raise Unavailable(f"{preview.tool} is under a {lock.mode}", rule=f"lock/{lock.lock}")
+        raise Unavailable(f"{preview.tool} is {DID[lock.mode]}", rule=f"lock/{lock.lock}")
     trusted = catalogue.trust(reader.contract)
     if isinstance(trusted, Distrusted):
         raise Unavailable(trusted.reason, rule=f"tool/{preview.tool}/{trusted.rule}")

@@ -1,68 +1,132 @@
-"""The kill switch at work: one lock, eight effects, a receipt for each.
+"""The kill switch at work: one lock, eight effects, a receipt for each party to them.
 
 The lock and every effect that lives in the store are one transaction, so from its commit on
-nothing covered is permitted. Cutting what is in flight and telling people happens right
-after, and their receipts say what was acknowledged and what was not.
+nothing covered is permitted. What happens outside (calls cut, runtimes told, people told) comes
+right after: each party is told within its time, what does not acknowledge stays unconfirmed, is
+told again, and alarms.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from sqlalchemy import func, or_, select
-
-from watchkeeper.approvals import service as approvals
-from watchkeeper.approvals.standing import service as standing
-from watchkeeper.budgets import lending
-from watchkeeper.core.errors import Invalid
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.errors import Invalid, WatchkeeperError
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.flight import InFlight
-from watchkeeper.decide.gates.kill import runs_above
+from watchkeeper.decide.effects import (
+    Reach,
+    end_in_store,
+    pause_in_store,
+    people_told,
+    reach_of,
+)
 from watchkeeper.decide.service import Decider
-from watchkeeper.identity.model import read_lineage
-from watchkeeper.identity.runs import revoke_tokens, stop_run
-from watchkeeper.identity.tables import runs
+from watchkeeper.kill import receipts as kept
 from watchkeeper.kill import service as locks
-from watchkeeper.kill.model import Covered, LockInForce, LockTarget, Receipt
-from watchkeeper.kill.rules import covers
-from watchkeeper.store.statement import Row
+from watchkeeper.kill.model import CALLS, LockInForce, LockTarget, Receipt
+from watchkeeper.kill.rules import ENDS
+from watchkeeper.store import timers
+from watchkeeper.store.timers import Handler
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.locks import Mode
+from watchkeeper.wire.locks import Effect, Mode, ReceiptState
 
-ENDING_SECONDS = 10.0
-"""How long a cut call may take to end before its receipt says unconfirmed."""
+_LOG = logging.getLogger(__name__)
+ATTEMPT_SECONDS = 5.0
+"""How long a party has to acknowledge before its receipt says unconfirmed."""
+CONFIRM_SECONDS = 10
+"""How long after the lock nothing may stay unconfirmed without an alarm."""
+DRAIN_SECONDS = 600
+"""How long calls in flight may take to end under a drain; then they are cut."""
+_DRAIN_LOOK_SECONDS = 1
+_AGAIN_SECONDS = (1, 2, 4, 8, 15, 30)
+"""After how long a party that did not acknowledge is told again; then the last, over and over."""
+RETRY = "lock.receipts"
+DRAIN = "lock.drain"
+"""Kinds of timers: what is unconfirmed is told again; a drain is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a party says. `acknowledged` by whom; or why not; or that it can't be done there."""
+
+    detail: str
+    acknowledged: str | None = None
+    supported: bool = True
+
+
+class Effector(Protocol):
+    """Carries one effect of locks out, with whoever it takes outside the store."""
+
+    effect: Effect
+
+    def parties(self, tx: Transaction, lock: LockInForce, reach: Reach) -> Sequence[str]:
+        """Return whom a lock concerns, as it comes into force; written down before any is told."""
+        ...
+
+    async def carry_out(self, lock: LockInForce, party: str) -> Done:
+        """Tell one party, and return what it says; may be called again, and must bear it."""
+        ...
 
 
 class KillSwitch:
     """Puts locks in force and lifts them."""
 
-    def __init__(self, decider: Decider, watchers: Callable[[], int]) -> None:
+    def __init__(self, decider: Decider, effectors: Sequence[Effector] = ()) -> None:
         self._decider = decider
-        self._watchers = watchers
-        """Returns how many consoles follow the feed now."""
+        self._effectors: dict[Effect, list[Effector]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._telling: set[tuple[str, Effect, str]] = set()
+        """What is being told right now: nobody is told twice at once."""
         decider.noting.pause_in = self.pause_in
+        for effector in (_Calls(decider), *effectors):
+            self.add(effector)
+
+    def add(self, effector: Effector) -> None:
+        """Have an effect carried out by one more."""
+        self._effectors.setdefault(effector.effect, []).append(effector)
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """What is done as timers of locks come due."""
+        return {locks.EXPIRY: self._expire, RETRY: self._tell_again, DRAIN: self._look_at_drain}
 
     async def load(self) -> None:
         """Read the locks in force; before the first request is served."""
         self._decider.locks = await self._decider.store.read(locks.locks_in_force)
 
     async def lock(
-        self, target: LockTarget, *, mode: Mode, reason: str, by: str, authority: int = 0
+        self,
+        target: LockTarget,
+        *,
+        mode: Mode,
+        reason: str,
+        by: str,
+        authority: int = 0,
+        seconds: int | None = None,
     ) -> tuple[LockInForce, tuple[Receipt, ...]]:
         """Put a lock in force and return it with the receipts known so far.
 
-        Once this returns nothing covered is permitted. Raises `Invalid` for a target that
-        can't exist, `Unavailable` when the store can't be written.
+        Once this returns nothing covered is permitted. After `seconds` the plane lifts it. Raises
+        `Invalid` for a target that can't exist, `Unavailable` when the store can't be written.
         """
-        check_target(target)
         catalogue = self._decider.catalogue.now
+        target = check_target(target, catalogue)
 
         # after the commit whatever becomes of the caller, who may hang up at any time
         return await self._decider.store.write(
             lambda tx: self._lock_in(
-                tx, catalogue, target, mode=mode, reason=reason, by=by, authority=authority
+                tx,
+                catalogue,
+                target,
+                mode=mode,
+                reason=reason,
+                by=by,
+                authority=authority,
+                seconds=seconds,
             )
         )
 
@@ -86,210 +150,262 @@ class KillSwitch:
         reason: str,
         by: str,
         authority: int = 0,
+        seconds: int | None = None,
     ) -> tuple[LockInForce, tuple[Receipt, ...]]:
-        lock = locks.put_in_force(tx, target, mode=mode, reason=reason, by=by, authority=authority)
-        receipts = _effects_in_store(tx, catalogue, lock, self._decider.flights.count(target))
-        locks.record_receipts(tx, lock.lock, receipts)
-        tx.after_commit(lambda: self._come_into_force(lock, catalogue))
-        return lock, receipts
+        lock = locks.put_in_force(
+            tx, target, mode=mode, reason=reason, by=by, authority=authority, seconds=seconds
+        )
+        reach = reach_of(tx, catalogue, target)
+        flying = self._decider.flights.count(target)
+        if mode == "drain" and flying:
+            found = pause_in_store(tx, lock, reach)
+            timers.schedule(tx, DRAIN, lock.lock, tx.now + _DRAIN_LOOK_SECONDS * MICROSECONDS)
+        elif mode in ENDS:
+            found = end_in_store(tx, catalogue, lock, reach)
+        else:
+            found = pause_in_store(tx, lock, reach)
+        outside = self._planned(tx, lock, reach, drained=not flying)
+        kept.record_receipts(tx, lock.lock, (*found, *outside))
+        if outside:
+            timers.schedule(tx, RETRY, lock.lock, tx.now + _AGAIN_SECONDS[0] * MICROSECONDS)
+        tx.after_commit(lambda: self._come_into_force(lock, outside))
+        return lock, kept.receipts_of(tx, lock.lock)
+
+    def _planned(
+        self, tx: Transaction, lock: LockInForce, reach: Reach, *, drained: bool
+    ) -> list[Receipt]:
+        """Return whom a lock's effects outside the store concern, as attempted from now on."""
+        deadline = tx.now + CONFIRM_SECONDS * MICROSECONDS
+        return [
+            Receipt(effect, "attempted", "being told", tx.now, party, deadline=deadline, attempts=0)
+            for effect, effectors in self._effectors.items()
+            if effect == "notify owner" or lock.mode == "stop" or (lock.mode == "drain" and drained)
+            for effector in effectors
+            for party in effector.parties(tx, lock, reach)
+        ]
 
     async def lift(self, lock: str, *, reason: str, by: str, authority: int = 0) -> LockInForce:
         """End a lock; runs it stopped stay stopped, new ones may be opened."""
 
         def unit(tx: Transaction) -> LockInForce:
             lifted = locks.lift(tx, lock, reason=reason, by=by, authority=authority)
-            tx.after_commit(lambda: self._forget(lock))
+            self._let_go(tx, lock)
             return lifted
 
         return await self._decider.store.write(unit)
 
-    def _come_into_force(self, lock: LockInForce, catalogue: Catalogue) -> None:
+    async def stop(self) -> None:
+        """Let what is being told now be told once the plane is started again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _let_go(self, tx: Transaction, lock: str) -> None:
+        timers.cancel(tx, DRAIN, lock)
+        tx.after_commit(lambda: self._forget(lock))
+
+    def _come_into_force(self, lock: LockInForce, outside: Sequence[Receipt]) -> None:
         self._decider.locks = (*self._decider.locks, lock)
-        flights = self._decider.flights
-        cut = flights.cut(lock.target, lock.lock) if lock.mode == "kill" else []
+        if lock.mode == "stop":
+            self._decider.flights.cut(lock.target, lock.lock)
         self._decider.waiting.wake_all()
-        task = asyncio.get_running_loop().create_task(self._follow_up(lock, cut, catalogue))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for receipt in outside:
+            self._tell(lock, receipt)
 
     def _forget(self, lock: str) -> None:
         self._decider.locks = tuple(one for one in self._decider.locks if one.lock != lock)
 
-    async def _follow_up(
-        self, lock: LockInForce, cut: Sequence[InFlight], catalogue: Catalogue
-    ) -> None:
-        """Wait for cut calls to end, tell the owners, and record both receipts."""
-        ended = await _wait_for_end(cut)
-        watchers = self._watchers()
-        told = ", ".join(people_told(catalogue, lock.target))
+    def _tell(self, lock: LockInForce, receipt: Receipt) -> None:
+        key = (lock.lock, receipt.effect, receipt.party)
+        if key in self._telling:
+            return
+        self._telling.add(key)
+        task = asyncio.get_running_loop().create_task(self._carry_out(lock, receipt))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._telling.discard(key))
+
+    async def _carry_out(self, lock: LockInForce, receipt: Receipt) -> None:
+        """Tell one party and keep what it says."""
+        said = Done("nobody in this plane carries it out any more")
+        for effector in self._effectors.get(receipt.effect, ()):
+            try:
+                async with asyncio.timeout(ATTEMPT_SECONDS):
+                    said = await effector.carry_out(lock, receipt.party)
+                break
+            except LookupError:  # another one's party
+                continue
+            except TimeoutError:
+                said = Done(f"no answer in {ATTEMPT_SECONDS:g} s")
+                break
+            except WatchkeeperError as error:
+                said = Done(error.message)
+                break
+            except Exception:
+                _LOG.exception("%s of lock %s failed", receipt.effect, lock.lock)
+                said = Done("it failed; the plane's log says why")
+                break
 
         def unit(tx: Transaction) -> None:
-            stopped = next(r for r in locks.receipts_of(tx, lock.lock) if r.effect == "stop run")
-            final = []
-            if cut:
-                state = "acknowledged" if ended == len(cut) else "unconfirmed"
-                final.append(
-                    Receipt(
-                        "stop run",
-                        state,  # type: ignore[arg-type]
-                        f"{stopped.detail}; calls in flight cut: {ended} of {len(cut)}",
-                        tx.now,
-                    )
-                )
-            seen = f"open consoles that show it: {watchers}" if watchers else "no console is open"
-            final.append(
-                Receipt(
-                    "notify owner",
-                    "acknowledged" if watchers else "unconfirmed",
-                    f"{told}: {seen}",
-                    tx.now,
-                )
+            kept.record_receipts(tx, lock.lock, [_answered(receipt, said, tx.now)])
+
+        try:
+            await self._decider.store.write(unit)
+        except WatchkeeperError as error:
+            _LOG.warning("a receipt of lock %s could not be kept: %s", lock.lock, error)
+
+    def _tell_again(self, tx: Transaction, lock: str, due: int) -> None:
+        """Tell whoever has not acknowledged once more; alarm once where that has taken long."""
+        row = locks.find(tx, lock)
+        waiting = kept.open_receipts(tx, lock)
+        if not waiting or row.lifted_at is not None:
+            tx.silent("nobody is left to be told")
+            return
+        late = [one for one in waiting if one.deadline is not None and one.deadline <= tx.now]
+        if late:
+            kept.record_receipts(
+                tx, lock, [replace(one, state="unconfirmed", deadline=None) for one in late]
             )
-            locks.record_receipts(tx, lock.lock, final)
+            tx.record(
+                "lock.unconfirmed",
+                actor="plane",
+                subject=f"lock/{lock}",
+                body={
+                    "target": f"{row.target_kind}/{row.target_name}",
+                    "receipts": [[one.effect, one.party, one.detail] for one in late],
+                    "text": "not confirmed: "
+                    + "; ".join(f"{one.effect} ({one.party}): {one.detail}" for one in late),
+                },
+            )
+        else:
+            tx.silent("what is told again is on record as it answers")
+        tries = max(one.attempts for one in waiting)
+        seconds = _AGAIN_SECONDS[min(tries, len(_AGAIN_SECONDS) - 1)]
+        timers.schedule(tx, RETRY, lock, tx.now + seconds * MICROSECONDS)
+        again = [replace(one, deadline=None) if one in late else one for one in waiting]
+        found = locks.as_lock(row)
 
-        await self._decider.store.write(unit)
+        def tell() -> None:
+            for one in again:
+                self._tell(found, one)
+
+        tx.after_commit(tell)
+
+    def _expire(self, tx: Transaction, lock: str, due: int) -> None:
+        if locks.expire(tx, lock) is None:
+            tx.silent("it was lifted before, or its time is not over")
+            return
+        self._let_go(tx, lock)
+
+    def _look_at_drain(self, tx: Transaction, lock: str, due: int) -> None:
+        """End what a drain covers once nothing of it is in flight, or its time is over."""
+        row = locks.find(tx, lock)
+        found = locks.as_lock(row)
+        if row.lifted_at is not None:
+            tx.silent("it was lifted before it had drained")
+            return
+        over = tx.now >= found.created_at + DRAIN_SECONDS * MICROSECONDS
+        if self._decider.flights.count(found.target) and not over:
+            tx.silent("calls are still in flight")
+            timers.schedule(tx, DRAIN, lock, tx.now + _DRAIN_LOOK_SECONDS * MICROSECONDS)
+            return
+        catalogue = self._decider.catalogue.now
+        reach = reach_of(tx, catalogue, found.target)
+        ended = end_in_store(tx, catalogue, found, reach)
+        outside = [
+            one
+            for one in self._planned(tx, found, reach, drained=True)
+            if one.effect != "notify owner"
+        ]
+        kept.record_receipts(tx, lock, (*ended, *outside))
+        if outside:
+            timers.schedule(tx, RETRY, lock, tx.now + _AGAIN_SECONDS[0] * MICROSECONDS)
+
+        def tell() -> None:
+            self._decider.flights.cut(found.target, lock)
+            for one in outside:
+                self._tell(found, one)
+
+        tx.after_commit(tell)
 
 
-def check_target(target: LockTarget) -> None:
-    """Raise `Invalid` for a target that names nothing."""
-    if target.kind == "everything":
-        if target.name != "*":
+class _Calls:
+    """Cuts the calls in flight, and waits for them to end."""
+
+    effect: Effect = "stop run"
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
+
+    def parties(self, tx: Transaction, lock: LockInForce, reach: Reach) -> Sequence[str]:
+        return (CALLS,) if self._decider.flights.count(lock.target) else ()
+
+    async def carry_out(self, lock: LockInForce, party: str) -> Done:
+        if party != CALLS:
+            raise LookupError(party)
+        cut = self._decider.flights.cut_by(lock.lock) or self._decider.flights.cut(
+            lock.target, lock.lock
+        )
+        for flight in cut:
+            await flight.ended.wait()
+        return Done(f"calls in flight cut: {len(cut)}", "plane")
+
+
+class Watchers:
+    """Tells the owners on their consoles: those that are open show it."""
+
+    effect: Effect = "notify owner"
+
+    def __init__(self, decider: Decider, watching: Callable[[], int]) -> None:
+        self._decider = decider
+        self._watching = watching
+
+    def parties(self, tx: Transaction, lock: LockInForce, reach: Reach) -> Sequence[str]:
+        """Every owner that a lock concerns."""
+        told = people_told(self._decider.catalogue.now, lock.target)
+        return [f"role/{name}" for name in told]
+
+    async def carry_out(self, lock: LockInForce, party: str) -> Done:
+        """Count who watches."""
+        if not party.startswith("role/"):
+            raise LookupError(party)
+        count = self._watching()
+        if not count:
+            return Done("no console is open")
+        return Done(f"open consoles that show it: {count}", "console")
+
+
+def _answered(receipt: Receipt, said: Done, now: int) -> Receipt:
+    """Return the receipt of a party that answered, or did not."""
+    tries = receipt.attempts + 1
+    if not said.supported:
+        return replace(
+            receipt, state="not supported", detail=said.detail, at=now, deadline=None,
+            attempts=tries,
+        )  # fmt: skip
+    if said.acknowledged is not None:
+        return replace(
+            receipt, state="acknowledged", detail=said.detail, at=now, by=said.acknowledged,
+            deadline=None, attempts=tries,
+        )  # fmt: skip
+    waits = receipt.deadline is not None and now < receipt.deadline
+    state: ReceiptState = "attempted" if waits else "unconfirmed"
+    return replace(receipt, state=state, detail=said.detail, at=now, attempts=tries)
+
+
+def check_target(target: LockTarget, catalogue: Catalogue) -> LockTarget:
+    """Return a target as locks compare it; raise `Invalid` for one that names nothing."""
+    kind, name = target.kind, target.name
+    if kind == "everything":
+        if name != "*":
             raise Invalid("the target everything has the name *")
-    elif not target.name or target.name == "*":
-        raise Invalid(
-            f"name the {target.kind} literally", remedy="wildcards don't stop anything here"
-        )
-
-
-async def _wait_for_end(cut: Sequence[InFlight]) -> int:
-    if cut:
-        waits = [asyncio.create_task(flight.ended.wait()) for flight in cut]
-        _, left = await asyncio.wait(waits, timeout=ENDING_SECONDS)
-        for wait in left:
-            wait.cancel()
-    return sum(flight.ended.is_set() for flight in cut)
-
-
-def open_runs_under(tx: Transaction, catalogue: Catalogue, target: LockTarget) -> list[Row]:
-    """Return the open runs a lock on `target` covers. A tool or model lock stops no run."""
-    if target.kind in {"tool", "model"}:
-        return []
-    query = select(runs.c.run, runs.c.agent, runs.c.lineage).where(runs.c.state == "open")
-    if target.kind == "run":
-        query = query.where(or_(runs.c.run == target.name, runs.c.lineage.is_not(None)))
-    elif target.kind == "agent":
-        query = query.where(or_(runs.c.agent == target.name, runs.c.lineage.is_not(None)))
-    return [
-        row
-        for row in tx.connection.execute(query)
-        if covers(
-            target,
-            Covered(
-                row.run,
-                row.agent,
-                catalogue.team_of(row.agent),
-                above=runs_above(catalogue, read_lineage(row.lineage)),
-            ),
-        )
-    ]
-
-
-def people_told(catalogue: Catalogue, target: LockTarget) -> tuple[str, ...]:
-    """Return the owners a lock on `target` concerns."""
-    if target.kind == "team":
-        return (target.name,)
-    owners = {
-        governed.contract.owner
-        for name, governed in catalogue.agents.items()
-        if target.kind == "everything"
-        or (target.kind == "agent" and target.name == name)
-        or (target.kind == "tool" and target.name in governed.tools)
-        or (target.kind == "model" and target.name in catalogue.reached_by(name))
-    }
-    return tuple(sorted(owners)) or ("owner",)
-
-
-def _effects_in_store(
-    tx: Transaction, catalogue: Catalogue, lock: LockInForce, in_flight: int
-) -> tuple[Receipt, ...]:
-    at = tx.now
-    covered = open_runs_under(tx, catalogue, lock.target)
-    if lock.mode == "pause":
-        stopped, revoked, requests, grants = 0, 0, 0, 0
-        said = f"paused: open runs refused until the lock is lifted: {len(covered)}"
-        delegation = "child runs are refused what their parents are"
-        access = "tokens are refused while the lock is in force, and valid again after"
-        safe = "open requests wait on; none is revoked by a pause"
-        retries = "refusals are marked as not to be retried"
-    else:
-        stopped = sum(stop_run(tx, row.run, lock.lock) for row in covered)
-        revoked = sum(revoke_tokens(tx, row.run) for row in covered)
-        requests, grants = _revoke_approvals(tx, lock, [row.run for row in covered])
-        ended = _end_standing(tx, catalogue, lock)
-        said = f"open runs stopped: {stopped}"
-        children = [row for row in covered if row.lineage is not None]
-        delegation = f"child runs stopped: {len(children)}"
-        # the innermost first: what they used is part of what those above them used
-        for row in sorted(children, key=lambda row: -len(read_lineage(row.lineage))):
-            lending.give_back(tx, row.run)
-        access = f"run tokens revoked: {revoked}; no new run while the lock is in force"
-        safe = f"open requests revoked: {requests}; their callers are told"
-        retries = f"refusals are marked as not to be retried; unused grants revoked: {grants}"
-        if ended:
-            retries += f"; standing approvals ended: {ended}"
-        _record_stopped(tx, lock, covered)
-    waiting = lock.mode == "kill" and in_flight > 0
-    return (
-        Receipt("stop run", "unconfirmed" if waiting else "acknowledged", said, at),
-        Receipt("revoke access", "acknowledged", access, at),
-        Receipt("freeze memory", "not supported", "this plane has no memory store", at),
-        Receipt("prevent retries", "acknowledged", retries, at),
-        Receipt("block delegation", "acknowledged", delegation, at),
-        Receipt(
-            "preserve traces",
-            "acknowledged",
-            f"every entry up to epoch {lock.epoch} is in the ledger; nothing purges it",
-            at,
-        ),
-        Receipt("notify owner", "unconfirmed", "being told", at),
-        Receipt("safe state", "acknowledged", safe, at),
-    )
-
-
-def _revoke_approvals(tx: Transaction, lock: LockInForce, stopped: list[str]) -> tuple[int, int]:
-    tool = lock.target.name if lock.target.kind == "tool" else None
-    return approvals.revoke(tx, runs=stopped, tool=tool, lock=lock.lock, now=tx.now)
-
-
-def _end_standing(tx: Transaction, catalogue: Catalogue, lock: LockInForce) -> int:
-    """End what people approved beforehand of what a lock covers for good."""
-    target = lock.target
-    agents = {target.name} if target.kind == "agent" else set()
-    if target.kind == "team":
-        agents = {name for name in catalogue.agents if catalogue.team_of(name) == target.name}
-    return standing.end_covered(
-        tx,
-        agents=agents,
-        tool=target.name if target.kind == "tool" else None,
-        everything=target.kind == "everything",
-        by=f"lock/{lock.lock}",
-        why=f"{target.kind} {target.name} was killed",
-    )
-
-
-def _record_stopped(tx: Transaction, lock: LockInForce, covered: Sequence[Row]) -> None:
-    for row in covered:
-        tx.record(
-            "run.stopped",
-            actor=lock.by,
-            subject=f"run/{row.run}",
-            agent=row.agent,
-            run=row.run,
-            body={"lock": lock.lock, "reason": lock.reason},
-        )
-
-
-def count_open_runs(tx: Transaction) -> int:
-    """Return how many runs are open."""
-    query = select(func.count()).select_from(runs).where(runs.c.state == "open")
-    return int(tx.connection.execute(query).scalar_one())
+        return target
+    if not name or name == "*":
+        raise Invalid(f"name the {kind} literally", remedy="wildcards don't stop anything here")
+    if kind == "version":
+        agent, at, number = name.rpartition("@")
+        if not (at and agent and number.isascii() and number.isdecimal()):
+            raise Invalid("a version is named AGENT@NUMBER", where=name[:80])
+    if kind == "person":
+        return LockTarget(kind, catalogue.names.key(name))
+    return target

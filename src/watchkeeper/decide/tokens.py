@@ -166,7 +166,9 @@ class Tokens:
         return found
 
     def _narrow(self, tx: Transaction, token: str, facts: RunFacts, narrower: Layer) -> Given:
-        governed = self._envelopes.admit(tx, facts.agent, facts.run, facts.ancestors)
+        governed = self._envelopes.admit(
+            tx, facts.agent, facts.run, facts.ancestors, facts.on_behalf_of
+        )
         if facts.state != "open":
             raise Forbidden(
                 f"run {facts.run} was stopped by a kill", code="locked", rule="lock/run-stopped"
@@ -190,7 +192,9 @@ class Tokens:
 
         def unit(tx: Transaction) -> tuple[dict[str, Any], int, str]:
             facts = _subject(tx, token)
-            self._envelopes.admit(tx, facts.agent, facts.run, facts.ancestors)
+            self._envelopes.admit(
+            tx, facts.agent, facts.run, facts.ancestors, facts.on_behalf_of
+        )
             if facts.state != "open":
                 raise Forbidden("the run was stopped by a kill", rule="lock/run-stopped")
             held = read_token_scope(facts.scope)

@@ -1,10 +1,14 @@
-"""Locks, what they cover, and the receipts of their effects."""
+"""Locks, what they cover, and the receipts of their effects. Times in microseconds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from watchkeeper.wire.locks import Effect, Mode, ReceiptState, TargetKind
+
+PLANE = "plane"
+CALLS = "calls"
+"""Parties of every plane: itself, and the calls that it has in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class LockInForce:
     by: str
     epoch: int
     created_at: int
+    expires_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +48,28 @@ class Covered:
     """Other models that answer the same call."""
     hosted: tuple[str, ...] = ()
     """Tools that a model's provider may run along with the call."""
+    version: int | None = None
+    """Of the agent; None where it is not known, which no lock on a version covers."""
+    upstream: str | None = None
+    persons: frozenset[str] = frozenset()
+    """Every name of the person on whose behalf it is."""
+    runtimes: tuple[str, ...] = ()
+    """Where the agent's runs run."""
+    provider: str | None = None
+    """Who is asked right now; a call that has another target left is not cut before."""
+    approval: str | None = None
+    """The request whose grant it uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one effect of a lock achieved. Times in microseconds."""
+    """What one effect of a lock achieved, with one party to it."""
 
     effect: Effect
     state: ReceiptState
     detail: str
     at: int
+    party: str = PLANE
+    by: str | None = None
+    deadline: int | None = None
+    attempts: int = 1

@@ -1,18 +1,17 @@
-"""Putting locks in force, lifting them, and keeping their receipts."""
+"""Putting locks in force and lifting them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import get_args
-
 from sqlalchemy import bindparam, func, select, update
 
+from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound
-from watchkeeper.kill.model import LockInForce, LockTarget, Receipt
-from watchkeeper.kill.tables import locks, receipts
-from watchkeeper.store.statement import Row, Statement, insert
+from watchkeeper.kill.model import LockInForce, LockTarget
+from watchkeeper.kill.tables import locks
+from watchkeeper.store import timers
+from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.locks import Effect, Mode
+from watchkeeper.wire.locks import Mode
 
 _newest = select(func.max(locks.c.epoch).label("newest")).subquery()
 _IN_FORCE = Statement(
@@ -20,30 +19,14 @@ _IN_FORCE = Statement(
     .select_from(_newest.outerjoin(locks, locks.c.lifted_at.is_(None)))
     .order_by(locks.c.epoch)
 )
+EXPIRY = "lock.expiry"
+"""The kind of the timer that lifts a lock whose time is over."""
 _ADD = Statement(locks.insert())
 _FIND = Statement(select(locks).where(locks.c.lock == bindparam("lock_is")))
 _LIFT = Statement(
     update(locks)
     .where(locks.c.lock == bindparam("lock_is"), locks.c.lifted_at.is_(None))
     .values(lifted_at=bindparam("at"), lifted_by=bindparam("who"))
-)
-_RECEIPTS = Statement(select(receipts).where(receipts.c.lock == bindparam("lock_is")))
-_upsert = insert(receipts)
-_PUT_RECEIPT = Statement(
-    _upsert.values(
-        lock=bindparam("lock"),
-        effect=bindparam("effect"),
-        state=bindparam("state"),
-        detail=bindparam("detail"),
-        at=bindparam("at"),
-    ).on_conflict_do_update(
-        index_elements=["lock", "effect"],
-        set_={
-            "state": _upsert.excluded.state,
-            "detail": _upsert.excluded.detail,
-            "at": _upsert.excluded.at,
-        },
-    )
 )
 
 
@@ -60,18 +43,29 @@ def current_epoch(tx: Transaction) -> int:
 def epoch_and_locks(tx: Transaction) -> tuple[int, tuple[LockInForce, ...]]:
     """Return the epoch and every lock in force, as they stand together."""
     rows = _IN_FORCE.all(tx)
-    return rows[0].newest or 0, tuple(_as_lock(row) for row in rows if row.lock is not None)
+    return rows[0].newest or 0, tuple(as_lock(row) for row in rows if row.lock is not None)
 
 
 def put_in_force(
-    tx: Transaction, target: LockTarget, *, mode: Mode, reason: str, by: str, authority: int = 0
+    tx: Transaction,
+    target: LockTarget,
+    *,
+    mode: Mode,
+    reason: str,
+    by: str,
+    authority: int = 0,
+    seconds: int | None = None,
 ) -> LockInForce:
     """Put a lock in force and raise the epoch. From this commit on it refuses.
 
-    `authority` is the rank of who locks; nobody of a lower one may lift it.
+    `authority` is the rank of who locks; nobody of a lower one may lift it. After `seconds` the
+    plane lifts it.
     """
     lock = tx.new_id("lock")
     epoch = current_epoch(tx) + 1
+    expires_at = None if seconds is None else tx.now + seconds * MICROSECONDS
+    if expires_at is not None:
+        timers.schedule(tx, EXPIRY, lock, expires_at)
     _ADD.run(
         tx,
         lock=lock,
@@ -85,6 +79,7 @@ def put_in_force(
         lifted_at=None,
         lifted_by=None,
         authority=authority,
+        expires_at=expires_at,
     )
     tx.record(
         "lock.created",
@@ -97,9 +92,10 @@ def put_in_force(
             "mode": mode,
             "reason": reason,
             "epoch": epoch,
+            **({"expires_at": expires_at} if expires_at is not None else {}),
         },
     )
-    return LockInForce(lock, target, mode, reason, by, epoch, tx.now)
+    return LockInForce(lock, target, mode, reason, by, epoch, tx.now, expires_at)
 
 
 def lift(tx: Transaction, lock: str, *, reason: str, by: str, authority: int = 0) -> LockInForce:
@@ -108,6 +104,7 @@ def lift(tx: Transaction, lock: str, *, reason: str, by: str, authority: int = 0
     Raises `Conflict` if it was lifted already, `Forbidden` if who locked had more authority.
     """
     row = find(tx, lock)
+    timers.cancel(tx, EXPIRY, lock)
     if authority < (row.authority or 0):
         raise Forbidden(
             f"{row.by.removeprefix('person/')} locked it with more authority than yours",
@@ -127,7 +124,21 @@ def lift(tx: Transaction, lock: str, *, reason: str, by: str, authority: int = 0
         run=row.target_name if row.target_kind == "run" else None,
         body={"target": target, "reason": reason, "epoch": row.epoch},
     )
-    return _as_lock(row)
+    return as_lock(row)
+
+
+def expire(tx: Transaction, lock: str) -> LockInForce | None:
+    """Lift a lock whose time is over; None if somebody has lifted it meanwhile.
+
+    Never early: should the clock have been put back since, it waits for its time again.
+    """
+    row = find(tx, lock)
+    if row.lifted_at is not None:
+        return None
+    if row.expires_at is not None and tx.now < row.expires_at:
+        timers.schedule(tx, EXPIRY, lock, row.expires_at)
+        return None
+    return lift(tx, lock, reason="its time is over", by="plane", authority=row.authority or 0)
 
 
 def find(tx: Transaction, lock: str) -> Row:
@@ -138,35 +149,6 @@ def find(tx: Transaction, lock: str) -> Row:
     return row
 
 
-def record_receipts(tx: Transaction, lock: str, effects: Sequence[Receipt]) -> None:
-    """Keep what effects of a lock achieved; a later receipt of an effect replaces the earlier."""
-    for receipt in effects:
-        _PUT_RECEIPT.run(
-            tx,
-            lock=lock,
-            effect=receipt.effect,
-            state=receipt.state,
-            detail=receipt.detail,
-            at=receipt.at,
-        )
-    tx.record(
-        "receipt.recorded",
-        actor="plane",
-        subject=f"lock/{lock}",
-        body={"receipts": [[r.effect, r.state, r.detail] for r in effects]},
-    )
-
-
-def receipts_of(tx: Transaction, lock: str) -> tuple[Receipt, ...]:
-    """Return the receipts of a lock in the order in which its effects are listed."""
-    rows = {row.effect: row for row in _RECEIPTS.all(tx, lock_is=lock)}
-    return tuple(
-        Receipt(row.effect, row.state, row.detail, row.at)
-        for effect in get_args(Effect)
-        if (row := rows.get(effect))
-    )
-
-
 def list_locks(tx: Transaction, *, in_force: bool) -> list[Row]:
     """Return lock rows, newest first; only those in force if asked."""
     query = select(locks).order_by(locks.c.epoch.desc()).limit(200)
@@ -175,7 +157,8 @@ def list_locks(tx: Transaction, *, in_force: bool) -> list[Row]:
     return list(tx.connection.execute(query))
 
 
-def _as_lock(row: Row) -> LockInForce:
+def as_lock(row: Row) -> LockInForce:
+    """Read a lock's row."""
     return LockInForce(
         row.lock,
         LockTarget(row.target_kind, row.target_name),
@@ -184,4 +167,5 @@ def _as_lock(row: Row) -> LockInForce:
         row.by,
         row.epoch,
         row.created_at,
+        row.expires_at,
     )

@@ -1,8 +1,8 @@
-"""Locks and receipts."""
+"""Locks, and the receipts of their effects."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Table, Text
+from sqlalchemy import Column, Index, Table, Text, literal_column
 
 from watchkeeper.store.metadata import Key, Whole, metadata
 
@@ -20,16 +20,29 @@ locks = Table(
     Column("lifted_at", Whole),
     Column("lifted_by", Text),
     Column("authority", Whole),
+    Column("expires_at", Whole),
 )
 Index("locks_in_force", locks.c.epoch, sqlite_where=locks.c.lifted_at.is_(None),
       postgresql_where=locks.c.lifted_at.is_(None))  # fmt: skip
 
 receipts = Table(
-    "receipts",
+    "lock_receipts",
     metadata,
     Column("lock", Key, primary_key=True),
     Column("effect", Key, primary_key=True),
+    Column("party", Key, primary_key=True),
     Column("state", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("at", Whole, nullable=False),
+    Column("by", Text),
+    Column("deadline", Whole),
+    Column("attempts", Whole, nullable=False),
+)
+is_open = receipts.c.state.in_((literal_column("'attempted'"), literal_column("'unconfirmed'")))
+"""Written out, not bound, as for every index over some rows."""
+Index(
+    "lock_receipts_open",
+    receipts.c.lock,
+    sqlite_where=is_open,
+    postgresql_where=is_open,
 )

@@ -27,6 +27,7 @@ from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.children import HANDLERS as CHILD_TIMERS
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.health import Health as RunHealth
 from watchkeeper.decide.holds import hold_timers
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.overriding import Overriding
@@ -34,7 +35,7 @@ from watchkeeper.decide.previews import Previews
 from watchkeeper.decide.proofs import Proofs
 from watchkeeper.decide.replaying import Replays
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.stop import KillSwitch, Watchers
 from watchkeeper.decide.telling import Telling
 from watchkeeper.decide.tokens import Tokens
 from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
@@ -60,9 +61,9 @@ from watchkeeper.plane.settings import Settings
 from watchkeeper.plane.state import PlaneFile, StateDirectory
 from watchkeeper.plane.sweeper import Sweeper
 from watchkeeper.plane.timers import StoredTimers
-from watchkeeper.store.store import Store
 from watchkeeper.runtimes.polling import Polling
 from watchkeeper.runtimes.service import Runtimes
+from watchkeeper.store.store import Store
 from watchkeeper.store.timers import Handler
 from watchkeeper.tools.secrets.keys import key_source
 from watchkeeper.tools.secrets.sealed import SealedStore
@@ -71,9 +72,9 @@ _LOG = logging.getLogger("watchkeeper.plane")
 _TOLERATED_SECONDS = 2
 _USES_SECONDS = 60
 _PRICES_SECONDS = 60
-
 _POLL_SECONDS = 1
 _FORGET_SECONDS = 3600
+
 TIMERS: Mapping[str, Handler] = {
     **BREAKER_TIMERS,
     **CAP_TIMERS,
@@ -114,18 +115,19 @@ class Plane:
         await rooms.overriding.load()
         await rooms.capping.load()
         await recover(rooms.decider)
+        await rooms.health.start()
         await rooms.store.write(history.begin)
         self.follower.start()
         await rooms.sealed.load()
         await self.gateways.start()
+        await rooms.runtimes.polling.start()
         await self.deliveries.start()
         self.sweeper.start()
-        await rooms.runtimes.polling.start()
         if isinstance(rooms.clock, RehearsalClock):
             rooms.clock.on_advance(lambda now: self.sweeper.wake())
+            rooms.clock.on_advance(lambda now: rooms.runtimes.polling.poll_due())
         unix, tcp = bind_unix(self.state.socket), bind_loopback(self.settings.port or 0)
         port = tcp.getsockname()[1]
-            rooms.clock.on_advance(lambda now: rooms.runtimes.polling.poll_due())
         local = f"http://127.0.0.1:{port}"
         rooms.http = rooms.tokens.claims.issuer = self.settings.public_url or local
         await self._record("plane.started", {"version": rooms.version, "port": port})
@@ -135,10 +137,10 @@ class Plane:
         self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
         self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
-        self.schedule.start()
-        self.state.announce(
         self.schedule.every(_POLL_SECONDS, "runtimes", rooms.runtimes.poll_due)
         self.schedule.every(_FORGET_SECONDS, "runs that have ended elsewhere", rooms.runtimes.purge)
+        self.schedule.start()
+        self.state.announce(
             PlaneFile(
                 pid=os.getpid(),
                 http=local,
@@ -172,8 +174,10 @@ class Plane:
         await asyncio.gather(self.server.close(), self._close_ways_out())
         self.schedule.stop()
         await self._step("sweeper", self.sweeper.stop())
+        await self._step("kill switch", self.rooms.kill.stop())
         await self._step("watch of agents", self.rooms.watching_agents.stop())
         await self._step("follower", self.follower.stop())
+        await self._step("watch over runs", self.rooms.health.stop())
         await self._step("uses of secrets", self.rooms.sealed.note_uses())
         await self._step("overrides", self.rooms.overriding.stop())
         await self._step("changed caps", self.rooms.capping.stop())
@@ -187,11 +191,11 @@ class Plane:
 
     async def _close_ways_out(self) -> None:
         await self._step("deliveries", self.deliveries.stop())
+        await self._step("runtimes", self.rooms.runtimes.polling.stop())
         await self._step("gateways", self.gateways.stop())
 
     async def _record(self, type_: str, body: Mapping[str, object]) -> None:
         about = f"plane/{self.rooms.plane}"
-        await self._step("runtimes", self.rooms.runtimes.polling.stop())
         await self.rooms.store.write(
             lambda tx: tx.record(type_, actor="plane", subject=about, body=body)
         )
@@ -216,11 +220,15 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         decider, view, clock, outages.changed,
         sealed=sealed, vault=settings.vault, heartbeat=settings.heartbeat_url,
     )  # fmt: skip
+    kill = KillSwitch(decider)
+    run_health = RunHealth(store, view)
     handlers = {
         **TIMERS,
+        **kill.handlers,
         **approval_timers(decider.coverage),
         **hold_timers(decider),
         UNSETTLED: sweeping(decider),
+        **run_health.handlers,
     }
     sweeper = Sweeper(StoredTimers(store, handlers), clock)
     health = Health(state.path)
@@ -235,6 +243,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         SigningKeys(store, state.path / "signing", settings.plane),
     )
     gateways.credentials.mint = tokens.mint
+    polling = Polling(store, view, gateways.egress, gateways.credentials, state.path / "runtimes")
     webhook_key = WebhookKey(state.path / "signing")
     notices = Notices(decider.coverage, account_name(os.getuid()))
     here = Place(settings.environment, settings.public_url or "")
@@ -243,7 +252,6 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     deliveries = Deliveries(
         store,
         view,
-    polling = Polling(store, view, gateways.egress, gateways.credentials, state.path / "runtimes")
         clock,
         [CALLBACKS, notices.route],
         {"webhook": webhooks, "notice": telling},
@@ -264,10 +272,12 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         issuers=issuers,
         devices=open_device_logins(gateways.egress, clock, issuers),
         sightings=gateways.sightings,
-        kill=KillSwitch(decider, lambda: rooms.watching),
+        kill=kill,
         watching_agents=Watching(store, view, decider.breakers),
+        health=run_health,
         applying=Applying(store, view),
         envelopes=envelopes,
+        runtimes=Runtimes(store, view, envelopes, polling),
         replays=Replays(store),
         tokens=tokens,
         overriding=Overriding(store, view),
@@ -277,9 +287,9 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         stop=ending.set,
         sweep=sweeper.sweep,
         audited=auditor.found,
-        runtimes=Runtimes(store, view, envelopes, polling),
         store_state=lambda: health.store,
     )
+    kill.add(Watchers(decider, lambda: rooms.watching))
     application = assemble(
         list(routes(rooms)),
         hot={"/v1/decide": Decide(rooms)},
@@ -293,6 +303,10 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         sealed.forget(names)
         gateways.secrets_changed(names)
 
+    def changed() -> None:
+        gateways.refresh()
+        polling.follow()
+
     previews = Previews(decider, gateways.read)
     plane = Plane(
         settings=settings,
@@ -303,10 +317,6 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         schedule=Schedule(),
         follower=Follower(
             store,
-    def changed() -> None:
-        gateways.refresh()
-        polling.follow()
-
             decider.waiting.wake,
             sweeper.wake,
             changed,
@@ -314,6 +324,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
             secrets_changed,
             rooms.overriding.follow,
             rooms.capping.follow,
+            run_health.follow,
         ),
         previews=previews,
         auditor=auditor,

@@ -1,4 +1,4 @@
-"""Locks: kill and pause, their blast radius and their receipts."""
+"""Locks: kills and pauses, their blast radius and their receipts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,23 @@ from pydantic import Field
 
 from watchkeeper.wire.base import Reason, Sent, Shown
 
-TargetKind = Literal["run", "agent", "tool", "model", "team", "everything"]
-Mode = Literal["kill", "pause"]
+TargetKind = Literal[
+    "run", "agent", "version", "tool", "upstream", "model", "provider", "team", "person",
+    "runtime", "workflow", "approval", "everything",
+]  # fmt: skip
+"""A version is named `AGENT@NUMBER`, an approval by its request."""
+Mode = Literal["stop", "drain", "deny-new", "pause"]
+"""stop: what runs is cut and ended, nothing new begins. drain: nothing new begins, what is in
+flight ends by itself, then its runs end. deny-new: no new run is opened; those that are open go
+on (of what opens no runs, as a tool: nothing new is done with it). pause: refused until the lock
+is lifted; runs and tokens stay.
+"""
 Effect = Literal[
     "stop run", "revoke access", "freeze memory", "prevent retries", "block delegation",
     "preserve traces", "notify owner", "safe state",
 ]  # fmt: skip
-ReceiptState = Literal["acknowledged", "unconfirmed", "not supported"]
+ReceiptState = Literal["attempted", "acknowledged", "unconfirmed", "not supported"]
+"""attempted: told, and within its time to answer; unconfirmed: that time has passed."""
 
 
 class Target(Sent):
@@ -33,6 +43,10 @@ class BlastRadius(Shown):
     in_flight: int
     pending_requests: int
     live_holds_micros: int
+    child_runs: int = 0
+    """Of the open runs, those that other agents opened."""
+    runtimes: tuple[str, ...] = ()
+    """Where runs are told to stop too."""
     told: tuple[str, ...]
     """Roles and people who will be told."""
     confirmation: Literal["enter", "name", "word"]
@@ -40,26 +54,38 @@ class BlastRadius(Shown):
     confirm_text: str
     """What must be typed; empty for `enter`."""
     wider: tuple[Target, ...] = ()
-    """Wider targets one key away: run → agent → team → everything."""
+    """Wider targets one key away, as run → agent → team → everything."""
 
 
 class Lock(Sent):
     """Put a kill or pause in force."""
 
     target: Target
-    mode: Mode = "kill"
+    mode: Mode = "stop"
     reason: Reason
+    expires_in_seconds: int | None = Field(None, ge=1, le=366 * 86_400)
+    """After so long the plane lifts it; never: a person does."""
 
 
 class Receipt(Shown):
-    """What one effect of a lock achieved."""
+    """What one effect of a lock achieved, with one party to it."""
 
     effect: Effect
+    party: str = "plane"
+    """Who carries it out: `plane`, `calls` (those in flight), `runtime/NAME`, `upstream/NAME`,
+    `role/NAME`.
+    """
     state: ReceiptState
     detail: str
     at: int
+    """When it was last heard of."""
     after_ms: float
     """Milliseconds from the lock's creation."""
+    by: str | None = None
+    """Who acknowledged it."""
+    deadline: int | None = None
+    """Until when it may stay attempted."""
+    attempts: int = 1
 
 
 class LockRow(Shown):
@@ -72,6 +98,7 @@ class LockRow(Shown):
     by: str
     epoch: int
     created_at: int
+    expires_at: int | None = None
     lifted_at: int | None = None
     lifted_by: str | None = None
     receipts: tuple[Receipt, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -148,16 +148,16 @@ def end_covered(
     tx: Transaction,
     *,
     agents: Iterable[str] = (),
-    tool: str | None = None,
+    tools: Collection[str] = (),
     everything: bool = False,
     by: str,
     why: str,
 ) -> int:
-    """End every one of some agents or of a tool, proposals included; return how many."""
+    """End every one of some agents or tools, proposals included; return how many."""
     names = sorted(agents)
     of: list[ColumnElement[bool]] = [_c.agent.in_(names)] if names else []
-    if tool is not None:
-        of.append(_c.tool == tool)
+    if tools:
+        of.append(_c.tool.in_(sorted(tools)))
     if not of and not everything:
         return 0
     query = select(standing_approvals).where(_OPEN, or_(*of) if of else literal_column("1 = 1"))

@@ -14,11 +14,12 @@ from watchkeeper.console.painting import span
 from watchkeeper.console.pane import Pane
 from watchkeeper.console.views.locks import (
     EFFECTS,
+    OPEN,
     radius_blocks,
     receipt_blocks,
     target_of,
 )
-from watchkeeper.console.words import target_text
+from watchkeeper.console.words import LOCK_MODES, say, target_text
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Mode, Target
 
@@ -26,6 +27,20 @@ WIDER, NARROWER, OTHER_MODE = "ctrl+w", "ctrl+n", "ctrl+t"
 NO_REASON = "stopped by hand; no reason given"
 POLL_SECONDS = 0.25
 POLLS = 120
+WORDS: dict[Mode, str] = {
+    "stop": "Kill",
+    "drain": "Drain",
+    "deny-new": "Deny new runs of",
+    "pause": "Pause",
+}
+"""In the order in which the key goes through them."""
+MEANS: dict[Mode, str] = {
+    "stop": "Ends its runs, revokes their tokens and cuts its calls; nothing goes on until it is "
+    "lifted.",
+    "drain": "Lets calls in flight end, then ends its runs; nothing new begins until it is lifted.",
+    "deny-new": "Opens no new runs until it is lifted; those that are open go on.",
+    "pause": "Refuses its next actions until it is lifted; its runs stay open.",
+}
 
 
 def kill_action(pane: Pane[Any]) -> Action:
@@ -84,14 +99,14 @@ def locks_of(row: Any) -> tuple[str, ...]:
 
 def kill_question(radius: BlastRadius, mode: Mode, *, narrower: bool, reason: str = "") -> Question:
     """Ask before a kill or pause; a run takes enter, an agent its name, more a word."""
-    word = "Kill" if mode == "kill" else "Pause"
+    word = WORDS[mode]
     choices = []
     if radius.wider:
         wider = target_text(radius.wider[0].kind, radius.wider[0].name)
         choices.append(Choice(WIDER, f"widen to {wider}"))
     if narrower:
         choices.append(Choice(NARROWER, "narrow again"))
-    choices.append(Choice(OTHER_MODE, "pause instead" if mode == "kill" else "kill instead"))
+    choices.append(Choice(OTHER_MODE, f"{WORDS[_next(mode)].lower()} instead"))
     typed = radius.confirm_text if radius.confirmation != "enter" else None
     return Question(
         title=f"{word} {target_text(radius.target.kind, radius.target.name)}?",
@@ -107,13 +122,12 @@ def kill_question(radius: BlastRadius, mode: Mode, *, narrower: bool, reason: st
 
 def body_of(radius: BlastRadius, mode: Mode) -> list[Block]:
     """Write what would stop, and what a kill means beside a pause."""
-    means = (
-        "Ends its runs, revokes their tokens and cuts its calls; nothing goes on until it is "
-        "lifted."
-        if mode == "kill"
-        else "Refuses its next actions until it is lifted; its runs stay open."
-    )
-    return [*radius_blocks(radius), Blank(), Prose(means, "quiet")]
+    return [*radius_blocks(radius), Blank(), Prose(MEANS[mode], "quiet")]
+
+
+def _next(mode: Mode) -> Mode:
+    modes = list(WORDS)
+    return modes[(modes.index(mode) + 1) % len(modes)]
 
 
 async def open_kill(desk: Desk, target: Target) -> LockRow | None:
@@ -122,7 +136,7 @@ async def open_kill(desk: Desk, target: Target) -> LockRow | None:
     Returns the lock, or nothing when it was left. Raises what the plane answers.
     """
     path = [target]
-    mode: Mode = "kill"
+    mode: Mode = "stop"
     reason = ""
     while True:
         radius = await desk.client.preview_lock(path[-1])
@@ -138,7 +152,7 @@ async def open_kill(desk: Desk, target: Target) -> LockRow | None:
         elif reply.choice == NARROWER and len(path) > 1:
             path.pop()
         elif reply.choice == OTHER_MODE:
-            mode = "pause" if mode == "kill" else "kill"
+            mode = _next(mode)
         elif reply.confirmed:
             break
         else:
@@ -171,7 +185,7 @@ async def show_receipts(desk: Desk, lock: LockRow) -> None:
                 continue
 
     task = asyncio.create_task(follow())
-    word = "Killed" if lock.mode == "kill" else "Paused"
+    word = say(LOCK_MODES, lock.mode).word.capitalize()
     try:
         await desk.view(f"{word}: {target_text(lock.target.kind, lock.target.name)}", body)
     finally:
@@ -179,8 +193,8 @@ async def show_receipts(desk: Desk, lock: LockRow) -> None:
 
 
 def _settled(lock: LockRow) -> bool:
-    came = {receipt.effect for receipt in lock.receipts if receipt.state != "unconfirmed"}
-    return came.issuperset(EFFECTS)
+    came = {receipt.effect for receipt in lock.receipts}
+    return came.issuperset(EFFECTS) and not any(one.state in OPEN for one in lock.receipts)
 
 
 async def lift_locks(desk: Desk, locks: Sequence[str]) -> None:

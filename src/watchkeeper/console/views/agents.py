@@ -11,6 +11,7 @@ from watchkeeper.console.painting import Span, Token, risk_span, span
 from watchkeeper.console.views.aligned import aligned
 from watchkeeper.console.words import (
     AGENT_STATES,
+    LOCK_MODES,
     RUN_STATES,
     VERDICTS,
     age_text,
@@ -103,9 +104,9 @@ def detail_blocks(file: AgentFile, moment: Moment) -> list[Block]:
     detail = file.detail
     blocks = brief_blocks(detail, moment)
     for lock in file.locks:
-        word = "killed" if lock.mode == "kill" else "paused"
+        mode = say(LOCK_MODES, lock.mode)
         when = age_text(lock.created_at, moment.now)
-        text = f"■ {word} by {person_text(lock.by)} {when}: {lock.reason}"
+        text = f"{mode.text} by {person_text(lock.by)} {when}: {lock.reason}"
         blocks.insert(1, Prose(text, "critical"))
     if detail.mission:
         blocks.append(Fact("mission", detail.mission))

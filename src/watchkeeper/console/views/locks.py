@@ -10,6 +10,7 @@ from watchkeeper.console.painting import Span, span
 from watchkeeper.console.views.aligned import aligned
 from watchkeeper.console.views.models import ModelLine
 from watchkeeper.console.words import (
+    LOCK_MODES,
     RECEIPTS,
     brief_text,
     moment_text,
@@ -21,7 +22,7 @@ from watchkeeper.console.words import (
 )
 from watchkeeper.wire.agents import AgentRow, RunRow
 from watchkeeper.wire.budgets import BudgetRow
-from watchkeeper.wire.locks import BlastRadius, Effect, LockRow, Receipt, Target
+from watchkeeper.wire.locks import BlastRadius, Effect, LockRow, Receipt, ReceiptState, Target
 from watchkeeper.wire.plane import EventRow, Need
 from watchkeeper.wire.requests import RequestRow
 from watchkeeper.wire.tools import ToolRow
@@ -36,6 +37,8 @@ EFFECTS: tuple[Effect, ...] = (
     "notify owner",
     "safe state",
 )
+OPEN: frozenset[ReceiptState] = frozenset({"attempted", "unconfirmed"})
+"""Receipts that are waited for."""
 NAMED_AGENTS = 6
 
 
@@ -67,12 +70,12 @@ def target_of(row: object) -> Target:
         return row.target
     if isinstance(row, BudgetRow):
         kind, _, name = row.scope.partition("/")
-        if kind in ("run", "agent", "team", "model") and name:
+        if kind in ("run", "agent", "version", "team", "model", "person") and name:
             return Target.model_validate({"kind": kind, "name": name})
-        if kind == "version":
-            return Target(kind="agent", name=name.partition("@")[0])
     if isinstance(row, ModelLine) and row.kind == "model":
         return Target(kind="model", name=row.name)
+    if isinstance(row, ModelLine) and row.kind == "provider":
+        return Target(kind="provider", name=row.name)
     if isinstance(row, EventRow) and row.run:
         return Target(kind="run", name=row.run)
     if isinstance(row, EventRow | Need) and row.agent:
@@ -84,14 +87,14 @@ def state_span(row: LockRow) -> Span:
     """Say whether it is in force."""
     if row.lifted_at is not None:
         return span("○ lifted", "quiet")
-    return span("■ killed" if row.mode == "kill" else "‖ paused", "critical")
+    return say(LOCK_MODES, row.mode).span
 
 
 def receipts_cell(row: LockRow) -> Span:
     """Count what was acknowledged, and what was not."""
     if not row.receipts:
         return span("none yet", "warning")
-    open_ones = sum(receipt.state == "unconfirmed" for receipt in row.receipts)
+    open_ones = sum(receipt.state in OPEN for receipt in row.receipts)
     done = sum(receipt.state == "acknowledged" for receipt in row.receipts)
     if open_ones:
         return span(f"{done} done, {open_ones} open", "warning")
@@ -118,6 +121,8 @@ def radius_blocks(radius: BlastRadius) -> list[Block]:
         Fact("releases", f"{money_text(money)} held", "text" if money else "quiet"),
     )
     told = ", ".join(radius.told) or "nobody is named to be told"
+    if radius.runtimes:
+        held.append(Fact("stops in", ", ".join(radius.runtimes)))
     held.append(Fact("tells", told, "text" if radius.told else "warning"))
     return held
 
@@ -134,7 +139,7 @@ def receipt_blocks(row: LockRow, moment: Moment) -> list[Block]:
         ),
         Fact("reason", row.reason),
         Fact(
-            "killed by" if row.mode == "kill" else "paused by",
+            "locked by",
             f"{person_text(row.by)}, {moment_text(row.created_at, moment.now)}",
         ),
     ]
@@ -152,22 +157,22 @@ def receipt_blocks(row: LockRow, moment: Moment) -> list[Block]:
 
 
 def _receipt_rows(receipts: Sequence[Receipt]) -> list[tuple[Span, ...]]:
-    came = {receipt.effect: receipt for receipt in receipts}
     rows: list[tuple[Span, ...]] = []
     for effect in EFFECTS:
-        receipt = came.get(effect)
-        if receipt is None:
+        came = [receipt for receipt in receipts if receipt.effect == effect]
+        if not came:
             rows.append((span(effect), span("… waiting", "quiet"), span(""), span("")))
-            continue
-        said = say(RECEIPTS, receipt.state)
-        rows.append(
-            (
-                span(effect),
-                said.span,
-                span(milliseconds_text(receipt.after_ms), "quiet"),
-                span(receipt.detail, "quiet"),
+        for place, receipt in enumerate(came):
+            said = say(RECEIPTS, receipt.state)
+            party = "" if receipt.party == "plane" else f"{receipt.party}: "
+            rows.append(
+                (
+                    span(effect if place == 0 else ""),
+                    said.span,
+                    span(milliseconds_text(receipt.after_ms), "quiet"),
+                    span(f"{party}{receipt.detail}", "quiet"),
+                )
             )
-        )
     return rows
 
 

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import Covered
-from watchkeeper.kill.rules import covering
+from watchkeeper.kill.rules import DID, covering
 from watchkeeper.wire.models import Routed
+
+NO_VERSIONS: Mapping[str, int] = MappingProxyType({})
 
 
 def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
     """Return what an action touches, as locks see it."""
+    tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
+    return replace(
+        covered_run(catalogue, run.run, run.agent, run.version, run.on_behalf_of, run.ancestors),
+        tool=action.name if action.kind == "tool" else None,
+        upstream=tool.contract.upstream if tool else None,
+        model=action.name if action.kind == "model" else None,
+    )
+
+
+def covered_run(
+    catalogue: Catalogue,
+    run: str,
+    agent: str,
+    version: int | None,
+    on_behalf_of: str | None,
+    ancestors: Iterable[tuple[str, str]] = (),
+    versions: Mapping[str, int] = NO_VERSIONS,
+) -> Covered:
+    """Return what a run is, as locks see it; `versions` are those of the runs above it."""
     return Covered(
-        run.run,
-        run.agent,
-        catalogue.team_of(run.agent),
-        action.name if action.kind == "tool" else None,
-        action.name if action.kind == "model" else None,
-        above=runs_above(catalogue, run.ancestors),
+        run,
+        agent,
+        catalogue.team_of(agent),
+        version=version,
+        persons=catalogue.names.names(on_behalf_of) if on_behalf_of else frozenset(),
+        runtimes=catalogue.runtimes_of(agent),
+        above=runs_above(catalogue, ancestors, versions),
     )
 
 
@@ -37,19 +60,31 @@ def covered_there(covered: Covered, routed: Routed, hosted: tuple[str, ...] = ()
     return replace(covered, model=routed.model, beside=beside, hosted=hosted)
 
 
-def runs_above(catalogue: Catalogue, ancestors: Iterable[tuple[str, str]]) -> tuple[Covered, ...]:
+def runs_above(
+    catalogue: Catalogue,
+    ancestors: Iterable[tuple[str, str]],
+    versions: Mapping[str, int] = NO_VERSIONS,
+) -> tuple[Covered, ...]:
     """Return the runs that a child run was opened under, as locks see them."""
-    return tuple(Covered(run, agent, catalogue.team_of(agent)) for run, agent in ancestors)
+    return tuple(
+        Covered(
+            run,
+            agent,
+            catalogue.team_of(agent),
+            version=versions.get(run),
+            runtimes=catalogue.runtimes_of(agent),
+        )
+        for run, agent in ancestors
+    )
 
 
 def kill_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """No lock in force covers what the action touches."""
     lock = covering(facts.locks, covered_by(facts.catalogue, facts.run, action))
     if lock is not None:
-        verb = "killed" if lock.mode == "kill" else "paused"
         return deny(
             f"lock/{lock.lock}",
-            f"{lock.target.kind} {lock.target.name} is {verb}: {lock.reason}",
+            f"{lock.target.kind} {lock.target.name} is {DID[lock.mode]}: {lock.reason}",
             "nothing until a person lifts the lock; do not retry",
         )
     if facts.run.state == "stopped":
