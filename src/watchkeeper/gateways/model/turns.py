@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from watchkeeper.gateways.model.errors import ModelError
 
@@ -18,10 +16,25 @@ class Turns:
     def __init__(self) -> None:
         self._running: Counter[str] = Counter()
 
-    @contextmanager
-    def take(self, agent: str) -> Iterator[None]:
-        """Count a call while it is served; raise `ModelError` for one too many."""
-        if self._running[agent] >= MOST_AT_ONCE:
+    def take(self, agent: str) -> Turn:
+        """Return what counts a call while its block runs; entering it raises `ModelError` for one
+        too many.
+        """
+        return Turn(self._running, agent)
+
+
+class Turn:
+    """One call that is counted."""
+
+    __slots__ = ("_agent", "_running")
+
+    def __init__(self, running: Counter[str], agent: str) -> None:
+        self._running = running
+        self._agent = agent
+
+    def __enter__(self) -> None:
+        running, agent = self._running, self._agent
+        if running[agent] >= MOST_AT_ONCE:
             raise ModelError(
                 429,
                 "watchkeeper_rate",
@@ -33,10 +46,10 @@ class Turns:
                 headers=((b"retry-after", b"1"),),
                 rule="gateway/at-once",
             )
-        self._running[agent] += 1
-        try:
-            yield
-        finally:
-            self._running[agent] -= 1
-            if not self._running[agent]:
-                del self._running[agent]
+        running[agent] += 1
+
+    def __exit__(self, *_: object) -> None:
+        running, agent = self._running, self._agent
+        running[agent] -= 1
+        if not running[agent]:
+            del running[agent]
