@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.digest import DEEPEST, MOST_VALUES, canonical, digest, parse
+from watchkeeper.core.digest import DEEPEST, MOST_VALUES, Written, canonical, digest, parse
 from watchkeeper.core.errors import Invalid
 
 KEYS = st.text(st.characters(codec="utf-8"), max_size=6).map(
@@ -28,6 +28,53 @@ def test_canonical_text_is_json_and_a_fixed_point(value: Any) -> None:
     text = canonical(value)
     assert json.loads(text) == value
     assert canonical(parse(text)) == text
+
+
+class Kin(dict[str, Any]):
+    """An object that is written out part by part."""
+
+
+def as_kin(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Kin({key: as_kin(item) for key, item in value.items()})
+    return [as_kin(item) for item in value] if isinstance(value, list) else value
+
+
+WITHOUT_FLOATS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(st.characters()),
+    lambda v: (
+        st.lists(v, max_size=4) | st.dictionaries(st.text(st.characters(max_codepoint=127)), v)
+    ),
+    max_leaves=20,
+)
+
+
+@given(VALUES | WITHOUT_FLOATS)
+def test_plain_values_are_written_at_once_as_they_are_part_by_part(value: Any) -> None:
+    def written(value: Any) -> bytes | str:
+        try:
+            return canonical(value)
+        except Invalid as error:
+            return str(error)
+
+    whole = {"value": value, "other": 1}
+    assert written(whole) == written(Kin({"other": 1, "value": as_kin(value)}))
+
+
+def test_every_character_is_written_at_once_as_it_is_part_by_part() -> None:
+    for start in range(0, 0x30000, 0x100):
+        text = "".join(chr(at) for at in range(start, start + 0x100) if not 0xD800 <= at < 0xE000)
+        assert canonical({"text": text}) == canonical(Kin(text=text))
+
+
+def test_what_is_written_goes_into_another_value_as_it_is() -> None:
+    inner = {"b": [1, 2.5], "a": None}
+    for beside in (1, 1.5):
+        outer = {"inner": Written(canonical(inner, 1)), "beside": beside}
+        assert canonical(outer) == canonical({"inner": inner, "beside": beside})
+    with pytest.raises(Invalid):
+        canonical(nested(64), 1)
+    canonical(nested(63), 1)
 
 
 @given(st.dictionaries(KEYS, VALUES, min_size=2, max_size=5))

@@ -20,12 +20,15 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
+import msgspec
+
 from watchkeeper.core.errors import Invalid
 
+Written = msgspec.Raw
+"""Canonical JSON of a value that goes into another as it is."""
 DEEPEST = 64
 MOST_VALUES = 50_000
 """Values in one document from outside: a megabyte of `[],[],` takes a second to go through."""
@@ -38,21 +41,16 @@ _LONGEST_NUMBER = 40
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 
 
-@dataclass(slots=True)
-class Written:
-    """Canonical JSON of a value that goes into another as it is."""
-
-    text: str
-
-
 def canonical(value: Any, depth: int = 0) -> bytes:
     """Return the canonical JSON of ``value``; raise :class:`Invalid` if it has none.
 
     ``depth`` is how deep it will stand in another value.
     """
-    parts: list[str] = []
-    _write(value, parts.append, depth)
     try:
+        if _is_plain(value, depth):
+            return _encode(value)
+        parts: list[str] = []
+        _write(value, parts.append, depth)
         return "".join(parts).encode()
     except UnicodeEncodeError:
         raise Invalid("text with a lone surrogate has no canonical form") from None
@@ -90,6 +88,39 @@ def parse(data: bytes | str) -> Any:
     return value
 
 
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_PLAIN = frozenset({str, bool, type(None), Written})
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Tell whether a value is of such kinds that the encoder's text of it is the canonical one.
+
+    It writes texts alike, but floats otherwise, and knows nothing of bounds and forms.
+    """
+    kind = type(value)
+    if depth >= DEEPEST:
+        return False
+    if kind is dict:
+        for key in value:
+            if type(key) is not str or not key.isascii():
+                return False
+        items = value.values()
+    elif kind is list or kind is tuple:
+        items = value
+    else:
+        return False
+    for item in items:
+        kind = type(item)
+        if kind in _PLAIN:
+            continue
+        if kind is int:
+            if not SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
+                return False
+        elif not _is_plain(item, depth + 1):
+            return False
+    return True
+
+
 def _write(value: Any, add: Any, depth: int) -> None:
     kind = type(value)
     if kind is str:
@@ -113,7 +144,7 @@ def _write(value: Any, add: Any, depth: int) -> None:
             separator = ","
         add("]" if value else "[]")
     elif kind is Written:
-        add(value.text)
+        add(bytes(value).decode())
     elif kind is float:
         add(_float_text(value))
     else:
@@ -135,13 +166,8 @@ def _write_object(value: dict[Any, Any], add: Any, depth: int) -> None:
     separator = "{"
     for key in keys:
         item = value[key]
-        kind = type(item)
-        if kind is str:
+        if type(item) is str:
             add(f"{separator}{encode_basestring(key)}:{encode_basestring(item)}")
-        elif kind is int and SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
-            add(f"{separator}{encode_basestring(key)}:{item}")
-        elif kind is Written:
-            add(f"{separator}{encode_basestring(key)}:{item.text}")
         else:
             add(f"{separator}{encode_basestring(key)}:")
             _write(item, add, depth + 1)

@@ -78,7 +78,7 @@ class Action:
         examined = self.examined
         if examined is not None and examined.arguments is self.arguments:
             return Written(examined.text)
-        return Written(canonical(self.arguments, 1).decode())
+        return Written(canonical(self.arguments, 1))
 
     @cached_property
     def call_digest(self) -> str:

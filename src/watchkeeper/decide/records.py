@@ -254,7 +254,7 @@ def _written(routed: Routed) -> Written:
     if found is None or found[0] is not routed:
         if len(_routes) >= _MOST_ROUTES:
             _routes.clear()
-        text = canonical(routed.model_dump(mode="json", exclude_defaults=True), 1).decode()
+        text = canonical(routed.model_dump(mode="json", exclude_defaults=True), 1)
         found = _routes[id(routed)] = (routed, Written(text))
     return found[1]
 
