@@ -99,4 +99,30 @@ async def test_tables_of_a_room_loaded_later_are_added(
         metadata.remove(late)
 
 
+async def test_an_index_over_everything_is_narrowed(
+    database_url: str, clock: RehearsalClock
+) -> None:
+    name = "ix_events_request_sequence"
+
+    def widen(tx: Transaction) -> None:
+        tx.silent("as an older program left it")
+        tx.connection.exec_driver_sql(f"DROP INDEX {name}")
+        tx.connection.exec_driver_sql(f"CREATE INDEX {name} ON events (request, sequence)")
+
+    def condition(tx: Transaction) -> str | None:
+        (found,) = (
+            index for index in inspect(tx.connection).get_indexes("events") if index["name"] == name
+        )
+        options = found.get("dialect_options", {})
+        where = options.get("sqlite_where", options.get("postgresql_where"))
+        return None if where is None else str(where)
+
+    async with await Store.open(database_url, clock) as store:
+        await store.write(widen)
+        assert await store.read(condition) is None
+    await set_version(database_url, clock, 4)
+    async with await Store.open(database_url, clock) as store:
+        assert "request IS NOT NULL" in str(await store.read(condition))
+
+
 TABLE = metadata.tables["test_accounts"]

@@ -94,6 +94,7 @@ Index(
     postgresql_where=has_risk,
 )
 Index("decisions_by_agent", decisions.c.agent, decisions.c.decision)
+is_tool = decisions.c.kind == literal_column("'tool'")
 # with all that is counted of a tool
 Index(
     "decisions_by_name",
@@ -101,6 +102,8 @@ Index(
     decisions.c.name,
     decisions.c.decision,
     decisions.c.verdict,
+    sqlite_where=is_tool,
+    postgresql_where=is_tool,
 )
 is_permitted = decisions.c.verdict == literal_column("'permit'")
 """Written out, not bound: else no engine sees that an index over such rows answers it."""
@@ -114,7 +117,6 @@ Index(
     postgresql_where=_has_key,
 )
 is_model = decisions.c.kind == literal_column("'model'")
-is_tool = decisions.c.kind == literal_column("'tool'")
 has_failed = decisions.c.outcome == literal_column("'failed'")
 answering = func.coalesce(decisions.c.model, decisions.c.name)
 """The logical model that answered; where no other did, the one that was called."""

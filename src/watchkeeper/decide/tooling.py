@@ -12,7 +12,7 @@ from watchkeeper.core.errors import NotFound
 from watchkeeper.core.text import has_hidden
 from watchkeeper.decide.catalogue import Catalogue, GovernedTool
 from watchkeeper.decide.sightings import names_of, wanted_of
-from watchkeeper.decide.tables import decisions
+from watchkeeper.decide.tables import decisions, is_tool
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.registry.words import tool_clauses
@@ -39,7 +39,7 @@ _DAY = 86_400 * MICROSECONDS
 _newest = (
     select(decisions.c.verdict)
     .where(
-        decisions.c.kind == "tool",
+        is_tool,
         decisions.c.name == bindparam("name_is"),
         decisions.c.decision > bindparam("since"),
     )
@@ -51,7 +51,7 @@ _COUNT = Statement(select(_newest.c.verdict, func.count().label("n")).group_by(_
 _newest_rules = (
     select(decisions.c.verdict, decisions.c.rule)
     .where(
-        decisions.c.kind == "tool",
+        is_tool,
         decisions.c.name == bindparam("name_is"),
         decisions.c.decision > bindparam("since"),
     )

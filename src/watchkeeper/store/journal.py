@@ -35,7 +35,14 @@ events = Table(
 )
 Index("ix_events_agent_sequence", events.c.agent, events.c.sequence)
 Index("ix_events_run_sequence", events.c.run, events.c.sequence)
-Index("ix_events_request_sequence", events.c.request, events.c.sequence)
+_is_of_request = events.c.request.is_not(None)
+Index(
+    "ix_events_request_sequence",
+    events.c.request,
+    events.c.sequence,
+    sqlite_where=_is_of_request,
+    postgresql_where=_is_of_request,
+)
 Index("ix_events_subject_sequence", events.c.subject, events.c.sequence)
 
 ledger_head = Table(

@@ -15,6 +15,7 @@ from watchkeeper.store.migrations import (
     m0002_boundary,
     m0003_approvals,
     m0004_spending,
+    m0005_indexes,
     m0006_kill,
 )
 
@@ -31,6 +32,7 @@ MIGRATIONS = (
     Migration(2, m0002_boundary.apply),
     Migration(3, m0003_approvals.apply),
     Migration(4, m0004_spending.apply),
+    Migration(5, m0005_indexes.apply),
     Migration(6, m0006_kill.apply),
 )
 LATEST = MIGRATIONS[-1].version
