@@ -18,7 +18,7 @@ Without a command: the console on this machine's plane, started if none runs.
   See       status  watch  agents  runs  decisions  events  audit  deliveries
   Decide    requests  oncall  handover  standing  delegations  submit
   Money     budgets  spending  models  providers
-  Stop      kill  pause  resume  locks  breakers  unsettled
+  Stop      kill  pause  resume  locks  breakers  runtimes  unsettled
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels
   Plane     serve  stop  console  demo  config
@@ -56,6 +56,7 @@ COMMANDS: dict[str, str] = {
     "models": "watchkeeper.cli.models:models",
     "providers": "watchkeeper.cli.models:providers",
     "breakers": "watchkeeper.cli.breakers:breakers",
+    "runtimes": "watchkeeper.cli.runtimes:runtimes",
     "spending": "watchkeeper.cli.spending:spending",
     "kill": "watchkeeper.cli.locks:kill",
     "pause": "watchkeeper.cli.locks:pause",
