@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def run(
     *,
     home: Path,
     unattended: bool = False,
-    **environ: str,
+    environ: Mapping[str, str] | None = None,
 ) -> Ended:
     """Run a hook to its end with an event, or bytes, on its standard input."""
     sent = event if isinstance(event, bytes) else json.dumps(event).encode()
@@ -111,7 +111,7 @@ def run(
     ended = subprocess.run(
         arguments,
         input=sent,
-        env=clean_environment(home, **attended, **environ),
+        env=clean_environment(home, **attended, **(environ or {})),
         capture_output=True,
         timeout=60,
         check=False,

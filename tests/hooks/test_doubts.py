@@ -242,7 +242,7 @@ def test_no_credential_is_sent_to_what_is_no_address_of_a_plane(tmp_path: Path, 
 def test_a_wrong_command_line_blocks(tmp_path: Path, arguments: list[str]) -> None:
     told = {"WATCHKEEPER_URL": "http://127.0.0.1:9", "WATCHKEEPER_CREDENTIAL": "wka_x"}
     base = [sys.executable, "-I", "-S", str(SCRIPT)]
-    ended = run([*base, *arguments], before(), home=tmp_path, **told)
+    ended = run([*base, *arguments], before(), home=tmp_path, environ=told)
     assert (ended.code, ended.out) == (2, "")
 
 
@@ -278,7 +278,8 @@ def test_it_loads_next_to_nothing() -> None:
 
 def test_the_command_line_starts_it_first(plane: Plane, enrolled: Path) -> None:
     program = (
-        f"import sys, posix\nsys.argv = ['watchkeeper', 'hook', 'claude', '--enrolment', {str(enrolled)!r}]\n"
+        "import sys, posix\n"
+        f"sys.argv = ['watchkeeper', 'hook', 'claude', '--enrolment', {str(enrolled)!r}]\n"
         "end = posix._exit\n"
         "heavy = ('click', 'typing', 'json', 're', 'pydantic', 'asyncio')\n"
         "known = set(sys.modules)\n"
