@@ -21,6 +21,7 @@ from watchkeeper.wire.models import (
 )
 from watchkeeper.wire.plane import EventRow, Need
 from watchkeeper.wire.requests import Change, RequestDetail, RequestRow, TimelineEntry
+from watchkeeper.wire.runtimes import RemoteRunRow, RuntimeAgent, RuntimeRow
 
 NOW = 1_795_201_471 * MICROSECONDS  # 2026-11-20T19:04:31Z
 
@@ -247,6 +248,46 @@ def radius(**changed: Any) -> BlastRadius:
         ),
     }
     return BlastRadius(**{**fields, **changed})
+
+
+def runtime_row(**changed: Any) -> RuntimeRow:
+    fields: dict[str, Any] = {
+        "runtime": "graphs",
+        "kind": "langgraph",
+        "url": "http://127.0.0.1:2024",
+        "owner": "support-engineering",
+        "health": "ok",
+        "version": "0.16.7",
+        "latency_ms": 8.4,
+        "seen_at": NOW - seconds(3),
+        "looked_at": NOW - seconds(3),
+        "age_seconds": 3,
+        "can": ("list", "inspect", "stop", "stop all", "pause", "resume", "answer"),
+        "cannot": (),
+        "agents": (RuntimeAgent(id="refund", name="refund", agent="refund-assistant"),),
+        "running": 2,
+        "waiting": 1,
+        "rogue": 0,
+    }
+    return RuntimeRow(**fields | changed)
+
+
+def remote_run(**changed: Any) -> RemoteRunRow:
+    fields: dict[str, Any] = {
+        "runtime": "graphs",
+        "id": "1f0c-77",
+        "offered": "refund",
+        "agent": "refund-assistant",
+        "run": "run_01jd0000000000000000000001",
+        "standing": "ours",
+        "state": "running",
+        "said": "running",
+        "started_at": NOW - seconds(90),
+        "updated_at": NOW - seconds(4),
+        "first_seen_at": NOW - seconds(88),
+        "seen_at": NOW - seconds(3),
+    }
+    return RemoteRunRow(**fields | changed)
 
 
 def event_row(**changed: Any) -> EventRow:

@@ -125,7 +125,7 @@ def test_a_kill_takes_more_the_wider_it_is() -> None:
     )
     widest = kill_question(everything, "pause", narrower=False)
     assert widest.type_name == "everything"
-    assert [choice.label for choice in widest.choices] == ["kill instead"]
+    assert [choice.label for choice in widest.choices] == ["drain instead"]
 
 
 @pytest.mark.parametrize(

@@ -122,12 +122,13 @@ def test_a_provider_shows_its_prices_and_a_model_its_routes() -> None:
 
 
 def test_a_kill_in_the_money_panes_is_as_narrow_as_the_row() -> None:
-    """A model, an agent for its version; a provider is more than one target."""
+    """A provider, a model, an agent's version."""
     rows = models.lines([samples.provider_row()], [samples.model_row()])
+    assert locks.target_of(rows[0]).kind == "provider"
     assert locks.target_of(rows[1]).kind == "model"
     assert locks.target_of(samples.budget_row(scope="model/small-fast")).name == "small-fast"
     version = locks.target_of(samples.budget_row(scope="version/refund-assistant@3"))
-    assert (version.kind, version.name) == ("agent", "refund-assistant")
+    assert (version.kind, version.name) == ("version", "refund-assistant@3")
 
 
 def test_a_need_of_money_leads_to_where_it_is_dealt_with() -> None:

@@ -98,6 +98,22 @@ RECEIPTS: dict[str, Said] = {
     "unconfirmed": Said("?", "unconfirmed", "warning"),
     "not supported": Said("–", "not supported", "quiet"),
 }
+RUNTIME_STATES: dict[str, Said] = {
+    "ok": Said("●", "ok", "good"),
+    "degraded": Said("!", "degraded", "warning"),
+    "down": Said("■", "down", "critical"),
+    "unknown": Said("?", "not asked yet", "quiet"),
+}
+REMOTE_STATES: dict[str, Said] = {
+    "pending": Said("·", "pending", "quiet"),
+    "running": Said("●", "running", "good"),
+    "waiting": Said("◐", "waiting", "warning"),
+    "paused": Said("‖", "paused", "warning"),
+    "done": Said("✓", "done", "quiet"),
+    "failed": Said("✗", "failed", "critical"),
+    "stopped": Said("■", "stopped", "quiet"),
+    "unknown": Said("?", "unknown", "warning"),
+}
 UPSTREAM_STATES: dict[str, Said] = {
     "up": Said("●", "up", "good"),
     "down": Said("■", "down", "critical"),

@@ -29,9 +29,9 @@ POLL_SECONDS = 0.25
 POLLS = 120
 WORDS: dict[Mode, str] = {
     "stop": "Kill",
+    "pause": "Pause",
     "drain": "Drain",
     "deny-new": "Deny new runs of",
-    "pause": "Pause",
 }
 """In the order in which the key goes through them."""
 MEANS: dict[Mode, str] = {

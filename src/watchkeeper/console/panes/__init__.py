@@ -16,6 +16,7 @@ from watchkeeper.console.panes.models import ModelsPane
 from watchkeeper.console.panes.oncall import OnCallPane
 from watchkeeper.console.panes.policy import PolicyPane
 from watchkeeper.console.panes.runs import RunsPane
+from watchkeeper.console.panes.runtimes import RuntimesPane
 from watchkeeper.console.panes.tools import ToolsPane
 from watchkeeper.console.panes.watch import WatchPane
 
@@ -34,6 +35,7 @@ def all_panes(desk: Desk) -> list[Pane[Any]]:
         LedgerPane(desk),
         LocksPane(desk),
         ModelsPane(desk),
+        RuntimesPane(desk),
     ]
 
 

@@ -9,6 +9,7 @@ from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span, span
 from watchkeeper.console.views.aligned import aligned
 from watchkeeper.console.views.models import ModelLine
+from watchkeeper.console.views.runtimes import RuntimeLine
 from watchkeeper.console.words import (
     LOCK_MODES,
     RECEIPTS,
@@ -76,6 +77,11 @@ def target_of(row: object) -> Target:
         return Target(kind="model", name=row.name)
     if isinstance(row, ModelLine) and row.kind == "provider":
         return Target(kind="provider", name=row.name)
+    if isinstance(row, RuntimeLine):
+        if row.run is not None and (row.run.run or row.run.agent):
+            kind = "run" if row.run.run else "agent"
+            return Target.model_validate({"kind": kind, "name": row.run.run or row.run.agent})
+        return Target(kind="runtime", name=row.runtime.runtime)
     if isinstance(row, EventRow) and row.run:
         return Target(kind="run", name=row.run)
     if isinstance(row, EventRow | Need) and row.agent:

@@ -117,6 +117,8 @@ def place_of(row: Need) -> tuple[str, str | None]:
         return ("oncall" if row.kind == "handover" else "ledger"), None
     if row.kind == "upstream" and row.need.startswith("provider/"):
         return "models", row.need
+    if row.kind == "runtime":
+        return "runtimes", row.subject
     panes = {
         "request": "approvals",
         "budget": "budgets",
