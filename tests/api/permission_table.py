@@ -24,6 +24,9 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/runs"): "read",
     ("GET", "/v1/runs/{run}"): "read",
     ("GET", "/v1/decisions"): "read",
+    ("GET", "/v1/unsettled"): "read",
+    ("GET", "/v1/unsettled/{decision}"): "read",
+    ("POST", "/v1/unsettled/{decision}/reconcile"): "lift",
     ("GET", "/v1/requests"): "read",
     ("GET", "/v1/requests/{request}"): "read",
     ("GET", "/v1/requests/quality"): "read",
@@ -69,9 +72,6 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/locks"): "read",
     ("GET", "/v1/locks/{lock}"): "read",
     ("POST", "/v1/locks/preview"): "read",
-    ("GET", "/v1/events"): "read",
-    ("GET", "/v1/events/stream"): "read",
-    ("GET", "/v1/audit/verification"): "audit",
     ("GET", "/v1/runtimes"): "read",
     ("GET", "/v1/runtimes/{name}"): "read",
     ("GET", "/v1/runtimes/{name}/runs"): "read",
@@ -79,6 +79,9 @@ NEEDS: dict[tuple[str, str], str] = {
     ("POST", "/v1/runtimes/{name}/runs/{id:path}/stop"): "lock",
     ("POST", "/v1/runtimes/{name}/runs/{id:path}/pause"): "lock",
     ("POST", "/v1/runtimes/{name}/runs/{id:path}/resume"): "lift",
+    ("GET", "/v1/events"): "read",
+    ("GET", "/v1/events/stream"): "read",
+    ("GET", "/v1/audit/verification"): "audit",
     ("POST", "/v1/requests/{request}/votes"): "decide",
     ("POST", "/v1/requests/{request}/escalate"): "decide",
     ("POST", "/v1/requests/{request}/edit"): "decide",
@@ -140,6 +143,7 @@ NEEDS: dict[tuple[str, str], str] = {
     ("POST", "/v1/runs"): "agent",
     ("POST", "/v1/runs/{run}/token"): "agent",
     ("POST", "/v1/runs/{run}/close"): "agent",
+    ("POST", "/v1/heartbeat"): "agent",
     ("POST", "/v1/decide"): "agent",
     ("GET", "/v1/decide/{request}"): "agent",
     ("POST", "/humanlayer/v1/function_calls"): "agent",
@@ -173,6 +177,7 @@ BY_TEAM: dict[str, dict[str, object] | None] = {
     },
     "/v1/locks/{lock}/lift": {"reason": "over"},
     "/v1/breakers/{document}/{agent}/reset": {"reason": "over"},
+    "/v1/unsettled/{decision}/reconcile": {"status": "failed", "reason": "looked it up"},
     "/v1/enrolments": {"agent": "clerk"},
     "/v1/credentials/{credential}/revoke": {"reason": "why"},
 }  # fmt: skip
@@ -181,7 +186,7 @@ team finance-ops."""
 SEEN_BY_TEAM = {
     "/v1/agents/{agent}", "/v1/agents/{agent}/credentials", "/v1/runs/{run}",
     "/v1/requests/{request}", "/v1/requests/{request}/judgements", "/v1/standing/{standing}",
-    "/v1/breakers/{document}/{agent}",
+    "/v1/breakers/{document}/{agent}", "/v1/unsettled/{decision}",
 }  # fmt: skip
 """Routes that show one thing of one team."""
 

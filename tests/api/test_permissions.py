@@ -102,6 +102,7 @@ def prepare(plane: Plane, http: httpx.Client) -> Ground:
         "request": held["request"],
         "budget": "team/finance-ops/day/spend",
         "lock": lock,
+        "decision": held["decision"],
         "standing": plane.caller(tokens["fin"]).post("/v1/standing", STANDING)["standing"],
         "credential": plane.operator.get("/v1/agents/clerk/credentials")["rows"][0]["id"],
     }

@@ -12,9 +12,11 @@ from watchkeeper.api.breakers import open_breakers
 from watchkeeper.api.budgets import pressing_budgets
 from watchkeeper.api.channels import needs_of_channels
 from watchkeeper.api.handovers import needs_of_handovers
+from watchkeeper.api.health import unsettled_outcomes
 from watchkeeper.api.locks import list_locks
 from watchkeeper.api.needs import (
     from_agent,
+    from_ailing,
     from_audit,
     from_breaker,
     from_budget,
@@ -24,6 +26,7 @@ from watchkeeper.api.needs import (
     from_request,
     from_review,
     from_undelivered,
+    from_unsettled,
     from_upstream,
     from_vacancy,
     from_warned,
@@ -31,15 +34,16 @@ from watchkeeper.api.needs import (
 )
 from watchkeeper.api.oncall import names_of
 from watchkeeper.api.requests import count_requests, pressing_requests, requests_to_review
+from watchkeeper.api.runtimes import needs_of_runtimes
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.api.tools import needs_of_tools
 from watchkeeper.approvals.coverage import find_uncovered
-from watchkeeper.api.runtimes import needs_of_runtimes
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound, WatchkeeperError
+from watchkeeper.decide.ailing import find_ailing
+from watchkeeper.decide.effects import count_open_runs
 from watchkeeper.decide.fleet import last_hour, list_agents
 from watchkeeper.decide.rota import PERSON_ROLE
-from watchkeeper.decide.stop import count_open_runs
 from watchkeeper.decide.warnings import find_warned
 from watchkeeper.decide.webhooks import find_undelivered
 from watchkeeper.identity.model import Person
@@ -153,7 +157,9 @@ async def watch(call: Call) -> Page[Need]:
 
     def query(tx: Transaction) -> list[Need | None]:
         agents, _, _ = list_agents(tx, catalogue, after=None, limit=_MOST_AGENTS)
-        return [from_agent(row, now) for row in agents]
+        ailing = find_ailing(tx, [row.name for row in agents if row.ailing_runs])
+        runs = [need for row in agents for need in from_ailing(row, ailing.get(row.name, ()))]
+        return [*(from_agent(row, now) for row in agents), *runs]
 
     found = await rooms.store.read(query)
     found += [from_request(row, now) for row in await pressing_requests(call)]
@@ -166,7 +172,9 @@ async def watch(call: Call) -> Page[Need]:
     if catalogue.breakers:
         tripped = await open_breakers(call)
         found += [from_breaker(row, now, mine=may_lift) for row in tripped]
+    found += [from_unsettled(row, mine=may_lift) for row in await unsettled_outcomes(call)]
     found += [from_upstream(row, now) for row in rooms.upstreams()]
+    found += await needs_of_runtimes(call)
     found += await needs_of_handovers(call)
     found += needs_of_tools(catalogue, mine=call.who.may("tools-accept"))
     if catalogue.shadows:
@@ -174,7 +182,6 @@ async def watch(call: Call) -> Page[Need]:
         may_stage = call.who.may("policy-activate")
         found += [from_warned(one, mine=may_stage) for one in warned]
     # of a receiver that was gone for long there may be any number
-    found += await needs_of_runtimes(call)
     undelivered = await rooms.store.scan(lambda tx: find_undelivered(tx, rooms.view.now))
     may_send = call.who.may("deliveries")
     found += [from_undelivered(one, mine=may_send) for one in undelivered]

@@ -16,6 +16,7 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.health import Health
 from watchkeeper.decide.model_rows import CountsKept
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.overriding import Overriding
@@ -31,8 +32,8 @@ from watchkeeper.identity.attempts import Attempts
 from watchkeeper.identity.devices import DeviceLogins
 from watchkeeper.identity.issuers import Issuers
 from watchkeeper.outbox.keys import WebhookKey
-from watchkeeper.store.store import Store
 from watchkeeper.runtimes.service import Runtimes
+from watchkeeper.store.store import Store
 from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.tools.secrets.sealed import SealedStore
 from watchkeeper.wire.plane import UpstreamRow
@@ -67,13 +68,15 @@ class Rooms:
     kill: KillSwitch
     watching_agents: Watching
     """Counts what agents do in the detectors of their breakers."""
+    health: Health
+    """Hears whether runs live."""
     applying: Applying
     envelopes: Envelopes
+    runtimes: Runtimes
+    """Where agents' work runs, and what is done about it there."""
     replays: Replays
     tokens: Tokens
     overriding: Overriding
-    runtimes: Runtimes
-    """Where agents' work runs, and what is done about it there."""
     """Changes who is on call."""
     capping: Capping
     """Changes caps."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.words import at, proven
 from watchkeeper.core.money import dollars
+
+if TYPE_CHECKING:
+    from watchkeeper.wire.agents import AgentRow
 
 _MAY = {"yes": "may", "approval": "may, asks", "never": "never"}
 
@@ -30,11 +35,12 @@ def agents(
         print_json(page)
         return
     print_table(
-        ("AGENT", "STATE", "OWNER", "RUNS", "CALLS/H", "DENIED/H", "SPEND/H", "DOING"),
+        ("AGENT", "STATE", "HEALTH", "OWNER", "RUNS", "CALLS/H", "DENIED/H", "SPEND/H", "DOING"),
         [
             (
                 row.name,
                 row.state,
+                _health(row),
                 row.owner,
                 row.open_runs,
                 row.calls_hour,
@@ -46,6 +52,12 @@ def agents(
         ],
     )
     say_more(page.next)
+
+
+def _health(row: AgentRow) -> str:
+    """Say how the best of its runs does, and how many ail."""
+    ailing = f", {row.ailing_runs} of {row.open_runs} ail" if row.ailing_runs else ""
+    return f"{row.health or '-'}{ailing}"
 
 
 def say_more(key: str | None) -> None:
@@ -65,6 +77,7 @@ def _show_agent(session: Session, name: str) -> None:
             ("mission", found.mission),
             ("process", found.business_process),
             ("state", found.state),
+            ("health", _health(found) if found.health else None),
             ("doing", found.doing),
             ("why", found.why),
             ("last hour", f"{found.calls_hour} calls, {found.denied_hour} denied"),
@@ -106,12 +119,13 @@ def runs(
         print_json(page)
         return
     print_table(
-        ("RUN", "AGENT", "STATE", "CALLS", "DENIED", "SPEND", "GOAL"),
+        ("RUN", "AGENT", "STATE", "HEALTH", "CALLS", "DENIED", "SPEND", "GOAL"),
         [
             (
                 row.run,
                 row.agent,
                 row.state,
+                row.health or "-",
                 row.calls,
                 row.denied,
                 dollars(row.spend_micros),
@@ -134,6 +148,8 @@ def _show_run(session: Session, run: str) -> None:
             ("run", f"{found.run} of {found.agent}, version {found.version}"),
             ("state", found.state),
             ("why", found.why),
+            ("health", ": ".join(one for one in (found.health, found.health_why) if one) or None),
+            ("last sign", at(found.seen_at) if found.seen_at else None),
             ("goal", found.goal),
             ("on behalf of", found.on_behalf_of),
             ("proof", proven(found.on_behalf_of_proof) if found.on_behalf_of else None),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from sqlalchemy import bindparam, select
@@ -26,7 +26,7 @@ from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of, find_run
 from watchkeeper.identity.tables import runs
 from watchkeeper.store.journal import Event
-from watchkeeper.store.statement import Row, Statement
+from watchkeeper.store.statement import Statement
 from watchkeeper.store.store import Store
 from watchkeeper.store.timers import Handler
 from watchkeeper.store.timers import timers as timer_table
@@ -57,15 +57,6 @@ _UNWATCHED = Statement(
 def begin(tx: Transaction, catalogue: Catalogue, run: str, agent: str) -> None:
     """Watch a run from its opening on."""
     service.look_at(tx, run, tx.now + limits_over(catalogue, agent).silent)
-
-
-def assess_run(
-    tx: Transaction, catalogue: Catalogue, run: Row, kept: service.Kept, missing_at: int | None
-) -> tuple[Assessed, bool]:
-    """Return how an open run does now, and whether it is quiet for a reason."""
-    facts = read_facts(tx, catalogue, run, kept, missing_at)
-    now = assess(facts, limits_over(catalogue, run.agent), tx.now)
-    return now, facts.excuse is not None and now.health == "quiet"
 
 
 class Health:
@@ -133,9 +124,12 @@ class Health:
             service.forget(tx, run)
             tx.after_commit(lambda: self._alarmed.discard(run))
             return None
-        kept = service.find(tx, run)
-        now, excused = assess_run(tx, self._view.now, row, kept, self.missing(tx, run))
-        service.keep(tx, run, row.agent, kept, now, excused)
+        catalogue, kept = self._view.now, service.find(tx, run)
+        facts = read_facts(tx, catalogue, row, kept, self.missing(tx, run))
+        now = assess(facts, limits_over(catalogue, row.agent), tx.now)
+        excused = facts.excuse is not None and now.health == "quiet"
+        at = tx.now if excused else facts.excused_at
+        service.keep(tx, run, row.agent, kept, now, excused=excused, excused_at=at)
         note = self._alarmed.add if now.health in AILING else self._alarmed.discard
         tx.after_commit(lambda: note(run))
         return now
@@ -157,6 +151,16 @@ class Health:
             self._waiting |= self._alarmed & named
         if (self._waiting or self._expect) and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._catch_up(), name="health")
+
+    async def check(self, runs: Iterable[str]) -> None:
+        """Look at some runs now, e.g. since their runtime does not know them any more."""
+        self._waiting.update(runs)
+        await self._catch_up()
+
+    async def caught_up(self) -> None:
+        """Wait until all that was told is looked at."""
+        if self._task is not None:
+            await self._task
 
     async def _catch_up(self) -> None:
         while self._waiting or self._expect:

@@ -93,7 +93,8 @@ def read_facts(
         pending=_pending(catalogue, last),
         answered=held if isinstance(held, Answered) else None,
         excuse=_excuse(tx, catalogue, run, held, children.open_since),
-        excused_at=max(kept.excused_at, tx.now if kept.excused else 0),
+        # when another excuse ended is not known, so its time begins with this look
+        excused_at=tx.now if kept.excused and held is None else kept.excused_at,
         missing_at=missing_at,
     )
 

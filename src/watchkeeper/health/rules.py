@@ -102,12 +102,12 @@ def _stuck(facts: Facts, limits: Limits, now: int) -> tuple[str, int] | None:
         if same.count >= MOST_SAME:
             return f"{same.name} again and again, {MOST_SAME:,} times", facts.sign_at
     pending = facts.pending
-    if pending is not None:
+    if pending is not None and facts.sign_at > pending.until:
         since = max(pending.until, facts.progress_at + limits.stuck)
         if now >= since:
             return f"{pending.name} should have ended, and nothing else did since", since
     answered = facts.answered
-    if answered is not None and now - answered.at >= limits.stuck:
+    if answered is not None and facts.sign_at > answered.at <= now - limits.stuck:
         why = f"it waits for an answer about {answered.name}, which was given"
         return why, answered.at + limits.stuck
     return None

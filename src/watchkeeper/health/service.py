@@ -111,14 +111,22 @@ def forget(tx: Transaction, run: str) -> None:
     timers.cancel(tx, RUN, run)
 
 
-def keep(tx: Transaction, run: str, agent: str, was: Kept, now: Assessed, excused: bool) -> None:
+def keep(
+    tx: Transaction,
+    run: str,
+    agent: str,
+    was: Kept,
+    now: Assessed,
+    *,
+    excused: bool,
+    excused_at: int,
+) -> None:
     """Keep how a run does, with the event of what has changed, and when to look again.
 
-    `excused`: it is quiet for a reason now.
+    `excused`: it is quiet for a reason now; `excused_at` is when it was last.
     """
     tx.silent("what is kept for the next look; an alarm is recorded")
     alarm = now.health if now.health in AILING else None
-    excused_at = tx.now if excused or was.excused else was.excused_at
     if (alarm, excused, excused_at) != (was.alarm, was.excused, was.excused_at):
         same = alarm is not None and alarm == was.alarm
         _KEEP.run(

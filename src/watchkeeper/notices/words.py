@@ -37,6 +37,7 @@ _HAPPENED: dict[Why, str] = {
     "handover": "",
     "budget": "",
     "breaker": "",
+    "health": "",
 }
 _SEE: dict[Why, tuple[str, ...]] = {
     "lock": ("locks", "list"),

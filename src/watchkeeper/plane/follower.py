@@ -21,7 +21,8 @@ _RETRY_SECONDS = 1.0
 class Follower:
     """Hands decided requests to their waiting callers, new ones to the previews, new timers to
     the sweeper, changes of what is in force and of secrets to the gateways, overrides to the view
-    of who is on call, and changed caps to the view of what is in force."""
+    of who is on call, changed caps to the view of what is in force, and signs of life to the watch
+    over runs."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Follower:
         secrets_changed: Callable[[Sequence[str]], None],
         overridden: Callable[[], None],
         recapped: Callable[[], None],
+        happened: Callable[[Sequence[Event]], None],
     ) -> None:
         self._store = store
         self._decided = decided
@@ -42,6 +44,7 @@ class Follower:
         self._secrets_changed = secrets_changed
         self._overridden = overridden
         self._recapped = recapped
+        self._happened = happened
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -80,6 +83,7 @@ class Follower:
             self._attempt(self._recapped)
         if any(e.request is not None for e in batch):
             self._attempt(self._wake)
+        self._attempt(self._happened, batch)
 
     def _attempt(self, tell: Callable[..., None], *what: object) -> None:
         """Tell one listener; what fails there must not leave the others untold from then on."""
