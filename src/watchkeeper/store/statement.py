@@ -47,7 +47,7 @@ class Statement:
 
     def all(self, tx: Transaction, **params: Any) -> list[Row]:
         """Run it and return every row."""
-        if tx.waiting:
+        if tx.waiting and not self.tables.isdisjoint(tx.waiting):
             tx.write_deferred(self.tables)
         if tx.driver is None:
             rows = self._fetch(tx, params)
@@ -58,7 +58,7 @@ class Statement:
 
     def first(self, tx: Transaction, **params: Any) -> Row | None:
         """Run it and return the first row, or None."""
-        if tx.waiting:
+        if tx.waiting and not self.tables.isdisjoint(tx.waiting):
             tx.write_deferred(self.tables)
         if tx.driver is None:
             rows = self._fetch(tx, params)
@@ -71,7 +71,7 @@ class Statement:
 
     def scalar(self, tx: Transaction, **params: Any) -> Any:
         """Run it and return the first column of the first row, or None."""
-        if tx.waiting:
+        if tx.waiting and not self.tables.isdisjoint(tx.waiting):
             tx.write_deferred(self.tables)
         if tx.driver is None:
             rows = self._fetch(tx, params)
@@ -83,7 +83,7 @@ class Statement:
 
     def run(self, tx: Transaction, **params: Any) -> int:
         """Run it and return how many rows it inserted, updated or deleted."""
-        if tx.waiting:
+        if tx.waiting and not self.tables.isdisjoint(tx.waiting):
             tx.write_deferred(self.tables)
         if tx.wire is not None:
             plan = self._remote_plan()
@@ -103,7 +103,7 @@ class Statement:
         """Run it once for each mapping of values."""
         if not rows:
             return
-        if tx.waiting:
+        if tx.waiting and not self.tables.isdisjoint(tx.waiting):
             tx.write_deferred(self.tables)
         if tx.wire is not None:
             plan = self._remote_plan()
