@@ -70,6 +70,9 @@ from watchkeeper.tools.secrets.sealed import SealedStore
 
 _LOG = logging.getLogger("watchkeeper.plane")
 _TOLERATED_SECONDS = 2
+_COLLECTED_AFTER = (10_000, 20, 50)
+"""Objects more than before, and rounds of the younger: some calls at a time make hundreds each
+that die with them, and looking through them costs more than it finds."""
 _USES_SECONDS = 60
 _PRICES_SECONDS = 60
 _POLL_SECONDS = 1
@@ -153,6 +156,7 @@ class Plane:
         # what is loaded now stays: collecting it again and again would only hold the loop up
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_COLLECTED_AFTER)
         _LOG.info("ready on %s and %s", self.state.socket, local)
 
     async def wait(self) -> None:
