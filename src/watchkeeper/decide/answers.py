@@ -29,12 +29,16 @@ def as_replay(row: Row, narrowed: Narrowed | None) -> Answer:
 
 def as_answer(decision: str, ruling: Ruling, progress: Progress, decide_by: int | None) -> Answer:
     """Return the answer to a call that was decided; `decide_by` is of its request."""
-    warnings = tuple(one.words() for one in progress.would if one.stage == "warn")
+    reason = ruling.reason
+    warnings: tuple[str, ...] = ()
+    if progress.would:
+        warnings = tuple(one.words() for one in progress.would if one.stage == "warn")
+        reason = "; ".join((reason, *(f"warning: {one}" for one in warnings)))
     return Answer(
         decision=decision,
         verdict=ruling.verdict,
         rule=ruling.rule,
-        reason="; ".join((ruling.reason, *(f"warning: {one}" for one in warnings))),
+        reason=reason,
         allowed_instead=ruling.allowed_instead,
         digest=progress.digest,
         request=ruling.request,

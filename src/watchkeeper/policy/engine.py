@@ -37,6 +37,7 @@ class PolicyEngine:
         self._rules = tuple(rules)
         self.population = population
         self._slices = Slices(self._rules, self.population)
+        self._read = frozenset(name for rule in self._rules for name in rule.reads)
         self._memo: dict[tuple[Any, ...], PolicyAnswer] = {}
 
     @property
@@ -52,7 +53,7 @@ class PolicyEngine:
 
     def reads(self, question: Question, name: str) -> bool:
         """Tell whether a policy that can matter reads an attribute of the context."""
-        found = self.slice_of(question)
+        found = self.slice_of(question) if name in self._read else None
         return found is not None and name in found.reads
 
     def ask(self, question: Question) -> PolicyAnswer:

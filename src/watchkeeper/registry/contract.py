@@ -36,6 +36,10 @@ class ModelRouting(Part):
         )
         return tuple(dict.fromkeys(named))
 
+    def names(self, model: str) -> bool:
+        """Tell whether the contract lets the agent name a model."""
+        return model in (self.default, self.escalate_to) or model in self.allowed
+
 
 class ContractBudgets(Part):
     """Ceilings on each run of the agent, and on each call. Tokens are summed over the run."""

@@ -66,8 +66,8 @@ def may_call(
     `implied`: a document leads there, so the contract need not name it.
     """
     routing = agent.contract.model_routing
-    models = routing.models if routing else ()
-    if name not in models and not implied:
+    if not implied and (routing is None or not routing.names(name)):
+        models = routing.models if routing else ()
         return deny(
             f"contract/{agent.contract.name}/models",
             f"model {name!r} is not among the models of its contract",
@@ -80,6 +80,8 @@ def may_call(
             f"model {name!r} has no provider that is described",
             "apply a model document for it, with its provider",
         )
+    if not agent.contract.regions:
+        return None
     regions = [target.provider.region for target in model.targets]
     inside = [region for region in regions if region in agent.contract.regions]
     # which of several targets qualify is for the routing gate

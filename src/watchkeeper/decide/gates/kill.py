@@ -20,8 +20,13 @@ NO_VERSIONS: Mapping[str, int] = MappingProxyType({})
 def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
     """Return what an action touches, as locks see it."""
     tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
-    return replace(
-        covered_run(catalogue, run.run, run.agent, run.version, run.on_behalf_of, run.ancestors),
+    return covered_run(
+        catalogue,
+        run.run,
+        run.agent,
+        run.version,
+        run.on_behalf_of,
+        run.ancestors,
         tool=action.name if action.kind == "tool" else None,
         upstream=tool.contract.upstream if tool else None,
         model=action.name if action.kind == "model" else None,
@@ -36,16 +41,25 @@ def covered_run(
     on_behalf_of: str | None,
     ancestors: Iterable[tuple[str, str]] = (),
     versions: Mapping[str, int] = NO_VERSIONS,
+    *,
+    tool: str | None = None,
+    upstream: str | None = None,
+    model: str | None = None,
 ) -> Covered:
-    """Return what a run is, as locks see it; `versions` are those of the runs above it."""
+    """Return what a run is, as locks see it, with what it uses; `versions` are those of the runs
+    above it.
+    """
     return Covered(
         run,
         agent,
         catalogue.team_of(agent),
+        tool,
+        model,
         version=version,
+        upstream=upstream,
         persons=catalogue.names.names(on_behalf_of) if on_behalf_of else frozenset(),
         runtimes=catalogue.runtimes_of(agent),
-        above=runs_above(catalogue, ancestors, versions),
+        above=runs_above(catalogue, ancestors, versions) if ancestors else (),
     )
 
 
@@ -80,7 +94,8 @@ def runs_above(
 
 def kill_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """No lock in force covers what the action touches."""
-    lock = covering(facts.locks, covered_by(facts.catalogue, facts.run, action))
+    locks = facts.locks
+    lock = covering(locks, covered_by(facts.catalogue, facts.run, action)) if locks else None
     if lock is not None:
         return deny(
             f"lock/{lock.lock}",
