@@ -341,7 +341,9 @@ class Decider:
             "error": by_agents_word(kept_words(outcome.error, level), token),
             "route_reason": kept_words(outcome.route_reason, level),
         }
-        record_outcome(tx, row, outcome.model_copy(update=said))
+        if any(getattr(outcome, name) != words for name, words in said.items()):
+            outcome = outcome.model_copy(update=said)
+        record_outcome(tx, row, outcome)
         if begun:
             keep_result(tx, row, result)
             # the plane cuts a tool call off at its time limit: what passes until it is on record
