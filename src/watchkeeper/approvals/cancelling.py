@@ -25,7 +25,10 @@ _CANCEL = Statement(
 _STATE = Statement(select(requests.c.state).where(requests.c.request == bindparam("request_is")))
 
 
-def cancel(tx: Transaction, request: str, *, by: str) -> bool:
+TAKEN_BACK = "the agent took it back; nothing was done"
+
+
+def cancel(tx: Transaction, request: str, *, by: str, text: str = TAKEN_BACK) -> bool:
     """End a request that its agent wants no more; False if it is not open any more.
 
     Where another stands for it, that one is meant.
@@ -35,7 +38,7 @@ def cancel(tx: Transaction, request: str, *, by: str) -> bool:
         return False
     timers.cancel(tx, TIMER, request)
     row = find(tx, request)
-    record(tx, row, "request.cancelled", actor=by, text="the agent took it back; nothing was done")
+    record(tx, row, "request.cancelled", actor=by, text=text)
     return True
 
 

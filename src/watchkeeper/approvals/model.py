@@ -16,7 +16,7 @@ GRANT_SECONDS = 300
 """How long an approval may wait to be used."""
 
 TimeoutOutcome = Literal["deny", "allow"]
-RequestKind = Literal["action", "standing", "top_up"]
+RequestKind = Literal["action", "standing", "top_up", "interrupt"]
 
 STATES: tuple[RequestState, ...] = get_args(RequestState)
 OPEN: frozenset[RequestState] = frozenset({"pending", "approved"})

@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watchkeeper import __version__
@@ -195,7 +195,7 @@ class Plane:
 
     async def _close_ways_out(self) -> None:
         await self._step("deliveries", self.deliveries.stop())
-        await self._step("runtimes", self.rooms.runtimes.polling.stop())
+        await self._step("runtimes", self.rooms.runtimes.stop())
         await self._step("gateways", self.gateways.stop())
 
     async def _record(self, type_: str, body: Mapping[str, object]) -> None:
@@ -281,7 +281,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         health=run_health,
         applying=Applying(store, view),
         envelopes=envelopes,
-        runtimes=Runtimes(store, view, envelopes, polling),
+        runtimes=Runtimes(decider, view, envelopes, polling),
         replays=Replays(store),
         tokens=tokens,
         overriding=Overriding(store, view),
@@ -307,6 +307,11 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         sealed.forget(names)
         gateways.secrets_changed(names)
 
+    def decided(requests: Iterable[str]) -> None:
+        decider.waiting.wake(found := tuple(requests))
+        if found:
+            rooms.runtimes.answers.wake()
+
     def changed() -> None:
         gateways.refresh()
         polling.follow()
@@ -321,7 +326,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         schedule=Schedule(),
         follower=Follower(
             store,
-            decider.waiting.wake,
+            decided,
             sweeper.wake,
             changed,
             previews.begin,

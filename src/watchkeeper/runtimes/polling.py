@@ -44,8 +44,8 @@ _DISCOVER_EVERY = 30
 """Polls between two looks at which agents a runtime has."""
 T = TypeVar("T")
 _Told = tuple[bool, RemoteRun | None]
-OnWaiting = Callable[[Runtime, Sequence[Interrupt]], Awaitable[None]]
-"""Takes what waits for a person in a runtime, each time it was asked."""
+OnWaiting = Callable[[Runtime, Sequence[Interrupt], bool], Awaitable[None]]
+"""Takes what waits for a person in a runtime, each time it was asked, and whether that is all."""
 
 
 @dataclass(slots=True)
@@ -242,7 +242,7 @@ class Polling:
             await self.keep_runs(document, runs)
             await self._miss(watched, {run.id for run in runs})
         if look.waiting is not None and self.on_waiting is not None:
-            await self.on_waiting(document, look.waiting)
+            await self.on_waiting(document, look.waiting, complete)
 
     async def keep_runs(self, document: Runtime, runs: Sequence[RemoteRun]) -> None:
         """Keep what a runtime tells of some of its runs."""

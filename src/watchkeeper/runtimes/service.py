@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.service import Decider
 from watchkeeper.identity.model import NewRun, Workload
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes import reading, records
+from watchkeeper.runtimes.answering import Answers
 from watchkeeper.runtimes.model import Stopping
 from watchkeeper.runtimes.polling import Polling
 from watchkeeper.runtimes.stopping import Stops, Told
 from watchkeeper.store.statement import Row
-from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.runtimes import RemoteRunRow, RuntimeRow, Standing
 
@@ -23,13 +24,15 @@ class Runtimes:
     """What people see of runtimes, and do with their runs."""
 
     def __init__(
-        self, store: Store, view: CatalogueView, envelopes: Envelopes, polling: Polling
+        self, decider: Decider, view: CatalogueView, envelopes: Envelopes, polling: Polling
     ) -> None:
-        self._store = store
+        self._store = decider.store
         self._view = view
         self._envelopes = envelopes
         self.polling = polling
-        self.stops = Stops(store, polling)
+        self.answers = Answers(decider, view, envelopes, polling)
+        """Asks people what runs wait for, and tells them."""
+        self.stops = Stops(decider.store, polling)
         """Stops, pauses and resumes what locks cover, and single runs."""
 
     async def rows(self) -> list[RuntimeRow]:
@@ -110,8 +113,19 @@ class Runtimes:
         await self._store.read(lambda tx: self._envelopes.admit(tx, row.agent, row.run or ""))
 
     async def poll_due(self) -> None:
-        """Begin to ask every runtime whose time has come."""
+        """Begin to ask every runtime whose time has come, and to tell what was decided."""
         self.polling.poll_due()
+        await self.carry_due()
+
+    async def carry_due(self) -> None:
+        """Begin to carry what was decided to the runtimes where it is waited for."""
+        if self.polling.watched():
+            await self.answers.carry_due()
+
+    async def stop(self) -> None:
+        """Ask and tell no more."""
+        await self.answers.stop()
+        await self.polling.stop()
 
     async def purge(self) -> None:
         """Forget runs that ended a while ago."""

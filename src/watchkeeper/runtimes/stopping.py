@@ -24,8 +24,8 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.wire.runtimes import ENDED, StopResult
 
-TRY_SECONDS = 5.0
-"""How long one try may take over all runtimes."""
+TRY_SECONDS = 4.0
+"""How long one try may take over all runtimes; what a lock waits for an answer is longer."""
 _LIST_SECONDS = 1.5
 """Of these, to look for what has begun since a runtime was last asked."""
 _AT_ONCE = 16
@@ -36,11 +36,12 @@ _DONE: dict[Told, str] = {"stop": "stopped", "pause": "paused", "resume": "resum
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What is stopped: runs of ours, all runs of some agents, all that some runtimes run."""
+    """What is stopped: runs of ours, all runs of some agents, all that runs in some runtimes."""
 
     runs: frozenset[str] = frozenset()
     agents: frozenset[str] = frozenset()
-    runtimes: frozenset[str] = frozenset()
+    all_of: frozenset[str] = frozenset()
+    """Runtimes of which every run is meant."""
     everything: bool = False
 
 
@@ -72,8 +73,11 @@ class Stops:
 
     async def runtimes_of(self, reach: Reach) -> tuple[str, ...]:
         """Return the runtimes in force that something has to be told to."""
-        rows = await self._store.read(lambda tx: _rows(tx, reach))
-        found = {row.runtime for row in rows} | reach.runtimes
+        return await self._store.read(lambda tx: self.runtimes_in(tx, reach))
+
+    def runtimes_in(self, tx: Transaction, reach: Reach) -> tuple[str, ...]:
+        """Return the same within a unit of work."""
+        found = {row.runtime for row in _rows(tx, reach)} | reach.all_of
         return tuple(name for name in self._names(reach) if reach.everything or name in found)
 
     async def tell(
@@ -97,6 +101,24 @@ class Stops:
         )
         return tuple(result for result in results if result is not None)
 
+    async def tell_in(
+        self, name: str, reach: Reach, what: Told = "stop", *, by: str, why: str
+    ) -> RuntimeResult:
+        """Tell one runtime, as `tell` does, and say so too where nothing of it runs there."""
+        rows = await self._store.read(lambda tx: _rows(tx, reach))
+        mine = [row for row in rows if row.runtime == name]
+        result = await self._tell_one(name, mine, reach, what, by=by, why=why)
+        if result is not None:
+            return result
+        watched = self._polling.get(name)
+        if watched is None:
+            said = "no document for it is in force: look there by hand"
+            return RuntimeResult(name, "unconfirmed", said)
+        if "list" in watched.adapter.can:
+            return RuntimeResult(name, "already done", "nothing of it runs there")
+        said = "a runtime of its kind can't say what runs there; the gateways refuse what it asks"
+        return RuntimeResult(name, "not supported", said)
+
     async def tell_run(self, row: Row, what: Told, *, now: bool, by: str, why: str) -> Stopping:
         """Tell a runtime about one run."""
         watched = self._polling.get(row.runtime)
@@ -113,7 +135,7 @@ class Stops:
             for name, watched in sorted(self._polling.watched())
             if reach.everything
             or reach.runs
-            or name in reach.runtimes
+            or name in reach.all_of
             or reach.agents & {one.agent for one in watched.document.agents}
         ]
 
@@ -123,7 +145,7 @@ class Stops:
         watched = self._polling.get(name)
         if watched is None:
             return None
-        whole = reach.everything or name in reach.runtimes
+        whole = reach.everything or name in reach.all_of
         outcomes: dict[str, _Outcome] = {}
         problem: list[str] = []
         with suppress(TimeoutError):
@@ -267,7 +289,7 @@ def _rows(tx: Transaction, reach: Reach) -> list[Row]:
         tx,
         runs_of_ours=reach.runs,
         agents=reach.agents,
-        runtimes=reach.runtimes,
+        runtimes=reach.all_of,
         everything=reach.everything,
     )
 

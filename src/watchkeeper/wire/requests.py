@@ -114,9 +114,9 @@ class RequestRow(Shown):
     """Whose vote the caller may cast by delegation, where not one of their own."""
     decided_by: str | None = None
     decided_at: int | None = None
-    kind: Literal["action", "standing", "top_up"] = "action"
+    kind: Literal["action", "standing", "top_up", "interrupt"] = "action"
     """standing: what is asked for is a standing approval, not one action; top_up: more room in a
-    budget for its current period."""
+    budget for its current period; interrupt: a run's question, which waits in its runtime."""
     groups: tuple[Group, ...] = ()
     """Who must agree: every group, of distinct people."""
     alike: str = ""
