@@ -92,7 +92,11 @@ def test_each_way_of_locking_says_what_it_means_and_leads_to_the_next(mode: Mode
     assert question.title.startswith(WORDS[mode])
     assert MEANS[mode][:20] in " ".join(read(question.body).split())
     following = list(WORDS)[(list(WORDS).index(mode) + 1) % len(WORDS)]
-    assert question.choices[-1].label == f"{WORDS[following].lower()} instead"
+    word = WORDS[following].removesuffix(" of").lower()
+    assert question.choices[-1].label == f"{word} instead"
+    said = read(question.body)
+    assert ("leaves" in said) == (mode in {"pause", "deny-new"})
+    assert ("releases" in said) == (mode in {"stop", "drain"})
 
 
 def test_receipts_stand_by_effect_with_each_party_and_what_is_still_open() -> None:

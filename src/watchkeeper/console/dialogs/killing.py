@@ -106,7 +106,7 @@ def kill_question(radius: BlastRadius, mode: Mode, *, narrower: bool, reason: st
         choices.append(Choice(WIDER, f"widen to {wider}"))
     if narrower:
         choices.append(Choice(NARROWER, "narrow again"))
-    choices.append(Choice(OTHER_MODE, f"{WORDS[_next(mode)].lower()} instead"))
+    choices.append(Choice(OTHER_MODE, f"{WORDS[_next(mode)].removesuffix(' of').lower()} instead"))
     typed = radius.confirm_text if radius.confirmation != "enter" else None
     return Question(
         title=f"{word} {target_text(radius.target.kind, radius.target.name)}?",
@@ -122,7 +122,7 @@ def kill_question(radius: BlastRadius, mode: Mode, *, narrower: bool, reason: st
 
 def body_of(radius: BlastRadius, mode: Mode) -> list[Block]:
     """Write what would stop, and what a kill means beside a pause."""
-    return [*radius_blocks(radius), Blank(), Prose(MEANS[mode], "quiet")]
+    return [*radius_blocks(radius, mode), Blank(), Prose(MEANS[mode], "quiet")]
 
 
 def _next(mode: Mode) -> Mode:

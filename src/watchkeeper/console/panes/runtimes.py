@@ -36,10 +36,7 @@ class RuntimesPane(Pane[view.RuntimeLine]):
         Column("seen", "SEEN", 5, align="right", priority=2),
         Column("what", "WHAT IT SAYS", 24, grow=3, priority=3),
     )
-    empty = (
-        "No runtimes. Apply `runtime` documents to see and stop what runs there: "
-        "watchkeeper help runtimes."
-    )
+    empty = "No runtimes yet. They are applied as documents: watchkeeper help runtimes."
     watched = ("runtime.", "run.", "lock.", "request.", "contract.")
 
     async def fetch(self, after: str | None, limit: int, filter: str) -> Page[view.RuntimeLine]:

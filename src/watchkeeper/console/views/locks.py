@@ -23,7 +23,7 @@ from watchkeeper.console.words import (
 )
 from watchkeeper.wire.agents import AgentRow, RunRow
 from watchkeeper.wire.budgets import BudgetRow
-from watchkeeper.wire.locks import BlastRadius, Effect, LockRow, Receipt, ReceiptState, Target
+from watchkeeper.wire.locks import BlastRadius, Effect, LockRow, Mode, Receipt, ReceiptState, Target
 from watchkeeper.wire.plane import EventRow, Need
 from watchkeeper.wire.requests import RequestRow
 from watchkeeper.wire.tools import ToolRow
@@ -40,6 +40,8 @@ EFFECTS: tuple[Effect, ...] = (
 )
 OPEN: frozenset[ReceiptState] = frozenset({"attempted", "unconfirmed"})
 """Receipts that are waited for."""
+ENDING: frozenset[Mode] = frozenset({"stop", "drain"})
+"""Ways of locking that end runs."""
 NAMED_AGENTS = 6
 
 
@@ -107,30 +109,46 @@ def receipts_cell(row: LockRow) -> Span:
     return span(f"{done} done", "good" if done else "quiet")
 
 
-def radius_blocks(radius: BlastRadius) -> list[Block]:
-    """Write what a lock would stop, counted now."""
+DOES: Mapping[Mode, tuple[str, str, str]] = {
+    "stop": ("stops", "cuts", "revokes"),
+    "drain": ("stops", "waits for", "revokes"),
+    "deny-new": ("leaves", "leaves", "leaves"),
+    "pause": ("refuses", "lets end", "leaves"),
+}
+"""What each way of locking does to open runs, calls in flight and requests that wait."""
+
+
+def radius_blocks(radius: BlastRadius, mode: Mode = "stop") -> list[Block]:
+    """Write what a lock would do, counted now."""
     agents = ", ".join(radius.agents[:NAMED_AGENTS])
     if len(radius.agents) > NAMED_AGENTS:
         agents += f" and {len(radius.agents) - NAMED_AGENTS} more"
     counts: list[tuple[int, str]] = [
-        (radius.open_runs, plural(radius.open_runs, "open run")),
+        (radius.open_runs, _runs_text(radius)),
         (radius.in_flight, f"{plural(radius.in_flight, 'call')} in flight"),
         (radius.pending_requests, plural(radius.pending_requests, "pending approval")),
     ]
     held: list[Block] = [
         Fact("agents", agents or "none", "strong" if agents else "quiet"),
     ]
-    for label, (count, text) in zip(("stops", "cuts", "revokes"), counts, strict=True):
-        held.append(Fact(label, text, "critical" if count else "quiet"))
+    for label, (count, text) in zip(DOES[mode], counts, strict=True):
+        mild = label in {"leaves", "lets end"}
+        held.append(Fact(label, text, "critical" if count and not mild else "quiet"))
     money = radius.live_holds_micros
-    held.append(
-        Fact("releases", f"{money_text(money)} held", "text" if money else "quiet"),
-    )
+    if mode in ENDING:
+        held.append(
+            Fact("releases", f"{money_text(money)} held", "text" if money else "quiet"),
+        )
     told = ", ".join(radius.told) or "nobody is named to be told"
-    if radius.runtimes:
+    if radius.runtimes and mode in ENDING:
         held.append(Fact("stops in", ", ".join(radius.runtimes)))
     held.append(Fact("tells", told, "text" if radius.told else "warning"))
     return held
+
+
+def _runs_text(radius: BlastRadius) -> str:
+    text = plural(radius.open_runs, "open run")
+    return f"{text}, {radius.child_runs:,} opened by others" if radius.child_runs else text
 
 
 def receipt_blocks(row: LockRow, moment: Moment) -> list[Block]:
