@@ -11,7 +11,7 @@ import httpx
 
 from tests.rig.environments import environment
 from tests.rig.process import ROOT, Child, clean_environment
-from watchkeeper.core.clock import SystemClock
+from watchkeeper.core.clock import Clock, SystemClock
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes.adapters import open_adapter
 from watchkeeper.runtimes.model import Adapter
@@ -62,14 +62,14 @@ class Server:
 
 @asynccontextmanager
 async def speaking_to(
-    url: str | None, kind: str, directory: Path, **more: Any
+    url: str | None, kind: str, directory: Path, *, clock: Clock | None = None, **more: Any
 ) -> AsyncIterator[Adapter]:
     """Open the adapter of a kind of runtime."""
     known = KnownValues()
     egress = Egress()
     document = Runtime.model_validate({"name": "there", "kind": kind, "url": url, **more})
     credentials = Credentials(References(known), None, known)
-    adapter = open_adapter(document, egress, credentials, SystemClock(), directory)
+    adapter = open_adapter(document, egress, credentials, clock or SystemClock(), directory)
     try:
         yield adapter
     finally:
