@@ -246,9 +246,10 @@ class Attempt:
         )
 
     async def _stream(self, response: aiohttp.ClientResponse, silence: asyncio.Timeout) -> None:
-        receiver, loop, seconds = self._receiver, self._loop, self.route.timeout_seconds
+        loop, seconds = self._loop, self.route.timeout_seconds
         splitter = EventSplitter(LARGEST_ANSWER)
         until: float | None = None
+        last = b""
         try:
             while piece := await _next_piece(response, until):
                 silence.reschedule(loop.time() + seconds)
@@ -256,37 +257,39 @@ class Attempt:
                     if start:
                         await asyncio.sleep(0)
                     events = splitter.feed(piece[start : start + _AT_ONCE])
-                    await self._take_events(events, response)
+                    last = self._take_events(events)
+                    if start + _AT_ONCE < len(piece) or not response.content.at_eof():
+                        await self._pass_on(last, response)
+                        last = b""
                 if until is None and self.meter.done and self.events:
                     until = loop.time() + min(_LINGER_SECONDS, seconds / 2)
             rest = self._providers.credentials.known.redact_known(splitter.rest())
             if rest and self._passes(rest):
-                await self._pass_on(rest, response)
+                last += rest
         except EventTooLong:
             raise UpstreamFailure("an event of its stream is too large", reached=True) from None
-        failure = self.meter.failure
-        if not self.meter.done and failure is None:
+        if not self.meter.done and self.meter.failure is None:
+            await self._pass_on(last, response)
             raise UpstreamFailure("its stream ended before it was complete", reached=True)
-        self._answered = True
-        if not receiver.begun:
-            await self._begin(response)
-        await receiver.end(b"")
+        await self._pass_on(last, response, ends=True)
 
-    async def _take_events(self, events: list[bytes], response: aiohttp.ClientResponse) -> None:
-        """Count whole events, and pass on those that the caller is to have."""
+    def _take_events(self, events: list[bytes]) -> bytes:
+        """Count whole events; return those that the caller is to have."""
         redact, whole = self._providers.credentials.known.redact_known, b"".join(events)
         if redact(whole) is not whole:
             events = [redact(event) for event in events]
             whole = b"".join(events)
         passed = [one for one in events if self._passes(one)]
-        data = whole if len(passed) == len(events) else b"".join(passed)
-        await self._pass_on(data, response)
+        return whole if len(passed) == len(events) else b"".join(passed)
 
-    async def _pass_on(self, data: bytes, response: aiohttp.ClientResponse) -> None:
-        if not data:
+    async def _pass_on(
+        self, data: bytes, response: aiohttp.ClientResponse, *, ends: bool = False
+    ) -> None:
+        """Pass events on; with `ends` they are the last of an answer that is complete."""
+        if not (data or ends):
             return
         if not self._receiver.begun:
-            if self.meter.failure is not None and not self._said_anything():
+            if data and self.meter.failure is not None and not self._said_anything():
                 # it failed before it said anything, so nothing is billed and others may answer
                 self._sending.sent = False
                 why = f"it began with an error: {self.meter.failure}"
@@ -294,8 +297,9 @@ class Attempt:
             await self._begin(response)
         if self.first_token_at is None and self.events:
             self.first_token_at = self._loop.time()
+        self._answered = ends
         self._passing = True
-        await self._receiver.push(data)
+        await (self._receiver.end(data) if ends else self._receiver.push(data))
         self._passing = False
 
     def _said_anything(self) -> bool:
