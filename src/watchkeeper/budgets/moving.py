@@ -22,6 +22,9 @@ Standing = tuple[int, int, int, int]
 Standings = Mapping[Measure, Standing]
 
 
+_UNKNOWN: dict[Measure, Standing] = {}
+
+
 class _Moved:
     """What is not written of one balance."""
 
@@ -88,20 +91,22 @@ class Movements:
         before = self._moved.get(account)
         if before is not None and before.hour not in (None, hour):
             _write(tx.as_stored(), account, self._moved.pop(account))
-        self.release(account, reserved, measures)
-        moved = self._moved[account]
+        moved = self._of(account)
         moved.hour = hour
-        known = self._known.get(account)
+        known = self._known.get(account, _UNKNOWN)
+        all_held, all_posted = moved.held, moved.posted
         for measure in measures:
-            amount = posted[measure]
-            moved.posted[measure] = moved.posted.get(measure, 0) + amount
-            if known is not None and measure in known:
+            back, amount = reserved[measure], posted[measure]
+            all_held[measure] = all_held.get(measure, 0) - back
+            all_posted[measure] = all_posted.get(measure, 0) + amount
+            if measure in known:
                 was, held, topped, cap = known[measure]
-                known[measure] = (was + amount, held, topped, cap)
+                known[measure] = (was + amount, held - back, topped, cap)
 
-    def write(self, tx: Transaction) -> int:
+    def write(self, tx: Transaction) -> None:
         """Write all that was moved."""
-        return sum(_write(tx, account, moved) for account, moved in self._moved.items())
+        for account, moved in self._moved.items():
+            _write(tx, account, moved)
 
     def _look(self, tx: Transaction, wanted: Sequence[Drawn]) -> None:
         """Read what is not known yet of the balances and of the measures that are capped."""
@@ -130,16 +135,21 @@ class Movements:
                         known[measure] = (posted, held, topped, cap)
 
     def _add(self, account: Account, amounts: Amounts, measures: sql.Measures) -> _Moved:
+        moved = self._of(account)
+        known = self._known.get(account, _UNKNOWN)
+        all_held = moved.held
+        for measure in measures:
+            amount = amounts[measure]
+            all_held[measure] = all_held.get(measure, 0) + amount
+            if measure in known:
+                posted, held, topped, cap = known[measure]
+                known[measure] = (posted, held + amount, topped, cap)
+        return moved
+
+    def _of(self, account: Account) -> _Moved:
         moved = self._moved.get(account)
         if moved is None:
             moved = self._moved[account] = _Moved()
-        known = self._known.get(account)
-        for measure in measures:
-            amount = amounts[measure]
-            moved.held[measure] = moved.held.get(measure, 0) + amount
-            if known is not None and measure in known:
-                posted, held, topped, cap = known[measure]
-                known[measure] = (posted, held + amount, topped, cap)
         return moved
 
 
@@ -162,42 +172,40 @@ class Spent:
             sums[measure] = sums.get(measure, 0) + amounts[measure]
         self._actions[key] = self._actions.get(key, 0) + actions
 
-    def write(self, tx: Transaction) -> int:
+    def write(self, tx: Transaction) -> None:
         """Write all that was added."""
-        return sum(
-            sql.SPENT.run(
-                tx,
-                scope=account.scope,
-                period=account.period,
-                period_key=account.period_key,
-                agent=agent,
-                actions=self._actions[account, agent],
-                **sql.named("amount", {**_NOTHING, **sums}, MEASURES),
-            )
-            for (account, agent), sums in self._sums.items()
+        sql.SPENT.run_many(
+            tx,
+            [
+                {
+                    **account._asdict(),
+                    "agent": agent,
+                    "actions": self._actions[account, agent],
+                    **sql.named("amount", {**_NOTHING, **sums}, MEASURES),
+                }
+                for (account, agent), sums in self._sums.items()
+            ],
         )
 
 
 _NOTHING: Amounts = dict.fromkeys(MEASURES, 0)
 
 
-def _write(tx: Transaction, account: Account, moved: _Moved) -> int:
+def _write(tx: Transaction, account: Account, moved: _Moved) -> None:
     key = key_of(account)
-    changed = 0
     if moved.caps:
         capped = tuple(measure for measure in MEASURES if measure in moved.caps)
-        changed += sql.caps_of(capped).run(tx, **key, **sql.named("cap", moved.caps, capped))
+        sql.caps_of(capped).run(tx, **key, **sql.named("cap", moved.caps, capped))
     if not any(moved.held.values()) and not any(moved.posted.values()):
-        return changed
+        return
     measures = tuple(measure for measure in MEASURES if measure in moved.held)
     values = key | sql.named("held", moved.held, measures)
     if moved.hour is None:
-        return changed + sql.held_of(measures).run(tx, **values)
+        sql.held_of(measures).run(tx, **values)
+        return
     posted = {measure: moved.posted.get(measure, 0) for measure in measures}
     values |= sql.named("amount", posted, measures)
     values["bucket_is"] = moved.hour
     post = sql.post_of(measures)
-    written = post.run(tx, **values)
-    if not written and sql.TURN.run(tx, **key, bucket_is=moved.hour):
-        written = post.run(tx, **values)
-    return changed + written
+    if not post.run(tx, **values) and sql.TURN.run(tx, **key, bucket_is=moved.hour):
+        post.run(tx, **values)

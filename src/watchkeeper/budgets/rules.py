@@ -93,23 +93,23 @@ def accounts_of(
     lets pass what finds anything left. Caps per invocation have no balance.
     """
     grouped: dict[Account, Drawn] = {}
+    own = Account(f"run/{run}", "run", run)
     for cap in caps:
-        period = cap.period
-        if period == "run":
-            account = Account(f"run/{run}", "run", run)
-        elif period == "invocation":
+        scope, period, measure, most, zone, soft, _ = cap
+        if period == "invocation":
             continue
-        else:
-            account = Account(cap.scope, period, period_key(period, at, run, cap.zone))
+        account = own
+        if period != "run":
+            account = Account(scope, period, period_key(period, at, run, zone))
         drawn = grouped.get(account)
         if drawn is None:
             drawn = grouped[account] = Drawn(account, {}, [])
-        asked = amounts[cap.measure]
+        asked = amounts[measure]
         if asked:
-            room = max(0, cap.cap) + (asked - 1 if cap.soft else 0)
-            known = drawn.limits.get(cap.measure)
-            if known is None or room < known[0]:
-                drawn.limits[cap.measure] = (room, cap)
+            room = max(most, 0) + asked - 1 if soft else max(most, 0)
+            limits = drawn.limits
+            if measure not in limits or room < limits[measure][0]:
+                limits[measure] = (room, cap)
             drawn.caps.append(cap)
     return sorted(grouped.values(), key=itemgetter(0))
 
