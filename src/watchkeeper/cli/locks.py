@@ -16,6 +16,7 @@ from watchkeeper.cli.words import at
 from watchkeeper.core.durations import read_duration
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars
+from watchkeeper.core.places import SWITCH_FILE, state_directory, write_switch
 from watchkeeper.core.words import count
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ _WAIT = click.option(
 @REASON
 @_FOR
 @_WAIT
+@click.option(
+    "--local",
+    is_flag=True,
+    help="Everything: write the plane's switch file on this machine; no plane need answer.",
+)
 @_YES
 @speaks()
 def kill(
@@ -67,6 +73,7 @@ def kill(
     reason: str,
     lasting: str | None,
     wait: int,
+    local: bool,
     yes: bool,
 ) -> None:
     """Stop TARGET now: an agent or a run by its name, KIND/NAME, or `everything`.
@@ -75,7 +82,10 @@ def kill(
     runtime, approval. Shows what it would stop, asks, and prints a receipt for each effect.
     Once it answers, nothing it covers is permitted until the lock is lifted.
     """
-    _lock(session, target, mode, reason, lasting, wait, yes)
+    if local:
+        _switch_off(session, target, reason, yes)
+    else:
+        _lock(session, target, mode, reason, lasting, wait, yes)
 
 
 @click.command()
@@ -233,6 +243,31 @@ def _lock(
         print_json(found)
     else:
         _show(found)
+
+
+def _switch_off(session: Session, text: str, reason: str, yes: bool) -> None:
+    """Write the switch file, whatever the plane does; say whether the plane heeded it."""
+    if _read(text).kind != "everything":
+        fail(Invalid("the switch file stops everything", remedy="kill everything --local"))
+    directory = state_directory(session.state)
+    if not directory.is_dir():
+        fail(Invalid("no plane keeps its state here", where=str(directory), remedy="give --state"))
+    file = directory / SWITCH_FILE
+    if not yes:
+        if not sys.stdin.isatty():
+            say("watchkeeper: nothing was stopped: there is no terminal to ask on", err=True)
+            say("  try:  the same with --yes", err=True)
+            sys.exit(REFUSED)
+        typed = click.prompt(f"Type everything to write {file}", default="", err=True)
+        if typed != "everything":
+            say("Nothing was stopped.", err=True)
+            sys.exit(REFUSED)
+    try:
+        write_switch(file, reason)
+    except Invalid as error:
+        fail(error)
+    say(f"Written: {file}. While it is there nothing is permitted here.")
+    say("To go on: remove the file, then lift the lock on everything (watchkeeper locks list).")
 
 
 async def _answered(lock: str, seconds: int, plane: PlaneClient) -> LockRow:

@@ -21,6 +21,8 @@ LAST_PLANE_FILE = "plane.last.json"
 LOG_FILE = "plane.log"
 SOCKET_FILE = "plane.sock"
 DATABASE_FILE = "plane.sqlite3"
+SWITCH_FILE = "STOP"
+"""While it is there nothing is permitted; what is written in it is why."""
 
 
 def state_directory(given: str | os.PathLike[str] | None = None) -> Path:
@@ -57,6 +59,26 @@ def socket_path(state: Path) -> Path:
     if len(os.fsencode(place / SOCKET_FILE)) > LONGEST_SOCKET_PATH:
         place = Path("/tmp") / place.name  # noqa: S108 - private: made with mode 0700
     return place / SOCKET_FILE
+
+
+def write_switch(file: Path, reason: str) -> None:
+    """Write a switch file whole and durably, in place of one that is there.
+
+    Raises :class:`Invalid` if it cannot be written.
+    """
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with new.open("w", encoding="utf-8") as opened:
+            opened.write(f"{reason}\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+        new.replace(file)
+    except OSError as error:
+        raise Invalid(
+            f"the switch file cannot be written: {error.strerror}",
+            where=str(file),
+            remedy="stop the plane's process itself: kill -9 the number in plane.pid",
+        ) from None
 
 
 def make_private(directory: Path) -> None:

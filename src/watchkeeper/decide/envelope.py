@@ -215,6 +215,7 @@ class Envelopes:
         """Return an agent that may act now, in an open `run` or else in a new one; raise
         `Forbidden` if it or one above it has no contract, or a lock covers it.
         """
+        self._decider.check_switch()
         catalogue = self._decider.catalogue.now
         governed = catalogue.agents.get(agent)
         gone = next((name for _, name in above if name not in catalogue.agents), None)

@@ -34,6 +34,7 @@ from watchkeeper.decide.narrowing import follow_narrowed, read_for
 from watchkeeper.decide.noting import Noting
 from watchkeeper.decide.opening import open_request
 from watchkeeper.decide.path import decide as decide_by_gates
+from watchkeeper.decide.reconciling import tell_reconciled
 from watchkeeper.decide.records import (
     NOBODY_REPORTED,
     find_by_key,
@@ -72,6 +73,10 @@ from watchkeeper.wire.budgets import Measure
 from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer, Risk, Usage
 
 
+SWITCHED_OFF = "STOP"
+"""Stands for a lock where the switch file stops everything."""
+
+
 class Decider:
     """The one way in: ask, perform, settle."""
 
@@ -90,14 +95,29 @@ class Decider:
         """Which agents may have an open breaker; the deciding transaction reads its own."""
         self.locks: tuple[LockInForce, ...] = ()
         """The locks in force as last committed; the deciding transaction reads its own."""
+        self.switched_off: Callable[[], str | None] = lambda: None
+        """Says why everything is stopped, whatever the store says; None: it is not."""
+
+    def check_switch(self) -> None:
+        """Raise `Forbidden` while everything is stopped by the switch file."""
+        why = self.switched_off()
+        if why is not None:
+            raise Forbidden(
+                f"everything is stopped: {why}",
+                code="locked",
+                rule=f"lock/{SWITCHED_OFF}",
+                remedy="nothing until a person has taken the plane's switch file away",
+            )
 
     async def decide(self, token: str, ask: Ask, *, performer: Performer = "agent") -> Answer:
         """Decide one action of the run that `token` opens, for `performer` to carry out.
 
         An answer with a `replay` is of a call that was permitted before: it is not to be
         carried out. Raises `Unauthenticated` for a token that opens nothing, `Invalid` for
-        arguments that have no canonical form, `Unavailable` when the store can't be written.
+        arguments that have no canonical form, `Unavailable` when the store can't be written,
+        `Forbidden` while everything is stopped by the switch file.
         """
+        self.check_switch()
         action = await as_action(ask)
         (answer, covered), catalogue = await self.store.write(
             lambda tx: (self._decide(tx, token, ask, action, performer), self.catalogue.now)
@@ -177,6 +197,8 @@ class Decider:
             await self.store.write(lambda tx: caller_left(tx, request))
 
     def _lock_over(self, covered: Covered) -> str | None:
+        if self.switched_off() is not None:
+            return SWITCHED_OFF
         lock = covering(self.locks, covered)
         return lock.lock if lock else None
 
@@ -330,6 +352,8 @@ class Decider:
             raise Conflict(f"decision {decision} was not a permit: nothing ran under it")
         presumed = row.error == NOBODY_REPORTED and token is not None
         if row.settled_at is not None and not presumed:
+            if token is not None:
+                tell_reconciled(tx, decision)
             tx.silent("it was settled before, and that is on record")
             return
         if row.performer == "agent" and keeps_nothing(self.catalogue.now, row.agent, row.kind):

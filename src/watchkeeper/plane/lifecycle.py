@@ -21,6 +21,7 @@ from watchkeeper.breakers.service import HANDLERS as BREAKER_TIMERS
 from watchkeeper.budgets import history
 from watchkeeper.budgets.changes import HANDLERS as CAP_TIMERS
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
+from watchkeeper.core.places import SWITCH_FILE
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.callbacks import CALLBACKS
 from watchkeeper.decide.capping import Capping
@@ -60,6 +61,7 @@ from watchkeeper.plane.server import Server, bind_loopback, bind_unix
 from watchkeeper.plane.settings import Settings
 from watchkeeper.plane.state import PlaneFile, StateDirectory
 from watchkeeper.plane.sweeper import Sweeper
+from watchkeeper.plane.switch import Switch
 from watchkeeper.plane.timers import StoredTimers
 from watchkeeper.runtimes.polling import Polling
 from watchkeeper.runtimes.service import Runtimes
@@ -106,6 +108,7 @@ class Plane:
     health: Health
     outages: Outages
     server: Server
+    switch: Switch
     ending: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
@@ -113,6 +116,7 @@ class Plane:
         rooms = self.rooms
         await rooms.applying.load()
         await rooms.kill.load()
+        await self.switch.start()
         await rooms.decider.breakers.load(rooms.store)
         await rooms.watching_agents.start()
         await rooms.overriding.load()
@@ -178,6 +182,7 @@ class Plane:
         await asyncio.gather(self.server.close(), self._close_ways_out())
         self.schedule.stop()
         await self._step("sweeper", self.sweeper.stop())
+        await self._step("switch file", self.switch.stop())
         await self._step("kill switch", self.rooms.kill.stop())
         await self._step("watch of agents", self.rooms.watching_agents.stop())
         await self._step("follower", self.follower.stop())
@@ -321,6 +326,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         settings=settings,
         state=state,
         rooms=rooms,
+        switch=Switch(state.path / SWITCH_FILE, decider, kill),
         gateways=gateways,
         sweeper=sweeper,
         schedule=Schedule(),
