@@ -26,14 +26,13 @@ class Added:
         """Add an amount."""
         self.sums[name] = self.sums.get(name, 0) + amount
 
-    def write(self, tx: Transaction) -> int:
+    def write(self, tx: Transaction) -> None:
         """Write one row for each account."""
-        return sum(self._put(tx, name, amount) for name, amount in self.sums.items())
-
-    def _put(self, tx: Transaction, name: str, amount: int) -> int:
-        if amount < 0:
-            return TAKE.run(tx, account=name, taken=-amount)
-        return PUT.run(tx, name=name, amount=amount)
+        for name, amount in self.sums.items():
+            if amount < 0:
+                TAKE.run(tx, account=name, taken=-amount)
+            else:
+                PUT.run(tx, name=name, amount=amount)
 
 
 def later(

@@ -57,9 +57,9 @@ class Sums:
         row[counted_as] += amount  # type: ignore[operator]
         row["at"] = now
 
-    def write(self, tx: Transaction) -> int:
+    def write(self, tx: Transaction) -> None:
         """Write all that was added."""
-        return sum(_BUMP.run(tx, **row) for row in self._rows.values())
+        _BUMP.run_many(tx, list(self._rows.values()))
 
 
 def count_decision(tx: Transaction, agent: str, verdict: Verdict) -> None:

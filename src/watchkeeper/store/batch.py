@@ -210,7 +210,7 @@ def _run_unit(
             tx.write_deferred()
         if session.lost():
             raise RuntimeError("a unit of work ended the transaction that is not its own")
-        changed = session.changes() - changes - tx.written + tx.deferrals
+        changed = session.changes() - changes + tx.deferrals
         _check(unit.value, tx, changed, journal.sequence - before.sequence)
     except Exception as error:
         journal.restore(before)

@@ -33,9 +33,8 @@ class Deferred(Protocol):
     table: ClassVar[str]
     """The table's name."""
 
-    def write(self, tx: Transaction) -> int:
-        """Write them; return how many rows that changed. Nobody adds to them any more."""
-        ...
+    def write(self, tx: Transaction) -> None:
+        """Write them. Nobody adds to them any more."""
 
 
 D = TypeVar("D", bound=Deferred)
@@ -47,9 +46,8 @@ class Transaction:
     ``connection`` is the SQLAlchemy connection; ``driver`` the raw one on SQLite and
     ``wire`` the raw one of PostgreSQL's writer, both for ``Statement``; ``now`` the time at
     the start of the unit in microseconds; ``waiting`` what the batch has not written yet, by
-    table; ``deferrals`` counts what this unit left so, ``written`` the rows that others had left
-    and this unit made be written. A unit neither commits nor rolls back: it
-    returns, or raises to undo all that it did.
+    table, and ``deferrals`` counts what this unit left so. A unit neither commits nor rolls
+    back: it returns, or raises to undo all that it did.
     """
 
     __slots__ = (
@@ -62,7 +60,6 @@ class Transaction:
         "now",
         "waiting",
         "wire",
-        "written",
     )
 
     def __init__(
@@ -79,7 +76,6 @@ class Transaction:
         self.wire = wire
         self.waiting = {} if waiting is None else waiting
         self.deferrals = 0
-        self.written = 0
         self.now = now
         self._journal = journal
         self._callbacks: list[Callable[[], None]] = []
@@ -113,7 +109,7 @@ class Transaction:
         for table in tuple(self.waiting) if tables is None else tables:
             left = self.waiting.pop(table, None)
             if left is not None:
-                self.written += left.write(self)
+                left.write(self)
 
     def new_id(self, prefix: str) -> str:
         """Return a new id that sorts by this unit's time."""
