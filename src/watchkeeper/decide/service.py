@@ -72,7 +72,6 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.budgets import Measure
 from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer, Risk, Usage
 
-
 SWITCHED_OFF = "STOP"
 """Stands for a lock where the switch file stops everything."""
 
