@@ -55,6 +55,12 @@ RUN_STATES: dict[str, Said] = {
     "failed": Said("✗", "failed", "critical"),
     "expired": Said("×", "expired", "quiet"),
 }
+RUN_HEALTH: dict[str, Said] = {
+    "silent": Said("?", "silent", "warning"),
+    "lost": Said("×", "lost", "critical"),
+    "stuck": Said("!", "stuck", "critical"),
+}
+"""What is said instead of `open` of a run that somebody should look at."""
 REQUEST_STATES: dict[str, Said] = {
     "pending": Said("◐", "pending", "warning"),
     "approved": Said("✓", "approved", "good"),

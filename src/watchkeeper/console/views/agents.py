@@ -61,6 +61,9 @@ def cells(row: AgentRow, moment: Moment) -> Mapping[str, Span]:
 
 def doing_cell(row: AgentRow) -> Span:
     """Say why it does not work if it does not, else what it does."""
+    if row.ailing_runs and row.state not in ("stopped", "paused"):
+        words = f"{plural(row.ailing_runs, 'run')} silent, lost or stuck · {row.doing}"
+        return span(brief_text(words), "warning")
     if row.why and row.state in ("stopped", "paused", "waiting"):
         return span(brief_text(row.why), "warning" if row.state == "waiting" else "critical")
     return span(

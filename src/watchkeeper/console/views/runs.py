@@ -11,8 +11,10 @@ from watchkeeper.console.painting import Span, span
 from watchkeeper.console.views.aligned import aligned
 from watchkeeper.console.views.requests import object_text
 from watchkeeper.console.words import (
+    RUN_HEALTH,
     RUN_STATES,
     VERDICTS,
+    Said,
     actor_text,
     brief_text,
     count_text,
@@ -40,9 +42,9 @@ def cells(row: RunRow, moment: Moment) -> Mapping[str, Span]:
     """Return the cells of a run."""
     return {
         "age": moment.age(row.opened_at),
-        "state": say(RUN_STATES, row.state).span,
+        "state": state_of(row).span,
         "agent": span(row.agent, "strong"),
-        "goal": span(brief_text(row.why or row.goal), "critical" if row.why else "text"),
+        "goal": _goal(row),
         "object": span(object_text(row.business_object) or "–", "quiet"),
         "calls": span(count_text(row.calls), "text" if row.calls else "quiet"),
         "denied": span(count_text(row.denied), "critical" if row.denied else "quiet"),
@@ -52,15 +54,31 @@ def cells(row: RunRow, moment: Moment) -> Mapping[str, Span]:
     }
 
 
+def state_of(row: RunRow) -> Said:
+    """Say how it stands; of an open one that somebody should look at, what is wrong."""
+    if row.state == "open" and row.health in RUN_HEALTH:
+        return say(RUN_HEALTH, row.health)
+    return say(RUN_STATES, row.state)
+
+
+def _goal(row: RunRow) -> Span:
+    ailing = row.state == "open" and row.health in RUN_HEALTH
+    why = row.why or (row.health_why if ailing else None)
+    return span(brief_text(why or row.goal), "critical" if why else "text")
+
+
 def blocks(row: RunRow, moment: Moment, decisions: Sequence[DecisionRow] = ()) -> list[Block]:
     """Write a run with its actions in order."""
-    said = say(RUN_STATES, row.state)
+    said = state_of(row)
     held: list[Block] = [
         Prose(row.goal, "strong"),
         Line([said.span, span(f"  {row.agent}, version {row.version}")]),
     ]
     if row.why:
         held.append(Prose(row.why, "critical"))
+    if row.state == "open" and row.health is not None:
+        words = f"{row.health}: {row.health_why}" if row.health_why else row.health
+        held.append(Fact("health", words, "critical" if row.health in RUN_HEALTH else "text"))
     behalf = actor_text(row.on_behalf_of)
     if behalf:
         held.append(Fact("on behalf of", f"{behalf}, {proof_text(row.on_behalf_of_proof)}"))
