@@ -7,9 +7,11 @@ import pytest
 from tests.console import samples
 from tests.console.samples import NOW, moment, read, seconds
 from watchkeeper.console.dialogs.killing import MEANS, WORDS, kill_question
+from watchkeeper.console.dialogs.reconciling import ending_of, reconcile_question
 from watchkeeper.console.dialogs.runtimes import why_not, why_not_adopt
 from watchkeeper.console.painting import Span
 from watchkeeper.console.views import locks, needs, runtimes
+from watchkeeper.wire.health import UnsettledRow
 from watchkeeper.wire.locks import Mode, Receipt, Target
 
 
@@ -119,3 +121,21 @@ def test_receipts_stand_by_effect_with_each_party_and_what_is_still_open() -> No
     assert "check it by hand" in said
     assert said.index("open runs stopped") < said.index("runtime/graphs") < said.index("role/")
     assert locks.receipts_cell(row).text == "1 done, 2 open"
+
+
+def test_an_outcome_that_nobody_knows_is_settled_in_words() -> None:
+    row = UnsettledRow(
+        decision="dec_1", agent="clerk", owner="finance-ops", run="run_1", kind="tool",
+        name="stripe.create_refund", risk="high", object="charge/ch_81", value_micros=250_000_000,
+        performer="plane", at=NOW - seconds(90), since=NOW - seconds(60),
+        why="stopped by lock lock_1", outcome="unknown",
+    )  # fmt: skip
+    question = reconcile_question(row, moment())
+    said = read(question.body)
+    for expected in ("stopped by lock lock_1", "charge/ch_81", "$250.00", "Look at the target"):
+        assert expected in said, expected
+    assert question.reason == "required"
+    check = question.fields[0].check
+    assert [check(text) for text in ("s", "Failed", "succeeded")] == [None, None, None]
+    assert check("maybe") == "write succeeded or failed"
+    assert ending_of(" F ") == "failed"

@@ -10,6 +10,7 @@ from watchkeeper.console.blocks import Block
 from watchkeeper.console.columns import Column
 from watchkeeper.console.dialogs.breakers import close_breaker
 from watchkeeper.console.dialogs.killing import kill_action, lift_action
+from watchkeeper.console.dialogs.reconciling import reconcile
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span
 from watchkeeper.console.pane import Pane
@@ -48,6 +49,9 @@ class WatchPane(Pane[Need]):
         "handover.",
         "oncall.",
         "decision.denied",
+        "runtime.",
+        "run.",
+        "outcome.reconciled",
     )
 
     async def fetch(self, after: str | None, limit: int, filter: str) -> Page[Need]:
@@ -110,9 +114,31 @@ class WatchPane(Pane[Need]):
                 pane=self.key,
                 explain="Close the circuit breaker that the row is about, with a reason.",
             ),
+            Action(
+                id=f"{self.key}.settle",
+                title="settle outcome",
+                keys=("o",),
+                group="Decide",
+                run=self.settle,
+                changes=True,
+                needs="lift",
+                why_not=self._why_no_outcome,
+                pane=self.key,
+                explain="Say how an action ended of which nobody knew, and how you know.",
+            ),
             kill_action(self),
             lift_action(self),
         )
+
+    async def settle(self) -> None:
+        """Ask how the action ended that the row is about."""
+        row = self.current
+        if row is not None and row.kind == "outcome":
+            await reconcile(self.desk, row.subject)
+
+    def _why_no_outcome(self) -> str | None:
+        row = self.current
+        return None if row is not None and row.kind == "outcome" else "this row is no outcome"
 
     async def close_breaker(self) -> None:
         """Show the breaker, ask why, and close it."""
