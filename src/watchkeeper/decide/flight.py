@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from watchkeeper.decide.catalogue import Catalogue
@@ -17,13 +16,24 @@ MOST_EXPECTED = 20_000
 
 @dataclass(slots=True, eq=False)
 class InFlight:
-    """One permitted action being performed; `cancelled` is the lock that cut it, if any."""
+    """One permitted action being performed, until its block is left; `cancelled` is the lock that
+    cut it, if any.
+    """
 
     decision: str
     covered: Covered
     cancel: Callable[[], None]
     cancelled: str | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    among: dict[str, InFlight] = field(default_factory=dict, repr=False)
+    """All that are, by decision."""
+
+    def __enter__(self) -> InFlight:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.among.pop(self.decision, None)
+        self.ended.set()
 
 
 class Flights:
@@ -65,10 +75,9 @@ class Flights:
         if decision in self._covered:
             await self._settled.setdefault(decision, asyncio.Event()).wait()
 
-    @contextmanager
     def fly(
         self, decision: str, cancel: Callable[[], None], lock: Callable[[Covered], str | None]
-    ) -> Iterator[InFlight]:
+    ) -> InFlight:
         """Register an action while it is performed; `cancel` is called when a kill covers it.
 
         `lock` names a lock that came into force between the permit and now.
@@ -76,17 +85,13 @@ class Flights:
         covered = self._covered.get(decision)
         if covered is None:
             raise LookupError(f"decision {decision} is not permitted and unsettled here")
-        flight = InFlight(decision, covered, cancel)
+        flight = InFlight(decision, covered, cancel, among=self._flights)
         self._flights[decision] = flight
         self._flown.add(decision)
         late = lock(covered)
         if late is not None:
             self._cut(flight, late)
-        try:
-            yield flight
-        finally:
-            del self._flights[decision]
-            flight.ended.set()
+        return flight
 
     def is_flying(self, decision: str) -> bool:
         """Tell whether this plane performs an action right now."""
