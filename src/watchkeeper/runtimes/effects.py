@@ -45,7 +45,7 @@ class RuntimeStops:
         if len(self._runs) > _MOST_REMEMBERED:
             del self._runs[next(iter(self._runs))]
         told = self._stops.runtimes_in(tx, self._covered(lock.target, found))
-        return [f"{PARTY}{name}" for name in sorted(reach.runtimes | told)]
+        return [f"{PARTY}{name}" for name in sorted({*reach.runtimes, *told})]
 
     async def carry_out(self, lock: LockInForce, party: str) -> Done:
         """Tell one runtime."""
