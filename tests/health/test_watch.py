@@ -48,7 +48,7 @@ async def test_a_run_falls_silent_is_lost_and_comes_back(ground: Ground) -> None
     assert await ground.told() == ["run.silent"]
     await ground.pass_time(1)
     shown = await ground.shown(run)
-    assert (shown.health, shown.health_why) == ("lost", "no sign of it for 2 m 00 s")
+    assert (shown.health, shown.health_why) == ("lost", "no sign for 2 m 00 s")
     await ground.pass_time(5000, step=500)
     assert await ground.told() == ["run.silent", "run.lost"]
     # a token that was renewed is a sign of life, and so is what it is used for

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.decide.life import PRESUMED
 from watchkeeper.health.model import WORKING_SECONDS
 from watchkeeper.health.service import Kept, find_many
 from watchkeeper.health.tables import agent_health, is_alarmed, run_health
@@ -68,7 +69,7 @@ def health_fields(now: int, run: Row, kept: Kept | None, last: Row | None) -> di
     kept = kept or Kept()
     signs = [run.opened_at, kept.heartbeat_at]
     if last is not None:
-        signs += [last.at, last.settled_at or 0]
+        signs += [last.at, (last.settled_at or 0) if last.error not in PRESUMED else 0]
     seen_at = max(signs)
     if run.state != "open":
         return {"seen_at": seen_at}

@@ -31,7 +31,7 @@ from watchkeeper.store.transaction import Transaction
 
 _LOOKED_AT = 50
 """Decisions of a run that are looked at; more where all of them are the same."""
-_PRESUMED = (NOBODY_REPORTED, PLANE_ENDED, NEVER_BEGUN)
+PRESUMED = frozenset({NOBODY_REPORTED, PLANE_ENDED, NEVER_BEGUN})
 """Errors of outcomes that the plane assumed: the run itself gave no sign."""
 
 _NEWEST = Statement(
@@ -81,7 +81,7 @@ def read_facts(
     newest = _NEWEST.all(tx, run_is=run.run, most=_LOOKED_AT)
     children = _CHILDREN.first(tx, run_is=run.run)
     assert children is not None, "a sum has a row"
-    ended = [row.settled_at for row in newest if row.settled_at and row.error not in _PRESUMED]
+    ended = [row.settled_at for row in newest if row.settled_at and row.error not in PRESUMED]
     signs = [run.opened_at, kept.heartbeat_at, _TOKENED.scalar(tx, run_is=run.run) or 0, *ended]
     signs += [row.at for row in newest[:1]] + [children.newest or 0]
     last = newest[0] if newest else None

@@ -60,7 +60,7 @@ def assess(facts: Facts, limits: Limits, now: int) -> Assessed:
     if silence >= limits.silent:
         lost = silence >= limits.lost
         since = heard + (limits.lost if lost else limits.silent)
-        why = f"no sign of it for {duration_text(limits.lost if lost else limits.silent)}"
+        why = f"no sign for {duration_text(limits.lost if lost else limits.silent)}"
         return Assessed("lost" if lost else "silent", why, since, next_at)
     if (stuck := _stuck(facts, limits, now)) is not None:
         return Assessed("stuck", stuck[0], stuck[1], next_at)
