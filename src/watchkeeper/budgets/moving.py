@@ -6,7 +6,7 @@ Nobody else changes a balance meanwhile: a batch is the only writer there is unt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from watchkeeper.budgets import statements as sql
 from watchkeeper.budgets.accounts import key_of
@@ -14,6 +14,7 @@ from watchkeeper.budgets.model import MEASURES, NO_CAP, Account
 from watchkeeper.budgets.periods import HOUR_US
 from watchkeeper.budgets.rules import Amounts, Drawn
 from watchkeeper.budgets.tables import balances, spenders
+from watchkeeper.store.statement import Statement
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.budgets import Measure
 
@@ -90,7 +91,7 @@ class Movements:
         hour = tx.now // HOUR_US
         before = self._moved.get(account)
         if before is not None and before.hour not in (None, hour):
-            _write(tx.as_stored(), account, self._moved.pop(account))
+            _write(tx.as_stored(), {account: self._moved.pop(account)})
         moved = self._of(account)
         moved.hour = hour
         known = self._known.get(account, _UNKNOWN)
@@ -105,8 +106,7 @@ class Movements:
 
     def write(self, tx: Transaction) -> None:
         """Write all that was moved."""
-        for account, moved in self._moved.items():
-            _write(tx, account, moved)
+        _write(tx, self._moved)
 
     def _look(self, tx: Transaction, wanted: Sequence[Drawn]) -> None:
         """Read what is not known yet of the balances and of the measures that are capped."""
@@ -191,21 +191,26 @@ class Spent:
 _NOTHING: Amounts = dict.fromkeys(MEASURES, 0)
 
 
-def _write(tx: Transaction, account: Account, moved: _Moved) -> None:
-    key = key_of(account)
-    if moved.caps:
-        capped = tuple(measure for measure in MEASURES if measure in moved.caps)
-        sql.caps_of(capped).run(tx, **key, **sql.named("cap", moved.caps, capped))
-    if not any(moved.held.values()) and not any(moved.posted.values()):
-        return
-    measures = tuple(measure for measure in MEASURES if measure in moved.held)
-    values = key | sql.named("held", moved.held, measures)
-    if moved.hour is None:
-        sql.held_of(measures).run(tx, **values)
-        return
-    posted = {measure: moved.posted.get(measure, 0) for measure in measures}
-    values |= sql.named("amount", posted, measures)
-    values["bucket_is"] = moved.hour
-    post = sql.post_of(measures)
-    if not post.run(tx, **values) and sql.TURN.run(tx, **key, bucket_is=moved.hour):
-        post.run(tx, **values)
+def _write(tx: Transaction, all_moved: Mapping[Account, _Moved]) -> None:
+    turned: list[dict[str, Any]] = []
+    changes: dict[Statement, list[dict[str, Any]]] = {}
+    for account, moved in all_moved.items():
+        key: dict[str, Any] = {**key_of(account)}
+        if moved.caps:
+            capped = tuple(measure for measure in MEASURES if measure in moved.caps)
+            values = key | sql.named("cap", moved.caps, capped)
+            changes.setdefault(sql.caps_of(capped), []).append(values)
+        if not any(moved.held.values()) and not any(moved.posted.values()):
+            continue
+        measures = tuple(measure for measure in MEASURES if measure in moved.held)
+        values = key | sql.named("held", moved.held, measures)
+        if moved.hour is None:
+            changes.setdefault(sql.held_of(measures), []).append(values)
+            continue
+        turned.append(key | {"bucket_is": moved.hour})
+        posted = {measure: moved.posted.get(measure, 0) for measure in measures}
+        values |= sql.named("amount", posted, measures)
+        changes.setdefault(sql.post_of(measures), []).append(values)
+    sql.TURN.run_many(tx, turned)
+    for statement, rows in changes.items():
+        statement.run_many(tx, rows)

@@ -140,11 +140,11 @@ _BUCKET = _number("bucket_is")
 def post_of(measures: Measures) -> Statement:
     """Return what changes what is held in a balance, and posts what was used to it.
 
-    It adds to the sums of this clock hour too, and changes nothing if they are of another.
+    It adds to the sums of a clock hour too, which `TURN` has to have begun.
     """
     return Statement(
         update(balances)
-        .where(*_THIS_ACCOUNT, balances.c.bucket == _BUCKET)
+        .where(*_THIS_ACCOUNT)
         .values(
             **_named("held", {m: _HELD[m] + _MORE[m] for m in measures}),
             **_named("posted", {m: _POSTED[m] + _AMOUNT[m] for m in measures}),
@@ -156,14 +156,14 @@ def post_of(measures: Measures) -> Statement:
 _NEXT = balances.c.bucket == _BUCKET - 1
 TURN = Statement(
     update(balances)
-    .where(*_THIS_ACCOUNT)
+    .where(*_THIS_ACCOUNT, balances.c.bucket != _BUCKET)
     .values(
         **_named("recent", dict.fromkeys(MEASURES, _ZERO)),
         **_named("earlier", {m: case((_NEXT, _RECENT[m]), else_=_ZERO) for m in MEASURES}),
         bucket=_BUCKET,
     )
 )
-"""Begins a clock hour of a balance, in which nothing was posted yet."""
+"""Begins a clock hour of a balance, if nothing was posted in it yet."""
 
 
 @_shaped
