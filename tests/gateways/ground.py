@@ -187,7 +187,8 @@ async def open_edge(directory: Path, *documents: str, policy: str = POLICY) -> A
     files = [(f"{n}.yaml", text) for n, text in enumerate(documents or world())]
     await applying.apply([*files, ("policy.cedar", policy)], prune=False, actor="person/owner")
     gateways = mount(decider, view, clock, lambda *state: states.append(state))
-    kill = KillSwitch(decider, [Watchers(decider, lambda: 0)])
+    kill = KillSwitch(decider, [Watchers(decider, lambda: 0), gateways.stops])
+    kill.on_change = gateways.follow_locks
     async with aiohttp.ClientSession() as http, _serving(gateways) as url:
         await gateways.start()
         follower = asyncio.create_task(_wake_decided(store, decider))

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.sendings import Sending, Sendings
 from watchkeeper.kill.model import Covered, LockTarget
 from watchkeeper.kill.rules import covers
 
+_MOST_LOCKS = 200
+"""Locks of which it is remembered what they cut."""
 MOST_EXPECTED = 20_000
 """Permits remembered that nobody performed or settled; beyond these the oldest is forgotten."""
 
@@ -45,6 +48,9 @@ class Flights:
         self._flown: set[str] = set()
         self._settled: dict[str, asyncio.Event] = {}
         self._catalogues: dict[str, Catalogue] = {}
+        self.sendings = Sendings()
+        """What providers are asked right now."""
+        self._cuts: dict[str, list[Cut]] = {}
 
     def expect(self, decision: str, covered: Covered, catalogue: Catalogue) -> None:
         """Remember what an action touches that the plane performs, and under which documents it
@@ -103,21 +109,33 @@ class Flights:
 
     def count(self, target: LockTarget) -> int:
         """Return how many actions in flight a lock on `target` would cut."""
-        return sum(covers(target, flight.covered) for flight in self._flights.values())
+        return len(self._covered_by(target))
 
-    def cut(self, target: LockTarget, lock: str) -> list[InFlight]:
-        """Cancel every action in flight that `target` covers and return them."""
-        hit = [flight for flight in self._flights.values() if covers(target, flight.covered)]
+    def cut(self, target: LockTarget, lock: str) -> list[Cut]:
+        """Cancel every action in flight that `target` covers and return them; of what a provider
+        is asked only that.
+        """
+        hit = self._covered_by(target)
         for flight in hit:
             self._cut(flight, lock)
         return hit
 
-    def cut_by(self, lock: str) -> list[InFlight]:
-        """Return the actions that a lock cut and that have not ended yet."""
-        return [flight for flight in self._flights.values() if flight.cancelled == lock]
+    def cut_by(self, lock: str) -> list[Cut]:
+        """Return what a lock cut, whether it has ended or not."""
+        return [*self._cuts.get(lock, ())]
 
-    @staticmethod
-    def _cut(flight: InFlight, lock: str) -> None:
+    def _covered_by(self, target: LockTarget) -> list[Cut]:
+        if target.kind == "provider":
+            return [*self.sendings.at(target.name)]
+        return [flight for flight in self._flights.values() if covers(target, flight.covered)]
+
+    def _cut(self, flight: Cut, lock: str) -> None:
         if flight.cancelled is None:
             flight.cancelled = lock
+            self._cuts.setdefault(lock, []).append(flight)
+            if len(self._cuts) > _MOST_LOCKS:
+                del self._cuts[next(iter(self._cuts))]
             flight.cancel()
+
+
+Cut = InFlight | Sending

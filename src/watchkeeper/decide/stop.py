@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Invalid, WatchkeeperError
 from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.cutting import Calls
+from watchkeeper.decide.effector import Done, Effector
 from watchkeeper.decide.effects import (
     Reach,
     end_in_store,
@@ -27,7 +28,7 @@ from watchkeeper.decide.effects import (
 from watchkeeper.decide.service import Decider
 from watchkeeper.kill import receipts as kept
 from watchkeeper.kill import service as locks
-from watchkeeper.kill.model import CALLS, LockInForce, LockTarget, Receipt
+from watchkeeper.kill.model import LockInForce, LockTarget, Receipt
 from watchkeeper.kill.rules import ENDS
 from watchkeeper.store import timers
 from watchkeeper.store.timers import Handler
@@ -49,29 +50,6 @@ DRAIN = "lock.drain"
 """Kinds of timers: what is unconfirmed is told again; a drain is looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a party says. `acknowledged` by whom; or why not; or that it can't be done there."""
-
-    detail: str
-    acknowledged: str | None = None
-    supported: bool = True
-
-
-class Effector(Protocol):
-    """Carries one effect of locks out, with whoever it takes outside the store."""
-
-    effect: Effect
-
-    def parties(self, tx: Transaction, lock: LockInForce, reach: Reach) -> Sequence[str]:
-        """Return whom a lock concerns, as it comes into force; written down before any is told."""
-        ...
-
-    async def carry_out(self, lock: LockInForce, party: str) -> Done:
-        """Tell one party, and return what it says; may be called again, and must bear it."""
-        ...
-
-
 class KillSwitch:
     """Puts locks in force and lifts them."""
 
@@ -79,10 +57,12 @@ class KillSwitch:
         self._decider = decider
         self._effectors: dict[Effect, list[Effector]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when other locks are in force than before."""
         self._telling: set[tuple[str, Effect, str]] = set()
         """What is being told right now: nobody is told twice at once."""
         decider.noting.pause_in = self.pause_in
-        for effector in (_Calls(decider), *effectors):
+        for effector in (Calls(decider), *effectors):
             self.add(effector)
 
     def add(self, effector: Effector) -> None:
@@ -209,11 +189,13 @@ class KillSwitch:
         if lock.mode == "stop":
             self._decider.flights.cut(lock.target, lock.lock)
         self._decider.waiting.wake_all()
+        self.on_change()
         for receipt in outside:
             self._tell(lock, receipt)
 
     def _forget(self, lock: str) -> None:
         self._decider.locks = tuple(one for one in self._decider.locks if one.lock != lock)
+        self.on_change()
 
     def _tell(self, lock: LockInForce, receipt: Receipt) -> None:
         key = (lock.lock, receipt.effect, receipt.party)
@@ -327,28 +309,6 @@ class KillSwitch:
                 self._tell(found, one)
 
         tx.after_commit(tell)
-
-
-class _Calls:
-    """Cuts the calls in flight, and waits for them to end."""
-
-    effect: Effect = "stop run"
-
-    def __init__(self, decider: Decider) -> None:
-        self._decider = decider
-
-    def parties(self, tx: Transaction, lock: LockInForce, reach: Reach) -> Sequence[str]:
-        return (CALLS,) if self._decider.flights.count(lock.target) else ()
-
-    async def carry_out(self, lock: LockInForce, party: str) -> Done:
-        if party != CALLS:
-            raise LookupError(party)
-        cut = self._decider.flights.cut_by(lock.lock) or self._decider.flights.cut(
-            lock.target, lock.lock
-        )
-        for flight in cut:
-            await flight.ended.wait()
-        return Done(f"calls in flight cut: {len(cut)}", "plane")
 
 
 class Watchers:

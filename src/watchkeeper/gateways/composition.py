@@ -28,6 +28,7 @@ from watchkeeper.gateways.model.providers import Providers
 from watchkeeper.gateways.model.turns import Turns
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances
+from watchkeeper.gateways.stopping import UpstreamStops, shut_by
 from watchkeeper.registry.documents import ToolContract
 from watchkeeper.tools.pins.model import Distrusted
 from watchkeeper.tools.secrets.known import KnownValues
@@ -39,7 +40,8 @@ from watchkeeper.tools.secrets.vault import Vault, VaultSettings
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress
 from watchkeeper.tools.upstreams.model import Credential, UpstreamFailure
-from watchkeeper.tools.upstreams.pool import OnState, Pool
+from watchkeeper.tools.upstreams.pool import Pool
+from watchkeeper.tools.upstreams.supervision import OnState
 from watchkeeper.wire.plane import UpstreamRow
 
 SURFACES = (OPENAI, ANTHROPIC)
@@ -67,6 +69,7 @@ class Gateways:
         self.sightings = Sightings(decider.store, view)
         """What upstreams offer, compared with the definitions that are trusted."""
         self._pool = Pool(self._egress, clock, self.credentials, on_state, self.sightings.listed)
+        self._decider = decider
         self._view = view
         self._offers = Offers(view)
         self._performances = Performances(decider)
@@ -105,6 +108,11 @@ class Gateways:
         return self._egress
 
     @property
+    def stops(self) -> UpstreamStops:
+        """What shuts upstreams off, for the kill switch."""
+        return UpstreamStops(self._pool)
+
+    @property
     def pool(self) -> Pool:
         """The upstreams, for what else calls their tools (previews)."""
         return self._pool
@@ -112,6 +120,7 @@ class Gateways:
     async def start(self) -> None:
         """Read which definitions are trusted, then connect; returns before they have answered."""
         await self.sightings.load()
+        self._pool.shut_off(shut_by(self._decider.locks, {}, starting=True))
         self.refresh()
 
     def refresh(self) -> None:
@@ -121,6 +130,12 @@ class Gateways:
         self.sightings.follow()
         self._keeping.follow()
         self._listeners.announce()
+
+    def follow_locks(self) -> None:
+        """Follow a change of the locks in force: shut upstreams off, or open them again."""
+        shut = shut_by(self._decider.locks, self._pool.shut)
+        if shut != self._pool.shut:
+            self._pool.shut_off(shut)
 
     async def credential_troubles(self) -> list[Trouble]:
         """Return which credentials that documents refer to cannot be had now."""

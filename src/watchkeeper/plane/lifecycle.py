@@ -63,6 +63,8 @@ from watchkeeper.plane.state import PlaneFile, StateDirectory
 from watchkeeper.plane.sweeper import Sweeper
 from watchkeeper.plane.switch import Switch
 from watchkeeper.plane.timers import StoredTimers
+from watchkeeper.runtimes.effects import RuntimeStops
+from watchkeeper.runtimes.life import life_of
 from watchkeeper.runtimes.polling import Polling
 from watchkeeper.runtimes.service import Runtimes
 from watchkeeper.store.store import Store
@@ -230,7 +232,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         sealed=sealed, vault=settings.vault, heartbeat=settings.heartbeat_url,
     )  # fmt: skip
     kill = KillSwitch(decider)
-    run_health = RunHealth(store, view)
+    run_health = RunHealth(store, view, life_of)
     handlers = {
         **TIMERS,
         **kill.handlers,
@@ -299,6 +301,9 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         store_state=lambda: health.store,
     )
     kill.add(Watchers(decider, lambda: rooms.watching))
+    kill.add(RuntimeStops(store, view, rooms.runtimes.stops))
+    kill.add(gateways.stops)
+    kill.on_change = gateways.follow_locks
     application = assemble(
         list(routes(rooms)),
         hot={"/v1/decide": Decide(rooms)},

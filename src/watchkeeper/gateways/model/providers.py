@@ -14,7 +14,7 @@ from watchkeeper.models.retries import RetryBudget, backoff_seconds
 from watchkeeper.models.statistics import Health, Statistics
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress
-from watchkeeper.tools.upstreams.pool import OnState
+from watchkeeper.tools.upstreams.supervision import OnState
 from watchkeeper.wire.plane import UpstreamRow
 
 Fault = Literal["provider", "limit", "model", "caller"]

@@ -185,12 +185,15 @@ class HttpConnection:
         """Return True: the credential is read for each request."""
         return True
 
-    async def close(self) -> None:
-        """End the session, if the server keeps one; a second call does nothing."""
+    async def close(self, *, now: bool = False) -> bool:
+        """End the session, if the server keeps one; a second call does nothing.
+
+        Returns whether there is none any more: the server may not have heard.
+        """
         await self._announcements.stop()
         footing, self._footing = self._footing, _STRANGERS
         if footing.session is None:
-            return
+            return True
         with suppress(TimeoutError, UpstreamFailure, WatchkeeperError):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await self._egress.delete(
@@ -198,6 +201,8 @@ class HttpConnection:
                     await self._headers(footing),
                     allow_private=self._spec.allow_private,
                 )
+                return True
+        return False
 
     async def _headers(
         self, footing: _Footing, context: CallContext | None = None

@@ -153,5 +153,8 @@ class Connection(Protocol):
     async def is_current(self) -> bool:
         """Return whether the credential that it was opened with is still the one to use."""
 
-    async def close(self) -> None:
-        """Let go of it; a second call does nothing."""
+    async def close(self, *, now: bool = False) -> bool:
+        """Let go of it, `now` without waiting for it to end by itself; return whether nothing of
+        it is left. A second call does nothing.
+        """
+        ...

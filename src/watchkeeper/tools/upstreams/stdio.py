@@ -8,7 +8,7 @@ import itertools
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ from watchkeeper.tools.upstreams.dialogue import (
     take_call_result,
     take_versions,
 )
+from watchkeeper.tools.upstreams.groups import is_gone, signal_group
 from watchkeeper.tools.upstreams.model import (
     CallContext,
     Progress,
@@ -52,6 +53,8 @@ log = logging.getLogger(__name__)
 _LONGEST_LINE = 16 * 1024 * 1024
 _OPENING_SECONDS = 20.0
 _LEAVE_SECONDS = 2.0
+_GRACE_SECONDS = 1.5
+"""Between being asked to end at once and being killed."""
 _LOG_LINES = 200
 _LOG_CHARACTERS = 500
 _LONGEST_SHOWN = 8 * 1024
@@ -311,35 +314,35 @@ class StdioConnection:
             shown = _shown(self._credentials.known.redact_known(kept))
             log.info("upstream %s: %s", self._spec.name, shown)
 
-    async def close(self) -> None:
-        """End the process: close its input, then ask, then insist; a second call does nothing."""
+    async def close(self, *, now: bool = False) -> bool:
+        """End the process: close its input, then ask, then insist; a second call does nothing.
+
+        `now`: ask at once. Returns whether nothing of its process group runs any more.
+        """
         process, self._process = self._process, None
         if process is None:
-            return
+            return True
         if process.stdin is not None:
             process.stdin.close()
-        steps: tuple[Callable[[], None], ...] = (
-            lambda: None,
-            lambda: _signal(process, signal.SIGTERM),
-            lambda: _signal(process, signal.SIGKILL),
+        steps: tuple[tuple[signal.Signals | None, float], ...] = (
+            (None, 0.0 if now else _LEAVE_SECONDS),
+            (signal.SIGTERM, _GRACE_SECONDS if now else _LEAVE_SECONDS),
+            (signal.SIGKILL, _LEAVE_SECONDS),
         )
-        for step in steps:
-            step()
+        for which, seconds in steps:
+            if which is not None:
+                signal_group(process.pid, which)
             try:
-                async with asyncio.timeout(_LEAVE_SECONDS):
+                async with asyncio.timeout(seconds):
                     await process.wait()
                 break
             except TimeoutError:
                 continue
-        _signal(process, signal.SIGKILL)  # whatever it started and left behind
+        signal_group(process.pid, signal.SIGKILL)  # whatever it started and left behind
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
-
-
-def _signal(process: asyncio.subprocess.Process, which: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, which)
+        return await is_gone(process.pid)
 
 
 def _shown(line: bytes) -> str:
