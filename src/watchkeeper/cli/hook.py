@@ -38,7 +38,7 @@ LONGEST_PATIENCE = 3600
 _USAGE = (
     "usage: watchkeeper hook claude|codex|gemini|cursor [--enrolment FILE] [--patience SECONDS]"
     " [--gateway NAME]\n"
-    "       watchkeeper hook token [--enrolment FILE] [--session NAME]\n"
+    "       watchkeeper hook token|header [--enrolment FILE] [--session NAME]\n"
     "       watchkeeper hook resume SESSION [--enrolment FILE]\n"
     "see `watchkeeper help hooks`"
 )
@@ -68,10 +68,8 @@ def _ask(arguments: list[str]) -> int:
         if "gateway" in options:
             query += f"&gateway={_plain(options['gateway'], '--gateway')}"
         target, body, seconds = f"/hooks/{what}?{query}", _read_input(), patience
-    elif what == "token" and not names:
-        target, body, seconds = "/hooks/token", b"", 0
-        if "session" in options:
-            target += f"?session={_plain(options['session'], '--session')}"
+    elif what in ("token", "header") and not names:
+        target, body, seconds = f"/hooks/token{_session(options.get('session'))}", b"", 0
     elif what == "resume" and len(names) == 1:
         target, body, seconds = f"/hooks/resume?session={_plain(names[0], 'SESSION')}", b"", 0
     else:
@@ -80,6 +78,8 @@ def _ask(arguments: list[str]) -> int:
     waited = seconds + ANSWER_SECONDS
     _give_up_after(waited, f"the plane at {url} did not answer within {waited} seconds")
     code, answer = _read_answer(_exchange(url, target, credential, body))
+    if what == "header" and code == 0:
+        answer = b'{"Authorization": "Bearer ' + answer.strip() + b'"}\n'
     _write(2 if code == BLOCKED else 1, answer)
     return code
 
@@ -100,6 +100,17 @@ def _read_options(arguments: list[str]) -> tuple[str, dict[str, str], list[str]]
             raise Doubt(_USAGE)
         options[name] = value
     return (names[0] if names else ""), options, names[1:]
+
+
+def _session(named: str | None) -> str:
+    """Return what names the run that a token is wanted of; nothing: a new one.
+
+    Claude Code's own helpers get one of the session that they are asked for.
+    """
+    if named is not None:
+        return f"?session={_plain(named, '--session')}"
+    own = posix.environ.get(b"CLAUDE_CODE_SESSION_ID", b"").decode()
+    return f"?agent=claude&session={_plain(own, 'CLAUDE_CODE_SESSION_ID')}" if own else ""
 
 
 def _unattended(tool: str) -> str:
@@ -124,7 +135,7 @@ def _identity(enrolment: str | None) -> tuple[str, str]:
         where = "environment"
     for name, value in (("WATCHKEEPER_URL", url), ("WATCHKEEPER_CREDENTIAL", credential)):
         if not value or not value.isascii() or not value.isprintable() or " " in value:
-            raise Doubt(f"{where}: {name} is missing or is none; see `watchkeeper help enroll`")
+            raise Doubt(f"{where}: {name} is missing or is none; see `watchkeeper help hooks`")
     return url, credential
 
 

@@ -21,7 +21,7 @@ Without a command: the console on this machine's plane, started if none runs.
   Stop      kill  pause  resume  locks  breakers  runtimes  unsettled
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels
-  Plane     serve  stop  console  demo  config
+  Plane     serve  stop  console  demo  config  doctor  hook
   Learn     help TOPIC (first: getting-started)  completion SHELL
 
 Options:
@@ -65,7 +65,9 @@ COMMANDS: dict[str, str] = {
     "apply": "watchkeeper.cli.apply:apply",
     "policy": "watchkeeper.cli.policy:policy",
     "tools": "watchkeeper.cli.tools:tools",
-    "enroll": "watchkeeper.cli.people:enroll",
+    "enroll": "watchkeeper.cli.enrolling:enroll",
+    "doctor": "watchkeeper.cli.doctor:doctor",
+    "hook": "watchkeeper.cli.enrolling:hook_help",
     "identity": "watchkeeper.cli.identity:identity",
     "keys": "watchkeeper.cli.identity:keys",
     "token": "watchkeeper.cli.people:token",

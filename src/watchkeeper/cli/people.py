@@ -1,4 +1,4 @@
-"""`enroll` an agent, issue a `token` to a person, see `people` and their `tokens`."""
+"""Issue a `token` to a person, see `people` and their `tokens`."""
 
 from __future__ import annotations
 
@@ -9,29 +9,6 @@ from watchkeeper.cli.output import print_json, print_table, say
 from watchkeeper.cli.session import Session, speaks
 from watchkeeper.cli.signatures import allowed_signers
 from watchkeeper.cli.words import at
-
-
-@click.command()
-@click.argument("agent")
-@click.option(
-    "--ttl", type=click.IntRange(30, 86_400), default=900, show_default=True, help="Seconds."
-)
-@speaks()
-def enroll(session: Session, agent: str, ttl: int) -> None:
-    """Make a one-time secret for an agent and print what its workload must set."""
-    from watchkeeper.wire.agents import Enrol
-
-    body = Enrol.model_construct(agent=agent, ttl_seconds=ttl)
-    found = session.call(lambda plane: plane.enrol(body))
-    if session.json:
-        print_json(found)
-        return
-    say(f"# {found.agent}: set these for its workload before {at(found.expires_at)};")
-    say("# the secret works once. How to connect: `watchkeeper help agents`")
-    for name, value in found.settings.items():
-        say(f"export {name}={value}")
-    say("# with a key pair instead of a shared secret: `watchkeeper identity join FILE`;")
-    say("# see `watchkeeper help identity`")
 
 
 @click.command()

@@ -1,0 +1,241 @@
+"""What each framework is set to so that it is governed here: pure text and settings."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.cli import hook
+
+SERVER = "watchkeeper"
+"""What the plane's MCP gateway is called in a coding agent's settings."""
+_ISOLATED = ("-I", "-S")
+"""The interpreter heeds no environment, working directory or site package."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a plane answers, and the file that an agent proves itself with."""
+
+    url: str
+    enrolment: Path
+
+    def command(self, *words: str) -> str:
+        """Return the hook command with these words, as a shell takes it."""
+        script = [sys.executable, *_ISOLATED, hook.__file__]
+        return shlex.join([*script, *words, "--enrolment", str(self.enrolment)])
+
+    def gate(self, agent: str, patience: int) -> str:
+        """Return the command of a coding agent's hooks.
+
+        Whatever way it fails, it ends with the one code that blocks.
+        """
+        words = (agent, "--gateway", SERVER, "--patience", str(patience))
+        return f"{self.command(*words)} || exit {hook.BLOCKED}"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What one framework is set to."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables, as a shell sets them: one may run a command."""
+    file: str | None = None
+    """Its settings file, below the home directory."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What belongs into that file."""
+    code: str = ""
+    """What belongs elsewhere."""
+    where: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def _gateways(place: Place) -> dict[str, str]:
+    token = "$WATCHKEEPER_RUN_TOKEN"  # noqa: S105 - the name of a variable
+    return {
+        "WATCHKEEPER_URL": place.url,
+        "WATCHKEEPER_RUN_TOKEN": f"$({place.command('token')})",
+        "WATCHKEEPER_MCP_URL": f"{place.url}/mcp",
+        "OPENAI_BASE_URL": f"{place.url}/openai/v1",
+        "OPENAI_API_KEY": token,
+        "ANTHROPIC_BASE_URL": f"{place.url}/anthropic",
+        "ANTHROPIC_API_KEY": token,
+    }
+
+
+_HEADERS = """\
+import os
+
+url = os.environ["WATCHKEEPER_MCP_URL"]
+headers = {"Authorization": f"Bearer {os.environ['WATCHKEEPER_RUN_TOKEN']}"}
+"""
+_CODE: Mapping[str, str] = {
+    "openai-agents": """\
+from agents.mcp import MCPServerStreamableHttp
+
+tools = MCPServerStreamableHttp(
+    params={"url": url, "headers": headers}, client_session_timeout_seconds=60
+)  # async with tools: Agent(..., mcp_servers=[tools])
+""",
+    "pydantic-ai": """\
+from pydantic_ai.mcp import MCPToolset
+
+tools = MCPToolset(url, headers=headers)  # Agent("openai:MODEL", toolsets=[tools])
+""",
+    "langgraph": """\
+from langchain_mcp_adapters.client import MultiServerMCPClient
+
+tools = MultiServerMCPClient(
+    {"watchkeeper": {"transport": "streamable_http", "url": url, "headers": headers}}
+)  # await tools.get_tools()
+""",
+    "llamaindex": """\
+from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
+
+tools = McpToolSpec(client=BasicMCPClient(url, headers=headers))
+# OpenAI(model=..., api_base=os.environ["OPENAI_BASE_URL"])
+""",
+    "adk": """\
+from google.adk.tools.mcp_tool import McpToolset, StreamableHTTPConnectionParams
+
+tools = McpToolset(connection_params=StreamableHTTPConnectionParams(url=url, headers=headers))
+# LiteLlm(model="openai/MODEL", api_base=os.environ["OPENAI_BASE_URL"])
+""",
+    "crewai": """\
+from crewai_tools import MCPServerAdapter
+
+tools = MCPServerAdapter({"url": url, "transport": "streamable-http", "headers": headers})
+# LLM(model="openai/MODEL", base_url=os.environ["OPENAI_BASE_URL"])
+""",
+}
+_MORE: Mapping[str, Mapping[str, str]] = {
+    "openai-agents": {"OPENAI_AGENTS_DISABLE_TRACING": "1"},
+    "langgraph": {"LANGSMITH_TRACING": "false"},
+    "crewai": {"CREWAI_DISABLE_TELEMETRY": "true"},
+}
+_ONE_START = "a token lasts as long as the contract's token_ttl_seconds: take one for each start"
+_CURL = """\
+curl -s "$WATCHKEEPER_URL/v1/decide?wait_seconds=30" \\
+  -H "Authorization: Bearer $WATCHKEEPER_RUN_TOKEN" \\
+  -d '{"name": "tickets.reply", "arguments": {"ticket": 1882}}'
+curl -s "$WATCHKEEPER_MCP_URL" -H "Authorization: Bearer $WATCHKEEPER_RUN_TOKEN" \\
+  -H "Content-Type: application/json" -H "Accept: application/json, text/event-stream" \\
+  -d '{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'
+curl -s "$OPENAI_BASE_URL/models" -H "Authorization: Bearer $OPENAI_API_KEY"
+"""
+
+
+def _library(name: str) -> Callable[[Place], Setup]:
+    def setup(place: Place) -> Setup:
+        return Setup(
+            environment=_gateways(place) | dict(_MORE.get(name, {})),
+            code=_HEADERS + _CODE[name],
+            where="in its program",
+            notes=(_ONE_START, "what its program does by itself, without these, is not governed"),
+        )
+
+    return setup
+
+
+def _curl(place: Place) -> Setup:
+    return Setup(
+        environment=_gateways(place), code=_CURL, where="then, for example", notes=(_ONE_START,)
+    )
+
+
+def _claude_code(place: Place) -> Setup:
+    gate = {"type": "command", "command": place.gate("claude", 570), "timeout": 600}
+    events = ("PreToolUse", "PostToolUse", "PostToolUseFailure", "SessionStart", "SessionEnd")
+    server = {"type": "http", "url": f"{place.url}/mcp", "headersHelper": place.command("header")}
+    models = {
+        "apiKeyHelper": place.command("token"),
+        "env": {"ANTHROPIC_BASE_URL": f"{place.url}/anthropic"},
+    }
+    return Setup(
+        file=".claude/settings.json",
+        settings={"hooks": {event: [{"matcher": "*", "hooks": [gate]}] for event in events}},
+        code=(
+            f"claude mcp add-json --scope user {SERVER} {shlex.quote(json.dumps(server))}\n"
+            "# to have its model calls governed too, add to the settings file:\n"
+            f"{json.dumps(models, indent=2)}\n"
+        ),
+        where="to offer it the tools of the MCP gateway",
+        notes=("in managed settings, with allowManagedHooksOnly, nobody can take the hooks out",),
+    )
+
+
+def _codex(place: Place) -> Setup:
+    gate = {"type": "command", "command": place.gate("codex", 280), "timeout": 300}
+    events = ("PreToolUse", "PostToolUse", "SessionStart")
+    return Setup(
+        environment={"WATCHKEEPER_RUN_TOKEN": f"$({place.command('token')})"},
+        file=".codex/hooks.json",
+        settings={"hooks": {event: [{"hooks": [gate]}] for event in events}},
+        code=(
+            'model_provider = "watchkeeper"\n\n'
+            "[features]\ncodex_hooks = true\n\n"
+            "[model_providers.watchkeeper]\n"
+            f'name = "watchkeeper"\nbase_url = "{place.url}/openai/v1"\n'
+            'env_key = "WATCHKEEPER_RUN_TOKEN"\nwire_api = "responses"\n\n'
+            f'[mcp_servers.{SERVER}]\nurl = "{place.url}/mcp"\n'
+            'bearer_token_env_var = "WATCHKEEPER_RUN_TOKEN"\n'
+        ),
+        where="in ~/.codex/config.toml",
+        notes=(
+            "Codex passes over hooks that nobody trusted yet: start it once and trust them",
+            _ONE_START,
+        ),
+    )
+
+
+def _gemini(place: Place) -> Setup:
+    gate = {"type": "command", "command": place.gate("gemini", 280), "timeout": 300_000}
+    events = ("BeforeTool", "AfterTool", "SessionStart", "SessionEnd")
+    headers = {"Authorization": "Bearer $WATCHKEEPER_RUN_TOKEN"}
+    server = {"httpUrl": f"{place.url}/mcp", "headers": headers}
+    return Setup(
+        environment={"WATCHKEEPER_RUN_TOKEN": f"$({place.command('token')})"},
+        file=".gemini/settings.json",
+        settings={
+            "hooks": {event: [{"matcher": ".*", "hooks": [gate]}] for event in events},
+            "mcpServers": {SERVER: server},
+        },
+        notes=("its calls of Gemini's own models pass no gateway here", _ONE_START),
+    )
+
+
+def _cursor(place: Place) -> Setup:
+    gate = {"command": place.gate("cursor", 50), "timeout": 60, "failClosed": True}
+    events = ("preToolUse", "postToolUse", "postToolUseFailure", "sessionStart", "sessionEnd")
+    headers = {"Authorization": "Bearer ${env:WATCHKEEPER_RUN_TOKEN}"}
+    server = {"mcpServers": {SERVER: {"url": f"{place.url}/mcp", "headers": headers}}}
+    return Setup(
+        environment={"WATCHKEEPER_RUN_TOKEN": f"$({place.command('token')})"},
+        file=".cursor/hooks.json",
+        settings={"version": 1, "hooks": {event: [gate] for event in events}},
+        code=f"{json.dumps(server, indent=2)}\n",
+        where="in ~/.cursor/mcp.json",
+        notes=("an older Cursor without preToolUse has beforeShellExecution instead", _ONE_START),
+    )
+
+
+FRAMEWORKS: Mapping[str, Callable[[Place], Setup]] = {
+    **{name: _library(name) for name in _CODE},
+    "claude-code": _claude_code,
+    "codex": _codex,
+    "gemini": _gemini,
+    "cursor": _cursor,
+    "curl": _curl,
+}
+CODING_AGENTS: Mapping[str, str] = {
+    "claude-code": "claude",
+    "codex": "codex",
+    "gemini": "gemini",
+    "cursor": "cursor",
+}
+"""What `watchkeeper hook` calls those frameworks that have hooks."""

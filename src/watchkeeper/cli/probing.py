@@ -1,0 +1,263 @@
+"""The probes of `doctor`: what must be refused is asked for, and must be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.cli import hook
+from watchkeeper.cli.enrolling import settings_file
+from watchkeeper.cli.frameworks import CODING_AGENTS, FRAMEWORKS, Place
+from watchkeeper.cli.settings_files import commands_of, read_settings
+from watchkeeper.client.address import Address
+from watchkeeper.client.agent import AgentClient, AgentRun
+from watchkeeper.client.calls import path_part
+from watchkeeper.client.enrolments import KeptEnrolment
+from watchkeeper.client.transport import Transport
+from watchkeeper.core.clock import MICROSECONDS, SystemClock, utc_text
+from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.wire.agents import CloseRun, OpenRun, RunRow
+from watchkeeper.wire.decisions import Ask
+
+PROBE = "watchkeeper.probe"
+"""A tool that no contract may name."""
+PROBE_TOOL = "WatchkeeperProbe"
+"""The same as a coding agent would name it."""
+_SOON_SECONDS = 3 * 86_400
+_HOOK_SECONDS = 30
+_BEFORE = frozenset({"PreToolUse", "BeforeTool", "preToolUse"})
+_SESSION = "watchkeeper-doctor"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    what: str
+    good: bool
+    detail: str
+    remedy: str = ""
+    run: tuple[str, str] | None = field(default=None, repr=False)
+    """The run that was opened to look further, and its token."""
+
+
+def look_at_enrolment(kept: KeptEnrolment | None, path: Path, agent: str) -> Finding:
+    """Say whether the agent is enrolled on this machine, and for how long."""
+    remedy = f"watchkeeper enroll {agent} --framework …"
+    if kept is None:
+        return Finding("enrolment", False, f"none at {path}", remedy)
+    left = kept.expires_at - SystemClock().now()
+    until = f"until {utc_text(kept.expires_at)}, {path}"
+    return Finding("enrolment", left > _SOON_SECONDS * MICROSECONDS, until, remedy)
+
+
+def look_at_plane(kept: KeptEnrolment) -> Iterator[Finding]:
+    """Say whether the plane is there and takes the credential; the last one has a run's token."""
+
+    async def ready() -> int:
+        transport = Transport(Address(url=kept.url))
+        try:
+            return (await transport.send("GET", "/readyz")).status
+        finally:
+            await transport.close()
+
+    async def open_run() -> tuple[str, str]:
+        async with AgentClient(kept.url, kept.credential) as client:
+            run = await client.open_run(OpenRun(goal="watchkeeper doctor"))
+            return run.run, run.token
+
+    try:
+        status = asyncio.run(ready())
+    except WatchkeeperError as error:
+        yield Finding("plane", False, error.message, error.remedy or "")
+        return
+    yield Finding("plane", status == 200, f"{kept.url} answers {status}", "see plane.log")
+    try:
+        run, token = asyncio.run(open_run())
+    except WatchkeeperError as error:
+        yield Finding("credential", False, error.message, error.remedy or "")
+        return
+    yield Finding("credential", True, f"opens runs of {kept.agent}", run=(run, token))
+
+
+def probe_gateways(kept: KeptEnrolment, run: tuple[str, str]) -> Iterator[Finding]:
+    """Ask each address that agents have for what must be refused, with a run, and close that."""
+    name, token = run
+
+    async def probes() -> list[Finding]:
+        async with AgentClient(kept.url, kept.credential) as client:
+            transport = Transport(Address(url=kept.url, token=token))
+            try:
+                found = [await _probe_decide(AgentRun.of_token(client, token))]
+                found += [await _probe_mcp(transport), await _probe_models(transport)]
+            finally:
+                await transport.close()
+                path = f"/v1/runs/{path_part(name)}/close"
+                await client.post(RunRow, path, CloseRun(outcome="succeeded"), token=token)
+            return found
+
+    try:
+        yield from asyncio.run(probes())
+    except WatchkeeperError as error:
+        yield Finding("gateways", False, error.message, error.remedy or "")
+
+
+async def _probe_decide(run: AgentRun) -> Finding:
+    answer = await run.decide(Ask(name=PROBE))
+    refused = answer.verdict == "deny"
+    return Finding("decide", refused, f"{PROBE} is {answer.verdict}: {answer.rule}", _ALLOWED)
+
+
+async def _probe_mcp(transport: Transport) -> Finding:
+    listed = await _call_mcp(transport, "tools/list", {})
+    called = await _call_mcp(transport, "tools/call", {"name": PROBE, "arguments": {}})
+    tools = listed.get("result", {}).get("tools")
+    result = called.get("result", {})
+    refused = "error" in called or result.get("isError") is True
+    if not isinstance(tools, list):
+        return Finding("MCP gateway", False, "it lists no tools", "see plane.log")
+    detail = f"offers {len(tools)} tools; {PROBE} is {'refused' if refused else 'CALLED'}"
+    return Finding("MCP gateway", refused, detail, _ALLOWED)
+
+
+async def _call_mcp(transport: Transport, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    reply = await transport.send("POST", "/mcp", body=json.dumps(body).encode())
+    found = json.loads(reply.body) if reply.status == 200 else {}
+    return found if isinstance(found, dict) else {}
+
+
+async def _probe_models(transport: Transport) -> Finding:
+    listed = await transport.send("GET", "/openai/v1/models")
+    body = {"model": PROBE, "messages": [{"role": "user", "content": "probe"}]}
+    reply = await transport.send(
+        "POST", "/openai/v1/chat/completions", body=json.dumps(body).encode()
+    )
+    good = listed.status == 200 and 400 <= reply.status < 500
+    detail = f"answers {listed.status}; a model that no contract names gets {reply.status}"
+    return Finding("model gateway", good, detail, _ALLOWED)
+
+
+_ALLOWED = "take out what allows it: nobody knows what this tool would do"
+
+
+def probe_framework(
+    framework: str, kept: KeptEnrolment, path: Path, file: Path | None
+) -> Iterator[Finding]:
+    """Check a framework's own settings: its hooks, or the variables of this environment."""
+    setup = FRAMEWORKS[framework](Place(kept.url, path))
+    if framework not in CODING_AGENTS:
+        yield from _look_at_variables(setup.environment)
+        return
+    place = settings_file(setup, file)
+    try:
+        settings = read_settings(place)
+    except WatchkeeperError as error:
+        yield Finding("settings", False, f"{place}: {error.message}", error.remedy or "")
+        return
+    remedy = f"watchkeeper enroll {kept.agent} --framework {framework} --write"
+    wanted = setup.settings["hooks"]
+    missing = [event for event in wanted if not commands_of(settings, event)]
+    detail = f"{place} lacks {', '.join(missing)}" if missing else f"{place} has every event"
+    yield Finding("hooks", not missing, detail, remedy)
+    if settings.get("disableAllHooks") is True:
+        yield Finding("hooks in force", False, "disableAllHooks is set", f"take it out of {place}")
+    agent = CODING_AGENTS[framework]
+    for event in wanted:
+        for one in commands_of(settings, event):
+            if event in _BEFORE:
+                yield from _probe_hook(agent, event, one, path, remedy)
+            elif event.lower() == "sessionend":
+                _run_hook(agent, event, str(one.get("command")))
+
+
+def _look_at_variables(wanted: Mapping[str, str]) -> Iterator[Finding]:
+    for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "WATCHKEEPER_MCP_URL"):
+        found, right = os.environ.get(name), wanted.get(name)
+        if right is not None:
+            detail = f"{name} is {found}" if found else f"{name} is not set"
+            yield Finding("environment", found == right, detail, f"export {name}={right}")
+
+
+def _probe_hook(
+    agent: str, event: str, entry: Mapping[str, Any], enrolment: Path, remedy: str
+) -> Iterator[Finding]:
+    """Run a hook as its settings have it: with the plane, and as if the plane were gone."""
+    command = str(entry.get("command"))
+    scale = 1000 if agent == "gemini" else 1
+    _, _, rest = command.partition("--patience ")
+    patience = int(rest.split(" ", 1)[0]) if rest[:1].isdigit() else hook.PATIENCE_SECONDS
+    seconds = entry.get("timeout")
+    lasts = isinstance(seconds, int) and seconds / scale > patience + hook.ANSWER_SECONDS
+    detail = f"timeout {seconds}, and it waits {patience} s for a person"
+    yield Finding(f"{event} time", lasts, detail, remedy)
+    always = command.rstrip().endswith(f"|| exit {hook.BLOCKED}")
+    yield Finding(
+        f"{event} fails closed",
+        always and (agent != "cursor" or entry.get("failClosed") is True),
+        f"it ends with `|| exit {hook.BLOCKED}`" if always else "other exit codes let a tool run",
+        remedy,
+    )
+    yield _run_probe(f"{event} probe", agent, event, command, "is not on its allowlist")
+    if str(enrolment) not in command:
+        yield Finding(f"{event} without a plane", False, f"it does not name {enrolment}", remedy)
+        return
+    with tempfile.TemporaryDirectory() as scratch, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        nowhere = Path(scratch, "nowhere.env")
+        nowhere.touch(mode=0o600)
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        nowhere.write_text(f"WATCHKEEPER_URL={url}\nWATCHKEEPER_CREDENTIAL=wka_probe\n")
+        moved = command.replace(str(enrolment), str(nowhere))
+        yield _run_probe(f"{event} without a plane", agent, event, moved, "does not answer")
+
+
+def _run_probe(what: str, agent: str, event: str, command: str, words: str) -> Finding:
+    ended = _run_hook(agent, event, command)
+    if ended is None:
+        return Finding(what, False, "it did not end in time, or could not be started")
+    said = (ended.stdout + ended.stderr).decode("utf-8", "replace")
+    blocked = ended.returncode == hook.BLOCKED or (ended.returncode == 0 and _denies(ended.stdout))
+    right = blocked and words in said
+    detail = " ".join(said.split())[:160] or f"exit code {ended.returncode}, and no word"
+    return Finding(what, right, f"{'blocked' if blocked else 'NOT BLOCKED'}: {detail}")
+
+
+def _run_hook(agent: str, event: str, command: str) -> subprocess.CompletedProcess[bytes] | None:
+    """Run a hook's command as the coding agent itself does, with an event of a session of ours."""
+    sent = {
+        "session_id": _SESSION,
+        "conversation_id": _SESSION,
+        "hook_event_name": event,
+        "cwd": "/",
+        "tool_name": PROBE_TOOL if agent in ("claude", "cursor") else "watchkeeper_probe",
+        "tool_input": {},
+    }
+    try:
+        return subprocess.run(
+            ["/bin/sh", "-c", command],
+            input=json.dumps(sent).encode(),
+            capture_output=True,
+            timeout=_HOOK_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+
+
+def _denies(printed: bytes) -> bool:
+    try:
+        said = json.loads(printed)
+        inner = said.get("hookSpecificOutput", said)
+        words = (inner.get("permissionDecision"), inner.get("decision"), inner.get("permission"))
+    except (ValueError, AttributeError):
+        return False
+    return "deny" in words
