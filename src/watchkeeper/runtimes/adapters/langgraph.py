@@ -84,14 +84,14 @@ class LangGraph:
             return Information(authorised=False)
         if not answer.well:
             raise UpstreamFailure(f"it answered {answer.status} to GET /info", reached=True)
-        version = answer.value.get("version") if isinstance(answer.value, dict) else None
+        version = _object(answer, "itself").get("version")
         return Information(version if isinstance(version, str) else None)
 
     async def discover(self) -> Sequence[Offered]:
         """Return its assistants; one that stands for a graph is called as the graph."""
         answer = await self._calls.expect("POST", "/assistants/search", body={"limit": _PAGE})
         found = []
-        for row in answer.rows():
+        for row in _list(answer, "its assistants"):
             id, graph = _text(row, "assistant_id"), _text(row, "graph_id")
             if graph and id == str(uuid5(_GRAPHS, graph)):
                 self._graphs[id] = graph
@@ -131,13 +131,11 @@ class LangGraph:
         if answer.status in _GONE:
             return None
         _check(answer, "GET", "a run")
-        if not isinstance(answer.value, dict):
-            raise UpstreamFailure("it describes a run in a way that can't be read", reached=True)
-        newest = answer.value
+        found = newest = _object(answer, "a run")
         if thread.get("status") == "interrupted":
             latest = await self._newest(thread, 1)
             newest = latest[0] if latest else newest
-        return self._read(answer.value, thread, newest=_text(newest, "run_id") == run.id)
+        return self._read(found, thread, newest=_text(newest, "run_id") == run.id)
 
     async def waiting(self) -> Sequence[Interrupt]:
         """Return what the threads wait for that were last listed."""
@@ -239,7 +237,7 @@ class LangGraph:
     async def _threads(self, status: str) -> tuple[list[dict[str, Any]], bool]:
         body = {"status": status, "limit": _PAGE, "select": list(_THREAD_FIELDS)}
         answer = await self._calls.expect("POST", "/threads/search", body=body)
-        rows = [row for row in answer.rows() if _text(row, "thread_id")]
+        rows = _list(answer, "its threads")
         return rows, len(rows) < _PAGE
 
     async def _thread(self, thread: str | None) -> dict[str, Any] | None:
@@ -249,7 +247,7 @@ class LangGraph:
         if answer.status in _GONE:
             return None
         _check(answer, "GET", "a thread")
-        return answer.value if isinstance(answer.value, dict) else None
+        return _object(answer, "a thread")
 
     async def _newest(self, thread: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
         query = {"limit": str(limit), "select": _RUN_FIELDS}
@@ -258,7 +256,7 @@ class LangGraph:
         if answer.status in _GONE:
             return []
         _check(answer, "GET", "the runs of a thread")
-        return [row for row in answer.rows() if _text(row, "run_id")]
+        return _list(answer, "the runs of a thread")
 
     async def _runs_of(self, thread: Mapping[str, Any]) -> list[RemoteRun]:
         name, at = _text(thread, "thread_id"), _text(thread, "updated_at")
@@ -345,8 +343,7 @@ class LangGraph:
 
     async def _assistant_of(self, run: RemoteRun) -> str:
         answer = await self._calls.expect("GET", _run_path(run))
-        row = answer.value if isinstance(answer.value, dict) else {}
-        return _text(row, "assistant_id")
+        return _text(_object(answer, "a run"), "assistant_id")
 
 
 def _state(status: str, thread: Mapping[str, Any], run: str, *, newest: bool) -> RunState:
@@ -410,3 +407,18 @@ def _time(text: object) -> int | None:
 def _check(answer: Answered, method: str, what: str) -> None:
     if not answer.well:
         raise UpstreamFailure(f"it answered {answer.status} to {method} of {what}", reached=True)
+
+
+def _object(answer: Answered, what: str) -> dict[str, Any]:
+    """Return what an answer tells of; raise `UpstreamFailure` where that is none."""
+    if not isinstance(answer.value, dict):
+        raise UpstreamFailure(f"it tells of {what} in a way that can't be read", reached=True)
+    return answer.value
+
+
+def _list(answer: Answered, what: str) -> list[dict[str, Any]]:
+    """Return what an answer lists: that something can't be read must not hide that it is there."""
+    value = answer.value
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise UpstreamFailure(f"it lists {what} in a way that can't be read", reached=True)
+    return value
