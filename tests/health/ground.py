@@ -20,6 +20,7 @@ from watchkeeper.decide.holds import hold_timers
 from watchkeeper.decide.listing import read_run
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.unsettled import SWEEP, sweeping
+from watchkeeper.health.model import Remote
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import IssuedRun, NewRun
 from watchkeeper.ledger.reading import read_events
@@ -144,7 +145,7 @@ async def open_ground(database_url: str, world: str = CALM) -> AsyncIterator[Gro
         secret = await store.write(lambda tx: enrol(tx, AGENT, ttl_seconds=60, actor="a"))
         credential = await store.write(lambda tx: redeem_enrolment(tx, secret.secret))
         missing: dict[str, int] = {}
-        health = Health(store, view, lambda tx, run: missing.get(run))
+        health = Health(store, view, lambda tx, run: Remote(missing.get(run)))
         ground = Ground(store, decider, clock, credential.secret, health, missing)
         await health.start()
         yield ground

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,7 @@ from watchkeeper.identity.model import IssuedRun
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.kill.service import lift, put_in_force
 from watchkeeper.store import timers
+from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import AgentRow
 
 WORLD = with_health(silent_after_seconds=60, stuck_after_seconds=120)
@@ -57,6 +59,11 @@ async def test_a_run_falls_silent_is_lost_and_comes_back(ground: Ground) -> None
     assert (await ground.shown(run)).health_why is None
     assert await ground.told() == ["run.silent", "run.lost", "run.back"]
     assert (await row(ground)).ailing_runs == 0
+
+
+def forget_timer(tx: Transaction, run: str) -> None:
+    tx.silent("lost")
+    timers.cancel(tx, RUN, run)
 
 
 async def renewed(ground: Ground, run: IssuedRun) -> IssuedRun:
@@ -211,7 +218,7 @@ async def test_another_plane_goes_on_watching(ground: Ground) -> None:
     await ground.health.stop()
     # what happened while no plane followed is found when the next one starts
     await ground.act(silent, "ch_9")
-    await ground.store.write(lambda tx: timers.cancel(tx, RUN, quiet.run) or tx.silent("lost"))
+    await ground.store.write(partial(forget_timer, run=quiet.run))
     await recover(ground.decider)
     ground.health = Health(ground.store, ground.decider.catalogue)
     await ground.health.start()

@@ -20,7 +20,7 @@ from watchkeeper.decide import expecting
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.life import limits_over, read_facts
 from watchkeeper.health import service
-from watchkeeper.health.model import Assessed
+from watchkeeper.health.model import Assessed, Remote
 from watchkeeper.health.rules import assess
 from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of, find_run
@@ -34,8 +34,8 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.health import AILING, HeartbeatTaken
 
 _LOG = logging.getLogger("watchkeeper.decide.health")
-Missing = Callable[[Transaction, str], int | None]
-"""When a run's runtime was found not to know it any more; None: it does, or nobody has asked."""
+RemoteLife = Callable[[Transaction, str], Remote]
+"""Tells what its runtimes say of a run."""
 _AT_ONCE = 50
 """Runs looked at in one unit of work."""
 _AT_START = 500
@@ -60,14 +60,17 @@ def begin(tx: Transaction, catalogue: Catalogue, run: str, agent: str) -> None:
 
 
 class Health:
-    """The watch over runs in one plane. `missing` asks the runtimes' room."""
+    """The watch over runs in one plane; `remote_life` asks the runtimes' room."""
 
     def __init__(
-        self, store: Store, view: CatalogueView, missing: Missing = lambda tx, run: None
+        self,
+        store: Store,
+        view: CatalogueView,
+        remote_life: RemoteLife = lambda tx, run: Remote(),
     ) -> None:
         self._store = store
         self._view = view
-        self.missing = missing
+        self._remote_life = remote_life
         self._alarmed: set[str] = set()
         """Runs and agents whose next event may end an alarm."""
         self._waiting: set[str] = set()
@@ -80,7 +83,7 @@ class Health:
     def handlers(self) -> dict[str, Handler]:
         """What the sweeper runs, by timer kind."""
         return {
-            service.RUN: lambda tx, run, due_at: self.look(tx, run),
+            service.RUN: lambda tx, run, due_at: self._due(tx, run),
             expecting.AGENT: lambda tx, agent, due_at: self.look_for(tx, agent),
         }
 
@@ -125,7 +128,7 @@ class Health:
             tx.after_commit(lambda: self._alarmed.discard(run))
             return None
         catalogue, kept = self._view.now, service.find(tx, run)
-        facts = read_facts(tx, catalogue, row, kept, self.missing(tx, run))
+        facts = read_facts(tx, catalogue, row, kept, self._remote_life(tx, run))
         now = assess(facts, limits_over(catalogue, row.agent), tx.now)
         excused = facts.excuse is not None and now.health == "quiet"
         at = tx.now if excused else facts.excused_at
@@ -133,6 +136,9 @@ class Health:
         note = self._alarmed.add if now.health in AILING else self._alarmed.discard
         tx.after_commit(lambda: note(run))
         return now
+
+    def _due(self, tx: Transaction, run: str) -> None:
+        self.look(tx, run)
 
     def look_for(self, tx: Transaction, agent: str) -> None:
         """Look whether an agent does what its contract expects of it."""
@@ -144,6 +150,7 @@ class Health:
         """Take note of committed events: a sign of what is alarmed, documents put in force."""
         if any(event.type in ("agent.applied", "agent.removed") for event in batch):
             self._expect = True
+        self._waiting |= {e.run for e in batch if e.run and e.type == "runtime.run_lost"}
         if self._alarmed:
             named = {event.run for event in batch if event.run and event.actor != "plane"}
             named |= {e.run for e in batch if e.run and e.type in _ENDS}

@@ -19,7 +19,7 @@ from watchkeeper.decide.live import HOLD_SECONDS
 from watchkeeper.decide.records import NOBODY_REPORTED
 from watchkeeper.decide.tables import decisions
 from watchkeeper.decide.unsettled import PLANE_ENDED
-from watchkeeper.health.model import Answered, Excuse, Facts, Limits, Pending, Same
+from watchkeeper.health.model import Answered, Excuse, Facts, Limits, Pending, Remote, Same
 from watchkeeper.health.rules import LEAST_SAME, MOST_SAME, limits_of
 from watchkeeper.health.service import Kept
 from watchkeeper.identity.model import read_lineage
@@ -75,7 +75,7 @@ def limits_over(catalogue: Catalogue, agent: str) -> Limits:
 
 
 def read_facts(
-    tx: Transaction, catalogue: Catalogue, run: Row, kept: Kept, missing_at: int | None
+    tx: Transaction, catalogue: Catalogue, run: Row, kept: Kept, remote: Remote
 ) -> Facts:
     """Return what tells how an open run does."""
     newest = _NEWEST.all(tx, run_is=run.run, most=_LOOKED_AT)
@@ -83,7 +83,7 @@ def read_facts(
     assert children is not None, "a sum has a row"
     ended = [row.settled_at for row in newest if row.settled_at and row.error not in PRESUMED]
     signs = [run.opened_at, kept.heartbeat_at, _TOKENED.scalar(tx, run_is=run.run) or 0, *ended]
-    signs += [row.at for row in newest[:1]] + [children.newest or 0]
+    signs += [row.at for row in newest[:1]] + [children.newest or 0, remote.seen_at or 0]
     last = newest[0] if newest else None
     held = _held(tx, last)
     return Facts(
@@ -95,7 +95,7 @@ def read_facts(
         excuse=_excuse(tx, catalogue, run, held, children.open_since),
         # when another excuse ended is not known, so its time begins with this look
         excused_at=tx.now if kept.excused and held is None else kept.excused_at,
-        missing_at=missing_at,
+        missing_at=remote.lost_at,
     )
 
 

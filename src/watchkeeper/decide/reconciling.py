@@ -57,7 +57,7 @@ Index(
     postgresql_where=is_unknown,
 )
 _changes = decisions.c.kind == literal_column("'tool'")
-_UNSURE = "medium"
+_UNSURE: Risk = "medium"
 """The risk of a call that was made before risks were kept with decisions."""
 
 _FIND = Statement(

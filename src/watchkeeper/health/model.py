@@ -66,6 +66,16 @@ class Same:
 
 
 @dataclass(frozen=True, slots=True)
+class Remote:
+    """What the runtimes say where a run runs."""
+
+    lost_at: int | None = None
+    """When they were found not to know it any more."""
+    seen_at: int | None = None
+    """When they last listed it, where that is the only sign it can give."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a run did, as far as it tells whether it lives."""
 
