@@ -96,6 +96,7 @@ CROOKED = {
     "a redirect": b"HTTP/1.1 302 Go\r\nlocation: http://127.0.0.1:1/\r\n\r\n",
     "cut off": b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\nwatchkeeper-exit: 0\r\n\r\n" + ALLOW,
     "no length": b"HTTP/1.1 200 OK\r\nwatchkeeper-exit: 0\r\n\r\n" + ALLOW,
+    "nothing": b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nwatchkeeper-exit: 0\r\n\r\n",
     "another code": b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nwatchkeeper-exit: 1\r\n\r\n",
     "two codes": b"HTTP/1.1 200 OK\r\nwatchkeeper-exit: 2\r\nwatchkeeper-exit: 0\r\n"
     b"content-length: 2\r\n\r\n{}",

@@ -154,7 +154,10 @@ def _claude_code(place: Place) -> Setup:
     server = {"type": "http", "url": f"{place.url}/mcp", "headersHelper": place.command("header")}
     models = {
         "apiKeyHelper": place.command("token"),
-        "env": {"ANTHROPIC_BASE_URL": f"{place.url}/anthropic"},
+        "env": {
+            "ANTHROPIC_BASE_URL": f"{place.url}/anthropic",
+            "CLAUDE_CODE_API_KEY_HELPER_TTL_MS": "600000",
+        },
     }
     return Setup(
         file=".claude/settings.json",

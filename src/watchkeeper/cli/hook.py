@@ -69,7 +69,9 @@ def _ask(arguments: list[str]) -> int:
             query += f"&gateway={_plain(options['gateway'], '--gateway')}"
         target, body, seconds = f"/hooks/{what}?{query}", _read_input(), patience
     elif what in ("token", "header") and not names:
-        target, body, seconds = f"/hooks/token{_session(options.get('session'))}", b"", 0
+        target, body, seconds = "/hooks/token", b"", 0
+        if "session" in options:
+            target += f"?session={_plain(options['session'], '--session')}"
     elif what == "resume" and len(names) == 1:
         target, body, seconds = f"/hooks/resume?session={_plain(names[0], 'SESSION')}", b"", 0
     else:
@@ -78,6 +80,8 @@ def _ask(arguments: list[str]) -> int:
     waited = seconds + ANSWER_SECONDS
     _give_up_after(waited, f"the plane at {url} did not answer within {waited} seconds")
     code, answer = _read_answer(_exchange(url, target, credential, body))
+    if what in TOOLS and code == 0 and not (answer[:1] == b"{" and answer[-1:] == b"}"):
+        raise Doubt("the plane's answer is none")
     if what == "header" and code == 0:
         answer = b'{"Authorization": "Bearer ' + answer.strip() + b'"}\n'
     _write(2 if code == BLOCKED else 1, answer)
@@ -100,17 +104,6 @@ def _read_options(arguments: list[str]) -> tuple[str, dict[str, str], list[str]]
             raise Doubt(_USAGE)
         options[name] = value
     return (names[0] if names else ""), options, names[1:]
-
-
-def _session(named: str | None) -> str:
-    """Return what names the run that a token is wanted of; nothing: a new one.
-
-    Claude Code's own helpers get one of the session that they are asked for.
-    """
-    if named is not None:
-        return f"?session={_plain(named, '--session')}"
-    own = posix.environ.get(b"CLAUDE_CODE_SESSION_ID", b"").decode()
-    return f"?agent=claude&session={_plain(own, 'CLAUDE_CODE_SESSION_ID')}" if own else ""
 
 
 def _unattended(tool: str) -> str:

@@ -50,7 +50,7 @@ _OTHER_SIGNS = re.compile(r"[^a-zA-Z0-9_-]")
 """What clients of MCP write as `_` in a tool's name."""
 _AT_ONCE = 64 * 1024
 """Bytes that are parsed on the event loop; more are parsed beside it."""
-_KNOWN = frozenset({"form", "patience", "gateway", "unattended", "agent", "session"})
+_KNOWN = frozenset({"form", "patience", "gateway", "unattended", "session"})
 
 
 class HookEndpoint:
@@ -208,11 +208,8 @@ class HookEndpoint:
 
     async def _give_token(self, scope: Any, send: Any, headers: dict[str, str]) -> None:
         """Give a token of a run: of the named session's, or of a new one."""
-        options = _options(scope)
-        agent = AGENTS.get(options.get("agent", ""))
-        name = options.get("session") or ids.secret("once")
-        kind, goal = (agent.name, f"{agent.title} session") if agent else ("token", "a session")
-        session = self._sessions.session(bearer(headers), f"{kind}:{name}", goal)
+        name = _options(scope).get("session") or ids.secret("once")
+        session = self._sessions.session(bearer(headers), f"token:{name}", f"session {name:.60}")
         await _print(send, 0, (await self._sessions.fresh(session)).token)
 
     async def _tell(self, scope: Any, send: Any, headers: dict[str, str]) -> None:
