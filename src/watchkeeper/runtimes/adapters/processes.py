@@ -19,7 +19,7 @@ from watchkeeper.runtimes.processes.supervisor import Supervisor
 from watchkeeper.runtimes.processes.table import Process
 from watchkeeper.wire.runtimes import RunState, Verb
 
-WAIT_SECONDS = 3.5
+WAIT_SECONDS = 3.0
 """How long a stop waits to see its end; a longer grace goes on by itself."""
 
 

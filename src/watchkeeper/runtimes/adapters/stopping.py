@@ -11,7 +11,7 @@ from watchkeeper.wire.runtimes import ENDED
 
 LOOK_SECONDS = 3.0
 """How long a run may take to say that it has ended, once it was told to."""
-ALL_SECONDS = 15.0
+ALL_SECONDS = 3.0
 """For stopping all that runs in one runtime, one by one."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 _AT_ONCE = 16
@@ -21,7 +21,7 @@ Tell = Callable[[], Awaitable[bool]]
 Look = Callable[[], Awaitable[RemoteRun | None]]
 
 
-async def stop_and_look(tell: Tell, look: Look, *, seconds: float = LOOK_SECONDS) -> Stopping:
+async def stop_and_look(tell: Tell, look: Look) -> Stopping:
     """Tell a run to stop, and report what is read back of it, not what the runtime promised.
 
     A request to stop that got no answer may have worked: only looking tells. Raises
@@ -34,7 +34,7 @@ async def stop_and_look(tell: Tell, look: Look, *, seconds: float = LOOK_SECONDS
     except UpstreamFailure as error:
         failure = error
     try:
-        run = await _look_until(look, _has_ended, seconds if took or failure else 0)
+        run = await _look_until(look, _has_ended, LOOK_SECONDS if took or failure else 0)
     except UpstreamFailure as error:
         if failure is not None or not took:
             raise failure or error from None
@@ -74,8 +74,6 @@ async def stop_each(
     runs: Sequence[RemoteRun],
     complete: bool,
     stop: Callable[[RemoteRun], Awaitable[Stopping]],
-    *,
-    seconds: float = ALL_SECONDS,
 ) -> Stopping:
     """Stop these runs, several at once, and sum up what came of it."""
     limit = asyncio.Semaphore(_AT_ONCE)
@@ -90,7 +88,7 @@ async def stop_each(
     tasks = [asyncio.create_task(one(run)) for run in runs]
     try:
         if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+            await asyncio.wait(tasks, timeout=ALL_SECONDS)
     finally:
         for task in tasks:
             task.cancel()
