@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from watchkeeper.client.enrolments import KeptEnrolment
 
 FRAMEWORK = click.option(
-    "--framework", type=click.Choice(list(FRAMEWORKS)), help="What the agent is built with."
+    "--framework",
+    type=click.Choice(list(FRAMEWORKS)),
+    metavar="NAME",
+    help="What the agent is built with: openai-agents, pydantic-ai, langgraph, llamaindex, adk, "
+    "crewai, claude-code, codex, gemini, cursor or curl.",
 )
 FILE = click.option(
     "--file", type=click.Path(dir_okay=False, path_type=Path), help="Its settings file."
@@ -33,7 +37,12 @@ _RENEW_SECONDS = 7 * 86_400
 @click.command()
 @click.argument("agent")
 @click.option(
-    "--ttl", type=click.IntRange(30, 86_400), default=900, show_default=True, help="Seconds."
+    "--ttl",
+    type=click.IntRange(30, 86_400),
+    metavar="SECONDS",
+    default=900,
+    show_default=True,
+    help="How long the one-time secret is good.",
 )
 @FRAMEWORK
 @FILE
@@ -49,10 +58,10 @@ def enroll(
     write: bool,
     show_secret: bool,
 ) -> None:
-    """Let an agent's workload in: print what it must set.
+    """Let an agent in: print what its workload must set.
 
-    Without --framework that is a one-time secret. With it, the agent is enrolled on this machine,
-    in a file that only you can read, and all that the framework must be set to is printed.
+    Without --framework a one-time secret; with it, the agent is enrolled in a file of this machine,
+    and all that the framework is set to is printed.
     """
     if framework is not None:
         _enrol_framework(session, agent, framework, file, write=write, show_secret=show_secret)
@@ -209,9 +218,9 @@ def hook_help() -> None:
     """Ask the plane whether a coding agent's tool may run; blocks (exit 2) on any doubt.
 
     \b
-    watchkeeper hook claude|codex|gemini|cursor   with the hook's JSON on standard input
+    watchkeeper hook claude|codex|gemini|cursor   the hook's JSON on its input
     watchkeeper hook token|header                 a run's token, for the gateways
-    watchkeeper hook resume SESSION               what waits in a session, and how it goes on
+    watchkeeper hook resume SESSION               what waits in a session
 
     \b
     --enrolment FILE    where the plane is and the agent's credential; else the
