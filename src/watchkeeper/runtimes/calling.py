@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -188,11 +189,20 @@ async def _next(response: aiohttp.ClientResponse, quiet_seconds: float) -> bytes
 
 async def _decode(raw: bytes) -> Any:
     """Return the JSON in an answer, or None; a large one does not block the loop."""
+    if len(raw) > _LARGE:
+        return await asyncio.to_thread(_read, raw)
+    return _read(raw)
+
+
+def _read(raw: bytes) -> Any:
     try:
-        if len(raw) > _LARGE:
-            return await asyncio.to_thread(msgspec.json.decode, raw)
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        pass
+    try:
+        # what one agent wrote (half a character, a number without end) must not hide the others
+        return json.loads(raw.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
 
 
