@@ -1,8 +1,9 @@
 """The provider that gateways are measured against: raw sockets, a fixed answer, no work.
 
-`python -m tests.benchmarks.stub_provider READY` writes its port to READY. It answers any POST as
-a chat completion; one whose body asks for a stream gets `EVENTS` events, of which the first comes
-at once and the others in one piece `REST_SECONDS` later.
+`python -m tests.benchmarks.stub_provider READY [--trickle]` writes its port to READY. It answers
+any POST as a chat completion; one whose body asks for a stream gets `EVENTS` events, of which the
+first comes at once and the others in one piece `REST_SECONDS` later; with `--trickle` one event
+every `TRICKLE_SECONDS`, without an end.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 EVENTS = 20
 REST_SECONDS = 0.02
+TRICKLE_SECONDS = 0.05
 _USAGE = {"prompt_tokens": 12, "completion_tokens": EVENTS, "total_tokens": 12 + EVENTS}
 
 
@@ -64,8 +67,9 @@ REST = (
 class Answering(asyncio.Protocol):
     """One keep-alive connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, trickles: bool = False) -> None:
         self._buffer = b""
+        self._trickles = trickles
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -88,7 +92,11 @@ class Answering(asyncio.Protocol):
         body, self._buffer = self._buffer[head_end + 4 :], b""
         if b'"stream":true' in body or b'"stream": true' in body:
             self._transport.write(FIRST)
-            asyncio.get_running_loop().call_later(REST_SECONDS, self._finish)
+            loop = asyncio.get_running_loop()
+            if self._trickles:
+                loop.call_later(TRICKLE_SECONDS, self._trickle)
+            else:
+                loop.call_later(REST_SECONDS, self._finish)
         else:
             self._transport.write(ANSWER)
 
@@ -96,13 +104,19 @@ class Answering(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(REST)
 
+    def _trickle(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_chunk(_event(_word)))
+            asyncio.get_running_loop().call_later(TRICKLE_SECONDS, self._trickle)
 
-async def serve(ready: Path) -> None:
+
+async def serve(ready: Path, *, trickles: bool) -> None:
     """Serve until the process is killed."""
-    server = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", 0)
+    make = partial(Answering, trickles=trickles)
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
     ready.write_text(json.dumps({"port": server.sockets[0].getsockname()[1]}), encoding="utf-8")
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
+    asyncio.run(serve(Path(sys.argv[1]), trickles="--trickle" in sys.argv))

@@ -38,7 +38,7 @@ from watchkeeper.wire.locks import Effect, Mode, ReceiptState
 _LOG = logging.getLogger(__name__)
 ATTEMPT_SECONDS = 5.0
 """How long a party has to acknowledge before its receipt says unconfirmed."""
-CONFIRM_SECONDS = 10
+CONFIRM_SECONDS = 8
 """How long after the lock nothing may stay unconfirmed without an alarm."""
 DRAIN_SECONDS = 600
 """How long calls in flight may take to end under a drain; then they are cut."""
@@ -263,7 +263,9 @@ class KillSwitch:
             tx.silent("what is told again is on record as it answers")
         tries = max(one.attempts for one in waiting)
         seconds = _AGAIN_SECONDS[min(tries, len(_AGAIN_SECONDS) - 1)]
-        timers.schedule(tx, RETRY, lock, tx.now + seconds * MICROSECONDS)
+        # never later than what is still attempted may stay so
+        ends = [one.deadline for one in waiting if one not in late and one.deadline is not None]
+        timers.schedule(tx, RETRY, lock, min([tx.now + seconds * MICROSECONDS, *ends]))
         again = [replace(one, deadline=None) if one in late else one for one in waiting]
         found = locks.as_lock(row)
 
