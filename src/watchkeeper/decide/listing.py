@@ -12,6 +12,7 @@ from watchkeeper.decide.records import newest_decisions
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.scope import read_token_scope
 from watchkeeper.identity.tables import runs
+from watchkeeper.kill import service as locks
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import BusinessObject, RunDetail, RunRow, RunState
@@ -65,6 +66,7 @@ def _describe_runs(tx: Transaction, page: Sequence[Row]) -> list[RunRow]:
     sums = _sum_decisions(tx, names)
     latest = newest_decisions(tx, "run", names)
     kept = find_kept(tx, page)
+    stopped_by = locks.words_of(tx, {row.why for row in page if row.state == "stopped" and row.why})
     shown = []
     for row in page:
         total = sums.get(row.run)
@@ -93,7 +95,8 @@ def _describe_runs(tx: Transaction, page: Sequence[Row]) -> list[RunRow]:
                 denied=total.denied if total else 0,
                 spend_micros=int(total.spend) if total else 0,
                 tokens=int(total.tokens) if total else 0,
-                why=row.why or (last.reason if last and last.verdict != "permit" else None),
+                why=stopped_by.get(row.why, row.why)
+                or (last.reason if last and last.verdict != "permit" else None),
                 **health_fields(tx.now, row, kept.get(row.run), last),
             )
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import bindparam, func, select, update
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound
 from watchkeeper.kill.model import LockInForce, LockTarget
+from watchkeeper.kill.rules import DID
 from watchkeeper.kill.tables import locks
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement
@@ -147,6 +150,17 @@ def find(tx: Transaction, lock: str) -> Row:
     if row is None:
         raise NotFound(f"there is no lock {lock}", remedy="see `watchkeeper locks list`")
     return row
+
+
+def words_of(tx: Transaction, names: Collection[str]) -> dict[str, str]:
+    """Return what locks did and why, in words, by lock: `killed by ada: it loops`."""
+    if not names:
+        return {}
+    query = select(locks.c.lock, locks.c.mode, locks.c.by, locks.c.reason)
+    return {
+        row.lock: f"{DID[row.mode]} by {row.by.removeprefix('person/')}: {row.reason}"
+        for row in tx.connection.execute(query.where(locks.c.lock.in_(sorted(names))))
+    }
 
 
 def list_locks(tx: Transaction, *, in_force: bool) -> list[Row]:
