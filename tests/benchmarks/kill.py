@@ -33,7 +33,6 @@ from urllib.parse import urlsplit
 from tests.benchmarks.load import Sending
 from tests.rig.agent import Run
 from tests.rig.console import ConsoleDriver
-from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.process import Child, clean_environment
 from tests.rig.tmux import Tmux
@@ -256,8 +255,7 @@ def press_the_key(plane: Plane, rounds: int) -> list[float]:
         for _ in range(rounds):
             run = agent.open_run(goal="to be killed")
             console.row("open", "to be killed", seconds=30)
-            console.press("G", "g", "g", "C-x").expect("Kill run")
-            eventually(lambda: "▸ Kill" in terminal.screen, "the dialog takes keys")
+            console.press("G", "g", "g", "C-x").expect("Kill run", "enter kill")
             time.sleep(_SETTLE_SECONDS)
             began = time.perf_counter()
             terminal.keys("Enter")
