@@ -14,6 +14,7 @@ from watchkeeper.client.handling import HandlingCalls
 from watchkeeper.client.handovers import HandoverCalls
 from watchkeeper.client.health import HealthCalls
 from watchkeeper.client.identity import IdentityCalls
+from watchkeeper.client.incidents import IncidentCalls
 from watchkeeper.client.models import ModelCalls
 from watchkeeper.client.oncall import OnCallCalls
 from watchkeeper.client.policies import PolicyCalls
@@ -63,6 +64,7 @@ class PlaneClient(
     BreakerCalls,
     PolicyCalls,
     IdentityCalls,
+    IncidentCalls,
     HandlingCalls,
     HandoverCalls,
     HealthCalls,
