@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.hooks.ground import Ended, after, before, command, run, session
+from tests.hooks.ground import Ended, after, before, command, enrolment, run, session
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 
@@ -292,3 +292,9 @@ def test_with_a_runs_token_it_is_that_run(plane: Plane, enrolled: Path) -> None:
         assert answered["hookSpecificOutput"]["permissionDecision"] == "allow"
     rows = plane.operator.get("/v1/decisions", run=opened["run"])["rows"]
     assert len(rows) == 2
+
+
+def test_over_the_planes_socket(plane: Plane, enrolled: Path, tmp_path: Path) -> None:
+    credential = enrolled.read_text().split("WATCHKEEPER_CREDENTIAL=")[1].strip()
+    local = enrolment(tmp_path, f"unix:{plane.socket}", credential)
+    assert run(command("claude", local), before(session="s9"), home=tmp_path).decision == "allow"

@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -107,7 +109,7 @@ CROOKED = {
 
 
 @contextmanager
-def answering(answer: bytes | None) -> Iterator[int]:
+def answering(answer: bytes | None, certificate: Path | None = None) -> Iterator[int]:
     """Serve one connection with these bytes, or hold it open for None; the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     over = threading.Event()
@@ -115,7 +117,11 @@ def answering(answer: bytes | None) -> Iterator[int]:
     def serve() -> None:
         try:
             connection, _ = listener.accept()
-        except OSError:
+            if certificate is not None:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(certificate)
+                connection = context.wrap_socket(connection, server_side=True)
+        except OSError:  # of TLS too
             return
         with connection:
             connection.recv(65_536)
@@ -144,6 +150,51 @@ def test_what_is_no_whole_answer_of_a_plane_blocks(tmp_path: Path, case: str) ->
         ended = run(command("claude", enrolled), before(), home=tmp_path)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("watchkeeper: ")
+
+
+def test_beyond_this_machine_it_speaks_to_the_certified_plane_only(tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path)
+    body = b'{"hookSpecificOutput": {"permissionDecision": "allow"}}'
+    head = b"HTTP/1.1 200 OK\r\nwatchkeeper-exit: 0\r\ncontent-length: %d\r\n\r\n" % len(body)
+    known = {"SSL_CERT_FILE": str(certificate)}
+    for environ, name, code in (
+        (known, "localhost", 0),
+        ({}, "localhost", 2),
+        (known, "127.0.0.1", 2),
+    ):
+        with answering(head + body, certificate) as port:
+            enrolled = enrolment(tmp_path, f"https://{name}:{port}", "wka_x")
+            hook = command("claude", enrolled)
+            assert run(hook, before(), home=tmp_path, environ=environ).code == code
+
+
+def self_signed(place: Path) -> Path:
+    """Return a certificate of localhost with its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2100, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = place / "localhost.pem"
+    file.write_bytes(private + made.public_bytes(pem))
+    return file
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM])

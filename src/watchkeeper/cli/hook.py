@@ -221,6 +221,8 @@ def _read_answer(raw: bytes) -> tuple[int, bytes]:
 
     Raises `Doubt` unless it is a whole answer of a plane's hook address.
     """
+    if not raw:
+        raise Doubt("the plane broke off without an answer")
     head, gap, body = raw.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     headers: dict[bytes, bytes] = {}

@@ -89,12 +89,13 @@ class HookEndpoint:
         event: Event | None = None
         sent: Any = None
         try:
-            options = _options(scope)
+            options, token = _options(scope), bearer(headers)
+            await self._sessions.admit(token)
             sent = await _parse(await read_body(receive, headers, LARGEST_BODY))
             if not isinstance(sent, dict):
                 raise Invalid("a hook sends an object", where="body")
             event = agent.read(sent)
-            said = await self._say(agent, event, options, receive, bearer(headers))
+            said = await self._say(agent, event, options, receive, token)
         except WatchkeeperError as error:
             said = refused(error)
         except CallerGone:
@@ -217,8 +218,7 @@ class HookEndpoint:
         name = _options(scope).get("session", "")
         lines = []
         for agent in AGENTS.values():
-            session = self._sessions.session(bearer(headers), f"{agent.name}:{name}", "")
-            run = await self._sessions.find(session)
+            run = await self._sessions.find(bearer(headers), f"{agent.name}:{name}")
             for row in await self._sessions.waiting(run) if run else []:
                 waits = "waits for a person" if row.state == "pending" else "is approved"
                 lines.append(f"{row.request}: {row.tool} {waits}")
@@ -244,8 +244,11 @@ def _key(agent: CodingAgent, event: Event) -> str | None:
 
 
 def _options(scope: Any) -> dict[str, str]:
-    pairs = parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=10)
-    options = dict(pairs)
+    given = scope["query_string"].decode("latin-1")
+    try:
+        options = dict(parse_qsl(given, strict_parsing=bool(given), max_num_fields=len(_KNOWN)))
+    except ValueError:
+        raise Invalid("the options cannot be read", where="query") from None
     if set(options) - _KNOWN or not all(_NAME.fullmatch(value) for value in options.values()):
         raise Invalid("unknown option", where="query", remedy=", ".join(sorted(_KNOWN)))
     return options

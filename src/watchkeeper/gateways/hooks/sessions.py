@@ -14,6 +14,7 @@ from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.sessions import SESSION, environment_of, find_session, waiting_in
+from watchkeeper.identity.enrolment import agent_of
 from watchkeeper.identity.model import IssuedRun, NewRun
 from watchkeeper.store.statement import Row
 
@@ -45,6 +46,23 @@ class Sessions:
         self._view = view
         self._envelopes = Envelopes(decider)
         self._seen: OrderedDict[tuple[str, str], Session] = OrderedDict()
+        self._admitted: OrderedDict[str, None] = OrderedDict()
+
+    async def admit(self, bearer: str) -> None:
+        """Raise `Unauthenticated` for a bearer that is nobody's, before anything else is read.
+
+        One that was somebody's is remembered: what it may do now, each decision finds out itself.
+        """
+        key = hash_secret(bearer)
+        if key in self._admitted:
+            return
+        if bearer.startswith(RUN_TOKEN):
+            await self._decider.identify(bearer)
+        else:
+            await self._decider.store.read(lambda tx: agent_of(tx, bearer))
+        self._admitted[key] = None
+        if len(self._admitted) > _REMEMBERED:
+            self._admitted.popitem(last=False)
 
     def session(self, bearer: str, name: str, goal: str) -> Session:
         """Return the session of a credential; with a run's token, that run whatever the name."""
@@ -99,9 +117,9 @@ class Sessions:
         """Return what waits for people in a run, or was approved and not used yet."""
         return await self._decider.store.read(lambda tx: waiting_in(tx, run))
 
-    async def find(self, session: Session) -> str | None:
+    async def find(self, credential: str, name: str) -> str | None:
         """Return the run of a session, or None if it never had one."""
-        _, row = await self._look(session)
+        _, row = await self._look(Session(credential, name, ""))
         return row.run if row is not None else None
 
     async def _open(self, session: Session) -> IssuedRun:
