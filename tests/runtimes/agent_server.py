@@ -28,6 +28,8 @@ class AgentServer(HttpServer):
         self.asked: list[tuple[str, str]] = []
         self.resumed: list[Any] = []
         """What interrupts were answered with."""
+        self.holds_back = False
+        """Whether whoever answers an interrupt hears nothing of it."""
         self.lets_go = True
         """Whether a run that is cancelled ends."""
         self._ticks = 0
@@ -156,6 +158,9 @@ class AgentServer(HttpServer):
         row |= {"status": "busy", "interrupts": {}}
         if "command" in sent:
             self.resumed.append(sent["command"]["resume"])
+            if self.holds_back:
+                self.released.wait(30)
+                return 0, b""
         self._touch(thread)
         return 200, run
 

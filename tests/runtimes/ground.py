@@ -67,7 +67,10 @@ async def speaking_to(
     """Open the adapter of a kind of runtime."""
     known = KnownValues()
     egress = Egress()
-    document = Runtime.model_validate({"name": "there", "kind": kind, "url": url, **more})
+    wanted = {"name": "there", "kind": kind, "url": url, **more}
+    if kind == "process":
+        wanted.setdefault("agents", [{"id": "there", "agent": "clerk"}])
+    document = Runtime.model_validate(wanted)
     credentials = Credentials(References(known), None, known)
     adapter = open_adapter(document, egress, credentials, clock or SystemClock(), directory)
     try:

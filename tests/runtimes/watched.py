@@ -74,6 +74,7 @@ class Ground:
     egress: Egress
     runtimes: Runtimes
     server: AgentServer
+    directory: Path
 
     async def apply(self, *texts: str) -> None:
         """Put documents in force beside those that are."""
@@ -113,11 +114,15 @@ class Ground:
     async def restart(self) -> None:
         """Do as a plane does that begins anew on the same store."""
         await self.runtimes.stop()
-        self.runtimes = await _runtimes(self.decider, self.view, self.envelopes, self.egress)
+        self.runtimes = await _runtimes(
+            self.decider, self.view, self.envelopes, self.egress, self.directory
+        )
 
 
 @asynccontextmanager
-async def watching(url: str, *, timeout: float = 5) -> AsyncIterator[Ground]:
+async def watching(
+    url: str, *, timeout: float = 5, directory: Path = Path("unused")
+) -> AsyncIterator[Ground]:
     """Watch an agent server from a store of its own."""
     clock = RehearsalClock(frozen=True, start=1_795_000_000_000_000)
     store = await Store.open(url, clock)
@@ -125,9 +130,9 @@ async def watching(url: str, *, timeout: float = 5) -> AsyncIterator[Ground]:
     decider = Decider(store, view)
     envelopes = Envelopes(decider)
     egress = Egress()
-    runtimes = await _runtimes(decider, view, envelopes, egress)
+    runtimes = await _runtimes(decider, view, envelopes, egress, directory)
     with AgentServer() as server:
-        ground = Ground(store, clock, view, decider, envelopes, egress, runtimes, server)
+        ground = Ground(store, clock, view, decider, envelopes, egress, runtimes, server, directory)
         await ground.apply(AGENTS, RUNTIME.format(url=server.url, timeout=timeout))
         try:
             yield ground
@@ -139,11 +144,15 @@ async def watching(url: str, *, timeout: float = 5) -> AsyncIterator[Ground]:
 
 
 async def _runtimes(
-    decider: Decider, view: CatalogueView, envelopes: Envelopes, egress: Egress
+    decider: Decider,
+    view: CatalogueView,
+    envelopes: Envelopes,
+    egress: Egress,
+    directory: Path,
 ) -> Runtimes:
     known = KnownValues()
     credentials = Credentials(References(known), None, known)
-    polling = Polling(decider.store, view, egress, credentials, Path("unused"), chance=Even())
+    polling = Polling(decider.store, view, egress, credentials, directory, chance=Even())
     runtimes = Runtimes(decider, view, envelopes, polling)
     await polling.start()
     return runtimes

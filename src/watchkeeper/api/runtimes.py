@@ -6,6 +6,7 @@ from typing import get_args
 
 from watchkeeper.api.runtime_needs import from_rogue, from_rogues_beyond, from_runtime
 from watchkeeper.api.table import Call, Operation
+from watchkeeper.core.errors import NotFound
 from watchkeeper.runtimes import reading
 from watchkeeper.runtimes.model import Stopping
 from watchkeeper.runtimes.stopping import Told
@@ -34,7 +35,10 @@ async def list_runtimes(call: Call) -> Page[RuntimeRow]:
 
 async def read_runtime(call: Call) -> RuntimeRow:
     """Show one runtime."""
-    return await call.rooms.runtimes.row(call.path("name"))
+    row = await call.rooms.runtimes.row(call.path("name"))
+    if not _sees(call, row):
+        raise NotFound(f"there is no runtime {row.runtime!r:.80} of your teams")
+    return row
 
 
 async def list_runs(call: Call) -> Page[RemoteRunRow]:
@@ -43,6 +47,7 @@ async def list_runs(call: Call) -> Page[RemoteRunRow]:
     standing: Standing | None = call.option("standing", get_args(Standing))
     rows, total = await call.rooms.runtimes.runs(
         call.path("name"),
+        agents=call.agents_seen(),
         standing=standing,
         live=call.one_of("state", ("live", "all")) == "live",
         after=call.text("after"),
@@ -78,6 +83,16 @@ async def resume(call: Call) -> RemoteStop:
     """Let a paused run go on; not while a lock covers it."""
     body: TellRemote = call.body
     return await _tell(call, "lift", "resume", body.reason)
+
+
+async def start(call: Call) -> RuntimeRow:
+    """Start a supervised process that was stopped; not while a lock covers its agent."""
+    body: TellRemote = call.body
+    row = await call.rooms.runtimes.row(call.path("name"))
+    for one in row.agents:
+        if one.agent is not None:
+            call.check_agent("lift", one.agent)
+    return await call.rooms.runtimes.start(row.runtime, by=call.actor, reason=body.reason)
 
 
 async def _tell(
@@ -116,9 +131,12 @@ async def needs_of_runtimes(call: Call) -> list[Need]:
     found = [need for row in rows if (need := from_runtime(row, now, mine=mine)) is not None]
     names = frozenset(row.runtime for row in rows if row.rogue)
     if names:
-        rogue = await rooms.store.read(lambda tx: reading.rogue_rows(tx, names, _MOST_NEEDS))
+        agents = call.agents_seen()
+        rogue, total = await rooms.store.read(
+            lambda tx: reading.rogue_rows(tx, names, agents, _MOST_NEEDS)
+        )
         found += [from_rogue(row, mine=mine) for row in rogue]
-        beyond = sum(row.rogue for row in rows) - len(rogue)
+        beyond = total - len(rogue)
         if beyond > 0:
             found.append(from_rogues_beyond(sorted(names), beyond, now, mine=mine))
     return found
@@ -154,6 +172,17 @@ OPERATIONS = (
         answers=Page[RemoteRunRow],
         query=("standing", "state", "after", "limit"),
         tags=("runtimes",),
+    ),
+    Operation(
+        "POST",
+        "/v1/runtimes/{name}/start",
+        "lift",
+        start,
+        "Start a supervised process that was stopped for good.",
+        answers=RuntimeRow,
+        takes=TellRemote,
+        tags=("runtimes",),
+        by_team=True,
     ),
     Operation(
         "POST",

@@ -258,6 +258,8 @@ def _became(found: RequestDetail, verdict: Verdict) -> str:
         return f"approved; {found.standing} stands now"
     if found.kind == "top_up" and found.state == "succeeded":
         return "approved; the budget is topped up, and calls that wait for it go on"
+    if found.kind == "interrupt" and found.state in ("approved", "denied"):
+        return f"{found.state}; its runtime is being told"
     return "denied, and the agent is told what would do" if verdict == "changes" else found.state
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=NamedGroup)
 def runtimes() -> None:
-    """See what runs in runtimes; stop, pause, resume or adopt it."""
+    """See what runs in runtimes; stop, pause, resume, adopt or start it."""
 
 
 @runtimes.command("list")
@@ -193,6 +193,22 @@ def resume(session: Session, name: str, run: str, reason: str) -> None:
 
     body = TellRemote(reason=reason)
     _told(session, run, "resume", session.call(lambda plane: plane.resume_remote(name, run, body)))
+
+
+@runtimes.command()
+@click.argument("name")
+@REASON
+@speaks()
+def start(session: Session, name: str, reason: str) -> None:
+    """Start the supervised process NAME, which was stopped."""
+    from watchkeeper.wire.runtimes import TellRemote
+
+    body = TellRemote(reason=reason)
+    row = session.call(lambda plane: plane.start_runtime(name, body))
+    if session.json:
+        print_json(row)
+    else:
+        say_line(f"Started: {row.runtime} ({row.running} running).")
 
 
 _WORDS = {"stop": "Stopped", "pause": "Paused", "resume": "Resumed"}

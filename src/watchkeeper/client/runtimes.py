@@ -44,6 +44,10 @@ class RuntimeCalls(Calls):
             limit=limit,
         )
 
+    async def start_runtime(self, name: str, tell: TellRemote) -> RuntimeRow:
+        """Start a supervised process that was stopped for good."""
+        return await self._post(RuntimeRow, f"/v1/runtimes/{path_part(name)}/start", tell)
+
     async def adopt_run(self, name: str, id: str, adopt: Adopt) -> RemoteRunRow:
         """Take a rogue run over; raises `Conflict` for one that is governed or has ended."""
         return await self._post(RemoteRunRow, _path(name, id, "adopt"), adopt)

@@ -36,6 +36,8 @@ EVENTS: dict[str, Why] = {
     "request.break_glass": "break_glass",
     "request.expired": "expired",
     "lock.created": "lock",
+    "lock.unconfirmed": "lock",
+    "lock.confirmed": "lock",
     "handover.given": "handover",
     "handover.late": "handover",
     "budget.warned": "budget",
@@ -49,13 +51,25 @@ EVENTS: dict[str, Why] = {
     "run.lost": "health",
     "run.stuck": "health",
     "agent.silent": "health",
+    "runtime.rogue_found": "rogue",
 }
 """The events of which people are told."""
 _ONCE: frozenset[Why] = frozenset(
-    {"no_coverage", "break_glass", "expired", "lock", "handover", "budget", "breaker", "health"}
+    {
+        "no_coverage",
+        "break_glass",
+        "expired",
+        "lock",
+        "handover",
+        "budget",
+        "breaker",
+        "health",
+        "rogue",
+    }
 )
 """What nobody can decide any more, or not this person: one contact of each is enough."""
 _MOST_PEOPLE = 200
+_MOST_TOLD_AGAIN = 20
 _LONGEST = 1000
 
 _TOLD = Statement(
@@ -93,19 +107,17 @@ class Notices:
             return ()
         why, body = EVENTS[event.type], event.body
         if why == "lock":
-            text = f"{body['mode']} on {body['target']} by {event.actor}: {body['reason']}"
-            notice = Notice(why, text[:_LONGEST], urgent=body["mode"] == "stop")
-            people = self._people(tx, catalogue, [OWNER_ROLE], event.at)
-            people.discard(_name(event.actor))
-            return tuple(_deliveries(event, notice, people, (), catalogue))
+            return self._of_lock(tx, event, catalogue)
         if why == "handover":
             taking = {self._owner_of(catalogue) if one == OWNER else one for one in body["next"]}
             people = {catalogue.names.key(one) for one in taking} - {_name(event.actor)}
             notice = Notice(why, str(body["text"])[:_LONGEST])
             return tuple(_deliveries(event, notice, people, (), catalogue))
-        if why in ("budget", "breaker", "health"):
+        if why in ("budget", "breaker", "health", "rogue"):
             roles = set(_owners_of(event, catalogue))
-            if why != "health":  # whether a run lives is its own team's concern
+            if why == "rogue":  # whoever answers for the runtime, whosever agent it is
+                roles = {catalogue.known_role(str(body.get("owner") or OWNER_ROLE))}
+            if why not in ("health", "rogue"):  # whether a run lives is its own team's concern
                 roles.add(OWNER_ROLE)
             people = self._people(tx, catalogue, sorted(roles), event.at)
             people.discard(_name(event.actor))
@@ -125,6 +137,48 @@ class Notices:
         people = {one for one in people if not done & catalogue.names.names(one)}
         channels = [str(one) for one in body.get("channels", ())]
         return tuple(_deliveries(event, notice, people, channels, catalogue))
+
+    def people_of(self, tx: Transaction, catalogue: Catalogue, role: str) -> set[str]:
+        """Return the names of who holds a role now, or may vote for one who does."""
+        return self._people(tx, catalogue, [role], tx.now)
+
+    def tell_again(
+        self, tx: Transaction, catalogue: Catalogue, event: Event, people: Iterable[str],
+        before: Sequence[Row],
+    ) -> list[NewDelivery]:  # fmt: skip
+        """Return what tells people of a lock once more: by contacts that were not tried, of those
+        to whom nothing is on its way. `before`: what was told of it so far.
+        """
+        told: dict[str, set[str]] = {}
+        for row in before:
+            told.setdefault(catalogue.names.key(row.recipient or ""), set()).add(row.target)
+        going = {
+            catalogue.names.key(row.recipient or "")
+            for row in before
+            if row.state in ("pending", "sending")
+        }
+        payload = _payload(_lock_notice(event))
+        found: list[NewDelivery] = []
+        for name in sorted(set(people) - going)[:_MOST_TOLD_AGAIN]:
+            contacts = sorted(contacts_of(name, catalogue), key=lambda one: one.after_seconds)
+            fresh = [one for one in contacts if one.channel not in told.get(name, ())]
+            if fresh:
+                found.append(_delivery(event, None, payload, fresh[0].channel, name, tx.now))
+        return found
+
+    def _of_lock(
+        self, tx: Transaction, event: Event, catalogue: Catalogue
+    ) -> Sequence[NewDelivery]:
+        """Tell the owners of a lock, each once; of one that is not confirmed the plane's owners."""
+        body = event.body
+        roles = {OWNER_ROLE}
+        if event.type == "lock.created":
+            roles |= {catalogue.known_role(str(one)) for one in body.get("told", ())}
+        elif event.type == "lock.confirmed" and not body.get("alarmed"):
+            return ()
+        people = self._people(tx, catalogue, sorted(roles), event.at)
+        people.discard(_name(event.actor))
+        return tuple(_deliveries(event, _lock_notice(event), people, (), catalogue))
 
     def unreachable(self, tx: Transaction, catalogue: Catalogue) -> list[str]:
         """Return the roles that somebody holds now of whom nobody has a contact in force."""
@@ -219,11 +273,24 @@ def _roles(row: Row, why: Why, role: str) -> Iterable[str]:
     return [role]
 
 
+def _lock_notice(event: Event) -> Notice:
+    body = event.body
+    if event.type != "lock.created":
+        text = f"{body['target']}: {body['text']}"
+        return Notice("lock", text[:_LONGEST], urgent=event.type == "lock.unconfirmed")
+    text = f"{body['mode']} on {body['target']} by {event.actor}: {body['reason']}"
+    return Notice("lock", text[:_LONGEST], urgent=body["mode"] == "stop")
+
+
+def _payload(notice: Notice) -> str:
+    return json.dumps(asdict(notice), separators=(",", ":"))
+
+
 def _deliveries(
     event: Event, notice: Notice, people: Iterable[str], channels: Iterable[str],
     catalogue: Catalogue,
 ) -> Iterator[NewDelivery]:  # fmt: skip
-    payload = json.dumps(asdict(notice), separators=(",", ":"))
+    payload = _payload(notice)
     for channel in dict.fromkeys(channels):
         if channel in catalogue.channels:
             yield _delivery(event, notice.request, payload, channel, None, event.at)

@@ -9,7 +9,7 @@ from watchkeeper.wire.decisions import Risk
 
 Why = Literal[
     "created", "escalated", "reminded", "rerouted", "no_coverage", "break_glass", "expired",
-    "lock", "handover", "budget", "breaker", "health",
+    "lock", "handover", "budget", "breaker", "health", "rogue",
 ]  # fmt: skip
 """What happened that somebody is told of."""
 

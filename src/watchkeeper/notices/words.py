@@ -38,12 +38,14 @@ _HAPPENED: dict[Why, str] = {
     "budget": "",
     "breaker": "",
     "health": "",
+    "rogue": "",
 }
 _SEE: dict[Why, tuple[str, ...]] = {
     "lock": ("locks", "list"),
     "handover": ("handover", "list", "--which", "given"),
     "budget": ("budgets", "list"),
     "breaker": ("breakers", "list"),
+    "rogue": ("runtimes", "list"),
 }
 
 

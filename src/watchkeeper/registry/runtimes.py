@@ -92,6 +92,8 @@ class Runtime(Part):
             raise ValueError("kind process, and only that, is described under process")
         if (self.kind == "process") == (self.url is not None):
             raise ValueError("give its url; a process has none")
+        if self.kind == "process" and not self.agents:
+            raise ValueError("agents: name the agent that the process is")
         ids = [one.id for one in self.agents]
         if len(ids) != len(set(ids)):
             raise ValueError("agents: each id once")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
@@ -205,22 +204,4 @@ def _of_owner(
         risk=risk,
         rule=RULE,
         rule_text=f"an interrupt waits for a person; {why}, so {role} is asked",
-    )
-
-
-def write_interrupt(interrupt: Interrupt) -> str:
-    """Return an interrupt as it is kept, to be answered in the shape that it came in."""
-    run = interrupt.run
-    return json.dumps(
-        {
-            "run": [run.id, run.thread, run.offered, run.our_run],
-            "id": interrupt.id,
-            "tool": interrupt.tool,
-            "arguments": dict(interrupt.arguments),
-            "text": interrupt.text[:_LONGEST_TEXT],
-            "choices": list(interrupt.choices),
-            "raw": interrupt.raw,
-            "also": [[name, dict(one)] for name, one in interrupt.also],
-        },
-        separators=(",", ":"),
     )

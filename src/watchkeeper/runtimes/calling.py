@@ -15,11 +15,11 @@ from watchkeeper.core.errors import Unavailable
 from watchkeeper.decide.credentials import credential_of
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.tools.upstreams.credentials import Credentials
-from watchkeeper.tools.upstreams.egress import Egress, Sending, read_bounded
-from watchkeeper.tools.upstreams.model import UpstreamFailure
+from watchkeeper.tools.upstreams.egress import Egress, read_bounded
+from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
 
 if TYPE_CHECKING:
-    import aiohttp
+    from watchkeeper.tools.upstreams.exchange import Response
 
 LONGEST_SECONDS = 5.0
 """Of one request, whatever a document says."""
@@ -178,7 +178,7 @@ class RuntimeCalls:
         return Answered(status, await _decode(raw)), headers
 
 
-async def _next(response: aiohttp.ClientResponse, quiet_seconds: float) -> bytes:
+async def _next(response: Response, quiet_seconds: float) -> bytes:
     """Return what comes next; nothing once it has ended, or was silent for so long."""
     try:
         async with asyncio.timeout(quiet_seconds):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
+from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.wire.runtimes import AnswerResult, RunState, StopResult, Verb
 
 OUR_RUN = "watchkeeper_run_id"
@@ -96,6 +97,31 @@ class Stopping:
     result: StopResult
     detail: str
     state: RunState = "unknown"
+
+
+class Launches(Protocol):
+    """Opens a run of ours for what an adapter starts, and closes it."""
+
+    async def open(self, document: Runtime) -> Mapping[str, str]:
+        """Return the variables that it gets; raises where it may not start."""
+        ...
+
+    async def close(self, document: Runtime, run: str, state: RunState) -> None:
+        """Take note of how it ended; said again, that changes nothing."""
+        ...
+
+
+@runtime_checkable
+class Launching(Protocol):
+    """What an adapter does beside the rest that starts what runs there."""
+
+    def follow(self, launches: Launches) -> None:
+        """Have a run opened for each start from now on."""
+        ...
+
+    async def start(self) -> None:
+        """Start what was stopped; raises `UpstreamFailure` where that is not possible."""
+        ...
 
 
 class Adapter(Protocol):

@@ -15,13 +15,15 @@ from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Unavailable, WatchkeeperError
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.registry.runtimes import Runtime
-from watchkeeper.runtimes import records, rules
+from watchkeeper.runtimes import records, rules, states
 from watchkeeper.runtimes.adapters import open_adapter
 from watchkeeper.runtimes.model import (
     MOST_RUNS,
     Adapter,
     Information,
     Interrupt,
+    Launches,
+    Launching,
     Listing,
     Offered,
     RemoteRun,
@@ -95,6 +97,10 @@ class Polling:
         self._watched: dict[str, Watched] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_waiting: OnWaiting | None = None
+        self.on_listed: Callable[[Runtime], Awaitable[None]] | None = None
+        """Told of a runtime each time it has said what runs there."""
+        self.launches: Launches | None = None
+        """Opens runs for what adapters start themselves."""
 
     @property
     def _clock(self) -> Clock:
@@ -102,7 +108,7 @@ class Polling:
 
     async def start(self) -> None:
         """Open the runtimes in force; what was known of them still is, with its age."""
-        known = await self._store.read(records.states)
+        known = await self._store.read(states.states)
         self.follow()
         for name, watched in self._watched.items():
             watched.failures = known[name].failures if name in known else 0
@@ -118,6 +124,8 @@ class Polling:
                 adapter = open_adapter(
                     document, self._egress, self._credentials, self._clock, self._directory / name
                 )
+                if self.launches is not None and isinstance(adapter, Launching):
+                    adapter.follow(self.launches)
                 self._watched[name] = Watched(document, adapter)
 
     def get(self, name: str) -> Watched | None:
@@ -223,7 +231,7 @@ class Polling:
         )
 
         def keep(tx: Transaction) -> None:
-            records.keep_state(
+            states.keep_state(
                 tx,
                 document.name,
                 health=health,
@@ -241,14 +249,19 @@ class Polling:
         if listing is not None:
             await self.keep_runs(document, runs)
             await self._miss(watched, {run.id for run in runs})
+            if self.on_listed is not None:
+                await self.on_listed(document)
         if look.waiting is not None and self.on_waiting is not None:
             await self.on_waiting(document, look.waiting, complete)
 
     async def keep_runs(self, document: Runtime, runs: Sequence[RemoteRun]) -> None:
         """Keep what a runtime tells of some of its runs."""
-        live = await self._store.read(lambda tx: records.live_runs(tx, document.name))
-        changed = [run for run in runs if _differs(live.get(run.id), run)]
-        for part in _parts(changed):
+
+        def find_changed(tx: Transaction) -> list[RemoteRun]:
+            live = records.live_runs(tx, document.name)
+            return [run for run in runs if records.differs(tx, document, live.get(run.id), run)]
+
+        for part in _parts(await self._store.scan(find_changed)):
 
             def keep(tx: Transaction, part: Sequence[RemoteRun] = part) -> None:
                 tx.silent("what has not changed has no event")
@@ -260,7 +273,7 @@ class Polling:
     async def _miss(self, watched: Watched, listed: set[str]) -> None:
         """Ask for the runs that are listed no more how they ended."""
         name = watched.document.name
-        live = await self._store.read(lambda tx: records.live_runs(tx, name))
+        live = await self._store.scan(lambda tx: records.live_runs(tx, name))
         gone = [row for id, row in live.items() if id not in listed]
         # those asked for longest ago first, should there be more than are asked for at once
         gone.sort(key=lambda row: (row.lost_at is not None, row.missing_since or 0))
@@ -313,13 +326,6 @@ def _usable(runs: Iterable[RemoteRun]) -> tuple[list[RemoteRun], bool]:
             continue
         found.setdefault(run.id, run)
     return list(found.values()), whole
-
-
-def _differs(row: Row | None, run: RemoteRun) -> bool:
-    """Tell whether anything has to be kept of a run; the standing may have changed too."""
-    if row is None or row.missing_since is not None or row.standing != "adopted":
-        return True
-    return bool(row.state != run.state)
 
 
 def _parts(rows: Sequence[T], size: int = AT_ONCE) -> Iterable[Sequence[T]]:

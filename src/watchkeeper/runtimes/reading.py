@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, func, select
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.registry.runtimes import Runtime
-from watchkeeper.runtimes import records, rules
+from watchkeeper.runtimes import rules, states
 from watchkeeper.runtimes.tables import interrupts, remote_runs
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -22,8 +22,8 @@ Can = Callable[[str], frozenset[Verb]]
 
 def runtime_rows(tx: Transaction, documents: Mapping[str, Runtime], can: Can) -> list[RuntimeRow]:
     """Return runtimes by name, as far as is known of them."""
-    known = records.states(tx)
-    counted = records.counts(tx, documents)
+    known = states.states(tx)
+    counted = _counts(tx, documents)
     return [
         _runtime(tx.now, document, known.get(name), counted.get(name, {}), can(name))
         for name, document in sorted(documents.items())
@@ -39,6 +39,8 @@ def _runtime(
 ) -> RuntimeRow:
     offered = json.loads(row.offered) if row else []
     listed_at = row.listed_at if row else None
+    ids = {id for id, _ in offered}
+    offered += [[one.id, one.id] for one in document.agents if one.id not in ids]
     return RuntimeRow(
         runtime=document.name,
         kind=document.kind,
@@ -73,13 +75,19 @@ def run_rows(
     tx: Transaction,
     runtime: str,
     *,
+    agents: frozenset[str] | None = None,
     standing: Standing | None = None,
     live: bool = True,
     after: str | None = None,
     limit: int,
 ) -> tuple[list[RemoteRunRow], int]:
-    """Return runs of a runtime by id, and how many there are; `live`: none that has ended."""
+    """Return runs of a runtime by id, and how many there are; `live`: none that has ended.
+
+    `agents`: of these only; None: of all, and of those that nobody knows the agent of.
+    """
     conditions = [remote_runs.c.runtime == runtime]
+    if agents is not None:
+        conditions.append(remote_runs.c.agent.in_(sorted(agents)))
     if standing is not None:
         conditions.append(remote_runs.c.standing == standing)
     if live:
@@ -90,7 +98,7 @@ def run_rows(
     if after is not None:
         conditions.append(remote_runs.c.id > after)
     query = select(remote_runs).where(*conditions).order_by(remote_runs.c.id).limit(limit)
-    state = records.state_of(tx, runtime)
+    state = states.state_of(tx, runtime)
     listed_at = state.listed_at if state else None
     asked = _requests(tx, runtime)
     rows = tx.connection.execute(query)
@@ -99,7 +107,7 @@ def run_rows(
 
 def run_row(tx: Transaction, row: Row) -> RemoteRunRow:
     """Return one run as people are shown it."""
-    state = records.state_of(tx, row.runtime)
+    state = states.state_of(tx, row.runtime)
     asked = _requests(tx, row.runtime).get(row.id)
     return show_run(row, state.listed_at if state else None, asked)
 
@@ -139,16 +147,44 @@ def show_run(row: Row, listed_at: int | None, request: str | None = None) -> Rem
     )
 
 
-def rogue_rows(tx: Transaction, runtimes: frozenset[str], limit: int) -> list[RemoteRunRow]:
-    """Return rogue runs that have not ended, in some runtimes, found longest ago first."""
+def rogue_rows(
+    tx: Transaction, runtimes: frozenset[str], agents: frozenset[str] | None, limit: int
+) -> tuple[list[RemoteRunRow], int]:
+    """Return rogue runs that have not ended, in some runtimes, found longest ago first; and how
+    many there are. `agents` as in `run_rows`.
+    """
+    conditions = [
+        remote_runs.c.ended_at.is_(None),
+        remote_runs.c.standing == "rogue",
+        remote_runs.c.runtime.in_(sorted(runtimes)),
+    ]
+    if agents is not None:
+        conditions.append(remote_runs.c.agent.in_(sorted(agents)))
     query = (
         select(remote_runs)
-        .where(
-            remote_runs.c.ended_at.is_(None),
-            remote_runs.c.standing == "rogue",
-            remote_runs.c.runtime.in_(sorted(runtimes)),
-        )
+        .where(*conditions)
         .order_by(remote_runs.c.first_seen_at, remote_runs.c.id)
         .limit(limit)
     )
-    return [show_run(row, None) for row in tx.connection.execute(query)]
+    counted = select(func.count()).select_from(remote_runs).where(*conditions)
+    rows = [show_run(row, None) for row in tx.connection.execute(query)]
+    return rows, int(tx.connection.execute(counted).scalar_one())
+
+
+def _counts(tx: Transaction, runtimes: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Return, by runtime, how many of its runs are in progress, wait for a person, are rogue."""
+    running = remote_runs.c.state.in_(("pending", "running"))
+    query = (
+        select(
+            remote_runs.c.runtime,
+            func.sum(running.cast(Integer)).label("running"),
+            func.sum((remote_runs.c.state == "waiting").cast(Integer)).label("waiting"),
+            func.sum((remote_runs.c.standing == "rogue").cast(Integer)).label("rogue"),
+        )
+        .where(remote_runs.c.ended_at.is_(None), remote_runs.c.runtime.in_(list(runtimes)))
+        .group_by(remote_runs.c.runtime)
+    )
+    return {
+        row.runtime: {"running": row.running, "waiting": row.waiting, "rogue": row.rogue}
+        for row in tx.connection.execute(query)
+    }

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.core.text import make_safe
 from watchkeeper.decide.children import end_run
 from watchkeeper.identity.runs import find_run as find_envelope
 from watchkeeper.identity.tables import runs
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes import rules
-from watchkeeper.runtimes.model import Offered, RemoteRun
-from watchkeeper.runtimes.tables import remote_runs, runtime_states
-from watchkeeper.store.statement import Row, Statement, insert
+from watchkeeper.runtimes.model import RemoteRun
+from watchkeeper.runtimes.tables import interrupts, remote_runs
+from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.runtimes import ENDED, RunState, RuntimeHealth
+from watchkeeper.wire.runtimes import ENDED, RunState
 
 KEPT_SECONDS = 86_400
 """How long a run that has ended is listed; the ledger keeps what happened."""
-_MOST_OFFERED = 500
 
-_put_state = insert(runtime_states).values(
-    **{column.name: bindparam(column.name) for column in runtime_states.c}
-)
-_PUT_STATE = Statement(
-    _put_state.on_conflict_do_update(
-        index_elements=["runtime"],
-        set_={
-            column.name: _put_state.excluded[column.name]
-            for column in runtime_states.c
-            if column.name != "runtime"
-        },
-    )
-)
-_STATE = Statement(
-    select(runtime_states).where(runtime_states.c.runtime == bindparam("runtime_is"))
-)
 _THIS = (remote_runs.c.runtime == bindparam("runtime_is")) & (
     remote_runs.c.id == bindparam("id_is")
 )
@@ -88,74 +69,13 @@ _ADOPTED = Statement(
     )
 )
 _PURGE = Statement(delete(remote_runs).where(remote_runs.c.ended_at < bindparam("before")))
+_PURGE_INTERRUPTS = Statement(delete(interrupts).where(interrupts.c.ended_at < bindparam("before")))
 _LOST = Statement(
     select(remote_runs)
     .where(remote_runs.c.lost_at.is_not(None), remote_runs.c.ended_at.is_(None))
     .order_by(remote_runs.c.lost_at)
     .limit(bindparam("most"))
 )
-
-
-def state_of(tx: Transaction, runtime: str) -> Row | None:
-    """Return what is known of a runtime, or None if it was never asked."""
-    return _STATE.first(tx, runtime_is=runtime)
-
-
-def states(tx: Transaction) -> dict[str, Row]:
-    """Return what is known of every runtime that was ever asked, by name."""
-    return {row.runtime: row for row in tx.connection.execute(select(runtime_states))}
-
-
-def keep_state(
-    tx: Transaction,
-    runtime: str,
-    *,
-    health: RuntimeHealth,
-    problem: str | None,
-    version: str | None,
-    latency_us: int | None,
-    answered: bool,
-    listed: bool,
-    complete: bool,
-    failures: int,
-    offered: Sequence[Offered] | None,
-) -> None:
-    """Keep how a runtime did just now; that it went down or came back is an event."""
-    was = _STATE.first(tx, runtime_is=runtime)
-    before: RuntimeHealth = was.answers if was else "unknown"
-    problem = str(make_safe(problem, limit=300)) if problem else None
-    kept = json.dumps(_offered(offered)) if offered is not None else None
-    _PUT_STATE.run(
-        tx,
-        runtime=runtime,
-        answers=health,
-        problem=problem,
-        version=str(make_safe(version, limit=100)) if version else (was.version if was else None),
-        latency_us=latency_us if answered else (was.latency_us if was else None),
-        seen_at=tx.now if answered else (was.seen_at if was else None),
-        looked_at=tx.now,
-        listed_at=tx.now if listed else (was.listed_at if was else None),
-        complete=int(complete) if listed else (was.complete if was else 1),
-        failures=failures,
-        offered=kept if kept is not None else (was.offered if was else "[]"),
-    )
-    if (before == "down") == (health == "down"):
-        tx.silent("how it does is looked at again and again")
-        return
-    text = f"runtime {runtime} is down: {problem}" if health == "down" else None
-    tx.record(
-        "runtime.went_down" if health == "down" else "runtime.came_back",
-        actor="plane",
-        subject=f"runtime/{runtime}",
-        body={"health": health, "text": text or f"runtime {runtime} answers again"},
-    )
-
-
-def _offered(found: Sequence[Offered]) -> list[list[str]]:
-    return [
-        [str(make_safe(one.id, limit=rules.LONGEST_ID)), str(make_safe(one.name, limit=100))]
-        for one in found[:_MOST_OFFERED]
-    ]
 
 
 def live_runs(tx: Transaction, runtime: str) -> dict[str, Row]:
@@ -185,6 +105,16 @@ def remote_of(row: Row) -> RemoteRun:
 def lost_runs(tx: Transaction, limit: int = 200) -> list[Row]:
     """Return the runs that their runtimes lost, those lost longest first."""
     return _LOST.all(tx, most=limit)
+
+
+def differs(tx: Transaction, document: Runtime, row: Row | None, found: RemoteRun) -> bool:
+    """Tell whether anything has to be kept of a run, as its runtime tells of it."""
+    found = rules.bounded(found)
+    if row is None or row.missing_since is not None or row.state != found.state:
+        return True
+    if row.standing == "adopted":
+        return False
+    return _judge(tx, document, found) != (row.agent, row.run, row.why)
 
 
 def take(
@@ -429,28 +359,10 @@ def adopt(tx: Transaction, row: Row, *, agent: str, run: str, by: str, reason: s
 
 
 def purge(tx: Transaction) -> None:
-    """Forget runs that ended a while ago."""
+    """Forget runs and interrupts that ended a while ago."""
     tx.silent("what became of them is in the ledger")
     _PURGE.run(tx, before=tx.now - KEPT_SECONDS * MICROSECONDS)
-
-
-def counts(tx: Transaction, runtimes: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Return, by runtime, how many of its runs are in progress, wait for a person, are rogue."""
-    running = remote_runs.c.state.in_(("pending", "running"))
-    query = (
-        select(
-            remote_runs.c.runtime,
-            func.sum(running.cast(Integer)).label("running"),
-            func.sum((remote_runs.c.state == "waiting").cast(Integer)).label("waiting"),
-            func.sum((remote_runs.c.standing == "rogue").cast(Integer)).label("rogue"),
-        )
-        .where(remote_runs.c.ended_at.is_(None), remote_runs.c.runtime.in_(list(runtimes)))
-        .group_by(remote_runs.c.runtime)
-    )
-    return {
-        row.runtime: {"running": row.running, "waiting": row.waiting, "rogue": row.rogue}
-        for row in tx.connection.execute(query)
-    }
+    _PURGE_INTERRUPTS.run(tx, before=tx.now - KEPT_SECONDS * MICROSECONDS)
 
 
 def covered_rows(

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from watchkeeper.core.errors import Conflict, NotFound
+from watchkeeper.core.errors import Conflict, NotFound, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.model import NewRun, Workload
+from watchkeeper.kill.model import Covered
+from watchkeeper.kill.rules import covering
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes import reading, records
 from watchkeeper.runtimes.answering import Answers
-from watchkeeper.runtimes.model import Stopping
+from watchkeeper.runtimes.launching import RunsOfLaunches
+from watchkeeper.runtimes.model import Launching, Stopping
 from watchkeeper.runtimes.polling import Polling
 from watchkeeper.runtimes.stopping import Stops, Told
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.wire.runtimes import RemoteRunRow, RuntimeRow, Standing
+
+_MOST_STOPPED = 50
+"""Runs that are told to stop in one poll, one after the other."""
 
 
 class Runtimes:
@@ -30,8 +37,11 @@ class Runtimes:
         self._view = view
         self._envelopes = envelopes
         self.polling = polling
+        polling.launches = RunsOfLaunches(decider.store, view, envelopes)
         self.answers = Answers(decider, view, envelopes, polling)
         """Asks people what runs wait for, and tells them."""
+        self._decider = decider
+        polling.on_listed = self._stop_locked
         self.stops = Stops(decider.store, polling)
         """Stops, pauses and resumes what locks cover, and single runs."""
 
@@ -52,6 +62,7 @@ class Runtimes:
         self,
         name: str,
         *,
+        agents: frozenset[str] | None = None,
         standing: Standing | None,
         live: bool,
         after: str | None,
@@ -61,7 +72,13 @@ class Runtimes:
         self._find(name)
         return await self._store.read(
             lambda tx: reading.run_rows(
-                tx, name, standing=standing, live=live, after=after, limit=limit
+                tx,
+                name,
+                agents=agents,
+                standing=standing,
+                live=live,
+                after=after,
+                limit=limit,
             )
         )
 
@@ -107,6 +124,55 @@ class Runtimes:
         """Have one run stopped, paused or resumed; raise `NotFound` if there is none."""
         row = await self.find(name, id)
         return await self.stops.tell_run(row, what, now=now, by=by, why=reason)
+
+    async def start(self, name: str, *, by: str, reason: str) -> RuntimeRow:
+        """Start the process of a runtime that was stopped for good; one that runs goes on.
+
+        Raises `NotFound`, `Conflict` for a kind that the plane does not start, and `Unavailable`
+        where it does not start: its agent may be under a lock.
+        """
+        document = self._find(name)
+        watched = self.polling.get(name)
+        if watched is None or not isinstance(watched.adapter, Launching):
+            raise Conflict(
+                f"runtime {name} is of kind {document.kind}: the plane does not start it",
+                code="not_started_here",
+            )
+        try:
+            await watched.adapter.start()
+        except UpstreamFailure as failure:
+            raise Unavailable(f"it did not start: {failure.message}", where=name) from None
+
+        def unit(tx: Transaction) -> None:
+            tx.record(
+                "runtime.started",
+                actor=by,
+                subject=f"runtime/{name}",
+                agent=document.agents[0].agent,
+                body={"reason": reason, "text": f"{name} was started: {reason}"},
+            )
+
+        await self._store.write(unit)
+        await self.polling.poll(name)
+        return await self.row(name)
+
+    async def _stop_locked(self, document: Runtime) -> None:
+        """Stop what a lock covers that has begun in a runtime since it was told to stop."""
+        locks = [lock for lock in self._decider.locks if lock.mode == "stop"]
+        watched = self.polling.get(document.name)
+        if not locks or watched is None or "stop" not in watched.adapter.can:
+            return
+        rows = await self._store.scan(lambda tx: records.live_runs(tx, document.name))
+        found = []
+        for row in rows.values():
+            team = self._view.now.team_of(row.agent) if row.agent else ""
+            here = Covered(row.run or "", row.agent or "", team, runtimes=(document.name,))
+            if row.missing_since is None and (lock := covering(locks, here)) is not None:
+                found.append((row, lock))
+        for row, lock in found[:_MOST_STOPPED]:
+            await self.stops.tell_run(
+                row, "stop", now=True, by=f"lock/{lock.lock}", why=lock.reason, news_only=True
+            )
 
     async def check_unlocked(self, row: Row) -> None:
         """Raise `Forbidden` where a lock covers a run, or no contract its agent."""

@@ -73,7 +73,7 @@ class Stops:
 
     async def runtimes_of(self, reach: Reach) -> tuple[str, ...]:
         """Return the runtimes in force that something has to be told to."""
-        return await self._store.read(lambda tx: self.runtimes_in(tx, reach))
+        return await self._store.scan(lambda tx: self.runtimes_in(tx, reach))
 
     def runtimes_in(self, tx: Transaction, reach: Reach) -> tuple[str, ...]:
         """Return the same within a unit of work."""
@@ -88,7 +88,7 @@ class Stops:
         May be said again as often as need be: what is so already is said to be. Takes no longer
         than `TRY_SECONDS` (and the writing down of it); what is not known by then is unconfirmed.
         """
-        rows = await self._store.read(lambda tx: _rows(tx, reach))
+        rows = await self._store.scan(lambda tx: _rows(tx, reach))
         by_name: dict[str, list[Row]] = {}
         for row in rows:
             by_name.setdefault(row.runtime, []).append(row)
@@ -105,7 +105,7 @@ class Stops:
         self, name: str, reach: Reach, what: Told = "stop", *, by: str, why: str
     ) -> RuntimeResult:
         """Tell one runtime, as `tell` does, and say so too where nothing of it runs there."""
-        rows = await self._store.read(lambda tx: _rows(tx, reach))
+        rows = await self._store.scan(lambda tx: _rows(tx, reach))
         mine = [row for row in rows if row.runtime == name]
         result = await self._tell_one(name, mine, reach, what, by=by, why=why)
         if result is not None:
@@ -119,13 +119,16 @@ class Stops:
         said = "a runtime of its kind can't say what runs there; the gateways refuse what it asks"
         return RuntimeResult(name, "not supported", said)
 
-    async def tell_run(self, row: Row, what: Told, *, now: bool, by: str, why: str) -> Stopping:
-        """Tell a runtime about one run."""
+    async def tell_run(
+        self, row: Row, what: Told, *, now: bool, by: str, why: str, news_only: bool = False
+    ) -> Stopping:
+        """Tell a runtime about one run; `news_only`: that it did not help is not recorded."""
         watched = self._polling.get(row.runtime)
         if watched is None:
             return Stopping("unconfirmed", "no document for its runtime is in force", row.state)
         outcome = await self._bounded(watched.adapter, records.remote_of(row), what, now=now)
-        await self._keep(watched, [outcome], what, by=by, why=why)
+        if not news_only or outcome.came.result == "stopped":
+            await self._keep(watched, [outcome], what, by=by, why=why)
         return outcome.came
 
     def _names(self, reach: Reach) -> list[str]:

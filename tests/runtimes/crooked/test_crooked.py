@@ -33,18 +33,21 @@ DESCRIBED = {
 }
 KINDS: dict[str, dict[str, Any]] = {
     "a2a": {},
+    "adk": {"agents": [{"id": "a-1/ada", "agent": "clerk"}]},
     "http": {"http": DESCRIBED},
     "llamaindex": {},
     "langgraph": {},
 }
-RUN = RemoteRun("r-1", "waiting", thread="t-1", offered="a-1")
+RUN = RemoteRun("r-1", "waiting", thread="t-1", offered="a-1/ada")
 READ = (
-    "action", "agent", "assistant_id", "contextId", "created_at", "data", "event_types", "events",
-    "graph", "graph_id", "handler_id", "handlers", "history", "id", "interrupts", "message",
-    "messageId", "metadata", "name", "nextPageToken", "nodes", "parts", "protocolBinding",
-    "protocolVersion", "result", "run_id", "started_at", "state", "status", "supportedInterfaces",
-    "task", "tasks", "text", "thread_id", "timestamp", "title", "type", "types", "updated_at",
-    "url", "value", "values", "version", "watchkeeper_run_id", "workflow_name", "workflows",
+    "action", "agent", "args", "assistant_id", "author", "content", "contextId", "created_at",
+    "data", "event_types", "events", "functionCall", "graph", "graph_id", "handler_id",
+    "handlers", "hint", "history", "id", "interrupts", "lastUpdateTime", "longRunningToolIds",
+    "message", "messageId", "metadata", "name", "nextPageToken", "nodes", "originalFunctionCall",
+    "parts", "protocolBinding", "protocolVersion", "result", "run_id", "started_at", "state",
+    "status", "supportedInterfaces", "task", "tasks", "text", "thread_id", "timestamp", "title",
+    "toolConfirmation", "type", "types", "updated_at", "url", "value", "values", "version",
+    "watchkeeper_run_id", "workflow_name", "workflows",
 )  # fmt: skip
 """What adapters look for in answers."""
 WORDS = (

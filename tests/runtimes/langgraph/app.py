@@ -51,6 +51,10 @@ def ask_plainly(state: State) -> State:
     return {"said": interrupt("shall I go on?")}
 
 
+def ask_twice(state: State) -> State:
+    return {"said": [interrupt("the same?"), interrupt("the same?")]}
+
+
 def act(state: State) -> State:
     return {"log": ["acted"]}
 
@@ -65,12 +69,14 @@ builder = StateGraph(State)
 builder.add_node("ask", ask)
 builder.add_node("several", ask_several)
 builder.add_node("plain", ask_plainly)
+builder.add_node("twice", ask_twice)
 builder.add_node("act", act)
 builder.add_node("slow", slow)
-builder.add_conditional_edges(START, route, ["ask", "several", "plain", "slow"])
+builder.add_conditional_edges(START, route, ["ask", "several", "plain", "twice", "slow"])
 builder.add_edge("ask", "act")
 builder.add_edge("several", "act")
 builder.add_edge("plain", "act")
+builder.add_edge("twice", "act")
 builder.add_edge("act", END)
 builder.add_edge("slow", END)
 graph = builder.compile()

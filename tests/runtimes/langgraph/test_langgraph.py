@@ -181,6 +181,30 @@ async def ended(server: Server, run: RemoteRun) -> dict[str, Any]:
     return await eventually_async(look, "an end")
 
 
+async def test_an_answer_is_not_taken_for_the_next_question_of_the_same_step(
+    server: Server, adapter: Adapter
+) -> None:
+    first = await asked(adapter, start(server, "twice"))
+    assert await adapter.answer(first, Reply("approve")) == "applied"
+    second = await next_question(adapter, first)
+    assert (second.id, second.raw) == (first.id, first.raw)
+    assert await adapter.answer(first, Reply("approve")) == "applied"
+    assert await adapter.answer(first, Reply("reject")) == "already answered"
+    assert await adapter.answer(second, Reply("reject")) == "applied"
+    assert (await ended(server, first.run))["said"] == [True, False]
+
+
+async def next_question(adapter: Adapter, first: Interrupt) -> Interrupt:
+    """Return what the thread of an answered question asks next."""
+
+    async def look() -> Interrupt | None:
+        await adapter.list_runs()
+        found = [one for one in await adapter.waiting() if one.run.thread == first.run.thread]
+        return next((one for one in found if one.run.id != first.run.id), None)
+
+    return await eventually_async(look, "the next question")
+
+
 async def test_finds_what_another_answered(server: Server, adapter: Adapter) -> None:
     question = await asked(adapter, start(server, "plain"))
     body = {"assistant_id": "refund", "command": {"resume": {question.id: "mine"}}}

@@ -10,15 +10,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-from watchkeeper.core.clock import MICROSECONDS, Clock
+from watchkeeper.core.clock import Clock
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes.adapters import langgraph_questions as questions
-from watchkeeper.runtimes.calling import Answered, RuntimeCalls, path_of
+from watchkeeper.runtimes.adapters.langgraph_wire import (
+    PAUSED,
+    check,
+    interrupts_of,
+    list_in,
+    mark_of,
+    metadata_of,
+    object_in,
+    run_path,
+    state_of,
+    text_in,
+    time_of,
+)
+from watchkeeper.runtimes.calling import RuntimeCalls, path_of
 from watchkeeper.runtimes.model import (
     MOST_RUNS,
     OUR_RUN,
@@ -31,12 +43,10 @@ from watchkeeper.runtimes.model import (
     Stopping,
 )
 from watchkeeper.tools.upstreams.model import UpstreamFailure
-from watchkeeper.wire.runtimes import ENDED, AnswerResult, RunState, Verb
+from watchkeeper.wire.runtimes import ENDED, AnswerResult, Verb
 
-PAUSED = "watchkeeper_paused"
-"""The key of a thread's metadata that names the run which was paused, not stopped."""
 ANSWERS = "watchkeeper_answers"
-"""The key of a run's metadata that names the interrupt which it was started to answer."""
+"""The key of a run's metadata that names what it was started to answer."""
 _GRAPHS = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 """The namespace of the ids of the assistants that stand for graphs."""
 _PAGE = 1000
@@ -47,14 +57,6 @@ _LOOK_SECONDS = 0.1
 _GONE = frozenset({404, 410, 422})
 _CONFLICT = 409
 _UNAUTHORISED = frozenset({401, 403})
-_RUN_STATES: Mapping[str, RunState] = {
-    "pending": "pending",
-    "running": "running",
-    "success": "done",
-    "error": "failed",
-    "timeout": "failed",
-    "interrupted": "stopped",
-}
 _RUN_FIELDS = ("run_id", "status", "assistant_id", "metadata", "created_at", "updated_at")
 _THREAD_FIELDS = ("thread_id", "status", "metadata", "interrupts", "updated_at")
 
@@ -84,19 +86,19 @@ class LangGraph:
             return Information(authorised=False)
         if not answer.well:
             raise UpstreamFailure(f"it answered {answer.status} to GET /info", reached=True)
-        version = _object(answer, "itself").get("version")
+        version = object_in(answer, "itself").get("version")
         return Information(version if isinstance(version, str) else None)
 
     async def discover(self) -> Sequence[Offered]:
         """Return its assistants; one that stands for a graph is called as the graph."""
         answer = await self._calls.expect("POST", "/assistants/search", body={"limit": _PAGE})
         found = []
-        for row in _list(answer, "its assistants"):
-            id, graph = _text(row, "assistant_id"), _text(row, "graph_id")
+        for row in list_in(answer, "its assistants"):
+            id, graph = text_in(row, "assistant_id"), text_in(row, "graph_id")
             if graph and id == str(uuid5(_GRAPHS, graph)):
                 self._graphs[id] = graph
             if id:
-                found.append(Offered(self._graphs.get(id, id), _text(row, "name") or graph or id))
+                found.append(Offered(self._graphs.get(id, id), text_in(row, "name") or graph or id))
         return found
 
     async def list_runs(self) -> Listing:
@@ -112,13 +114,13 @@ class LangGraph:
 
         for runs in await asyncio.gather(*(of_thread(one) for one in (*busy, *interrupted))):
             found += [run for run in runs if run.state not in ENDED]
-        names = {_text(one, "thread_id") for one in interrupted}
+        names = {text_in(one, "thread_id") for one in interrupted}
         self._still = {name: kept for name, kept in self._still.items() if name in names}
         self._interrupted = [
             (thread, run)
             for thread in interrupted
             for run in found
-            if run.thread == _text(thread, "thread_id") and run.state == "waiting"
+            if run.thread == text_in(thread, "thread_id") and run.state == "waiting"
         ]
         return Listing(tuple(found[:MOST_RUNS]), whole and all_of_them and len(found) <= MOST_RUNS)
 
@@ -127,51 +129,58 @@ class LangGraph:
         thread = await self._thread(run.thread)
         if thread is None:
             return None
-        answer = await self._calls.ask("GET", _run_path(run))
+        answer = await self._calls.ask("GET", run_path(run))
         if answer.status in _GONE:
             return None
-        _check(answer, "GET", "a run")
-        found = newest = _object(answer, "a run")
+        check(answer, "GET", "a run")
+        found = newest = object_in(answer, "a run")
         if thread.get("status") == "interrupted":
             latest = await self._newest(thread, 1)
             newest = latest[0] if latest else newest
-        return self._read(found, thread, newest=_text(newest, "run_id") == run.id)
+        return self._read(found, thread, newest=text_in(newest, "run_id") == run.id)
 
     async def waiting(self) -> Sequence[Interrupt]:
         """Return what the threads wait for that were last listed."""
         return [
             found
             for thread, run in self._interrupted
-            for _, asked in _interrupts(thread)
+            for _, asked in interrupts_of(thread)
             if (found := questions.read(run, asked)) is not None
         ]
 
     async def answer(self, interrupt: Interrupt, reply: Reply) -> AnswerResult:
-        """Start the run that answers an interrupt, if it still waits.
+        """Start the run that answers an interrupt, if nothing ran in its thread since it asked.
 
-        It names the interrupt, so that an answer nobody heard of is found instead of given twice.
+        It names what it answers, so that an answer nobody heard of is found instead of given
+        twice. The interrupt's id alone does not say: what one step asks next bears the same.
         """
         thread = await self._thread(interrupt.run.thread)
         if thread is None:
             return "gone"
-        pending = {_text(asked, "id") for _, asked in _interrupts(thread)}
-        if thread.get("status") != "interrupted" or interrupt.id not in pending:
-            return "applied" if await self._has_answered(thread, interrupt) else "already answered"
+        runs = await self._newest(thread, _RUNS_OF_THREAD)
+        if (before := _answered(runs, interrupt, reply)) is not None:
+            return before
+        pending = {text_in(asked, "id") for _, asked in interrupts_of(thread)}
+        asks_still = thread.get("status") == "interrupted" and interrupt.id in pending
+        if not asks_still or not runs or text_in(runs[0], "run_id") != interrupt.run.id:
+            return "already answered"
         value = questions.write(interrupt, reply)
         if value is questions.CANNOT:
             return "not supported"
         body: dict[str, Any] = {
-            "assistant_id": await self._assistant_of(interrupt.run),
+            "assistant_id": text_in(runs[0], "assistant_id"),
             "command": {"resume": {interrupt.id: value}},
             "multitask_strategy": "reject",
-            "metadata": _metadata(interrupt.run) | {ANSWERS: interrupt.id},
+            "metadata": metadata_of(interrupt.run)
+            | {ANSWERS: f"{reply.choice} {_named(interrupt)}"},
         }
         path = path_of("threads", interrupt.run.thread or "", "runs")
         answer = await self._calls.ask("POST", path, body=body)
         if answer.well:
             return "applied"
         if answer.status == _CONFLICT:
-            return "applied" if await self._has_answered(thread, interrupt) else "already answered"
+            runs = await self._newest(thread, _RUNS_OF_THREAD)
+            return _answered(runs, interrupt, reply) or "already answered"
         return "gone" if answer.status == 404 else "failed"
 
     async def stop(self, run: RemoteRun, *, now: bool) -> Stopping:
@@ -215,19 +224,19 @@ class LangGraph:
         thread = await self._thread(run.thread)
         if thread is None:
             return Stopping("already done", "its thread is gone", "unknown")
-        if _mark(thread) != run.id or thread.get("status") != "interrupted":
+        if mark_of(thread) != run.id or thread.get("status") != "interrupted":
             return Stopping("already done", "it is not paused", "unknown")
         body = {
             "assistant_id": await self._assistant_of(run),
             "input": None,
             "multitask_strategy": "reject",
-            "metadata": _metadata(run) | {PAUSED: ""},
+            "metadata": metadata_of(run) | {PAUSED: ""},
         }
         path = path_of("threads", run.thread or "", "runs")
         answer = await self._calls.ask("POST", path, body=body)
         if answer.status == _CONFLICT:
             return Stopping("already done", "something runs in its thread", "running")
-        _check(answer, "POST", "a run")
+        check(answer, "POST", "a run")
         await self._set_mark(run, "")
         return Stopping("stopped", "it goes on in a run of its own", "done")
 
@@ -237,7 +246,7 @@ class LangGraph:
     async def _threads(self, status: str) -> tuple[list[dict[str, Any]], bool]:
         body = {"status": status, "limit": _PAGE, "select": list(_THREAD_FIELDS)}
         answer = await self._calls.expect("POST", "/threads/search", body=body)
-        rows = _list(answer, "its threads")
+        rows = list_in(answer, "its threads")
         return rows, len(rows) < _PAGE
 
     async def _thread(self, thread: str | None) -> dict[str, Any] | None:
@@ -246,20 +255,20 @@ class LangGraph:
         answer = await self._calls.ask("GET", path_of("threads", thread))
         if answer.status in _GONE:
             return None
-        _check(answer, "GET", "a thread")
-        return _object(answer, "a thread")
+        check(answer, "GET", "a thread")
+        return object_in(answer, "a thread")
 
     async def _newest(self, thread: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
         query = {"limit": str(limit), "select": _RUN_FIELDS}
-        path = path_of("threads", _text(thread, "thread_id"), "runs")
+        path = path_of("threads", text_in(thread, "thread_id"), "runs")
         answer = await self._calls.ask("GET", path, query=query)
         if answer.status in _GONE:
             return []
-        _check(answer, "GET", "the runs of a thread")
-        return _list(answer, "the runs of a thread")
+        check(answer, "GET", "the runs of a thread")
+        return list_in(answer, "the runs of a thread")
 
     async def _runs_of(self, thread: Mapping[str, Any]) -> list[RemoteRun]:
-        name, at = _text(thread, "thread_id"), _text(thread, "updated_at")
+        name, at = text_in(thread, "thread_id"), text_in(thread, "updated_at")
         waits = thread.get("status") == "interrupted"
         kept = self._still.get(name)
         if waits and kept is not None and kept[0] == at:
@@ -275,24 +284,24 @@ class LangGraph:
     ) -> RemoteRun:
         metadata = row.get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}
-        assistant = _text(row, "assistant_id")
-        status = _text(row, "status")
+        assistant = text_in(row, "assistant_id")
+        status = text_in(row, "status")
         ours = metadata.get(OUR_RUN)
         return RemoteRun(
-            id=_text(row, "run_id"),
-            state=_state(status, thread, _text(row, "run_id"), newest=newest),
-            said=f"run {status}, thread {_text(thread, 'status')}",
-            thread=_text(thread, "thread_id"),
+            id=text_in(row, "run_id"),
+            state=state_of(status, thread, text_in(row, "run_id"), newest=newest),
+            said=f"run {status}, thread {text_in(thread, 'status')}",
+            thread=text_in(thread, "thread_id"),
             offered=self._graphs.get(assistant, assistant) or None,
             our_run=ours if isinstance(ours, str) else None,
-            started_at=_time(row.get("created_at")),
-            updated_at=_time(row.get("updated_at")),
+            started_at=time_of(row.get("created_at")),
+            updated_at=time_of(row.get("updated_at")),
             metadata=metadata,
         )
 
     async def _end(self, run: RemoteRun, *, pausing: bool) -> Stopping:
         query = {"action": "interrupt", "wait": "false"}
-        answer = await self._calls.ask("POST", _run_path(run) + "/cancel", query=query)
+        answer = await self._calls.ask("POST", run_path(run) + "/cancel", query=query)
         if not answer.well and answer.status not in _GONE:
             return Stopping("unconfirmed", f"it answered {answer.status}")
         cancelled = answer.well
@@ -333,92 +342,24 @@ class LangGraph:
         body = {"metadata": {PAUSED: mark}}
         await self._calls.ask("PATCH", path_of("threads", run.thread or ""), body=body)
 
-    async def _has_answered(self, thread: Mapping[str, Any], interrupt: Interrupt) -> bool:
-        """Tell whether a run of a thread is one that was started here to answer an interrupt."""
-        for row in await self._newest(thread, _RUNS_OF_THREAD):
-            metadata = row.get("metadata")
-            if isinstance(metadata, dict) and metadata.get(ANSWERS) == interrupt.id:
-                return True
-        return False
-
     async def _assistant_of(self, run: RemoteRun) -> str:
-        answer = await self._calls.expect("GET", _run_path(run))
-        return _text(_object(answer, "a run"), "assistant_id")
+        answer = await self._calls.expect("GET", run_path(run))
+        return text_in(object_in(answer, "a run"), "assistant_id")
 
 
-def _state(status: str, thread: Mapping[str, Any], run: str, *, newest: bool) -> RunState:
-    """Return the state of a run in a thread; `newest`: it is the last that ran there."""
-    state = _RUN_STATES.get(status, "unknown")
-    if thread.get("status") != "interrupted" or not newest or state not in {"done", "stopped"}:
-        return state
-    if thread.get("interrupts"):
-        return "waiting"
-    if _mark(thread) == run or state == "done":
-        return "paused"  # by us, or at a breakpoint of its own
-    return state
+def _named(interrupt: Interrupt) -> str:
+    """Return what names a question for good: who asks, and by which id."""
+    return f"{interrupt.run.id}/{interrupt.id}"
 
 
-def _interrupts(thread: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the task and the interrupt of each that a thread waits for."""
-    found = thread.get("interrupts")
-    if not isinstance(found, dict):
-        return []
-    return [
-        (task, one)
-        for task, rows in found.items()
-        if isinstance(rows, list)
-        for one in rows
-        if isinstance(one, dict) and _text(one, "id")
-    ]
-
-
-def _mark(thread: Mapping[str, Any]) -> str:
-    metadata = thread.get("metadata")
-    return _text(metadata, PAUSED) if isinstance(metadata, dict) else ""
-
-
-def _metadata(run: RemoteRun) -> dict[str, Any]:
-    return {OUR_RUN: run.our_run} if run.our_run else {}
-
-
-def _run_path(run: RemoteRun) -> str:
-    return path_of("threads", run.thread or "", "runs", run.id)
-
-
-def _text(row: Mapping[str, Any], key: str) -> str:
-    value = row.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _time(text: object) -> int | None:
-    """Return a time of theirs (ISO 8601) in microseconds."""
-    try:
-        at = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    if at is None:
-        return None
-    try:
-        return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * MICROSECONDS)
-    except (OverflowError, ValueError):
-        return None
-
-
-def _check(answer: Answered, method: str, what: str) -> None:
-    if not answer.well:
-        raise UpstreamFailure(f"it answered {answer.status} to {method} of {what}", reached=True)
-
-
-def _object(answer: Answered, what: str) -> dict[str, Any]:
-    """Return what an answer tells of; raise `UpstreamFailure` where that is none."""
-    if not isinstance(answer.value, dict):
-        raise UpstreamFailure(f"it tells of {what} in a way that can't be read", reached=True)
-    return answer.value
-
-
-def _list(answer: Answered, what: str) -> list[dict[str, Any]]:
-    """Return what an answer lists: that something can't be read must not hide that it is there."""
-    value = answer.value
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise UpstreamFailure(f"it lists {what} in a way that can't be read", reached=True)
-    return value
+def _answered(
+    runs: Sequence[Mapping[str, Any]], interrupt: Interrupt, reply: Reply
+) -> AnswerResult | None:
+    """Say whether one of a thread's runs was started here to answer an interrupt, and so."""
+    for run in runs:
+        metadata = run.get("metadata")
+        said = text_in(metadata, ANSWERS) if isinstance(metadata, dict) else ""
+        choice, _, named = said.partition(" ")
+        if named == _named(interrupt):
+            return "applied" if choice == reply.choice else "already answered"
+    return None

@@ -13,7 +13,14 @@ from watchkeeper.core.clock import Clock
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes.adapters.bare import Bare
 from watchkeeper.runtimes.calling import RuntimeCalls
-from watchkeeper.runtimes.model import Information, Listing, Offered, RemoteRun, Stopping
+from watchkeeper.runtimes.model import (
+    Information,
+    Launches,
+    Listing,
+    Offered,
+    RemoteRun,
+    Stopping,
+)
 from watchkeeper.runtimes.processes.record import Launch
 from watchkeeper.runtimes.processes.supervisor import Supervisor
 from watchkeeper.runtimes.processes.table import Process
@@ -35,8 +42,17 @@ class Processes(Bare):
         super().__init__(document, calls, clock, directory)
         self.supervisor = Supervisor(document, clock, directory)
 
+    def follow(self, launches: Launches) -> None:
+        """Have a run opened for each launch."""
+        self.supervisor.launches = launches
+
+    async def start(self) -> None:
+        """Start the process that was stopped for good; one that lives is left as it is."""
+        await self.supervisor.start()
+
     async def information(self) -> Information:
-        """Return that it is looked after."""
+        """Look after the process, and start it where it is wanted: every poll begins with this."""
+        await self.supervisor.tend(start=True)
         return Information()
 
     async def discover(self) -> Sequence[Offered]:
@@ -45,7 +61,7 @@ class Processes(Bare):
         return [Offered(offered, offered)]
 
     async def list_runs(self) -> Listing:
-        """Look after the process, and return it if it lives."""
+        """Return the launch that lives."""
         record, alive = await self.supervisor.tend()
         latest = record.latest
         return Listing((self._run(latest, alive),) if latest is not None and alive else ())

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from watchkeeper.core.clock import MICROSECONDS, Clock
@@ -19,6 +19,7 @@ from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.ids import new
 from watchkeeper.registry.runtimes import Runtime, SupervisedProcess
+from watchkeeper.runtimes.model import Launches
 from watchkeeper.runtimes.processes.child import open_gate, spawn, trim
 from watchkeeper.runtimes.processes.record import (
     MOST_KNOWN,
@@ -31,6 +32,7 @@ from watchkeeper.runtimes.processes.signalling import signal_all
 from watchkeeper.runtimes.processes.table import Process, family, read_process, read_table
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 
+_LOG = logging.getLogger("watchkeeper.runtimes")
 KILL_SECONDS = 5.0
 """How long processes that were killed may take to be gone."""
 HOLD_SECONDS = 2.0
@@ -38,9 +40,6 @@ _POLL_SECONDS = 0.03
 _LONGEST_BACKOFF_SECONDS = 60
 _STEADY_SECONDS = 60
 """A process that ran for so long did not fail at its start."""
-
-Enrol = Callable[[Runtime], Awaitable[Mapping[str, str]]]
-"""Opens a run for a launch; returns the variables that the process gets with it."""
 
 
 class Supervisor:
@@ -59,22 +58,23 @@ class Supervisor:
         self._child: subprocess.Popen[bytes] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
-        self.enrol: Enrol | None = None
+        self.launches: Launches | None = None
 
     @property
     def log(self) -> Path:
         """The file that holds what the process wrote."""
         return self._directory / "output.log"
 
-    async def tend(self) -> tuple[Record, list[Process]]:
-        """Look after the process: find it, take note that it ended, start it where it is wanted.
+    async def tend(self, *, start: bool = False) -> tuple[Record, list[Process]]:
+        """Look after the process: find it, and take note that it ended.
 
-        Returns what is kept, and what lives of the latest launch.
+        `start`: start it where it is wanted; only a poll does, so that nothing is started by
+        looking at what is to be stopped. Returns what is kept, and what lives of the latest launch.
         """
         async with self._alone:
             await self._open()
             alive = await self._look()
-            if self._is_due(alive):
+            if start and self._is_due(alive):
                 await self._start()
                 alive = await self._look()
             latest = self._record.latest
@@ -196,6 +196,7 @@ class Supervisor:
         if not alive:
             if self._child is not None:
                 latest.code = await asyncio.to_thread(self._child.wait)
+            await self._close_run(latest)
             latest.ended_at = self._clock.now()
             self._child = None
             ran = latest.ended_at - latest.began_at
@@ -205,6 +206,18 @@ class Supervisor:
         if changed or not alive:
             await self._keep()
         return alive
+
+    async def _close_run(self, launch: Launch) -> None:
+        """Have the run of a launch closed; one that can't be is silent from now on, and found so.
+
+        Before it is on record that the launch has ended: closed twice, a run stays as it was.
+        """
+        if self.launches is None or launch.our_run is None:
+            return
+        try:
+            await self.launches.close(self._document, launch.our_run, launch.ended_state())
+        except WatchkeeperError as error:
+            _LOG.warning("run %s of a process that ended: %s", launch.our_run, error.message)
 
     def _is_due(self, alive: list[Process]) -> bool:
         """Whether the process is to be started now."""
@@ -223,23 +236,22 @@ class Supervisor:
         """Start the command: on record first, so that no plane can lose it."""
         id = new("prc", self._clock)
         try:
-            given = await self.enrol(self._document) if self.enrol is not None else {}
+            given = await self.launches.open(self._document) if self.launches else {}
         except WatchkeeperError as error:
             raise UpstreamFailure(f"no run for it: {error.message}", reached=False) from None
-        child = await asyncio.to_thread(spawn, self._described, self.log, id, given)
-        first = await asyncio.to_thread(read_process, child.pid)
-        if first is None:
-            child.wait()
-            raise UpstreamFailure("it ended before it began", reached=False)
+        launch = Launch(id, 0, "", self._clock.now(), our_run=given.get("WATCHKEEPER_RUN_ID"))
+        try:
+            child = await asyncio.to_thread(spawn, self._described, self.log, id, given)
+            first = await asyncio.to_thread(read_process, child.pid)
+            if first is None:
+                child.wait()
+                raise UpstreamFailure("it ended before it began", reached=False)
+        except UpstreamFailure:
+            await self._close_run(launch)
+            raise
         self._child = child
-        launch = Launch(
-            id=id,
-            pid=child.pid,
-            started=first.started,
-            began_at=self._clock.now(),
-            our_run=given.get("WATCHKEEPER_RUN_ID"),
-            known=[first.identity],
-        )
+        launch.pid, launch.started = first.identity
+        launch.known = [first.identity]
         self._record.add(launch)
         self._record.fresh = False
         await self._keep()
