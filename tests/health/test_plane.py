@@ -17,6 +17,7 @@ from watchkeeper.cli import exits
 
 HEALTH = "health: {heartbeat_seconds: 20, stuck_after_seconds: 90}\n  identity:"
 REFUND = {"charge_id": "ch_1", "amount_usd": 5}
+LARGE = {"charge_id": "ch_1", "amount_usd": 300}
 
 
 @pytest.fixture
@@ -102,3 +103,21 @@ def test_an_unknown_outcome_is_a_task_until_a_person_settles_it(plane: Plane) ->
     (row,) = [one for one in rows if one["decision"] == decided]
     assert (row["outcome"], row["reconciled"]["reason"]) == ("failed", "asked them")
     assert on(plane, "unsettled", "list", "--settled", "--json").json()["total"] == 1
+
+
+def test_whoever_waits_for_an_approved_action_is_told_how_it_was_settled(plane: Plane) -> None:
+    agent = plane.enrol("clerk")
+    run = agent.open_run()
+    request = run.decide("books.create_refund", LARGE)["request"]
+    approved = on(plane, "requests", "approve", request, "--reason", "customer confirmed")
+    assert approved.code == exits.OK, approved.err
+    decided = run.decide("books.create_refund", LARGE)
+    assert decided["verdict"] == "permit"
+    plane.advance(901)
+    assert "nobody knows how it ended" in agent.caller.get(f"/v1/decide/{request}")["text"]
+    body = {"status": "succeeded", "reason": "it is in the books"}
+    plane.operator.post(f"/v1/unsettled/{decided['decision']}/reconcile", body)
+    told = agent.caller.get(f"/v1/decide/{request}")["text"]
+    assert told == "approved, and a person found that it succeeded"
+    timeline = plane.operator.get(f"/v1/requests/{request}")["timeline"]
+    assert timeline[-1]["text"].endswith("of which nobody knew how it ended: it is in the books")

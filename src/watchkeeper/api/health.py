@@ -33,7 +33,8 @@ async def list_unsettled(call: Call) -> Unsettled:
             rows=tuple(rows), next=following, total=total, model_calls=models, sequence=head
         )
 
-    return await call.rooms.store.read(query)
+    read = call.rooms.store.read if state == "unknown" else call.rooms.store.scan
+    return await read(query)
 
 
 async def unsettled_outcomes(call: Call) -> tuple[UnsettledRow, ...]:

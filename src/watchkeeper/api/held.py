@@ -14,6 +14,7 @@ from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.access import find_request
+from watchkeeper.decide.reconciling import find_word
 from watchkeeper.decide.topping import waits_for
 from watchkeeper.store.statement import Row
 from watchkeeper.wire.decisions import Verdict
@@ -49,7 +50,13 @@ async def asked(call: Call) -> Asked:
         raise NotFound("there is no such request, or it is not yours")
     waits = await call.rooms.store.read(lambda tx: is_pending(tx, name))
     changes = await call.rooms.store.read(lambda tx: asks_changes(tx, name))
-    return show_asked(row, waits=waits, changes=changes)
+    shown = show_asked(row, waits=waits, changes=changes)
+    said = None
+    if row.state == "unknown" and row.redeemed_by is not None:
+        said = await call.rooms.store.read(lambda tx: find_word(tx, row.redeemed_by))
+    if said is None:
+        return shown
+    return shown.model_copy(update={"text": f"approved, and a person found that it {said.status}"})
 
 
 def show_asked(row: Row, *, waits: bool, changes: bool) -> Asked:

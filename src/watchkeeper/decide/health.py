@@ -32,6 +32,7 @@ from watchkeeper.store.timers import Handler
 from watchkeeper.store.timers import timers as timer_table
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.health import AILING, HeartbeatTaken
+from watchkeeper.wire.health import Health as HealthWord
 
 _LOG = logging.getLogger("watchkeeper.decide.health")
 RemoteLife = Callable[[Transaction, str], Remote]
@@ -39,6 +40,8 @@ RemoteLife = Callable[[Transaction, str], Remote]
 _AT_ONCE = 50
 """Runs looked at in one unit of work."""
 _AT_START = 500
+_BEAT_US = MICROSECONDS
+"""Heartbeats of a run that come closer together are as one."""
 
 _UNWATCHED = Statement(
     select(runs.c.run)
@@ -57,6 +60,13 @@ _UNWATCHED = Statement(
 def begin(tx: Transaction, catalogue: Catalogue, run: str, agent: str) -> None:
     """Watch a run from its opening on."""
     service.look_at(tx, run, tx.now + limits_over(catalogue, agent).silent)
+
+
+def next_seconds(catalogue: Catalogue, agent: str) -> int:
+    """Return within what time an agent's run is to be heard of again, in seconds."""
+    governed = catalogue.agents.get(agent)
+    every = governed.contract.health.heartbeat_seconds if governed else None
+    return every or max(1, limits_over(catalogue, agent).silent // (2 * MICROSECONDS))
 
 
 class Health:
@@ -106,15 +116,16 @@ class Health:
 
         def unit(tx: Transaction) -> HeartbeatTaken:
             run = check_token(facts_of(tx, token), tx.now)
-            service.beat(tx, run.run, run.agent)
-            found = self.look(tx, run.run)
-            contract = self._view.now.agents.get(run.agent)
-            limits = limits_over(self._view.now, run.agent)
-            every = contract.contract.health.heartbeat_seconds if contract else None
+            catalogue, kept = self._view.now, service.find(tx, run.run)
+            health: HealthWord = "working"
+            if kept.alarm is None and tx.now - kept.heartbeat_at < _BEAT_US:
+                tx.silent("it was heard a moment ago")
+            else:
+                service.beat(tx, run.run, run.agent)
+                found = self.look(tx, run.run)
+                health = found.health if found else "quiet"
             return HeartbeatTaken(
-                run=run.run,
-                health=found.health if found else "quiet",
-                next_seconds=every or limits.silent // (2 * MICROSECONDS) or 1,
+                run=run.run, health=health, next_seconds=next_seconds(catalogue, run.agent)
             )
 
         return await self._store.write(unit)

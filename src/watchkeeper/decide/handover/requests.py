@@ -17,8 +17,10 @@ from watchkeeper.core.durations import duration_text
 from watchkeeper.core.words import count
 from watchkeeper.decide.handover.scope import Scope
 from watchkeeper.decide.handover.text import plain
+from watchkeeper.decide.reconciling import find_words
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.decisions import Reconciled
 from watchkeeper.wire.handover import HandoverItem, HandoverSection
 
 MOST_ITEMS = 15
@@ -33,6 +35,7 @@ _BRIEF = (
     _row.request, _row.state, _row.asks, _row.agent, _row.risk, _row.level, _row.created_at,
     _row.decide_by, _row.decided_by, _row.decided_at, _row.acknowledged_by,
     _row.acknowledged_until, _row.supersedes, _row.review_due_at, _row.reviewed_by,
+    _row.redeemed_by,
 )  # fmt: skip
 
 
@@ -72,13 +75,14 @@ def decided_requests(tx: Transaction, scope: Scope) -> HandoverSection:
     remarkable = or_(_row.supersedes.is_not(None), _row.state.in_(("failed", "unknown")))
     order = case((remarkable, 0), else_=1), _row.decided_at.desc()
     rows, total = _foremost(tx, by_people, *order)
+    known = find_words(tx, [row.redeemed_by for row in rows if row.state == "unknown"])
     said = ", ".join(f"{number:,} {verdict}" for verdict, number in verdicts.most_common())
     who = ", ".join(f"{plain(person)} {number:,}" for person, number in people.most_common(10))
     return HandoverSection(
         part="decided",
         title="Decided",
         summary=f"{count(total, 'request')} decided: {said}; by {who}." if total else "None.",
-        items=tuple(_decided_item(row) for row in rows),
+        items=tuple(_decided_item(row, known.get(row.redeemed_by)) for row in rows),
         total=total,
     )
 
@@ -219,12 +223,14 @@ def _open_item(row: Row, now: int) -> HandoverItem:
     )
 
 
-def _decided_item(row: Row) -> HandoverItem:
+def _decided_item(row: Row, known: Reconciled | None) -> HandoverItem:
     how = {
         "failed": "approved, and it failed",
         "unknown": "approved, and nobody knows how it ended",
         "lapsed": "approved, and never used",
     }.get(row.state, "approved" if row.state in _APPROVED else _VERBS.get(row.state, row.state))
+    if known is not None:
+        how = f"approved, and it {known.status}, says {_person(known.by)}"
     narrowed = "narrowed, then " if row.supersedes else ""
     return HandoverItem(
         text=f"{narrowed}{how} ({_person(row.decided_by)}): {plain(row.asks)} for "
@@ -232,7 +238,7 @@ def _decided_item(row: Row) -> HandoverItem:
         kind="request",
         id=row.request,
         at=row.decided_at,
-        pressing=row.state == "unknown",
+        pressing=row.state == "unknown" and known is None,
     )
 
 
