@@ -80,5 +80,8 @@ class Crowd:
     def known(self, person: str) -> bool:
         return True
 
+    def locked(self, person: str) -> str | None:
+        return None
+
     def belongs(self, person: str, role: str, at: int) -> bool:
         return self.key(person) in self.members.get(role, ())

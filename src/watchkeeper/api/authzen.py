@@ -20,6 +20,7 @@ from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.errors import Invalid, TooLarge
 from watchkeeper.decide.access import Evaluated, binding_of, evaluate
+from watchkeeper.decide.locks import switch_ruling
 from watchkeeper.decide.model import Progress, deny
 from watchkeeper.decide.rehearsal import REHEARSED
 from watchkeeper.store.transaction import Transaction
@@ -92,12 +93,15 @@ async def _evaluate(
 ) -> list[Decided]:
     """Answer each evaluation on one state, up to the first whose decision is `last`."""
     catalogue = call.rooms.view.now
+    stopped = switch_ruling(call.rooms.decider)
 
     def query(tx: Transaction) -> list[Decided]:
         found: list[Decided] = []
         for evaluation in wanted:
             sought = seek(call, tx, asker, evaluation)
-            if sought.problem is None:
+            if stopped is not None:
+                evaluated = Evaluated(stopped, Progress(), tx.now)
+            elif sought.problem is None:
                 evaluated = evaluate(tx, catalogue, sought.run, sought.action, sought.approval)
             else:
                 ruling = deny("access/not-understood", sought.problem, None)

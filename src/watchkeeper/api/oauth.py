@@ -131,6 +131,8 @@ async def revoke(call: Call) -> Response:
     """Take back a token and all that was got with it; an unknown one is none."""
     form: TokenToLookUp = call.body
     agent = await _asks(call, form)
+    if agent is None:
+        call.check_unlocked()
     actor = f"agent/{agent}" if agent else call.actor
     await call.rooms.tokens.revoke(form.token, actor=actor, agent=agent)
     return Response(status_code=200, headers=NO_STORE)

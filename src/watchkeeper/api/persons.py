@@ -149,6 +149,7 @@ OPERATIONS = (
         "person",
         log_out,
         "End the token that this call is made with.",
+        looks_only=True,
         tags=("people",),
     ),
 )

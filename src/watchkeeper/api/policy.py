@@ -235,6 +235,7 @@ OPERATIONS = (
         "Say why an action is decided as it is; nothing is recorded or reserved.",
         answers=ExplainResult,
         takes=Explain,
+        looks_only=True,
         tags=("policies",),
     ),
     Operation(
@@ -246,6 +247,7 @@ OPERATIONS = (
         answers=ReplayResult,
         takes=StartReplay,
         status=202,
+        looks_only=True,
         tags=("policies",),
     ),
     Operation(

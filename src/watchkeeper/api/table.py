@@ -6,7 +6,7 @@ that a route without a stated permission cannot exist.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl
@@ -34,9 +34,12 @@ from watchkeeper.core.errors import (
     Unauthenticated,
     WatchkeeperError,
 )
+from watchkeeper.decide.locks import check_operator
 from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.rota import Rota
 from watchkeeper.identity.model import Person
+from watchkeeper.kill.model import LockInForce
+from watchkeeper.kill.service import locks_in_force
 from watchkeeper.oncall.model import ANYONE, OWNER
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.base import problem_words
@@ -82,8 +85,17 @@ class Call:
         return self._held(self.rooms.view.now.rota, self.rooms.clock.now())
 
     def roles_in(self, tx: Transaction) -> frozenset[str]:
-        """Return the roles the person holds as a transaction sees it: for what decides by them."""
+        """Return the roles the person holds as a transaction sees it: for what decides by them.
+
+        Raises `Forbidden` where a lock is on the person by then.
+        """
+        self.check_unlocked(locks_in_force(tx))
         return self._held(self.rooms.view.now.rota.now(tx), tx.now)
+
+    def check_unlocked(self, locks: Sequence[LockInForce] | None = None) -> None:
+        """Raise `Forbidden` where one of the locks in force is on the person who calls."""
+        known = self.rooms.decider.locks if locks is None else locks
+        check_operator(self.rooms.view.now, known, self.who.name, owner=self.who.owner)
 
     def people(self, tx: Transaction) -> PeopleInForce:
         """Return who is who, and who votes for whom, as a transaction sees it."""
@@ -189,6 +201,15 @@ class Operation:
     by_team: bool = False
     """The route itself checks in which team the permission is held (`Call.check_team`). Where it
     does not, everything but reading needs it in every team."""
+    looks_only: bool = False
+    """A POST that changes nothing, or ends what the caller may: a locked person may send it too."""
+    always_for_owner: bool = False
+    """The account that runs the plane may use it while a lock is on that person, too."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes anything."""
+        return self.method != "GET" and not self.looks_only
 
 
 def route(operation: Operation, rooms: Rooms) -> Route:
@@ -226,6 +247,8 @@ async def _check(operation: Operation, request: Request, rooms: Rooms) -> Call:
     if operation.needs not in ("anyone", "agent"):
         call.person = await find_person(rooms.store, rooms.view.now, request.scope, call.bearer)
         check_permission(operation, call.person)
+        if operation.changes and not (operation.always_for_owner and call.person.owner):
+            call.check_unlocked()
     unknown = set(request.query_params) - set(operation.query)
     if unknown:
         raise Invalid(

@@ -13,7 +13,7 @@ from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find, find_or_none
 from watchkeeper.approvals.rules import is_excluded, why_not
 from watchkeeper.approvals.signing import check_seen, check_signed, deciding_of
 from watchkeeper.approvals.tables import requests, votes
-from watchkeeper.approvals.voting import ADD_VOTE, refusal
+from watchkeeper.approvals.voting import ADD_VOTE, check_unlocked, refusal
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.oncall.rules import covers
@@ -80,8 +80,9 @@ def break_glass(
     No role is needed, but nobody approves what is theirs. `key` is the fingerprint of the key
     whose `signature` was verified. Raises `NotFound`; `Conflict` with code `already_decided`,
     `expired` or `stale_digest`; `Forbidden` with code `separation_of_duties`,
-    `break_glass_refused`, `review_overdue` or `signature_required`.
+    `break_glass_refused`, `review_overdue`, `signature_required` or `locked`.
     """
+    check_unlocked(people, person)
     row = find(tx, request)
     ballot = ballot_of(row)
     voter = voter_of(tx, person, set(ballot.asked), people)

@@ -45,6 +45,10 @@ class People(Protocol):
         """Tell whether any document names somebody."""
         ...
 
+    def locked(self, person: str) -> str | None:
+        """Return the lock on somebody, whose votes do not count under it, or None."""
+        ...
+
     def belongs(self, person: str, role: str, at: int) -> bool:
         """Tell whether a person is one of a role's people, or held it at a time.
 
@@ -75,6 +79,10 @@ class Strangers:
     def known(self, person: str) -> bool:
         """Everybody may be somebody."""
         return True
+
+    def locked(self, person: str) -> str | None:
+        """Nobody is locked."""
+        return None
 
     def belongs(self, person: str, role: str, at: int) -> bool:
         """Nothing is known of roles: what somebody holds, no document says."""

@@ -56,7 +56,7 @@ def why_spoiled(tx: Transaction, row: Row, cast: Sequence[Row], people: People) 
     """Say why the votes that approved a request count no longer, or return None.
 
     Somebody who approved is by now who it is for, under another name or by delegation; or they
-    are gone, or off the role they approved in. That a shift ended changes nothing.
+    are locked, or gone, or off the role they approved in. That a shift ended changes nothing.
     """
     if row.decided_by == DEADLINE:
         return None
@@ -65,6 +65,8 @@ def why_spoiled(tx: Transaction, row: Row, cast: Sequence[Row], people: People) 
     excluded = excluded_of(row)
     for person in [*persons, *(vote.acting_for for vote in approved if vote.acting_for)]:
         voter = voter_of(tx, person, frozenset(), people)
+        if people.locked(person) is not None:
+            return f"{voter.name} approved it, and is locked now"
         if (why := why_excluded(excluded, voter)) is not None:
             return f"{voter.name} approved it, and as is known now {why}"
     if not approved:

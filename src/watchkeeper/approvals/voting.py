@@ -64,8 +64,9 @@ def cast_vote(
     takes distinct people for every group. Raises `NotFound`; `Conflict` with code
     `already_decided`, `expired`, `already_voted` or `stale_digest`; `Forbidden` with code
     `separation_of_duties`, `role_missing`, `not_asked_yet`, `not_delegated`,
-    `signature_required`, `reason_required` or `view_required`.
+    `signature_required`, `reason_required`, `view_required` or `locked`.
     """
+    check_unlocked(people, person, acting_for)
     row = find(tx, request)
     earlier = read_votes(tx, request)
     ballot = ballot_of(row)
@@ -91,6 +92,19 @@ def cast_vote(
     return _decide_by_votes(tx, row, voter, reason, people)
 
 
+def check_unlocked(people: People, *persons: str | None) -> None:
+    """Raise `Forbidden` (`locked`) where a lock is on somebody who would decide."""
+    for person in persons:
+        lock = people.locked(person) if person is not None else None
+        if lock is not None:
+            raise Forbidden(
+                f"{person} is locked, and decides nothing",
+                code="locked",
+                rule=f"lock/{lock}",
+                remedy="nothing until another person lifts the lock",
+            )
+
+
 def read_votes(tx: Transaction, request: str) -> list[Row]:
     """Return the votes on a request in the order they were cast."""
     return _VOTES.all(tx, request_is=request)
@@ -102,16 +116,15 @@ def has_voted(cast: Sequence[Row], voter: Voter, people: People) -> bool:
 
 
 def count_votes(row: Row, cast: Sequence[Row], people: People) -> list[Cast]:
-    """Return votes as they count for a request."""
+    """Return votes as they count for a request: those of somebody who is locked fill no group."""
     first = frozenset({groups_of(row)[0][0]})
-    return [
-        Cast(
-            vote.verdict,
-            _keys(vote, people),
-            first if vote.roles is None else frozenset(json.loads(vote.roles)["held"]),
-        )
-        for vote in cast
-    ]
+
+    def held(vote: Row) -> frozenset[str]:
+        if any(people.locked(one) for one in (vote.person, vote.acting_for) if one):
+            return frozenset()
+        return first if vote.roles is None else frozenset(json.loads(vote.roles)["held"])
+
+    return [Cast(vote.verdict, _keys(vote, people), held(vote)) for vote in cast]
 
 
 def filled(row: Row, cast: Sequence[Cast]) -> tuple[int, ...]:

@@ -130,6 +130,7 @@ async def request_approval(decider: Decider, token: str, ask: Ask, bound: Bound)
     Raises `ExpiredDenial`, `InvalidBinding` where the action is not the one that was
     evaluated, and `NotRequestable` where no approval is wanting.
     """
+    decider.check_switch()
     action = await as_action(ask)
 
     def unit(tx: Transaction) -> str:

@@ -90,3 +90,8 @@ def plan_callback(tx: Transaction, event: Event, catalogue: Catalogue) -> Sequen
 
 
 CALLBACKS = Route(frozenset(STATES), plan_callback)
+
+
+def tells_of_approval(payload: str) -> bool:
+    """Tell whether a callback says that an action may run now."""
+    return bool(json.loads(payload).get("type") == "request.approved")

@@ -12,7 +12,7 @@ from watchkeeper.decide.caps import caps_over, run_ceilings
 from watchkeeper.decide.catalogue import Catalogue, GovernedAgent
 from watchkeeper.identity import runs
 from watchkeeper.identity.details import Use
-from watchkeeper.identity.model import ChildOf, RunFacts
+from watchkeeper.identity.model import ChildOf, RunFacts, write_lineage
 from watchkeeper.identity.scope import read_token_scope
 from watchkeeper.store import timers
 from watchkeeper.store.timers import Handler
@@ -26,6 +26,11 @@ EXPIRY = "identity.child"
 def lineage_under(parent: RunFacts) -> tuple[tuple[str, str], ...]:
     """Return the runs above a child of `parent`, with their agents, outermost first."""
     return (*parent.ancestors, (parent.run, parent.agent))
+
+
+def versions_under(parent: RunFacts) -> Mapping[str, int]:
+    """Return the versions of the agents of the runs above a child of `parent`, by run."""
+    return {**parent.versions_above, parent.run: parent.version}
 
 
 def check_delegation(catalogue: Catalogue, parent: RunFacts, agent: str) -> None:
@@ -85,7 +90,7 @@ def borrow(
             rule=f"budget/{granted.budget_id}",
             remedy="ask for less, or " + granted.remedy,
         )
-    lineage = "\n".join(f"{run} {agent}" for run, agent in lineage_under(parent))
+    lineage = write_lineage(lineage_under(parent), versions_under(parent))
     return ChildOf(parent.run, lineage, canonical(granted).decode())
 
 

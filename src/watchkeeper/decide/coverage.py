@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.rota import Rota
 from watchkeeper.oncall.model import ANYONE, Holders
 from watchkeeper.store.transaction import Transaction
@@ -45,9 +46,15 @@ class RolesInForce:
         self._view = view
 
     def holders(self, tx: Transaction, role: str, at: int) -> Holders:
-        """Return who holds a role at a time; one that nobody defined is held by nobody."""
-        held = self._view.now.rota.now(tx).holders(role, at)
-        return Holders(tuple(sorted(held - {ANYONE})), ANYONE in held)
+        """Return who holds a role at a time; one that nobody defined is held by nobody.
+
+        Nobody is asked who is locked.
+        """
+        catalogue = self._view.now
+        held = catalogue.rota.now(tx).holders(role, at)
+        people = PeopleInForce(tx, catalogue)
+        there = (one for one in held - {ANYONE} if people.locked(one) is None)
+        return Holders(tuple(sorted(there)), ANYONE in held)
 
     def next_change(self, tx: Transaction, at: int) -> int | None:
         """Return when somebody may next come on call; None: no schedule says."""

@@ -11,15 +11,16 @@ from watchkeeper.core.ids import hash_secret
 from watchkeeper.decide import children
 from watchkeeper.decide.catalogue import GovernedAgent
 from watchkeeper.decide.contents import kept_of_run
-from watchkeeper.decide.gates.kill import covered_run
+from watchkeeper.decide.gates.kill import NO_VERSIONS, covered_run, words_of
 from watchkeeper.decide.health import begin as begin_watch
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import workload_of
-from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts, Workload, read_lineage
+from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts, Workload
+from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.identity.rules import check_owner, check_revoked, check_token
-from watchkeeper.identity.runs import facts_of, find_run, open_run, renew_token
+from watchkeeper.identity.runs import facts_of, open_run, renew_token
 from watchkeeper.identity.scope import Layer, read_token_scope
-from watchkeeper.kill.rules import DID, covering
+from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import current_epoch, locks_in_force
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.inspection.redaction import redact_text
@@ -97,9 +98,8 @@ class Envelopes:
         """
         agent = workload.agent
         parent = check_token(facts_of(tx, under.token), tx.now) if under else None
-        above = children.lineage_under(parent) if parent else ()
         behalf = parent.on_behalf_of if parent else new.on_behalf_of
-        governed = self.admit(tx, agent, "", above, behalf)
+        governed = self.admit(tx, agent, under=parent, on_behalf_of=behalf)
         contract = governed.contract
         run = tx.new_id("run")
         if under is not None and parent is not None:
@@ -169,10 +169,7 @@ class Envelopes:
 
         def unit(tx: Transaction) -> tuple[str, IssuedRun]:
             workload = workload_of(tx, credential)
-            row = find_run(tx, run)
-            above = read_lineage(row.lineage) if row is not None else ()
-            behalf = row.on_behalf_of if row is not None else None
-            governed = self.admit(tx, workload.agent, run, above, behalf)
+            governed = self.admit(tx, workload.agent, run)
             issued = renew_token(
                 tx,
                 workload,
@@ -209,15 +206,25 @@ class Envelopes:
         tx: Transaction,
         agent: str,
         run: str = "",
-        above: tuple[tuple[str, str], ...] = (),
+        *,
+        under: RunFacts | None = None,
         on_behalf_of: str | None = None,
+        **uses: str | None,
     ) -> GovernedAgent:
-        """Return an agent that may act now, in an open `run` or else in a new one; raise
-        `Forbidden` if it or one above it has no contract, or a lock covers it.
+        """Return an agent that may act now: in an open `run`, or else in a new one, `under`
+        another or on somebody's behalf. What it uses beside, as `covered_run` names it, counts.
+
+        Raises `Forbidden` if it or one above it has no contract, or a lock covers it.
         """
         self._decider.check_switch()
         catalogue = self._decider.catalogue.now
         governed = catalogue.agents.get(agent)
+        known = recorded_run(tx, run) if run else None
+        if known is not None:
+            above, versions = known.ancestors, known.versions_above
+        else:
+            above = children.lineage_under(under) if under else ()
+            versions = children.versions_under(under) if under else NO_VERSIONS
         gone = next((name for _, name in above if name not in catalogue.agents), None)
         if governed is None or gone is not None:
             raise Forbidden(
@@ -225,11 +232,20 @@ class Envelopes:
                 rule="identity/contract",
                 remedy="apply its contract with `watchkeeper apply -f DIR`",
             )
-        covered = covered_run(catalogue, run, agent, governed.version, on_behalf_of, above)
+        covered = covered_run(
+            catalogue,
+            run,
+            agent,
+            known.version if known else governed.version,
+            known.on_behalf_of if known else on_behalf_of,
+            above,
+            versions,
+            **uses,
+        )
         lock = covering(locks_in_force(tx), covered, opening=not run)
         if lock is not None:
             raise Forbidden(
-                f"{lock.target.kind} {lock.target.name} is {DID[lock.mode]}: {lock.reason}",
+                words_of(lock),
                 code="locked",
                 rule=f"lock/{lock.lock}",
                 remedy="nothing until a person lifts the lock",

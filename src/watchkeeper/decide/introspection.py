@@ -29,7 +29,14 @@ def show_token(
         return _show_run_token(tx, claims, catalogue, token, asks)
     if token.startswith("wka_"):
         workload = workload_of(tx, token)
-        if asks not in (None, workload.agent):
+        governed = catalogue.agents.get(workload.agent)
+        version = governed.version if governed else None
+        covered = covered_run(catalogue, "", workload.agent, version, None)
+        # what it is good for is opening runs
+        if (
+            asks not in (None, workload.agent)
+            or covering(locks_in_force(tx), covered, opening=True) is not None
+        ):
             return {"active": False}
         subject = spiffe_id(claims.trust_domain, "agent", workload.agent)
         return {"active": True, "iss": claims.issuer, "sub": subject, "token_type": "Bearer"}
@@ -41,7 +48,13 @@ def _show_run_token(
 ) -> dict[str, Any]:
     facts = check_token(facts_of(tx, token), tx.now)
     covered = covered_run(
-        catalogue, facts.run, facts.agent, facts.version, facts.on_behalf_of, facts.ancestors
+        catalogue,
+        facts.run,
+        facts.agent,
+        facts.version,
+        facts.on_behalf_of,
+        facts.ancestors,
+        facts.versions_above,
     )
     stopped = facts.state != "open" or covering(locks_in_force(tx), covered) is not None
     if stopped or asks not in (None, facts.agent) or facts.agent not in catalogue.agents:

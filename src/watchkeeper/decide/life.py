@@ -13,7 +13,7 @@ from watchkeeper.approvals.superseding import last_of
 from watchkeeper.breakers.service import not_closed
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.gates.kill import covered_run
+from watchkeeper.decide.gates.kill import covered_run, words_of
 from watchkeeper.decide.holds import NEVER_BEGUN
 from watchkeeper.decide.live import HOLD_SECONDS
 from watchkeeper.decide.records import NOBODY_REPORTED
@@ -22,9 +22,9 @@ from watchkeeper.decide.unsettled import PLANE_ENDED
 from watchkeeper.health.model import Answered, Excuse, Facts, Limits, Pending, Remote, Same
 from watchkeeper.health.rules import LEAST_SAME, MOST_SAME, limits_of
 from watchkeeper.health.service import Kept
-from watchkeeper.identity.model import read_lineage
+from watchkeeper.identity.model import read_lineage, read_versions
 from watchkeeper.identity.tables import run_tokens, runs
-from watchkeeper.kill.rules import DID, covering
+from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
@@ -165,11 +165,18 @@ def _excuse(
     if isinstance(held, Excuse):
         return held
     above = read_lineage(run.lineage)
-    covered = covered_run(catalogue, run.run, run.agent, run.version, run.on_behalf_of, above)
+    covered = covered_run(
+        catalogue,
+        run.run,
+        run.agent,
+        run.version,
+        run.on_behalf_of,
+        above,
+        read_versions(run.lineage),
+    )
     lock = covering(locks_in_force(tx), covered)
     if lock is not None:
-        why = f"{lock.target.kind} {lock.target.name} is {DID[lock.mode]}: {lock.reason}"
-        return Excuse(why[:500], lock.created_at)
+        return Excuse(words_of(lock)[:500], lock.created_at)
     for breaker in not_closed(tx, run.agent):
         return Excuse(f"breaker {breaker.document} is {breaker.state}", breaker.opened_at or 0)
     if child_since is not None:

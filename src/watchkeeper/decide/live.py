@@ -96,7 +96,7 @@ class LiveFacts:
 
     def approved(self, digest: str) -> Grant | None:
         """Return the unredeemed, unexpired grant for an action's digest."""
-        people = PeopleInForce(self._tx, self.catalogue)
+        people = PeopleInForce(self._tx, self.catalogue, self.locks)
         return approvals.find_grant(self._tx, self.run.run, digest, self.now, people)
 
     def standing(self, digest: str) -> Standing | None:
@@ -109,11 +109,11 @@ class LiveFacts:
 
     def why_void(self, standing: str) -> str | None:
         """Say why who approved something beforehand could not do so now, or return None."""
-        return why_void(self._tx, standing, PeopleInForce(self._tx, self.catalogue))
+        return why_void(self._tx, standing, PeopleInForce(self._tx, self.catalogue, self.locks))
 
     def close_to(self, person: str) -> frozenset[str]:
         """Return the keys of a person, under every name, and of their delegates both ways."""
-        people = PeopleInForce(self._tx, self.catalogue)
+        people = PeopleInForce(self._tx, self.catalogue, self.locks)
         others = linked(self._tx, [person], people)
         return frozenset(key for name in (person, *others) for key in people.names(name))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from watchkeeper.approvals.people import person_key
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.rota import PERSON_ROLE
+from watchkeeper.kill.model import Covered, LockInForce
+from watchkeeper.kill.rules import covering
+from watchkeeper.kill.service import locks_in_force
 from watchkeeper.oncall.model import ANYONE, OWNER
 from watchkeeper.oncall.service import standing
 from watchkeeper.registry.people import Person
@@ -67,12 +70,28 @@ def gather_names(people: Iterable[Person]) -> Names:
     return Names(owners, {owner: frozenset(keys) for owner, keys in groups.items()})
 
 
+def lock_on_person(locks: Iterable[LockInForce], names: frozenset[str]) -> LockInForce | None:
+    """Return the lock on somebody, by the keys of all their names, or None.
+
+    Under one that only refuses new runs on their behalf they do as before.
+    """
+    of_people = [lock for lock in locks if lock.target.kind == "person"]
+    return covering(of_people, Covered("", "", "", persons=names)) if of_people else None
+
+
 class PeopleInForce:
     """People as a transaction sees them (`approvals.people.People`)."""
 
-    def __init__(self, tx: Transaction, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        catalogue: Catalogue,
+        locks: Sequence[LockInForce] | None = None,
+    ) -> None:
+        """`locks`: those in force, where they are known already."""
         self._tx = tx
         self._catalogue = catalogue
+        self._locks = locks
 
     def key(self, name: str) -> str:
         """Return the one key of whoever is called so."""
@@ -86,6 +105,13 @@ class PeopleInForce:
         """Return the roles that a person holds now; nobody is taken for the plane's owner."""
         rota = self._catalogue.rota.now(self._tx)
         return rota.roles_of(self.key(person), owner=False, at=self._tx.now)
+
+    def locked(self, person: str) -> str | None:
+        """Return the lock on somebody, whose votes do not count under it, or None."""
+        if self._locks is None:
+            self._locks = locks_in_force(self._tx)
+        lock = lock_on_person(self._locks, self.names(person))
+        return lock.lock if lock is not None else None
 
     def documented(self, person: str) -> bool:
         """Tell whether a person document is in force for somebody."""

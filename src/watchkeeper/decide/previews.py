@@ -80,6 +80,7 @@ class Previews:
             if source in arguments
         }
         try:
+            self._decider.check_switch()
             reader = find_reader(self._decider.catalogue.now, self._decider.locks, preview, given)
             return await self._call_tool(reader, given)
         except WatchkeeperError as error:

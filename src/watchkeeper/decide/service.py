@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.attendance import caller_came, caller_left
@@ -15,7 +16,7 @@ from watchkeeper.approvals.voiding import void
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.decide.amounts import amounts_of, with_some_use
-from watchkeeper.decide.answers import as_answer, as_replay
+from watchkeeper.decide.answers import as_answer
 from watchkeeper.decide.breakers import Open, take_part
 from watchkeeper.decide.callbacks import check_callback
 from watchkeeper.decide.catalogue import CatalogueView
@@ -30,14 +31,13 @@ from watchkeeper.decide.gates.kill import covered_by, covered_there
 from watchkeeper.decide.gates.requirement import risk_of
 from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Action, Progress, Ruling
-from watchkeeper.decide.narrowing import follow_narrowed, read_for
+from watchkeeper.decide.narrowing import follow_narrowed
 from watchkeeper.decide.noting import Noting
 from watchkeeper.decide.opening import open_request
 from watchkeeper.decide.path import decide as decide_by_gates
 from watchkeeper.decide.reconciling import tell_reconciled
 from watchkeeper.decide.records import (
     NOBODY_REPORTED,
-    find_by_key,
     find_decision,
     find_to_settle,
     record_decision,
@@ -45,22 +45,21 @@ from watchkeeper.decide.records import (
 )
 from watchkeeper.decide.repeats import (
     Taken,
-    find_first,
     is_remembered,
     keep_result,
     name_call,
     recall,
     release,
     remember,
-    stands_for,
 )
 from watchkeeper.decide.reporting import by_agents_word, check_reporter
 from watchkeeper.decide.retention import keeps_nothing, without_agents_words, without_words
+from watchkeeper.decide.same import find_replay
 from watchkeeper.decide.standing import end_outdated, use_standing
 from watchkeeper.decide.topping import open_top_up
 from watchkeeper.decide.waiting import Waiting
 from watchkeeper.identity import uses
-from watchkeeper.identity.model import Caller, RunFacts
+from watchkeeper.identity.model import Caller
 from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of
 from watchkeeper.identity.scope import read_token_scope
@@ -132,10 +131,16 @@ class Decider:
         return answer
 
     async def identify(self, token: str) -> Caller:
-        """Return whose run token this is; raise `Unauthenticated` if it opens nothing."""
+        """Return whose run token this is; raise `Unauthenticated` if it opens nothing, `Forbidden`
+        while everything is stopped by the switch file.
+        """
+        self.check_switch()
         run = await self.store.read(lambda tx: check_token(facts_of(tx, token), tx.now))
         scope = read_token_scope(run.scope)
-        return Caller(run.agent, run.run, scope, run.on_behalf_of, run.environment)
+        return Caller(
+            run.agent, run.run, scope, run.on_behalf_of, run.environment, run.version,
+            run.state == "stopped", run.lineage,
+        )  # fmt: skip
 
     def in_flight(
         self, decision: str, cancel: Callable[[], None]
@@ -228,7 +233,7 @@ class Decider:
             and breaker_gate(action, facts, Progress()) is None
             and read_token_scope(run.scope).admits(use_of(catalogue, action))
         ):
-            replayed = self._replay(tx, run, ask, action, call)
+            replayed = find_replay(tx, run, ask, action, call, taken=self.taken, locks=facts.locks)
             if replayed is not None:
                 return replayed, None
         ruling, progress = decide_by_gates(action, facts)
@@ -307,33 +312,10 @@ class Decider:
             remember(tx, run.run, call, decision, contract)
         if progress.routed is not None:
             covered = covered_there(covered, progress.routed, progress.hosted)
+        if ruling.grant is not None:
+            covered = replace(covered, approval=ruling.grant.request)
         answer = as_answer(decision, ruling, progress, decide_by)
         return answer, covered if ruling.verdict == "permit" else None
-
-    def _replay(
-        self, tx: Transaction, run: RunFacts, ask: Ask, action: Action, call: str
-    ) -> Answer | None:
-        """Answer a call that is the same as one before, without a decision of its own."""
-        keyed = ask.idempotency_key is not None
-        row = find_first(tx, run.run, call)
-        if row is not None and not stands_for(
-            row, keyed=keyed, taken=row.decision in self.taken, now=tx.now
-        ):
-            row = None
-        if row is None and ask.idempotency_key is not None:
-            row = find_by_key(tx, run.run, ask.idempotency_key)
-        if row is None:
-            return None
-        # a row from before calls had digests has none, and is no match
-        if row.call_digest != action.call_digest:
-            raise Conflict(
-                "this idempotency key was used for another call",
-                code="idempotency_mismatch",
-                remedy="use a new key for a new call",
-            )
-        tx.silent("the first of these calls is on record")
-        narrowed = read_for(tx, row.request, action.arguments) if row.request else None
-        return as_replay(row, narrowed)
 
     def _settle(
         self,

@@ -24,7 +24,7 @@ from watchkeeper.decide.gates.contract import may_use
 from watchkeeper.decide.gates.policy import policy_gate
 from watchkeeper.decide.model import Action, Progress, Requirement, Ruling
 from watchkeeper.decide.path import decide
-from watchkeeper.decide.people import PeopleInForce
+from watchkeeper.decide.people import PeopleInForce, lock_on_person
 from watchkeeper.decide.rehearsal import RehearsalFacts, run_at_rest
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.service import epoch_and_locks
@@ -142,6 +142,8 @@ def end_outdated(tx: Transaction, facts: Facts, action: Action, progress: Progre
     tool = facts.catalogue.tools.get(action.name) if action.kind == "tool" else None
     for one in facts.standing_approvals(action.name) if tool is not None else ():
         why = facts.why_void(one.standing)
+        if lock_on_person(facts.locks, one.people) is not None:
+            why = None  # it counts again once the lock is lifted
         if one.definition != progress.definition:
             why = f"the definition of {action.name} changed"
         if why is not None:

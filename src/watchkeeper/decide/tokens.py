@@ -22,7 +22,9 @@ from watchkeeper.core.errors import (
 from watchkeeper.decide.claims import Claims
 from watchkeeper.decide.direct import direct_tools
 from watchkeeper.decide.envelope import Envelopes, Under
+from watchkeeper.decide.gates.kill import covered_by, words_of
 from watchkeeper.decide.introspection import show_token
+from watchkeeper.decide.model import Action
 from watchkeeper.decide.proofs import Behalf, Proofs, Prove
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity import revocation, uses
@@ -33,6 +35,7 @@ from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of, narrow_token
 from watchkeeper.identity.scope import Layer, TokenScope, read_token_scope
 from watchkeeper.identity.signing import SigningKeys
+from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.model import CallContext
@@ -88,6 +91,8 @@ class Tokens:
     async def access(self, prove: Prove) -> Issued:
         """Issue an agent that proved itself a short-lived token that opens runs."""
 
+        self._decider.check_switch()
+
         def unit(tx: Transaction) -> Issued:
             workload = prove(tx)
             governed = self._envelopes.admit(tx, workload.agent)
@@ -102,6 +107,7 @@ class Tokens:
         A person's token needs an agent that asks. A run's token that its own agent (or nobody
         named) exchanges becomes a narrower one of the same run; another agent gets a child run.
         """
+        self._decider.check_switch()
         if asked.subject.startswith("wkr_"):
             return await self._from_run(asked)
         try:
@@ -166,9 +172,7 @@ class Tokens:
         return found
 
     def _narrow(self, tx: Transaction, token: str, facts: RunFacts, narrower: Layer) -> Given:
-        governed = self._envelopes.admit(
-            tx, facts.agent, facts.run, facts.ancestors, facts.on_behalf_of
-        )
+        governed = self._envelopes.admit(tx, facts.agent, facts.run)
         if facts.state != "open":
             raise Forbidden(
                 f"run {facts.run} was stopped by a kill", code="locked", rule="lock/run-stopped"
@@ -189,12 +193,11 @@ class Tokens:
         for those of its tools that nothing here refuses and that need no decision of a person.
         Raises `Invalid` (`invalid_target`) for any other.
         """
+        self._decider.check_switch()
 
         def unit(tx: Transaction) -> tuple[dict[str, Any], int, str]:
             facts = _subject(tx, token)
-            self._envelopes.admit(
-            tx, facts.agent, facts.run, facts.ancestors, facts.on_behalf_of
-        )
+            self._envelopes.admit(tx, facts.agent, facts.run)
             if facts.state != "open":
                 raise Forbidden("the run was stopped by a kill", rule="lock/run-stopped")
             held = read_token_scope(facts.scope)
@@ -229,18 +232,38 @@ class Tokens:
         return await self.signing.sign(claims, seconds=max(1, seconds)), seconds, scope
 
     async def mint(self, audience: str, seconds: int, call: CallContext | None) -> str:
-        """Return a JWT for one call that the plane makes, or for an errand of its own."""
+        """Return a JWT for one call that the plane makes, or for an errand of its own.
+
+        Raises `Forbidden` for a call that a kill cuts.
+        """
         claims = self.claims.of_plane(audience)
         if call is not None:
-            facts = await self._store.read(lambda tx: recorded_run(tx, call.run))
+            self._decider.check_switch()
+            facts = await self._store.read(lambda tx: self._calling(tx, call))
             if facts is None:
                 raise Unavailable("the run of the call is not known here", rule="identity/run")
             claims = self.claims.of(facts, audience)
             claims |= {"decision": call.decision, "scope": f"tool:{call.tool}"}
         return await self.signing.sign(claims, seconds=seconds)
 
+    def _calling(self, tx: Transaction, call: CallContext) -> RunFacts | None:
+        """Return the run that a call is of; raise `Forbidden` where a kill covers the call."""
+        facts = recorded_run(tx, call.run)
+        if facts is None:
+            return None
+        if facts.state == "stopped":
+            raise Forbidden("its run was stopped by a kill", code="locked", rule="lock/run-stopped")
+        kills = [lock for lock in locks_in_force(tx) if lock.mode == "stop"]
+        action = Action("tool", call.tool, {})
+        lock = covering(kills, covered_by(self._decider.catalogue.now, facts, action))
+        if lock is not None:
+            raise Forbidden(words_of(lock), code="locked", rule=f"lock/{lock.lock}")
+        return facts
+
     async def introspect(self, token: str, asks: str | None) -> dict[str, Any]:
         """Return what a token is (RFC 7662); `asks` is the agent that asks, None a person."""
+        if self._decider.switched_off() is not None:
+            return {"active": False}
         try:
             return await self._store.read(
                 lambda tx: show_token(tx, self.claims, self._decider.catalogue.now, token, asks)

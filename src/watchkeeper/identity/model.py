@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from watchkeeper.identity.operators import Permissions
 from watchkeeper.identity.scope import UNLIMITED, TokenScope
 from watchkeeper.wire.people import Via
 from watchkeeper.wire.permissions import Permission
+
+_LINE = 3
+_NO_VERSIONS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class RunFacts:
     on_behalf_of_proof: str | None = None
     """Issuer and subject that prove on whose behalf it acts; None: it is only claimed."""
     lineage: str | None = None
-    """The runs above it with their agents, outermost first: a line `run agent` for each."""
+    """The runs above it, outermost first: a line `run agent version` for each."""
     grants: str | None = None
     """What its parent's budget lent it, by measure, as JSON; None for a run of its own."""
     opened_at: int | None = None
@@ -41,13 +46,35 @@ class RunFacts:
         """The runs above it with their agents, outermost first."""
         return read_lineage(self.lineage)
 
+    @property
+    def versions_above(self) -> Mapping[str, int]:
+        """The versions of the agents of the runs above it, by run."""
+        return read_versions(self.lineage)
+
 
 def read_lineage(text: str | None) -> tuple[tuple[str, str], ...]:
     """Read runs and their agents, outermost first, as a run keeps them."""
     if text is None:
         return ()
-    lines = (line.partition(" ") for line in text.split("\n"))
-    return tuple((run, agent) for run, _, agent in lines)
+    lines = (line.split(" ") for line in text.split("\n"))
+    return tuple((line[0], line[1]) for line in lines)
+
+
+def read_versions(text: str | None) -> Mapping[str, int]:
+    """Read the versions of the agents of the runs above a run, as it keeps them."""
+    if text is None:
+        return _NO_VERSIONS
+    lines = (line.split(" ") for line in text.split("\n"))
+    # runs that were opened before versions were kept have none
+    return {line[0]: int(line[2]) for line in lines if len(line) == _LINE}
+
+
+def write_lineage(above: Iterable[tuple[str, str]], versions: Mapping[str, int]) -> str:
+    """Write the runs above a run, outermost first, as it keeps them."""
+    return "\n".join(
+        f"{run} {agent} {versions[run]}" if run in versions else f"{run} {agent}"
+        for run, agent in above
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +86,21 @@ class Caller:
     scope: TokenScope = UNLIMITED
     on_behalf_of: str | None = None
     environment: str = "production"
+    version: int | None = None
+    stopped: bool = False
+    """Whether a kill stopped the run."""
+    lineage: str | None = None
+    """The runs above it, as `RunFacts` has them."""
+
+    @property
+    def ancestors(self) -> tuple[tuple[str, str], ...]:
+        """The runs above it with their agents, outermost first."""
+        return read_lineage(self.lineage)
+
+    @property
+    def versions_above(self) -> Mapping[str, int]:
+        """The versions of the agents of the runs above it, by run."""
+        return read_versions(self.lineage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ runs = Table(
 """`on_behalf_of_proof` says by which issuer and subject it was proven (NULL: only claimed);
 `proof_hash` is of the token it was opened with, a person's or its parent's; `proof_expires_at` is
 when a person's ends, and no token of the run outlives it. `parent` is the run that opened it,
-`lineage` the runs above with their agents, outermost first: a line `run agent`.
+`lineage` the runs above, outermost first: a line `run agent version` for each.
 `scope` narrows every token of the run; `grants` is what its parent's budget lent it."""
 Index("runs_by_parent", runs.c.parent)
 Index("runs_by_proof", runs.c.proof_hash)

@@ -13,6 +13,7 @@ from watchkeeper.decide.catalogue import GovernedAgent
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.answering import Answering, routed_of
 from watchkeeper.decide.gates.contract import likely_input, writes_cache
+from watchkeeper.decide.gates.kill import lock_on_provider
 from watchkeeper.decide.gates.legs import Leg
 from watchkeeper.decide.model import Action, Progress
 from watchkeeper.decide.pricing import GovernedModel, GovernedTarget
@@ -47,7 +48,7 @@ def answer_alone(action: Action, facts: Facts, progress: Progress) -> bool:
     if progress.hosted or progress.strips:
         return False
     known = _known(facts.catalogue.agents[facts.run.agent], model, action.endpoint)
-    if known is None:
+    if known is None or lock_on_provider(facts.locks, known.target.provider.name) is not None:
         return False
     asked = action.estimate
     sent, output = asked.input_tokens, asked.output_tokens

@@ -7,6 +7,7 @@ from watchkeeper.approvals.model import OPEN, Grant, Standing
 from watchkeeper.approvals.rules import why_short
 from watchkeeper.approvals.superseding import narrowing_words
 from watchkeeper.decide.facts import Facts
+from watchkeeper.decide.gates.kill import lock_on_approval, refused_by
 from watchkeeper.decide.gates.requirement import require
 from watchkeeper.decide.gates.standing import covering
 from watchkeeper.decide.model import Action, Progress, Requirement, Ruling, deny
@@ -23,6 +24,9 @@ def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | 
     if requirement is None and action.stands_for is None:
         return None
     grant = facts.approved(progress.digest)
+    lock = lock_on_approval(facts.locks, grant.request if grant else None)
+    if lock is not None:
+        return refused_by(lock)
     short = _falls_short(grant, requirement) if grant else None
     if grant is None or short is not None:
         standing = facts.standing(progress.digest)

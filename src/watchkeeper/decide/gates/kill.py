@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -10,11 +10,12 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.kill.model import Covered
+from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import DID, covering
 from watchkeeper.wire.models import Routed
 
 NO_VERSIONS: Mapping[str, int] = MappingProxyType({})
+REMEDY = "nothing until a person lifts the lock; do not retry"
 
 
 def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
@@ -27,6 +28,7 @@ def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
         run.version,
         run.on_behalf_of,
         run.ancestors,
+        run.versions_above,
         tool=action.name if action.kind == "tool" else None,
         upstream=tool.contract.upstream if tool else None,
         model=action.name if action.kind == "model" else None,
@@ -45,6 +47,7 @@ def covered_run(
     tool: str | None = None,
     upstream: str | None = None,
     model: str | None = None,
+    approval: str | None = None,
 ) -> Covered:
     """Return what a run is, as locks see it, with what it uses; `versions` are those of the runs
     above it.
@@ -59,6 +62,7 @@ def covered_run(
         upstream=upstream,
         persons=catalogue.names.names(on_behalf_of) if on_behalf_of else frozenset(),
         runtimes=catalogue.runtimes_of(agent),
+        approval=approval,
         above=runs_above(catalogue, ancestors, versions) if ancestors else (),
     )
 
@@ -92,16 +96,22 @@ def runs_above(
     )
 
 
+def words_of(lock: LockInForce) -> str:
+    """Say what a lock refuses, and why."""
+    return f"{lock.target.kind} {lock.target.name} is {DID[lock.mode]}: {lock.reason}"
+
+
+def refused_by(lock: LockInForce) -> Ruling:
+    """Return the refusal of what a lock covers."""
+    return deny(f"lock/{lock.lock}", words_of(lock), REMEDY)
+
+
 def kill_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
     """No lock in force covers what the action touches."""
     locks = facts.locks
     lock = covering(locks, covered_by(facts.catalogue, facts.run, action)) if locks else None
     if lock is not None:
-        return deny(
-            f"lock/{lock.lock}",
-            f"{lock.target.kind} {lock.target.name} is {DID[lock.mode]}: {lock.reason}",
-            "nothing until a person lifts the lock; do not retry",
-        )
+        return refused_by(lock)
     if facts.run.state == "stopped":
         return deny(
             "lock/run-stopped",
@@ -109,3 +119,19 @@ def kill_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None
             "open a new run",
         )
     return None
+
+
+def lock_on_approval(locks: Sequence[LockInForce], request: str | None) -> LockInForce | None:
+    """Return the lock on a request, whose approval is not used under it."""
+    if not locks or request is None:
+        return None
+    of_approvals = [lock for lock in locks if lock.target.kind == "approval"]
+    return covering(of_approvals, Covered("", "", "", approval=request))
+
+
+def lock_on_provider(locks: Sequence[LockInForce], provider: str) -> LockInForce | None:
+    """Return the lock on a provider, which is asked nothing under it."""
+    if not locks:
+        return None
+    of_providers = [lock for lock in locks if lock.target.kind == "provider"]
+    return covering(of_providers, Covered("", "", "", provider=provider))

@@ -10,7 +10,8 @@ from watchkeeper.decide.caps import caps_over
 from watchkeeper.decide.catalogue import GovernedAgent
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.contract import likely_input, writes_cache
-from watchkeeper.decide.gates.places import Barred, permitted_targets
+from watchkeeper.decide.gates.kill import REMEDY
+from watchkeeper.decide.gates.places import Barred, permitted_targets, unlocked_targets
 from watchkeeper.decide.model import Action, Ruling, deny
 from watchkeeper.decide.pricing import GovernedTarget, dearest
 from watchkeeper.models.routing import Chosen, Excluded, Needs, choose
@@ -35,7 +36,7 @@ class Leg:
     input_tokens: int
     """At most: what is sent, and no more than the largest of the windows."""
     barred: tuple[Barred, ...] = ()
-    """Its targets that policies keep the call from."""
+    """Its targets that policies or locks keep the call from."""
     writes_cache: bool = True
 
     def dearest(self, output_tokens: int) -> int:
@@ -117,10 +118,13 @@ def qualify(
     needs = limits.needs
     if combined is not None:
         needs = _with_answers(needs, *combined)
-    targets, barred = permitted_targets(model.targets, answer, ensemble)
+    targets, locked = unlocked_targets(model.targets, facts.locks)
+    targets, barred = permitted_targets(targets, answer, ensemble)
+    barred = (*locked, *barred)
     if not targets and barred:
-        first, words = barred[0], "; ".join(one.words for one in barred[:MOST_NAMED])
-        return deny(f"policy/{first.policy}", words, "a target that policies let the call go to")
+        words = "; ".join(one.words for one in barred[:MOST_NAMED])
+        instead = REMEDY if locked else "a target that policies let the call go to"
+        return deny(barred[0].rule, words, instead)
     if any(target.price is None for target in targets) and _is_capped(facts, name):
         needs = replace(needs, priced=True)
     document = model.document

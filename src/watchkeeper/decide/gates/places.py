@@ -1,4 +1,4 @@
-"""Which targets of a model the policies let a call go to.
+"""Which targets of a model policies and locks let a call go to.
 
 A policy may know a model by its region and provider, and these differ from target to target.
 """
@@ -9,23 +9,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watchkeeper.decide.entities import place_of
+from watchkeeper.decide.gates.kill import lock_on_provider, words_of
 from watchkeeper.decide.pricing import GovernedTarget
+from watchkeeper.kill.model import LockInForce
 from watchkeeper.models.targets import name_of
 from watchkeeper.policy.model import PolicyAnswer
 
 
 @dataclass(frozen=True, slots=True)
 class Barred:
-    """A target that a policy keeps a call from."""
+    """A target that a policy or a lock keeps a call from."""
 
     target: str
-    policy: str
+    rule: str
+    """`policy/NAME` or `lock/ID`."""
     why: str
 
     @property
     def words(self) -> str:
         """Say it in one sentence."""
-        return f"{self.target} is barred by policy {self.policy}: {self.why}"
+        by, _, name = self.rule.partition("/")
+        return f"{self.target} is barred by {by} {name}: {self.why}"
+
+
+def unlocked_targets(
+    targets: Sequence[GovernedTarget], locks: Sequence[LockInForce]
+) -> tuple[Sequence[GovernedTarget], tuple[Barred, ...]]:
+    """Return the targets at providers that no lock is on, and the others."""
+    if not locks:
+        return targets, ()
+    passed, barred = [], []
+    for target in targets:
+        lock = lock_on_provider(locks, target.provider.name)
+        if lock is None:
+            passed.append(target)
+        else:
+            barred.append(Barred(name_of(target), f"lock/{lock.lock}", words_of(lock)))
+    return passed, tuple(barred)
 
 
 def permitted_targets(
@@ -45,7 +65,8 @@ def permitted_targets(
         if found is None:
             passed.append(target)
         else:
-            barred.append(Barred(name_of(target), *found))
+            policy, why = found
+            barred.append(Barred(name_of(target), f"policy/{policy}", why))
     return passed, tuple(barred)
 
 
