@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from watchkeeper.core.ids import hash_secret
+from watchkeeper.decide.locks import lock_on_caller
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.model import Caller
 
@@ -29,3 +30,12 @@ class Callers:
     async def recognise(self, token: str) -> Caller:
         """Return whose run token this is, or was: for what the decision path checks anyway."""
         return self._seen.get(hash_secret(token)) or await self.identify(token)
+
+    def lock_on(
+        self, caller: Caller, *, tool: str | None = None, model: str | None = None
+    ) -> str | None:
+        """Return what refuses a caller now, with what it would use; None: no lock does.
+
+        For what is shown: the decision path looks itself, every time.
+        """
+        return lock_on_caller(self._decider, caller, tool=tool, model=model)

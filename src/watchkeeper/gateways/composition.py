@@ -132,7 +132,10 @@ class Gateways:
         self._listeners.announce()
 
     def follow_locks(self) -> None:
-        """Follow a change of the locks in force: shut upstreams off, or open them again."""
+        """Follow a change of the locks in force: shut upstreams off or open them again, and tell
+        agents that listen that other tools may be called.
+        """
+        self._listeners.announce()
         shut = shut_by(self._decider.locks, self._pool.shut)
         if shut != self._pool.shut:
             self._pool.shut_off(shut)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +53,15 @@ class Offers:
         governed = self._view.now.agents.get(agent)
         return governed.contract.approvals.hold_seconds if governed else _DEFAULT_HOLD_SECONDS
 
-    def tools(self, agent: str, scope: TokenScope = UNLIMITED) -> list[dict[str, Any]]:
-        """Return the tools that a token of an agent is for, as ``tools/list`` shows them."""
+    def tools(
+        self,
+        agent: str,
+        scope: TokenScope = UNLIMITED,
+        refused: Callable[[str], bool] = lambda name: False,
+    ) -> list[dict[str, Any]]:
+        """Return the tools that a token of an agent is for and that no lock refuses it, as
+        ``tools/list`` shows them.
+        """
         now = self._view.now
         governed = now.agents.get(agent)
         return [
@@ -63,6 +70,7 @@ class Offers:
             if name in now.tools and now.tools[name].contract.upstream is not None
             if not name.startswith(HOSTED_TOOL)
             if scope.admits(tool_use(now, name))
+            if not refused(name)
         ]
 
     def _describe(self, tool: GovernedTool) -> dict[str, Any]:

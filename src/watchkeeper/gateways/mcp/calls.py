@@ -83,7 +83,13 @@ class ToolCalls:
         except WatchkeeperError as error:
             text = f"REFUSED: {error}. Nothing has been done."
             return own_result(
-                failure(text, None, status="refused", retryable=True, code=error.code),
+                failure(
+                    text,
+                    None,
+                    status="refused",
+                    retryable=error.code != "locked",
+                    code=error.code,
+                ),
                 modern=request.modern,
             )
 
@@ -205,8 +211,14 @@ class ToolCalls:
         outlet = self._offers.outlet(caller.agent, ask.name, answer)
         context = CallContext(answer.decision, caller.run, caller.agent, ask.name)
 
-        async def work(_flight: InFlight) -> Performed[Result]:
-            return await self._forward(answer, ask, performance, outlet, progress, context)
+        async def work(flight: InFlight) -> Performed[Result]:
+            def passing(params: Mapping[str, Any]) -> None:
+                # what an upstream says once its call is cut is nobody's any more
+                if progress is not None and flight.cancelled is None:
+                    progress(params)
+
+            said = passing if progress is not None else None
+            return await self._forward(answer, ask, performance, outlet, said, context)
 
         return await self._performances.perform(answer.decision, work)
 

@@ -190,7 +190,12 @@ class McpEndpoint:
     def _list_tools(self, caller: Caller, request: Request) -> dict[str, Any]:
         if request.params.get("cursor") is not None:
             raise Rejected(INVALID_PARAMS, "there is one page of tools; no cursor leads further")
-        result: dict[str, Any] = {"tools": self._offers.tools(caller.agent, caller.scope)}
+
+        def refused(tool: str) -> bool:
+            return self._callers.lock_on(caller, tool=tool) is not None
+
+        tools = self._offers.tools(caller.agent, caller.scope, refused)
+        result: dict[str, Any] = {"tools": tools}
         if request.modern:
             result |= {"ttlMs": _LIST_FRESH_MS, "cacheScope": "private"}
         return result

@@ -139,12 +139,16 @@ class ModelEndpoint:
 
     async def _list_models(self, token: str, wanted: str, send: Any) -> None:
         caller = await self._callers.identify(token)
-        names = self._offers.models(caller.agent, self._surface.protocol, caller.scope)
+        known = self._offers.models(caller.agent, self._surface.protocol, caller.scope)
+        names = [one for one in known if self._callers.lock_on(caller, model=one) is None]
         if not wanted:
             await answer(send, 200, self._surface.list_models(names))
             return
-        if wanted not in names:
+        if wanted not in known:
             raise unknown_model(wanted)
+        if wanted not in names:
+            lock = self._callers.lock_on(caller, model=wanted)
+            raise bad_request(403, "locked", f"{wanted} is refused by rule lock/{lock}")
         await answer(send, 200, self._surface.show_model(wanted))
 
     async def _serve(self, asked: _Asked) -> None:
