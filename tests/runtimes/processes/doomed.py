@@ -28,6 +28,7 @@ async def main() -> None:
         await asyncio.Event().wait()
     process = {"command": COMMAND, "grace_seconds": 0}
     async with speaking_to(None, "process", state, process=process) as adapter:
+        await adapter.information()
         (run,) = (await adapter.list_runs()).runs
         told = {"process": run.metadata["pid"], "run": run.id}
         ready.write_text(json.dumps(told), encoding="utf-8")

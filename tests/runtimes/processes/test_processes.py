@@ -48,6 +48,7 @@ async def watch(tmp_path: Path) -> AsyncIterator[Watch]:
 
 
 async def running(adapter: Processes) -> RemoteRun:
+    await adapter.information()
     (run,) = (await adapter.list_runs()).runs
     assert run.state == "running"
     return run
@@ -98,6 +99,7 @@ async def test_a_stop_leaves_none_of_its_children_and_is_for_good(
         assert after is not None
         assert after.state == "stopped"
     async with watch("sh", "-c", stubborn, directory=str(tmp_path)) as adapter:
+        await adapter.information()
         assert (await adapter.list_runs()).runs == ()
         await adapter.supervisor.start()
         assert (await running(adapter)).id != run.id
@@ -254,18 +256,18 @@ async def test_what_fails_is_started_again_ever_later(watch: Watch) -> None:
     async with watch("sh", "-c", "exit 7", clock=clock, restart="on failure") as adapter:
 
         async def failed() -> bool:
-            record, alive = await adapter.supervisor.tend()
+            record, alive = await adapter.supervisor.tend(start=True)
             return not alive and record.launches[-1].ended_at is not None
 
         for wait in (2, 4, 8):
             await eventually_async(failed)
-            record, _ = await adapter.supervisor.tend()
+            record, _ = await adapter.supervisor.tend(start=True)
             latest = record.launches[-1]
             assert (latest.code, latest.ended_state()) == (7, "failed")
             clock.advance(wait - 1)
-            assert (await adapter.supervisor.tend())[0].launches[-1].id == latest.id
+            assert (await adapter.supervisor.tend(start=True))[0].launches[-1].id == latest.id
             clock.advance(1)
-            assert (await adapter.supervisor.tend())[0].launches[-1].id != latest.id
+            assert (await adapter.supervisor.tend(start=True))[0].launches[-1].id != latest.id
 
 
 @pytest.mark.parametrize(("restart", "code"), [("never", 1), ("on failure", 0)])
@@ -274,20 +276,21 @@ async def test_what_ended_as_it_should_is_not_started_again(
 ) -> None:
     clock = RehearsalClock(frozen=True)
     async with watch("sh", "-c", f"exit {code}", clock=clock, restart=restart) as adapter:
-        run = (await adapter.supervisor.tend())[0].launches[-1]
+        run = (await adapter.supervisor.tend(start=True))[0].launches[-1]
 
         async def ended() -> bool:
+            await adapter.information()
             return not (await adapter.list_runs()).runs
 
         await eventually_async(ended)
         clock.advance(3600)
-        record, alive = await adapter.supervisor.tend()
+        record, alive = await adapter.supervisor.tend(start=True)
         assert ([one.id for one in record.launches], alive) == ([run.id], [])
 
 
 async def test_a_command_that_is_not_there_is_told(watch: Watch) -> None:
     async with watch("watchkeeper-no-such-command") as adapter:
-        run = (await adapter.supervisor.tend())[0].launches[-1]
+        run = (await adapter.supervisor.tend(start=True))[0].launches[-1]
 
         async def ended() -> RemoteRun | None:
             found = await adapter.inspect(RemoteRun(run.id, "running"))
@@ -324,7 +327,7 @@ async def test_only_one_plane_at_a_time_looks_after_it(watch: Watch) -> None:
         await running(first)
         async with watch(*FOR_EVER) as second:
             with pytest.raises(Exception, match="still being ended"):
-                await second.list_runs()
+                await second.information()
         await running(first)
 
 
@@ -333,7 +336,7 @@ async def test_a_record_that_cannot_be_read_starts_nothing(watch: Watch, tmp_pat
     (tmp_path / "state" / "launches.json").write_bytes(msgspec.json.encode({"launches": 3}))
     async with watch(*FOR_EVER) as adapter:
         with pytest.raises(Exception, match="can't be read"):
-            await adapter.list_runs()
+            await adapter.information()
     (tmp_path / "state" / "launches.json").unlink()
 
 
