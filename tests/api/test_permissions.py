@@ -96,8 +96,11 @@ def prepare(plane: Plane, http: httpx.Client) -> Ground:
     plane.advance(61)
     body = {"target": {"kind": "run", "name": run.id}, "mode": "pause", "reason": "why"}
     lock = plane.caller(tokens["fin"]).post("/v1/locks", body)["lock"]
+    body = {"target": {"kind": "run", "name": agent.open_run().id}, "reason": "why"}
+    stopped = plane.caller(tokens["fin"]).post("/v1/locks", body)
     things = {
         "agent": "clerk",
+        "incident": stopped["incident"],
         "run": run.id,
         "request": held["request"],
         "budget": "team/finance-ops/day/spend",

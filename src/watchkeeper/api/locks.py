@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.decide.blast import measure
+from watchkeeper.decide.incidents.opening import team_of
 from watchkeeper.decide.stop import check_target
-from watchkeeper.identity.runs import agent_of_run
+from watchkeeper.incidents.service import incident_of
 from watchkeeper.kill import service as locks
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.kill.model import Receipt as KeptReceipt
@@ -22,7 +23,7 @@ async def list_locks(call: Call) -> Page[LockRow]:
     head = call.rooms.store.head
 
     def query(tx: Transaction) -> tuple[LockRow, ...]:
-        return tuple(_show(tx, row) for row in locks.list_locks(tx, in_force=in_force))
+        return tuple(show_lock(tx, row) for row in locks.list_locks(tx, in_force=in_force))
 
     rows = await call.rooms.store.read(query)
     return Page[LockRow](rows=rows, total=len(rows), sequence=head)
@@ -50,7 +51,9 @@ async def lock(call: Call) -> LockRow:
         by=call.actor,
         authority=call.who.permissions.rank,
         seconds=body.expires_in_seconds,
+        incident=body.incident,
     )
+    incident = await call.rooms.store.read(lambda tx: incident_of(tx, made.lock))
     return LockRow(
         lock=made.lock,
         target=Target(kind=made.target.kind, name=made.target.name),
@@ -61,6 +64,7 @@ async def lock(call: Call) -> LockRow:
         created_at=made.created_at,
         expires_at=made.expires_at,
         receipts=tuple(_receipt(kept, made.created_at) for kept in receipts),
+        incident=incident,
     )
 
 
@@ -83,21 +87,16 @@ async def lift(call: Call) -> LockRow:
 
 async def _team(call: Call, target: LockTarget) -> str:
     """Return the one team that a target belongs to; empty: none, or every one."""
-    if target.kind == "team":
-        return target.name
-    agent: str | None = None
-    if target.kind in {"agent", "version"}:
-        agent = target.name.partition("@")[0]
-    if target.kind == "run":
-        agent = await call.rooms.store.read(lambda tx: agent_of_run(tx, target.name))
-    return call.rooms.view.now.team_of(agent) if agent else ""
+    catalogue = call.rooms.view.now
+    return await call.rooms.store.read(lambda tx: team_of(tx, catalogue, target))
 
 
 async def _read(call: Call, name: str) -> LockRow:
-    return await call.rooms.store.read(lambda tx: _show(tx, locks.find(tx, name)))
+    return await call.rooms.store.read(lambda tx: show_lock(tx, locks.find(tx, name)))
 
 
-def _show(tx: Transaction, row: Row) -> LockRow:
+def show_lock(tx: Transaction, row: Row) -> LockRow:
+    """Return a lock as the API shows it."""
     return LockRow(
         lock=row.lock,
         target=Target(kind=row.target_kind, name=row.target_name),
@@ -110,6 +109,7 @@ def _show(tx: Transaction, row: Row) -> LockRow:
         lifted_at=row.lifted_at,
         lifted_by=row.lifted_by,
         receipts=tuple(_receipt(kept, row.created_at) for kept in receipts_of(tx, row.lock)),
+        incident=incident_of(tx, row.lock),
     )
 
 

@@ -148,7 +148,6 @@ def pause_in_store(tx: Transaction, lock: LockInForce, reach: Reach) -> tuple[Re
             "child runs are refused what their parents are",
             at,
         ),
-        _traces(lock, at),
         Receipt("safe state", "acknowledged", "open requests wait on; none is revoked", at),
     )
 
@@ -188,22 +187,12 @@ def end_in_store(
         Receipt("freeze memory", "not supported", "this plane has no memory store", at),
         Receipt("prevent retries", "acknowledged", retries, at),
         Receipt("block delegation", "acknowledged", f"child runs stopped: {len(children)}", at),
-        _traces(lock, at),
         Receipt(
             "safe state",
             "acknowledged",
             f"open requests revoked: {requests}; their callers are told",
             at,
         ),
-    )
-
-
-def _traces(lock: LockInForce, at: int) -> Receipt:
-    return Receipt(
-        "preserve traces",
-        "acknowledged",
-        f"every entry up to epoch {lock.epoch} is in the ledger; nothing purges it",
-        at,
     )
 
 

@@ -25,6 +25,7 @@ from watchkeeper.decide.effects import (
     people_told,
     reach_of,
 )
+from watchkeeper.decide.incidents.opening import take_in
 from watchkeeper.decide.service import Decider
 from watchkeeper.kill import receipts as kept
 from watchkeeper.kill import service as locks
@@ -87,11 +88,13 @@ class KillSwitch:
         by: str,
         authority: int = 0,
         seconds: int | None = None,
+        incident: str | None = None,
     ) -> tuple[LockInForce, tuple[Receipt, ...]]:
         """Put a lock in force and return it with the receipts known so far.
 
-        Once this returns nothing covered is permitted. After `seconds` the plane lifts it. Raises
-        `Invalid` for a target that can't exist, `Unavailable` when the store can't be written.
+        Once this returns nothing covered is permitted. After `seconds` the plane lifts it. It
+        belongs to the `incident`, if that is open. Raises `Invalid` for a target that can't
+        exist, `Unavailable` when the store can't be written.
         """
         catalogue = self._decider.catalogue.now
         target = check_target(target, catalogue)
@@ -107,6 +110,7 @@ class KillSwitch:
                 by=by,
                 authority=authority,
                 seconds=seconds,
+                incident=incident,
             )
         )
 
@@ -131,11 +135,13 @@ class KillSwitch:
         by: str,
         authority: int = 0,
         seconds: int | None = None,
+        incident: str | None = None,
     ) -> tuple[LockInForce, tuple[Receipt, ...]]:
         lock = locks.put_in_force(
             tx, target, mode=mode, reason=reason, by=by, authority=authority, seconds=seconds
         )
         reach = reach_of(tx, catalogue, target)
+        traces = take_in(tx, catalogue, lock, reach, incident)
         flying = self._decider.flights.count(target)
         if mode == "drain" and flying:
             found = pause_in_store(tx, lock, reach)
@@ -145,7 +151,7 @@ class KillSwitch:
         else:
             found = pause_in_store(tx, lock, reach)
         outside = self._planned(tx, lock, reach, drained=not flying)
-        kept.record_receipts(tx, lock.lock, (*found, *outside))
+        kept.record_receipts(tx, lock.lock, (*found, traces, *outside))
         if outside:
             timers.schedule(tx, RETRY, lock.lock, tx.now + _AGAIN_SECONDS[0] * MICROSECONDS)
         tx.after_commit(lambda: self._come_into_force(lock, outside))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from sqlalchemy import ColumnElement, select
 
 from watchkeeper.core.errors import Invalid
@@ -50,6 +53,37 @@ def read_events(
     order = events.c.sequence.desc() if newest_first else events.c.sequence
     query = select(events).where(*conditions).order_by(order).limit(limit)
     return [event_from_row(row) for row in tx.connection.execute(query)]
+
+
+def read_about(
+    tx: Transaction,
+    about: Iterable[tuple[str, str]],
+    *,
+    after: int | None = None,
+    before: int | None = None,
+    limit: int = 100,
+    newest_first: bool = False,
+) -> list[Event]:
+    """Return as `read_events` does what matches any of some filters, each once.
+
+    A filter is one of those of `read_events` and its value. Each is answered by its index, and
+    the more is found the narrower the next one looks.
+    """
+    found: dict[int, Event] = {}
+    for name, value in about:
+        named: Any = {name: value}
+        window = read_events(
+            tx, after=after, before=before, limit=limit, newest_first=newest_first, **named
+        )
+        found |= {event.sequence: event for event in window}
+        if len(found) > limit:
+            kept = sorted(found, reverse=newest_first)[:limit]
+            found = {sequence: found[sequence] for sequence in kept}
+            if newest_first:
+                after = max(after or 0, kept[-1] - 1)
+            else:
+                before = kept[-1] + 1
+    return [found[sequence] for sequence in sorted(found, reverse=newest_first)]
 
 
 def timeline(

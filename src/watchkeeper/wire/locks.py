@@ -65,6 +65,9 @@ class Lock(Sent):
     reason: Reason
     expires_in_seconds: int | None = Field(None, ge=1, le=366 * 86_400)
     """After so long the plane lifts it; never: a person does."""
+    incident: str | None = Field(None, max_length=100)
+    """The open incident that it belongs to. Else a stop or a drain joins the one that it widens,
+    or opens one. That it can't belong there keeps no lock from coming into force."""
 
 
 class Receipt(Shown):
@@ -102,6 +105,8 @@ class LockRow(Shown):
     lifted_at: int | None = None
     lifted_by: str | None = None
     receipts: tuple[Receipt, ...] = ()
+    incident: str | None = None
+    """The incident that it belongs to."""
 
 
 class Lift(Sent):

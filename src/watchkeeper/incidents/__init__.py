@@ -1,0 +1,1 @@
+"""Incidents: what was stopped belongs to one until a person closes it."""
