@@ -105,9 +105,8 @@ def test_a_lock_stops_it_and_nothing_resumes_it(watched: Plane, server: AgentSer
     watched.operator.post(f"/v1/runtimes/there/runs/{run}/pause", why)
     lock = {"target": {"kind": "agent", "name": "clerk"}, "mode": "pause", "reason": "odd"}
     made = watched.operator.post("/v1/locks", lock)
-    problem = watched.operator.problem(
-        "POST", f"/v1/runtimes/there/runs/{run}/resume", why, status=403
-    )
+    path = f"/v1/runtimes/there/runs/{run}/resume"
+    problem = watched.operator.problem("POST", path, why, status=403)
     assert problem["rule"] == f"lock/{made['lock']}"
     watched.operator.post(f"/v1/locks/{made['lock']}/lift", {"reason": "fine"})
     watched.operator.post(path, why)
