@@ -24,8 +24,8 @@ from watchkeeper.core.errors import Invalid, Unavailable
 from watchkeeper.gateways.declared import DeclaredPlaces
 from watchkeeper.registry.source import read_file
 from watchkeeper.tools.upstreams.connecting import checked_connector
-from watchkeeper.tools.upstreams.egress import Egress, Sending, ask_json, fetch_json
-from watchkeeper.tools.upstreams.model import UpstreamFailure
+from watchkeeper.tools.upstreams.egress import Egress, ask_json, fetch_json
+from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
 
 INSIDE = "private.example.org"
 
@@ -158,7 +158,6 @@ async def test_a_connection_is_checked_whoever_resolved_it() -> None:
         connections=1,
         allow_private=False,
         keep_alive_seconds=1,
-        connected=lambda: None,
     )
     async with server() as hostile, aiohttp.ClientSession(connector=connector) as session:
         with pytest.raises(aiohttp.ClientConnectorError):

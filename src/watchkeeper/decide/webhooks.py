@@ -9,10 +9,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from watchkeeper import __version__
+from watchkeeper.approvals.rows import find_or_none
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.decide.callbacks import tells_of_approval
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
+from watchkeeper.decide.gates.kill import words_of
+from watchkeeper.decide.locks import lock_on_request
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.outbox.model import Attempt, Delivery, Target
 from watchkeeper.outbox.reading import lost
@@ -26,11 +30,13 @@ from watchkeeper.outbox.targets import all_off, turn_off, why_off
 from watchkeeper.registry.watch import Webhook
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.tools.upstreams.egress import Egress, Sending
-from watchkeeper.tools.upstreams.model import UpstreamFailure
+from watchkeeper.tools.upstreams.egress import Egress
+from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
 from watchkeeper.wire.deliveries import DeliveryKind
 
 ANSWER_SECONDS = 15.0
+HELD_SECONDS = 30
+"""How long until an approval that a lock covers is looked at again."""
 _GONE = 410
 _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
@@ -50,8 +56,11 @@ class Webhooks:
         egress: Egress,
         read_secret: ReadSecret,
         key: WebhookKey,
+        switched_off: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`switched_off` says why everything is stopped, if it is."""
         self._store = store
+        self._switched_off = switched_off
         self._view = view
         self._egress = egress
         self._read_secret = read_secret
@@ -73,6 +82,9 @@ class Webhooks:
             headers = await self._headers(webhook, one)
         except WatchkeeperError as error:
             return Attempt("retry", None, error.message)
+        held = await self._store.read(lambda tx: self._held(tx, one))
+        if held is not None:
+            return held
         sending = Sending()
         try:
             async with (
@@ -95,6 +107,21 @@ class Webhooks:
             await self._turn_off(one.target, document)
         return judge(status, after, self._store.clock.now())
 
+    def _held(self, tx: Transaction, one: Delivery) -> Attempt | None:
+        """Say why a callback does not go out now: on an approval somebody acts, and a lock covers
+        that. None: it may go out.
+        """
+        if one.request is None or not tells_of_approval(one.payload):
+            return None
+        why = self._switched_off()
+        if why is not None:
+            return _held_back(f"everything is stopped: {why}")
+        row = find_or_none(tx, one.request)
+        if row is None or row.state == "revoked":
+            return Attempt("moot")
+        lock = lock_on_request(tx, self._view.now, row.request, row.run, row.agent, row.tool)
+        return _held_back(words_of(lock)) if lock is not None else None
+
     async def _headers(self, webhook: Webhook, one: Delivery) -> dict[str, str]:
         at = self._store.clock.now() // MICROSECONDS
         signed = signed_bytes(one.id, at, one.payload.encode())
@@ -116,6 +143,10 @@ class Webhooks:
         await self._store.write(
             lambda tx: turn_off(tx, "webhook", target, digest=document, why=why)
         )
+
+
+def _held_back(why: str) -> Attempt:
+    return Attempt("later", None, f"held back: {why}", after_seconds=HELD_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

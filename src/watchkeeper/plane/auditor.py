@@ -12,8 +12,8 @@ from watchkeeper.core.addresses import place_of
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.text import make_safe
 from watchkeeper.store.store import Store
-from watchkeeper.tools.upstreams.egress import Egress, Sending
-from watchkeeper.tools.upstreams.model import UpstreamFailure
+from watchkeeper.tools.upstreams.egress import Egress
+from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
 
 _LOG = logging.getLogger("watchkeeper.plane.auditor")
 

@@ -14,7 +14,7 @@ from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.tools.upstreams.protocol import TOOLS_CHANGED, read_message
 
 if TYPE_CHECKING:
-    import aiohttp
+    from watchkeeper.tools.upstreams.exchange import Response
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Announcements:
     """Keeps one stream open; where there is none, tools are listed at every check anyway."""
 
     def __init__(
-        self, name: str, stream: Callable[[], AbstractAsyncContextManager[aiohttp.ClientResponse]]
+        self, name: str, stream: Callable[[], AbstractAsyncContextManager[Response]]
     ) -> None:
         self._name = name
         self._stream = stream
@@ -60,7 +60,7 @@ class Announcements:
                 log.debug("upstream %s: no word of changes: %s", self._name, type(error).__name__)
             await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def _follow(self, response: aiohttp.ClientResponse) -> None:
+    async def _follow(self, response: Response) -> None:
         if response.status != _OK or response.content_type != "text/event-stream":
             return
         splitter = EventSplitter(_LONGEST_EVENT)

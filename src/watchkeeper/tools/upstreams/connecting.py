@@ -14,7 +14,6 @@ from typing import Any
 
 from aiohttp import TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.connector import Connection
 
 from watchkeeper.core.addresses import check_addresses, is_localhost, reach_of
 from watchkeeper.core.errors import Invalid
@@ -73,32 +72,14 @@ class CheckedResolver(AbstractResolver):
         """Hold nothing."""
 
 
-class _Connector(TCPConnector):
-    """Tells when a request has its connection, one that was kept or a new one."""
-
-    def __init__(self, connected: Callable[[], None], **options: Any) -> None:
-        super().__init__(**options)
-        self._connected = connected
-
-    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:
-        """Return a connection for a request, which is sent next."""
-        connection = await super().connect(req, traces, timeout)
-        self._connected()
-        return connection
-
-
 def checked_connector(
     lookup: Lookup,
     *,
     connections: int,
     allow_private: bool,
     keep_alive_seconds: float,
-    connected: Callable[[], None],
 ) -> TCPConnector:
-    """Return a connector that dials checked addresses only, whatever gave it the address.
-
-    `connected` is called in the task that sends a request, once that has its connection.
-    """
+    """Return a connector that dials checked addresses only, whatever gave it the address."""
 
     def open_socket(info: tuple[Any, ...]) -> socket.socket:
         """Look once more at the very address that is dialled next."""
@@ -108,8 +89,7 @@ def checked_connector(
             raise AddressRefused(None, "its address is one that nothing may be called at")
         return socket.socket(family, kind, protocol)
 
-    return _Connector(
-        connected,
+    return TCPConnector(
         limit=connections,
         # one server that answers nobody must not take the connections of all others
         limit_per_host=max(1, connections // 2),

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import io
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,12 +19,11 @@ import msgspec
 
 from watchkeeper.core.addresses import place_of
 from watchkeeper.core.errors import Invalid, Unavailable
-from watchkeeper.tools.upstreams.model import UpstreamFailure
+from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from watchkeeper.tools.upstreams.connecting import Lookup
+    from watchkeeper.tools.upstreams.exchange import Pool, Response
 
 CONNECT_SECONDS = 5.0
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -34,23 +31,7 @@ USUAL_JSON = 1024 * 1024
 JSON_SECONDS = 10.0
 _OK = 200
 _PLAIN = "identity"
-_LARGE = 512 * 1024  # from here on a body is sent in pieces, so that none blocks the loop
 _KEEP_ALIVE_SECONDS = 3.0  # below what servers use, so that none closes under a request
-
-
-@dataclass(slots=True)
-class Sending:
-    """How far a request got."""
-
-    sent: bool = False
-
-
-_sending: ContextVar[Sending] = ContextVar("sending")
-"""Of the request that this task sends next."""
-
-
-def _mark_sent() -> None:
-    _sending.get().sent = True
 
 
 class Egress:
@@ -70,11 +51,19 @@ class Egress:
         self._connections = connections
         self._declares = declares
         self._lookup = lookup
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._pools: dict[bool, Pool] = {}
         self._opening = asyncio.Lock()
 
-    async def _session(self, url: str, allow_private: bool) -> aiohttp.ClientSession:
-        """Return the session for a URL; the first call loads the client library off the loop."""
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        sending: Sending,
+        allow_private: bool,
+    ) -> Response:
+        """Send one request; the first loads the client library off the loop."""
         try:
             place = place_of(url)
         except Invalid as error:
@@ -82,38 +71,28 @@ class Egress:
         if self._declares is not None and not self._declares(place.origin):
             raise UpstreamFailure(f"no document declares {place.origin}", reached=False)
         inside = allow_private or place.declared_local
-        session = self._sessions.get(inside)
-        if session is None:
+        pool = self._pools.get(inside)
+        if pool is None:
             async with self._opening:
                 await asyncio.to_thread(
-                    importlib.import_module, "watchkeeper.tools.upstreams.connecting"
+                    importlib.import_module, "watchkeeper.tools.upstreams.exchange"
                 )
-                session = self._sessions.get(inside)
-                if session is None:
-                    session = self._sessions[inside] = self._open(inside)
-        return session
+                pool = self._pools.get(inside)
+                if pool is None:
+                    pool = self._pools[inside] = self._open(inside)
+        return await pool.send(method, url, headers, body, sending)
 
-    def _open(self, inside: bool) -> aiohttp.ClientSession:
-        import aiohttp
-
+    def _open(self, inside: bool) -> Pool:
         from watchkeeper.tools.upstreams.connecting import checked_connector, system_lookup
+        from watchkeeper.tools.upstreams.exchange import Pool
 
-        return aiohttp.ClientSession(
-            connector=checked_connector(
-                self._lookup or system_lookup,
-                connections=self._connections,
-                allow_private=inside,
-                keep_alive_seconds=_KEEP_ALIVE_SECONDS,
-                # from here on nobody here knows what the server has seen
-                connected=_mark_sent,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            trust_env=False,
-            # a kilobyte may unpack to a megabyte: what is compressed is read by nobody
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept-Encoding"),
+        connector = checked_connector(
+            self._lookup or system_lookup,
+            connections=self._connections,
+            allow_private=inside,
+            keep_alive_seconds=_KEEP_ALIVE_SECONDS,
         )
+        return Pool(connector, connect_seconds=CONNECT_SECONDS)
 
     def request(
         self,
@@ -131,24 +110,7 @@ class Egress:
         block. A redirect is handed back as it is, never followed. `allow_private`: whether the
         document that declares the URL lets its host name lead inside a private network.
         """
-
-        async def send() -> aiohttp.ClientResponse:
-            session = await self._session(url, allow_private)
-            import aiohttp
-
-            data: Any = body
-            if body is not None:
-                data = io.BytesIO(body) if len(body) > _LARGE else aiohttp.BytesPayload(body)
-            _sending.set(sending)
-            return await session.request(
-                method,
-                url,
-                data=data,
-                headers={"accept-encoding": _PLAIN, **headers},
-                allow_redirects=False,
-            )
-
-        return Exchange(send, sending)
+        return Exchange(self, method, url, headers, body, sending, allow_private)
 
     def post(
         self,
@@ -171,32 +133,40 @@ class Egress:
 
     async def close(self) -> None:
         """Close every connection."""
-        while self._sessions:
-            await self._sessions.popitem()[1].close()
+        while self._pools:
+            await self._pools.popitem()[1].close()
 
 
 class Exchange:
     """One request, sent as the block is entered, and its response, let go as it is left."""
 
-    __slots__ = ("_response", "_send", "_sending")
+    __slots__ = ("_egress", "_request", "_response", "_sending")
 
     def __init__(
-        self, send: Callable[[], Awaitable[aiohttp.ClientResponse]], sending: Sending
+        self,
+        egress: Egress,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        sending: Sending,
+        allow_private: bool,
     ) -> None:
-        self._send = send
+        self._egress = egress
+        self._request = (method, url, headers, body, sending, allow_private)
         self._sending = sending
-        self._response: aiohttp.ClientResponse | None = None
+        self._response: Response | None = None
 
-    async def __aenter__(self) -> aiohttp.ClientResponse:
+    async def __aenter__(self) -> Response:
         try:
-            response = await self._send()
+            response = await self._egress.send(*self._request)
         except Exception as error:
             self._tell(error)
             raise
         try:
             _check_encoding(response)
         except UpstreamFailure:
-            response.close()
+            response.let_go()
             raise
         self._response = response
         return response
@@ -205,7 +175,7 @@ class Exchange:
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
         assert self._response is not None, "it was entered"
-        await self._response.__aexit__(None, None, None)
+        self._response.let_go()
         if error is not None:
             self._tell(error)
 
@@ -288,14 +258,14 @@ def _shown(url: str) -> str:
     return url.partition("?")[0][:200]
 
 
-def _check_encoding(response: aiohttp.ClientResponse) -> None:
+def _check_encoding(response: Response) -> None:
     """Raise `UpstreamFailure` for an answer that is compressed, though nothing asked for that."""
     encoding = response.headers.get("content-encoding", _PLAIN).strip().lower()
     if response.status == _OK and encoding not in (_PLAIN, ""):
         raise UpstreamFailure("its answer is compressed, which was not asked for", reached=True)
 
 
-async def read_bounded(response: aiohttp.ClientResponse, limit: int = LARGEST_ANSWER) -> bytes:
+async def read_bounded(response: Response, limit: int = LARGEST_ANSWER) -> bytes:
     """Return a whole answer; raise `UpstreamFailure` for one beyond `limit` bytes."""
     content, pieces, size = response.content, [], 0
     while piece := await content.readany():
@@ -322,6 +292,7 @@ def _why(error: BaseException) -> str:
         "ServerDisconnectedError": "it closed the connection without an answer",
         "ClientPayloadError": "its answer broke off",
         "ClientOSError": "the connection broke",
+        "NotHttp": "its answer is no HTTP",
     }
     if name in known:
         return known[name]

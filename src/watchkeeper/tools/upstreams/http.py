@@ -28,12 +28,13 @@ from watchkeeper.tools.upstreams.dialogue import (
     take_call_result,
     take_versions,
 )
-from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Egress, Sending, read_bounded
+from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Egress, read_bounded
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
 from watchkeeper.tools.upstreams.model import (
     CallContext,
     Progress,
     Result,
+    Sending,
     ToolDefinition,
     UpstreamFailure,
     UpstreamSpec,
@@ -53,7 +54,7 @@ from watchkeeper.tools.upstreams.protocol import (
 )
 
 if TYPE_CHECKING:
-    import aiohttp
+    from watchkeeper.tools.upstreams.exchange import Response
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ class HttpConnection:
         await self._announcements.wait()
 
     @asynccontextmanager
-    async def _listen(self) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _listen(self) -> AsyncIterator[Response]:
         method, wanted = "subscriptions/listen", {"notifications": {"toolsListChanged": True}}
         footing = self._footing
         body = msgspec.json.encode(
@@ -331,7 +332,7 @@ class HttpConnection:
 
 
 async def _take(
-    response: aiohttp.ClientResponse,
+    response: Response,
     number: int,
     method: str,
     progress: Progress | None,
@@ -363,7 +364,7 @@ async def _take(
 
 
 async def _take_stream(
-    response: aiohttp.ClientResponse, number: int, progress: Progress | None, redact: Redact
+    response: Response, number: int, progress: Progress | None, redact: Redact
 ) -> Message:
     splitter = EventSplitter(LARGEST_ANSWER)
     try:

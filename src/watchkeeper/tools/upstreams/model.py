@@ -100,6 +100,13 @@ Result = dict[str, msgspec.Raw]
 """The members of a result, each the bytes the server sent."""
 
 
+@dataclass(slots=True)
+class Sending:
+    """How far a request got."""
+
+    sent: bool = False
+
+
 class UpstreamFailure(Exception):
     """A call had no result.
 
