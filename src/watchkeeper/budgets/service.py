@@ -83,7 +83,10 @@ def reserve(
         return refused_at_once(beyond, asked)
     wanted = accounts_of(caps, asked, run=run, at=now)
     counting = _counting(tx, wanted, touches) if touches is not None else frozenset()
-    rows = _hold(tx, wanted, asked, agent=agent, run=run, now=now, counted=touches is not None)
+    # objects need room and are not held: `members` posts them
+    kept = asked if touches is None else {**asked, "objects": 0}
+    measures = _in_play(kept)
+    rows = _hold(tx, wanted, asked, measures, agent=agent, run=run, now=now)
     if isinstance(rows, Refused):
         if final:
             refuse(tx, rows, agent=agent, run=run)
@@ -93,8 +96,6 @@ def reserve(
         members.touch(tx, account, touches)
     accounts = tuple(drawn.account for drawn in wanted)
     if accounts:
-        kept = asked if touches is None else {**asked, "objects": 0}
-        measures = _in_play(kept)
         sql.add_hold(measures).run(
             tx,
             decision=decision,
@@ -140,11 +141,11 @@ def extend(
         drawn.account: drawn for drawn in accounts_of(caps, more, run=hold.run, at=hold.created_at)
     }
     wanted = [over.get(account, Drawn(account, {}, [])) for account in kept]
-    rows = _hold(tx, wanted, more, agent=hold.agent, run=hold.run, now=tx.now, counted=False)
+    measures = _in_play(more)
+    rows = _hold(tx, wanted, more, measures, agent=hold.agent, run=hold.run, now=tx.now)
     if isinstance(rows, Refused):
         refuse(tx, rows, agent=hold.agent, run=hold.run)
         return rows
-    measures = _in_play(more)
     sql.grow_hold(measures).run(tx, decision_is=decision, **sql.named("amount", more, measures))
     return Held(decision, tuple(kept), partial(_filled, wanted, rows, more, counted=False))
 
@@ -189,7 +190,7 @@ def live_spend(tx: Transaction, runs: Iterable[str]) -> int:
 
 
 def _in_play(amounts: Amounts) -> sql.Measures:
-    return tuple(measure for measure in MEASURES if amounts[measure]) or MEASURES[:1]
+    return tuple([measure for measure in MEASURES if amounts[measure]]) or MEASURES[:1]
 
 
 def _counting(tx: Transaction, wanted: Sequence[Drawn], touches: str) -> frozenset[Account]:
@@ -207,18 +208,16 @@ def _hold(
     tx: Transaction,
     wanted: Sequence[Drawn],
     asked: Amounts,
+    measures: sql.Measures,
     *,
     agent: str,
     run: str,
     now: int,
-    counted: bool,
 ) -> _Standing | Refused:
-    """Hold amounts in every balance, or in none; return what each has then.
+    """Hold amounts of some measures in every balance, or in none; return what each has then.
 
-    With `counted`, objects need room and are not held: `members` posts them.
+    All that is `asked` needs room.
     """
-    measures = tuple(m for m in _in_play(asked) if not (counted and m == "objects"))
-    measures = measures or MEASURES[:1]
     if not wanted:
         return {}
     rows = fill(tx, wanted, asked, measures)

@@ -142,9 +142,11 @@ def _close(tx: Transaction, decision: str, state: HoldState) -> Settlement | Non
 
 
 def _move(tx: Transaction, hold: Row, of: HoldState, to: HoldState, posted: Amounts) -> bool:
+    if hold.state != of:
+        return False
     before = posted_of(hold)
-    measures = tuple(m for m in MEASURES if posted[m] != before[m]) or MEASURES[:1]
-    return hold.state == of and bool(
+    measures = tuple([m for m in MEASURES if posted[m] != before[m]]) or MEASURES[:1]
+    return bool(
         sql.resolve_of(measures).run(
             tx,
             decision_is=hold.decision,
@@ -157,7 +159,7 @@ def _move(tx: Transaction, hold: Row, of: HoldState, to: HoldState, posted: Amou
 
 
 def _post(tx: Transaction, hold: Row, reserved: Amounts, posted: Amounts, *, count: bool) -> None:
-    measures = tuple(m for m in MEASURES if reserved[m] or posted[m]) or MEASURES[:1]
+    measures = tuple([m for m in MEASURES if reserved[m] or posted[m]]) or MEASURES[:1]
     accounts = read_accounts(hold.accounts)
     movements = tx.deferred(Movements)
     for account in accounts:
