@@ -22,6 +22,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 
+NEVER = asyncio.Event()
+
+
 class Executor(AgentExecutor):
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
         task = context.current_task or new_task_from_user_message(context.message)
@@ -35,7 +38,7 @@ class Executor(AgentExecutor):
 
         if text == "work":
             await updater.start_work()
-            await asyncio.sleep(3600)
+            await NEVER.wait()
         elif text == "ask":
             await updater.requires_input(says("Refund charge ch_3?"))
         elif text == "authorise":
