@@ -290,6 +290,23 @@ def remote_run(**changed: Any) -> RemoteRunRow:
     return RemoteRunRow(**fields | changed)
 
 
+def incident_fields(**changed: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "incident": "inc_01jd0000000000000000000001",
+        "title": "refund-assistant stopped: wrong refunds",
+        "severity": "high",
+        "state": "open",
+        "owner": "person/ada",
+        "targets": (Target(kind="agent", name="refund-assistant"),),
+        "in_force": 1,
+        "opened_at": NOW - seconds(300),
+        "opened_by": "person/ada",
+        "since": NOW - seconds(86_700),
+        "sequence": 4100,
+    }
+    return fields | changed
+
+
 def event_row(**changed: Any) -> EventRow:
     fields: dict[str, Any] = {
         "sequence": 7,

@@ -58,7 +58,7 @@ class Status(Shown):
 
 NeedKind = Literal[
     "request", "budget", "lock", "agent", "upstream", "tool", "policy", "oncall", "handover",
-    "plane", "breaker", "runtime", "run", "outcome",
+    "plane", "breaker", "runtime", "run", "outcome", "incident",
 ]  # fmt: skip
 
 

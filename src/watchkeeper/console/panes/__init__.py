@@ -10,6 +10,7 @@ from watchkeeper.console.pane import Pane
 from watchkeeper.console.panes.approvals import ApprovalsPane
 from watchkeeper.console.panes.budgets import BudgetsPane
 from watchkeeper.console.panes.fleet import FleetPane
+from watchkeeper.console.panes.incidents import IncidentsPane
 from watchkeeper.console.panes.ledger import LedgerPane
 from watchkeeper.console.panes.locks import LocksPane
 from watchkeeper.console.panes.models import ModelsPane
@@ -36,6 +37,7 @@ def all_panes(desk: Desk) -> list[Pane[Any]]:
         LocksPane(desk),
         ModelsPane(desk),
         RuntimesPane(desk),
+        IncidentsPane(desk),
     ]
 
 

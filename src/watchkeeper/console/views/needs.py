@@ -33,6 +33,7 @@ DEEDS: Mapping[str, str] = {
     "breaker": "close",
     "run": "look",
     "outcome": "settle",
+    "incident": "look",
 }
 """What to do in one word, by kind; the detail has the plane's whole sentence."""
 
@@ -128,5 +129,6 @@ def place_of(row: Need) -> tuple[str, str | None]:
         "tool": "tools",
         "policy": "policy",
         "run": "runs",
+        "incident": "incidents",
     }
     return panes.get(row.kind, "watch"), row.subject
