@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.records import newest_decisions
@@ -17,7 +17,13 @@ from watchkeeper.store.transaction import Transaction
 
 __all__ = ["AGENT", "agents_expected", "look"]
 
-_OPENED = Statement(select(func.max(runs.c.opened_at)).where(runs.c.agent == bindparam("agent_is")))
+_OPENED = Statement(
+    # ids sort by time: a look into an index, however many runs there were
+    select(runs.c.opened_at)
+    .where(runs.c.agent == bindparam("agent_is"))
+    .order_by(runs.c.run.desc())
+    .limit(1)
+)
 
 
 def agents_expected(tx: Transaction, catalogue: Catalogue) -> set[str]:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    union,
     update,
 )
 
@@ -51,12 +52,12 @@ reconciliations = Table(
 is_unknown = decisions.c.outcome == literal_column("'unknown'")
 Index(
     "decisions_unknown",
-    decisions.c.kind,
     decisions.c.decision,
     sqlite_where=is_unknown,
     postgresql_where=is_unknown,
 )
-_changes = decisions.c.kind == literal_column("'tool'")
+_changes = decisions.c.kind != literal_column("'model'")
+"""Put so that no engine looks for it through an index over all tool calls there ever were."""
 _UNSURE: Risk = "medium"
 """The risk of a call that was made before risks were kept with decisions."""
 
@@ -74,7 +75,8 @@ _COUNT = Statement(
     .select_from(decisions)
     .where(is_unknown, decisions.c.kind == bindparam("kind_is"))
 )
-State = Literal["unknown", "reconciled", "all"]
+_other = decisions.alias()
+_waits = _other.c.outcome == literal_column("'unknown'")
 
 
 def reconcile(
@@ -217,10 +219,12 @@ def read_unsettled(tx: Transaction, catalogue: Catalogue, decision: str) -> Unse
 
 
 def _of_state(state: str) -> list[ColumnElement[bool]]:
-    settled = decisions.c.decision.in_(select(reconciliations.c.decision))
     if state == "unknown":
         return [is_unknown]
-    return [settled] if state == "reconciled" else [is_unknown | settled]
+    settled = select(reconciliations.c.decision)
+    if state == "reconciled":
+        return [decisions.c.decision.in_(settled)]
+    return [decisions.c.decision.in_(union(settled, select(_other.c.decision).where(_waits)))]
 
 
 def _as_row(catalogue: Catalogue, row: Row, said: Reconciled | None) -> UnsettledRow:

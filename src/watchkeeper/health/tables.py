@@ -21,6 +21,7 @@ run_health = Table(
     Column("excused", Whole, nullable=False, default=0),
 )
 """Of open runs; a row goes when its run has ended."""
+Index("run_health_by_agent", run_health.c.agent)
 is_alarmed = run_health.c.alarm.is_not(None)
 Index(
     "run_health_alarmed",
