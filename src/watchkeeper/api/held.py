@@ -14,6 +14,8 @@ from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.access import find_request
+from watchkeeper.decide.gates.kill import words_of
+from watchkeeper.decide.locks import lock_on_request, switch_ruling
 from watchkeeper.decide.reconciling import find_word
 from watchkeeper.decide.topping import waits_for
 from watchkeeper.store.statement import Row
@@ -51,12 +53,31 @@ async def asked(call: Call) -> Asked:
     waits = await call.rooms.store.read(lambda tx: is_pending(tx, name))
     changes = await call.rooms.store.read(lambda tx: asks_changes(tx, name))
     shown = show_asked(row, waits=waits, changes=changes)
+    if row.state == "approved":
+        return await _unless_locked(call, row, shown)
     said = None
     if row.state == "unknown" and row.redeemed_by is not None:
         said = await call.rooms.store.read(lambda tx: find_word(tx, row.redeemed_by))
     if said is None:
         return shown
     return shown.model_copy(update={"text": f"approved, and a person found that it {said.status}"})
+
+
+async def _unless_locked(call: Call, row: Row, shown: Asked) -> Asked:
+    """Say of an approval under a lock that it is not to be used: who is told acts on it."""
+    stopped = switch_ruling(call.rooms.decider)
+    if stopped is not None:
+        return _held(shown, stopped.rule, stopped.reason)
+    catalogue = call.rooms.view.now
+    lock = await call.rooms.store.read(
+        lambda tx: lock_on_request(tx, catalogue, row.request, row.run, row.agent, row.tool)
+    )
+    return shown if lock is None else _held(shown, f"lock/{lock.lock}", words_of(lock))
+
+
+def _held(shown: Asked, rule: str, why: str) -> Asked:
+    text = f"approved, but not to be used now, by rule {rule}: {why}"
+    return shown.model_copy(update={"verdict": "hold", "text": text})
 
 
 def show_asked(row: Row, *, waits: bool, changes: bool) -> Asked:

@@ -20,7 +20,12 @@ class Callers:
         self._seen: OrderedDict[str, Caller] = OrderedDict()
 
     async def identify(self, token: str) -> Caller:
-        """Return whose run token this is now; raise `Unauthenticated` or `Unavailable`."""
+        """Return whose run token this is now.
+
+        Raises `Unauthenticated`, `Unavailable`, or `Forbidden` while everything is stopped by the
+        switch file.
+        """
+        self._decider.check_switch()
         caller = await self._decider.identify(token)
         self._seen[hash_secret(token)] = caller
         if len(self._seen) > _REMEMBERED:
@@ -29,6 +34,7 @@ class Callers:
 
     async def recognise(self, token: str) -> Caller:
         """Return whose run token this is, or was: for what the decision path checks anyway."""
+        self._decider.check_switch()
         return self._seen.get(hash_secret(token)) or await self.identify(token)
 
     def lock_on(

@@ -22,9 +22,6 @@ from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.recorded import recorded_run
-from watchkeeper.kill.model import Covered
-from watchkeeper.kill.rules import covering
-from watchkeeper.kill.service import locks_in_force
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes import records
 from watchkeeper.runtimes.asking import is_too_large, open_request
@@ -230,12 +227,12 @@ class Answers:
     def _locked(self, tx: Transaction, asked: Row) -> str | None:
         """Say which lock keeps a run from going on, or return None."""
         try:
-            governed = self._envelopes.admit(tx, asked.agent, asked.run)
+            self._envelopes.admit(
+                tx, asked.agent, asked.run, tool=asked.tool, approval=asked.request
+            )
         except Forbidden as error:
-            return error.message
-        action = Covered(asked.run, asked.agent, governed.contract.owner, tool=asked.tool)
-        lock = covering(locks_in_force(tx), action)
-        return f"lock {lock.lock}: {lock.reason}" if lock is not None else None
+            return f"{error.rule}: {error.message}" if error.rule else error.message
+        return None
 
     async def _answer(self, attempt: Attempt) -> tuple[AnswerResult | None, str]:
         """Answer an interrupt in its runtime; None: nobody knows whether it arrived."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from watchkeeper.core.errors import Conflict, NotFound, Unavailable
+from watchkeeper.core.errors import Conflict, Forbidden, NotFound, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.gates.kill import words_of
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.model import NewRun, Workload
-from watchkeeper.kill.model import Covered
+from watchkeeper.kill.model import Covered, LockTarget
 from watchkeeper.kill.rules import covering
+from watchkeeper.kill.service import locks_in_force
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes import reading, records
 from watchkeeper.runtimes.answering import Answers
@@ -105,6 +107,7 @@ class Runtimes:
                     code="already_governed",
                     remedy=f"see `watchkeeper runs show {row.run}`",
                 )
+            _check_runtime(tx, name)
             issued = self._envelopes.open_in(
                 tx,
                 Workload(agent=agent, proof=f"runtime/{name}"),
@@ -209,6 +212,18 @@ class Runtimes:
                 f"there is no runtime {name!r:.80}", remedy="see `watchkeeper runtimes list`"
             )
         return watched.document
+
+
+def _check_runtime(tx: Transaction, name: str) -> None:
+    """Raise `Forbidden` where a lock is on a runtime, whichever agents are said to run there."""
+    here = [lock for lock in locks_in_force(tx) if lock.target == LockTarget("runtime", name)]
+    for lock in here[:1]:
+        raise Forbidden(
+            words_of(lock),
+            code="locked",
+            rule=f"lock/{lock.lock}",
+            remedy="nothing until a person lifts the lock",
+        )
 
 
 def _find(tx: Transaction, name: str, id: str) -> Row:

@@ -125,6 +125,7 @@ class HookEndpoint:
             token, f"{agent.name}:{event.session}", f"{agent.title} session{where}"
         )
         if event.moment == "before":
+            self._decider.check_switch()
             if self._is_governed_elsewhere(event, options.get("gateway")):
                 seen = await self._sessions.within(session, self._look)
                 return seen if seen.word == "stop" else Said("permit", "the MCP gateway decides")
@@ -191,7 +192,9 @@ class HookEndpoint:
         return await self._look(token)
 
     async def _look(self, token: str) -> Said:
-        """Stop a session whose run was stopped meanwhile."""
+        """Stop a session whose run was stopped meanwhile, or while everything is."""
+        if (why := self._decider.switched_off()) is not None:
+            return Said("stop", f"STOPPED: everything is stopped: {why}. Do not go on.")
         facts = await self._decider.store.read(lambda tx: facts_of(tx, token))
         if facts is not None and facts.state == "stopped":
             return Said("stop", f"STOPPED: run {facts.run} was stopped by a kill. Do not go on.")

@@ -17,11 +17,12 @@ from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.contents import examine_aside
 from watchkeeper.decide.deferred import Deferred, defer, find_deferred, move
+from watchkeeper.decide.locks import lock_on_caller
 from watchkeeper.decide.narrowing import read_for
 from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.mcp.envelope import Rejected, Request
-from watchkeeper.gateways.mcp.results import own_result, refusal
+from watchkeeper.gateways.mcp.results import failure, own_result, refusal
 from watchkeeper.identity.model import Caller
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.protocol import (
@@ -115,6 +116,9 @@ class Tasks:
     ) -> dict[str, Any]:
         if one.cancelled:
             return _task(handle, one, "cancelled", "cancelled by the agent")
+        lock = lock_on_caller(self._decider, caller, tool=one.ask.name)
+        if lock is not None and (one.result is not None or one.decision is not None):
+            return _withheld(caller, handle, one, lock)
         if one.result is not None:
             result = msgspec.json.decode(one.result)
             return {**_task(handle, one, "completed"), "result": result}
@@ -173,6 +177,15 @@ def _cancel(tx: Transaction, one: Deferred, caller: Caller) -> None:
         approvals.cancel(tx, one.request, by=f"agent/{caller.agent}")
         if approvals.is_cancelled(tx, one.request):
             move(tx, one, cancelled=True)
+
+
+def _withheld(caller: Caller, handle: str, one: Deferred, lock: str) -> dict[str, Any]:
+    """Return a task that has begun as a lock lets its agent see it: without what came of it."""
+    if not caller.stopped:
+        return _task(handle, one, "working", f"not now: refused by rule lock/{lock}")
+    text = f"STOPPED by rule lock/{lock}. How the call ended is on record, for people."
+    said = failure(text, one.decision, status="refused", retryable=False)
+    return {**_task(handle, one, "completed"), "result": own_result(said, modern=True)}
 
 
 def _task(handle: str, one: Deferred, status: str, message: str | None = None) -> dict[str, Any]:
