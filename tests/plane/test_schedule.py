@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.decide.activity import purge_activity
 from watchkeeper.decide.children import expire_runs
-from watchkeeper.decide.records import purge_activity
 from watchkeeper.decide.tables import BUCKET_US, activity
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import IssuedRun, NewRun, Workload
@@ -72,9 +72,9 @@ async def test_a_run_whose_tokens_are_gone_has_expired(tmp_path: Path) -> None:
         left = await store.write(begin)
         clock.advance(61)
         alive = await store.write(begin)
-        assert await store.write(expire_runs) == 0
+        assert await store.write(lambda tx: expire_runs(tx, tx.now - 60_000_000)) == 0
         await store.write(lambda tx: purge_expired(tx, tx.now))
-        assert await store.write(expire_runs) == 1
+        assert await store.write(lambda tx: expire_runs(tx, tx.now)) == 1
         states = await store.read(
             lambda tx: dict(tx.connection.execute(select(runs.c.run, runs.c.state)).all())
         )

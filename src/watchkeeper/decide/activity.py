@@ -7,6 +7,7 @@ from typing import ClassVar
 from sqlalchemy import bindparam, delete
 
 from watchkeeper.decide.tables import BUCKET_US, activity
+from watchkeeper.store.retention import is_held
 from watchkeeper.store.statement import Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Verdict
@@ -34,7 +35,11 @@ _BUMP = Statement(
         },
     )
 )
-_PURGE = Statement(delete(activity).where(activity.c.bucket < bindparam("before")))
+_PURGE = Statement(
+    delete(activity).where(
+        activity.c.bucket < bindparam("before"), ~is_held(agent=activity.c.agent)
+    )
+)
 _COUNTED_AS = {"permit": "permitted", "deny": "denied", "hold": "held"}
 
 
@@ -73,6 +78,6 @@ def count_spend(tx: Transaction, agent: str, micros: int) -> None:
 
 
 def purge_activity(tx: Transaction, before: int) -> int:
-    """Delete the sums of five minutes that ended before a time; return how many."""
+    """Delete the sums of five minutes that ended before a time, unless held; return how many."""
     tx.silent("sums that nothing shows any more; the decisions themselves stay")
     return _PURGE.run(tx, before=before // BUCKET_US)

@@ -115,9 +115,9 @@ def end_run(
     lending.give_back(tx, run)
 
 
-def expire_runs(tx: Transaction) -> int:
-    """End open runs whose every token has expired and been purged; return how many."""
-    abandoned = runs.abandoned_runs(tx)
+def expire_runs(tx: Transaction, before: int) -> int:
+    """End open runs whose every token expired before a time; return how many."""
+    abandoned = runs.abandoned_runs(tx, before)
     if not abandoned:
         tx.silent("every open run has a token")
     for row in abandoned:

@@ -10,7 +10,9 @@ from sqlalchemy import Column, Index, Table, Text, bindparam, delete, func, sele
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.ids import hash_secret, secret
+from watchkeeper.identity.tables import agent_of
 from watchkeeper.store.metadata import Key, Whole, metadata
+from watchkeeper.store.retention import is_held
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Ask
@@ -67,7 +69,10 @@ _PURGE = Statement(
     delete(deferred).where(
         tuple_(deferred.c.handle_hash).in_(
             select(deferred.c.handle_hash)
-            .where(deferred.c.expires_at <= bindparam("now"))
+            .where(
+                deferred.c.expires_at <= bindparam("now"),
+                ~is_held(run=deferred.c.run, request=deferred.c.request, agent=agent_of(deferred)),
+            )
             .order_by(deferred.c.expires_at)
             .limit(AT_ONCE)
         )
@@ -155,7 +160,7 @@ def stand_behind(tx: Transaction, one: Deferred, request: str) -> None:
 
 
 def purge_deferred(tx: Transaction) -> int:
-    """Forget handles that are good no more, up to a bound; return how many."""
+    """Forget handles that are good no more, up to a bound, unless held; return how many."""
     tx.silent("what became of the actions is on record")
     return _PURGE.run(tx, now=tx.now)
 

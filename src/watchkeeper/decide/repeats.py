@@ -14,8 +14,10 @@ from sqlalchemy import Column, Index, Table, Text, bindparam, delete, select, tu
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.tables import decisions
+from watchkeeper.identity.tables import agent_of
 from watchkeeper.registry.documents import Idempotency, ToolContract
 from watchkeeper.store.metadata import Key, Whole, metadata
+from watchkeeper.store.retention import is_held
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Performer
@@ -85,7 +87,10 @@ _PURGE = Statement(
     delete(calls).where(
         tuple_(calls.c.run, calls.c.call).in_(
             select(calls.c.run, calls.c.call)
-            .where(calls.c.expires_at <= bindparam("now"))
+            .where(
+                calls.c.expires_at <= bindparam("now"),
+                ~is_held(run=calls.c.run, agent=agent_of(calls)),
+            )
             .order_by(calls.c.expires_at)
             .limit(AT_ONCE)
         )
@@ -188,7 +193,7 @@ def recall(tx: Transaction, row: Row) -> str | None:
 
 
 def purge_calls(tx: Transaction) -> int:
-    """Forget calls whose window has passed, up to a bound; return how many."""
+    """Forget calls whose window has passed, up to a bound, unless held; return how many."""
     tx.silent("results are kept for retries only; their digests stay with the decisions")
     return _PURGE.run(tx, now=tx.now)
 

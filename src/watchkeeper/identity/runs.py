@@ -59,7 +59,9 @@ _ABANDONED = Statement(
     select(runs.c.run, runs.c.agent)
     .where(
         runs.c.state == "open",
-        ~select(run_tokens.c.run).where(run_tokens.c.run == runs.c.run).exists(),
+        ~select(run_tokens.c.run)
+        .where(run_tokens.c.run == runs.c.run, run_tokens.c.expires_at >= bindparam("before"))
+        .exists(),
     )
     .limit(500)
 )
@@ -293,9 +295,9 @@ def expire_run(tx: Transaction, run: str, agent: str) -> None:
         tx.record("run.expired", actor="plane", subject=f"run/{run}", agent=agent, run=run, body={})
 
 
-def abandoned_runs(tx: Transaction) -> list[Row]:
-    """Return open runs (`run`, `agent`) whose every token has expired and been purged."""
-    return _ABANDONED.all(tx)
+def abandoned_runs(tx: Transaction, before: int) -> list[Row]:
+    """Return open runs (`run`, `agent`) whose every token expired before a time."""
+    return _ABANDONED.all(tx, before=before)
 
 
 def agent_of_run(tx: Transaction, run: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Table, Text
+from sqlalchemy import Column, Index, ScalarSelect, Table, Text, select
 
 from watchkeeper.store.metadata import Key, Whole, metadata
 
@@ -152,3 +152,9 @@ login_challenges = Table(
     Column("person", Text, nullable=False),
     Column("expires_at", Whole, nullable=False),
 )
+
+
+def agent_of(table: Table) -> ScalarSelect[str]:
+    """Return what stands for the agent of a row that names only its run."""
+    found = select(runs.c.agent).where(runs.c.run == table.c.run).correlate(table)
+    return found.scalar_subquery()

@@ -17,6 +17,7 @@ from watchkeeper.outbox.records import LONGEST_WORDS, record, record_attempt, wo
 from watchkeeper.outbox.rules import CLAIM_SECONDS, after_attempt, after_crash, follows
 from watchkeeper.outbox.tables import deliveries
 from watchkeeper.outbox.targets import turn_on
+from watchkeeper.store.retention import is_held
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.deliveries import DeliveryKind
 
@@ -206,13 +207,16 @@ def discard(tx: Transaction, delivery: str, *, actor: str, reason: str | None = 
 
 
 def purge(tx: Transaction, before: int) -> int:
-    """Forget what arrived or was discarded before a time, up to a bound; return how many."""
+    """Forget what arrived or was discarded before a time, up to a bound, unless it is held;
+    return how many.
+    """
     tx.silent("how it went is in the ledger")
     old = (
         select(deliveries.c.id)
         .where(
             deliveries.c.state.in_(["sent", "discarded"]),
             func.coalesce(deliveries.c.sent_at, deliveries.c.created_at) < before,
+            ~is_held(agent=deliveries.c.agent, run=deliveries.c.run, request=deliveries.c.request),
         )
         .limit(AT_ONCE)
     )

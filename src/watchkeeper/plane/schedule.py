@@ -80,10 +80,11 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
         wake()
 
     async def purge() -> None:
-        await store.write(lambda tx: purge_expired(tx, tx.now - _KEPT_SECONDS * MICROSECONDS))
-        await store.write(expire_runs)
+        kept = _KEPT_SECONDS * MICROSECONDS
+        await store.write(lambda tx: purge_expired(tx, tx.now - kept))
+        await store.write(lambda tx: expire_runs(tx, tx.now - kept))
         await store.write(lambda tx: purge_activity(tx, tx.now - _SUMMED_SECONDS * MICROSECONDS))
-        await store.write(lambda tx: purge_notices(tx, tx.now - _KEPT_SECONDS * MICROSECONDS))
+        await store.write(lambda tx: purge_notices(tx, tx.now - kept))
         await store.write(purge_rates)
 
     async def forget_calls() -> None:

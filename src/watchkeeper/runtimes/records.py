@@ -15,6 +15,7 @@ from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes import rules
 from watchkeeper.runtimes.model import RemoteRun
 from watchkeeper.runtimes.tables import interrupts, remote_runs
+from watchkeeper.store.retention import is_held
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.runtimes import ENDED, RunState
@@ -68,8 +69,18 @@ _ADOPTED = Statement(
         remote_runs.c.run == bindparam("run_is"), remote_runs.c.standing == "adopted"
     )
 )
-_PURGE = Statement(delete(remote_runs).where(remote_runs.c.ended_at < bindparam("before")))
-_PURGE_INTERRUPTS = Statement(delete(interrupts).where(interrupts.c.ended_at < bindparam("before")))
+_PURGE = Statement(
+    delete(remote_runs).where(
+        remote_runs.c.ended_at < bindparam("before"),
+        ~is_held(runtime=remote_runs.c.runtime, agent=remote_runs.c.agent, run=remote_runs.c.run),
+    )
+)
+_PURGE_INTERRUPTS = Statement(
+    delete(interrupts).where(
+        interrupts.c.ended_at < bindparam("before"),
+        ~is_held(runtime=interrupts.c.runtime, request=interrupts.c.request),
+    )
+)
 _LOST = Statement(
     select(remote_runs)
     .where(remote_runs.c.lost_at.is_not(None), remote_runs.c.ended_at.is_(None))
@@ -359,7 +370,7 @@ def adopt(tx: Transaction, row: Row, *, agent: str, run: str, by: str, reason: s
 
 
 def purge(tx: Transaction) -> None:
-    """Forget runs and interrupts that ended a while ago."""
+    """Forget runs and interrupts that ended a while ago, unless they are held."""
     tx.silent("what became of them is in the ledger")
     _PURGE.run(tx, before=tx.now - KEPT_SECONDS * MICROSECONDS)
     _PURGE_INTERRUPTS.run(tx, before=tx.now - KEPT_SECONDS * MICROSECONDS)
