@@ -109,9 +109,18 @@ def resolve(
 
 def _correct(tx: Transaction, hold: Row, reserved: Amounts, posted: Amounts) -> Settlement:
     """Put what an action came to in place of the reservation that counted for it."""
+    if not correct(tx, hold, posted):
+        return Settlement(hold.decision, hold.state, posted_of(hold), {}, first=False)
+    return Settlement(
+        hold.decision, "settled", posted, _over(tx, hold, reserved, posted), first=True
+    )
+
+
+def correct(tx: Transaction, hold: Row, posted: Amounts) -> bool:
+    """Count something else of a hold that has ended; False if it stands otherwise meanwhile."""
     before = posted_of(hold)
-    if not _move(tx, hold, "expired", "settled", posted):
-        return Settlement(hold.decision, hold.state, before, {}, first=False)
+    if not _move(tx, hold, hold.state, "settled", posted):
+        return False
     more = {measure: posted[measure] - before[measure] for measure in MEASURES}
     measures = tuple(measure for measure in MEASURES if more[measure])
     if measures:
@@ -128,9 +137,7 @@ def _correct(tx: Transaction, hold: Row, reserved: Amounts, posted: Amounts) -> 
         run=hold.run,
         body={"posted": {m: n for m, n in posted.items() if n}, "before": _seen(before)},
     )
-    return Settlement(
-        hold.decision, "settled", posted, _over(tx, hold, reserved, posted), first=True
-    )
+    return True
 
 
 def _close(tx: Transaction, decision: str, state: HoldState) -> Settlement | None:
