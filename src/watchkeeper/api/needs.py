@@ -21,6 +21,7 @@ from watchkeeper.wire.agents import AgentRow
 from watchkeeper.wire.breakers import BreakerRow
 from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.health import UnsettledRow
+from watchkeeper.wire.incidents import IncidentRow
 from watchkeeper.wire.locks import LockRow
 from watchkeeper.wire.plane import Need, UpstreamRow
 from watchkeeper.wire.requests import RequestRow
@@ -31,6 +32,7 @@ _LARGE_MICROS = 1_000 * 1_000_000
 _NOT_MINE = 4
 """What another role must do ranks at a quarter."""
 _HAPPENED = {"changed": "was changed", "new": "is new", "look-alike": "looks like another"}
+_GRAVITY = {"low": 12, "medium": 22, "high": 45, "critical": 90}
 _LOCK_STANDS_US = 8 * _HOUR
 _LOST = "look whether it runs; if not, end it with `watchkeeper kill`"
 _STUCK = "look what it waits for or repeats; pause or kill it if it does harm"
@@ -132,6 +134,25 @@ def from_lock(row: LockRow, now: int, *, mine: bool) -> Need:
         todo=todo,
         since=row.created_at,
         agent=row.target.name if row.target.kind == "agent" else None,
+        mine=mine,
+    )
+
+
+def from_incident(row: IncidentRow, now: int, *, mine: bool) -> Need:
+    """An incident is open: the graver, and the more of it nobody knows, the more pressing."""
+    score = _GRAVITY[row.severity] + (40 if row.unknown else 0)
+    unknown = f", {count(row.unknown, 'outcome')} unknown" if row.unknown else ""
+    locks = f"{row.in_force} of {count(len(row.targets), 'lock')} in force"
+    todo = "settle what is unknown" if row.unknown else "note what you find"
+    return Need(
+        need=f"incident/{row.incident}",
+        kind="incident",
+        subject=row.incident,
+        score=_weigh(score, mine),
+        risk=row.severity,
+        text=f"incident of {row.owner}: {row.title} ({locks}{unknown})",
+        todo=f"{todo}, then close it with its report",
+        since=row.opened_at,
         mine=mine,
     )
 

@@ -13,6 +13,7 @@ from watchkeeper.api.budgets import pressing_budgets
 from watchkeeper.api.channels import needs_of_channels
 from watchkeeper.api.handovers import needs_of_handovers
 from watchkeeper.api.health import unsettled_outcomes
+from watchkeeper.api.incidents import open_incidents
 from watchkeeper.api.locks import list_locks
 from watchkeeper.api.needs import (
     from_agent,
@@ -21,6 +22,7 @@ from watchkeeper.api.needs import (
     from_breaker,
     from_budget,
     from_credential,
+    from_incident,
     from_lock,
     from_no_coverage,
     from_request,
@@ -169,6 +171,8 @@ async def watch(call: Call) -> Page[Need]:
     ]
     found += [from_budget(row, now, mine=may_raise) for row in await pressing_budgets(call)]
     found += [from_lock(row, now, mine=may_lift) for row in (await list_locks(call)).rows]
+    opened = await open_incidents(call)
+    found += [from_incident(row, now, mine=may_lift) for row in opened]
     if catalogue.breakers:
         tripped = await open_breakers(call)
         found += [from_breaker(row, now, mine=may_lift) for row in tripped]
