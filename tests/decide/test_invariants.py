@@ -24,8 +24,10 @@ from watchkeeper.core.errors import Conflict, Forbidden, Unauthenticated
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.notices import Notices
+from watchkeeper.decide.owners import Onlookers, Owners
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch, Watchers
+from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.kill.model import LockTarget
@@ -82,7 +84,8 @@ class Fleet(RuleBasedStateMachine):
         self.applying = Applying(self.store, view)
         await self.applying.load()
         self.decider = Decider(self.store, view)
-        self.kill = KillSwitch(self.decider, [Watchers(self.decider, lambda: 0)])
+        told = Owners(self.decider, Notices(self.decider.coverage, "root"), Onlookers())
+        self.kill = KillSwitch(self.decider, [told])
         await self.kill.load()
         self.envelopes = Envelopes(self.decider)
 

@@ -28,8 +28,10 @@ from watchkeeper.decide.budget_rows import caps_named
 from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.notices import Notices
+from watchkeeper.decide.owners import Onlookers, Owners
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch, Watchers
+from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.plane.timers import StoredTimers
@@ -78,7 +80,8 @@ class Responses(RuleBasedStateMachine):
         self.store = self.run(Store.open(sqlite_url(Path(tempfile.mkdtemp())), self.clock))
         self.view = CatalogueView(build_catalogue({}))
         self.decider = Decider(self.store, self.view)
-        self.kill = KillSwitch(self.decider, [Watchers(self.decider, lambda: 0)])
+        told = Owners(self.decider, Notices(self.decider.coverage, "root"), Onlookers())
+        self.kill = KillSwitch(self.decider, [told])
         self.capping = Capping(self.store, self.view)
         files = [
             ("w.yaml", AMPLE),

@@ -21,8 +21,10 @@ from watchkeeper.core.errors import Conflict
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.notices import Notices
+from watchkeeper.decide.owners import Onlookers, Owners
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch, Watchers
+from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.store.store import Store
@@ -96,7 +98,7 @@ async def planes(store: Store, database_url: str, clock: RehearsalClock) -> Asyn
         views = [CatalogueView(build_catalogue({})) for _ in range(2)]
         deciders = [Decider(one, view) for one, view in zip((store, other), views, strict=True)]
         for decider in deciders:
-            KillSwitch(decider, [Watchers(decider, lambda: 0)])
+            KillSwitch(decider, [Owners(decider, Notices(decider.coverage, "root"), Onlookers())])
         planes = Planes((store, other), deciders, views)
         await planes.apply(budget())
         secret = await store.write(

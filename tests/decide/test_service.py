@@ -17,9 +17,11 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.flight import MOST_EXPECTED, Flights
+from watchkeeper.decide.notices import Notices
+from watchkeeper.decide.owners import Onlookers, Owners
 from watchkeeper.decide.records import newest_decisions
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch, Watchers
+from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.kill.model import Covered, LockTarget
@@ -61,7 +63,7 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
         yield Ground(
             store,
             decider,
-            KillSwitch(decider, [Watchers(decider, lambda: 0)]),
+            KillSwitch(decider, [Owners(decider, Notices(decider.coverage, "root"), Onlookers())]),
             issued.run,
             issued.token,
         )

@@ -24,11 +24,13 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.differences import Differences
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.notices import Notices
+from watchkeeper.decide.owners import Onlookers, Owners
 from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.standing import propose_standing
-from watchkeeper.decide.stop import KillSwitch, Watchers
+from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.identity.recorded import recorded_run
@@ -139,7 +141,8 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
         decider = Decider(store, view)
         secret = await store.write(lambda tx: enrol(tx, AGENT, ttl_seconds=60, actor="a"))
         credential = await store.write(lambda tx: redeem_enrolment(tx, secret.secret))
-        kill = KillSwitch(decider, [Watchers(decider, lambda: 0)])
+        told = Owners(decider, Notices(decider.coverage, "root"), Onlookers())
+        kill = KillSwitch(decider, [told])
         yield Ground(store, decider, applying, kill, credential.secret)
 
 

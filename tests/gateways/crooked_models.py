@@ -24,9 +24,9 @@ class CrookedModels:
     """One provider; each request takes the next word of the script, the last one stays.
 
     A word is a status (`500`, `429:2` with that Retry-After), `well`, `redirect`, `silent`,
-    `hang-up` (no answer), `cut` (a stream after two words), `cut-at-once` (before any),
-    `error-event` (a stream that begins with an error), `error-late` (one that ends so), `flood`
-    (100 MB).
+    `hang-up` (no answer), `pause` (a stream after two words), `cut` (broken off there),
+    `cut-at-once` (before any), `error-event` (a stream that begins with an error), `error-late`
+    (one that ends so), `flood` (100 MB).
     """
 
     script: list[str] = field(default_factory=lambda: ["well"])
@@ -80,6 +80,8 @@ class CrookedModels:
         if word == "error-event":
             lines = [{"error": {"message": "overloaded", "type": "server_error"}}]
         for place, line in enumerate(lines):
+            if word == "pause" and place == 2:
+                await self.release.wait()
             if word == "cut-at-once" or (word == "cut" and place == 2):
                 raise Broken
             data = b"data: " + json.dumps({**base({}), **line}).encode() + b"\n\n"

@@ -19,8 +19,10 @@ from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.notices import Notices
+from watchkeeper.decide.owners import Onlookers, Owners
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch, Watchers
+from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.decide.waiting import DECIDED
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
@@ -187,7 +189,8 @@ async def open_edge(directory: Path, *documents: str, policy: str = POLICY) -> A
     files = [(f"{n}.yaml", text) for n, text in enumerate(documents or world())]
     await applying.apply([*files, ("policy.cedar", policy)], prune=False, actor="person/owner")
     gateways = mount(decider, view, clock, lambda *state: states.append(state))
-    kill = KillSwitch(decider, [Watchers(decider, lambda: 0), gateways.stops])
+    told = Owners(decider, Notices(decider.coverage, "root"), Onlookers())
+    kill = KillSwitch(decider, [told, gateways.stops])
     kill.on_change = gateways.follow_locks
     async with aiohttp.ClientSession() as http, _serving(gateways) as url:
         await gateways.start()

@@ -126,7 +126,8 @@ async def _feed(call: Call, position: int) -> AsyncIterator[bytes]:
     else:
         yield b": watching\n\n"
     subscription = store.subscribe(position)
-    call.rooms.watching += 1
+    onlookers, feed = call.rooms.onlookers, object()
+    onlookers.sent(feed, call.actor, position)
     ending: asyncio.Future[Any] = asyncio.ensure_future(call.rooms.ending.wait())
     pending: asyncio.Future[Any] = asyncio.ensure_future(anext(subscription, []))
     try:
@@ -154,10 +155,12 @@ async def _feed(call: Call, position: int) -> AsyncIterator[bytes]:
                 batch = []
             pending = asyncio.ensure_future(anext(subscription, []))
             for start in range(0, len(batch), MOST_AT_ONCE):
-                yield _chunk(batch[start : start + MOST_AT_ONCE])
+                part = batch[start : start + MOST_AT_ONCE]
+                yield _chunk(part)
+                onlookers.sent(feed, call.actor, part[-1].sequence)
             await asyncio.sleep(GATHER_SECONDS)
     finally:
-        call.rooms.watching -= 1
+        onlookers.left(feed)
         pending.cancel()
         ending.cancel()
 

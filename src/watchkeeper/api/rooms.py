@@ -20,6 +20,7 @@ from watchkeeper.decide.health import Health
 from watchkeeper.decide.model_rows import CountsKept
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.overriding import Overriding
+from watchkeeper.decide.owners import Onlookers
 from watchkeeper.decide.replaying import Replays
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.sightings import Sightings
@@ -94,7 +95,7 @@ class Rooms:
     """`ok`, or the code of what last failed when writing."""
     http: str = ""
     """The address for agents, once it is bound: `http://127.0.0.1:PORT`."""
-    watching: int = 0
+    onlookers: Onlookers = field(default_factory=Onlookers)
     """How many callers follow the feed."""
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the plane stops: whoever waits gives up."""

@@ -38,7 +38,7 @@ def measure(
             tx, runs=names, tools=tools_under(catalogue, target), request=request_of(target)
         ),
         live_holds_micros=budgets.live_spend(tx, names),
-        told=people_told(catalogue, target),
+        told=people_told(catalogue, target, reach.agents),
         confirmation=how,
         confirm_text=text,
         wider=tuple(Target(kind=w.kind, name=w.name) for w in wider(target, agent, team or None)),

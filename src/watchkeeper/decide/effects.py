@@ -12,15 +12,13 @@ from watchkeeper.approvals.standing import service as standing
 from watchkeeper.budgets import lending
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.gates.kill import covered_run
-from watchkeeper.identity.model import read_lineage
+from watchkeeper.identity.model import read_lineage, read_versions
 from watchkeeper.identity.runs import revoke_tokens, stop_run
 from watchkeeper.identity.tables import runs
 from watchkeeper.kill.model import LockInForce, LockTarget, Receipt
 from watchkeeper.kill.rules import OWNS_RUNS, covers
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
-
-_MANY_VERSIONS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +60,6 @@ def open_runs_under(tx: Transaction, catalogue: Catalogue, target: LockTarget) -
         agent = target.name.partition("@")[0]
         query = query.where(or_(runs.c.agent == agent, runs.c.lineage.is_not(None)))
     found = list(tx.connection.execute(query))
-    versions: dict[str, int] = {}
-    if target.kind == "version":
-        versions = versions_of(tx, {run for row in found for run, _ in read_lineage(row.lineage)})
     return [
         row
         for row in found
@@ -77,21 +72,10 @@ def open_runs_under(tx: Transaction, catalogue: Catalogue, target: LockTarget) -
                 row.version,
                 row.on_behalf_of,
                 read_lineage(row.lineage),
-                versions,
+                read_versions(row.lineage),
             ),
         )
     ]
-
-
-def versions_of(tx: Transaction, names: set[str]) -> dict[str, int]:
-    """Return the versions that runs were opened under."""
-    found: dict[str, int] = {}
-    wanted = sorted(names)
-    for start in range(0, len(wanted), _MANY_VERSIONS):
-        some = wanted[start : start + _MANY_VERSIONS]
-        query = select(runs.c.run, runs.c.version).where(runs.c.run.in_(some))
-        found |= {row.run: row.version for row in tx.connection.execute(query)}
-    return found
 
 
 def agents_under(catalogue: Catalogue, target: LockTarget) -> frozenset[str]:
@@ -117,11 +101,14 @@ def _providers(catalogue: Catalogue, agent: str) -> set[str]:
     return {target.provider.name for model in models if model for target in model.targets}
 
 
-def people_told(catalogue: Catalogue, target: LockTarget) -> tuple[str, ...]:
-    """Return the owners that a lock on `target` concerns."""
+def people_told(
+    catalogue: Catalogue, target: LockTarget, agents: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return the owners that a lock on `target` concerns; `agents`: whose runs it covers."""
     if target.kind == "team":
         return (target.name,)
-    owners = {catalogue.team_of(name) for name in agents_under(catalogue, target)}
+    covered = agents_under(catalogue, target) | frozenset(agents)
+    owners = {catalogue.team_of(name) for name in covered}
     if target.kind == "runtime":
         runtime = catalogue.runtimes.get(target.name)
         owners |= {runtime.owner} if runtime and runtime.owner else set()

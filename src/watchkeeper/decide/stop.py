@@ -26,11 +26,13 @@ from watchkeeper.decide.effects import (
     reach_of,
 )
 from watchkeeper.decide.incidents.opening import take_in
+from watchkeeper.decide.locks import check_operator
 from watchkeeper.decide.service import Decider
 from watchkeeper.kill import receipts as kept
 from watchkeeper.kill import service as locks
 from watchkeeper.kill.model import LockInForce, LockTarget, Receipt
 from watchkeeper.kill.rules import ENDS
+from watchkeeper.ledger.reading import read_events
 from watchkeeper.store import timers
 from watchkeeper.store.timers import Handler
 from watchkeeper.store.transaction import Transaction
@@ -44,6 +46,8 @@ CONFIRM_SECONDS = 8
 DRAIN_SECONDS = 600
 """How long calls in flight may take to end under a drain; then they are cut."""
 _DRAIN_LOOK_SECONDS = 1
+_MOST_TOLD = 200
+"""Roles that one lock tells."""
 _AGAIN_SECONDS = (1, 2, 4, 8, 15, 30)
 """After how long a party that did not acknowledge is told again; then the last, over and over."""
 RETRY = "lock.receipts"
@@ -60,6 +64,8 @@ class KillSwitch:
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_change: Callable[[], None] = lambda: None
         """Called when other locks are in force than before."""
+        self._alarmed: set[str] = set()
+        """Locks in force of which it was said that they are not confirmed."""
         self._telling: set[tuple[str, Effect, str]] = set()
         """What is being told right now: nobody is told twice at once."""
         decider.noting.pause_in = self.pause_in
@@ -137,10 +143,17 @@ class KillSwitch:
         seconds: int | None = None,
         incident: str | None = None,
     ) -> tuple[LockInForce, tuple[Receipt, ...]]:
-        lock = locks.put_in_force(
-            tx, target, mode=mode, reason=reason, by=by, authority=authority, seconds=seconds
-        )
         reach = reach_of(tx, catalogue, target)
+        lock = locks.put_in_force(
+            tx,
+            target,
+            mode=mode,
+            reason=reason,
+            by=by,
+            authority=authority,
+            seconds=seconds,
+            told=people_told(catalogue, target, reach.agents)[:_MOST_TOLD],
+        )
         traces = take_in(tx, catalogue, lock, reach, incident)
         flying = self._decider.flights.count(target)
         if mode == "drain" and flying:
@@ -170,10 +183,18 @@ class KillSwitch:
             for party in effector.parties(tx, lock, reach)
         ]
 
-    async def lift(self, lock: str, *, reason: str, by: str, authority: int = 0) -> LockInForce:
-        """End a lock; runs it stopped stay stopped, new ones may be opened."""
+    async def lift(
+        self, lock: str, *, reason: str, by: str, authority: int = 0, owner: bool = False
+    ) -> LockInForce:
+        """End a lock; runs it stopped stay stopped, new ones may be opened.
+
+        Raises `Forbidden` where a lock is on who lifts, unless that is the plane's `owner`.
+        """
 
         def unit(tx: Transaction) -> LockInForce:
+            if not owner:
+                who = by.removeprefix("person/")
+                check_operator(self._decider.catalogue.now, locks.locks_in_force(tx), who)
             lifted = locks.lift(tx, lock, reason=reason, by=by, authority=authority)
             self._let_go(tx, lock)
             return lifted
@@ -201,6 +222,7 @@ class KillSwitch:
 
     def _forget(self, lock: str) -> None:
         self._decider.locks = tuple(one for one in self._decider.locks if one.lock != lock)
+        self._alarmed.discard(lock)
         self.on_change()
 
     def _tell(self, lock: LockInForce, receipt: Receipt) -> None:
@@ -235,25 +257,51 @@ class KillSwitch:
                 break
 
         def unit(tx: Transaction) -> None:
+            waited = kept.open_receipts(tx, lock.lock)
             kept.record_receipts(tx, lock.lock, [_answered(receipt, said, tx.now)])
+            if waited:
+                self._confirm(tx, lock)
 
         try:
             await self._decider.store.write(unit)
         except WatchkeeperError as error:
             _LOG.warning("a receipt of lock %s could not be kept: %s", lock.lock, error)
 
+    def _confirm(self, tx: Transaction, lock: LockInForce, *, drained: bool = False) -> None:
+        """Say that nobody is left who has not acknowledged, or can't, unless it drains still."""
+        name = lock.lock
+        drains = not drained and timers.find(tx, DRAIN, name) is not None
+        if drains or kept.open_receipts(tx, name):
+            return
+        told = read_events(tx, subject=f"lock/{name}", type="lock.unconfirmed", limit=1)
+        after = (tx.now - lock.created_at) / MICROSECONDS
+        tx.record(
+            "lock.confirmed",
+            actor="plane",
+            subject=f"lock/{name}",
+            body={
+                "target": f"{lock.target.kind}/{lock.target.name}",
+                "alarmed": bool(told) or name in self._alarmed,
+                "text": f"everybody who was told has acknowledged, after {after:,.1f} s",
+            },
+        )
+
     def _tell_again(self, tx: Transaction, lock: str, due: int) -> None:
         """Tell whoever has not acknowledged once more; alarm once where that has taken long."""
         row = locks.find(tx, lock)
         waiting = kept.open_receipts(tx, lock)
-        if not waiting or row.lifted_at is not None:
+        if not waiting:
             tx.silent("nobody is left to be told")
+            return
+        if row.lifted_at is not None:
+            kept.record_receipts(tx, lock, [_too_late(one) for one in waiting])
             return
         late = [one for one in waiting if one.deadline is not None and one.deadline <= tx.now]
         if late:
             kept.record_receipts(
                 tx, lock, [replace(one, state="unconfirmed", deadline=None) for one in late]
             )
+            self._alarmed.add(lock)
             tx.record(
                 "lock.unconfirmed",
                 actor="plane",
@@ -310,6 +358,8 @@ class KillSwitch:
         kept.record_receipts(tx, lock, (*ended, *outside))
         if outside:
             timers.schedule(tx, RETRY, lock, tx.now + _AGAIN_SECONDS[0] * MICROSECONDS)
+        else:
+            self._confirm(tx, found, drained=True)
 
         def tell() -> None:
             self._decider.flights.cut(found.target, lock)
@@ -319,28 +369,10 @@ class KillSwitch:
         tx.after_commit(tell)
 
 
-class Watchers:
-    """Tells the owners on their consoles: those that are open show it."""
-
-    effect: Effect = "notify owner"
-
-    def __init__(self, decider: Decider, watching: Callable[[], int]) -> None:
-        self._decider = decider
-        self._watching = watching
-
-    def parties(self, tx: Transaction, lock: LockInForce, reach: Reach) -> Sequence[str]:
-        """Every owner that a lock concerns."""
-        told = people_told(self._decider.catalogue.now, lock.target)
-        return [f"role/{name}" for name in told]
-
-    async def carry_out(self, lock: LockInForce, party: str) -> Done:
-        """Count who watches."""
-        if not party.startswith("role/"):
-            raise LookupError(party)
-        count = self._watching()
-        if not count:
-            return Done("no console is open")
-        return Done(f"open consoles that show it: {count}", "console")
+def _too_late(one: Receipt) -> Receipt:
+    """Return the receipt of a party that had not acknowledged when the lock was lifted."""
+    said = f"{one.detail}; the lock was lifted before it acknowledged"
+    return replace(one, state="unconfirmed", detail=said, deadline=None)
 
 
 def _answered(receipt: Receipt, said: Done, now: int) -> Receipt:

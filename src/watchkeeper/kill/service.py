@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import bindparam, func, select, update
 
@@ -58,11 +58,12 @@ def put_in_force(
     by: str,
     authority: int = 0,
     seconds: int | None = None,
+    told: Sequence[str] = (),
 ) -> LockInForce:
     """Put a lock in force and raise the epoch. From this commit on it refuses.
 
     `authority` is the rank of who locks; nobody of a lower one may lift it. After `seconds` the
-    plane lifts it.
+    plane lifts it. `told`: the roles that it concerns.
     """
     lock = tx.new_id("lock")
     epoch = current_epoch(tx) + 1
@@ -96,6 +97,7 @@ def put_in_force(
             "reason": reason,
             "epoch": epoch,
             **({"expires_at": expires_at} if expires_at is not None else {}),
+            **({"told": list(told)} if told else {}),
         },
     )
     return LockInForce(lock, target, mode, reason, by, epoch, tx.now, expires_at)

@@ -32,11 +32,12 @@ from watchkeeper.decide.health import Health as RunHealth
 from watchkeeper.decide.holds import hold_timers
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.overriding import Overriding
+from watchkeeper.decide.owners import Owners
 from watchkeeper.decide.previews import Previews
 from watchkeeper.decide.proofs import Proofs
 from watchkeeper.decide.replaying import Replays
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch, Watchers
+from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.decide.telling import Telling
 from watchkeeper.decide.tokens import Tokens
 from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
@@ -259,7 +260,10 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     notices = Notices(decider.coverage, account_name(os.getuid()))
     here = Place(settings.environment, settings.public_url or "")
     telling = Telling(store, view, gateways.read_secret, here)
-    webhooks = Webhooks(store, view, gateways.egress, gateways.read_secret, webhook_key)
+    webhooks = Webhooks(
+        store, view, gateways.egress, gateways.read_secret, webhook_key,
+        lambda: decider.switched_off(),  # noqa: PLW0108 - it is put there later
+    )  # fmt: skip
     deliveries = Deliveries(
         store,
         view,
@@ -300,7 +304,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         audited=auditor.found,
         store_state=lambda: health.store,
     )
-    kill.add(Watchers(decider, lambda: rooms.watching))
+    kill.add(Owners(decider, notices, rooms.onlookers, deliveries.wake))
     kill.add(RuntimeStops(store, view, rooms.runtimes.stops))
     kill.add(gateways.stops)
     kill.on_change = gateways.follow_locks

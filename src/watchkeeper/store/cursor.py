@@ -41,6 +41,11 @@ class Cursor:
         self._begin.run(tx, sequence=head)
         return int(self._at.scalar(tx))
 
+    def at(self, tx: Transaction) -> int | None:
+        """Return where it stands; None: it was never begun."""
+        found: int | None = self._at.scalar(tx)
+        return found
+
     def move(self, tx: Transaction, was: int, to: int) -> None:
         """Move it on; raise `Conflict` (`followed_elsewhere`) if another has moved it."""
         tx.silent("how far the ledger was followed says nothing new")

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
+from watchkeeper.decide.gates.kill import REMEDY, words_of
 from watchkeeper.gateways.http import answer, header_value
 from watchkeeper.gateways.words import denial, sentence
+from watchkeeper.kill.model import LockInForce
 from watchkeeper.wire.decisions import Answer, Duty
 
 DECISION_HEADER = b"x-watchkeeper-decision"
@@ -162,6 +164,11 @@ def stopped(lock: str | None) -> ModelError:
         f"STOPPED: cut off by {by}. What was used is metered.",
         rule=f"lock/{lock}" if lock else None,
     )
+
+
+def locked(lock: LockInForce) -> ModelError:
+    """Return the error for a call that had no provider left but ones that locks are on."""
+    return never_passed(f"lock/{lock.lock}", words_of(lock), REMEDY)
 
 
 def bad_request(status: int, code: str, message: str) -> ModelError:

@@ -1,7 +1,8 @@
 """One permitted model call: sent to its targets in order until one answers, metered in all.
 
 What a provider did not take is sent to it again, within its retry budget, then to the next
-target; never once the first byte of an answer was passed on. A sending that may have been billed
+target; never once the first byte of an answer was passed on, and never to a provider that a lock
+is on: what such a lock cuts goes on at the next target. A sending that may have been billed
 without a complete answer counts at its bound, and another needs as much room again.
 """
 
@@ -15,11 +16,12 @@ from typing import Any
 
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.flight import InFlight
+from watchkeeper.decide.gates.kill import lock_on_provider
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.http import CallerWatch, header_value
 from watchkeeper.gateways.model.attempt import Attempt, Failure, Whole
 from watchkeeper.gateways.model.dialect import Dialect, ModelCall
-from watchkeeper.gateways.model.errors import ModelError, stopped
+from watchkeeper.gateways.model.errors import ModelError, locked, stopped
 from watchkeeper.gateways.model.passing import Headers, Receiver
 from watchkeeper.gateways.model.providers import Providers
 from watchkeeper.gateways.model.route import Route
@@ -116,12 +118,18 @@ class ProviderCall:
     async def _answer(self) -> Whole | None:
         """Return what the first target that answers says; raise the last `Failure`."""
         failure: Failure | None = None
-        for place, route in enumerate(self._routes):
-            if failure is not None:
-                self._providers.fell_back(self._routes[place - 1])
+        before: Route | None = None
+        for route in self._routes:
+            lock = lock_on_provider(self._decider.locks, route.provider)
+            if lock is not None:
+                failure = failure or Failure(locked(lock))
+                continue
+            if before is not None:
+                self._providers.fell_back(before)
+            before = route
             number = 1
             while True:
-                if failure is not None:
+                if self._attempt is not None and failure is not None:
                     await self._make_room(route, failure)
                 try:
                     return await self._try(route, again=number > 1)
@@ -140,6 +148,22 @@ class ProviderCall:
         raise failure
 
     async def _try(self, route: Route, *, again: bool) -> Whole | None:
+        """Send the call once, unless a lock is on the provider; what that cuts is a `Failure`."""
+        lock = lock_on_provider(self._decider.locks, route.provider)
+        if lock is not None:
+            raise Failure(locked(lock))
+        task = asyncio.current_task()
+        assert task is not None, "a call is performed in a task"
+        flights = self._decider.flights
+        with flights.sendings.send(self._decision, route.provider, task.cancel) as sending:
+            try:
+                return await self._send(route, again=again)
+            except asyncio.CancelledError:
+                if sending.cancelled is None or task.uncancel() > 0:
+                    raise  # all of the call is cut, or nobody waits for it
+                raise Failure(stopped(sending.cancelled)) from None
+
+    async def _send(self, route: Route, *, again: bool) -> Whole | None:
         self._sendings += 1
         self._tried = route
         self._attempt = Attempt(
