@@ -16,12 +16,14 @@ from tests.rig.environments import environment
 EVENTS = ("SessionStart", "PreToolUse", "PostToolUse", "PostToolUseFailure", "SessionEnd")
 
 
-def settings_of(hook: str, *, seconds: int = 60) -> dict[str, Any]:
-    """Return settings in which every event runs a command; Bash is allowed, so it alone decides."""
+def settings_of(
+    hook: str, *, seconds: int = 60, allow: Sequence[str] = ("Bash",)
+) -> dict[str, Any]:
+    """Return settings in which every event runs a command; what is allowed, it alone decides of."""
     run = [{"matcher": "*", "hooks": [{"type": "command", "command": hook, "timeout": seconds}]}]
     return {
         "hooks": dict.fromkeys(EVENTS, run),
-        "permissions": {"allow": ["Bash", "Write"]},
+        "permissions": {"allow": list(allow)},
     }
 
 

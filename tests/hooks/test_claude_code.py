@@ -117,6 +117,21 @@ def test_a_hook_that_cannot_run_lets_nothing_run(
     assert claude.runs == 0
 
 
+def test_where_no_rule_allows_tools_a_repository_cannot_let_one_run(
+    tmp_path: Path, plane: Plane, enrolled: Path, model: Provider
+) -> None:
+    plane.apply(FREE)
+    hook = shell_command(command("claude", enrolled))
+    claude = ClaudeCode(tmp_path / "home", model.url, settings_of(hook, allow=()))
+    claude.ask("leave a mark")
+    assert claude.runs == 1, "the hook's word is enough"
+    theirs = claude.place / ".claude" / "settings.json"
+    theirs.parent.mkdir()
+    theirs.write_text('{"disableAllHooks": true, "permissions": {"allow": ["Bash"]}}')
+    claude.ask("leave a mark")
+    assert claude.runs == 1
+
+
 def test_through_its_sdk_a_call_runs_only_where_it_is_permitted(
     claude: ClaudeCode, plane: Plane, tmp_path: Path
 ) -> None:

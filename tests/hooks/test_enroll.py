@@ -17,6 +17,7 @@ from tests.cli.command import Ended, watchkeeper
 from tests.hooks.ground import DOCUMENTS, POLICY
 from tests.rig.plane import Plane
 from tests.rig.process import clean_environment
+from watchkeeper.cli.claude_settings import look_at_claude
 from watchkeeper.cli.frameworks import CODING_AGENTS, FRAMEWORKS, Place
 from watchkeeper.cli.probing import probe_framework
 from watchkeeper.cli.settings_files import commands_of, merge, read_settings, write_settings
@@ -124,6 +125,7 @@ def test_doctor_finds_what_is_not_governed(plane: Plane, tmp_path: Path) -> None
         (good.replace("600", "60"), "PreToolUse time"),
         (good.replace("coder.env", "other.env"), "PreToolUse probe"),
         (json.dumps({**json.loads(good), "disableAllHooks": True}), "hooks in force"),
+        (json.dumps({**json.loads(good), "permissions": {"allow": ["Bash"]}}), "hooks stay"),
         ("{", "settings"),
     ):
         file.write_text(spoilt)
@@ -131,6 +133,18 @@ def test_doctor_finds_what_is_not_governed(plane: Plane, tmp_path: Path) -> None
         assert found in [one.what for one in findings if not one.good], findings
     sessions = [r["business_object"] for r in plane.operator.get("/v1/runs", state="open")["rows"]]
     assert {"kind": "session", "id": "claude:watchkeeper-doctor"} not in sessions
+
+
+def test_doctor_looks_into_the_repository_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert [one.good for one in look_at_claude(tmp_path / "settings.json", {})] == [True]
+    Path(".claude").mkdir()
+    for name in ("settings.json", "settings.local.json"):
+        Path(".claude", name).write_text('{"disableAllHooks": true}')
+    found = [one for one in look_at_claude(tmp_path / "settings.json", {}) if not one.good]
+    assert [one.what for one in found] == ["hooks in force"] * 2
 
 
 @pytest.mark.parametrize("framework", sorted(set(CODING_AGENTS) - {"claude-code"}))

@@ -17,7 +17,7 @@ from watchkeeper.cli.session import Session, speaks
 from watchkeeper.core.errors import WatchkeeperError
 
 if TYPE_CHECKING:
-    from watchkeeper.cli.probing import Finding
+    from watchkeeper.cli.findings import Finding
 
 
 @click.command(short_help="Check that an agent is really governed, by what must be refused.")

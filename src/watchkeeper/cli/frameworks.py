@@ -168,7 +168,10 @@ def _claude_code(place: Place) -> Setup:
             f"{json.dumps(models, indent=2)}\n"
         ),
         where="to offer it the tools of the MCP gateway",
-        notes=("in managed settings, with allowManagedHooksOnly, nobody can take the hooks out",),
+        notes=(
+            "a repository's settings can turn hooks off: let no rule allow tools (the hooks do),",
+            "or put them into the managed settings: --file /etc/claude-code/managed-settings.json",
+        ),
     )
 
 

@@ -9,12 +9,13 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from watchkeeper.cli import hook
+from watchkeeper.cli.claude_settings import look_at_claude
 from watchkeeper.cli.enrolling import settings_file
+from watchkeeper.cli.findings import Finding
 from watchkeeper.cli.frameworks import CODING_AGENTS, FRAMEWORKS, Place
 from watchkeeper.cli.settings_files import commands_of, read_settings
 from watchkeeper.client.address import Address
@@ -35,18 +36,6 @@ _SOON_SECONDS = 3 * 86_400
 _HOOK_SECONDS = 30
 _BEFORE = frozenset({"PreToolUse", "BeforeTool", "preToolUse"})
 _SESSION = "watchkeeper-doctor"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found."""
-
-    what: str
-    good: bool
-    detail: str
-    remedy: str = ""
-    run: tuple[str, str] | None = field(default=None, repr=False)
-    """The run that was opened to look further, and its token."""
 
 
 def look_at_enrolment(kept: KeptEnrolment | None, path: Path, agent: str) -> Finding:
@@ -168,8 +157,8 @@ def probe_framework(
     missing = [event for event in wanted if not commands_of(settings, event)]
     detail = f"{place} lacks {', '.join(missing)}" if missing else f"{place} has every event"
     yield Finding("hooks", not missing, detail, remedy)
-    if settings.get("disableAllHooks") is True:
-        yield Finding("hooks in force", False, "disableAllHooks is set", f"take it out of {place}")
+    if framework == "claude-code":
+        yield from look_at_claude(place, settings)
     agent = CODING_AGENTS[framework]
     for event in wanted:
         for one in commands_of(settings, event):

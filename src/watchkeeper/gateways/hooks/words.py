@@ -32,7 +32,7 @@ def decided(answer: Answer, event: Event, *, defers: bool) -> Said:
         how = f"After the decision: `claude -p --resume {event.session}`; the call then runs once."
         return _said("defer", f"{waits} {how}")
     how = "After the decision send exactly the same call again; it then runs once. Do not send it "
-    how += f"before; `watchkeeper hook resume {event.session}` says how it stands."
+    how += f"before. People see it with `watchkeeper requests show {answer.request}`."
     return _said("deny", f"{waits} {how}")
 
 
