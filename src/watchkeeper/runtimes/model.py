@@ -88,6 +88,8 @@ class Information:
 
     version: str | None = None
     authorised: bool = True
+    problem: str | None = None
+    """What is wrong with it, though it answers."""
 
 
 @dataclass(frozen=True, slots=True)

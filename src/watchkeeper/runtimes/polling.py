@@ -296,6 +296,8 @@ class Polling:
 async def _ask(adapter: Adapter, look: Look, *, discovers: bool) -> None:
     began = time.monotonic()
     look.information = await adapter.information()
+    if look.information.problem is not None:
+        look.problems.append(look.information.problem)
     look.latency_us = round((time.monotonic() - began) * 1_000_000)
     if discovers:
         look.offered = await adapter.discover()

@@ -298,6 +298,9 @@ async def test_a_command_that_is_not_there_is_told(watch: Watch) -> None:
 
         assert (await eventually_async(ended)).said == "ended with exit code 127"
         assert "not found" in adapter.supervisor.log.read_text()
+        told = (await adapter.information()).problem
+        assert told is not None
+        assert told.startswith("it ended with exit code 127, and it is not started again")
 
 
 async def test_its_log_is_bounded(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,8 +52,13 @@ class Processes(Bare):
 
     async def information(self) -> Information:
         """Look after the process, and start it where it is wanted: every poll begins with this."""
-        await self.supervisor.tend(start=True)
-        return Information()
+        record, alive = await self.supervisor.tend(start=True)
+        latest = record.latest
+        if alive or latest is None or not latest.failed:
+            return Information()
+        again = "it is started again" if self.supervisor.restarts else "it is not started again"
+        said = _standing(latest, alive)[1]
+        return Information(problem=f"it {said}, and {again}; what it wrote is in its output.log")
 
     async def discover(self) -> Sequence[Offered]:
         """Return the command."""

@@ -65,6 +65,11 @@ class Supervisor:
         """The file that holds what the process wrote."""
         return self._directory / "output.log"
 
+    @property
+    def restarts(self) -> bool:
+        """Whether a process that fails is started again."""
+        return self._described.restart == "on failure"
+
     async def tend(self, *, start: bool = False) -> tuple[Record, list[Process]]:
         """Look after the process: find it, and take note that it ended.
 
