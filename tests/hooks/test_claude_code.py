@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hooks.claude_code import ClaudeCode, settings_of, shell_command
+from tests.hooks.claude_code import EVENTS, ClaudeCode, settings_of, shell_command
 from tests.hooks.claude_provider import Provider, Wish, provider
 from tests.hooks.ground import command, enrolment, governed
 from tests.rig.plane import Plane
@@ -130,6 +130,30 @@ def test_where_no_rule_allows_tools_a_repository_cannot_let_one_run(
     theirs.write_text('{"disableAllHooks": true, "permissions": {"allow": ["Bash"]}}')
     claude.ask("leave a mark")
     assert claude.runs == 1
+
+
+def test_over_http_a_call_runs_only_where_it_is_permitted(
+    tmp_path: Path, plane: Plane, enrolled: Path, model: Provider
+) -> None:
+    plane.apply(FREE)
+    credential = enrolled.read_text().split("WATCHKEEPER_CREDENTIAL=")[1].strip()
+    hook = {
+        "type": "http",
+        "url": f"{plane.url}/hooks/claude",
+        "headers": {"Authorization": "Bearer $WATCHKEEPER_CREDENTIAL"},
+        "allowedEnvVars": ["WATCHKEEPER_CREDENTIAL"],
+    }
+    events = {key: [{"matcher": "*", "hooks": [hook]}] for key in EVENTS}
+    settings = {"hooks": events, "permissions": {"allow": ["Bash"]}}
+    more = {"WATCHKEEPER_CREDENTIAL": credential}
+    claude = ClaudeCode(tmp_path / "home", model.url, settings, more)
+    claude.ask("leave a mark")
+    assert claude.runs == 1
+    (row,) = plane.operator.get("/v1/decisions", name="claude.bash", limit=1)["rows"]
+    assert (row["verdict"], row["outcome"]) == ("permit", "succeeded")
+    claude.more = {"WATCHKEEPER_CREDENTIAL": "wka_unknown"}
+    claude.ask("leave a mark")
+    assert claude.runs == 1, "a credential that is not known is a denial, not an error"
 
 
 def test_through_its_sdk_a_call_runs_only_where_it_is_permitted(
