@@ -51,6 +51,7 @@ class Flights:
         self.sendings = Sendings()
         """What providers are asked right now."""
         self._cuts: dict[str, list[Cut]] = {}
+        self._cut_decisions: dict[str, str] = {}
 
     def expect(self, decision: str, covered: Covered, catalogue: Catalogue) -> None:
         """Remember what an action touches that the plane performs, and under which documents it
@@ -66,6 +67,7 @@ class Flights:
         self._covered.pop(decision, None)
         self._catalogues.pop(decision, None)
         self._flown.discard(decision)
+        self._cut_decisions.pop(decision, None)
         waited = self._settled.pop(decision, None)
         if waited is not None:
             waited.set()
@@ -124,6 +126,10 @@ class Flights:
         """Return what a lock cut, whether it has ended or not."""
         return [*self._cuts.get(lock, ())]
 
+    def lock_of(self, decision: str) -> str | None:
+        """Return the lock that cut an action which is not settled yet."""
+        return self._cut_decisions.get(decision)
+
     def _covered_by(self, target: LockTarget) -> list[Cut]:
         if target.kind == "provider":
             return [*self.sendings.at(target.name)]
@@ -133,6 +139,7 @@ class Flights:
         if flight.cancelled is None:
             flight.cancelled = lock
             self._cuts.setdefault(lock, []).append(flight)
+            self._cut_decisions[flight.decision] = lock
             if len(self._cuts) > _MOST_LOCKS:
                 del self._cuts[next(iter(self._cuts))]
             flight.cancel()

@@ -13,6 +13,7 @@ from watchkeeper.decide.records import find_by_key
 from watchkeeper.decide.repeats import Taken, find_first, stands_for
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.model import LockInForce
+from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Answer, Ask
 
@@ -22,20 +23,24 @@ def find_replay(
     run: RunFacts,
     ask: Ask,
     action: Action,
-    call: str,
+    call: str | None,
     *,
     taken: Taken,
     locks: Sequence[LockInForce],
+    cut: Row | None = None,
 ) -> Answer | None:
     """Return what a call is answered that is the same as one before; None: it is a new one.
 
-    `taken`: decisions whose callers certainly got their results. Raises `Conflict` where its
-    idempotency key was of another call, `Forbidden` where a lock is on the approval that the
-    first one used.
+    `taken`: decisions whose callers certainly got their results; `cut`: the same call of its agent
+    that a lock cut, which stands for it whatever its run and however long ago. Raises `Conflict`
+    where its idempotency key was of another call, `Forbidden` where a lock is on the approval that
+    the first one used.
     """
     keyed = ask.idempotency_key is not None
-    row = find_first(tx, run.run, call)
-    if row is not None and not stands_for(
+    row = cut
+    if row is None and call is not None:
+        row = find_first(tx, run.run, call)
+    if cut is None and row is not None and not stands_for(
         row, keyed=keyed, taken=row.decision in taken, now=tx.now
     ):
         row = None

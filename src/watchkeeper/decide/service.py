@@ -35,6 +35,7 @@ from watchkeeper.decide.narrowing import follow_narrowed
 from watchkeeper.decide.noting import Noting
 from watchkeeper.decide.opening import open_request
 from watchkeeper.decide.path import decide as decide_by_gates
+from watchkeeper.decide.poisoning import find_poisoned, poison_if_cut
 from watchkeeper.decide.reconciling import tell_reconciled
 from watchkeeper.decide.records import (
     NOBODY_REPORTED,
@@ -223,14 +224,19 @@ class Decider:
         tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
         contract = tool.contract if tool else None
         call = name_call(ask.idempotency_key, action, contract)
+        cut = None
+        if facts.epoch and action.kind == "tool":  # else no lock ever cut anything
+            cut = find_poisoned(tx, run.agent, ask.idempotency_key, action.call_digest)
         if (
-            call
+            (call or cut is not None)
             and run.state == "open"
             and covering(facts.locks, covered) is None
             and breaker_gate(action, facts, Progress()) is None
             and read_token_scope(run.scope).admits(use_of(catalogue, action))
         ):
-            replayed = find_replay(tx, run, ask, action, call, taken=self.taken, locks=facts.locks)
+            replayed = find_replay(
+                tx, run, ask, action, call, taken=self.taken, locks=facts.locks, cut=cut
+            )
             if replayed is not None:
                 return replayed, None
         ruling, progress = decide_by_gates(action, facts)
@@ -346,6 +352,8 @@ class Decider:
         if any(getattr(outcome, name) != words for name, words in said.items()):
             outcome = outcome.model_copy(update=said)
         record_outcome(tx, row, outcome)
+        if begun and outcome.status == "unknown":
+            poison_if_cut(tx, self.catalogue.now, row, self.flights.lock_of(decision))
         if begun:
             keep_result(tx, row, result)
             # the plane cuts a tool call off at its time limit: what passes until it is on record
