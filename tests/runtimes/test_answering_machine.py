@@ -114,10 +114,19 @@ class Answering(RuleBasedStateMachine):
         self.run(self._crash())
 
     async def _crash(self) -> None:
+        """End the plane while the server has its answers and has not said so."""
+        server, given = self.ground.server, len(self.ground.server.resumed)
+        server.released.clear()
+        server.holds_back = True
         await self.ground.runtimes.carry_due()
-        for _ in range(3):
-            await asyncio.sleep(0)
+        tasks = tuple(self.ground.runtimes.answers._tasks)
+        for _ in range(100):
+            if len(server.resumed) > given or all(task.done() for task in tasks):
+                break
+            await asyncio.wait(tasks, timeout=0.01)
         await self.ground.restart()
+        server.holds_back = False
+        server.released.set()
 
     @rule(pick=st.integers(0, 9))
     def answered_there(self, pick: int) -> None:

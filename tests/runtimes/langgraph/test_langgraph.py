@@ -187,7 +187,7 @@ async def test_an_answer_is_not_taken_for_the_next_question_of_the_same_step(
     first = await asked(adapter, start(server, "twice"))
     assert await adapter.answer(first, Reply("approve")) == "applied"
     second = await next_question(adapter, first)
-    assert (second.id, second.raw) == (first.id, first.raw)
+    assert second.raw == first.raw
     assert await adapter.answer(first, Reply("approve")) == "applied"
     assert await adapter.answer(first, Reply("reject")) == "already answered"
     assert await adapter.answer(second, Reply("reject")) == "applied"

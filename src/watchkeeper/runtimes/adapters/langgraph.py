@@ -152,7 +152,7 @@ class LangGraph:
         """Start the run that answers an interrupt, if nothing ran in its thread since it asked.
 
         It names what it answers, so that an answer nobody heard of is found instead of given
-        twice. The interrupt's id alone does not say: what one step asks next bears the same.
+        twice. The interrupt's id alone would not do: a step may ask under one more than once.
         """
         thread = await self._thread(interrupt.run.thread)
         if thread is None:
