@@ -270,6 +270,22 @@ async def test_what_fails_is_started_again_ever_later(watch: Watch) -> None:
             assert (await adapter.supervisor.tend(start=True))[0].launches[-1].id != latest.id
 
 
+async def test_what_fails_is_not_started_again_once_it_was_stopped(watch: Watch) -> None:
+    clock = RehearsalClock(frozen=True)
+    async with watch("sh", "-c", "exit 7", clock=clock, restart="on failure") as adapter:
+        run = (await adapter.supervisor.tend(start=True))[0].launches[-1]
+
+        async def failed() -> bool:
+            found = await adapter.inspect(RemoteRun(run.id, "running"))
+            return found is not None and found.state == "failed"
+
+        await eventually_async(failed)
+        stopped = await adapter.stop(RemoteRun(run.id, "running"), now=True)
+        assert stopped.result == "already done"
+        clock.advance(3600)
+        assert len((await adapter.supervisor.tend(start=True))[0].launches) == 1
+
+
 @pytest.mark.parametrize(("restart", "code"), [("never", 1), ("on failure", 0)])
 async def test_what_ended_as_it_should_is_not_started_again(
     watch: Watch, restart: str, code: int
