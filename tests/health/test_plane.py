@@ -103,6 +103,7 @@ def test_an_unknown_outcome_is_a_task_until_a_person_settles_it(plane: Plane) ->
     (row,) = [one for one in rows if one["decision"] == decided]
     assert (row["outcome"], row["reconciled"]["reason"]) == ("failed", "asked them")
     assert on(plane, "unsettled", "list", "--settled", "--json").json()["total"] == 1
+    assert "failed, says " in on(plane, "decisions").out
 
 
 def test_whoever_waits_for_an_approved_action_is_told_how_it_was_settled(plane: Plane) -> None:

@@ -72,7 +72,7 @@ def decisions(
                 row.agent,
                 row.verdict,
                 _action(row),
-                row.outcome or "-",
+                _outcome(row),
                 dollars(row.cost_micros) if row.cost_micros else "-",
                 _data(row),
                 row.rule,
@@ -89,6 +89,13 @@ def _action(row: DecisionRow) -> str:
     if row.kind != "model" or row.model in (None, row.name):
         return row.name
     return f"{row.name} > {row.model}"
+
+
+def _outcome(row: DecisionRow) -> str:
+    """Return how it ended, and whose word that is where nobody knew."""
+    said = row.reconciled
+    by = f", says {said.by.removeprefix('person/')} (was unknown)" if said else ""
+    return f"{row.outcome or '-'}{by}"
 
 
 def _data(row: DecisionRow) -> str:
