@@ -88,7 +88,7 @@ class IncidentsPane(Pane[IncidentRow]):
                 "Close the incident, or open a closed one again.",
             ),
             self._action(
-                "report", "r", dialogs.report, "read",
+                "report", "R", dialogs.report, "read",
                 "Make the report: what happened, when, who, what was stopped.",
             ),
             kill_action(self),

@@ -121,7 +121,7 @@ def file_blocks(file: IncidentFile, moment: Moment) -> list[Block]:
         *aligned([_entry(row) for row in file.timeline[:SHOWN_ENTRIES]]),
     ]
     if len(file.timeline) > SHOWN_ENTRIES:
-        held.append(Prose(f"The first {SHOWN_ENTRIES}; r writes all that matters.", "quiet"))
+        held.append(Prose(f"The first {SHOWN_ENTRIES}; R writes all that matters.", "quiet"))
     return [
         *held,
         Blank(),
