@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.hooks.ground import SCRIPT, after, before, command, enrolment, run, session
@@ -356,6 +356,8 @@ texts = st.text(min_size=1, max_size=80)
 
 @settings(max_examples=300, deadline=None)
 @given(st.tuples(texts, texts), st.tuples(texts, texts))
+@example(("a.b", "c"), ("a", "b.c"))
+@example(("github", "get"), ("github", "Get"))
 def test_no_two_tools_of_servers_share_a_name(one: tuple[str, str], two: tuple[str, str]) -> None:
     names = server_name(*one), server_name(*two)
     assert all(re.fullmatch(NAME, name) for name in names)

@@ -225,7 +225,7 @@ def hook_help() -> None:
     \b
     --enrolment FILE    where the plane is and the agent's credential; else the
                         environment's WATCHKEEPER_URL and WATCHKEEPER_CREDENTIAL
-    --patience SECONDS  how long a held call is waited for at most (50)
+    --patience SECONDS  how long a held call is waited for at most (40)
     --gateway NAME      the MCP server that is the plane's own gateway
     --session NAME      of token and header: the same run each time
 

@@ -216,7 +216,7 @@ def _gemini(place: Place) -> Setup:
 
 
 def _cursor(place: Place) -> Setup:
-    gate = {"command": place.gate("cursor", 50), "timeout": 60, "failClosed": True}
+    gate = {"command": place.gate("cursor", 40), "timeout": 60, "failClosed": True}
     events = ("preToolUse", "postToolUse", "postToolUseFailure", "sessionStart", "sessionEnd")
     headers = {"Authorization": "Bearer ${env:WATCHKEEPER_RUN_TOKEN}"}
     server = {"mcpServers": {SERVER: {"url": f"{place.url}/mcp", "headers": headers}}}

@@ -29,11 +29,12 @@ LARGEST_INPUT = 4 * 1024 * 1024
 LARGEST_ANSWER = 1024 * 1024
 LARGEST_ENROLMENT = 4096
 INPUT_SECONDS = 10
-PATIENCE_SECONDS = 50
-"""How long a held call is waited for: below the time-outs of all these tools, which let the tool
-run when they give up on a hook."""
+PATIENCE_SECONDS = 40
+"""How long a held call is waited for: with what follows below the time-outs of all these tools,
+which let the tool run when they give up on a hook."""
 ANSWER_SECONDS = 8
 """What the plane may take beyond that."""
+BEYOND_PATIENCE = INPUT_SECONDS + ANSWER_SECONDS
 LONGEST_PATIENCE = 3600
 _USAGE = (
     "usage: watchkeeper hook claude|codex|gemini|cursor [--enrolment FILE] [--patience SECONDS]"

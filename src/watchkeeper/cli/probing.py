@@ -185,7 +185,7 @@ def _probe_hook(
     _, _, rest = command.partition("--patience ")
     patience = int(rest.split(" ", 1)[0]) if rest[:1].isdigit() else hook.PATIENCE_SECONDS
     seconds = entry.get("timeout")
-    lasts = isinstance(seconds, int) and seconds / scale > patience + hook.ANSWER_SECONDS
+    lasts = isinstance(seconds, int) and seconds / scale > patience + hook.BEYOND_PATIENCE
     detail = f"timeout {seconds}, and it waits {patience} s for a person"
     yield Finding(f"{event} time", lasts, detail, remedy)
     always = command.rstrip().endswith(f"|| exit {hook.BLOCKED}")
