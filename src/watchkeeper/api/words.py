@@ -108,8 +108,11 @@ def _route(routed: Any) -> str:
 
 
 def _receipts(body: Mapping[str, Any]) -> str:
-    rows = [row for row in body.get("receipts", []) if isinstance(row, list) and len(row) >= 2]
-    done = sum(row[1] == "acknowledged" for row in rows)
+    rows = [row for row in body.get("receipts", []) if isinstance(row, Mapping)]
+    if len(rows) == 1:
+        party = rows[0].get("party", "plane")
+        return f"{rows[0].get('effect')} ({party}): {rows[0].get('state')}"
+    done = sum(row.get("state") == "acknowledged" for row in rows)
     return f"{done} of {len(rows)} effects acknowledged"
 
 

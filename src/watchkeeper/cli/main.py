@@ -16,9 +16,9 @@ The control plane between your AI agents and what they can touch.
 Without a command: the console on this machine's plane, started if none runs.
 
   See       status  watch  agents  runs  decisions  events  audit  deliveries
-  Decide    requests  oncall  handover  standing  delegations  submit
-  Money     budgets  spending  models  providers
-  Stop      kill  pause  resume  locks  breakers  runtimes  unsettled
+  Decide    requests  oncall  handover  standing  delegations  submit  unsettled
+  Money     budgets  spending  models  providers  breakers
+  Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels
   Plane     serve  stop  console  demo  config  doctor  hook
@@ -62,6 +62,9 @@ COMMANDS: dict[str, str] = {
     "pause": "watchkeeper.cli.locks:pause",
     "resume": "watchkeeper.cli.locks:resume",
     "locks": "watchkeeper.cli.locks:locks",
+    "incidents": "watchkeeper.cli.incidents:incidents",
+    "drill": "watchkeeper.cli.drills:drill",
+    "drills": "watchkeeper.cli.drills:drills",
     "apply": "watchkeeper.cli.apply:apply",
     "policy": "watchkeeper.cli.policy:policy",
     "tools": "watchkeeper.cli.tools:tools",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from watchkeeper.decide.effects import Reach
 from watchkeeper.kill.model import LockInForce
@@ -34,5 +34,16 @@ class Effector(Protocol):
         """Tell one party, and return what it says; may be called again, and must bear it.
 
         Raises `LookupError` where it is another one's party.
+        """
+        ...
+
+
+@runtime_checkable
+class Rehearses(Protocol):
+    """An effector that can say beforehand what would come of telling a party."""
+
+    async def rehearse(self, lock: LockInForce, party: str) -> Done:
+        """Ask, without any effect, whether a party answers and can do it; `acknowledged` names
+        who answered. Raises `LookupError` where it is another one's party.
         """
         ...

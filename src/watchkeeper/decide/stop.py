@@ -76,6 +76,10 @@ class KillSwitch:
         """Have an effect carried out by one more."""
         self._effectors.setdefault(effector.effect, []).append(effector)
 
+    def carrying_out(self, effect: Effect) -> Sequence[Effector]:
+        """Return who carries an effect out."""
+        return self._effectors.get(effect, ())
+
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """What is done as timers of locks come due."""
@@ -107,7 +111,7 @@ class KillSwitch:
 
         # after the commit whatever becomes of the caller, who may hang up at any time
         return await self._decider.store.write(
-            lambda tx: self._lock_in(
+            lambda tx: self.lock_in(
                 tx,
                 catalogue,
                 target,
@@ -125,12 +129,12 @@ class KillSwitch:
 
         Anybody who may lift a lock resumes.
         """
-        lock, _ = self._lock_in(
+        lock, _ = self.lock_in(
             tx, self._decider.catalogue.now, target, mode="pause", reason=reason, by="plane"
         )
         return lock.lock
 
-    def _lock_in(
+    def lock_in(
         self,
         tx: Transaction,
         catalogue: Catalogue,
@@ -143,6 +147,7 @@ class KillSwitch:
         seconds: int | None = None,
         incident: str | None = None,
     ) -> tuple[LockInForce, tuple[Receipt, ...]]:
+        """Put a lock in force within a unit of work: with its commit it is."""
         reach = reach_of(tx, catalogue, target)
         lock = locks.put_in_force(
             tx,

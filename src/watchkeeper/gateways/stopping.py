@@ -45,6 +45,17 @@ class UpstreamStops:
             return Done("of its process group something still runs: end it by hand")
         return Done("its process has ended, with its group; none is started", "plane")
 
+    async def rehearse(self, lock: LockInForce, party: str) -> Done:
+        """Say what would end."""
+        if not party.startswith(PARTY):
+            raise LookupError(party)
+        transport = self._pool.transport_of(party.removeprefix(PARTY))
+        if transport is None:
+            return Done("no upstream of that name is in force", supported=False)
+        if transport == "http":
+            return Done("nothing more would be sent to it, and its session closed")
+        return Done("its process would be ended, with its group")
+
 
 def shut_by(
     locks: Iterable[LockInForce], already: Mapping[str, str], *, starting: bool = False

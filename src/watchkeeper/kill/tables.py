@@ -46,3 +46,25 @@ Index(
     sqlite_where=is_open,
     postgresql_where=is_open,
 )
+
+drills = Table(
+    "drills",
+    metadata,
+    Column("drill", Key, primary_key=True),
+    Column("target_kind", Text, nullable=False),
+    Column("target_name", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Whole, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("runs", Whole, nullable=False),
+    Column("checked", Whole, nullable=False),
+    Column("refused", Whole, nullable=False),
+    Column("findings", Whole, nullable=False),
+    Column("lock_us", Whole, nullable=False),
+    Column("decide_us", Whole, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("sequence", Whole, nullable=False),
+    Column("report", Text, nullable=False),
+)
+"""Rehearsals of locks; `report` is canonical JSON, and `digest` is of it."""

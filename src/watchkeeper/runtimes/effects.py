@@ -63,6 +63,12 @@ class RuntimeStops:
         )
         return _said(party, result)
 
+    async def rehearse(self, lock: LockInForce, party: str) -> Done:
+        """Ask a runtime who it is, and tell from its kind what it can be told."""
+        if not party.startswith(PARTY):
+            raise LookupError(party)
+        return await self._stops.answers(party.removeprefix(PARTY))
+
     def _covered(self, target: LockTarget, covered: frozenset[str]) -> stopping.Reach:
         agents: frozenset[str] = frozenset()
         if target.kind == "agent":

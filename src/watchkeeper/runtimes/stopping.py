@@ -15,6 +15,7 @@ from typing import Literal, get_args
 
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.core.text import make_safe
+from watchkeeper.decide.effector import Done
 from watchkeeper.runtimes import records, rules
 from watchkeeper.runtimes.model import Adapter, RemoteRun, Stopping
 from watchkeeper.runtimes.polling import Polling, Watched
@@ -118,6 +119,24 @@ class Stops:
             return RuntimeResult(name, "already done", "nothing of it runs there")
         said = "a runtime of its kind can't say what runs there; the gateways refuse what it asks"
         return RuntimeResult(name, "not supported", said)
+
+    async def answers(self, name: str) -> Done:
+        """Ask a runtime who it is, without any effect; say what it could be told."""
+        watched = self._polling.get(name)
+        if watched is None:
+            return Done("no document for it is in force", supported=False)
+        can = watched.adapter.can
+        if not can & {"stop", "stop all"}:
+            said = "its kind can't be told to stop: the gateways refuse what it asks"
+            return Done(said, supported=False)
+        try:
+            found = await watched.adapter.information()
+        except (UpstreamFailure, Unavailable) as error:
+            return Done(f"it does not answer: {make_safe(error.message, limit=200)}")
+        if not found.authorised:
+            return Done("it refuses the plane's credential")
+        version = f", version {make_safe(found.version, limit=40)}" if found.version else ""
+        return Done(f"it answers{version}; it can {', '.join(sorted(can))}", name)
 
     async def tell_run(
         self, row: Row, what: Told, *, now: bool, by: str, why: str, news_only: bool = False

@@ -104,9 +104,9 @@ class DrillReport(Shown):
     left_out: int = 0
     """Calls that were not looked at, of more than are."""
     lock_ms: float
-    """Everything the lock does in the store, undone at the end: without the commit."""
-    commit_ms: float
-    """The writing of one event until it is durable, just before."""
+    """Everything that the lock does in the store, which was then undone: without the commit."""
+    turn_ms: float
+    """From asking the store until it was undone: with the waiting for a turn."""
     decide_ms_median: float
     decide_ms_longest: float
     findings: tuple[str, ...] = ()

@@ -1,0 +1,78 @@
+"""Drills that were held, each kept with its report."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, func, select
+
+from watchkeeper.core.errors import NotFound
+from watchkeeper.kill.tables import drills
+from watchkeeper.store.statement import Row, Statement
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.wire.drills import DrillReport
+
+_ADD = Statement(drills.insert())
+_FIND = Statement(select(drills).where(drills.c.drill == bindparam("drill_is")))
+
+
+def keep(tx: Transaction, report: DrillReport, text: str, digest: str) -> str:
+    """Keep a drill with the canonical text of its report and that text's digest; return its id."""
+    drill, target = tx.new_id("drl"), report.target
+    what = "everything" if target.kind == "everything" else f"{target.kind} {target.name}"
+    found = len(report.findings)
+    sequence = tx.record(
+        "drill.held",
+        actor=report.by,
+        subject=f"drill/{drill}",
+        body={
+            "drill": drill,
+            "target": f"{target.kind}/{target.name}",
+            "mode": report.mode,
+            "reason": report.reason,
+            "digest": digest,
+            "as_of": report.sequence,
+            "runs": report.runs,
+            "checked": report.checked,
+            "refused": report.refused,
+            "findings": found,
+            "text": f"drill of a {report.mode} of {what}: {report.refused:,} of "
+            f"{report.checked:,} calls refused, findings: {found}",
+        },
+    )
+    _ADD.run(
+        tx,
+        drill=drill,
+        target_kind=target.kind,
+        target_name=target.name,
+        mode=report.mode,
+        by=report.by,
+        at=tx.now,
+        reason=report.reason,
+        runs=report.runs,
+        checked=report.checked,
+        refused=report.refused,
+        findings=found,
+        lock_us=round(report.lock_ms * 1000),
+        decide_us=round(report.decide_ms_longest * 1000),
+        digest=digest,
+        sequence=sequence,
+        report=text,
+    )
+    return drill
+
+
+def find(tx: Transaction, drill: str) -> Row:
+    """Return a drill's row with its report; raise `NotFound` if there is none."""
+    row = _FIND.first(tx, drill_is=drill)
+    if row is None:
+        raise NotFound(f"there is no drill {drill!r:.80}", remedy="see `watchkeeper drills list`")
+    return row
+
+
+def list_drills(tx: Transaction, *, after: str | None, limit: int) -> tuple[list[Row], int]:
+    """Return drills without their reports, newest first, and how many there are."""
+    columns = [column for column in drills.c if column.name != "report"]
+    query = select(*columns).order_by(drills.c.drill.desc()).limit(limit)
+    if after is not None:
+        query = query.where(drills.c.drill < after)
+    total = tx.connection.execute(select(func.count()).select_from(drills)).scalar_one()
+    return list(tx.connection.execute(query)), int(total)
