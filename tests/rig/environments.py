@@ -35,7 +35,7 @@ PATIENCE_SECONDS = 300
 _OUT_OF_REACH = re.compile(
     r"dns error|name resolution|error sending request|failed to (fetch|download|establish)"
     r"|could not (connect|find a version)|connection (refused|reset|error|aborted|timed out)"
-    r"|network is unreachable|timed out|tunnel",
+    r"|network is unreachable|network connectivity is disabled|timed out|tunnel",
     re.IGNORECASE,
 )
 _failed: dict[str, str] = {}
@@ -61,10 +61,9 @@ def environment(name: str) -> Path:
 
 
 def _place(name: str) -> Path:
-    """Return where the environment belongs: another lock or interpreter is another place."""
+    """Return where the environment belongs: one for each lock and interpreter."""
     lock = (LOCKS / f"{name}.lock").read_bytes()
-    digest = hashlib.sha256(lock + sys.version.encode() + sys.prefix.encode()).hexdigest()
-    # looked up by name, not by a test's own cache directory, which is gone when the test is
+    digest = hashlib.sha256(lock + sys.version.encode() + sys.base_prefix.encode()).hexdigest()
     return platformdirs.user_cache_path("watchkeeper-tests") / "runtimes" / f"{name}-{digest[:16]}"
 
 
