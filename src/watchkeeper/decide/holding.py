@@ -30,6 +30,7 @@ async def decide_and_hold(
     approval that was used already is carried out all the same, for the same call to find.
     Raises as `Decider.decide`.
     """
+    since = decider.waiting.turn
     answer = await decider.decide(token, ask, performer=performer)
     clock = decider.store.clock
     began = clock.now()
@@ -43,19 +44,20 @@ async def decide_and_hold(
                 return answer
             on_hold(answer, waited)
             seconds = min(hold_seconds - waited, SIGN_SECONDS)
-            decided = await _wait_for_person(decider, asked, seconds, gone)
+            decided = await _wait_for_person(decider, asked, seconds, since, gone)
             if gone.is_set():
                 await decider.caller_left(asked)
                 return None
+        since = decider.waiting.turn
         answer = await decider.decide(token, ask, performer=performer)
     return answer
 
 
 async def _wait_for_person(
-    decider: Decider, request: str, seconds: float, gone: asyncio.Event
+    decider: Decider, request: str, seconds: float, since: int, gone: asyncio.Event
 ) -> bool:
     """Return whether the request was decided before time was up or the caller gone."""
-    decided = asyncio.ensure_future(decider.waiting.wait(request, seconds))
+    decided = asyncio.ensure_future(decider.waiting.wait(request, seconds, since))
     left = asyncio.ensure_future(gone.wait())
     try:
         await asyncio.wait({decided, left}, return_when=asyncio.FIRST_COMPLETED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterable
 
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock
@@ -20,6 +21,7 @@ DECIDED = frozenset(
     }
 )
 """The events after which a waiting caller asks again."""
+_REMEMBERED = 4096
 
 
 class Waiting:
@@ -29,6 +31,10 @@ class Waiting:
         self._events: dict[str, set[asyncio.Event]] = {}
         self._clock = clock
         self._ticks: set[asyncio.Event] = set()
+        self.turn = 0
+        """Rises whenever somebody is woken."""
+        self._woken: OrderedDict[str, int] = OrderedDict()
+        self._all_woken = 0
         self._rehearsed = isinstance(clock, RehearsalClock)
         if isinstance(clock, RehearsalClock):
             clock.on_advance(lambda now: self._tick())
@@ -38,11 +44,14 @@ class Waiting:
         """How many wait now."""
         return sum(map(len, self._events.values()))
 
-    async def wait(self, request: str, seconds: float) -> bool:
+    async def wait(self, request: str, seconds: float, since: int | None = None) -> bool:
         """Wait until the request is decided or `seconds` have passed; tell which.
 
-        Under a rehearsal clock they pass as that clock says.
+        `since`: the `turn` at which the caller began to ask: who was woken after it, before it
+        waited, does not wait. Under a rehearsal clock seconds pass as that clock says.
         """
+        if since is not None and max(self._woken.get(request, 0), self._all_woken) > since:
+            return True
         event = asyncio.Event()
         waiters = self._events.setdefault(request, set())
         waiters.add(event)
@@ -59,14 +68,20 @@ class Waiting:
 
     def wake(self, requests: Iterable[str]) -> None:
         """Wake who waits for any of these requests."""
+        self.turn += 1
         for request in requests:
+            self._woken[request] = self.turn
+            self._woken.move_to_end(request)
             for event in self._events.get(request, ()):
                 event.set()
+        while len(self._woken) > _REMEMBERED:
+            # of those nothing is known any more: whoever may be meant asks again
+            self._all_woken = max(self._all_woken, self._woken.popitem(last=False)[1])
 
     def wake_all(self) -> None:
         """Wake everybody: a lock came into force, or the plane stops."""
-        for request in tuple(self._events):
-            self.wake((request,))
+        self.wake(tuple(self._events))
+        self._all_woken = self.turn
 
     async def _until(self, event: asyncio.Event, seconds: float) -> bool:
         until = self._clock.now() + seconds * MICROSECONDS
