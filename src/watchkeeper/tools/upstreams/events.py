@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_USUAL_BOUNDARY = b"\n\n"
 _USUAL = 2
 """Ends of lines in an event of one line."""
 
@@ -34,6 +35,10 @@ class EventSplitter:
                 start = at = found.end()
             if start:
                 del self._kept[:start]
+        elif b"\r" not in piece:
+            *whole, rest = piece.split(_USUAL_BOUNDARY)
+            events = [event + _USUAL_BOUNDARY for event in whole]
+            self._kept += rest
         else:
             while found := _BOUNDARY.search(piece, start):
                 end = found.end()

@@ -69,11 +69,14 @@ class ChatMeter(ReportMeter):
             with suppress(msgspec.MsgspecError, RecursionError):
                 self._take_report(_reported.decode(data))
             return True
-        says_usage = self._take_report(completion)
+        says_usage = False
+        if completion.usage is not NOTHING or completion.error is not NOTHING:
+            says_usage = self._take_report(completion)
         for choice in completion.choices or ():
-            for text in (choice.delta, choice.message):
-                if text is not None:
-                    self.passed += _size(text)
+            if choice.delta is not None:
+                self.passed += _size(choice.delta)
+            if choice.message is not None:
+                self.passed += _size(choice.message)
         only_usage = says_usage and not completion.choices and self.failure is None
         return whole or self._wants_usage or not only_usage
 
@@ -116,10 +119,13 @@ def _words(pieces: list[bytes], *, whole: bool) -> str | None:
 
 
 def _size(text: _Text) -> int:
-    size = 0
-    for part in (text.content, text.reasoning_content, text.reasoning, text.refusal):
-        if part:
-            size += len(part.encode())
+    size = len(text.content.encode()) if text.content else 0
+    if text.reasoning_content:
+        size += len(text.reasoning_content.encode())
+    if text.reasoning:
+        size += len(text.reasoning.encode())
+    if text.refusal:
+        size += len(text.refusal.encode())
     for call in text.tool_calls or ():
         if call.function is not None:
             size += len((call.function.name or "").encode())
