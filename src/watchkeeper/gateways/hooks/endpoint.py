@@ -9,6 +9,7 @@ answer at all. What stands between (the plane is down, the body too large) only 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import re
@@ -243,7 +244,11 @@ def _ends_with_words(agent: CodingAgent, event: Event | None, said: Said) -> boo
 
 
 def _key(agent: CodingAgent, event: Event) -> str | None:
-    return f"{agent.name}:{event.call}" if event.call is not None else None
+    """Return what names a call among all that its agent ever makes, or None if nothing does."""
+    if event.call is None:
+        return None
+    spelled = f"{agent.name}\n{event.session}\n{event.call}"
+    return f"{agent.name}:{hashlib.sha256(spelled.encode()).hexdigest()}"
 
 
 def _options(scope: Any) -> dict[str, str]:
