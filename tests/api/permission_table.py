@@ -195,6 +195,11 @@ BY_TEAM: dict[str, dict[str, object] | None] = {
     "/v1/incidents/{incident}/reopen": {"reason": "again"},
     "/v1/breakers/{document}/{agent}/reset": {"reason": "over"},
     "/v1/unsettled/{decision}/reconcile": {"status": "failed", "reason": "looked it up"},
+    "/v1/runtimes/{name}/runs/{id:path}/adopt": {"agent": "clerk", "reason": "ours"},
+    "/v1/runtimes/{name}/runs/{id:path}/stop": {"reason": "odd"},
+    "/v1/runtimes/{name}/runs/{id:path}/pause": {"reason": "odd"},
+    "/v1/runtimes/{name}/runs/{id:path}/resume": {"reason": "fine"},
+    "/v1/runtimes/{name}/start": {"reason": "fine"},
     "/v1/enrolments": {"agent": "clerk"},
     "/v1/credentials/{credential}/revoke": {"reason": "why"},
 }  # fmt: skip

@@ -16,8 +16,11 @@ from tests.api.permission_table import (
     SEEN_BY_TEAM,
     STANDING,
 )
+from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.world import POLICY, agent_document, world
+from tests.runtimes.agent_server import AgentServer
+from tests.runtimes.watched import RUNTIME
 from watchkeeper.api.operations import OPERATIONS
 from watchkeeper.api.table import Operation
 from watchkeeper.wire.permissions import BUILT_IN_ROLES
@@ -74,13 +77,19 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     plane = Plane(tmp_path_factory.mktemp("permissions")).start()
     try:
         plane.apply(*world(), agent_document("scribe"), PEOPLE, policy__cedar=POLICY)
-        with httpx.Client(base_url=plane.url, trust_env=False) as http:
-            yield prepare(plane, http)
+        with (
+            httpx.Client(base_url=plane.url, trust_env=False) as http,
+            AgentServer() as server,
+        ):
+            yield prepare(plane, http, server)
     finally:
         plane.close()
 
 
-def prepare(plane: Plane, http: httpx.Client) -> Ground:
+def prepare(plane: Plane, http: httpx.Client, server: AgentServer) -> Ground:
+    plane.apply(RUNTIME.format(url=server.url, timeout=5).replace("reader", "clerk"))
+    elsewhere = server.begin()
+    eventually(lambda: plane.operator.get("/v1/runtimes/there/runs")["rows"], "it is listed")
     agent = plane.enrol("clerk")
     run = agent.open_run()
     plane.enrol("clerk")  # the newest credential, which one test takes back
@@ -100,6 +109,8 @@ def prepare(plane: Plane, http: httpx.Client) -> Ground:
     stopped = plane.caller(tokens["fin"]).post("/v1/locks", body)
     things = {
         "agent": "clerk",
+        "name": "there",
+        "id": elsewhere,
         "incident": stopped["incident"],
         "run": run.id,
         "request": held["request"],
