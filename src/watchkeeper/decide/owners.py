@@ -87,20 +87,26 @@ class Owners:
         if not party.startswith(PARTY):
             raise LookupError(party)
         role = party.removeprefix(PARTY)
+        told = False
         for pause in (*_LOOKS_SECONDS, None):
             said, coming = await self._decider.store.read(lambda tx: self._look(tx, lock, role))
-            if said.acknowledged is not None or not coming or pause is None:
+            if said.acknowledged is not None:
+                break
+            if not told:
+                told = True
+                coming |= await self._tell_again(lock, role)
+            if not coming or pause is None:
                 break
             await asyncio.sleep(pause)
-        if said.acknowledged is None:
-            await self._tell_again(lock, role)
         return said
 
-    async def _tell_again(self, lock: LockInForce, role: str) -> None:
-        """Tell who was not told yet, or by what did not reach them, by another way."""
+    async def _tell_again(self, lock: LockInForce, role: str) -> bool:
+        """Tell who was not told yet, or by what did not reach them, by another way; return
+        whether there is anybody.
+        """
         store = self._decider.store
         if not await store.read(lambda tx: self._untold(tx, lock, role)):
-            return
+            return False
 
         def unit(tx: Transaction) -> None:
             tx.silent("how each went is recorded then")
@@ -109,6 +115,7 @@ class Owners:
 
         await store.write(unit)
         self._on_enqueued()
+        return True
 
     def _untold(self, tx: Transaction, lock: LockInForce, role: str) -> list[NewDelivery]:
         """Return what is to be sent, once the lock's own messages are on their way."""

@@ -81,7 +81,7 @@ class Follower:
             self._attempt(self._overridden)
         if any(e.type in CAP_EVENTS for e in batch):
             self._attempt(self._recapped)
-        if any(e.request is not None for e in batch):
+        if any(e.request is not None or e.type.startswith("lock.") for e in batch):
             self._attempt(self._wake)
         self._attempt(self._happened, batch)
 
