@@ -10,6 +10,7 @@ from tests.rig.deadline import eventually_async
 from tests.runtimes.agent_server import AgentServer
 from tests.runtimes.watched import RUNTIME, Ground, watching
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound
+from watchkeeper.decide.notices import Notices
 from watchkeeper.identity.model import Workload
 from watchkeeper.identity.runs import find_run, renew_token
 from watchkeeper.runtimes import records
@@ -212,3 +213,18 @@ async def test_what_means_harm_is_said_to_be_broken_and_believed_in_nothing(
     await ground.poll(seconds=400)
     assert set(await ground.runs()) == {run}
     assert not (await ground.row()).complete
+
+
+async def test_whoever_answers_for_the_runtime_is_told_of_a_rogue_run(ground: Ground) -> None:
+    await ground.apply(
+        "channel: {name: push, url: 'env:PUSH'}",
+        "person: {name: bob, contacts: [{channel: push}]}",
+        "person: {name: ada, contacts: [{channel: push}]}",
+    )
+    run = ground.server.begin()
+    await ground.poll()
+    (event,) = await ground.events("runtime.rogue_found")
+    notices = Notices(ground.decider.coverage, "root")
+    told = await ground.store.read(lambda tx: notices.plan(tx, event, ground.view.now))
+    assert [one.recipient for one in told] == ["bob"]
+    assert run in told[0].payload
