@@ -89,6 +89,15 @@ def test_the_next_plane_ends_what_a_killed_one_started(governed: Plane) -> None:
     started = "/v1/runtimes/nightly/start"
     problem = governed.operator.problem("POST", started, {"reason": "let me"}, status=503)
     assert "agent clerk is killed: loops" in str(problem)
+    governed.apply(AGENT, PROCESS.replace("grace_seconds: 0", "grace_seconds: 1"))
+
+    def told() -> bool:
+        governed.advance(2)
+        row = governed.operator.get("/v1/runtimes/nightly")
+        return row["health"] == "degraded" and "agent clerk is killed" in row["problem"]
+
+    eventually(told)
+    assert _runs(governed) == []
 
 
 def test_a_plane_that_stops_ends_what_it_started_and_the_next_starts_it(governed: Plane) -> None:
@@ -98,5 +107,5 @@ def test_a_plane_that_stops_ends_what_it_started_and_the_next_starts_it(governed
     assert marked(row["id"]) == []
     governed.restart()
     later = launched(governed, row["id"])
-    assert {one["id"] for one in _runs(governed)} == {later["id"]}
+    eventually(lambda: [one["id"] for one in _runs(governed)] == [later["id"]])
     governed.stop()

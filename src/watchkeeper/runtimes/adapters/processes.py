@@ -24,6 +24,7 @@ from watchkeeper.runtimes.model import (
 from watchkeeper.runtimes.processes.record import Launch
 from watchkeeper.runtimes.processes.supervisor import Supervisor
 from watchkeeper.runtimes.processes.table import Process
+from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.wire.runtimes import RunState, Verb
 
 WAIT_SECONDS = 3.0
@@ -52,7 +53,11 @@ class Processes(Bare):
 
     async def information(self) -> Information:
         """Look after the process, and start it where it is wanted: every poll begins with this."""
-        record, alive = await self.supervisor.tend(start=True)
+        try:
+            record, alive = await self.supervisor.tend(start=True)
+        except UpstreamFailure as failure:
+            await self.supervisor.tend()
+            return Information(problem=failure.message)
         latest = record.latest
         if alive or latest is None or not latest.failed:
             return Information()
