@@ -354,7 +354,7 @@ def test_the_command_line_starts_it_first(plane: Plane, enrolled: Path) -> None:
 texts = st.text(min_size=1, max_size=80)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.tuples(texts, texts), st.tuples(texts, texts))
 @example(("a.b", "c"), ("a", "b.c"))
 @example(("github", "get"), ("github", "Get"))
@@ -364,7 +364,7 @@ def test_no_two_tools_of_servers_share_a_name(one: tuple[str, str], two: tuple[s
     assert (names[0] == names[1]) == (one == two)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(AGENTS)), texts, st.tuples(texts, texts))
 def test_no_tool_of_an_agent_is_named_like_one_of_a_server(
     agent: str, tool: str, server: tuple[str, str]
@@ -387,7 +387,7 @@ names = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(sorted(AGENTS)),
     st.dictionaries(fields, values),
