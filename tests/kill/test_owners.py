@@ -63,6 +63,27 @@ def test_a_message_that_arrived_is_the_confirmation(make: Make, web: WebSink) ->
     assert "stop on agent/porter" in body["message"]
 
 
+def test_an_open_console_that_shows_it_is_the_confirmation(make: Make, web: WebSink) -> None:
+    plane = make(person("grace", "pager"))
+    web.status = 500  # no message arrives
+    issued = plane.operator.post(
+        "/v1/persons/tokens", {"person": "grace", "permission": "approver"}
+    )
+    http = plane.caller(issued["token"]).http
+    with http.stream("GET", "/v1/events/stream", timeout=20) as feed:
+        lines = feed.iter_lines()
+        assert next(lines) == ": watching"
+        lock = kill(plane)["lock"]
+        assert any("lock.created" in line for line in lines)
+        row = eventually(
+            lambda: next(
+                (one for one in told(plane, lock).values() if one["state"] == "acknowledged"), None
+            ),
+            "it was shown",
+        )
+    assert (row["by"], row["detail"]) == ("grace", "shown live to grace")
+
+
 def test_of_everything_each_person_gets_one_message(make: Make, web: WebSink) -> None:
     plane = make(person("grace", "pager"), person("edsger", "pager"))
     lock = kill(plane, "everything", "*")["lock"]
