@@ -24,6 +24,7 @@ from watchkeeper.runtimes.processes.record import read_record, write_record
 from watchkeeper.runtimes.processes.table import Process, read_table
 
 Watch = Callable[..., AbstractAsyncContextManager[Processes]]
+needs_proc = pytest.mark.skipif(not table.HAS_PROC, reason="what it tells is in /proc")
 FOR_EVER = ("sh", "-c", "while :; do sleep 100; done")
 
 
@@ -107,6 +108,7 @@ async def test_a_stop_leaves_none_of_its_children_and_is_for_good(
         await running(adapter)  # another command is another thing to run
 
 
+@needs_proc
 async def test_a_child_that_went_its_own_way_is_ended_too(watch: Watch, tmp_path: Path) -> None:
     own = tmp_path / "own"
     program = (
@@ -151,6 +153,7 @@ async def test_it_is_asked_first_and_has_its_grace(watch: Watch, tmp_path: Path)
         assert (after.state, after.said) == ("stopped", "ended with exit code 3")
 
 
+@needs_proc
 async def test_one_in_its_grace_is_unconfirmed_and_can_be_hurried(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
