@@ -127,6 +127,9 @@ def test_an_answer_in_flight_when_the_plane_is_killed_is_not_given_again(
     ours = plane.enrol("clerk").open_run().id
     server.ask(server.begin(ours=ours), QUESTION)
     request = eventually(lambda: waiting(plane), "a request")
+    shown = plane.operator.get(f"/v1/requests/{request['request']}")
+    assert shown["arguments"]["arguments"] == {"amount_usd": 40}
+    assert shown["suspicious"] == []
     server.holds_back = True
     plane.operator.post(
         f"/v1/requests/{request['request']}/votes",

@@ -232,7 +232,7 @@ def _told(session: Session, run: str, what: str, came: RemoteStop) -> None:
 
 def _adopted(row: RemoteRunRow) -> None:
     say_line(f"Adopted: {row.id} is run {row.run} of {row.agent}.")
-    say_line(f"  stop it:  watchkeeper kill run {row.run}")
+    say_line(f'  stop it:  watchkeeper kill {row.run} --reason "…"')
 
 
 def _age(row: RuntimeRow) -> str:

@@ -99,7 +99,7 @@ def open_request(
             tool=str(make_safe(interrupt.tool, limit=120)) if interrupt.tool else TOOL,
             digest=digest("watchkeeper/interrupt/v1", shown),
             canonical=canonical(shown).decode(),
-            arguments=contents.arguments,
+            arguments=shown,
             asks=asks,
             told=kept_words(asks, catalogue.redaction_of(run.agent)),
             risk=requirement.risk,
