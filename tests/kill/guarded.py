@@ -21,6 +21,7 @@ from watchkeeper.identity.model import IssuedRun, NewRun
 from watchkeeper.kill.model import LockInForce, LockTarget
 from watchkeeper.plane.timers import StoredTimers
 from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Answer, Ask
 from watchkeeper.wire.locks import Mode, TargetKind
 
@@ -171,7 +172,7 @@ class Guarded:
 
     async def sweep(self) -> None:
         """Run every timer that is due."""
-        timers = StoredTimers(self.store, self.kill.handlers)
+        timers = StoredTimers(self.store, {**_ELSEWHERE, **self.kill.handlers})
         while await timers.run_due(50):
             pass
 
@@ -209,6 +210,11 @@ class Guarded:
         return found
 
 
+def _leave(tx: Transaction, ref: str, due_at: int) -> None:
+    tx.silent("it is of no concern here")
+
+
+_ELSEWHERE = {"health.run": _leave, "identity.child": _leave}
 _RUNS = "select run, agent, version, on_behalf_of, parent from runs"
 _EVENTS = (
     "select sequence, type, subject, run, request, body from events where type in "
