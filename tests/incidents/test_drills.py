@@ -11,7 +11,7 @@ from sqlalchemy import select
 from tests.kill.guarded import Guarded
 from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.drills import Drills
+from watchkeeper.decide.drills.holding import Drills
 from watchkeeper.decide.notices import Notices
 from watchkeeper.kill import drills as kept
 from watchkeeper.kill.model import LockTarget

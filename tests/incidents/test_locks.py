@@ -8,10 +8,10 @@ from sqlalchemy import func, select
 from tests.incidents.ground import BOB, close, find, note, purge_all, reopen, stop
 from tests.kill.guarded import Guarded
 from watchkeeper.core.errors import Conflict
-from watchkeeper.decide.activity import activity
 from watchkeeper.decide.deferred import defer, deferred
 from watchkeeper.decide.incidents.opening import join_by_word
 from watchkeeper.decide.repeats import calls
+from watchkeeper.decide.tables import activity
 from watchkeeper.identity.tables import credentials, run_tokens
 from watchkeeper.incidents import service
 from watchkeeper.kill import service as locks

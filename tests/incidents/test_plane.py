@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.cli.command import watchkeeper
+from tests.cli.command import Ended, watchkeeper
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.world import POLICY, agent_document, world
@@ -79,7 +79,10 @@ def test_what_people_note_is_text_wherever_it_is_shown(plane: Plane) -> None:
     plane.apply(*world(), policy__cedar=POLICY)
     incident = stop(plane, "agent", "clerk", reason=HOSTILE)["incident"]
     at = ("--state", str(plane.state))
-    run = lambda *words: watchkeeper(plane.directory, *words, *at)  # noqa: E731
+
+    def run(*words: str) -> Ended:
+        return watchkeeper(plane.directory, *words, *at)
+
     changed = ("--title", HOSTILE, "--owner", HOSTILE, "--severity", "critical")
     assert run("incidents", "note", incident, HOSTILE, *changed).code == 0
     (need,) = [one for one in plane.operator.get("/v1/watch")["rows"] if one["kind"] == "incident"]

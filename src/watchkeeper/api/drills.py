@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from watchkeeper.api.table import Call, Operation
-from watchkeeper.decide.drills import Drills
+from watchkeeper.decide.drills.holding import Drills
 from watchkeeper.decide.incidents.opening import team_of
 from watchkeeper.kill import drills as kept
 from watchkeeper.kill.model import LockTarget

@@ -1,0 +1,1 @@
+"""Drills: a lock rehearsed without effect, and measured."""
