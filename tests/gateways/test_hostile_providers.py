@@ -109,7 +109,7 @@ class HangsUpLast:
         assert self.begun
 
     async def end(self, data: bytes) -> None:
-        self._watch.gone.set()
+        self._watch.leave()
         for _ in range(self._turns):
             await asyncio.sleep(0)
 

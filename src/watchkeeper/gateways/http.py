@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -111,17 +111,29 @@ class CallerWatch:
     def __init__(self, receive: Any) -> None:
         self._receive = receive
         self._task: asyncio.Task[None] | None = None
+        self._told: list[Callable[[], None]] = []
         self.gone = asyncio.Event()
 
-    def start(self) -> None:
-        """Begin to watch; a second call does nothing."""
+    def start(self, tell: Callable[[], None] | None = None) -> None:
+        """Begin to watch, if that has not begun; call `tell` once the caller is gone."""
+        if tell is not None:
+            self._told.append(tell)
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
+        elif tell is not None and self.gone.is_set():
+            asyncio.get_running_loop().call_soon(tell)
+
+    def leave(self) -> None:
+        """Note that the caller has hung up."""
+        self.gone.set()
+        for tell in self._told:
+            # not within what runs now: it may just be about to end
+            asyncio.get_running_loop().call_soon(tell)
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.gone.set()
+        self.leave()
 
     async def stop(self) -> None:
         """End watching."""

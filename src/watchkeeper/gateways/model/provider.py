@@ -88,11 +88,8 @@ class ProviderCall:
     async def perform(self, flight: InFlight) -> Performed[Made]:
         """Call the providers; whatever happens, return what to send and what it cost."""
         task = asyncio.current_task()
-        gone: asyncio.Task[bool] | None = None
         if self._call.stream:
-            self._watch.start()
-            gone = asyncio.create_task(self._watch.gone.wait())
-            gone.add_done_callback(lambda done: self._hang_up(done, task))
+            self._watch.start(lambda: self._hang_up(task))
         try:
             try:
                 made = await self._answer()
@@ -105,14 +102,11 @@ class ProviderCall:
         except Failure as failure:
             outcome = self._outcome("failed", failure.error.message)
             return await self._give_up(failure.error, outcome)
-        finally:
-            if gone is not None:
-                gone.cancel()
         return Performed(made, self._ended(made))
 
-    def _hang_up(self, done: asyncio.Task[bool], task: asyncio.Task[Any] | None) -> None:
+    def _hang_up(self, task: asyncio.Task[Any] | None) -> None:
         """Cut the call that nobody waits for, unless it has ended and is only written down."""
-        if not (self._over or done.cancelled() or task is None):
+        if not self._over and task is not None:
             task.cancel()
 
     async def _answer(self) -> Whole | None:
