@@ -64,6 +64,7 @@ class Envelopes:
         self, agent: Callable[[Transaction], str], goal: str, unit: Callable[[Transaction], T]
     ) -> T:
         """Run a unit that opens a run; if the agent may not, that is recorded."""
+        self._decider.check_switch()
         try:
             return await self._decider.store.write(unit)
         except (Forbidden, BudgetExceeded) as error:
@@ -166,6 +167,7 @@ class Envelopes:
 
     async def renew(self, credential: str, run: str) -> tuple[str, IssuedRun]:
         """Issue another token for an open run of the credential's agent."""
+        self._decider.check_switch()
 
         def unit(tx: Transaction) -> tuple[str, IssuedRun]:
             workload = workload_of(tx, credential)

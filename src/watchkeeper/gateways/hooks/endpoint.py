@@ -91,7 +91,8 @@ class HookEndpoint:
         sent: Any = None
         try:
             options, token = _options(scope), bearer(headers)
-            await self._sessions.admit(token)
+            if self._decider.switched_off() is None:
+                await self._sessions.admit(token)
             sent = await _parse(await read_body(receive, headers, LARGEST_BODY))
             if not isinstance(sent, dict):
                 raise Invalid("a hook sends an object", where="body")
