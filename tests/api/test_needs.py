@@ -11,7 +11,6 @@ from tests.tools.pins.ground import Record, definition
 from watchkeeper.api.needs import (
     from_agent,
     from_budget,
-    from_lock,
     from_no_coverage,
     from_quarantine,
     from_request,
@@ -19,6 +18,7 @@ from watchkeeper.api.needs import (
     from_upstream,
     rank,
 )
+from watchkeeper.api.stopped_needs import from_lock
 from watchkeeper.approvals.coverage import Uncovered
 from watchkeeper.wire.agents import AgentRow
 from watchkeeper.wire.budgets import BudgetRow

@@ -33,6 +33,7 @@ from urllib.parse import urlsplit
 from tests.benchmarks.load import Sending
 from tests.rig.agent import Run
 from tests.rig.console import ConsoleDriver
+from tests.rig.deadline import let_pass
 from tests.rig.plane import Plane
 from tests.rig.process import Child, clean_environment
 from tests.rig.tmux import Tmux
@@ -149,7 +150,7 @@ class Operator:
             found = await self.ask("GET", f"/v1/locks/{lock}")
             if all(one["state"] != _OPEN for one in found["receipts"]):
                 return time.perf_counter(), found["receipts"]
-            await asyncio.sleep(0.01)
+            await let_pass(0.01)
 
     async def lift(self, lock: str) -> None:
         """Lift."""
@@ -189,7 +190,7 @@ async def kill_under_load(
         asyncio.create_task(_call_on(host, port, sending, loop))
         for sending, loop in zip(sendings, loops, strict=True)
     ]
-    await asyncio.sleep(_SETTLE_SECONDS)
+    await let_pass(_SETTLE_SECONDS)
     lock, sent, answered = await operator.kill(kind, name)
     await asyncio.gather(*tasks)
     settled, receipts = await operator.settled(lock["lock"])
@@ -215,7 +216,7 @@ async def cut_streams(plane: Plane, runs: Sequence[Run]) -> tuple[list[float], i
     operator = Operator(plane.socket)
     host, port, sendings = _sendings(runs[:CALLERS], stream=True)
     tasks = [asyncio.create_task(_stream_on(host, port, sending)) for sending in sendings]
-    await asyncio.sleep(_SETTLE_SECONDS * 2)
+    await let_pass(_SETTLE_SECONDS * 2)
     if any(task.done() for task in tasks):
         raise SystemExit(f"a stream ended before the kill: {tasks[0].result()}")
     lock, sent, _ = await operator.kill("agent", _AGENT)
@@ -256,7 +257,7 @@ def press_the_key(plane: Plane, rounds: int) -> list[float]:
             run = agent.open_run(goal="to be killed")
             console.row("open", "to be killed", seconds=30)
             console.press("G", "g", "g", "C-x").expect("Kill run", "enter kill")
-            time.sleep(_SETTLE_SECONDS)
+            asyncio.run(let_pass(_SETTLE_SECONDS))
             began = time.perf_counter()
             terminal.keys("Enter")
             while "acknowledged" not in terminal.screen:

@@ -13,7 +13,7 @@ import pytest
 from tests.gateways.ground import Edge, open_edge
 from tests.gateways.serving import serving
 from tests.kill.guarded import MODES
-from tests.rig.deadline import eventually_async
+from tests.rig.deadline import eventually_async, let_pass
 from tests.rig.world import agent_document, world
 from watchkeeper.core.errors import Forbidden
 from watchkeeper.decide.envelope import Envelopes
@@ -39,7 +39,7 @@ async def endless(scope: Any, receive: Any, send: Any) -> None:
     try:
         while not gone.done():
             await send({"type": "http.response.body", "body": event, "more_body": True})
-            await asyncio.sleep(0.001)
+            await let_pass(0.001)
     finally:
         gone.cancel()
 

@@ -92,3 +92,8 @@ def stays(
 
 def _complaint(condition: object, what: str, seconds: float, last: object) -> str:
     return f"not within {seconds:g} s: {what or repr(condition)}; last: {repr(last)[:2000]}"
+
+
+async def let_pass(seconds: float) -> None:
+    """Let real time pass: for measurements and servers that pace themselves, not for tests."""
+    await asyncio.sleep(seconds)

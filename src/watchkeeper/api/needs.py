@@ -18,11 +18,8 @@ from watchkeeper.tools.pins.model import Pin
 from watchkeeper.tools.pins.rules import reason_of
 from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.wire.agents import AgentRow
-from watchkeeper.wire.breakers import BreakerRow
 from watchkeeper.wire.budgets import BudgetRow
 from watchkeeper.wire.health import UnsettledRow
-from watchkeeper.wire.incidents import IncidentRow
-from watchkeeper.wire.locks import LockRow
 from watchkeeper.wire.plane import Need, UpstreamRow
 from watchkeeper.wire.requests import RequestRow
 
@@ -32,8 +29,6 @@ _LARGE_MICROS = 1_000 * 1_000_000
 _NOT_MINE = 4
 """What another role must do ranks at a quarter."""
 _HAPPENED = {"changed": "was changed", "new": "is new", "look-alike": "looks like another"}
-_GRAVITY = {"low": 12, "medium": 22, "high": 45, "critical": 90}
-_LOCK_STANDS_US = 8 * _HOUR
 _LOST = "look whether it runs; if not, end it with `watchkeeper kill`"
 _STUCK = "look what it waits for or repeats; pause or kill it if it does harm"
 
@@ -54,7 +49,7 @@ def from_request(row: RequestRow, now: int) -> Need:
         need=f"request/{row.request}",
         kind="request",
         subject=row.request,
-        score=_weigh(harm * _urgency(left, row.decide_by - row.created_at), row.mine),
+        score=weigh(harm * _urgency(left, row.decide_by - row.created_at), row.mine),
         risk=row.risk,
         # the deed first: where there is little room, the end is what is lost
         text=f"{row.asks} · {row.agent}{escalated}",
@@ -75,7 +70,7 @@ def from_review(row: RequestRow, now: int, *, mine: bool) -> Need:
         need=f"review/{row.request}",
         kind="request",
         subject=row.request,
-        score=_weigh(_HARM[row.risk] * (3 if late else 1), mine),
+        score=weigh(_HARM[row.risk] * (3 if late else 1), mine),
         risk=row.risk,
         text=f"{by} broke the glass: {row.asks} · {row.agent}{', not reviewed yet' * late}",
         todo="review it" if mine else f"somebody else of {row.role} reviews it",
@@ -102,82 +97,13 @@ def from_budget(row: BudgetRow, now: int, *, mine: bool) -> Need | None:
         need=f"budget/{row.budget}",
         kind="budget",
         subject=row.budget,
-        score=_weigh(score, mine),
+        score=weigh(score, mine),
         risk="high" if risk == "high" else "medium",
         text=text,
         todo="top it up, or let it stop what draws on it",
         due_at=row.exhausts_at if row.state != "exhausted" else row.resets_at,
         since=now,
         agent=row.scope.removeprefix("agent/") if row.scope.startswith("agent/") else None,
-        mine=mine,
-    )
-
-
-def from_lock(row: LockRow, now: int, *, mine: bool) -> Need:
-    """A lock is in force; one with an unconfirmed effect is the more pressing."""
-    unconfirmed = [r.effect for r in row.receipts if r.state == "unconfirmed"]
-    open_effects = list(dict.fromkeys(unconfirmed))
-    name = "" if row.target.kind == "everything" else f" {row.target.name}"
-    text = (
-        f"{row.mode} on {row.target.kind}{name} by {row.by.removeprefix('person/')}: {row.reason}"
-    )
-    old = now - row.created_at > _LOCK_STANDS_US
-    score = 120 if open_effects else (40 if old else 20)
-    todo = f"check {', '.join(open_effects)}" if open_effects else "lift it when it is safe"
-    return Need(
-        need=f"lock/{row.lock}",
-        kind="lock",
-        subject=row.lock,
-        score=_weigh(score, mine),
-        risk="high" if open_effects else "medium",
-        text=text,
-        todo=todo,
-        since=row.created_at,
-        agent=row.target.name if row.target.kind == "agent" else None,
-        mine=mine,
-    )
-
-
-def from_incident(row: IncidentRow, now: int, *, mine: bool) -> Need:
-    """An incident is open: the graver, and the more of it nobody knows, the more pressing."""
-    score = _GRAVITY[row.severity] + (40 if row.unknown else 0)
-    unknown = f", {count(row.unknown, 'outcome')} unknown" if row.unknown else ""
-    locks = f"{row.in_force} of {count(len(row.targets), 'lock')} in force"
-    todo = "settle what is unknown" if row.unknown else "note what you find"
-    return Need(
-        need=f"incident/{row.incident}",
-        kind="incident",
-        subject=row.incident,
-        score=_weigh(score, mine),
-        risk=row.severity,
-        text=f"incident of {row.owner}: {row.title} ({locks}{unknown})",
-        todo=f"{todo}, then close it with its report",
-        since=row.opened_at,
-        mine=mine,
-    )
-
-
-def from_breaker(row: BreakerRow, now: int, *, mine: bool) -> Need | None:
-    """A breaker stopped or slowed an agent; one that only a person closes is the more pressing."""
-    if row.state == "closed":
-        return None
-    does = "paused" if row.does == "pause" else "slowed down"
-    refused = f", {row.refused:,} calls refused since" if row.refused else ""
-    waits = row.state == "open" and row.probes_at is None
-    todo = "find out why, then close it"
-    if not waits:
-        todo += ", or leave it to its probe"
-    return Need(
-        need=f"breaker/{row.breaker}",
-        kind="breaker",
-        subject=row.breaker,
-        score=_weigh(125 if waits else 95, mine),
-        risk="high",
-        text=f"breaker {row.breaker} {does} {row.agent} ({row.detector}): {row.reason}{refused}",
-        todo=todo,
-        due_at=row.probes_at if row.probes_at and row.probes_at > now else None,
-        since=row.opened_at or now,
-        agent=row.agent,
         mine=mine,
     )
 
@@ -249,7 +175,7 @@ def from_unsettled(row: UnsettledRow, *, mine: bool) -> Need | None:
         need=f"outcome/{row.decision}",
         kind="outcome",
         subject=row.decision,
-        score=_weigh(_HARM[row.risk] + 5, mine),
+        score=weigh(_HARM[row.risk] + 5, mine),
         risk=row.risk,
         text=f"nobody knows how {row.name}{about} of {row.agent}{owner} ended: "
         f"{make_safe(row.why, limit=200)}",
@@ -291,7 +217,7 @@ def from_quarantine(
         need=f"tool/{shown}",
         kind="tool",
         subject=names[0] if names else f"{pin.upstream}/{pin.tool}",
-        score=_weigh(130 if names else 90, mine),
+        score=weigh(130 if names else 90, mine),
         risk="high",
         text=f"{shown} {happened}{stops}: {reason_of(pin)}",
         todo="look at the difference, then "
@@ -310,7 +236,7 @@ def from_uncovered(upstream: str, pins: Sequence[Pin], *, mine: bool) -> Need:
         need=f"tools/{upstream}",
         kind="tool",
         subject=f"{upstream}/{pins[0].tool}",
-        score=_weigh(15, mine),
+        score=weigh(15, mine),
         risk="low",
         text=f"{upstream} offers {offers} {how} and without a contract",
         todo="write a contract, or reject it",
@@ -326,7 +252,7 @@ def from_warned(warned: Warned, *, mine: bool) -> Need:
         need=f"policy/{warned.set}",
         kind="policy",
         subject=warned.set,
-        score=_weigh(35, mine),
+        score=weigh(35, mine),
         risk="medium",
         text=f"policy set {warned.set} warns: it would have decided {times} of this hour "
         f"otherwise, the last by {warned.policy}: {warned.message}",
@@ -344,7 +270,7 @@ def from_vacancy(one: Vacancy, rota: Rota, now: int, *, mine: bool) -> Need:
         need=f"oncall/{one.role}",
         kind="oncall",
         subject=one.role,
-        score=_weigh(score, mine),
+        score=weigh(score, mine),
         risk="high" if ahead <= 0 else "medium",
         text=one.words(rota),
         todo="put somebody on call: `watchkeeper oncall override`, or correct the schedule",
@@ -383,7 +309,7 @@ def from_undelivered(found: Undelivered, *, mine: bool) -> Need:
         need=f"{found.kind}/{found.target}",
         kind="plane",
         subject=found.target,
-        score=_weigh(60, mine),
+        score=weigh(60, mine),
         risk="medium",
         text=f"{what} {found.target}: {', '.join(said)}{why}",
         todo=f"`watchkeeper deliveries list --target {found.target}`; send them again or discard",
@@ -417,7 +343,7 @@ def from_no_coverage(found: Sequence[Uncovered], *, mine: bool) -> Need | None:
         need="oncall/uncovered",
         kind="request",
         subject=found[0].request,
-        score=_weigh(200, mine),
+        score=weigh(200, mine),
         risk="high",
         text=f"TOO FEW or NOBODY is on call for {', '.join(roles[:5])}: {plural}",
         todo="put somebody on call, or take the shift",
@@ -435,5 +361,6 @@ def _urgency(left: int, whole: int) -> int:
     return max(1, min(10, round(1 + 9 * used * used) + (2 if left < 120 * MICROSECONDS else 0)))
 
 
-def _weigh(score: int, mine: bool) -> int:
+def weigh(score: int, mine: bool) -> int:
+    """Return what a need weighs for somebody who may do something about it, or may not."""
     return score if mine else score // _NOT_MINE

@@ -19,11 +19,8 @@ from watchkeeper.api.needs import (
     from_agent,
     from_ailing,
     from_audit,
-    from_breaker,
     from_budget,
     from_credential,
-    from_incident,
-    from_lock,
     from_no_coverage,
     from_request,
     from_review,
@@ -37,6 +34,7 @@ from watchkeeper.api.needs import (
 from watchkeeper.api.oncall import names_of
 from watchkeeper.api.requests import count_requests, pressing_requests, requests_to_review
 from watchkeeper.api.runtimes import needs_of_runtimes
+from watchkeeper.api.stopped_needs import from_breaker, from_incident, from_lock
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.api.tools import needs_of_tools
 from watchkeeper.approvals.coverage import find_uncovered

@@ -4,7 +4,10 @@
 the path of a file, it serves itself and writes there where.
 """
 
+from __future__ import annotations
+
 import asyncio
+import contextlib
 import http.client
 import importlib
 import json
@@ -14,7 +17,6 @@ import shutil
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -60,8 +62,9 @@ def act(state: State) -> State:
 
 
 async def slow(state: State) -> State:
-    for _ in range(3000):
-        await asyncio.sleep(0.1)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(300):
+            await asyncio.Event().wait()
     return {"log": ["slow ended"]}
 
 
@@ -101,7 +104,7 @@ def serve(ready: Path) -> None:
 
 
 def announce(ready: Path, port: int) -> None:
-    url = f"http://127.0.0.1:{port}"
+    url, pause = f"http://127.0.0.1:{port}", threading.Event()
     while True:
         try:
             asking = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
@@ -110,7 +113,7 @@ def announce(ready: Path, port: int) -> None:
                 break
         except OSError:
             pass
-        time.sleep(0.1)
+        pause.wait(0.1)
     written = ready.with_suffix(".part")
     written.write_text(json.dumps({"url": url}))
     written.replace(ready)
