@@ -27,7 +27,9 @@ def web() -> Iterator[WebSink]:
 @pytest.fixture
 def make(make_plane: Make, web: WebSink) -> Make:
     def begin(*documents: str, clock: str = "running") -> Plane:
-        plane = make_plane(clock=clock, environ={"TELL_PAGER": web.url("p")})
+        plane = make_plane(
+            clock=clock, environ={"TELL_PAGER": web.url("p"), "TELL_BAD": "file://x"}
+        )
         second = agent_document("porter", owner="support")
         plane.apply(*world(channel("pager"), TEAMS, second, *documents), finance__cedar=POLICY)
         return plane
@@ -82,6 +84,22 @@ def test_an_open_console_that_shows_it_is_the_confirmation(make: Make, web: WebS
             "it was shown",
         )
     assert (row["by"], row["detail"]) == ("grace", "shown live to grace")
+
+
+def test_a_message_that_was_given_up_is_sent_by_the_next_contact(make: Make, web: WebSink) -> None:
+    plane = make(channel("bad"), person("grace", "bad", ("pager", 60)))
+    lock = kill(plane)["lock"]
+    row = eventually(
+        lambda: next(
+            (one for one in told(plane, lock).values() if one["state"] == "acknowledged"), None
+        ),
+        "grace was told after all",
+    )
+    assert row["detail"] == "told grace by pager"
+    sent = plane.operator.get("/v1/deliveries", kind="notice")["rows"]
+    assert sorted((one["target"], one["state"]) for one in sent) == [
+        ("bad", "dead"), ("pager", "sent"),
+    ]  # fmt: skip
 
 
 def test_of_everything_each_person_gets_one_message(make: Make, web: WebSink) -> None:

@@ -19,7 +19,9 @@ from tests.rig.deadline import eventually_async
 from tests.rig.upstream import Upstream
 from tests.rig.world import agent_document, upstream_document, world
 from watchkeeper.decide.reconciling import reconcile
+from watchkeeper.decide.unsettled import recover
 from watchkeeper.kill.model import LockTarget
+from watchkeeper.wire.decisions import Ask
 from watchkeeper.wire.locks import TargetKind
 
 SLOW = """
@@ -125,6 +127,25 @@ async def test_a_persons_word_that_it_came_to_nothing_sets_it_free(
     async with edge.mcp(await edge.open_run()) as client:
         assert text_of(await client.call_tool("books.slow", {"label": label})) == "done"
     assert shelf.executions().count({"label": label}) == 2
+
+
+async def test_so_is_what_a_plane_left_running_that_died_under_a_lock(
+    edge: Edge, shelf: Upstream
+) -> None:
+    label = f"left-{next(_labels)}"
+    ask = Ask(kind="tool", name="books.slow", arguments={"label": label}, idempotency_key=label)
+    token = await edge.open_run()
+    begun = await edge.decider.decide(token, ask, performer="plane")
+    assert begun.verdict == "permit"
+    lock = await edge.stop_agent()
+    # what a plane does as it is started again
+    assert await recover(edge.decider) == 1
+    await edge.kill.lift(lock, reason="repaired", by="person/owner")
+    more: dict[str, Any] = {"meta": {"watchkeeper/idempotency-key": label}}
+    async with edge.mcp(await edge.open_run()) as client:
+        said = await client.call_tool("books.slow", {"label": label}, **more)
+    assert f"This call ran before (decision {begun.decision})" in text_of(said)
+    assert shelf.executions().count({"label": label}) == 0
 
 
 async def test_the_clients_of_models_send_a_cut_call_once(tmp_path: Path) -> None:
