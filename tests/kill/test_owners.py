@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.rig.deadline import eventually, stays
 from tests.rig.plane import Plane
 from tests.rig.sinks import WebSink, web_sink
 from tests.rig.world import POLICY, agent_document, world
+from watchkeeper.api.callers import account_name
 
 TEAMS = json.dumps({"role": {"name": "support", "members": ["grace", "bob"]}})
 Make = Callable[..., Plane]
@@ -115,7 +117,7 @@ def test_of_everything_each_person_gets_one_message(make: Make, web: WebSink) ->
 
 
 def test_nobody_to_be_told_is_unconfirmed_and_alarms_once(make: Make, web: WebSink) -> None:
-    plane = make(person("dora", "pager"), clock="frozen")
+    plane = make(person("boss", "pager", accounts=[account_name(os.getuid())]), clock="frozen")
     lock = kill(plane)["lock"]
     eventually(lambda: told(plane, lock)["role/support"]["attempts"] >= 1, "it was looked")
     assert told(plane, lock)["role/support"]["state"] == "attempted"
@@ -129,6 +131,10 @@ def test_nobody_to_be_told_is_unconfirmed_and_alarms_once(make: Make, web: WebSi
     )
     assert "nobody of the role has a contact in force or a console open" in row["detail"]
     assert len(plane.events(type="lock.unconfirmed")) == 1
+    eventually(
+        lambda: any("agent/porter: not confirmed: notify" in one["message"] for one in web.bodies),
+        "whoever runs the plane is told",
+    )
     needs = {one["need"]: one for one in plane.operator.get("/v1/watch")["rows"]}
     assert needs[f"lock/{lock}"]["todo"] == "check notify owner"
     # as soon as somebody of the role can be reached, it is told again
@@ -139,5 +145,11 @@ def test_nobody_to_be_told_is_unconfirmed_and_alarms_once(make: Make, web: WebSi
         return bool(told(plane, lock)["role/support"]["state"] == "acknowledged")
 
     eventually(told_at_last, "bob was told at last", every=0.5)
-    stays(lambda: len(web.bodies) == 1, "and once")
-    assert len(plane.events(type="lock.confirmed")) == 1
+    said = [one["message"] for one in web.bodies]
+    assert len([one for one in said if one.startswith("stop on agent/porter")]) == 1
+    (confirmed,) = plane.events(type="lock.confirmed")
+    assert confirmed["body"]["alarmed"] is True
+    eventually(
+        lambda: any("agent/porter: everybody who was told" in one["message"] for one in web.bodies),
+        "whoever was alarmed is told of that",
+    )

@@ -142,6 +142,11 @@ class Notices:
         """Return the names of who holds a role now, or may vote for one who does."""
         return self._people(tx, catalogue, [role], tx.now)
 
+    def person_of(self, catalogue: Catalogue, actor: str) -> str:
+        """Return the name of the person that an actor is, as roles are held by it."""
+        name = _name(actor)
+        return catalogue.names.key(self._owner_of(catalogue) if name == self._owner else name)
+
     def tell_again(
         self, tx: Transaction, catalogue: Catalogue, event: Event, people: Iterable[str],
         before: Sequence[Row],
@@ -177,7 +182,7 @@ class Notices:
         elif event.type == "lock.confirmed" and not body.get("alarmed"):
             return ()
         people = self._people(tx, catalogue, sorted(roles), event.at)
-        people.discard(_name(event.actor))
+        people.discard(self.person_of(catalogue, event.actor))
         return tuple(_deliveries(event, _lock_notice(event), people, (), catalogue))
 
     def unreachable(self, tx: Transaction, catalogue: Catalogue) -> list[str]:

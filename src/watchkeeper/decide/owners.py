@@ -59,7 +59,6 @@ class Onlookers:
         return frozenset(actor for actor, sent in self._open.values() if sent >= sequence)
 
 
-
 class Owners:
     """Looks whether a lock's owners were told, role by role."""
 
@@ -132,14 +131,14 @@ class Owners:
         """Return how it stands, and whether it may stand better in a moment."""
         catalogue = self._decider.catalogue.now
         people = self._notices.people_of(tx, catalogue, role)
-        by = catalogue.names.key(lock.by.removeprefix("person/"))
+        by = self._notices.person_of(catalogue, lock.by)
         if by in people and lock.by.startswith("person/"):
             return Done(f"{by} put it in force", by), False
         event = _created(tx, lock)
         if event is None:
             return Done("it is not in the ledger"), False
         sequence = event.sequence
-        shown = _among(self._onlookers.shown(sequence), people, catalogue)
+        shown = self._among(self._onlookers.shown(sequence), people, catalogue)
         if shown:
             return Done(f"shown live to {_named(shown)}", shown[0]), False
         rows = [
@@ -152,7 +151,7 @@ class Owners:
             one = arrived[0]
             told = _named(sorted({row.recipient for row in arrived}))
             return Done(f"told {told} by {one.target}", one.recipient), False
-        watch = bool(_among(self._onlookers.shown(0), people, catalogue))
+        watch = bool(self._among(self._onlookers.shown(0), people, catalogue))
         reachable = any(contacts_of(one, catalogue) for one in people)
         if rows:
             return Done(_on_the_way(rows)), True
@@ -161,6 +160,12 @@ class Owners:
         if not people:
             return Done(f"nobody holds {role}"), False
         return Done("nobody of the role has a contact in force or a console open"), False
+
+    def _among(
+        self, actors: Collection[str], people: Collection[str], catalogue: Catalogue
+    ) -> list[str]:
+        """Return the people among some actors, by name."""
+        return sorted({self._notices.person_of(catalogue, one) for one in actors} & set(people))
 
 
 def _created(tx: Transaction, lock: LockInForce) -> Event | None:
@@ -172,16 +177,6 @@ def _told(tx: Transaction, lock: LockInForce, sequence: int) -> list[Row]:
     """Return the messages that tell of a lock."""
     first = ids.first_at("msg", lock.created_at)
     return list(_TOLD.all(tx, first=first, event_is=sequence))
-
-
-def _among(actors: Collection[str], people: Collection[str], catalogue: Catalogue) -> list[str]:
-    """Return the people among some principals, by name."""
-    names = {
-        catalogue.names.key(one.removeprefix("person/"))
-        for one in actors
-        if one.startswith("person/")
-    }
-    return sorted(names & set(people))
 
 
 def _on_the_way(rows: Sequence[Row]) -> str:
