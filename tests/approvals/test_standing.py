@@ -139,7 +139,7 @@ async def test_a_proposal_taken_back_is_decided_no_more(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "over", [{"agents": [AGENT]}, {"tool": TOOL}, {"everything": True}], ids=str
+    "over", [{"agents": [AGENT]}, {"tools": [TOOL]}, {"everything": True}], ids=str
 )
 async def test_a_kill_ends_what_it_covers(store: Store, over: Any) -> None:
     mine, proposed = await stands(store), await propose(store)

@@ -191,7 +191,7 @@ class StandingMachine(RuleBasedStateMachine):
             return
         known.over = True
 
-    @rule(what=st.sampled_from([{"agents": [AGENT]}, {"tool": TOOL}, NOBODY, NOBODY, NOBODY]))
+    @rule(what=st.sampled_from([{"agents": [AGENT]}, {"tools": [TOOL]}, NOBODY, NOBODY, NOBODY]))
     def kill(self, what: dict[str, Any]) -> None:
         self.write(lambda tx: standing.end_covered(tx, **what, by="lock/l", why="odd"))
         if what is not NOBODY:
