@@ -351,3 +351,20 @@ def test_the_header_says_until_when_i_am_on_call() -> None:
         assert words in text(header_row(shown, [], 110))
         assert "ada" in text(header_row(shown, [], 50))
     assert "on call" not in text(header_row(status(), [], 200))
+
+
+def test_panes_without_a_key_give_way_before_names_are_no_names_any_more() -> None:
+    """At 80 columns the ten with keys keep their names; the rest is counted, and told of."""
+    titles = ("Watch", "Fleet", "Approvals", "Runs", "Budgets", "Tools", "Policy", "On call")
+    titles += ("Ledger", "Locks", "Models", "Runtimes", "Incidents")
+
+    def line(front: str, badges: dict[str, str], width: int = 80) -> str:
+        tabs = [Tab(title, badges.get(title, ""), title == front) for title in titles]
+        return text(tab_rows(tabs, width)[0])
+
+    assert " 2 Fle" in line("Watch", {})
+    assert line("Watch", {}).endswith(" : +3 ")
+    assert line("Watch", {"Incidents": "1"}).endswith(" : +3! ")
+    assert " : Runtimes " in line("Runtimes", {})
+    assert line("Runtimes", {}).endswith(" : +2 ")
+    assert " : Incidents 1 " in line("Watch", {"Incidents": "1"}, 160)

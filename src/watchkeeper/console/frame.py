@@ -142,9 +142,24 @@ class Tab:
     front: bool
 
 
+_FEW_LETTERS = 4
+"""A name of fewer letters than this is no name any more."""
+
+
 def tab_key(number: int) -> str:
     """Return the key of a pane by its place; the eleventh and later are opened by name."""
     return str(number % 10) if number <= TABS_WITH_KEYS else ":"
+
+
+def _places(tabs: Sequence[Tab], width: int) -> list[int]:
+    """Return the places of the tabs that are shown.
+
+    Where names would lose too many letters, those without a key are, but for the one in front.
+    """
+    every = list(range(len(tabs)))
+    if _letters(tabs, width) >= _FEW_LETTERS:
+        return every
+    return [n for n in every if n < TABS_WITH_KEYS or tabs[n].front]
 
 
 def _letters(tabs: Sequence[Tab], width: int) -> int:
@@ -160,16 +175,22 @@ def _letters(tabs: Sequence[Tab], width: int) -> int:
 def tab_rows(tabs: Sequence[Tab], width: int, *, production: bool = False) -> tuple[Row, Row]:
     """Return the line of panes and the rule below it, heavy under the one in front.
 
-    Where all names don't fit, the longest give way first; the one in front stays whole.
+    Where all names don't fit, the longest give way first; the one in front stays whole. How many
+    panes are left out is told at the end, and whether one of them has something to tell.
     """
-    letters = _letters(tabs, width)
+    places = _places(tabs, width)
+    left_out = [tab for place, tab in enumerate(tabs) if place not in places]
+    telling = any(tab.badge for tab in left_out)
+    more = f" : +{len(left_out)}{'!' * telling} " if left_out else ""
+    letters = _letters([tabs[n] for n in places], width - len(more))
     line: list[Span] = []
     rule: list[Span] = []
     thin, heavy = ("═", "█") if production else ("─", "━")
-    for number, tab in enumerate(tabs, 1):
+    for place in places:
+        tab = tabs[place]
         title = tab.title if tab.front else tab.title[:letters].rstrip()
         parts = [
-            span(f" {tab_key(number)}", "key" if not tab.front else "accent"),
+            span(f" {tab_key(place + 1)}", "key" if not tab.front else "accent"),
             span(f" {title}" if title else "", "accent" if tab.front else "text"),
         ]
         if tab.badge:
@@ -180,6 +201,8 @@ def tab_rows(tabs: Sequence[Tab], width: int, *, production: bool = False) -> tu
         rule.append(
             span(heavy * cells if tab.front else thin * cells, "accent" if tab.front else "rule")
         )
+    if more:
+        line.append(span(more, "warning" if telling else "quiet"))
     used = sum(cell_width(part.text) for part in rule)
     rule.append(span(thin * max(0, width - used), "rule"))
     return tuple(line), tuple(rule)
