@@ -62,6 +62,14 @@ def test_an_incident_is_its_teams_and_the_kill_says_which_it_is(plane: Plane) ->
         assert [status(who, f"{one}/close", reason) for who in (lex, eye, fin)] == [403, 403, 200]
         assert status(fin, f"{one}/close", reason) == 409
         assert status(fin, f"{one}/reopen", reason) == 200
+        # of what is another team's nobody makes their own
+        paused = stop(plane, "agent", "scribe", mode="pause")["lock"]
+        join = {"lock": paused, "reason": "curious"}
+        assert [status(who, f"{one}/join", join) for who in (fin, lex)] == [403, 403]
+        target = {"kind": "agent", "name": "scribe"}
+        named = {"target": target, "mode": "pause", "reason": "mine", "incident": incident}
+        assert status(lex, "/v1/locks", named) == 200
+        assert plane.operator.get(one)["team"] == "finance-ops"
         # a lock of another team widens it to what neither answers for alone
         assert stop(plane, "everything", "*")["incident"] == incident
         assert [status(who, one) for who in (fin, lex, eye)] == [403, 403, 200]

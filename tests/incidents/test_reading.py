@@ -11,7 +11,11 @@ from tests.kill.guarded import Guarded
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide import reconciling
 from watchkeeper.ledger.reading import read_about, read_events
+from watchkeeper.outbox import service as outbox
+from watchkeeper.outbox.model import Attempt, NewDelivery
+from watchkeeper.outbox.service import enqueue
 from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Outcome
 
 HOSTILE = "# Not a title\n- [x](http://evil) | `x` <script>\x1b[31m\u202e\n\n---\n1. _up_"
@@ -117,6 +121,29 @@ async def test_the_same_entry_gives_the_same_report(ground: Guarded) -> None:
     for wrong in (row.sequence - 1, ground.store.head + 1):
         with pytest.raises(Invalid):
             await report(ground, incident, wrong)
+
+
+async def test_a_report_says_who_was_told_and_who_was_not(ground: Guarded) -> None:
+    lock, incident = await stop(ground, "team", "finance-ops")
+    (created,) = await ground.store.read(
+        lambda tx: read_events(tx, subject=f"lock/{lock}", type="lock.created")
+    )
+
+    def put(tx: Transaction) -> None:
+        for person, entry in (("ada", created.sequence), ("bob", created.sequence), ("eve", 1)):
+            enqueue(tx, NewDelivery(
+                kind="notice", target="pager", recipient=person, payload="{}", event=entry,
+            ))  # fmt: skip
+
+    await ground.store.write(put)
+    claimed = await ground.store.write(
+        lambda tx: outbox.claim(tx, room=9, room_per_target=9, kinds=["notice"])
+    )
+    for one in claimed:
+        went = Attempt("sent" if one.recipient == "ada" else "refused", None, "gone")
+        await ground.store.write(lambda tx, o=one, w=went: outbox.settle(tx, o, w, fraction=0))  # type: ignore[misc]
+    found = await report(ground, incident)
+    assert [one.type for one in found.told] == ["delivery.sent", "delivery.dead"]
 
 
 async def test_what_people_wrote_is_no_markup_in_a_report(ground: Guarded) -> None:

@@ -9,7 +9,7 @@ from watchkeeper.api.locks import show_lock
 from watchkeeper.api.table import MOST_ROWS, Call, Operation
 from watchkeeper.api.words import say
 from watchkeeper.decide.contents import without_secrets
-from watchkeeper.decide.incidents.opening import join_by_word
+from watchkeeper.decide.incidents.opening import join_by_word, team_of
 from watchkeeper.decide.incidents.report import notes_of, write_report
 from watchkeeper.decide.incidents.timeline import (
     of_incident,
@@ -126,6 +126,7 @@ async def join(call: Call) -> IncidentDetail:
 
     def unit(tx: Transaction) -> None:
         lock = locks.as_lock(locks.find(tx, body.lock))
+        call.check_team("lock", team_of(tx, catalogue, lock.target))
         was = service.incident_of(tx, lock.lock)
         if was is not None:
             call.check_team("lock", service.find(tx, was).team)

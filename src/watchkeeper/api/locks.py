@@ -6,7 +6,7 @@ from watchkeeper.api.table import Call, Operation
 from watchkeeper.decide.blast import measure
 from watchkeeper.decide.incidents.opening import team_of
 from watchkeeper.decide.stop import check_target
-from watchkeeper.incidents.service import incident_of
+from watchkeeper.incidents.service import incident_of, team_of_incident
 from watchkeeper.kill import service as locks
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.kill.model import Receipt as KeptReceipt
@@ -44,6 +44,7 @@ async def lock(call: Call) -> LockRow:
     body: Lock = call.body
     target = LockTarget(body.target.kind, body.target.name)
     call.check_team("lock", await _team(call, target))
+    named = body.incident if await _may_join(call, body.incident) else None
     made, receipts = await call.rooms.kill.lock(
         target,
         mode=body.mode,
@@ -51,7 +52,7 @@ async def lock(call: Call) -> LockRow:
         by=call.actor,
         authority=call.who.permissions.rank,
         seconds=body.expires_in_seconds,
-        incident=body.incident,
+        incident=named,
     )
     incident = await call.rooms.store.read(lambda tx: incident_of(tx, made.lock))
     return LockRow(
@@ -80,9 +81,22 @@ async def lift(call: Call) -> LockRow:
     row = await call.rooms.store.read(lambda tx: locks.find(tx, name))
     call.check_team("lift", await _team(call, LockTarget(row.target_kind, row.target_name)))
     await call.rooms.kill.lift(
-        name, reason=body.reason, by=call.actor, authority=call.who.permissions.rank
+        name,
+        reason=body.reason,
+        by=call.actor,
+        authority=call.who.permissions.rank,
+        owner=call.who.owner,
     )
     return await _read(call, name)
+
+
+async def _may_join(call: Call, incident: str | None) -> bool:
+    """Tell whether the caller may add to an incident, be it there or not."""
+    teams = call.who.permissions.teams("lock")
+    if incident is None or teams is None:
+        return True
+    team = await call.rooms.store.read(lambda tx: team_of_incident(tx, incident))
+    return team is None or team in teams
 
 
 async def _team(call: Call, target: LockTarget) -> str:
@@ -146,6 +160,7 @@ OPERATIONS = (
         "Count what a lock on a target would stop now.",
         answers=BlastRadius,
         takes=Target,
+        looks_only=True,
         tags=("kill switch",),
     ),
     Operation(
@@ -177,6 +192,7 @@ OPERATIONS = (
         answers=LockRow,
         takes=Lift,
         by_team=True,
+        always_for_owner=True,
         tags=("kill switch",),
     ),
 )

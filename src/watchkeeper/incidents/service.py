@@ -242,6 +242,12 @@ def find(tx: Transaction, incident: str) -> Row:
     return row
 
 
+def team_of_incident(tx: Transaction, incident: str) -> str | None:
+    """Return the team of an incident, None if there is none."""
+    row = _FIND.first(tx, incident_is=incident)
+    return None if row is None else str(row.team)
+
+
 def list_incidents(
     tx: Transaction,
     *,

@@ -56,5 +56,6 @@ def record(
         agent=one.agent,
         run=one.run,
         request=one.request,
-        body={"kind": one.kind, "target": one.target, **body, "text": text},
+        # which entry it tells of, so that it can be found from there
+        body={"kind": one.kind, "target": one.target, "event": one.event, **body, "text": text},
     )
