@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.decide.still import POLICY, WORLD, StillFacts, catalogue, refund
 from watchkeeper.approvals.model import Grant
 from watchkeeper.core.errors import Forbidden, Invalid
+from watchkeeper.decide.gates.approval import check_critical
 from watchkeeper.decide.gates.requirement import require, risk_of
 from watchkeeper.decide.model import Progress, Requirement, Ruling
 from watchkeeper.decide.path import decide
-from watchkeeper.decide.service import check_critical
 from watchkeeper.policy.model import Obligation
 from watchkeeper.registry.rules import find_gaps
 from watchkeeper.registry.source import read_file

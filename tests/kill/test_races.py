@@ -6,7 +6,7 @@ What is before what is read from the ledger: by sequence, and by the epoch in ea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import pytest
@@ -62,7 +62,7 @@ async def held(guarded: Guarded, token: str) -> str:
     return str(answer.request)
 
 
-async def answers(works: list[Awaitable[Answer]]) -> list[Answer]:
+async def answers(works: Sequence[Awaitable[Answer]]) -> list[Answer]:
     """Return the answers of those that got one; others must have been refused in good order."""
     found = await asyncio.gather(*works, return_exceptions=True)
     for one in found:
@@ -203,7 +203,7 @@ async def test_an_outcome_is_recorded_once_whatever_comes_down_meanwhile(
         with flights[number]:
             await asyncio.sleep(0)
         status = "unknown" if flights[number].cancelled else "succeeded"
-        outcome = Outcome(status=status)  # type: ignore[arg-type]
+        outcome = Outcome(status=status)
         await guarded.decider.settle(decisions[number], outcome)
         await guarded.decider.settle(decisions[number], outcome)
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.attendance import caller_came, caller_left
 from watchkeeper.approvals.callback import call_back
-from watchkeeper.approvals.deciding import DEADLINE
 from watchkeeper.approvals.rows import decide_by_of
 from watchkeeper.approvals.superseding import link_new
 from watchkeeper.approvals.voiding import void
@@ -17,6 +16,7 @@ from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.decide.amounts import amounts_of, with_some_use
 from watchkeeper.decide.answers import as_answer
+from watchkeeper.decide.bounds import in_time
 from watchkeeper.decide.breakers import Open, take_part
 from watchkeeper.decide.callbacks import check_callback
 from watchkeeper.decide.catalogue import CatalogueView
@@ -25,6 +25,7 @@ from watchkeeper.decide.costing import draw_on_used
 from watchkeeper.decide.coverage import RolesInForce
 from watchkeeper.decide.extending import hold_more
 from watchkeeper.decide.flight import Flights, InFlight
+from watchkeeper.decide.gates.approval import check_critical
 from watchkeeper.decide.gates.breaker import breaker_gate
 from watchkeeper.decide.gates.identity import use_of
 from watchkeeper.decide.gates.kill import covered_by, covered_there
@@ -70,7 +71,7 @@ from watchkeeper.models.statistics import Statistics
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.budgets import Measure
-from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer, Risk, Usage
+from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer, Usage
 
 SWITCHED_OFF = "STOP"
 """Stands for a lock where the switch file stops everything."""
@@ -113,13 +114,15 @@ class Decider:
 
         An answer with a `replay` is of a call that was permitted before: it is not to be
         carried out. Raises `Unauthenticated` for a token that opens nothing, `Invalid` for
-        arguments that have no canonical form, `Unavailable` when the store can't be written,
-        `Forbidden` while everything is stopped by the switch file.
+        arguments that have no canonical form, `Unavailable` when the store can't be written in
+        time, `Forbidden` while everything is stopped by the switch file.
         """
         self.check_switch()
         action = await as_action(ask)
-        (answer, covered), catalogue = await self.store.write(
-            lambda tx: (self._decide(tx, token, ask, action, performer), self.catalogue.now)
+        (answer, covered), catalogue = await in_time(
+            self.store.write(
+                lambda tx: (self._decide(tx, token, ask, action, performer), self.catalogue.now)
+            )
         )
         if covered is not None and performer == "plane":
             self.flights.expect(answer.decision, covered, catalogue)
@@ -133,7 +136,7 @@ class Decider:
 
     async def identify(self, token: str) -> Caller:
         """Return whose run token this is; raise `Unauthenticated` if it opens nothing."""
-        run = await self.store.read(lambda tx: check_token(facts_of(tx, token), tx.now))
+        run = await in_time(self.store.read(lambda tx: check_token(facts_of(tx, token), tx.now)))
         scope = read_token_scope(run.scope)
         return Caller(
             run.agent, run.run, scope, run.on_behalf_of, run.environment, run.version,
@@ -369,23 +372,6 @@ class Decider:
             budgets.void(tx, decision)
         if row.request is not None:
             approvals.record_outcome(tx, row.request, outcome.status)
-
-
-def check_critical(risk: Risk, ruling: Ruling, digest: str) -> None:
-    """Raise `Forbidden` for a permit of a critical action without people's approval of it.
-
-    The gates ask for one. Should a gate, a policy or a standing approval ever let it by, this is
-    where it ends: what is redeemed next must be votes of people on exactly this action.
-    """
-    grant = ruling.grant
-    if risk != "critical":
-        return
-    if grant is None or grant.digest != digest or DEADLINE in grant.by:
-        raise Forbidden(
-            "a critical action needs people's approval of exactly this call",
-            rule="risk/critical",
-            remedy="report this: no gate held it",
-        )
 
 
 async def as_action(ask: Ask) -> Action:

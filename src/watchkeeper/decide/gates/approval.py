@@ -6,12 +6,13 @@ from watchkeeper.approvals.deciding import DEADLINE
 from watchkeeper.approvals.model import OPEN, Grant, Standing
 from watchkeeper.approvals.rules import why_short
 from watchkeeper.approvals.superseding import narrowing_words
+from watchkeeper.core.errors import Forbidden
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.kill import lock_on_approval, refused_by
 from watchkeeper.decide.gates.requirement import require
 from watchkeeper.decide.gates.standing import covering
 from watchkeeper.decide.model import Action, Progress, Requirement, Ruling, deny
-from watchkeeper.wire.decisions import Narrowed
+from watchkeeper.wire.decisions import Narrowed, Risk
 
 
 def approval_gate(action: Action, facts: Facts, progress: Progress) -> Ruling | None:
@@ -148,3 +149,20 @@ def _refused_before(standing: Standing | None) -> Ruling | None:
             return deny(rule, "the request was revoked by a kill", instead)
         case _:
             return None
+
+
+def check_critical(risk: Risk, ruling: Ruling, digest: str) -> None:
+    """Raise `Forbidden` for a permit of a critical action without people's approval of it.
+
+    The gates ask for one. Should a gate, a policy or a standing approval ever let it by, this is
+    where it ends: what is redeemed next must be votes of people on exactly this action.
+    """
+    grant = ruling.grant
+    if risk != "critical":
+        return
+    if grant is None or grant.digest != digest or DEADLINE in grant.by:
+        raise Forbidden(
+            "a critical action needs people's approval of exactly this call",
+            rule="risk/critical",
+            remedy="report this: no gate held it",
+        )
