@@ -40,8 +40,10 @@ def find_replay(
     row = cut
     if row is None and call is not None:
         row = find_first(tx, run.run, call)
-    if cut is None and row is not None and not stands_for(
-        row, keyed=keyed, taken=row.decision in taken, now=tx.now
+    if (
+        cut is None
+        and row is not None
+        and not stands_for(row, keyed=keyed, taken=row.decision in taken, now=tx.now)
     ):
         row = None
     if row is None and ask.idempotency_key is not None:
