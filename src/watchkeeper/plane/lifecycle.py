@@ -15,21 +15,15 @@ from watchkeeper.api.callers import account_name
 from watchkeeper.api.decide import Decide
 from watchkeeper.api.operations import routes
 from watchkeeper.api.rooms import Rooms
-from watchkeeper.approvals.standing.service import HANDLERS as STANDING_TIMERS
-from watchkeeper.approvals.timers import handlers as approval_timers
-from watchkeeper.breakers.service import HANDLERS as BREAKER_TIMERS
 from watchkeeper.budgets import history
-from watchkeeper.budgets.changes import HANDLERS as CAP_TIMERS
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
 from watchkeeper.core.places import SWITCH_FILE
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.callbacks import CALLBACKS
 from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.children import HANDLERS as CHILD_TIMERS
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.health import Health as RunHealth
-from watchkeeper.decide.holds import hold_timers
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.overriding import Overriding
 from watchkeeper.decide.owners import Owners
@@ -40,21 +34,20 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.decide.telling import Telling
 from watchkeeper.decide.tokens import Tokens
-from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
-from watchkeeper.decide.unsettled import recover, sweeping
+from watchkeeper.decide.unsettled import recover
 from watchkeeper.decide.watching import Watching
 from watchkeeper.decide.webhooks import Webhooks
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.identity.signing import SigningKeys
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.notices.model import Place
-from watchkeeper.oncall.handovers.service import HANDLERS as HANDOVER_TIMERS
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.plane.application import assemble
 from watchkeeper.plane.asking import open_device_logins, open_issuers
 from watchkeeper.plane.auditor import AUDIT_SECONDS, Auditor, heartbeat
 from watchkeeper.plane.deliveries import Deliveries
 from watchkeeper.plane.follower import Follower
+from watchkeeper.plane.handlers import handlers_of
 from watchkeeper.plane.health import PROBE_SECONDS, Health
 from watchkeeper.plane.outages import Outages
 from watchkeeper.plane.schedule import Schedule, plan_housekeeping
@@ -69,7 +62,6 @@ from watchkeeper.runtimes.life import life_of
 from watchkeeper.runtimes.polling import Polling
 from watchkeeper.runtimes.service import Runtimes
 from watchkeeper.store.store import Store
-from watchkeeper.store.timers import Handler
 from watchkeeper.tools.secrets.keys import key_source
 from watchkeeper.tools.secrets.sealed import SealedStore
 
@@ -82,16 +74,6 @@ _USES_SECONDS = 60
 _PRICES_SECONDS = 60
 _POLL_SECONDS = 1
 _FORGET_SECONDS = 3600
-
-TIMERS: Mapping[str, Handler] = {
-    **BREAKER_TIMERS,
-    **CAP_TIMERS,
-    **history.HANDLERS,
-    **CHILD_TIMERS,
-    **HANDOVER_TIMERS,
-    **STANDING_TIMERS,
-}
-"""Timers by kind, of the rooms that need nothing else."""
 
 
 @dataclass(slots=True)
@@ -234,14 +216,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     )  # fmt: skip
     kill = KillSwitch(decider)
     run_health = RunHealth(store, view, life_of)
-    handlers = {
-        **TIMERS,
-        **kill.handlers,
-        **approval_timers(decider.coverage),
-        **hold_timers(decider),
-        UNSETTLED: sweeping(decider),
-        **run_health.handlers,
-    }
+    handlers = handlers_of(decider, kill, run_health)
     sweeper = Sweeper(StoredTimers(store, handlers), clock)
     health = Health(state.path)
     auditor = Auditor(store, sweeper.wake, heartbeat(gateways.egress, settings.heartbeat_url))
