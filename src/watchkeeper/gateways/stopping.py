@@ -43,6 +43,9 @@ class UpstreamStops:
             return Done(f"nothing more is sent to it; {session}", "plane")
         if not whole:
             return Done("of its process group something still runs: end it by hand")
+        if not self._pool.ended_here(name):
+            said = "this plane started no process of it, and starts none; one that a plane left "
+            return Done(f"{said}which died has lost its pipes: look for it by hand", "plane")
         return Done("its process has ended, with its group; none is started", "plane")
 
     async def rehearse(self, lock: LockInForce, party: str) -> Done:

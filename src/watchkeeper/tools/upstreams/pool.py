@@ -50,6 +50,7 @@ class Pool:
         self._leaving: dict[asyncio.Task[bool], str] = {}
         self._left_over: set[str] = set()
         """Of which something may be left that was to end."""
+        self._ended_here: set[str] = set()
 
     @property
     def shut(self) -> Mapping[str, str]:
@@ -64,6 +65,7 @@ class Pool:
         now = self._clock.now()
         self._shut_at = {name: self._shut_at.get(name, now) for name in shut}
         self._left_over &= shut.keys()
+        self._ended_here &= shut.keys()
         self.apply(self._specs.values())
 
     async def ended(self, name: str) -> bool:
@@ -74,6 +76,10 @@ class Pool:
         if going:
             await asyncio.wait(going)
         return name not in self._left_over and name not in self._upstreams
+
+    def ended_here(self, name: str) -> bool:
+        """Tell whether an upstream that is shut off was connected by this plane before."""
+        return name in self._ended_here
 
     def transport_of(self, name: str) -> Literal["http", "stdio"] | None:
         """Return how an upstream in force is called, be it shut off or not."""
@@ -171,5 +177,7 @@ class Pool:
 
     def _left(self, task: asyncio.Task[bool]) -> None:
         name = self._leaving.pop(task)
+        if name in self._shut:
+            self._ended_here.add(name)
         if name in self._shut and (task.cancelled() or task.exception() or not task.result()):
             self._left_over.add(name)
