@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from tests.store.ground import ACTOR, PUT, TAKE, amounts, put
-from watchkeeper.core.errors import Conflict, WatchkeeperError
+from watchkeeper.core.errors import Conflict, Invalid, WatchkeeperError
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 
@@ -115,3 +115,12 @@ async def test_it_is_a_change_that_needs_an_event(store: Store) -> None:
 async def test_who_only_looks_needs_no_event_for_what_others_left(store: Store) -> None:
     answers = await asyncio.gather(store.write(later("a")), store.write(amounts))
     assert answers[1] == {"a": 1}
+
+
+async def test_who_looks_does_not_answer_for_what_others_left(store: Store) -> None:
+    answers = await asyncio.gather(
+        store.write(later("a", 2**63)), store.write(amounts), return_exceptions=True
+    )
+    assert isinstance(answers[0], Invalid)
+    assert answers[1] == {}
+    assert store.head == 0

@@ -109,7 +109,12 @@ class Transaction:
         for table in tuple(self.waiting) if tables is None else tables:
             left = self.waiting.pop(table, None)
             if left is not None:
-                left.write(self)
+                try:
+                    left.write(self)
+                except Exception:
+                    # not only this unit is to hear of it, but whoever left it
+                    self.waiting[table] = left
+                    raise
 
     def new_id(self, prefix: str) -> str:
         """Return a new id that sorts by this unit's time."""
