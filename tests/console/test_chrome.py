@@ -355,8 +355,10 @@ def test_the_header_says_until_when_i_am_on_call() -> None:
 
 def test_panes_without_a_key_give_way_before_names_are_no_names_any_more() -> None:
     """At 80 columns the ten with keys keep their names; the rest is counted, and told of."""
-    titles = ("Watch", "Fleet", "Approvals", "Runs", "Budgets", "Tools", "Policy", "On call")
-    titles += ("Ledger", "Locks", "Models", "Runtimes", "Incidents")
+    titles = [
+        "Watch", "Fleet", "Approvals", "Runs", "Budgets", "Tools", "Policy", "On call",
+        "Ledger", "Locks", "Models", "Runtimes", "Incidents",
+    ]  # fmt: skip
 
     def line(front: str, badges: dict[str, str], width: int = 80) -> str:
         tabs = [Tab(title, badges.get(title, ""), title == front) for title in titles]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.decide.blast import measure
 from watchkeeper.decide.incidents.opening import team_of
-from watchkeeper.decide.stop import check_target
+from watchkeeper.decide.targets import check_target
 from watchkeeper.incidents.service import incident_of, team_of_incident
 from watchkeeper.kill import service as locks
 from watchkeeper.kill.model import LockTarget

@@ -168,7 +168,7 @@ def end_in_store(
         Receipt(
             "revoke access",
             "acknowledged",
-            f"run tokens revoked: {revoked}; no new run while the lock is in force",
+            _access(lock, revoked),
             at,
         ),
         Receipt("freeze memory", "not supported", "this plane has no memory store", at),
@@ -181,6 +181,12 @@ def end_in_store(
             at,
         ),
     )
+
+
+def _access(lock: LockInForce, revoked: int) -> str:
+    if lock.target.kind in OWNS_RUNS:
+        return f"run tokens revoked: {revoked}; no new run while the lock is in force"
+    return f"no token is good for {lock.target.kind} {lock.target.name} while the lock is in force"
 
 
 def tools_under(catalogue: Catalogue, target: LockTarget) -> frozenset[str]:

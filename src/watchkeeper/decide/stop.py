@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.core.errors import Invalid, WatchkeeperError
+from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.cutting import Calls
 from watchkeeper.decide.effector import Done, Effector
@@ -28,6 +28,7 @@ from watchkeeper.decide.effects import (
 from watchkeeper.decide.incidents.opening import take_in
 from watchkeeper.decide.locks import check_operator
 from watchkeeper.decide.service import Decider
+from watchkeeper.decide.targets import check_target
 from watchkeeper.kill import receipts as kept
 from watchkeeper.kill import service as locks
 from watchkeeper.kill.model import LockInForce, LockTarget, Receipt
@@ -396,21 +397,3 @@ def _answered(receipt: Receipt, said: Done, now: int) -> Receipt:
     waits = receipt.deadline is not None and now < receipt.deadline
     state: ReceiptState = "attempted" if waits else "unconfirmed"
     return replace(receipt, state=state, detail=said.detail, at=now, attempts=tries)
-
-
-def check_target(target: LockTarget, catalogue: Catalogue) -> LockTarget:
-    """Return a target as locks compare it; raise `Invalid` for one that names nothing."""
-    kind, name = target.kind, target.name
-    if kind == "everything":
-        if name != "*":
-            raise Invalid("the target everything has the name *")
-        return target
-    if not name or name == "*":
-        raise Invalid(f"name the {kind} literally", remedy="wildcards don't stop anything here")
-    if kind == "version":
-        agent, at, number = name.rpartition("@")
-        if not (at and agent and number.isascii() and number.isdecimal()):
-            raise Invalid("a version is named AGENT@NUMBER", where=name[:80])
-    if kind == "person":
-        return LockTarget(kind, catalogue.names.key(name))
-    return target

@@ -19,7 +19,8 @@ from watchkeeper.decide.drills.parties import effects_of
 from watchkeeper.decide.drills.world import World, look_around
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch, check_target
+from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.targets import check_target
 from watchkeeper.kill import drills
 from watchkeeper.kill.model import LockInForce, LockTarget, Receipt
 from watchkeeper.store.transaction import Transaction
