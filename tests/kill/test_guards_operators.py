@@ -140,3 +140,26 @@ def test_every_post_of_people_is_refused_to_who_is_locked_or_says_why_not() -> N
     }  # fmt: skip
     always = {one.path for one in OPERATIONS if one.always_for_owner}
     assert always == {"/v1/locks/{lock}/lift"}
+
+
+@pytest.mark.parametrize("kind", ["agent", "tool", "approval"])
+def test_an_approval_under_a_lock_is_not_shown_as_a_permit(
+    plane: Plane, run: Run, kind: str
+) -> None:
+    request, digest = ask(plane, run)
+    vote = {"verdict": "approve", "digest": digest, "reason": "fine"}
+    plane.operator.post(f"/v1/requests/{request}/votes", vote)
+    assert run.caller.get(f"/v1/decide/{request}")["verdict"] == "permit"
+    names = {"agent": "clerk", "tool": TOOL, "approval": request}
+    target = {"kind": kind, "name": names[kind]}
+    body = {"target": target, "mode": "pause", "reason": "look at it first"}
+    name = plane.operator.post("/v1/locks", body)["lock"]
+    try:
+        shown = run.caller.get(f"/v1/decide/{request}")
+        assert shown["verdict"] == "hold"
+        assert f"lock/{name}" in shown["text"]
+        assert run.decide(TOOL, REFUND)["rule"] == f"lock/{name}"
+    finally:
+        lift(plane, name)
+    assert run.caller.get(f"/v1/decide/{request}")["verdict"] == "permit"
+    assert run.decide(TOOL, REFUND)["verdict"] == "permit"
