@@ -17,8 +17,9 @@ from tests.rig.stores import sqlite_url
 from watchkeeper.budgets import lending, service
 from watchkeeper.budgets.checking import check_balances
 from watchkeeper.budgets.filling import levels_of
-from watchkeeper.budgets.model import Cap, Held
+from watchkeeper.budgets.model import MEASURES, Cap, Held
 from watchkeeper.budgets.reconciling import reconcile
+from watchkeeper.budgets.rules import hourly_rate
 from watchkeeper.budgets.tables import balances, holds, members, spenders
 from watchkeeper.budgets.widening import widen
 from watchkeeper.core.clock import MICROSECONDS as S
@@ -48,8 +49,8 @@ def caps_of(run: str, draw: random.Random) -> tuple[Cap, ...]:
     )
 
 
-def plan(seed: int) -> list[Unit]:
-    """Units of every kind, some of which fail or only look; time passes between them."""
+def plan(seed: int) -> tuple[list[Unit], int]:
+    """Units of every kind, of which some fail or only look, and when the last is carried out."""
     draw = random.Random(seed)
     units: list[Unit] = []
     made: list[tuple[str, str]] = []
@@ -66,7 +67,7 @@ def plan(seed: int) -> list[Unit]:
             decision, run = f"dec_{number:04}", draw.choice(["run_1", "run_2", "run_3"])
             made.append((decision, run))
         units.append(_unit(kind, decision, run, now, random.Random(draw.random())))
-    return units
+    return units, now
 
 
 def _unit(kind: str, decision: str, run: str, now: int, draw: random.Random) -> Unit:
@@ -111,7 +112,7 @@ def _unit(kind: str, decision: str, run: str, now: int, draw: random.Random) -> 
         if kind == "look":
             return levels_of(tx, caps, run=run, now=now)
         if kind == "raw":
-            return list(map(tuple, tx.connection.execute(select(balances).order_by(*KEY))))
+            return balances_of(tx, now)
         if kind == "widen":
             wider = (cap("project/p", "day", "spend", 50), *caps)
             widen(tx, decision, used, wider, agent=agent, run=run, permitted_at=now)
@@ -130,23 +131,41 @@ def _unit(kind: str, decision: str, run: str, now: int, draw: random.Random) -> 
     return work
 
 
-KEY = (balances.c.scope, balances.c.period, balances.c.period_key)
+def balances_of(tx: Transaction, now: int) -> list[dict[str, Any]]:
+    """Every balance, with what the last hour posted in place of the sums that tell it."""
+    rows = tx.connection.execute(select(balances)).mappings()
+    return sorted((_told(row, now) for row in rows), key=repr)
 
 
-def everything(tx: Transaction) -> dict[str, list[Any]]:
+def _told(row: Any, now: int) -> dict[str, Any]:
+    rates = {
+        f"rate_{one}": hourly_rate(
+            recent=row[f"recent_{one}"],
+            earlier=row[f"earlier_{one}"],
+            bucket=row["bucket"],
+            now=now,
+        )
+        for one in MEASURES
+    }
+    # an hour in which nothing was posted need not have begun
+    sums = ("bucket", "recent_", "earlier_")
+    return {name: value for name, value in row.items() if not name.startswith(sums)} | rates
+
+
+def everything(tx: Transaction, now: int) -> dict[str, list[Any]]:
     """All that budgets keep."""
-    return {
+    return {"balances": balances_of(tx, now)} | {
         table.name: sorted(map(tuple, tx.connection.execute(select(table))), key=repr)
-        for table in (balances, holds, members, spenders)
+        for table in (holds, members, spenders)
     }
 
 
-async def carry_out(url: str, units: list[Unit], sizes: random.Random | None) -> Any:
+async def carry_out(url: str, seed: int, sizes: random.Random | None) -> Any:
     """Carry units out one by one, or some at a time; return their answers and what is left."""
+    rest, now = plan(seed)
     store = await Store.open(url, RehearsalClock(frozen=True, start=START))
     answers: list[Any] = []
     try:
-        rest = list(units)
         while rest:
             size = 1 if sizes is None else sizes.choice([1, 2, 5, 30])
             some, rest = rest[:size], rest[size:]
@@ -154,7 +173,7 @@ async def carry_out(url: str, units: list[Unit], sizes: random.Random | None) ->
             answers += found
         check = await store.scan(check_balances)
         assert not check.differences
-        return [_shown(one) for one in answers], await store.read(everything)
+        return [_shown(one) for one in answers], await store.read(lambda tx: everything(tx, now))
     finally:
         await store.close()
 
@@ -169,10 +188,9 @@ def _shown(answer: Any) -> Any:
 async def test_a_batch_comes_to_the_same_as_one_unit_after_the_other(
     database_url: str, tmp_path: Path, seed: int
 ) -> None:
-    units = plan(seed)
     (tmp_path / "alone").mkdir()
-    alone = await carry_out(sqlite_url(tmp_path / "alone"), units, None)
-    together = await carry_out(database_url, units, random.Random(seed))
+    alone = await carry_out(sqlite_url(tmp_path / "alone"), seed, None)
+    together = await carry_out(database_url, seed, random.Random(seed))
     for number, (one, other) in enumerate(zip(alone[0], together[0], strict=True)):
         assert other == one, number
     assert together[1] == alone[1]
