@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from tests.kill.guarded import Guarded
 from tests.kill.test_races import PAY, approve, held
 from tests.rig.receiver import Receiver
+from tests.rig.stores import sqlite_url
+from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.webhooks import Webhooks
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.outbox.model import Attempt, Delivery
@@ -32,8 +35,9 @@ def delivery(run: str, request: str, type_: str) -> Delivery:
 
 
 @pytest.fixture
-async def guarded(store: Store) -> Guarded:
-    return await Guarded.open(store)
+async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
+    async with await Store.open(sqlite_url(tmp_path), RehearsalClock(frozen=True)) as store:
+        yield await Guarded.open(store)
 
 
 @pytest.mark.parametrize(

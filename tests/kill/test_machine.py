@@ -303,4 +303,4 @@ class Locks(RuleBasedStateMachine):
 class TestLocks(Locks.TestCase):  # type: ignore[misc, valid-type]
     """Runs the machine."""
 
-    settings = machine_settings(examples=15)
+    settings = machine_settings(examples=10)

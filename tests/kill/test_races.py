@@ -6,13 +6,16 @@ What is before what is read from the ledger: by sequence, and by the epoch in ea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kill.guarded import MODES, RUN_OWNERS, Guarded
+from tests.rig.stores import sqlite_url
 from watchkeeper.approvals.service import cast_vote
+from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, Forbidden, Unauthenticated, WatchkeeperError
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.decide.holding import decide_and_hold
@@ -28,8 +31,10 @@ PAY = {"amount": 3}
 
 
 @pytest.fixture
-async def guarded(store: Store) -> Guarded:
-    return await Guarded.open(store)
+async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
+    """On SQLite, which is quick to be had; some of each race run on both stores (below)."""
+    async with await Store.open(sqlite_url(tmp_path), RehearsalClock(frozen=True)) as store:
+        yield await Guarded.open(store)
 
 
 async def after(turns: int, work: Awaitable[str]) -> str:
@@ -291,3 +296,24 @@ async def _each_refused(
     else:
         with pytest.raises(WatchkeeperError):
             await guarded.envelopes.renew(credential, run)
+
+
+RACES: dict[str, tuple[Callable[..., Awaitable[None]], tuple[object, ...]]] = {
+    "redeem": (
+        test_an_approval_is_redeemed_before_a_lock_or_not_at_all,
+        ("tool", "books.pay", "stop"),
+    ),
+    "vote": (test_the_vote_of_somebody_who_is_locked_is_redeemed_before_or_asked_for_anew, (2,)),
+    "resume": (
+        test_what_a_person_decides_as_a_lock_comes_down_runs_before_it_or_not_at_all,
+        ("stop", 2),
+    ),
+    "settle": (test_an_outcome_is_recorded_once_whatever_comes_down_meanwhile, ("stop", 2)),
+    "token": (test_no_token_is_issued_after_a_lock_that_covers_it, ("agent", "clerk", "stop")),
+}
+
+
+@pytest.mark.parametrize("race", RACES)
+async def test_each_race_ends_so_on_both_stores(store: Store, race: str) -> None:
+    run, given = RACES[race]
+    await run(await Guarded.open(store), *given)
