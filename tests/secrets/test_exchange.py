@@ -173,3 +173,28 @@ async def test_an_answer_that_is_not_read_to_its_end_ends_the_connection() -> No
             assert await response.content.readany() == b"half"
         async with asyncio.timeout(20):
             await gone.wait()
+
+
+async def test_what_nobody_asked_for_is_no_answer_to_the_next_request() -> None:
+    sent = asyncio.Event()
+
+    def eager(server: Server) -> Serve:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while True:
+                body = await reader.readexactly(await server.head(reader))
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+                await asyncio.sleep(0.05)
+                writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+                sent.set()
+
+        return serve
+
+    async with served(eager) as (server, egress):
+        for number, body in enumerate((b"one", b"two"), 1):
+            sending = Sending()
+            assert await ask(egress, server.url, body=body, sending=sending) == (200, body)
+            assert (sending.sent, server.connections) == (True, number)
+            async with asyncio.timeout(20):
+                await sent.wait()
+            await asyncio.sleep(0.05)
+            sent.clear()

@@ -27,6 +27,8 @@ _PIECE = 64 * 1024
 """Bytes of a body that are written at once; the rest waits until the server takes them."""
 _MOST_TARGETS = 1000
 """URLs remembered as they are written; then anew."""
+_MOST_UNASKED = 8
+"""Connections given up in a row on which the server spoke first."""
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """What is sent once more where a connection that was kept turns out to be closed."""
 _BARE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -128,13 +130,24 @@ class Pool:
         target = self._targets[url] = _Target(request, head)
         return target
 
+    async def _connect(self, target: _Target) -> Connection:
+        """Return a connection on which nothing came that nobody had asked for: it would be taken
+        for the answer to what is asked now.
+        """
+        for _ in range(_MOST_UNASKED):
+            try:
+                connection = await self._connector.connect(target.request, [], self._timeout)
+            except TimeoutError as error:
+                raise aiohttp.ConnectionTimeoutError("no connection in time") from error
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
+        raise NotHttp
+
     async def _exchange(
         self, method: str, target: _Target, head: bytes, body: bytes, sending: Sending
     ) -> Response:
-        try:
-            connection = await self._connector.connect(target.request, [], self._timeout)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError("no connection in time") from error
+        connection = await self._connect(target)
         # from here on nobody here knows what the server has seen
         sending.sent = True
         writing: asyncio.Task[None] | None = None
