@@ -159,3 +159,13 @@ async def test_reasons_are_offered_one_after_the_other() -> None:
     assert "checked" in screen(dialog)
     press(dialog, "ctrl+r", *"!", "enter")
     assert answer(dialog) == Reply(True, "said before!")
+
+
+async def test_what_is_typed_goes_to_what_is_to_be_typed_wherever_the_focus_is() -> None:
+    """A name with an `n` or a `q` in it cancels nothing, and its rest reaches no list."""
+    dialog = Dialog(Question("Kill?", danger=True, type_name="queen", reason="optional"), OPENED)
+    press(dialog, "q", "u", "e", "e", "n", "tab", "tab", "enter")
+    assert answer(dialog) == Reply(True)
+    left = Dialog(Question("Kill?", danger=True, type_name="queen"), OPENED)
+    press(left, "enter")
+    assert answer(left) == Reply(False)

@@ -81,6 +81,11 @@ class Dialog(Overlay[Reply]):
             self._enter()
         elif key in ("pageup", "pagedown"):
             self.scroll.take_key(key)
+        elif self.focus >= self._cancel and self.inputs and _is_typed(character):
+            # what somebody types is meant for what is to be typed, never for a button: a name
+            # with an `n` in it would cancel, and its rest act on the list below
+            self.focus = 0
+            self.inputs[0].editor.take_key(key, character)
         elif self.focus >= self._cancel:
             self._choose(key)
         elif key == OFFER and self.reason_in_focus is not None:
@@ -236,7 +241,7 @@ class Dialog(Overlay[Reply]):
             writing = "  ^r offers  ^o editor" if self.reason_in_focus is not None else ""
             parts.append(span(f"enter {word}  esc cancel{writing}", "quiet"))
         else:
-            move = "tab to type" if on_cancel and self.inputs else "tab move"
+            move = "type" if on_cancel and self.inputs else "tab move"
             parts.append(span(f"{move}  enter choose  esc cancel", "quiet"))
         return tuple(parts)
 
@@ -247,3 +252,7 @@ class Dialog(Overlay[Reply]):
             lines = max(lines, LIVE_BODY_LINES)
         room = max(1, height - 6 - len(self.inputs) - bool(self.question.choices))
         return wide, min(lines, room), height
+
+
+def _is_typed(character: str | None) -> bool:
+    return character is not None and character != " " and character.isprintable()
