@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.rig.deadline import let_pass
 from watchkeeper.tools.upstreams.egress import Egress, read_bounded
 from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
 
@@ -183,7 +184,7 @@ async def test_what_nobody_asked_for_is_no_answer_to_the_next_request() -> None:
             while True:
                 body = await reader.readexactly(await server.head(reader))
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-                await asyncio.sleep(0.05)
+                await let_pass(0.05)
                 writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
                 sent.set()
 
@@ -196,5 +197,5 @@ async def test_what_nobody_asked_for_is_no_answer_to_the_next_request() -> None:
             assert (sending.sent, server.connections) == (True, number)
             async with asyncio.timeout(20):
                 await sent.wait()
-            await asyncio.sleep(0.05)
+            await let_pass(0.05)
             sent.clear()
