@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.rig.agent import Run
+from tests.rig.caller import Refused
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.process import clean_environment
@@ -184,4 +185,6 @@ def test_a_plane_that_starts_with_the_switch_file_serves_nothing_that_acts(
         return not rows
 
     eventually(lifted, "the locks of the file are lifted")
-    assert clerk.open_run().decide("books.echo", {"text": "on"})["verdict"] == "permit"
+    # it is looked for ten times a second
+    opened = eventually(clerk.open_run, "a run is opened again", tolerate=(Refused,))
+    assert opened.decide("books.echo", {"text": "on"})["verdict"] == "permit"

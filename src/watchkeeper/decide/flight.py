@@ -133,7 +133,8 @@ class Flights:
     def _covered_by(self, target: LockTarget) -> list[Cut]:
         if target.kind == "provider":
             return [*self.sendings.at(target.name)]
-        return [flight for flight in self._flights.values() if covers(target, flight.covered)]
+        # a drill counts in a thread of its own, while others begin and end
+        return [flight for flight in [*self._flights.values()] if covers(target, flight.covered)]
 
     def _cut(self, flight: Cut, lock: str) -> None:
         if flight.cancelled is None:

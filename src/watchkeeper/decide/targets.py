@@ -20,6 +20,7 @@ def check_target(target: LockTarget, catalogue: Catalogue) -> LockTarget:
         agent, at, number = name.rpartition("@")
         if not (at and agent and number.isascii() and number.isdecimal()):
             raise Invalid("a version is named AGENT@NUMBER", where=name[:80])
+        return LockTarget(kind, f"{agent}@{int(number)}")
     if kind == "person":
         return LockTarget(kind, catalogue.names.key(name))
     return target

@@ -60,16 +60,25 @@ class Switch:
         What can't be told counts as there: a file that nobody may read is no permission.
         """
         try:
-            with self.file.open("rb") as opened:
-                said = opened.read(_LONGEST_REASON).decode("utf-8", "replace").strip()
-        except FileNotFoundError:
-            self.reason = None
+            self.reason = self._read()
         except OSError as error:
             # a directory that is not there any more, or a device that fails
             self.reason = f"the switch file cannot be read: {error.strerror}"
-        else:
-            self.reason = str(make_safe(said)) or "no reason given"
         return self.reason
+
+    def _read(self) -> str | None:
+        try:
+            # whatever stands there: opening a pipe without this would wait for its other end
+            opened = os.open(self.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if os.path.lexists(self.file) or not self.file.parent.is_dir():
+                return "the switch file leads nowhere, or its directory is gone"
+            return None
+        try:
+            said = os.read(opened, _LONGEST_REASON).decode("utf-8", "replace").strip()
+        finally:
+            os.close(opened)
+        return str(make_safe(said)) or "no reason given"
 
     async def start(self) -> None:
         """Heed a file that is there, then watch; before the first request is served."""

@@ -170,18 +170,17 @@ class Stops:
         whole = reach.everything or name in reach.all_of
         outcomes: dict[str, _Outcome] = {}
         problem: list[str] = []
+        runs = {row.id: records.remote_of(row) for row in rows}
         with suppress(TimeoutError):
             async with asyncio.timeout(TRY_SECONDS):
-                runs = {row.id: records.remote_of(row) for row in rows}
                 runs |= await self._begun_since(watched, reach, whole, what, problem)
                 if whole and what == "stop":
                     await _stop_all(watched.adapter)
                 await self._tell_each(watched, runs.values(), what, outcomes)
-        # what had no answer in time is to be told again
-        for row in rows:
-            run = records.remote_of(row)
-            late = Stopping("unconfirmed", f"no answer in {TRY_SECONDS:g} s", row.state)
-            outcomes.setdefault(row.id, _Outcome(run, late))
+        # what had no answer in time is to be told again, also what nobody had seen before
+        for run in runs.values():
+            late = Stopping("unconfirmed", f"no answer in {TRY_SECONDS:g} s", run.state)
+            outcomes.setdefault(run.id, _Outcome(run, late))
         await self._keep(watched, list(outcomes.values()), what, by=by, why=why)
         return _sum_up(name, list(outcomes.values()), what, problem)
 
@@ -202,6 +201,8 @@ class Stops:
             return {}
         if not listing.complete:
             problem.append("it runs more than it tells of")
+        if not all(map(rules.usable, listing.runs)):
+            problem.append("it runs what cannot be named here")
         return {
             run.id: run
             for run in listing.runs
