@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +112,15 @@ async def test_one_that_does_not_answer_is_unconfirmed_and_told_again(ground: Gr
     ground.server.mode = "well"
     assert (await tell(ground, CLERK))["there"].result == "stopped"
     assert state(ground.server, run) == "interrupted"
+
+
+async def test_one_that_nobody_had_seen_and_that_goes_on_is_not_confirmed(tmp_path: Path) -> None:
+    """It began since the last poll, so only its runtime's list tells of it."""
+    async with watching(sqlite_url(tmp_path)) as ground:
+        run = ground.server.begin()
+        ground.server.lets_go = False
+        assert (await tell(ground, CLERK))["there"].result == "unconfirmed"
+        assert state(ground.server, run) == "running"
 
 
 async def test_what_begins_under_a_lock_is_stopped_when_it_is_found(ground: Ground) -> None:
