@@ -38,7 +38,8 @@ def test_an_incident_is_its_teams_and_the_kill_says_which_it_is(plane: Plane) ->
     incident = made["incident"]
     (traces,) = [one for one in made["receipts"] if one["effect"] == "preserve traces"]
     assert traces["by"] == f"incident/{incident}"
-    assert f"incident {incident} opened: nothing of 1 agent is purged" in traces["detail"]
+    assert traces["by"] == f"incident/{incident}"
+    assert traces["detail"] == "incident opened: 1 agent held"
     asked = [
         {"person": "fin", "permission": "responder"},
         {"person": "lex", "permission": "responder"},

@@ -48,11 +48,11 @@ class Calls:
             if lock.created_at < self._since:
                 said = "the plane was started anew since: how they ended is on record as unknown"
             else:
-                said = "calls in flight cut: 0; all had ended by themselves"
+                said = "cut: 0; all had ended by themselves"
             return Done(said, "plane")
         await _until([one.ended.wait() for one in cut], _END_SECONDS)
         ended = [one for one in cut if one.ended.is_set()]
-        said = f"calls in flight cut: {len(cut)}"
+        said = f"cut: {len(cut)}"
         if len(ended) < len(cut):
             return Done(f"{said}; not ended yet: {len(cut) - len(ended)}")
         if lock.target.kind == "provider":
@@ -68,8 +68,8 @@ class Calls:
         open_ = f"; not on record yet: {found[None]}" if found[None] else ""
         unknown = found["unknown"]
         if not unknown:
-            return f"all have ended, none with an unknown outcome{open_}"
-        return f"all have ended, {count(unknown, 'outcome')} unknown until reconciled{open_}"
+            return f"all ended{open_}"
+        return f"all ended, {count(unknown, 'outcome')} unknown{open_}"
 
 
 async def _until(waits: Sequence[Coroutine[Any, Any, object]], seconds: float) -> None:

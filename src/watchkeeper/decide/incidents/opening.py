@@ -60,7 +60,7 @@ def take_in(
     target, or opens one. Any lock joins the one that is `named`. To be called right after the
     lock was put in force: an incident begins with that event.
     """
-    ledger = f"every entry up to epoch {lock.epoch} is in the ledger; nothing purges it"
+    ledger = "the ledger keeps every entry"
     row = _named(tx, named)
     joined: Joined = "named"
     if row is None and lock.mode in ENDS and lock.by != PLANE:
@@ -80,8 +80,7 @@ def take_in(
     return Receipt(
         "preserve traces",
         "acknowledged",
-        f"incident {incident} {did}: nothing of {words_of(joining.held)} is purged while it is "
-        f"open; {ledger}{missed}",
+        f"incident {did}: {words_of(joining.held)} held{missed}",
         tx.now,
         by=f"incident/{incident}",
     )
