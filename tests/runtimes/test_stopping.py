@@ -42,7 +42,7 @@ async def test_what_an_agent_runs_is_stopped_and_nothing_else(ground: Ground) ->
     other = ground.server.begin(graph="report", ours=await ground.open("reader"))
     await ground.poll()
     (result,) = (await tell(ground, CLERK)).values()
-    assert (result.result, result.counts) == ("stopped", (("stopped", 2),))
+    assert (result.result, result.counts) == ("done", (("done", 2),))
     assert [state(ground.server, run) for run in (ours, rogue, other)] == [
         "interrupted",
         "interrupted",
@@ -57,7 +57,7 @@ async def test_what_an_agent_runs_is_stopped_and_nothing_else(ground: Ground) ->
 async def test_told_again_it_is_done_already(ground: Ground) -> None:
     ground.server.begin(ours=await ground.open())
     await ground.poll()
-    assert (await tell(ground, CLERK))["there"].result == "stopped"
+    assert (await tell(ground, CLERK))["there"].result == "done"
     again = await tell(ground, CLERK)
     assert not again or again["there"].result == "already done"
     assert len(await ground.events("runtime.run_stopped")) == 1
@@ -69,7 +69,7 @@ async def test_a_run_of_ours_is_found_wherever_it_runs(ground: Ground) -> None:
     left = ground.server.begin(ours=await ground.open())
     await ground.poll()
     result = await tell(ground, Reach(runs=frozenset({ours})))
-    assert result["there"].counts == (("stopped", 2),)
+    assert result["there"].counts == (("done", 2),)
     assert {state(ground.server, run) for run in runs} == {"interrupted"}
     assert state(ground.server, left) == "running"
 
@@ -77,7 +77,7 @@ async def test_a_run_of_ours_is_found_wherever_it_runs(ground: Ground) -> None:
 async def test_what_began_since_it_was_last_asked_is_stopped_too(ground: Ground) -> None:
     await ground.poll()
     run = ground.server.begin()
-    assert (await tell(ground, CLERK))["there"].result == "stopped"
+    assert (await tell(ground, CLERK))["there"].result == "done"
     assert state(ground.server, run) == "interrupted"
     assert (await ground.runs(live=False))[run].state == "stopped"
 
@@ -86,7 +86,7 @@ async def test_what_waits_for_a_person_is_ended(ground: Ground) -> None:
     run = ground.server.begin(ours=await ground.open())
     ground.server.ask(run, "shall I?")
     await ground.poll()
-    assert (await tell(ground, CLERK))["there"].result == "stopped"
+    assert (await tell(ground, CLERK))["there"].result == "done"
     assert ground.server.threads[ground.server.thread_of(run)]["status"] == "idle"
 
 
@@ -94,7 +94,7 @@ async def test_a_whole_runtime_and_everything(ground: Ground) -> None:
     runs = [ground.server.begin(graph=graph) for graph in ("refund", "report", "who-knows")]
     await ground.poll()
     result = await tell(ground, Reach(all_of=frozenset({"there"})))
-    assert result["there"].result in ("stopped", "already done")
+    assert result["there"].result in ("done", "already done")
     assert {state(ground.server, run) for run in runs} == {"interrupted"}
     one_more = ground.server.begin(graph="who-knows")
     await tell(ground, Reach(everything=True))
@@ -110,7 +110,7 @@ async def test_one_that_does_not_answer_is_unconfirmed_and_told_again(ground: Gr
     assert result.result == "unconfirmed"
     assert (await ground.runs())[run].state == "running"
     ground.server.mode = "well"
-    assert (await tell(ground, CLERK))["there"].result == "stopped"
+    assert (await tell(ground, CLERK))["there"].result == "done"
     assert state(ground.server, run) == "interrupted"
 
 
@@ -138,10 +138,10 @@ async def test_what_begins_under_a_lock_is_stopped_when_it_is_found(ground: Grou
 async def test_paused_and_resumed(ground: Ground) -> None:
     run = ground.server.begin(ours=await ground.open())
     await ground.poll()
-    assert (await tell(ground, CLERK, "pause"))["there"].result == "stopped"
+    assert (await tell(ground, CLERK, "pause"))["there"].result == "done"
     assert (await ground.runs())[run].state == "paused"
     assert (await tell(ground, CLERK, "pause"))["there"].result == "already done"
-    assert (await tell(ground, CLERK, "resume"))["there"].result == "stopped"
+    assert (await tell(ground, CLERK, "resume"))["there"].result == "done"
     await ground.poll()
     assert [row.state for row in (await ground.runs()).values()] == ["running"]
 
@@ -160,6 +160,6 @@ async def test_a_hanging_one_holds_up_no_other_and_nobody_for_long(tmp_path: obj
             async with asyncio.timeout(TRY_SECONDS + 10):
                 result = await telling
             assert state(other, there) == "interrupted"
-            assert result["other"].result == "stopped"
+            assert result["other"].result == "done"
             assert result["there"].result == "unconfirmed"
             assert (await ground.runs())[here].state == "running"

@@ -220,13 +220,13 @@ def _told(session: Session, run: str, what: str, came: RemoteStop) -> None:
         print_json(came)
     else:
         words = {
-            "stopped": f"{_WORDS[what]}: {run}",
+            "done": f"{_WORDS[what]}: {run}",
             "already done": f"Nothing to do: {run}",
             "not supported": f"Not {_WORDS[what].lower()}: {run}",
             "unconfirmed": f"Told, and not confirmed: {run}",
         }
         say_line(f"{words[came.result]} ({came.detail}).")
-    if came.result not in ("stopped", "already done"):
+    if came.result not in ("done", "already done"):
         click.get_current_context().exit(REFUSED)
 
 

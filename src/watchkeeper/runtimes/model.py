@@ -164,7 +164,7 @@ class Adapter(Protocol):
         ...
 
     async def pause(self, run: RemoteRun) -> Stopping:
-        """Hold a run where it is; `stopped` once it is held."""
+        """Hold a run where it is; `done` once it is held."""
         ...
 
     async def resume(self, run: RemoteRun) -> Stopping:

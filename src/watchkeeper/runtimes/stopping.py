@@ -16,7 +16,7 @@ from typing import Literal, get_args
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.effector import Done
-from watchkeeper.runtimes import records, rules
+from watchkeeper.runtimes import changes, records, rules
 from watchkeeper.runtimes.model import Adapter, RemoteRun, Stopping
 from watchkeeper.runtimes.polling import Polling, Watched
 from watchkeeper.store.statement import Row
@@ -146,7 +146,7 @@ class Stops:
         if watched is None:
             return Stopping("unconfirmed", "no document for its runtime is in force", row.state)
         outcome = await self._bounded(watched.adapter, records.remote_of(row), what, now=now)
-        if not news_only or outcome.came.result == "stopped":
+        if not news_only or outcome.came.result == "done":
             await self._keep(watched, [outcome], what, by=by, why=why)
         return outcome.came
 
@@ -263,9 +263,9 @@ def _keep_one(tx: Transaction, row: Row, came: Stopping, what: Told, *, by: str,
     """Keep what came of telling a runtime about one run, and the state that was read back."""
     if came.result != "already done":
         detail = str(make_safe(came.detail, limit=200))
-        said = f"was {_DONE[what]}" if came.result == "stopped" else f"{what}: {came.result}"
+        said = f"was {_DONE[what]}" if came.result == "done" else f"{what}: {came.result}"
         tx.record(
-            f"runtime.run_{_DONE[what]}" if came.result == "stopped" else "runtime.run_told",
+            f"runtime.run_{_DONE[what]}" if came.result == "done" else "runtime.run_told",
             actor=by,
             subject=f"runtime/{row.runtime}",
             agent=row.agent,
@@ -280,7 +280,7 @@ def _keep_one(tx: Transaction, row: Row, came: Stopping, what: Told, *, by: str,
             },
         )
     if came.state != "unknown" and came.state != row.state and row.ended_at is None:
-        records.move(tx, row, came.state, goes_on=what == "resume")
+        changes.move(tx, row, came.state, goes_on=what == "resume")
 
 
 async def _tell(adapter: Adapter, run: RemoteRun, what: Told, *, now: bool) -> _Outcome:
@@ -294,7 +294,7 @@ async def _tell(adapter: Adapter, run: RemoteRun, what: Told, *, now: bool) -> _
             came = await (adapter.pause(run) if what == "pause" else adapter.resume(run))
     except (UpstreamFailure, Unavailable) as error:
         came = Stopping("unconfirmed", error.message, "unknown")
-    if came.result == "stopped" and what == "stop" and came.state not in ENDED:
+    if came.result == "done" and what == "stop" and came.state not in ENDED:
         came = replace(came, state="stopped")
     return _Outcome(run, came)
 
@@ -325,7 +325,7 @@ def _sum_up(
     if not outcomes and not problems:
         return None
     worst: StopResult = "already done"
-    order: tuple[StopResult, ...] = ("stopped", "not supported", "unconfirmed")
+    order: tuple[StopResult, ...] = ("done", "not supported", "unconfirmed")
     for result in order:
         if counted[result]:
             worst = result
@@ -333,7 +333,7 @@ def _sum_up(
         worst = "unconfirmed"
     order_shown = get_args(StopResult)
     words = [
-        f"{counted[one]} {_DONE[what] if one == 'stopped' else one}"
+        f"{counted[one]} {_DONE[what] if one == 'done' else one}"
         for one in order_shown
         if counted[one]
     ]

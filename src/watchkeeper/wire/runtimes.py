@@ -16,8 +16,8 @@ Verb = Literal["list", "inspect", "stop", "stop all", "pause", "resume", "answer
 RuntimeHealth = Literal["ok", "degraded", "down", "unknown"]
 Standing = Literal["ours", "adopted", "rogue"]
 """Whether an envelope covers a run that was found: opened here, taken over by a person, or not."""
-StopResult = Literal["stopped", "already done", "not supported", "unconfirmed"]
-"""`unconfirmed`: it was told to stop, and does not say that it has."""
+StopResult = Literal["done", "already done", "not supported", "unconfirmed"]
+"""`done`: what was asked of it is so; `unconfirmed`: it was told, and does not say that it is."""
 AnswerResult = Literal["applied", "already answered", "gone", "not supported", "failed"]
 
 

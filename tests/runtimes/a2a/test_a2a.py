@@ -67,7 +67,7 @@ async def test_a_task_is_cancelled_once_and_that_is_read_back(
     assert (run.our_run, run.said) == (OURS, "TASK_STATE_WORKING")
     assert run.updated_at is not None
     stopped = await adapter.stop(run, now=True)
-    assert (stopped.result, stopped.state) == ("stopped", "stopped")
+    assert (stopped.result, stopped.state) == ("done", "stopped")
     assert (await adapter.stop(run, now=True)).result == "already done"
     assert (await adapter.list_runs()).runs == ()
 
@@ -113,7 +113,7 @@ async def test_all_are_stopped_and_what_is_not_there_is_said(
 ) -> None:
     for text in ("work", "ask", "authorise"):
         send(server, text)
-    assert (await adapter.stop_all()).result == "stopped"
+    assert (await adapter.stop_all()).result == "done"
     assert (await adapter.stop_all()).result == "already done"
     gone = RemoteRun("nobody/knows", "running")
     assert await adapter.inspect(gone) is None
@@ -133,4 +133,4 @@ async def test_an_agent_of_the_older_version_is_stopped_by_its_own_names(
         run = await adapter.inspect(RemoteRun(task, "running"))
         assert run is not None
         assert run.said in {"submitted", "working"}
-        assert (await adapter.stop(run, now=True)).result == "stopped"
+        assert (await adapter.stop(run, now=True)).result == "done"

@@ -89,7 +89,7 @@ async def test_lists_what_runs_with_whose_it_is(server: Server, adapter: Adapter
 
 async def test_stops_a_run_and_says_so_again(server: Server, adapter: Adapter) -> None:
     run = await seen(adapter, start(server, "slow"), "running")
-    assert (await adapter.stop(run, now=True)).result == "stopped"
+    assert (await adapter.stop(run, now=True)).result == "done"
     found = await adapter.inspect(run)
     assert found is not None
     assert found.state == "stopped"
@@ -102,7 +102,7 @@ async def test_ends_what_waits_for_a_person_though_it_cannot_be_cancelled(
 ) -> None:
     run = (await asked(adapter, start(server, "ask"))).run
     came = await adapter.stop(run, now=True)
-    assert (came.result, came.state) == ("stopped", "stopped")
+    assert (came.result, came.state) == ("done", "stopped")
     assert run.id not in {one.id for one in (await adapter.list_runs()).runs}
     assert values(server, run) == {"mode": "ask", "log": []}
 
@@ -114,7 +114,7 @@ async def test_a_paused_run_is_no_stopped_one_and_goes_on_as_another(
     assert (await adapter.pause(run)).state == "paused"
     held = await seen(adapter, run.id, "paused")
     assert (await adapter.pause(held)).result == "already done"
-    assert (await adapter.resume(held)).result == "stopped"
+    assert (await adapter.resume(held)).result == "done"
     runs = (await adapter.list_runs()).runs
     (after,) = [one for one in runs if one.thread == run.thread]
     assert (after.id != run.id, after.our_run) == (True, "run_ours")
@@ -232,7 +232,7 @@ async def test_an_answer_that_its_question_does_not_allow_is_not_given(
 async def test_stops_all_that_runs_or_waits(server: Server, adapter: Adapter) -> None:
     started = {start(server, mode) for mode in ("slow", "slow", "ask", "plain")}
     await eventually_async(lambda: _under_way(adapter, started), "four runs")
-    assert (await adapter.stop_all()).result == "stopped"
+    assert (await adapter.stop_all()).result == "done"
     assert (await adapter.list_runs()).runs == ()
 
 

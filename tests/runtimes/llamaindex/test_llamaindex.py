@@ -58,7 +58,7 @@ async def test_a_handler_is_stopped_once_and_that_is_read_back(
     assert (run.state, run.offered, run.our_run) == ("running", "slow", id)
     assert run.started_at is not None
     stopped = await adapter.stop(run, now=True)
-    assert (stopped.result, stopped.state) == ("stopped", "stopped")
+    assert (stopped.result, stopped.state) == ("done", "stopped")
     assert (await adapter.stop(run, now=True)).result == "already done"
     assert await run_of(adapter, id) is None
     after = await adapter.inspect(run)
@@ -117,7 +117,7 @@ async def test_all_are_stopped_and_what_it_cannot_do_is_said(
         start(server, "slow", f"all-{number}")
     start(server, "refund", "asking")
     stopped = await adapter.stop_all()
-    assert stopped.result == "stopped", stopped
+    assert stopped.result == "done", stopped
     assert (await adapter.list_runs()).runs == ()
     assert (await adapter.stop_all()).result == "already done"
     run = RemoteRun("all-0", "running")

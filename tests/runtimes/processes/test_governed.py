@@ -57,7 +57,7 @@ async def test_each_launch_is_a_run_of_its_agent_that_ends_with_it(
     stopped = await ground.runtimes.tell(
         "nightly", id, "stop", now=True, by="person/ada", reason="enough"
     )
-    assert stopped.result == "stopped"
+    assert stopped.result == "done"
     envelope = await ground.store.read(lambda tx: find_run(tx, ours))
     assert envelope is not None
     assert envelope.state == "failed"
@@ -75,7 +75,7 @@ async def test_a_lock_on_its_agent_ends_it_with_all_its_children(ground: Ground)
         )
         if one.runtime == "nightly"
     ]
-    assert result.result == "stopped", result
+    assert result.result == "done", result
     assert not [one for one in read_table().values() if _carries(one.pid, id)]
 
 

@@ -92,7 +92,7 @@ async def test_a_stop_leaves_none_of_its_children_and_is_for_good(
         pids = [int(pid) for pid in children.read_text().split()]
         assert all(living(pid) for pid in pids)
         stopped = await adapter.stop(run, now=False)
-        assert (stopped.result, stopped.state) == ("stopped", "stopped"), stopped
+        assert (stopped.result, stopped.state) == ("done", "stopped"), stopped
         assert not any(living(pid) for pid in (*pids, run.metadata["pid"]))
         assert (await adapter.stop(run, now=True)).result == "already done"
         assert (await adapter.list_runs()).runs == ()
@@ -132,7 +132,7 @@ async def test_a_child_that_went_its_own_way_is_ended_too(watch: Watch, tmp_path
         strayed = living(pid)
         assert strayed is not None
         assert run.metadata["pid"] not in (strayed.group, strayed.session)
-        assert (await adapter.stop(run, now=True)).result == "stopped"
+        assert (await adapter.stop(run, now=True)).result == "done"
         assert not living(pid)
 
 
@@ -146,7 +146,7 @@ async def test_it_is_asked_first_and_has_its_grace(watch: Watch, tmp_path: Path)
     async with watch("sh", "-c", program, grace_seconds=60) as adapter:
         run = await running(adapter)
         eventually(Path(f"{said}.ready").exists)
-        assert (await adapter.stop(run, now=False)).result == "stopped"
+        assert (await adapter.stop(run, now=False)).result == "done"
         assert said.read_text() == "bye\n"
         after = await adapter.inspect(run)
         assert after is not None
@@ -163,7 +163,7 @@ async def test_one_in_its_grace_is_unconfirmed_and_can_be_hurried(
         run = await running(adapter)
         eventually(lambda: table._read(Path(f"/proc/{run.metadata['pid']}/comm")) == b"sh\n")
         stopped = await adapter.stop(run, now=False)
-        if stopped.result != "stopped":  # it may have been asked before it was deaf
+        if stopped.result != "done":  # it may have been asked before it was deaf
             assert stopped.result == "unconfirmed"
             assert "is killed after 60 s" in stopped.detail
         monkeypatch.setattr("watchkeeper.runtimes.adapters.processes.WAIT_SECONDS", 10)
@@ -178,13 +178,13 @@ async def test_what_is_held_does_nothing_and_is_not_let_go_on_to_end(
     async with watch("sh", "-c", program, grace_seconds=60) as adapter:
         run = await running(adapter)
         held = await adapter.pause(run)
-        assert (held.result, held.state) == ("stopped", "paused"), held
-        assert (await adapter.pause(run)).result == "stopped"
+        assert (held.result, held.state) == ("done", "paused"), held
+        assert (await adapter.pause(run)).result == "done"
         (paused,) = (await adapter.list_runs()).runs
         assert paused.state == "paused"
         assert (await adapter.resume(run)).state == "running"
         assert (await adapter.pause(run)).state == "paused"
-        assert (await adapter.stop(run, now=False)).result == "stopped"
+        assert (await adapter.stop(run, now=False)).result == "done"
         assert not said.exists()
         assert (await adapter.pause(run)).result == "already done"
 
@@ -209,7 +209,7 @@ async def test_a_plane_that_was_killed_finds_its_process_again(
         run = await running(adapter)
         assert run.id == found["run"]
         assert run.metadata["pid"] == found["process"]
-        assert (await adapter.stop(run, now=True)).result == "stopped"
+        assert (await adapter.stop(run, now=True)).result == "done"
     assert not living(found["process"])
 
 
@@ -341,7 +341,7 @@ async def test_without_proc_the_group_is_found_by_ps(
         run = await running(adapter)
         await eventually_async(lambda: _has(adapter, 3))
         assert (await adapter.pause(run)).state == "paused"
-        assert (await adapter.stop(run, now=True)).result == "stopped"
+        assert (await adapter.stop(run, now=True)).result == "done"
 
 
 async def test_only_one_plane_at_a_time_looks_after_it(watch: Watch) -> None:

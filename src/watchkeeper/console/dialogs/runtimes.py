@@ -72,11 +72,11 @@ async def stop(desk: Desk, line: RuntimeLine) -> None:
     if not reply.confirmed:
         return
     came = await desk.client.stop_remote(run.runtime, run.id, StopRemote(reason=reply.reason or ""))
-    desk.say(f"{came.result}: {came.detail}", "good" if came.result == "stopped" else "warning")
+    desk.say(f"{came.result}: {came.detail}", "good" if came.result == "done" else "warning")
     desk.mark_dirty()
 
 
-async def hold(desk: Desk, line: RuntimeLine) -> None:
+async def pause(desk: Desk, line: RuntimeLine) -> None:
     """Pause a run, or let one that is paused go on."""
     run = _run(line)
     paused = run.state == "paused"

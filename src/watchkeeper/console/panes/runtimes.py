@@ -90,7 +90,7 @@ class RuntimesPane(Pane[view.RuntimeLine]):
         return f"{rogue}!" if rogue else ""
 
     def actions(self) -> Sequence[Action]:
-        """Stop a run there, hold it, or take it over; or kill whose it is."""
+        """Stop a run there, pause it, or take it over; or kill whose it is."""
         return (
             self._action(
                 "adopt", "A", dialogs.adopt, "lift", dialogs.why_not_adopt,
@@ -102,7 +102,7 @@ class RuntimesPane(Pane[view.RuntimeLine]):
                 "Stop the run in its runtime; its agent may go on.",
             ),
             self._action(
-                "hold", "P", dialogs.hold, "lock",
+                "pause", "P", dialogs.pause, "lock",
                 lambda line: dialogs.why_not(line, "pause"),
                 "Pause the run in its runtime, or let it go on.",
             ),

@@ -143,7 +143,7 @@ class A2A(Bare):
             return "already answered"
         if reply.choice == "reject":
             result = (await self.stop(interrupt.run, now=True)).result
-            if result == "stopped":
+            if result == "done":
                 return "applied"
             return "gone" if result == "already done" else "failed"
         try:

@@ -90,7 +90,7 @@ class Described(Bare):
         if not listing.runs and listing.complete:
             if self._http.stop_all is not None and not told:
                 return Stopping("already done", "it refused, and nothing runs there", "stopped")
-            return Stopping("stopped", "its list has no run that goes on", "stopped")
+            return Stopping("done", "its list has no run that goes on", "stopped")
         if self._http.stop is None:
             if self._http.stop_all is None:
                 return self.lacks("stop its runs")

@@ -204,7 +204,7 @@ class LangGraph:
             for run in (one for one in left if one.state == "waiting"):
                 await self._end_waiting(run)
             if not left:
-                return Stopping("stopped", "nothing runs or waits there any more", "stopped")
+                return Stopping("done", "nothing runs or waits there any more", "stopped")
             await asyncio.sleep(_LOOK_SECONDS)
         return Stopping("unconfirmed", f"{len(left)} still run there", "running")
 
@@ -238,7 +238,7 @@ class LangGraph:
             return Stopping("already done", "something runs in its thread", "running")
         check(answer, "POST", "a run")
         await self._set_mark(run, "")
-        return Stopping("stopped", "it goes on in a run of its own", "done")
+        return Stopping("done", "it goes on in a run of its own", "done")
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -321,11 +321,11 @@ class LangGraph:
             if not cancelled:
                 return Stopping("already done", "it has ended", seen.state)
             await self._set_mark(run, run.id)
-            return Stopping("stopped", "held at its last checkpoint", "paused")
+            return Stopping("done", "held at its last checkpoint", "paused")
         if seen.state in {"waiting", "paused"}:
             return await self._end_waiting(run)
         if cancelled:
-            return Stopping("stopped", "its step was cut", "stopped")
+            return Stopping("done", "its step was cut", "stopped")
         return Stopping("already done", f"it has ended: {seen.state}", seen.state)
 
     async def _end_waiting(self, run: RemoteRun) -> Stopping:
@@ -336,7 +336,7 @@ class LangGraph:
         if thread is not None and thread.get("status") == "interrupted":
             return Stopping("unconfirmed", f"it answered {answer.status}, and waits still")
         await self._set_mark(run, "")
-        return Stopping("stopped", "what was left to do in its thread was ended", "stopped")
+        return Stopping("done", "what was left to do in its thread was ended", "stopped")
 
     async def _set_mark(self, run: RemoteRun, mark: str) -> None:
         body = {"metadata": {PAUSED: mark}}

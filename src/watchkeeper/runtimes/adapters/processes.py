@@ -96,7 +96,7 @@ class Processes(Bare):
             before = self._run(launch, ())
             return Stopping("already done", f"it has {before.said}", before.state)
         if await self.supervisor.end(launch, now=now, wait_seconds=WAIT_SECONDS):
-            return Stopping("stopped", "no process of it is left", "stopped")
+            return Stopping("done", "no process of it is left", "stopped")
         record, alive = await self.supervisor.tend()
         after = self._run(launch, alive)
         grace = self.document.process.grace_seconds if self.document.process else 0
@@ -132,7 +132,7 @@ class Processes(Bare):
             return Stopping("already done", f"it has {before.said}", before.state)
         now = self._run(launch, alive)
         done = all(one.held == held for one in alive)
-        return Stopping("stopped" if done else "unconfirmed", now.said, now.state)
+        return Stopping("done" if done else "unconfirmed", now.said, now.state)
 
     def _offered(self) -> str:
         agents = self.document.agents

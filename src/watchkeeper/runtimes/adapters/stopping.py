@@ -45,17 +45,17 @@ async def stop_and_look(tell: Tell, look: Look) -> Stopping:
 def _judge(run: RemoteRun | None, took: bool, failure: UpstreamFailure | None) -> Stopping:
     if run is None:
         detail = "the runtime knows no such run" if not took else "the runtime has dropped the run"
-        return Stopping("stopped" if took else "already done", detail)
+        return Stopping("done" if took else "already done", detail)
     if run.state in ENDED:
         ours = (took or failure is not None) and run.state != "done"
         detail = f"the runtime says {run.said or run.state}"
-        return Stopping("stopped" if ours else "already done", detail, run.state)
+        return Stopping("done" if ours else "already done", detail, run.state)
     told = "it took the stop" if took else failure.message if failure else "it refused the stop"
     return Stopping("unconfirmed", f"{told}; the runtime says {run.said or run.state}", run.state)
 
 
 async def hold_and_look(tell: Tell, look: Look, *, paused: bool) -> Stopping:
-    """Pause or resume a run, and report what is read back; `stopped` where it is so."""
+    """Pause or resume a run, and report what is read back; `done` where it is so."""
     took = await tell()
 
     def is_so(run: RemoteRun | None) -> bool:
@@ -67,7 +67,7 @@ async def hold_and_look(tell: Tell, look: Look, *, paused: bool) -> Stopping:
     detail = f"the runtime says {run.said or run.state}"
     if run.state in ENDED:
         return Stopping("already done", detail, run.state)
-    return Stopping("stopped" if is_so(run) else "unconfirmed", detail, run.state)
+    return Stopping("done" if is_so(run) else "unconfirmed", detail, run.state)
 
 
 async def stop_each(
@@ -81,7 +81,7 @@ async def stop_each(
     async def one(run: RemoteRun) -> bool:
         async with limit:
             try:
-                return (await stop(run)).result in {"stopped", "already done"}
+                return (await stop(run)).result in {"done", "already done"}
             except UpstreamFailure:
                 return False
 
@@ -96,7 +96,7 @@ async def stop_each(
     count = sum(result is True for result in ended)
     if count == len(runs) and complete:
         return Stopping(
-            "stopped" if runs else "already done",
+            "done" if runs else "already done",
             f"{count} of {len(runs)} runs have ended" if runs else "nothing runs there",
             "stopped",
         )
