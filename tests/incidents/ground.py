@@ -17,7 +17,7 @@ from watchkeeper.incidents import service
 from watchkeeper.incidents.model import Change
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.outbox import service as outbox
-from watchkeeper.runtimes import records
+from watchkeeper.runtimes import changes
 from watchkeeper.store.journal import Event
 from watchkeeper.store.statement import Row
 from watchkeeper.wire.incidents import IncidentReport
@@ -105,4 +105,4 @@ async def purge_all(ground: Guarded) -> None:
     await ground.store.write(purge_calls)
     await ground.store.write(purge_deferred)
     await ground.store.write(lambda tx: outbox.purge(tx, now - 30 * day))
-    await ground.store.write(records.purge)
+    await ground.store.write(changes.purge)

@@ -8,12 +8,13 @@ import pytest
 
 from tests.rig.deadline import eventually_async
 from tests.runtimes.agent_server import AgentServer
-from tests.runtimes.watched import RUNTIME, Ground, watching
+from tests.runtimes.watched import RUNTIME, Ground, said, watching
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound
 from watchkeeper.decide.notices import Notices
 from watchkeeper.identity.model import Workload
 from watchkeeper.identity.runs import find_run, renew_token
-from watchkeeper.runtimes import records
+from watchkeeper.runtimes import changes
+from watchkeeper.runtimes.rogues import DIGEST_SECONDS
 from watchkeeper.runtimes.rules import LOST_SECONDS
 
 
@@ -108,7 +109,35 @@ async def test_a_run_that_vanishes_is_unknown_and_then_lost(ground: Ground) -> N
         await ground.poll(seconds=LOST_SECONDS)
     assert (await ground.runs())[run].lost_at is not None
     assert len(await ground.events("runtime.run_lost")) == 1
-    assert [one.id for one in await ground.store.read(records.lost_runs)] == [run]
+    ground.clock.advance(changes.KEPT_SECONDS / 2)
+    await ground.runtimes.purge()
+    assert run in await ground.runs()
+    ground.clock.advance(changes.KEPT_SECONDS)
+    await ground.runtimes.purge()
+    assert not await ground.runs()
+
+
+async def test_no_more_runs_are_kept_than_there_is_room_for(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MOST_KEPT", 3)
+    first, *runs = [ground.server.begin() for _ in range(3)]
+    await ground.poll()
+    assert (await ground.row()).complete
+    left_out = ground.server.begin()
+    await ground.poll(seconds=10)
+    assert set(await ground.runs(live=False)) == {first, *runs}
+    row = await ground.row()
+    assert (row.complete, row.health) == (False, "degraded")
+    assert row.problem == "1 left out: no more than 3 of its runs are kept"
+    # what has ended makes way
+    ground.server.end(first)
+    for _ in range(2):
+        await ground.poll(seconds=10)
+    assert set(await ground.runs(live=False)) == {*runs, left_out}
+    row = await ground.row()
+    assert (row.complete, row.health, row.problem) == (True, "ok", None)
+    assert len(await ground.events("runtime.rogue_found")) == 4
 
 
 async def test_one_that_ended_is_asked_how_and_forgotten_after_a_day(ground: Ground) -> None:
@@ -223,8 +252,26 @@ async def test_whoever_answers_for_the_runtime_is_told_of_a_rogue_run(ground: Gr
     )
     run = ground.server.begin()
     await ground.poll()
-    (event,) = await ground.events("runtime.rogue_found")
+    (event,) = await ground.events("runtime.rogues_told")
     notices = Notices(ground.decider.coverage, "root")
     told = await ground.store.read(lambda tx: notices.plan(tx, event, ground.view.now))
     assert [one.recipient for one in told] == ["bob"]
     assert run in told[0].payload
+
+
+async def test_many_rogue_runs_are_told_of_together_and_not_at_every_poll(ground: Ground) -> None:
+    ground.server.begin()
+    await ground.poll()
+    later = []
+    for _ in range(3):
+        later += [ground.server.begin(), ground.server.begin()]
+        await ground.poll(seconds=10)
+    assert len(await ground.events("runtime.rogues_told")) == 1
+    await ground.restart()
+    for _ in range(2):
+        await ground.poll(seconds=DIGEST_SECONDS)
+    (_, digest) = await ground.events("runtime.rogues_told")
+    assert (digest.body["count"], digest.body["owner"]) == (6, "finance-ops")
+    assert said(digest) == (
+        f"no envelope covers 6 runs in runtime there: {', '.join(later[:5])}, …"
+    )

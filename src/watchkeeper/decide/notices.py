@@ -51,7 +51,7 @@ EVENTS: dict[str, Why] = {
     "run.lost": "health",
     "run.stuck": "health",
     "agent.silent": "health",
-    "runtime.rogue_found": "rogue",
+    "runtime.rogues_told": "rogue",
 }
 """The events of which people are told."""
 _ONCE: frozenset[Why] = frozenset(

@@ -15,7 +15,7 @@ from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Unavailable, WatchkeeperError
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.registry.runtimes import Runtime
-from watchkeeper.runtimes import records, rules, states
+from watchkeeper.runtimes import changes, records, rogues, rules, states
 from watchkeeper.runtimes.adapters import open_adapter
 from watchkeeper.runtimes.model import (
     MOST_RUNS,
@@ -61,6 +61,8 @@ class Watched:
     polls: int = 0
     task: asyncio.Task[None] | None = None
     """The poll that is under way."""
+    untold: bool = True
+    """Whether people may have to be told of rogue runs."""
 
 
 @dataclass(slots=True)
@@ -220,6 +222,11 @@ class Polling:
         document, listing = watched.document, look.listing
         runs, complete = _usable(listing.runs) if listing else ([], True)
         complete = complete and (listing is None or listing.complete)
+        if left_out := await self._keep_runs(watched, runs):
+            complete = False
+            look.problems.append(
+                f"{left_out} left out: no more than {changes.MOST_KEPT:,} of its runs are kept"
+            )
         problem = "; ".join(look.problems) or None
         if look.information is not None and not look.information.authorised:
             problem = "it refuses the plane's credential"
@@ -247,15 +254,15 @@ class Polling:
 
         await self._store.write(keep)
         if listing is not None:
-            await self.keep_runs(document, runs)
             await self._miss(watched, {run.id for run in runs})
             if self.on_listed is not None:
                 await self.on_listed(document)
         if look.waiting is not None and self.on_waiting is not None:
             await self.on_waiting(document, look.waiting, complete)
 
-    async def keep_runs(self, document: Runtime, runs: Sequence[RemoteRun]) -> None:
-        """Keep what a runtime tells of some of its runs."""
+    async def _keep_runs(self, watched: Watched, runs: Sequence[RemoteRun]) -> int:
+        """Keep what a runtime tells of its runs; return how many there was no room for."""
+        document, left_out = watched.document, 0
 
         def find_changed(tx: Transaction) -> list[RemoteRun]:
             live = records.live_runs(tx, document.name)
@@ -263,12 +270,20 @@ class Polling:
 
         for part in _parts(await self._store.scan(find_changed)):
 
-            def keep(tx: Transaction, part: Sequence[RemoteRun] = part) -> None:
+            def keep(tx: Transaction, part: Sequence[RemoteRun] = part) -> list[records.Taken]:
                 tx.silent("what has not changed has no event")
-                for run in part:
-                    records.take(tx, document, run)
+                return [records.take(tx, document, run) for run in part]
 
-            await self._store.write(keep)
+            taken = await self._store.write(keep)
+            left_out += taken.count("left out")
+            watched.untold = watched.untold or "rogue" in taken
+        if watched.untold:
+            last, found = await self._store.scan(lambda tx: rogues.untold(tx, document.name))
+            if found and rogues.is_time(last, self._clock.now()):
+                await self._store.write(lambda tx: rogues.tell(tx, document, found))
+                found = []
+            watched.untold = bool(found)
+        return left_out
 
     async def _miss(self, watched: Watched, listed: set[str]) -> None:
         """Ask for the runs that are listed no more how they ended."""
@@ -288,7 +303,7 @@ class Polling:
                     if run is not None:
                         records.take(tx, watched.document, run)
                     elif asked and row.lost_at is None:
-                        records.miss(tx, row)
+                        changes.miss(tx, row)
 
             await self._store.write(keep)
 

@@ -1,27 +1,24 @@
-"""What is kept of runtimes and their runs, and how it changes: each change with its event."""
+"""What is kept of the runs that runtimes tell of, and whose each is: each change with its event."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, select, update
 
-from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.decide.children import end_run
-from watchkeeper.identity.runs import find_run as find_envelope
 from watchkeeper.identity.tables import runs
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes import rules
+from watchkeeper.runtimes.changes import make_room, move
 from watchkeeper.runtimes.model import RemoteRun
-from watchkeeper.runtimes.tables import interrupts, remote_runs
-from watchkeeper.store.retention import is_held
+from watchkeeper.runtimes.tables import remote_runs
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.runtimes import ENDED, RunState
+from watchkeeper.wire.runtimes import ENDED
 
-KEPT_SECONDS = 86_400
-"""How long a run that has ended is listed; the ledger keeps what happened."""
+Taken = Literal["kept", "rogue", "left out"]
+"""What became of a run that a runtime told of; `rogue`: it was found to be only now."""
 
 _THIS = (remote_runs.c.runtime == bindparam("runtime_is")) & (
     remote_runs.c.id == bindparam("id_is")
@@ -31,19 +28,6 @@ _ADD = Statement(remote_runs.insert())
 _LIVE = Statement(
     select(remote_runs).where(
         remote_runs.c.runtime == bindparam("runtime_is"), remote_runs.c.ended_at.is_(None)
-    )
-)
-_MOVE = Statement(
-    update(remote_runs)
-    .where(_THIS)
-    .values(
-        state=bindparam("to_state"),
-        said=bindparam("to_said"),
-        waiting_on=bindparam("to_waiting"),
-        updated_at=bindparam("to_updated"),
-        missing_since=bindparam("to_missing"),
-        lost_at=bindparam("to_lost"),
-        ended_at=bindparam("to_ended"),
     )
 )
 _GOVERN = Statement(
@@ -58,34 +42,6 @@ _GOVERN = Statement(
 )
 _ENVELOPE = Statement(
     select(runs.c.run, runs.c.agent, runs.c.closed_at).where(runs.c.run == bindparam("run_is"))
-)
-_OTHERS = Statement(
-    select(func.count()).where(
-        remote_runs.c.run == bindparam("run_is"), remote_runs.c.ended_at.is_(None)
-    )
-)
-_ADOPTED = Statement(
-    select(func.count()).where(
-        remote_runs.c.run == bindparam("run_is"), remote_runs.c.standing == "adopted"
-    )
-)
-_PURGE = Statement(
-    delete(remote_runs).where(
-        remote_runs.c.ended_at < bindparam("before"),
-        ~is_held(runtime=remote_runs.c.runtime, agent=remote_runs.c.agent, run=remote_runs.c.run),
-    )
-)
-_PURGE_INTERRUPTS = Statement(
-    delete(interrupts).where(
-        interrupts.c.ended_at < bindparam("before"),
-        ~is_held(runtime=interrupts.c.runtime, request=interrupts.c.request),
-    )
-)
-_LOST = Statement(
-    select(remote_runs)
-    .where(remote_runs.c.lost_at.is_not(None), remote_runs.c.ended_at.is_(None))
-    .order_by(remote_runs.c.lost_at)
-    .limit(bindparam("most"))
 )
 
 
@@ -113,11 +69,6 @@ def remote_of(row: Row) -> RemoteRun:
     )
 
 
-def lost_runs(tx: Transaction, limit: int = 200) -> list[Row]:
-    """Return the runs that their runtimes lost, those lost longest first."""
-    return _LOST.all(tx, most=limit)
-
-
 def differs(tx: Transaction, document: Runtime, row: Row | None, found: RemoteRun) -> bool:
     """Tell whether anything has to be kept of a run, as its runtime tells of it."""
     found = rules.bounded(found)
@@ -128,29 +79,25 @@ def differs(tx: Transaction, document: Runtime, row: Row | None, found: RemoteRu
     return _judge(tx, document, found) != (row.agent, row.run, row.why)
 
 
-def take(
-    tx: Transaction, document: Runtime, found: RemoteRun, live: Mapping[str, Row] | None = None
-) -> None:
-    """Keep a run as its runtime tells of it: new, changed, or ended.
-
-    `live` are those of the runtime, where they are at hand.
-    """
+def take(tx: Transaction, document: Runtime, found: RemoteRun) -> Taken:
+    """Keep a run as its runtime tells of it: new, changed, or ended."""
     found = rules.bounded(found)
-    row = live.get(found.id) if live is not None else None
-    row = row or find_run(tx, document.name, found.id)
+    row = find_run(tx, document.name, found.id)
     if row is None:
-        _take_new(tx, document, found)
-        return
-    if row.standing != "adopted":
-        _judge_again(tx, document, row, found)
+        return _take_new(tx, document, found)
+    taken: Taken = "kept" if row.standing == "adopted" else _judge_again(tx, document, row, found)
     waiting_on = found.said if found.state == "waiting" else None
     settled = (row.ended_at is None) == (found.state not in ENDED)
     if row.state == found.state and row.missing_since is None and settled:
-        return
+        return taken
     move(tx, row, found.state, said=found.said, waiting_on=waiting_on, updated_at=found.updated_at)
+    return taken
 
 
-def _take_new(tx: Transaction, document: Runtime, found: RemoteRun) -> None:
+def _take_new(tx: Transaction, document: Runtime, found: RemoteRun) -> Taken:
+    if not make_room(tx, document.name):
+        tx.silent("as many are kept of its runtime as may be")
+        return "left out"
     agent, run, why = _judge(tx, document, found)
     ended = found.state in ENDED
     _ADD.run(
@@ -178,6 +125,8 @@ def _take_new(tx: Transaction, document: Runtime, found: RemoteRun) -> None:
         _record_found(tx, document.name, found.id, agent, run)
     elif not ended:
         _record_rogue(tx, document, found, agent, why)
+        return "rogue"
+    return "kept"
 
 
 def _record_found(
@@ -225,12 +174,12 @@ def _judge(
     return agent, envelope.run if envelope and why is None else None, why
 
 
-def _judge_again(tx: Transaction, document: Runtime, row: Row, found: RemoteRun) -> None:
+def _judge_again(tx: Transaction, document: Runtime, row: Row, found: RemoteRun) -> Taken:
     """Judge a run anew: documents, or what it says of itself, may have changed."""
     agent, run, why = _judge(tx, document, found)
     standing = "ours" if why is None else "rogue"
     if (agent, run, standing, why) == (row.agent, row.run, row.standing, row.why):
-        return
+        return "kept"
     _GOVERN.run(
         tx,
         runtime_is=row.runtime,
@@ -246,134 +195,8 @@ def _judge_again(tx: Transaction, document: Runtime, row: Row, found: RemoteRun)
         _record_found(tx, document.name, row.id, agent, run)
     else:
         _record_rogue(tx, document, found, agent, why)
-
-
-def move(
-    tx: Transaction,
-    row: Row,
-    state: RunState,
-    *,
-    said: str = "",
-    waiting_on: str | None = None,
-    updated_at: int | None = None,
-    goes_on: bool = False,
-) -> None:
-    """Keep the state that a run is in now; that one ended is an event.
-
-    `goes_on`: another run of its runtime goes on with its work.
-    """
-    ended = state in ENDED
-    _MOVE.run(
-        tx,
-        runtime_is=row.runtime,
-        id_is=row.id,
-        to_state=state,
-        to_said=said,
-        to_waiting=waiting_on,
-        to_updated=updated_at if updated_at is not None else row.updated_at,
-        to_missing=None,
-        to_lost=None,
-        to_ended=tx.now if ended else None,
-    )
-    if ended and row.ended_at is None:
-        tx.record(
-            "runtime.run_ended",
-            actor="plane",
-            subject=f"runtime/{row.runtime}",
-            agent=row.agent,
-            run=row.run,
-            body={
-                "id": row.id,
-                "state": state,
-                "text": f"{row.id} in runtime {row.runtime} has ended: {state}",
-            },
-        )
-        if not goes_on:
-            _close(tx, row, state)
-    else:
-        tx.silent("a run moves between states that are its runtime's to tell")
-
-
-def _close(tx: Transaction, row: Row, state: RunState) -> None:
-    """Close the run of ours that was opened for an adopted one, unless it covers others still."""
-    if row.run is None or _OTHERS.scalar(tx, run_is=row.run):
-        return
-    if not _ADOPTED.scalar(tx, run_is=row.run):
-        return  # the agent that opened it closes it
-    found = find_envelope(tx, row.run)
-    if found is not None and found.closed_at is None:
-        outcome = "succeeded" if state == "done" else "failed"
-        end_run(tx, row.agent, row.run, outcome, f"ended in runtime {row.runtime}: {state}")
-
-
-def miss(tx: Transaction, row: Row) -> None:
-    """Keep that a runtime does not know a run any more: unknown first, lost after a while."""
-    since = row.missing_since if row.missing_since is not None else tx.now
-    lost = row.lost_at is None and rules.is_lost(since, tx.now)
-    _MOVE.run(
-        tx,
-        runtime_is=row.runtime,
-        id_is=row.id,
-        to_state="unknown",
-        to_said=row.said,
-        to_waiting=None,
-        to_updated=row.updated_at,
-        to_missing=since,
-        to_lost=tx.now if lost else row.lost_at,
-        to_ended=None,
-    )
-    if not lost:
-        tx.silent("it may be told of again")
-        return
-    tx.record(
-        "runtime.run_lost",
-        actor="plane",
-        subject=f"runtime/{row.runtime}",
-        agent=row.agent,
-        run=row.run,
-        body={
-            "id": row.id,
-            "text": f"runtime {row.runtime} lost {row.id}: it does not know it any more, nor how "
-            "it ended",
-        },
-    )
-
-
-def adopt(tx: Transaction, row: Row, *, agent: str, run: str, by: str, reason: str) -> None:
-    """Keep who took a rogue run over, why, and the run of ours that covers it from now on."""
-    tx.connection.execute(
-        update(remote_runs)
-        .where(remote_runs.c.runtime == row.runtime, remote_runs.c.id == row.id)
-        .values(
-            agent=agent,
-            run=run,
-            standing="adopted",
-            why=None,
-            adopted_by=by,
-            adopted_at=tx.now,
-            reason=reason,
-        )
-    )
-    tx.record(
-        "runtime.run_adopted",
-        actor=by,
-        subject=f"runtime/{row.runtime}",
-        agent=agent,
-        run=run,
-        body={
-            "id": row.id,
-            "reason": reason,
-            "text": f"{by.removeprefix('person/')} adopted {row.id} in runtime {row.runtime} as a "
-            f"run of {agent}: {reason}",
-        },
-    )
-
-
-def purge(tx: Transaction) -> None:
-    """Forget runs and interrupts that ended a while ago, unless they are held."""
-    tx.silent("what became of them is in the ledger")
-    _PURGE.run(tx, before=tx.now - KEPT_SECONDS * MICROSECONDS)
-    _PURGE_INTERRUPTS.run(tx, before=tx.now - KEPT_SECONDS * MICROSECONDS)
+        return "rogue"
+    return "kept"
 
 
 def covered_rows(

@@ -14,7 +14,7 @@ from watchkeeper.kill.model import Covered, LockTarget
 from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.registry.runtimes import Runtime
-from watchkeeper.runtimes import reading, records
+from watchkeeper.runtimes import changes, reading, records
 from watchkeeper.runtimes.answering import Answers
 from watchkeeper.runtimes.launching import RunsOfLaunches
 from watchkeeper.runtimes.model import Launching, Stopping
@@ -116,7 +116,7 @@ class Runtimes:
                     environment=self._environment(agent),
                 ),
             )
-            records.adopt(tx, row, agent=agent, run=issued.run, by=by, reason=reason)
+            changes.adopt(tx, row, agent=agent, run=issued.run, by=by, reason=reason)
             return reading.run_row(tx, _find(tx, name, id))
 
         return await self._store.write(unit)
@@ -198,7 +198,7 @@ class Runtimes:
 
     async def purge(self) -> None:
         """Forget runs that ended a while ago."""
-        await self._store.write(records.purge)
+        await self._store.write(changes.purge)
 
     def _environment(self, agent: str) -> str:
         """Return the first environment that an agent's contract covers."""
