@@ -199,7 +199,7 @@ async def open_edge(directory: Path, *documents: str, policy: str = POLICY) -> A
         try:
             yield edge
         finally:
-            decider.waiting.wake_all()
+            decider.waiting.close()
             await gateways.stop()
             follower.cancel()
             await asyncio.gather(follower, return_exceptions=True)

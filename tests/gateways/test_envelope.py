@@ -330,7 +330,7 @@ async def test_stopping_answers_who_waits_and_cuts_who_runs(
     )
     held = asyncio.create_task(post(edge, token, body, headers))
     await edge.pending()
-    edge.decider.waiting.wake_all()
+    edge.decider.waiting.close()
     _, answer, _ = await held
     assert answer["result"]["structuredContent"]["status"] == "pending"
     await edge.gateways.stop()

@@ -251,6 +251,28 @@ async def test_a_lock_cuts_a_call_whose_tool_runs_at_the_provider(
         provider.wish()
 
 
+@pytest.mark.parametrize("document", [{}, {"upstream": "books"}], ids=["by its label", "by name"])
+async def test_a_lock_on_an_upstream_covers_it_where_the_provider_calls_it(
+    tmp_path: Path, provider: Provider, document: dict[str, Any]
+) -> None:
+    books, upstream = tool("hosted.mcp.books", **document), LockTarget("upstream", "books")
+    async with edge_with(tmp_path, provider, clerk("hosted.mcp.books"), books) as edge:
+        token = await edge.open_run()
+        provider.wish(hold_after_words=1)
+        async with edge.openai(token) as client:
+            events = aiter(await client.responses.create(**ASK, tools=[BOOKS], stream=True))
+            await anext(events)
+            lock, _ = await edge.kill.lock(upstream, mode="stop", reason="x", by="person/owner")
+            with pytest.raises(openai.APIError, match=lock.lock):
+                async for _ in events:
+                    pass
+            provider.wish()
+            with pytest.raises(openai.PermissionDeniedError) as refused:
+                await client.responses.create(**ASK, tools=[BOOKS])
+            await client.responses.create(**ASK)
+    assert refused.value.body["rule"] == f"lock/{lock.lock}"  # type: ignore[index]
+
+
 async def test_policies_are_asked_of_each(tmp_path: Path, provider: Provider) -> None:
     agent = clerk("hosted.web_search", "hosted.code_interpreter", "hosted.image_generation")
     drawing = tool("hosted.image_generation")

@@ -260,6 +260,38 @@ async def test_the_decide_api_uses_up_no_approval_for_who_has_hung_up(edge: Edge
     assert (answer.verdict, answer.replay) == ("permit", None)
 
 
+async def test_who_waits_for_a_person_waits_on_under_a_lock_on_something_else(edge: Edge) -> None:
+    from watchkeeper.decide.holding import decide_and_hold
+    from watchkeeper.kill.model import LockTarget
+    from watchkeeper.wire.decisions import Ask
+
+    token = await edge.open_run()
+    ask = Ask(name=REFUND, arguments={"charge_id": "ch_1", "amount_usd": 270})
+    told: list[float] = []
+    call = asyncio.create_task(
+        decide_and_hold(
+            edge.decider, token, ask, performer="agent", hold_seconds=300, gone=asyncio.Event(),
+            on_hold=lambda answer, waited: told.append(waited),
+        )
+    )  # fmt: skip
+    await edge.pending()
+    await waits(edge, 1)
+    signs = len(told)
+    other = LockTarget("agent", "porter")
+    await edge.kill.lock(other, mode="stop", reason="odd", by="person/owner")
+
+    async def waits_on() -> bool:
+        return call.done() or (len(told) > signs and edge.decider.waiting.callers == 1)
+
+    await eventually_async(waits_on, "it has looked, and waits")
+    assert not call.done()
+    mine = LockTarget("agent", "clerk")
+    lock, _ = await edge.kill.lock(mine, mode="pause", reason="odd", by="person/owner")
+    answer = await call
+    assert answer is not None
+    assert (answer.verdict, answer.rule) == ("deny", f"lock/{lock.lock}")
+
+
 async def test_a_legacy_client_that_cancels_while_it_runs_gets_it_later(
     edge: Edge, books: Upstream
 ) -> None:

@@ -196,3 +196,22 @@ async def test_so_does_anthropics_client(tmp_path: Path) -> None:
 
 async def _heard(one: Any, times: int) -> bool:
     return len(one.heard) >= times
+
+
+async def test_the_same_key_of_another_call_is_not_held_up_by_one_that_was_cut(
+    edge: Edge, shelf: Upstream
+) -> None:
+    key = f"key-{next(_labels)}"
+    first, other = f"cut-{next(_labels)}", f"other-{next(_labels)}"
+    more: dict[str, Any] = {"meta": {"watchkeeper/idempotency-key": key}}
+    await cut(edge, shelf, await edge.open_run(), first, "agent", "clerk", **more)
+    # another run numbers its calls alike: one of them is cut too, and neither frees the other
+    await cut(edge, shelf, await edge.open_run(), other, "agent", "clerk", **more)
+    async with edge.mcp(await edge.open_run()) as client:
+        for label in (first, other):
+            said = await client.call_tool("books.slow", {"label": label}, **more)
+            assert "This call ran before" in text_of(said)
+    third = f"third-{next(_labels)}"
+    shelf.tell(third, "done")
+    async with edge.mcp(await edge.open_run()) as client:
+        assert text_of(await client.call_tool("books.slow", {"label": third}, **more)) == "done"

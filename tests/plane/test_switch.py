@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.rig.deadline import eventually_async
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Forbidden
@@ -18,6 +20,19 @@ from watchkeeper.decide.targets import check_target
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.plane.switch import Switch
 from watchkeeper.store.store import Store
+
+
+class FailingOnce(KillSwitch):
+    """Fails at first, as by a fault of its own."""
+
+    failed = False
+
+    async def lock(self, *args: Any, **more: Any) -> Any:
+        """Fail the first time."""
+        if not self.failed:
+            self.failed = True
+            raise RuntimeError("no error of ours")
+        return await super().lock(*args, **more)
 
 
 @pytest.fixture
@@ -61,3 +76,20 @@ async def test_a_version_is_locked_under_the_one_name_that_it_has(decider: Decid
     catalogue = decider.catalogue.now
     locked = check_target(LockTarget("version", "clerk@007"), catalogue)
     assert locked == LockTarget("version", "clerk@7")
+
+
+async def test_the_lock_is_tried_again_whatever_goes_wrong(
+    decider: Decider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watchkeeper.plane.switch._AGAIN_SECONDS", 0.01)
+    kill = FailingOnce(decider)
+    (tmp_path / "STOP").write_text("loops")
+    switch = Switch(tmp_path / "STOP", decider, kill)
+    await switch.start()
+
+    async def locked() -> bool:
+        return [one.mode for one in decider.locks] == ["stop"]
+
+    await eventually_async(locked, "everything is locked")
+    assert kill.failed
+    await switch.stop()

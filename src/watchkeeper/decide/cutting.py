@@ -43,7 +43,8 @@ class Calls:
         if party != CALLS:
             raise LookupError(party)
         flights = self._decider.flights
-        cut = flights.cut_by(lock.lock) or flights.cut(lock.target, lock.lock)
+        # also what another lock has cut and that has not ended
+        cut = list({*flights.cut(lock.target, lock.lock), *flights.cut_by(lock.lock)})
         if not cut:
             if lock.created_at < self._since:
                 said = "the plane was started anew since: how they ended is on record as unknown"

@@ -11,7 +11,7 @@ from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.standing import service as standing
 from watchkeeper.budgets import lending
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.gates.kill import covered_run
+from watchkeeper.decide.gates.kill import covered_run, upstream_of
 from watchkeeper.identity.model import read_lineage, read_versions
 from watchkeeper.identity.runs import revoke_tokens, stop_run
 from watchkeeper.identity.tables import runs
@@ -85,15 +85,10 @@ def agents_under(catalogue: Catalogue, target: LockTarget) -> frozenset[str]:
         for name, governed in catalogue.agents.items()
         if covers(target, covered_run(catalogue, "", name, governed.version, None))
         or (target.kind == "tool" and target.name in governed.tools)
-        or (target.kind == "upstream" and target.name in _upstreams(catalogue, governed.tools))
+        or (target.kind == "upstream" and tools_under(catalogue, target) & set(governed.tools))
         or (target.kind == "model" and target.name in catalogue.reached_by(name))
         or (target.kind == "provider" and target.name in _providers(catalogue, name))
     )
-
-
-def _upstreams(catalogue: Catalogue, tools: Iterable[str]) -> set[str | None]:
-    known = (catalogue.tools.get(name) for name in tools)
-    return {tool.contract.upstream for tool in known if tool is not None}
 
 
 def _providers(catalogue: Catalogue, agent: str) -> set[str]:
@@ -195,7 +190,7 @@ def tools_under(catalogue: Catalogue, target: LockTarget) -> frozenset[str]:
         return frozenset({target.name})
     if target.kind == "upstream":
         return frozenset(
-            name for name, tool in catalogue.tools.items() if tool.contract.upstream == target.name
+            name for name in catalogue.tools if upstream_of(catalogue, name) == target.name
         )
     return frozenset()
 

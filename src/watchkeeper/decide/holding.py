@@ -34,8 +34,8 @@ async def decide_and_hold(
     answer = await decider.decide(token, ask, performer=performer)
     clock = decider.store.clock
     began = clock.now()
-    asked: str | None = None
-    while answer.verdict == "hold" and answer.request and answer.request != asked:
+    # who is woken by what does not concern them, as a lock on others, waits on
+    while answer.verdict == "hold" and answer.request and not decider.waiting.closed:
         asked = answer.request
         decided = False
         while not decided:

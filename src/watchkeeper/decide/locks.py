@@ -35,7 +35,6 @@ def lock_on_caller(
     if not decider.locks:
         return None
     catalogue = decider.catalogue.now
-    known = catalogue.tools.get(tool) if tool is not None else None
     covered = covered_run(
         catalogue,
         caller.run,
@@ -45,7 +44,6 @@ def lock_on_caller(
         caller.ancestors,
         caller.versions_above,
         tool=tool,
-        upstream=known.contract.upstream if known is not None else None,
         model=model,
     )
     lock = covering(decider.locks, covered)
@@ -100,7 +98,7 @@ def lock_on_request(
     locks = locks_in_force(tx)
     if not locks:
         return None
-    facts, known = recorded_run(tx, run), catalogue.tools.get(tool)
+    facts = recorded_run(tx, run)
     covered = covered_run(
         catalogue,
         run,
@@ -110,7 +108,6 @@ def lock_on_request(
         facts.ancestors if facts else (),
         facts.versions_above if facts else NO_VERSIONS,
         tool=tool,
-        upstream=known.contract.upstream if known is not None else None,
         model=tool,
         approval=request,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Table, bindparam, select
 
-from watchkeeper.decide.catalogue import Catalogue, GovernedTool
+from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.gates.kill import covered_run
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.runs import find_run
@@ -26,7 +26,7 @@ poisoned = Table(
     Column("decision", Key, nullable=False),
     Column("at", Whole, nullable=False),
 )
-"""By its key (`key:…`), or by the digest of tool and arguments."""
+"""By the digest of tool and arguments, with its key (`key:DIGEST:KEY`) and without."""
 
 _put = insert(poisoned)
 _PUT = Statement(
@@ -54,22 +54,24 @@ def poison_if_cut(tx: Transaction, catalogue: Catalogue, row: Row, lock: str | N
         return
     if not keyed and tool is not None and tool.contract.access != "write":
         return
-    if lock is None and not _is_covered(tx, catalogue, row, tool):
+    if lock is None and not _is_covered(tx, catalogue, row):
         return
-    names = [f"key:{row.idempotency_key}"] if row.idempotency_key is not None else []
-    names += [row.call_digest] if row.call_digest is not None else []
-    for name in names:
+    if row.call_digest is None:  # from before calls had digests: it is the same as no other
+        return
+    for name in {_name(row.idempotency_key, row.call_digest), row.call_digest}:
         _PUT.run(tx, agent=row.agent, call=name, decision=row.decision, at=tx.now)
 
 
-def _is_covered(tx: Transaction, catalogue: Catalogue, row: Row, tool: GovernedTool | None) -> bool:
+def _name(key: str | None, digest: str) -> str:
+    # two runs may use one key for different calls
+    return digest if key is None else f"key:{digest}:{key}"
+
+
+def _is_covered(tx: Transaction, catalogue: Catalogue, row: Row) -> bool:
     run = find_run(tx, row.run)
     if run is not None and run.state == "stopped":
         return True
-    upstream = tool.contract.upstream if tool else None
-    covered = covered_run(
-        catalogue, row.run, row.agent, row.version, None, tool=row.name, upstream=upstream
-    )
+    covered = covered_run(catalogue, row.run, row.agent, row.version, None, tool=row.name)
     return covering(locks_in_force(tx), covered) is not None
 
 
@@ -79,7 +81,7 @@ def find_poisoned(tx: Transaction, agent: str, key: str | None, digest: str) -> 
     A person's word that it came to nothing sets it free, and that it took effect all that has not
     its key.
     """
-    row = _FIND.first(tx, agent_is=agent, call_is=digest if key is None else f"key:{key}")
+    row = _FIND.first(tx, agent_is=agent, call_is=_name(key, digest))
     if row is None or row.outcome == "failed" or (key is None and row.outcome == "succeeded"):
         return None
     return row

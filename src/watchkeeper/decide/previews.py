@@ -13,8 +13,9 @@ from watchkeeper.core.text import make_safe
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.contents import kept_words, without_secrets
 from watchkeeper.decide.gates.contract import check_arguments
+from watchkeeper.decide.gates.kill import covered_run
 from watchkeeper.decide.service import Decider
-from watchkeeper.kill.model import Covered, LockInForce
+from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.rules import DID, covering
 from watchkeeper.registry.documents import Preview, ToolContract
 from watchkeeper.tools.pins.model import Distrusted
@@ -102,7 +103,7 @@ def find_reader(
     reader = catalogue.tools.get(preview.tool)
     if reader is None or reader.contract.access != "read":
         raise Unavailable(f"{preview.tool} is no tool that only reads")
-    touched = Covered("", "", "", reader.contract.name, upstream=reader.contract.upstream)
+    touched = covered_run(catalogue, "", "", None, None, tool=reader.contract.name)
     lock = covering(locks, touched)
     if lock is not None:
         raise Unavailable(f"{preview.tool} is {DID[lock.mode]}", rule=f"lock/{lock.lock}")

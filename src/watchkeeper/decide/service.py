@@ -317,7 +317,7 @@ class Decider:
         ):
             remember(tx, run.run, call, decision, contract)
         if progress.routed is not None:
-            covered = covered_there(covered, progress.routed, progress.hosted)
+            covered = covered_there(catalogue, covered, progress.routed, progress.hosted)
         if ruling.grant is not None:
             covered = replace(covered, approval=ruling.grant.request)
         answer = as_answer(decision, ruling, progress, decide_by)

@@ -35,6 +35,8 @@ class Waiting:
         """Rises whenever somebody is woken."""
         self._woken: OrderedDict[str, int] = OrderedDict()
         self._all_woken = 0
+        self.closed = False
+        """The plane stops: who waits is answered, and nobody waits any more."""
         self._rehearsed = isinstance(clock, RehearsalClock)
         if isinstance(clock, RehearsalClock):
             clock.on_advance(lambda now: self._tick())
@@ -79,9 +81,14 @@ class Waiting:
             self._all_woken = max(self._all_woken, self._woken.popitem(last=False)[1])
 
     def wake_all(self) -> None:
-        """Wake everybody: a lock came into force, or the plane stops."""
+        """Wake everybody: a lock came into force, and whom it does not concern waits on."""
         self.wake(tuple(self._events))
         self._all_woken = self.turn
+
+    def close(self) -> None:
+        """Have everybody answered: the plane stops."""
+        self.closed = True
+        self.wake_all()
 
     async def _until(self, event: asyncio.Event, seconds: float) -> bool:
         until = self._clock.now() + seconds * MICROSECONDS

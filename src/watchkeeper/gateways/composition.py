@@ -110,7 +110,7 @@ class Gateways:
     @property
     def stops(self) -> UpstreamStops:
         """What shuts upstreams off, for the kill switch."""
-        return UpstreamStops(self._pool)
+        return UpstreamStops(self._pool, lambda: self._decider.locks)
 
     @property
     def pool(self) -> Pool:

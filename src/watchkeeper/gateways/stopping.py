@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from watchkeeper.decide.effector import Done
 from watchkeeper.decide.effects import Reach
@@ -20,8 +20,9 @@ class UpstreamStops:
 
     effect: Effect = "stop run"
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, in_force: Callable[[], Iterable[LockInForce]]) -> None:
         self._pool = pool
+        self._in_force = in_force
 
     def parties(self, tx: Transaction, lock: LockInForce, reach: Reach) -> Sequence[str]:
         """Return the upstream that is the target."""
@@ -32,6 +33,8 @@ class UpstreamStops:
         if not party.startswith(PARTY):
             raise LookupError(party)
         name = party.removeprefix(PARTY)
+        if all(one.lock != lock.lock for one in self._in_force()):
+            return Done("the lock was lifted before it was shut off", "plane")
         if name not in self._pool.shut:
             self._pool.shut_off({**self._pool.shut, name: f"lock/{lock.lock}"})
         whole = await self._pool.ended(name)

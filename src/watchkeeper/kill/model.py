@@ -48,9 +48,10 @@ class Covered:
     """Other models that answer the same call."""
     hosted: tuple[str, ...] = ()
     """Tools that a model's provider may run along with the call."""
+    upstreams: frozenset[str] = frozenset()
+    """What its tool calls, or the provider for those tools."""
     version: int | None = None
     """Of the agent; None where it is not known, which no lock on a version covers."""
-    upstream: str | None = None
     persons: frozenset[str] = frozenset()
     """Every name of the person on whose behalf it is."""
     runtimes: tuple[str, ...] = ()

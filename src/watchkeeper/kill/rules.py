@@ -50,7 +50,7 @@ def covers(target: LockTarget, action: Covered) -> bool:
         case "tool":
             return name == action.tool or name in action.hosted
         case "upstream":
-            return name == action.upstream
+            return name in action.upstreams
         case "model":
             return name == action.model or name in action.beside
         case "provider":

@@ -22,6 +22,7 @@ _IN_FORCE = Statement(
     .select_from(_newest.outerjoin(locks, locks.c.lifted_at.is_(None)))
     .order_by(locks.c.epoch)
 )
+_MOST_LISTED = 200
 EXPIRY = "lock.expiry"
 """The kind of the timer that lifts a lock whose time is over."""
 _ADD = Statement(locks.insert())
@@ -166,10 +167,9 @@ def words_of(tx: Transaction, names: Collection[str]) -> dict[str, str]:
 
 
 def list_locks(tx: Transaction, *, in_force: bool) -> list[Row]:
-    """Return lock rows, newest first; only those in force if asked."""
-    query = select(locks).order_by(locks.c.epoch.desc()).limit(200)
-    if in_force:
-        query = query.where(locks.c.lifted_at.is_(None))
+    """Return every lock in force, or the newest of all; newest first."""
+    query = select(locks).order_by(locks.c.epoch.desc())
+    query = query.where(locks.c.lifted_at.is_(None)) if in_force else query.limit(_MOST_LISTED)
     return list(tx.connection.execute(query))
 
 

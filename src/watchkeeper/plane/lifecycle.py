@@ -163,7 +163,7 @@ class Plane:
         """
         _LOG.info("stopping")
         self.rooms.ending.set()
-        self.rooms.decider.waiting.wake_all()
+        self.rooms.decider.waiting.close()
         await asyncio.gather(self.server.close(), self._close_ways_out())
         self.schedule.stop()
         await self._step("sweeper", self.sweeper.stop())

@@ -134,6 +134,7 @@ class Switch:
                 await self._kill.lock(
                     EVERYTHING, mode="stop", reason=f"the switch file: {reason}", by=BY
                 )
-            except WatchkeeperError as error:
-                _LOG.error("the switch file is heeded, but no lock can be kept: %s", error)
+            except Exception as error:  # whatever it is: while the file is there it is tried again
+                said = error if isinstance(error, WatchkeeperError) else repr(error)
+                _LOG.error("the switch file is heeded, but no lock can be kept: %s", said)
                 await asyncio.sleep(_AGAIN_SECONDS)

@@ -14,7 +14,7 @@ from typing import Any
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.contract import may_use
 from watchkeeper.decide.gates.identity import identity_gate
-from watchkeeper.decide.gates.kill import kill_gate
+from watchkeeper.decide.gates.kill import HOSTED_SERVER, kill_gate, upstream_of
 from watchkeeper.decide.gates.obligation import unfulfilled
 from watchkeeper.decide.gates.staged import ask_staged
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
@@ -26,7 +26,6 @@ HOSTED = "hosted_tools"
 `tool` and, for tool servers, `server_url`."""
 HOSTED_TOOL = "hosted."
 """How the names of tools begin that run at providers of models."""
-_SERVER = "hosted.mcp."
 _MOST = 64
 _NAME = re.compile(NAME)
 
@@ -119,11 +118,10 @@ def _permit(one: _Hosted, facts: Facts, progress: Progress) -> Ruling | None:
 
 def _check_server(one: _Hosted, facts: Facts) -> Ruling | None:
     """A tool server is where the upstream document says that it is, and not somewhere else."""
-    if not one.name.startswith(_SERVER):
+    if not one.name.startswith(HOSTED_SERVER):
         return None
-    tool = facts.catalogue.tools[one.name].contract
-    name = tool.upstream or one.name.removeprefix(_SERVER)
-    upstream = facts.catalogue.upstreams.get(name)
+    name = upstream_of(facts.catalogue, one.name)
+    upstream = facts.catalogue.upstreams.get(name) if name is not None else None
     if upstream is not None and upstream.url and _same(upstream.url, one.server_url):
         return None
     return deny(

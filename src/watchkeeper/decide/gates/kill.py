@@ -18,9 +18,20 @@ NO_VERSIONS: Mapping[str, int] = MappingProxyType({})
 REMEDY = "nothing until a person lifts the lock; do not retry"
 
 
+HOSTED_SERVER = "hosted.mcp."
+"""How the names of tools begin whose server a model's provider calls."""
+
+
+def upstream_of(catalogue: Catalogue, name: str) -> str | None:
+    """Return the upstream that a tool calls, or that a model's provider calls for it."""
+    tool = catalogue.tools.get(name)
+    if tool is not None and tool.contract.upstream is not None:
+        return tool.contract.upstream
+    return name.removeprefix(HOSTED_SERVER) if name.startswith(HOSTED_SERVER) else None
+
+
 def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
     """Return what an action touches, as locks see it."""
-    tool = catalogue.tools.get(action.name) if action.kind == "tool" else None
     return covered_run(
         catalogue,
         run.run,
@@ -30,7 +41,6 @@ def covered_by(catalogue: Catalogue, run: RunFacts, action: Action) -> Covered:
         run.ancestors,
         run.versions_above,
         tool=action.name if action.kind == "tool" else None,
-        upstream=tool.contract.upstream if tool else None,
         model=action.name if action.kind == "model" else None,
     )
 
@@ -45,7 +55,6 @@ def covered_run(
     versions: Mapping[str, int] = NO_VERSIONS,
     *,
     tool: str | None = None,
-    upstream: str | None = None,
     model: str | None = None,
     approval: str | None = None,
 ) -> Covered:
@@ -59,7 +68,7 @@ def covered_run(
         tool,
         model,
         version=version,
-        upstream=upstream,
+        upstreams=_upstreams(catalogue, (tool,) if tool is not None else ()),
         persons=catalogue.names.names(on_behalf_of) if on_behalf_of else frozenset(),
         runtimes=catalogue.runtimes_of(agent),
         approval=approval,
@@ -67,15 +76,23 @@ def covered_run(
     )
 
 
-def covered_there(covered: Covered, routed: Routed, hosted: tuple[str, ...] = ()) -> Covered:
+def covered_there(
+    catalogue: Catalogue, covered: Covered, routed: Routed, hosted: tuple[str, ...] = ()
+) -> Covered:
     """Return what a model call touches that is routed: every model that may answer it, and the
-    tools that its provider may run along (`hosted`).
+    tools that its provider may run along (`hosted`), with their servers.
     """
     legs = (*routed.ensemble, *((routed.stronger,) if routed.stronger else ()))
     if routed.model == covered.model and not legs and not hosted:
         return covered
     beside = tuple(leg.model for leg in legs)
-    return replace(covered, model=routed.model, beside=beside, hosted=hosted)
+    servers = _upstreams(catalogue, hosted)
+    return replace(covered, model=routed.model, beside=beside, hosted=hosted, upstreams=servers)
+
+
+def _upstreams(catalogue: Catalogue, tools: Iterable[str]) -> frozenset[str]:
+    found = (upstream_of(catalogue, name) for name in tools)
+    return frozenset(name for name in found if name is not None)
 
 
 def runs_above(

@@ -163,9 +163,7 @@ def _as_covered(tx: Transaction, catalogue: Catalogue, target: LockTarget) -> Co
             catalogue, row.run, row.agent, row.version, row.on_behalf_of, read_lineage(row.lineage)
         )
     if target.kind == "tool":
-        tool = catalogue.tools.get(target.name)
-        upstream = tool.contract.upstream if tool else None
-        return Covered("", "", "", tool=target.name, upstream=upstream)
+        return covered_run(catalogue, "", "", None, None, tool=target.name)
     agent = target.name.partition("@")[0] if target.kind == "version" else target.name
     return covered_run(catalogue, "", agent, None, None)
 
