@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.rig.process import ROOT, Child, clean_environment
 from watchkeeper.core.clock import Clock, SystemClock
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes.adapters import open_adapter
-from watchkeeper.runtimes.model import Adapter
+from watchkeeper.runtimes.model import Adapter, RemoteRun
 from watchkeeper.tools.secrets.known import KnownValues
 from watchkeeper.tools.secrets.references import References
 from watchkeeper.tools.upstreams.credentials import Credentials
@@ -78,3 +79,16 @@ async def speaking_to(
     finally:
         await adapter.close()
         await egress.close()
+
+
+async def stop_what_runs(adapter: Adapter) -> set[str]:
+    """Stop each run that is listed; return what came of it."""
+    runs = (await adapter.list_runs()).runs
+    return {(await adapter.stop(run, now=True)).result for run in runs}
+
+
+def pid_of(run: RemoteRun) -> int:
+    """Return the number of a supervised run's first process."""
+    found = re.search(r"pid (\d+)", run.said)
+    assert found is not None, run
+    return int(found[1])

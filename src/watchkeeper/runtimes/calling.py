@@ -41,13 +41,6 @@ class Answered:
         """Whether it did what it was asked for."""
         return 200 <= self.status < 300
 
-    def rows(self, *keys: str) -> list[dict[str, Any]]:
-        """Return the objects of a list at `keys` (none: the answer itself); no list: nothing."""
-        value = self.value
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
 
 class RuntimeCalls:
     """The way to one runtime. Every answer is redacted of credentials before it is read."""

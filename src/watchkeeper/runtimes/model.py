@@ -8,7 +8,7 @@ that it hands on is the runtime's and untrusted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from watchkeeper.registry.runtimes import Runtime
@@ -40,7 +40,6 @@ class RemoteRun:
     our_run: str | None = None
     started_at: int | None = None
     updated_at: int | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +158,11 @@ class Adapter(Protocol):
         """Stop a run; `now`: without letting its step end."""
         ...
 
-    async def stop_all(self) -> Stopping:
-        """Stop all that runs there."""
+    async def stop_all(self) -> None:
+        """Ask at once for all to be stopped that runs there; each run is told too, and read back.
+
+        Only of a kind that has one request for all.
+        """
         ...
 
     async def pause(self, run: RemoteRun) -> Stopping:

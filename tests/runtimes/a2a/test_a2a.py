@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.rig.deadline import eventually_async
-from tests.runtimes.ground import Server, speaking_to
+from tests.runtimes.ground import Server, speaking_to, stop_what_runs
 from watchkeeper.runtimes.model import Adapter, Interrupt, RemoteRun, Reply
 
 pytestmark = pytest.mark.runtimes
@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 async def adapter(server: Server, tmp_path: Path) -> AsyncIterator[Adapter]:
     async with speaking_to(server.url, "a2a", tmp_path) as opened:
         yield opened
-        await opened.stop_all()
+        await stop_what_runs(opened)
 
 
 def send(server: Server, text: str, **more: Any) -> str:
@@ -108,13 +108,14 @@ async def test_a_task_that_is_refused_is_cancelled(server: Server, adapter: Adap
     assert after.state == "stopped"
 
 
-async def test_all_are_stopped_and_what_is_not_there_is_said(
+async def test_each_is_stopped_and_what_is_not_there_is_said(
     server: Server, adapter: Adapter
 ) -> None:
     for text in ("work", "ask", "authorise"):
         send(server, text)
-    assert (await adapter.stop_all()).result == "done"
-    assert (await adapter.stop_all()).result == "already done"
+    assert "stop all" not in adapter.can
+    assert await stop_what_runs(adapter) == {"done"}
+    assert (await adapter.list_runs()).runs == ()
     gone = RemoteRun("nobody/knows", "running")
     assert await adapter.inspect(gone) is None
     assert (await adapter.stop(gone, now=True)).result == "already done"
@@ -129,7 +130,6 @@ async def test_an_agent_of_the_older_version_is_stopped_by_its_own_names(
         listing = await adapter.list_runs()
         assert (listing.runs, listing.complete) == ((), False)
         assert "list" not in adapter.can
-        assert (await adapter.stop_all()).result == "not supported"
         run = await adapter.inspect(RemoteRun(task, "running"))
         assert run is not None
         assert run.said in {"submitted", "working"}

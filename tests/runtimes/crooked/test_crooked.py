@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,6 @@ WORDS = (
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("watchkeeper.runtimes.adapters.llamaindex.QUIET_SECONDS", 0.01)
     monkeypatch.setattr("watchkeeper.runtimes.adapters.stopping.LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("watchkeeper.runtimes.adapters.stopping.ALL_SECONDS", 0.5)
 
 
 def answers() -> st.SearchStrategy[Any]:
@@ -216,4 +216,64 @@ async def test_a_stop_that_is_only_said_is_unconfirmed(kind: str, tmp_path: Path
     ):
         stopped = await adapter.stop(RUN, now=True)
         assert (stopped.result, stopped.state) == ("unconfirmed", "running"), stopped
-        assert (await adapter.stop_all()).result == "unconfirmed"
+
+
+async def test_a_state_that_is_not_known_is_no_end(tmp_path: Path) -> None:
+    def answer(request: web.Request) -> Any:
+        if request.method == "POST":
+            return {}
+        return {"thread_id": "t-1", "run_id": "r-1", "status": "dreaming"}
+
+    async with (
+        crooked(answer) as server,
+        speaking_to(server.url, "langgraph", tmp_path) as adapter,
+    ):
+        stopped = await adapter.stop(RUN, now=True)
+        assert (stopped.result, stopped.state) == ("unconfirmed", "unknown"), stopped
+
+
+async def test_a_list_that_cannot_be_read_hides_no_handler(tmp_path: Path) -> None:
+    def answer(request: web.Request) -> Any:
+        if request.method == "POST":
+            return {}
+        return {"handlers": {"r-1": "running"}} if request.path == "/handlers" else 404
+
+    async with (
+        crooked(answer) as server,
+        speaking_to(server.url, "llamaindex", tmp_path) as adapter,
+    ):
+        stopped = await adapter.stop(RUN, now=True)
+        assert stopped.result == "unconfirmed", stopped
+
+
+LARGE = "A" * 50_000
+
+
+def langgraph(request: web.Request) -> Any:
+    if request.path == "/threads/search":
+        busy = {"thread_id": "t-1", "metadata": {"more": LARGE}, "status": "interrupted"}
+        return [busy | {"interrupts": {"t": [{"id": "i-1", "value": "?"}]}, "values": LARGE}]
+    run = {"run_id": "r-1", "status": "success", "assistant_id": LARGE}
+    return [run | {"metadata": {"more": LARGE}}] * 20
+
+
+def llamaindex(request: web.Request) -> Any:
+    if request.path == "/handlers":
+        return {"handlers": [{"handler_id": "r-1", "status": "running", "run_id": "r"}]}
+    asked = {"type": "Ask", "types": ["InputRequiredEvent"], "value": {"prefix": "?", "x": LARGE}}
+    said = (asked, asked, {"type": "WorkflowIdleEvent"})
+    sent = [f"id: {n}\ndata: {json.dumps(one)}\n\n" for n, one in enumerate(said)]
+    return "".join(sent).encode()
+
+
+@pytest.mark.parametrize(("kind", "answer"), [("langgraph", langgraph), ("llamaindex", llamaindex)])
+async def test_little_is_held_of_what_waits_between_two_polls(
+    kind: str, answer: Any, tmp_path: Path
+) -> None:
+    async with (
+        crooked(answer) as server,
+        speaking_to(server.url, kind, tmp_path) as adapter,
+    ):
+        (run,) = {run.id: run for run in (await adapter.list_runs()).runs}.values()
+        assert (run.id, run.state) == ("r-1", "waiting")
+        assert len(repr(vars(adapter))) < 5_000

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.rig.deadline import eventually_async
-from tests.runtimes.ground import Server, speaking_to
+from tests.runtimes.ground import Server, speaking_to, stop_what_runs
 from watchkeeper.runtimes.model import OUR_RUN, Adapter, Interrupt, RemoteRun, Reply
 
 pytestmark = pytest.mark.runtimes
@@ -232,7 +232,14 @@ async def test_an_answer_that_its_question_does_not_allow_is_not_given(
 async def test_stops_all_that_runs_or_waits(server: Server, adapter: Adapter) -> None:
     started = {start(server, mode) for mode in ("slow", "slow", "ask", "plain")}
     await eventually_async(lambda: _under_way(adapter, started), "four runs")
-    assert (await adapter.stop_all()).result == "done"
+    await adapter.stop_all()
+
+    async def only_questions() -> bool:
+        return {run.state for run in (await adapter.list_runs()).runs} == {"waiting"}
+
+    # one request cancels what runs; what waits is ended one by one
+    await eventually_async(only_questions, "nothing runs")
+    assert await stop_what_runs(adapter) == {"done"}
     assert (await adapter.list_runs()).runs == ()
 
 

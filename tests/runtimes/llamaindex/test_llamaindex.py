@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.rig.deadline import eventually_async
-from tests.runtimes.ground import Server, speaking_to
+from tests.runtimes.ground import Server, speaking_to, stop_what_runs
 from watchkeeper.runtimes.model import Adapter, Interrupt, RemoteRun, Reply
 
 pytestmark = pytest.mark.runtimes
@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 async def adapter(server: Server, tmp_path: Path) -> AsyncIterator[Adapter]:
     async with speaking_to(server.url, "llamaindex", tmp_path) as opened:
         yield opened
-        await opened.stop_all()
+        await stop_what_runs(opened)
 
 
 def start(server: Server, workflow: str, handler: str, **event: object) -> None:
@@ -110,16 +110,15 @@ async def test_of_several_questions_at_once_none_is_answered_for_another(
     assert not [one for one in await adapter.waiting() if one.run.id == "both"]
 
 
-async def test_all_are_stopped_and_what_it_cannot_do_is_said(
+async def test_each_is_stopped_and_what_it_cannot_do_is_said(
     server: Server, adapter: Adapter
 ) -> None:
     for number in range(5):
         start(server, "slow", f"all-{number}")
     start(server, "refund", "asking")
-    stopped = await adapter.stop_all()
-    assert stopped.result == "done", stopped
+    assert "stop all" not in adapter.can
+    assert await stop_what_runs(adapter) == {"done"}
     assert (await adapter.list_runs()).runs == ()
-    assert (await adapter.stop_all()).result == "already done"
     run = RemoteRun("all-0", "running")
     assert "pause" not in adapter.can
     paused = await adapter.pause(run)
@@ -134,7 +133,6 @@ async def test_a_handler_whose_id_no_path_can_carry_is_not_said_to_have_stopped(
     run = await eventually_async(lambda: run_of(adapter, "../plain"))
     stopped = await adapter.stop(run, now=True)
     assert stopped.result == "unconfirmed", stopped
-    assert (await adapter.stop_all()).result == "unconfirmed"
 
 
 async def _result(server: Server, handler: str) -> str | None:

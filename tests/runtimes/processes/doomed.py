@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.runtimes.ground import speaking_to
+from tests.runtimes.ground import pid_of, speaking_to
 from watchkeeper.registry.runtimes import SupervisedProcess
 from watchkeeper.runtimes.processes.child import spawn
 
@@ -30,7 +30,7 @@ async def main() -> None:
     async with speaking_to(None, "process", state, process=process) as adapter:
         await adapter.information()
         (run,) = (await adapter.list_runs()).runs
-        told = {"process": run.metadata["pid"], "run": run.id}
+        told = {"process": pid_of(run), "run": run.id}
         ready.write_text(json.dumps(told), encoding="utf-8")
         await asyncio.Event().wait()
 

@@ -26,7 +26,7 @@ from watchkeeper.runtimes.adapters.reading import (
     time_in,
     word_in,
 )
-from watchkeeper.runtimes.adapters.stopping import stop_and_look, stop_each
+from watchkeeper.runtimes.adapters.stopping import stop_and_look
 from watchkeeper.runtimes.calling import RuntimeCalls
 from watchkeeper.runtimes.model import (
     MOST_RUNS,
@@ -95,7 +95,7 @@ class A2A(Bare):
         self, document: Runtime, calls: RuntimeCalls, clock: Clock, directory: Path
     ) -> None:
         super().__init__(document, calls, clock, directory)
-        self.can: frozenset[Verb] = frozenset({"list", "inspect", "stop", "stop all", "answer"})
+        self.can: frozenset[Verb] = frozenset({"list", "inspect", "stop", "answer"})
         self._card: _Card | None = None
 
     async def information(self) -> Information:
@@ -172,13 +172,6 @@ class A2A(Bare):
             else stopped
         )
 
-    async def stop_all(self) -> Stopping:
-        """Cancel every task that has not ended."""
-        listing = await self.list_runs()
-        if "list" not in self.can:
-            return self.lacks("list its tasks, so they can only be stopped one by one")
-        return await stop_each(listing.runs, listing.complete, lambda run: self.stop(run, now=True))
-
     async def _tasks(self) -> tuple[list[tuple[RemoteRun, dict[str, Any]]], bool]:
         """Return the tasks that have not ended, each also as it came, and whether these are all."""
         found: dict[str, tuple[RemoteRun, dict[str, Any]]] = {}
@@ -189,7 +182,7 @@ class A2A(Bare):
         except _RpcError as error:
             if error.code not in _NO_METHOD:
                 raise UpstreamFailure(f"it does not list: {error.message}", reached=True) from None
-            self.can -= {"list", "stop all"}
+            self.can -= {"list"}
             return [], False
         return list(found.values()), complete
 

@@ -58,9 +58,8 @@ class Bare:
         """Say that it can't be done."""
         return self.lacks("stop a run")
 
-    async def stop_all(self) -> Stopping:
-        """Say that it can't be done."""
-        return self.lacks("stop its runs")
+    async def stop_all(self) -> None:
+        """Send nothing."""
 
     async def pause(self, run: RemoteRun) -> Stopping:
         """Say that it can't be done."""

@@ -15,7 +15,7 @@ from watchkeeper.core.clock import Clock
 from watchkeeper.registry.runtimes import HttpRuntime, HttpVerb, Runtime
 from watchkeeper.runtimes.adapters.bare import Bare
 from watchkeeper.runtimes.adapters.reading import at, id_in, time_in, word_in
-from watchkeeper.runtimes.adapters.stopping import Tell, hold_and_look, stop_and_look, stop_each
+from watchkeeper.runtimes.adapters.stopping import Tell, hold_and_look, stop_and_look
 from watchkeeper.runtimes.calling import Answered, RuntimeCalls
 from watchkeeper.runtimes.model import (
     MOST_RUNS,
@@ -46,7 +46,7 @@ class Described(Bare):
             "list": self._http.runs,
             "inspect": self._http.runs,
             "stop": self._http.stop,
-            "stop all": self._http.stop_all or self._http.stop,
+            "stop all": self._http.stop_all,
             "pause": self._http.pause,
             "resume": self._http.resume,
         }
@@ -81,22 +81,10 @@ class Described(Bare):
         tell = self._telling(self._http.stop, run)
         return await stop_and_look(tell, lambda: self.inspect(run))
 
-    async def stop_all(self) -> Stopping:
-        """Send the request that stops all, or stop each; what is left is read from the list."""
-        told = True
+    async def stop_all(self) -> None:
+        """Send the request that stops all."""
         if self._http.stop_all is not None:
-            told = (await self._ask(self._http.stop_all, None)).well
-        listing = await self.list_runs()
-        if not listing.runs and listing.complete:
-            if self._http.stop_all is not None and not told:
-                return Stopping("already done", "it refused, and nothing runs there", "stopped")
-            return Stopping("done", "its list has no run that goes on", "stopped")
-        if self._http.stop is None:
-            if self._http.stop_all is None:
-                return self.lacks("stop its runs")
-            left = f"{len(listing.runs)} runs go on" if listing.complete else "more may go on"
-            return Stopping("unconfirmed", f"it {'took' if told else 'refused'} the stop; {left}")
-        return await stop_each(listing.runs, listing.complete, lambda run: self.stop(run, now=True))
+            await self._ask(self._http.stop_all, None)
 
     async def pause(self, run: RemoteRun) -> Stopping:
         """Send the request that pauses a run."""

@@ -19,22 +19,18 @@ from watchkeeper.core.ids import is_id
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes.adapters.bare import Bare
 from watchkeeper.runtimes.adapters.llamaindex_events import (
-    Question,
     Told,
     answer_kind,
     take_events,
 )
 from watchkeeper.runtimes.adapters.reading import (
-    arguments_in,
     at,
     id_in,
-    rows_in,
-    text_in,
     time_in,
     word_in,
 )
-from watchkeeper.runtimes.adapters.stopping import stop_and_look, stop_each
-from watchkeeper.runtimes.calling import RuntimeCalls, path_of
+from watchkeeper.runtimes.adapters.stopping import stop_and_look
+from watchkeeper.runtimes.calling import Query, RuntimeCalls, path_of
 from watchkeeper.runtimes.model import (
     MOST_RUNS,
     Choice,
@@ -78,7 +74,7 @@ class _Known:
 class LlamaIndex(Bare):
     """One workflow server."""
 
-    can: frozenset[Verb] = frozenset({"list", "inspect", "stop", "stop all", "answer"})
+    can: frozenset[Verb] = frozenset({"list", "inspect", "stop", "answer"})
     called = "LlamaIndex's workflow server"
 
     def __init__(
@@ -107,10 +103,7 @@ class LlamaIndex(Bare):
 
     async def list_runs(self) -> Listing:
         """Return the handlers that have not ended, and which of them wait."""
-        answer = await self.calls.expect("GET", "/handlers", query={"status": "running"})
-        listed = rows_in(answer.value, "handlers")
-        if not isinstance(at(answer.value, "handlers"), list):
-            raise UpstreamFailure("it lists its handlers in a form that is not known", reached=True)
+        listed = await self._handlers(query={"status": "running"})
         rows = {id: row for row in listed[:MOST_RUNS] if (id := id_in(row, "handler_id"))}
         self._known = {id: known for id, known in self._known.items() if id in rows}
         await self._read_events(rows)
@@ -172,20 +165,22 @@ class LlamaIndex(Bare):
 
         return await stop_and_look(tell, lambda: self._look(run))
 
-    async def stop_all(self) -> Stopping:
-        """Cancel every handler that has not ended."""
-        listing = await self.list_runs()
-        return await stop_each(listing.runs, listing.complete, lambda run: self.stop(run, now=True))
-
     async def _look(self, run: RemoteRun) -> RemoteRun | None:
         """Return a handler's state without its events; by the list, where it can't be named."""
         answer = await self.calls.ask("GET", path_of("handlers", run.id))
         if id_in(answer.value, "handler_id") == run.id:
             return self._run(run.id, answer.value)
-        listed = await self.calls.expect("GET", "/handlers")
-        rows = rows_in(listed.value, "handlers")
+        rows = await self._handlers()
         row = next((one for one in rows if id_in(one, "handler_id") == run.id), None)
         return None if row is None else self._run(run.id, row)
+
+    async def _handlers(self, query: Query | None = None) -> list[Any]:
+        """Return the handlers in its list; that it can't be read must not hide that they run."""
+        answer = await self.calls.expect("GET", "/handlers", query=query)
+        found = at(answer.value, "handlers")
+        if not isinstance(found, list):
+            raise UpstreamFailure("it lists its handlers in a form that is not known", reached=True)
+        return found
 
     async def _outstanding(self, run: RemoteRun) -> RemoteRun | None:
         """Return a handler with its events read anew."""
@@ -256,16 +251,15 @@ class LlamaIndex(Bare):
         question = known.told.question if known is not None else None
         if known is None or question is None or run.state != "waiting":
             return None
-        arguments = arguments_in(dict(question.value))
         choices: tuple[Choice, ...] = ("approve", "reject", "respond")
-        if arguments is None:
-            arguments, choices = {}, ("reject",)
+        if question.arguments is None:
+            choices = ("reject",)
         return Interrupt(
             run=run,
             id=f"{known.run_id or run.id}:{question.sequence}",
             tool=None,
-            arguments=arguments,
-            text=_words_of(question),
+            arguments=question.arguments or {},
+            text=question.text,
             choices=choices,
         )
 
@@ -282,12 +276,6 @@ _NOT_FOUND, _CONFLICT = 404, 409
 
 def _is_same(known: _Known, row: Any) -> bool:
     return (known.run_id, known.updated_at) == (id_in(row, "run_id"), time_in(row, "updated_at"))
-
-
-def _words_of(question: Question) -> str:
-    value = dict(question.value)
-    texts = (text_in(value, key) for key in ("prefix", "question", "message", "prompt"))
-    return next(filter(None, texts), question.kind)
 
 
 def _reply_value(reply: Reply) -> dict[str, Any]:

@@ -13,7 +13,14 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.runtimes.adapters.reading import at, object_in, rows_in, word_in
+from watchkeeper.runtimes.adapters.reading import (
+    arguments_in,
+    at,
+    object_in,
+    rows_in,
+    text_in,
+    word_in,
+)
 from watchkeeper.tools.upstreams.events import data_of
 
 ASK = "InputRequiredEvent"
@@ -21,7 +28,6 @@ ANSWER = "HumanResponseEvent"
 _IDLE = "WorkflowIdleEvent"
 _STEP = "StepStateChanged"
 _PLUMBING = frozenset({"StartEvent", "StopEvent", ASK})
-_MOST_QUESTIONS = 8
 _LARGEST_SEQUENCE = 2**53
 
 
@@ -31,7 +37,9 @@ class Question:
 
     sequence: int
     kind: str
-    value: Mapping[str, Any]
+    text: str
+    arguments: Mapping[str, Any] | None
+    """None where it is too large, or has no form, to be shown whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +48,19 @@ class Told:
 
     sequence: int = -1
     idle: bool = False
-    questions: tuple[Question, ...] = ()
+    first: Question | None = None
+    more: bool = False
+    """Whether more than one question is outstanding."""
 
     @property
     def question(self) -> Question | None:
         """The question that waits; None where nobody could say which an answer would be for."""
-        return self.questions[0] if self.idle and len(self.questions) == 1 else None
+        return self.first if self.idle and not self.more else None
 
 
 def take_events(told: Told, events: Iterable[bytes]) -> Told:
     """Return what is told once these server-sent events have been taken too."""
-    sequence, idle, questions = told.sequence, told.idle, list(told.questions)
+    sequence, idle, first, more = told.sequence, told.idle, told.first, told.more
     for event in events:
         number = _number_of(event)
         if number is None or number <= sequence:
@@ -61,12 +71,13 @@ def take_events(told: Told, events: Iterable[bytes]) -> Told:
         if kind == _STEP:
             # any change of a step but its end means that something goes on
             if word_in(envelope, "value.step_state") != "not_running":
-                idle, questions = False, []
+                idle, first, more = False, None, False
         elif kind == _IDLE:
             idle = True
         elif kind == ASK or ASK in _names(at(envelope, "types")):
-            questions = [*questions, Question(number, kind, _value_of(envelope))][:_MOST_QUESTIONS]
-    return Told(sequence, idle, tuple(questions))
+            more = first is not None
+            first = first or _question_of(number, kind, envelope)
+    return Told(sequence, idle, first, more)
 
 
 def answer_kind(representation: Any, events: Any) -> str | None:
@@ -108,7 +119,11 @@ def _names(value: Any) -> list[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
-def _value_of(envelope: dict[str, Any]) -> Mapping[str, Any]:
-    """Return an event's fields: its declared ones, or those it was made with."""
+def _question_of(number: int, kind: str, envelope: dict[str, Any]) -> Question:
+    """Return the question that an event puts by its fields: those declared, or it was made with."""
     value = object_in(envelope, "value")
-    return object_in(value, "_data") if value.keys() == {"_data"} else value
+    if value.keys() == {"_data"}:
+        value = object_in(value, "_data")
+    texts = (text_in(value, key) for key in ("prefix", "question", "message", "prompt"))
+    text = next(filter(None, texts), kind)
+    return Question(number, kind, text, arguments_in(value))

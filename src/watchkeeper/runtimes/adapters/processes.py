@@ -103,13 +103,11 @@ class Processes(Bare):
         how = "it was killed" if now else f"it was asked to end, and is killed after {grace} s"
         return Stopping("unconfirmed", f"{how}; {after.said}", after.state)
 
-    async def stop_all(self) -> Stopping:
-        """End the process at once."""
+    async def stop_all(self) -> None:
+        """End the process at once, and do not start it again."""
         record, _ = await self.supervisor.tend()
-        latest = record.latest
-        if latest is None:
-            return Stopping("already done", "it was never started", "stopped")
-        return await self.stop(RemoteRun(latest.id, "running"), now=True)
+        if record.latest is not None:
+            await self.supervisor.end(record.latest, now=True, wait_seconds=0)
 
     async def pause(self, run: RemoteRun) -> Stopping:
         """Hold the process and its children where they are (SIGSTOP)."""
@@ -148,7 +146,6 @@ class Processes(Bare):
             our_run=launch.our_run,
             started_at=launch.began_at,
             updated_at=launch.ended_at,
-            metadata={"pid": launch.pid, "processes": len(alive)},
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from watchkeeper.runtimes.model import RemoteRun, Stopping
 from watchkeeper.tools.upstreams.model import UpstreamFailure
@@ -11,10 +11,7 @@ from watchkeeper.wire.runtimes import ENDED
 
 LOOK_SECONDS = 3.0
 """How long a run may take to say that it has ended, once it was told to."""
-ALL_SECONDS = 3.0
-"""For stopping all that runs in one runtime, one by one."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
-_AT_ONCE = 16
 
 Tell = Callable[[], Awaitable[bool]]
 """Tells a run to stop; returns whether the runtime took that."""
@@ -34,7 +31,7 @@ async def stop_and_look(tell: Tell, look: Look) -> Stopping:
     except UpstreamFailure as error:
         failure = error
     try:
-        run = await _look_until(look, _has_ended, LOOK_SECONDS if took or failure else 0)
+        run = await look_until(look, _has_ended, LOOK_SECONDS if took or failure else 0)
     except UpstreamFailure as error:
         if failure is not None or not took:
             raise failure or error from None
@@ -61,7 +58,7 @@ async def hold_and_look(tell: Tell, look: Look, *, paused: bool) -> Stopping:
     def is_so(run: RemoteRun | None) -> bool:
         return run is None or run.state in ENDED or (run.state == "paused") == paused
 
-    run = await _look_until(look, is_so, LOOK_SECONDS if took else 0)
+    run = await look_until(look, is_so, LOOK_SECONDS if took else 0)
     if run is None:
         return Stopping("already done", "the runtime knows no such run")
     detail = f"the runtime says {run.said or run.state}"
@@ -70,46 +67,13 @@ async def hold_and_look(tell: Tell, look: Look, *, paused: bool) -> Stopping:
     return Stopping("done" if is_so(run) else "unconfirmed", detail, run.state)
 
 
-async def stop_each(
-    runs: Sequence[RemoteRun],
-    complete: bool,
-    stop: Callable[[RemoteRun], Awaitable[Stopping]],
-) -> Stopping:
-    """Stop these runs, several at once, and sum up what came of it."""
-    limit = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(run: RemoteRun) -> bool:
-        async with limit:
-            try:
-                return (await stop(run)).result in {"done", "already done"}
-            except UpstreamFailure:
-                return False
-
-    tasks = [asyncio.create_task(one(run)) for run in runs]
-    try:
-        if tasks:
-            await asyncio.wait(tasks, timeout=ALL_SECONDS)
-    finally:
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-    count = sum(result is True for result in ended)
-    if count == len(runs) and complete:
-        return Stopping(
-            "done" if runs else "already done",
-            f"{count} of {len(runs)} runs have ended" if runs else "nothing runs there",
-            "stopped",
-        )
-    more = "" if complete else "; there may be more than it lists"
-    return Stopping("unconfirmed", f"{count} of {len(runs)} runs have ended{more}")
-
-
-async def _look_until(
-    look: Look, enough: Callable[[RemoteRun | None], bool], seconds: float
+async def look_until(
+    look: Look, enough: Callable[[RemoteRun | None], bool], seconds: float | None = None
 ) -> RemoteRun | None:
-    """Look until it is enough or the time is over; the last look counts."""
+    """Look until it is enough or the time is over (`LOOK_SECONDS`); the last look counts."""
     loop = asyncio.get_running_loop()
-    deadline, pause = loop.time() + seconds, _FIRST_PAUSE
+    deadline = loop.time() + (LOOK_SECONDS if seconds is None else seconds)
+    pause = _FIRST_PAUSE
     while True:
         run = await look()
         if enough(run) or loop.time() >= deadline:
