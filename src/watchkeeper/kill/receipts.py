@@ -36,7 +36,12 @@ _PUT = Statement(
 
 
 def record_receipts(tx: Transaction, lock: str, found: Sequence[Receipt]) -> None:
-    """Keep what effects of a lock achieved; a later receipt of a party replaces the earlier."""
+    """Keep what effects of a lock achieved; a later receipt of a party replaces the earlier.
+
+    One that says what was said before is no event: who does not answer is told again for long.
+    """
+    before = {(row.effect, row.party): row for row in _OF.all(tx, lock_is=lock)}
+    news = [one for one in found if _is_news(one, before.get((one.effect, one.party)))]
     for receipt in found:
         _PUT.run(
             tx,
@@ -50,6 +55,9 @@ def record_receipts(tx: Transaction, lock: str, found: Sequence[Receipt]) -> Non
             deadline=receipt.deadline,
             attempts=receipt.attempts,
         )
+    if not news:
+        tx.silent("nobody says anything new")
+        return
     tx.record(
         "receipt.recorded",
         actor="plane",
@@ -63,10 +71,18 @@ def record_receipts(tx: Transaction, lock: str, found: Sequence[Receipt]) -> Non
                     "detail": one.detail,
                     **({"by": one.by} if one.by else {}),
                 }
-                for one in found
+                for one in news
             ]
         },
     )
+
+
+def _is_news(receipt: Receipt, row: Row | None) -> bool:
+    """Return whether a receipt says anything that the one before did not."""
+    if row is None:
+        return True
+    said = (receipt.state, receipt.detail, receipt.by)
+    return said != (row.state, row.detail, row.by)
 
 
 def receipts_of(tx: Transaction, lock: str) -> tuple[Receipt, ...]:
