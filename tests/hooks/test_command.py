@@ -264,7 +264,7 @@ def test_a_token_for_the_gateways(plane: Plane, enrolled: Path) -> None:
     for token in (once, *named):
         ask = {"name": "claude.bash", "arguments": {"command": "date"}}
         assert plane.caller(token).post("/v1/decide", ask)["verdict"] == "permit"
-    assert len(decisions_of(plane, "token:app")) == 2
+    assert len(decisions_of(plane, "gateway:app")) == 2
 
 
 def test_over_http_even_a_bad_request_is_denied(plane: Plane, enrolled: Path) -> None:

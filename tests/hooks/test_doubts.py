@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tests.hooks.ground import SCRIPT, after, before, command, enrolment, run, s
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.process import clean_environment
+from watchkeeper.cli import hook
 from watchkeeper.gateways.hooks.agents import AGENTS
 
 HOSTILE = {
@@ -281,6 +282,47 @@ def test_an_enrolment_that_others_could_read_or_that_is_none_blocks(tmp_path: Pa
 def test_no_credential_is_sent_to_what_is_no_address_of_a_plane(tmp_path: Path, url: str) -> None:
     ended = run(command("claude", enrolment(tmp_path, url, "wka_x")), before(), home=tmp_path)
     assert (ended.code, ended.out) == (2, "")
+
+
+def test_no_credential_is_sent_to_another_users_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        assert hook.loopback_port(url) == port
+        assert hook.listeners(port) in (None, {os.geteuid()})
+        monkeypatch.setattr(hook, "listeners", lambda _: frozenset({54_321}))
+        with pytest.raises(hook.Doubt, match="user 54321 listens"):
+            hook._exchange(url, "/hooks/claude", "wka_x", b"{}", "1")
+        taken, _ = there.accept()
+        with taken, suppress(BlockingIOError):
+            taken.setblocking(False)
+            assert taken.recv(1) == b"", "not a byte of it"
+    hook._check_listener(url, "54321")
+    monkeypatch.setattr(hook, "listeners", lambda _: frozenset())
+    with pytest.raises(hook.Doubt, match="is gone"):
+        hook._check_listener(url, "")
+    for elsewhere in ("https://127.0.0.1:1", "http://192.0.2.1:80", "unix:/x"):
+        assert hook.loopback_port(elsewhere) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start another user's process")
+def test_a_port_that_another_user_took_is_told_from_the_planes() -> None:
+    program = (
+        "import os, socket, sys\n"
+        "os.setuid(65534)\n"
+        "there = socket.create_server(('127.0.0.1', 0))\n"
+        "print(there.getsockname()[1], flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        port = int(other.stdout.readline())
+        assert hook.listeners(port) == frozenset({65_534})
+        other.communicate()
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,15 @@ from tests.rig.plane import Plane
 from tests.rig.process import clean_environment
 from watchkeeper.cli.claude_settings import look_at_claude
 from watchkeeper.cli.frameworks import CODING_AGENTS, FRAMEWORKS, Place
+from watchkeeper.cli.gates import Gate, read_gate
 from watchkeeper.cli.probing import probe_framework
-from watchkeeper.cli.settings_files import commands_of, merge, read_settings, write_settings
+from watchkeeper.cli.settings_files import (
+    BEFORE,
+    commands_of,
+    merge,
+    read_settings,
+    write_settings,
+)
 from watchkeeper.client.enrolments import read_enrolment
 from watchkeeper.core.errors import Invalid
 
@@ -71,7 +80,7 @@ def test_it_prints_no_secret_and_keeps_the_credential_to_its_owner(
 
 @pytest.mark.parametrize("framework", sorted(FRAMEWORKS))
 def test_every_framework_is_told_where_the_plane_is(framework: str) -> None:
-    place = Place("http://127.0.0.1:8750", Path("/state of mine/coder.env"))
+    place = Place("http://127.0.0.1:8750", Path("/state of mine/coder.env"), "watchkeeper-7f")
     setup = FRAMEWORKS[framework](place)
     said = json.dumps([dict(setup.environment), setup.settings, setup.code])
     assert "http://127.0.0.1:8750" in said
@@ -80,9 +89,11 @@ def test_every_framework_is_told_where_the_plane_is(framework: str) -> None:
 
 @pytest.mark.parametrize("framework", sorted(CODING_AGENTS))
 def test_settings_are_merged_and_can_be_undone(tmp_path: Path, framework: str) -> None:
-    setup = FRAMEWORKS[framework](Place("http://127.0.0.1:8750", tmp_path / "coder.env"))
+    setup = FRAMEWORKS[framework](
+        Place("http://127.0.0.1:8750", tmp_path / "it's mine" / "coder.env", "watchkeeper-7f")
+    )
     assert setup.file is not None
-    file = tmp_path / setup.file
+    file = tmp_path / "it's mine" / setup.file
     event = next(iter(setup.settings["hooks"]))
     own: dict[str, Any] = {"theme": "dark", "hooks": {event: [{"command": "true"}]}}
     for before in (None, own):
@@ -91,11 +102,46 @@ def test_settings_are_merged_and_can_be_undone(tmp_path: Path, framework: str) -
         for _ in "ab":
             undo = write_settings(file, merge(read_settings(file), setup.settings, file))
         merged = json.loads(file.read_text())
-        assert len(commands_of(merged, event)) == 1
+        gates = [read_gate(one["command"]) for one in commands_of(merged, event)]
+        assert sum(one is not None and one.is_of_here for one in gates) == 1
         assert len(merged["hooks"][event]) == (1 if before is None else 2)
         assert merged.get("theme") == (before or {}).get("theme")
         subprocess.run(["/bin/sh", "-c", undo], check=True)
         assert (json.loads(file.read_text()) if file.exists() else None) == before
+
+
+WRAPPERS = (
+    "sudo {}", "{} ; true", "{} # watchkeeper hook", "watchkeeper hook claude", "{}\n",
+    "{} --patience 5", "true || {}",
+)  # fmt: skip
+
+
+def test_a_command_that_only_looks_like_ours_is_neither_removed_nor_run(tmp_path: Path) -> None:
+    gate = Gate("claude", "watchkeeper-7f", 570, tmp_path / "it's $(mine)" / "coder.env")
+    assert read_gate(gate.command) == gate
+    other = replace(gate, python="/old/python", script="/old/watchkeeper/cli/hook.py")
+    assert read_gate(other.command) == other
+    assert not other.is_of_here
+    wrapped = [one.format(gate.command) for one in WRAPPERS]
+    wrapped += [replace(gate, script="/tmp/evil.py").command]
+    wrapped += [gate.command.replace("'", '"'), gate.command.replace("claude", "$(id)", 1)]
+    assert [read_gate(one) for one in wrapped] == [None] * len(wrapped)
+    known = {"hooks": {"E": [{"hooks": [{"command": one} for one in (*wrapped, other.command)]}]}}
+    merged = merge(known, {"hooks": {"E": [{"hooks": [{"command": gate.command}]}]}}, tmp_path)
+    assert [one["command"] for one in commands_of(merged, "E")] == [*wrapped, gate.command]
+
+
+def test_a_settings_file_is_written_through_no_link_that_lies_in_wait(tmp_path: Path) -> None:
+    victim, file = tmp_path / "victim", tmp_path / "settings.json"
+    victim.write_text("whole")
+    for name in (f".settings.json.{os.getpid()}", f".settings.json{BEFORE}.{os.getpid()}"):
+        (tmp_path / name).symlink_to(victim)
+    file.write_text("{}")
+    write_settings(file, {"hooks": {}})
+    assert victim.read_text() == "whole"
+    assert json.loads(file.read_text()) == {"hooks": {}}
+    assert not [one for one in tmp_path.iterdir() if one.is_file() and not one.is_symlink()
+                and one not in (victim, file, tmp_path / f"settings.json{BEFORE}")]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["// mine\n{}", "[]", '{"hooks": 7}', '{"hooks": {"E": 1}}'])
@@ -119,8 +165,9 @@ def test_doctor_finds_what_is_not_governed(plane: Plane, tmp_path: Path) -> None
     kept = read_enrolment(path)
     assert kept is not None
     for spoilt, found in (
-        (good.replace(" || exit 2", ""), "PreToolUse fails closed"),
-        (good.replace(" || exit 2", " || true"), "PreToolUse without a plane"),
+        (good.replace(" || exit 2", ""), "PreToolUse command"),
+        (good.replace(" || exit 2", f"; touch {tmp_path}/ran || exit 2"), "PreToolUse command"),
+        (good.replace(sys.executable, f"touch {tmp_path}/ran; true"), "PreToolUse command"),
         (good.replace('"PreToolUse"', '"PreTool"'), "hooks"),
         (good.replace("600", "60"), "PreToolUse time"),
         (good.replace("coder.env", "other.env"), "PreToolUse probe"),
@@ -131,6 +178,7 @@ def test_doctor_finds_what_is_not_governed(plane: Plane, tmp_path: Path) -> None
         file.write_text(spoilt)
         findings = list(probe_framework("claude-code", kept, path, file))
         assert found in [one.what for one in findings if not one.good], findings
+    assert not (tmp_path / "ran").exists()
     sessions = [r["business_object"] for r in plane.operator.get("/v1/runs", state="open")["rows"]]
     assert {"kind": "session", "id": "claude:watchkeeper-doctor"} not in sessions
 
@@ -154,10 +202,10 @@ def test_every_coding_agents_hooks_pass_the_probes(
     path = plane.state / "agents" / "coder.env"
     kept = read_enrolment(path)
     assert kept is not None
-    setup = FRAMEWORKS[framework](Place(plane.url, path))
+    setup = FRAMEWORKS[framework](Place(plane.url, path, kept.gateway))
     write_settings(tmp_path / "hooks.json", setup.settings)
     findings = list(probe_framework(framework, kept, path, tmp_path / "hooks.json"))
-    assert len(findings) == 5
+    assert len(findings) == (5 if framework == "cursor" else 4)
     assert all(one.good for one in findings), findings
 
 
@@ -193,6 +241,38 @@ def test_doctor_without_a_plane_or_an_enrolment(plane: Plane, tmp_path: Path) ->
     assert (gone.code, "FAIL  plane" in gone.out) == (1, True)
     kept.chmod(0o644)
     assert on(plane, tmp_path, "doctor", "elsewhere").code == 1
+
+
+def test_the_helpers_of_one_claude_code_share_a_run(plane: Plane, tmp_path: Path) -> None:
+    told = on(plane, tmp_path, "enroll", "coder", "--framework", "claude-code", "--json").json()
+    models = json.loads(told["code"][told["code"].index("{\n") :])
+    helper = models["apiKeyHelper"]
+    before = len(plane.operator.get("/v1/runs")["rows"])
+    for _ in "ab":  # two processes, each of which asks again
+        asked = f"/bin/sh -c {shlex.quote(helper)}; /bin/sh -c {shlex.quote(helper)}; true"
+        ended = subprocess.run(["/bin/sh", "-c", asked], capture_output=True, check=True)
+        first, second = ended.stdout.split()
+        assert first.startswith(b"wkr_")
+        assert first != second
+    rows = plane.operator.get("/v1/runs")["rows"]
+    assert len(rows) == before + 2
+
+
+def test_the_gateway_has_a_name_of_its_own_that_stays(plane: Plane, tmp_path: Path) -> None:
+    asked = ("enroll", "coder", "--framework", "codex", "--json")
+    first = on(plane, tmp_path, *asked).json()
+    kept = read_enrolment(Path(first["enrolment"]))
+    assert kept is not None
+    assert kept.plane_uid == os.getuid()
+    gateway = kept.gateway
+    assert gateway != "watchkeeper"
+    assert f"[mcp_servers.{gateway}]" in first["code"]
+    assert f"--gateway {gateway} " in json.dumps(first["settings"])
+    Path(first["enrolment"]).write_text(
+        Path(first["enrolment"]).read_text().replace(kept.credential, "wka_gone")
+    )
+    again = on(plane, tmp_path, *asked).json()
+    assert again["settings"] == first["settings"], "a new credential leaves the name"
 
 
 def printed(plane: Plane, home: Path, framework: str) -> tuple[str, str]:

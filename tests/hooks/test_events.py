@@ -70,4 +70,5 @@ def test_any_event_is_read_or_refused_and_no_refusal_reads_as_a_permit(
         assert read.moment in ("start", "end") or re.fullmatch(NAME, read.action)
     said = json.dumps(known.write(name, Said(word, "no")))
     assert '"allow"' not in said
-    assert word != "stop" or agent == "cursor" or '"continue": false' in said
+    ends = agent in ("claude", "gemini") or (agent == "codex" and name != "PreToolUse")
+    assert ('"continue": false' in said) == (word == "stop" and ends)

@@ -57,12 +57,8 @@ def plane(tmp_path: Path) -> Iterator[Plane]:
 
 def test_one_enrolment_governs_models_servers_and_tools(tmp_path: Path, plane: Plane) -> None:
     books = Upstream(tmp_path / "books").start()
-    wishes = (
-        ("toolu_1", "Bash", {"command": "echo ran >> marker"}),
-        ("toolu_2", "mcp__watchkeeper__books_lookup_charge", {"charge_id": "ch_3"}),
-    )
     try:
-        with provider(*wishes) as model:
+        with provider() as model:
             documents = {
                 "provider": {
                     "name": "stub",
@@ -92,6 +88,11 @@ def test_one_enrolment_governs_models_servers_and_tools(tmp_path: Path, plane: P
                 state=plane.state, environ={"HOME": str(claude.home)},
             ).json()  # fmt: skip
             _follow(claude, told)
+            gateway = told["code"].split()[5]
+            model.wishes = (
+                ("toolu_1", "Bash", {"command": "echo ran >> marker"}),
+                ("toolu_2", f"mcp__{gateway}__books_lookup_charge", {"charge_id": "ch_3"}),
+            )
             ended = claude.ask("leave a mark and look a charge up")
             assert ended["terminal_reason"] == "completed", ended
             assert claude.runs == 1
@@ -102,6 +103,10 @@ def test_one_enrolment_governs_models_servers_and_tools(tmp_path: Path, plane: P
                 ("tool", "claude.bash", "permit"),
                 ("tool", "books.lookup_charge", "permit"),
             }
+            objects = [row["business_object"] for row in plane.operator.get("/v1/runs")["rows"]]
+            begins = sorted(one["id"].rpartition("-")[0] for one in objects)
+            # one run for its hooks, and one for all that its helpers ask for
+            assert [one for one in begins if one.startswith("gateway:")] == ["gateway:claude-code"]
     finally:
         books.stop()
 

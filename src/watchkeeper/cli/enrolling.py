@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +99,7 @@ def _enrol_framework(
     try:
         path = enrolment_path(agent, session.state)
         kept = session.call(lambda plane: enrolled(plane, agent, path, session.state))
-        setup = FRAMEWORKS[framework](Place(kept.url, path))
+        setup = FRAMEWORKS[framework](Place(kept.url, path, kept.gateway))
         undo = _write(setup, file) if write else None
     except WatchkeeperError as error:
         fail(error)
@@ -126,13 +128,29 @@ async def enrolled(plane: PlaneClient, agent: str, path: Path, state: str | None
     url = offered.settings["WATCHKEEPER_URL"].rstrip("/")
     known = read_enrolment(path)
     lasts = SystemClock().now() + _RENEW_SECONDS * MICROSECONDS
-    if known is not None and known.url == url and known.expires_at > lasts and await _counts(known):
-        return known
-    async with AgentClient(url) as client:
-        credential = await client.redeem(offered.secret)
-    kept = KeptEnrolment(agent, url, credential.credential or "", credential.expires_at)
-    keep_enrolment(kept, state)
+    if known is None or known.url != url or known.expires_at < lasts or not await _counts(known):
+        async with AgentClient(url) as client:
+            credential = await client.redeem(offered.secret)
+        proof = credential.credential or ""
+        # no secret, and nobody can guess it
+        mark = hashlib.sha256(f"gateway {proof}".encode()).hexdigest()[:12]
+        gateway = known.gateway if known is not None else f"watchkeeper-{mark}"
+        kept = KeptEnrolment(agent, url, proof, credential.expires_at, gateway)
+    else:
+        kept = known
+    kept = replace(kept, plane_uid=_user_of(url))
+    if kept != known:
+        keep_enrolment(kept, state)
     return kept
+
+
+def _user_of(url: str) -> int | None:
+    """Return the user of the plane that was just spoken to, where it is on this machine."""
+    from watchkeeper.cli import hook
+
+    port = hook.loopback_port(url)
+    users = hook.listeners(port) if port is not None else None
+    return next(iter(users)) if users is not None and len(users) == 1 else None
 
 
 async def _counts(known: KeptEnrolment) -> bool:

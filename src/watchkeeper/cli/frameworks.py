@@ -11,11 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from watchkeeper.cli import hook
-
-SERVER = "watchkeeper"
-"""What the plane's MCP gateway is called in a coding agent's settings."""
-_ISOLATED = ("-I", "-S")
-"""The interpreter heeds no environment, working directory or site package."""
+from watchkeeper.cli.gates import ISOLATED, Gate
 
 
 @dataclass(frozen=True)
@@ -24,19 +20,20 @@ class Place:
 
     url: str
     enrolment: Path
+    gateway: str
+    """What the plane's MCP gateway is called in a coding agent's settings."""
 
-    def command(self, *words: str) -> str:
-        """Return the hook command with these words, as a shell takes it."""
-        script = [sys.executable, *_ISOLATED, hook.__file__]
-        return shlex.join([*script, *words, "--enrolment", str(self.enrolment)])
+    def command(self, word: str, session: str = "") -> str:
+        """Return the command that gives a `token` or a `header`, as a shell takes it.
+
+        With a session, which the shell may expand, it is the same run's each time.
+        """
+        words = [sys.executable, *ISOLATED, hook.__file__, word, "--enrolment", str(self.enrolment)]
+        return shlex.join(words) + (f' --session "{session}"' if session else "")
 
     def gate(self, agent: str, patience: int) -> str:
-        """Return the command of a coding agent's hooks.
-
-        Whatever way it fails, it ends with the one code that blocks.
-        """
-        words = (agent, "--gateway", SERVER, "--patience", str(patience))
-        return f"{self.command(*words)} || exit {hook.BLOCKED}"
+        """Return the command of a coding agent's hooks."""
+        return Gate(agent, self.gateway, patience, self.enrolment).command
 
 
 @dataclass(frozen=True)
@@ -151,9 +148,12 @@ def _curl(place: Place) -> Setup:
 def _claude_code(place: Place) -> Setup:
     gate = {"type": "command", "command": place.gate("claude", 570), "timeout": 600}
     events = ("PreToolUse", "PostToolUse", "PostToolUseFailure", "SessionStart", "SessionEnd")
-    server = {"type": "http", "url": f"{place.url}/mcp", "headersHelper": place.command("header")}
+    # both helpers run again and again in a shell that Claude Code starts: one run for each of it
+    session = "claude-code-$PPID"
+    helper = place.command("header", session)
+    server = {"type": "http", "url": f"{place.url}/mcp", "headersHelper": helper}
     models = {
-        "apiKeyHelper": place.command("token"),
+        "apiKeyHelper": place.command("token", session),
         "env": {
             "ANTHROPIC_BASE_URL": f"{place.url}/anthropic",
             "CLAUDE_CODE_API_KEY_HELPER_TTL_MS": "600000",
@@ -163,7 +163,7 @@ def _claude_code(place: Place) -> Setup:
         file=".claude/settings.json",
         settings={"hooks": {event: [{"matcher": "*", "hooks": [gate]}] for event in events}},
         code=(
-            f"claude mcp add-json --scope user {SERVER} {shlex.quote(json.dumps(server))}\n"
+            f"claude mcp add-json --scope user {place.gateway} {shlex.quote(json.dumps(server))}\n"
             "# to have its model calls governed too, add to the settings file:\n"
             f"{json.dumps(models, indent=2)}\n"
         ),
@@ -184,11 +184,11 @@ def _codex(place: Place) -> Setup:
         settings={"hooks": {event: [{"hooks": [gate]}] for event in events}},
         code=(
             'model_provider = "watchkeeper"\n\n'
-            "[features]\ncodex_hooks = true\n\n"
+            "[features]\nhooks = true\n\n"
             "[model_providers.watchkeeper]\n"
             f'name = "watchkeeper"\nbase_url = "{place.url}/openai/v1"\n'
             'env_key = "WATCHKEEPER_RUN_TOKEN"\nwire_api = "responses"\n\n'
-            f'[mcp_servers.{SERVER}]\nurl = "{place.url}/mcp"\n'
+            f'[mcp_servers.{place.gateway}]\nurl = "{place.url}/mcp"\n'
             'bearer_token_env_var = "WATCHKEEPER_RUN_TOKEN"\n'
         ),
         where="in ~/.codex/config.toml",
@@ -209,7 +209,7 @@ def _gemini(place: Place) -> Setup:
         file=".gemini/settings.json",
         settings={
             "hooks": {event: [{"matcher": ".*", "hooks": [gate]}] for event in events},
-            "mcpServers": {SERVER: server},
+            "mcpServers": {place.gateway: server},
         },
         notes=("its calls of Gemini's own models pass no gateway here", _ONE_START),
     )
@@ -219,7 +219,7 @@ def _cursor(place: Place) -> Setup:
     gate = {"command": place.gate("cursor", 40), "timeout": 60, "failClosed": True}
     events = ("preToolUse", "postToolUse", "postToolUseFailure", "sessionStart", "sessionEnd")
     headers = {"Authorization": "Bearer ${env:WATCHKEEPER_RUN_TOKEN}"}
-    server = {"mcpServers": {SERVER: {"url": f"{place.url}/mcp", "headers": headers}}}
+    server = {"mcpServers": {place.gateway: {"url": f"{place.url}/mcp", "headers": headers}}}
     return Setup(
         environment={"WATCHKEEPER_RUN_TOKEN": f"$({place.command('token')})"},
         file=".cursor/hooks.json",

@@ -28,6 +28,7 @@ BLOCKED = 2
 LARGEST_INPUT = 4 * 1024 * 1024
 LARGEST_ANSWER = 1024 * 1024
 LARGEST_ENROLMENT = 4096
+LARGEST_TABLE = 4 * 1024 * 1024
 INPUT_SECONDS = 10
 PATIENCE_SECONDS = 40
 """How long a held call is waited for: with what follows below the time-outs of all these tools,
@@ -43,6 +44,14 @@ _USAGE = (
     "       watchkeeper hook resume SESSION [--enrolment FILE]\n"
     "see `watchkeeper help hooks`"
 )
+
+
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+_LISTENS = b"0A"
+_HERE = (
+    b"0100007F", b"00000000", b"0" * 32, b"0000000000000000FFFF00000100007F",
+)  # fmt: skip
+"""How these tables write 127.0.0.1 and any address, as such and as IPv6 has them."""
 
 
 class Doubt(Exception):
@@ -77,10 +86,10 @@ def _ask(arguments: list[str]) -> int:
         target, body, seconds = f"/hooks/resume?session={_plain(names[0], 'SESSION')}", b"", 0
     else:
         raise Doubt(_USAGE)
-    url, credential = _identity(options.get("enrolment"))
+    url, credential, user = _identity(options.get("enrolment"))
     waited = seconds + ANSWER_SECONDS
     _give_up_after(waited, f"the plane at {url} did not answer within {waited} seconds")
-    code, answer = _read_answer(_exchange(url, target, credential, body))
+    code, answer = _read_answer(_exchange(url, target, credential, body, user))
     if what in TOOLS and code == 0 and not (answer[:1] == b"{" and answer[-1:] == b"}"):
         raise Doubt("the plane's answer is none")
     if what == "header" and code == 0:
@@ -114,15 +123,16 @@ def _unattended(tool: str) -> str:
     return "&unattended=1"
 
 
-def _identity(enrolment: str | None) -> tuple[str, str]:
-    """Return where the plane is and the agent's credential.
+def _identity(enrolment: str | None) -> tuple[str, str, str]:
+    """Return where the plane is, the agent's credential, and the user that the plane runs as.
 
     With an enrolment file the environment is not looked at: a repository's settings can set it.
     """
+    user = ""
     if enrolment is not None:
         known = _read_enrolment(enrolment)
         url, credential = known.get("WATCHKEEPER_URL", ""), known.get("WATCHKEEPER_CREDENTIAL", "")
-        where = enrolment
+        where, user = enrolment, known.get("WATCHKEEPER_PLANE_UID", "")
     else:
         url = posix.environ.get(b"WATCHKEEPER_URL", b"").decode()
         credential = posix.environ.get(b"WATCHKEEPER_CREDENTIAL", b"").decode()
@@ -130,7 +140,7 @@ def _identity(enrolment: str | None) -> tuple[str, str]:
     for name, value in (("WATCHKEEPER_URL", url), ("WATCHKEEPER_CREDENTIAL", credential)):
         if not value or not value.isascii() or not value.isprintable() or " " in value:
             raise Doubt(f"{where}: {name} is missing or is none; see `watchkeeper help hooks`")
-    return url, credential
+    return url, credential, user
 
 
 def _read_enrolment(path: str) -> dict[str, str]:
@@ -160,7 +170,7 @@ def _read_input() -> bytes:
     return b"".join(chunks)
 
 
-def _exchange(url: str, target: str, credential: str, body: bytes) -> bytes:
+def _exchange(url: str, target: str, credential: str, body: bytes, user: str) -> bytes:
     """Send one request and return everything that comes back, up to a bound."""
     host, connection = _connect(url)
     head = (
@@ -168,6 +178,7 @@ def _exchange(url: str, target: str, credential: str, body: bytes) -> bytes:
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     try:
+        _check_listener(url, user)
         connection.sendall(head.encode() + body)
         chunks: list[bytes] = []
         size = 0
@@ -178,6 +189,8 @@ def _exchange(url: str, target: str, credential: str, body: bytes) -> bytes:
                 raise Doubt(f"the answer of {url} is too large")
     except OSError as error:
         raise Doubt(f"the plane at {url} broke off ({error.strerror})") from None
+    finally:
+        connection.close()
     return b"".join(chunks)
 
 
@@ -207,6 +220,67 @@ def _connect(url: str) -> tuple[str, _socket.socket]:
         said = getattr(error, "strerror", None) or type(error).__name__
         raise Doubt(f"the plane does not answer at {url} ({said}); nothing passes") from None
     raise Doubt(f"{url}: the credential is not sent in the clear beyond this machine; use https")
+
+
+def loopback_port(url: str) -> int | None:
+    """Return the port of an address in the clear on this machine, or None of any other."""
+    scheme, _, rest = url.partition("://")
+    name, _, port = rest.rstrip("/").rpartition(":")
+    if scheme != "http" or not port.isdigit():
+        name, port = rest.rstrip("/"), "80"
+    return int(port) if scheme == "http" and name in ("127.0.0.1", "localhost") else None
+
+
+def _check_listener(url: str, user: str) -> None:
+    """Raise `Doubt` where another user than the plane's listens: while a plane is down, anybody
+    on this machine can take its port and be sent the credential.
+    """
+    port = loopback_port(url)
+    users = listeners(port) if port is not None else None
+    if users is None:
+        return
+    known = {0, posix.geteuid(), *([int(user)] if user.isdigit() else [])}
+    for other in users - known:
+        raise Doubt(
+            f"user {other} listens at {url}, not the plane's: nothing is sent there; "
+            "if the plane runs as that user, enrol the agent again"
+        )
+    if not users:
+        raise Doubt(f"the plane at {url} is gone; nothing passes")
+
+
+def listeners(port: int) -> frozenset[int] | None:
+    """Return the users that take connections to a port of this machine; None: it does not say."""
+    users: set[int] = set()
+    end = b":%04X" % port
+    told = False
+    for path in _TABLES:
+        try:
+            table = _read_file(path, LARGEST_TABLE)
+        except OSError:
+            continue
+        told = True
+        for line in table.split(b"\n"):
+            if end not in line:
+                continue
+            fields = line.split(None, 8)
+            if len(fields) < 9 or fields[3] != _LISTENS or fields[1][-5:] != end:
+                continue
+            if fields[1][:-5] in _HERE:
+                users.add(int(fields[7]))
+    return frozenset(users) if told else None
+
+
+def _read_file(path: str, limit: int) -> bytes:
+    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        chunks: list[bytes] = []
+        while limit > 0 and (chunk := posix.read(descriptor, 65_536)):
+            chunks.append(chunk)
+            limit -= len(chunk)
+        return b"".join(chunks)
+    finally:
+        posix.close(descriptor)
 
 
 def _connect_encrypted(name: str, port: int) -> _socket.socket:

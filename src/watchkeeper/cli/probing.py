@@ -8,7 +8,8 @@ import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from watchkeeper.cli.claude_settings import look_at_claude
 from watchkeeper.cli.enrolling import settings_file
 from watchkeeper.cli.findings import Finding
 from watchkeeper.cli.frameworks import CODING_AGENTS, FRAMEWORKS, Place
+from watchkeeper.cli.gates import Gate, mentions_hook, read_gate
 from watchkeeper.cli.settings_files import commands_of, read_settings
 from watchkeeper.client.address import Address
 from watchkeeper.client.agent import AgentClient, AgentRun
@@ -25,6 +27,7 @@ from watchkeeper.client.enrolments import KeptEnrolment
 from watchkeeper.client.transport import Transport
 from watchkeeper.core.clock import MICROSECONDS, SystemClock, utc_text
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.text import make_safe
 from watchkeeper.wire.agents import CloseRun, OpenRun, RunRow
 from watchkeeper.wire.decisions import Ask
 
@@ -142,7 +145,7 @@ def probe_framework(
     framework: str, kept: KeptEnrolment, path: Path, file: Path | None
 ) -> Iterator[Finding]:
     """Check a framework's own settings: its hooks, or the variables of this environment."""
-    setup = FRAMEWORKS[framework](Place(kept.url, path))
+    setup = FRAMEWORKS[framework](Place(kept.url, path, kept.gateway))
     if framework not in CODING_AGENTS:
         yield from _look_at_variables(setup.environment)
         return
@@ -154,18 +157,43 @@ def probe_framework(
         return
     remedy = f"watchkeeper enroll {kept.agent} --framework {framework} --write"
     wanted = setup.settings["hooks"]
-    missing = [event for event in wanted if not commands_of(settings, event)]
+    found = {event: list(_gates(settings, event)) for event in wanted}
+    missing = [event for event, gates in found.items() if not gates]
     detail = f"{place} lacks {', '.join(missing)}" if missing else f"{place} has every event"
     yield Finding("hooks", not missing, detail, remedy)
+    yield from _look_at_others(place, settings, wanted)
     if framework == "claude-code":
         yield from look_at_claude(place, settings)
-    agent = CODING_AGENTS[framework]
-    for event in wanted:
-        for one in commands_of(settings, event):
+    for event, gates in found.items():
+        for entry, gate in gates:
             if event in _BEFORE:
-                yield from _probe_hook(agent, event, one, path, remedy)
+                yield from _probe_hook(event, entry, gate, path, remedy)
             elif event.lower() == "sessionend":
-                _run_hook(agent, event, str(one.get("command")))
+                _run_hook(event, gate)
+
+
+def _gates(settings: Mapping[str, Any], event: str) -> Iterator[tuple[Mapping[str, Any], Gate]]:
+    """Yield those hooks of an event that `enroll` writes here: nothing else is ever run."""
+    for entry in commands_of(settings, event):
+        gate = read_gate(entry["command"])
+        if gate is not None and gate.is_of_here:
+            yield entry, gate
+
+
+def _look_at_others(
+    place: Path, settings: Mapping[str, Any], events: Iterable[str]
+) -> Iterator[Finding]:
+    """Find hooks that look like ours and are not what is written here."""
+    for event in events:
+        others = [
+            entry["command"]
+            for entry in commands_of(settings, event)
+            if mentions_hook(entry["command"])
+            and ((gate := read_gate(entry["command"])) is None or not gate.is_of_here)
+        ]
+        for command in others:
+            detail = f"not what enroll writes here, so it was not run: {make_safe(command)}"
+            yield Finding(f"{event} command", False, detail, f"take it out of {place}")
 
 
 def _look_at_variables(wanted: Mapping[str, str]) -> Iterator[Finding]:
@@ -177,26 +205,20 @@ def _look_at_variables(wanted: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _probe_hook(
-    agent: str, event: str, entry: Mapping[str, Any], enrolment: Path, remedy: str
+    event: str, entry: Mapping[str, Any], gate: Gate, enrolment: Path, remedy: str
 ) -> Iterator[Finding]:
     """Run a hook as its settings have it: with the plane, and as if the plane were gone."""
-    command = str(entry.get("command"))
-    scale = 1000 if agent == "gemini" else 1
-    _, _, rest = command.partition("--patience ")
-    patience = int(rest.split(" ", 1)[0]) if rest[:1].isdigit() else hook.PATIENCE_SECONDS
+    scale = 1000 if gate.agent == "gemini" else 1
     seconds = entry.get("timeout")
-    lasts = isinstance(seconds, int) and seconds / scale > patience + hook.BEYOND_PATIENCE
-    detail = f"timeout {seconds}, and it waits {patience} s for a person"
+    lasts = isinstance(seconds, int) and seconds / scale > gate.patience + hook.BEYOND_PATIENCE
+    detail = f"timeout {seconds}, and it waits {gate.patience} s for a person"
     yield Finding(f"{event} time", lasts, detail, remedy)
-    always = command.rstrip().endswith(f"|| exit {hook.BLOCKED}")
-    yield Finding(
-        f"{event} fails closed",
-        always and (agent != "cursor" or entry.get("failClosed") is True),
-        f"it ends with `|| exit {hook.BLOCKED}`" if always else "other exit codes let a tool run",
-        remedy,
-    )
-    yield _run_probe(f"{event} probe", agent, event, command, "is not on its allowlist")
-    if str(enrolment) not in command:
+    if gate.agent == "cursor":
+        closed = entry.get("failClosed") is True
+        detail = "with failClosed" if closed else "without failClosed other exit codes let it run"
+        yield Finding(f"{event} fails closed", closed, detail, remedy)
+    yield _run_probe(f"{event} probe", event, gate, "is not on its allowlist")
+    if gate.enrolment != enrolment:
         yield Finding(f"{event} without a plane", False, f"it does not name {enrolment}", remedy)
         return
     with tempfile.TemporaryDirectory() as scratch, socket.socket() as taken:
@@ -205,12 +227,12 @@ def _probe_hook(
         nowhere.touch(mode=0o600)
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         nowhere.write_text(f"WATCHKEEPER_URL={url}\nWATCHKEEPER_CREDENTIAL=wka_probe\n")
-        moved = command.replace(str(enrolment), str(nowhere))
-        yield _run_probe(f"{event} without a plane", agent, event, moved, "does not answer")
+        moved = replace(gate, enrolment=nowhere)
+        yield _run_probe(f"{event} without a plane", event, moved, "does not answer")
 
 
-def _run_probe(what: str, agent: str, event: str, command: str, words: str) -> Finding:
-    ended = _run_hook(agent, event, command)
+def _run_probe(what: str, event: str, gate: Gate, words: str) -> Finding:
+    ended = _run_hook(event, gate)
     if ended is None:
         return Finding(what, False, "it did not end in time, or could not be started")
     said = (ended.stdout + ended.stderr).decode("utf-8", "replace")
@@ -220,19 +242,19 @@ def _run_probe(what: str, agent: str, event: str, command: str, words: str) -> F
     return Finding(what, right, f"{'blocked' if blocked else 'NOT BLOCKED'}: {detail}")
 
 
-def _run_hook(agent: str, event: str, command: str) -> subprocess.CompletedProcess[bytes] | None:
+def _run_hook(event: str, gate: Gate) -> subprocess.CompletedProcess[bytes] | None:
     """Run a hook's command as the coding agent itself does, with an event of a session of ours."""
     sent = {
         "session_id": _SESSION,
         "conversation_id": _SESSION,
         "hook_event_name": event,
         "cwd": "/",
-        "tool_name": PROBE_TOOL if agent in ("claude", "cursor") else "watchkeeper_probe",
+        "tool_name": PROBE_TOOL if gate.agent in ("claude", "cursor") else "watchkeeper_probe",
         "tool_input": {},
     }
     try:
         return subprocess.run(
-            ["/bin/sh", "-c", command],
+            ["/bin/sh", "-c", gate.command],
             input=json.dumps(sent).encode(),
             capture_output=True,
             timeout=_HOOK_SECONDS,

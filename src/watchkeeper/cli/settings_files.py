@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from watchkeeper.cli import hook
+from watchkeeper.cli.gates import Gate, read_gate
 from watchkeeper.core.errors import Invalid
 
 LARGEST = 1024 * 1024
@@ -66,34 +68,43 @@ def _merge_hooks(known: object, ours: Mapping[str, list[Any]], path: Path) -> di
         there = merged.get(event, [])
         if not isinstance(there, list):
             raise _other_form(f"hooks.{event}", path)
-        merged[event] = [entry for entry in there if not _is_ours(entry)] + list(entries)
+        merged[event] = [*(kept for entry in there for kept in _without_gates(entry)), *entries]
     return merged
 
 
+def _without_gates(entry: object) -> list[object]:
+    """Return an entry without our own hooks, or nothing where that is all it is."""
+    inner = entry.get("hooks") if isinstance(entry, dict) else None
+    if isinstance(entry, dict) and isinstance(inner, list):
+        kept = [one for one in inner if _gate(one) is None]
+        return [{**entry, "hooks": kept}] if kept or not inner else []
+    return [] if _gate(entry) is not None else [entry]
+
+
 def commands_of(settings: Mapping[str, Any], event: str) -> list[Mapping[str, Any]]:
-    """Return our own hooks of an event, in whichever of the two forms they are."""
+    """Return the hooks of an event, in whichever of the two forms they are."""
     hooks = settings.get("hooks")
     entries = hooks.get(event) if isinstance(hooks, dict) else None
     found: list[Mapping[str, Any]] = []
     for entry in entries if isinstance(entries, list) else []:
         inner = entry.get("hooks") if isinstance(entry, dict) else None
-        found += [one for one in (inner if isinstance(inner, list) else [entry]) if _is_ours(one)]
+        found += [one for one in (inner if isinstance(inner, list) else [entry]) if _is_hook(one)]
     return found
+
+
+def _is_hook(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("command"), str)
+
+
+def _gate(entry: object) -> Gate | None:
+    return read_gate(entry.get("command")) if isinstance(entry, dict) else None
 
 
 def _holds_ours(settings: Mapping[str, Any]) -> bool:
     hooks = settings.get("hooks")
-    return isinstance(hooks, dict) and any(commands_of(settings, event) for event in hooks)
-
-
-def _is_ours(entry: object) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    inner = entry.get("hooks")
-    if isinstance(inner, list):
-        return bool(inner) and all(_is_ours(one) for one in inner)
-    command = entry.get("command")
-    return isinstance(command, str) and (hook.__file__ in command or "watchkeeper hook" in command)
+    return isinstance(hooks, dict) and any(
+        _gate(one) is not None for event in hooks for one in commands_of(settings, event)
+    )
 
 
 def write_settings(path: Path, settings: Mapping[str, Any]) -> str:
@@ -112,16 +123,21 @@ def write_settings(path: Path, settings: Mapping[str, Any]) -> str:
         _write(place, json.dumps(settings, indent=2).encode() + b"\n", mode)
     except OSError as error:
         raise Invalid(f"cannot be written: {error.strerror}", where=str(place)) from None
-    return f"mv {before} {place}" if before.exists() else f"rm {place}"
+    undo = ["mv", str(before), str(place)] if before.exists() else ["rm", str(place)]
+    return shlex.join(undo)
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(data)
-    fresh.replace(path)
+    # a name that nobody knows, made anew: the directory may be one that others write to
+    descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+        os.replace(fresh, path)
+    except BaseException:
+        os.unlink(fresh)
+        raise
 
 
 def _other_form(name: str, path: Path) -> Invalid:

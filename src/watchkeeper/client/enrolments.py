@@ -26,8 +26,13 @@ class KeptEnrolment:
     agent: str
     url: str
     credential: str = field(repr=False)
-    expires_at: int = 0
+    expires_at: int
     """Microseconds, by the plane's clock."""
+    gateway: str
+    """What the agent calls the plane's MCP gateway: a name that no repository can know, since what
+    a server of that name offers is left to the gateway."""
+    plane_uid: int | None = None
+    """The user that the plane runs as; None: it is not on this machine, or nobody can tell."""
 
 
 def enrolment_path(agent: str, state: str | os.PathLike[str] | None = None) -> Path:
@@ -52,7 +57,10 @@ def keep_enrolment(kept: KeptEnrolment, state: str | os.PathLike[str] | None = N
             f"WATCHKEEPER_URL={kept.url}\n"
             f"WATCHKEEPER_CREDENTIAL={kept.credential}\n"
             f"WATCHKEEPER_CREDENTIAL_EXPIRES={kept.expires_at // MICROSECONDS}\n"
+            f"WATCHKEEPER_GATEWAY={kept.gateway}\n"
         )
+        if kept.plane_uid is not None:
+            file.write(f"WATCHKEEPER_PLANE_UID={kept.plane_uid}\n")
     fresh.replace(path)
     return path
 
@@ -82,6 +90,8 @@ def read_enrolment(path: Path) -> KeptEnrolment | None:
             values["WATCHKEEPER_URL"],
             values["WATCHKEEPER_CREDENTIAL"],
             int(values["WATCHKEEPER_CREDENTIAL_EXPIRES"]) * MICROSECONDS,
+            values["WATCHKEEPER_GATEWAY"],
+            int(values["WATCHKEEPER_PLANE_UID"]) if "WATCHKEEPER_PLANE_UID" in values else None,
         )
     except (KeyError, ValueError):
         return None

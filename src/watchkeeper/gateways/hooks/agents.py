@@ -1,6 +1,7 @@
 """How Claude Code, Codex, Gemini CLI and Cursor speak to their hooks.
 
-Sources: code.claude.com/docs/en/hooks, developers.openai.com/codex/hooks,
+Sources: code.claude.com/docs/en/hooks, developers.openai.com/codex/hooks (and openai/codex:
+codex-rs/hooks/src/engine/output_parser.rs, of what it takes for no answer),
 geminicli.com/docs/hooks/reference, cursor.com/docs/agent/hooks.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from watchkeeper.core.errors import Invalid
@@ -137,7 +139,11 @@ def _write_claude(event: str, said: Said) -> Mapping[str, Any]:
 
 def _write_codex(event: str, said: Said) -> Mapping[str, Any]:
     # it knows no `allow`: what is not denied takes its usual course
-    return {} if said.word in ("permit", "noted") else _write_claude(event, said)
+    if said.word in ("permit", "noted"):
+        return {}
+    # an answer that would end the session before a tool is none to it, and the tool would run
+    word = "deny" if event == "PreToolUse" else said.word
+    return _write_claude(event, replace(said, word=word))
 
 
 def _write_gemini(event: str, said: Said) -> Mapping[str, Any]:

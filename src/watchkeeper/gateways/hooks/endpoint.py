@@ -215,7 +215,8 @@ class HookEndpoint:
     async def _give_token(self, scope: Any, send: Any, headers: dict[str, str]) -> None:
         """Give a token of a run: of the named session's, or of a new one."""
         name = _options(scope).get("session") or ids.secret("once")
-        session = self._sessions.session(bearer(headers), f"token:{name}", f"session {name:.60}")
+        # a name that cannot be taken for a secret: those are kept of nobody
+        session = self._sessions.session(bearer(headers), f"gateway:{name}", f"session {name:.60}")
         await _print(send, 0, (await self._sessions.fresh(session)).token)
 
     async def _tell(self, scope: Any, send: Any, headers: dict[str, str]) -> None:
