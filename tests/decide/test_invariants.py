@@ -30,7 +30,7 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.plane.timers import StoredTimers
 from watchkeeper.store.store import Store
 from watchkeeper.wire.decisions import Answer, Ask, Outcome, Usage
@@ -86,7 +86,7 @@ class Fleet(RuleBasedStateMachine):
         self.decider = Decider(self.store, view)
         told = Owners(self.decider, Notices(self.decider.coverage, "root"), Onlookers())
         self.kill = KillSwitch(self.decider, [told])
-        await self.kill.load()
+        await self.kill.view.load()
         self.envelopes = Envelopes(self.decider)
 
     def rows(self, query: str) -> list[Any]:
@@ -209,7 +209,7 @@ class Fleet(RuleBasedStateMachine):
         """A lock falls on the agent or on everything."""
         target = LockTarget("everything", "*") if wide else LockTarget("agent", "refund-assistant")
         lock, receipts = self.run(
-            self.kill.lock(target, mode=mode, reason="drill", by="person/ada")
+            self.kill.lock(NewLock(target, mode=mode, reason="drill", by="person/ada"))
         )
         assert len(receipts) == 8
         self.locks.append(lock.lock)

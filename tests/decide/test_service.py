@@ -24,7 +24,7 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
-from watchkeeper.kill.model import Covered, LockTarget
+from watchkeeper.kill.model import Covered, LockTarget, NewLock
 from watchkeeper.store.store import Store
 from watchkeeper.wire.decisions import Ask, Outcome
 from watchkeeper.wire.locks import TargetKind
@@ -81,7 +81,7 @@ async def test_a_key_that_ran_is_not_answered_with_a_permit_under_a_lock(
     assert (again.verdict, again.decision) == ("permit", first.decision)
     assert again.replay == {"status": "succeeded", "result_digest": None}
     target = LockTarget(kind, name or ground.run)
-    lock, _ = await ground.kill.lock(target, mode="stop", reason="odd", by="person/a")
+    lock, _ = await ground.kill.lock(NewLock(target, mode="stop", reason="odd", by="person/a"))
     refused = await ground.decider.decide(ground.token, REFUND)
     assert (refused.verdict, refused.rule) == ("deny", f"lock/{lock.lock}")
     await ground.kill.lift(lock.lock, reason="over", by="person/a")
@@ -98,7 +98,9 @@ async def test_a_lock_cuts_what_flies_though_its_caller_hung_up_at_the_commit(
     cuts: list[str] = []
     with ground.decider.in_flight(permit.decision, lambda: cuts.append("cut")) as flight:
         asking = asyncio.create_task(
-            ground.kill.lock(LockTarget("agent", AGENT), mode="stop", reason="odd", by="person/a")
+            ground.kill.lock(
+                NewLock(LockTarget("agent", AGENT), mode="stop", reason="odd", by="person/a")
+            )
         )
         await asyncio.sleep(0)  # it is queued
         await asyncio.sleep(0)  # it is committed, and its caller not yet told

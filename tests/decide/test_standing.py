@@ -34,7 +34,7 @@ from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.identity.recorded import recorded_run
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.store.journal import events
 from watchkeeper.store.store import Store
 from watchkeeper.wire.decisions import Answer, Ask
@@ -301,7 +301,9 @@ async def test_a_changed_contract_ends_it(ground: Ground, what: str) -> None:
 )
 async def test_a_kill_ends_it_for_good(ground: Ground, target: LockTarget) -> None:
     name, proposed = await ground.stands(), await ground.propose(uses=2)
-    lock, receipts = await ground.kill.lock(target, mode="stop", reason="odd", by="person/a")
+    lock, receipts = await ground.kill.lock(
+        NewLock(target, mode="stop", reason="odd", by="person/a")
+    )
     row = await ground.row(name)
     assert (row.state, row.ended_by) == ("ended", f"lock/{lock.lock}")
     assert (await ground.row(proposed)).state == "ended"
@@ -314,7 +316,7 @@ async def test_a_kill_ends_it_for_good(ground: Ground, target: LockTarget) -> No
 async def test_a_pause_only_keeps_it_from_being_used(ground: Ground) -> None:
     name, token = await ground.stands(), await ground.run()
     target = LockTarget("agent", AGENT)
-    lock, _ = await ground.kill.lock(target, mode="pause", reason="odd", by="person/a")
+    lock, _ = await ground.kill.lock(NewLock(target, mode="pause", reason="odd", by="person/a"))
     assert (await ground.ask(token)).verdict == "deny"
     await ground.kill.lift(lock.lock, reason="over", by="person/a")
     assert (await ground.ask(token)).rule == f"standing/{name}"

@@ -28,7 +28,7 @@ from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.identity.scope import UNLIMITED, TokenScope
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.store.store import Store
 from watchkeeper.wire.requests import Verdict
 
@@ -141,7 +141,7 @@ class Edge:
     async def stop_agent(self, name: str = "clerk") -> str:
         """Kill an agent and return the lock."""
         lock, _ = await self.kill.lock(
-            LockTarget("agent", name), mode="stop", reason="drill", by="person/owner"
+            NewLock(LockTarget("agent", name), mode="stop", reason="drill", by="person/owner")
         )
         return lock.lock
 

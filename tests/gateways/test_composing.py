@@ -24,7 +24,7 @@ from tests.rig.deadline import eventually_async
 from tests.rig.provider import Provider
 from tests.rig.world import agent_document, world
 from watchkeeper.gateways.model.dialects.chat import Chat
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -182,7 +182,9 @@ async def test_a_kill_of_one_model_cuts_all_that_answer(
 
         await eventually_async(both_asked, "both models are asked")
         target = LockTarget("model", "large-careful")
-        taken, _ = await edge.kill.lock(target, mode="stop", reason="odd", by="person/owner")
+        taken, _ = await edge.kill.lock(
+            NewLock(target, mode="stop", reason="odd", by="person/owner")
+        )
         with pytest.raises(openai.PermissionDeniedError, match=taken.lock):
             await call
         (done,) = await edge.outcomes()

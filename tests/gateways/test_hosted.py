@@ -15,7 +15,7 @@ import pytest
 from tests.gateways.ground import Edge, open_edge
 from tests.rig.provider import Provider
 from tests.rig.world import POLICY, agent_document, upstream_document, world
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 
 SERVER = "http://127.0.0.1:9/mcp"
 ASK: dict[str, Any] = {"model": "small-fast", "input": "one two"}
@@ -224,7 +224,9 @@ async def test_a_lock_on_a_tool_stops_it_at_the_provider_too(
     async with edge_with(tmp_path, provider, clerk("hosted.web_search", strip=True)) as edge:
         token = await edge.open_run()
         lock, _ = await edge.kill.lock(
-            LockTarget("tool", "hosted.web_search"), mode="stop", reason="x", by="person/owner"
+            NewLock(
+                LockTarget("tool", "hosted.web_search"), mode="stop", reason="x", by="person/owner"
+            )
         )
         async with edge.openai(token) as client:
             with pytest.raises(openai.PermissionDeniedError) as refused:
@@ -243,7 +245,12 @@ async def test_a_lock_cuts_a_call_whose_tool_runs_at_the_provider(
             events = aiter(await client.responses.create(**ASK, tools=[WEB], stream=True))
             await anext(events)
             lock, _ = await edge.kill.lock(
-                LockTarget("tool", "hosted.web_search"), mode="stop", reason="x", by="person/owner"
+                NewLock(
+                    LockTarget("tool", "hosted.web_search"),
+                    mode="stop",
+                    reason="x",
+                    by="person/owner",
+                )
             )
             with pytest.raises(openai.APIError, match=lock.lock):
                 async for _ in events:
@@ -262,7 +269,9 @@ async def test_a_lock_on_an_upstream_covers_it_where_the_provider_calls_it(
         async with edge.openai(token) as client:
             events = aiter(await client.responses.create(**ASK, tools=[BOOKS], stream=True))
             await anext(events)
-            lock, _ = await edge.kill.lock(upstream, mode="stop", reason="x", by="person/owner")
+            lock, _ = await edge.kill.lock(
+                NewLock(upstream, mode="stop", reason="x", by="person/owner")
+            )
             with pytest.raises(openai.APIError, match=lock.lock):
                 async for _ in events:
                     pass

@@ -262,7 +262,7 @@ async def test_the_decide_api_uses_up_no_approval_for_who_has_hung_up(edge: Edge
 
 async def test_who_waits_for_a_person_waits_on_under_a_lock_on_something_else(edge: Edge) -> None:
     from watchkeeper.decide.holding import decide_and_hold
-    from watchkeeper.kill.model import LockTarget
+    from watchkeeper.kill.model import LockTarget, NewLock
     from watchkeeper.wire.decisions import Ask
 
     token = await edge.open_run()
@@ -278,7 +278,7 @@ async def test_who_waits_for_a_person_waits_on_under_a_lock_on_something_else(ed
     await waits(edge, 1)
     signs = len(told)
     other = LockTarget("agent", "porter")
-    await edge.kill.lock(other, mode="stop", reason="odd", by="person/owner")
+    await edge.kill.lock(NewLock(other, mode="stop", reason="odd", by="person/owner"))
 
     async def waits_on() -> bool:
         return call.done() or (len(told) > signs and edge.decider.waiting.callers == 1)
@@ -286,7 +286,7 @@ async def test_who_waits_for_a_person_waits_on_under_a_lock_on_something_else(ed
     await eventually_async(waits_on, "it has looked, and waits")
     assert not call.done()
     mine = LockTarget("agent", "clerk")
-    lock, _ = await edge.kill.lock(mine, mode="pause", reason="odd", by="person/owner")
+    lock, _ = await edge.kill.lock(NewLock(mine, mode="pause", reason="odd", by="person/owner"))
     answer = await call
     assert answer is not None
     assert (answer.verdict, answer.rule) == ("deny", f"lock/{lock.lock}")

@@ -17,7 +17,7 @@ from tests.gateways.routing_ground import (
 )
 from tests.rig.provider import Provider
 from tests.rig.upstream import Upstream
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 
 
 async def test_a_default_model_escalates_once_tools_fail_and_large_amounts_are_asked(
@@ -79,7 +79,7 @@ async def test_a_policy_or_a_lock_on_the_stronger_model_refuses(
             refused.value
         )
         lock = LockTarget("model", "large-careful")
-        taken, _ = await edge.kill.lock(lock, mode="stop", reason="odd", by="person/owner")
+        taken, _ = await edge.kill.lock(NewLock(lock, mode="stop", reason="odd", by="person/owner"))
         with pytest.raises(openai.PermissionDeniedError, match=f"lock/{taken.lock}"):
             await ask(edge, token)
         assert len(model_provider.requests()) == before
@@ -117,7 +117,7 @@ async def test_a_version_that_is_tried_goes_to_the_canary(
             "canary large-careful answers all runs of clerk@1",
         )
         target = LockTarget("model", "large-careful")
-        await edge.kill.lock(target, mode="pause", reason="odd", by="person/owner")
+        await edge.kill.lock(NewLock(target, mode="pause", reason="odd", by="person/owner"))
         model, why = route(await ask(edge, token, "tried"))
         assert model == "tried"
         assert "canary large-careful is left out (lock/" in why

@@ -13,7 +13,7 @@ from tests.rig.upstream import Upstream
 from tests.rig.world import TOOLS
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.deferred import deferred
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 META = {
@@ -117,7 +117,7 @@ async def test_a_pause_holds_an_approved_task_up_and_loses_it_not(
     handle = (await call(edge, token, arguments))["taskId"]
     await edge.vote()
     lock, _ = await edge.kill.lock(
-        LockTarget("agent", "clerk"), mode="pause", reason="look first", by="person/owner"
+        NewLock(LockTarget("agent", "clerk"), mode="pause", reason="look first", by="person/owner")
     )
     waiting = await get(edge, token, handle)
     assert waiting["status"] == "working"

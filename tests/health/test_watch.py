@@ -14,7 +14,7 @@ from watchkeeper.decide.health import Health
 from watchkeeper.decide.unsettled import recover
 from watchkeeper.health.service import RUN
 from watchkeeper.identity.model import IssuedRun
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.kill.service import lift, put_in_force
 from watchkeeper.store import timers
 from watchkeeper.store.transaction import Transaction
@@ -150,7 +150,7 @@ async def test_a_paused_run_is_not_silent_and_gets_its_time_after(ground: Ground
     run = await ground.open()
     target = LockTarget("agent", AGENT)
     lock = await ground.store.write(
-        lambda tx: put_in_force(tx, target, mode="pause", reason="lunch", by="person/a")
+        lambda tx: put_in_force(tx, NewLock(target, mode="pause", reason="lunch", by="person/a"))
     )
     await ground.pass_time(1000, step=30)
     assert await ground.told() == []
@@ -163,7 +163,7 @@ async def test_a_paused_run_is_not_silent_and_gets_its_time_after(ground: Ground
     assert await ground.told() == ["run.silent"]
     # to pause what is silent already is no sign of life
     await ground.store.write(
-        lambda tx: put_in_force(tx, target, mode="pause", reason="odd", by="person/a")
+        lambda tx: put_in_force(tx, NewLock(target, mode="pause", reason="odd", by="person/a"))
     )
     await ground.pass_time(500, step=50)
     assert await ground.told() == ["run.silent", "run.lost"]

@@ -15,7 +15,7 @@ from watchkeeper.decide.repeats import purge_calls
 from watchkeeper.identity.purging import purge_expired
 from watchkeeper.incidents import service
 from watchkeeper.incidents.model import Change
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.outbox import service as outbox
 from watchkeeper.runtimes import changes
 from watchkeeper.store.journal import Event
@@ -38,7 +38,7 @@ async def stop(
 ) -> tuple[str, str | None]:
     """Put a lock in force; return it with the incident that it belongs to."""
     made, _ = await ground.kill.lock(
-        LockTarget(kind, name), mode=mode, reason=reason, by=by, incident=incident
+        NewLock(LockTarget(kind, name), mode=mode, reason=reason, by=by, incident=incident)
     )
     return made.lock, await ground.store.read(lambda tx: service.incident_of(tx, made.lock))
 

@@ -18,7 +18,7 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import IssuedRun, NewRun
-from watchkeeper.kill.model import LockInForce, LockTarget
+from watchkeeper.kill.model import LockInForce, LockTarget, NewLock
 from watchkeeper.plane.timers import StoredTimers
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -136,7 +136,7 @@ class Guarded:
         if not view.now.agents:
             files = [("w.yaml", WORLD), ("p.cedar", POLICY)]
             await made.applying.apply(files, prune=False, actor="person/owner")
-        await made.kill.load()
+        await made.kill.view.load()
         return made
 
     async def credential(self, agent: str) -> str:
@@ -162,7 +162,7 @@ class Guarded:
         """Put a lock in force; return it."""
         target = LockTarget(kind, name)
         made, _ = await self.kill.lock(
-            target, mode=mode, reason="drill", by="person/bob", seconds=seconds
+            NewLock(target, mode=mode, reason="drill", by="person/bob", seconds=seconds)
         )
         return made.lock
 

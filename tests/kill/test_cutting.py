@@ -17,7 +17,7 @@ from tests.gateways.ground import Edge, open_edge
 from tests.gateways.serving import serving
 from tests.rig.deadline import eventually_async
 from tests.rig.world import agent_document, upstream_document, world
-from watchkeeper.kill.model import LockTarget, Receipt
+from watchkeeper.kill.model import LockTarget, NewLock, Receipt
 from watchkeeper.kill.receipts import receipts_of
 
 SLOW = """
@@ -91,7 +91,9 @@ async def test_a_cut_call_is_withdrawn_and_its_receipt_tells_of_an_unknown_outco
             ]
             await eventually_async(_times(heard, "tools/call", 3), "all run")
             target = LockTarget(kind, "clerk" if kind == "agent" else "books")
-            lock, _ = await edge.kill.lock(target, mode="stop", reason="odd", by="person/ada")
+            lock, _ = await edge.kill.lock(
+                NewLock(target, mode="stop", reason="odd", by="person/ada")
+            )
             for said in await asyncio.gather(*calls):
                 assert said.structured_content["status"] == "unknown"
         receipts = await _answered(edge, lock.lock)

@@ -17,7 +17,7 @@ from tests.rig.deadline import eventually_async, let_pass
 from tests.rig.world import agent_document, world
 from watchkeeper.core.errors import Forbidden
 from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.wire.decisions import Ask
 from watchkeeper.wire.locks import Mode, TargetKind
 
@@ -58,7 +58,9 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
 
 
 async def lock(edge: Edge, kind: TargetKind, name: str, mode: Mode = "pause") -> str:
-    made, _ = await edge.kill.lock(LockTarget(kind, name), mode=mode, reason="drill", by="bob")
+    made, _ = await edge.kill.lock(
+        NewLock(LockTarget(kind, name), mode=mode, reason="drill", by="bob")
+    )
     return made.lock
 
 

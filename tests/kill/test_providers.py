@@ -14,7 +14,7 @@ import pytest
 from tests.gateways.crooked_models import CrookedModels, crooked_models
 from tests.gateways.failing import ASK, Ground, ground, model, provider
 from tests.rig.deadline import eventually_async
-from watchkeeper.kill.model import LockTarget, Receipt
+from watchkeeper.kill.model import LockTarget, NewLock, Receipt
 from watchkeeper.kill.receipts import receipts_of
 from watchkeeper.wire.locks import Mode
 
@@ -30,7 +30,7 @@ class Two:
     async def lock(self, name: str, mode: Mode = "stop") -> str:
         target = LockTarget("provider", name)
         lock, _ = await self.ground.edge.kill.lock(
-            target, mode=mode, reason="it leaks", by="person/owner"
+            NewLock(target, mode=mode, reason="it leaks", by="person/owner")
         )
         return lock.lock
 

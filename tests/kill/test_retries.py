@@ -20,7 +20,7 @@ from tests.rig.upstream import Upstream
 from tests.rig.world import agent_document, upstream_document, world
 from watchkeeper.decide.reconciling import reconcile
 from watchkeeper.decide.unsettled import recover
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.wire.decisions import Ask
 from watchkeeper.wire.locks import TargetKind
 
@@ -71,7 +71,7 @@ async def cut(
         call = asyncio.create_task(client.call_tool("books.slow", {"label": label}, **more))
         await eventually_async(runs, "the upstream runs it")
         lock, _ = await edge.kill.lock(
-            LockTarget(kind, name), mode="stop", reason="odd", by="person/owner"
+            NewLock(LockTarget(kind, name), mode="stop", reason="odd", by="person/owner")
         )
         said = await call
         refused = await client.call_tool("books.slow", {"label": label}, **more)

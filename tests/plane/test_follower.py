@@ -23,7 +23,7 @@ async def test_a_listener_that_fails_leaves_nobody_else_untold(tmp_path: Path) -
         decided.extend(requests)
 
     async with await Store.open(sqlite_url(tmp_path), RehearsalClock()) as store:
-        follower = Follower(store, take, lambda: woken.append(1), *[fail] * 6)
+        follower = Follower(store, take, lambda: woken.append(1), *[fail] * 7)
         follower.start()
         for type_ in ("request.created", "tool.applied", "request.approved"):
             await store.write(

@@ -8,7 +8,7 @@ from watchkeeper.decide.incidents.opening import team_of
 from watchkeeper.decide.targets import check_target
 from watchkeeper.incidents.service import incident_of, team_of_incident
 from watchkeeper.kill import service as locks
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.kill.model import Receipt as KeptReceipt
 from watchkeeper.kill.receipts import receipts_of
 from watchkeeper.store.statement import Row
@@ -45,7 +45,7 @@ async def lock(call: Call) -> LockRow:
     target = LockTarget(body.target.kind, body.target.name)
     call.check_team("lock", await _team(call, target))
     named = body.incident if await _may_join(call, body.incident) else None
-    made, receipts = await call.rooms.kill.lock(
+    new = NewLock(
         target,
         mode=body.mode,
         reason=body.reason,
@@ -54,6 +54,7 @@ async def lock(call: Call) -> LockRow:
         seconds=body.expires_in_seconds,
         incident=named,
     )
+    made, receipts = await call.rooms.kill.lock(new)
     incident = await call.rooms.store.read(lambda tx: incident_of(tx, made.lock))
     return LockRow(
         lock=made.lock,

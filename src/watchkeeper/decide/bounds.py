@@ -19,9 +19,14 @@ async def in_time(work: Awaitable[T]) -> T:
         async with asyncio.timeout(LONGEST_SECONDS):
             return await work
     except TimeoutError:
-        raise Unavailable(
-            f"the store did not answer in {LONGEST_SECONDS:g} s, so nothing is permitted",
-            code="store_slow",
-            rule="store/bound",
-            remedy="try again once the database answers",
-        ) from None
+        raise too_slow() from None
+
+
+def too_slow() -> Unavailable:
+    """Return the refusal of what the store does not say in time, as which locks are in force."""
+    return Unavailable(
+        f"the store did not answer in {LONGEST_SECONDS:g} s, so nothing is permitted",
+        code="store_slow",
+        rule="store/bound",
+        remedy="try again once the database answers",
+    )

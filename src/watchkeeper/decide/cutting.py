@@ -29,6 +29,8 @@ class Calls:
     """Cuts the calls in flight, and waits for them to end."""
 
     effect: Effect = "stop run"
+    kind = CALLS
+    pauses = False
 
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
@@ -40,8 +42,6 @@ class Calls:
 
     async def carry_out(self, lock: LockInForce, party: str) -> Done:
         """Cut them, if that was not done as the lock came into force; say how they ended."""
-        if party != CALLS:
-            raise LookupError(party)
         flights = self._decider.flights
         # also what another lock has cut and that has not ended
         cut = list({*flights.cut(lock.target, lock.lock), *flights.cut_by(lock.lock)})

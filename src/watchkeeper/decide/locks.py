@@ -14,7 +14,7 @@ from watchkeeper.decide.gates.kill import (
 )
 from watchkeeper.decide.model import Ruling, deny
 from watchkeeper.decide.people import lock_on_person
-from watchkeeper.decide.service import SWITCHED_OFF, Decider
+from watchkeeper.decide.service import SWITCHED_OFF, UNREAD, Decider
 from watchkeeper.identity.model import Caller
 from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.kill.model import LockInForce
@@ -28,6 +28,8 @@ def lock_on_caller(
     decider: Decider, caller: Caller, *, tool: str | None = None, model: str | None = None
 ) -> str | None:
     """Return what refuses a caller now, as last committed, with what it would use; or None."""
+    if decider.unread:
+        return UNREAD
     if decider.switched_off() is not None:
         return SWITCHED_OFF
     if caller.stopped:

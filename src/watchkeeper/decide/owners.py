@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select
 
 from watchkeeper.core import ids
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.effector import Done
+from watchkeeper.decide.effector import Done, name_of
 from watchkeeper.decide.effects import Reach, people_told
 from watchkeeper.decide.notices import Notices, contacts_of
 from watchkeeper.decide.service import Decider
@@ -27,7 +27,6 @@ from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.locks import Effect
 
-PARTY = "role/"
 _LOOKS_SECONDS = (0.06, 0.1, 0.2, 0.4, 0.8, 1.2)
 """Pauses between looks within one attempt."""
 _MOST_NAMED = 5
@@ -63,6 +62,8 @@ class Owners:
     """Looks whether a lock's owners were told, role by role."""
 
     effect: Effect = "notify owner"
+    kind = "role"
+    pauses = True
 
     def __init__(
         self,
@@ -79,13 +80,11 @@ class Owners:
     def parties(self, tx: Transaction, lock: LockInForce, reach: Reach) -> Sequence[str]:
         """Return every role that a lock concerns."""
         told = people_told(self._decider.catalogue.now, lock.target, reach.agents)
-        return [f"{PARTY}{name}" for name in told]
+        return [f"{self.kind}/{name}" for name in told]
 
     async def carry_out(self, lock: LockInForce, party: str) -> Done:
         """Wait a moment until one of the role has it, however they come to."""
-        if not party.startswith(PARTY):
-            raise LookupError(party)
-        role = party.removeprefix(PARTY)
+        role = name_of(party)
         told = False
         for pause in (*_LOOKS_SECONDS, None):
             said, coming = await self._decider.store.read(lambda tx: self._look(tx, lock, role))

@@ -16,7 +16,7 @@ from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
 from watchkeeper.decide.amounts import amounts_of, with_some_use
 from watchkeeper.decide.answers import as_answer
-from watchkeeper.decide.bounds import in_time
+from watchkeeper.decide.bounds import in_time, too_slow
 from watchkeeper.decide.breakers import Open, take_part
 from watchkeeper.decide.callbacks import check_callback
 from watchkeeper.decide.catalogue import CatalogueView
@@ -74,7 +74,8 @@ from watchkeeper.wire.budgets import Measure
 from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer, Usage
 
 SWITCHED_OFF = "STOP"
-"""Stands for a lock where the switch file stops everything."""
+UNREAD = "unread"
+"""Stand for a lock where the switch file stops everything, or the locks can't be read."""
 
 
 class Decider:
@@ -95,11 +96,17 @@ class Decider:
         """Which agents may have an open breaker; the deciding transaction reads its own."""
         self.locks: tuple[LockInForce, ...] = ()
         """The locks in force as last committed; the deciding transaction reads its own."""
+        self.unread = False
+        """Another lock may be in force than those, and nothing is permitted until they are read."""
         self.switched_off: Callable[[], str | None] = lambda: None
         """Says why everything is stopped, whatever the store says; None: it is not."""
 
     def check_switch(self) -> None:
-        """Raise `Forbidden` while everything is stopped by the switch file."""
+        """Raise `Forbidden` while everything is stopped by the switch file, `Unavailable` while it
+        is not known which locks are in force.
+        """
+        if self.unread:
+            raise too_slow()
         why = self.switched_off()
         if why is not None:
             raise Forbidden(
@@ -202,8 +209,8 @@ class Decider:
             await self.store.write(lambda tx: caller_left(tx, request))
 
     def _lock_over(self, covered: Covered) -> str | None:
-        if self.switched_off() is not None:
-            return SWITCHED_OFF
+        if self.unread or self.switched_off() is not None:
+            return UNREAD if self.unread else SWITCHED_OFF
         lock = covering(self.locks, covered)
         return lock.lock if lock else None
 

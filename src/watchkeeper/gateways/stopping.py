@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from watchkeeper.decide.effector import Done
+from watchkeeper.decide.effector import Done, name_of
 from watchkeeper.decide.effects import Reach
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.rules import ENDS
@@ -12,13 +12,13 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.pool import Pool
 from watchkeeper.wire.locks import Effect
 
-PARTY = "upstream/"
-
 
 class UpstreamStops:
     """Ends the connections of a locked upstream, and says when nothing of them is left."""
 
     effect: Effect = "stop run"
+    kind = "upstream"
+    pauses = False
 
     def __init__(self, pool: Pool, in_force: Callable[[], Iterable[LockInForce]]) -> None:
         self._pool = pool
@@ -26,13 +26,11 @@ class UpstreamStops:
 
     def parties(self, tx: Transaction, lock: LockInForce, reach: Reach) -> Sequence[str]:
         """Return the upstream that is the target."""
-        return (f"{PARTY}{lock.target.name}",) if lock.target.kind == "upstream" else ()
+        return (f"{self.kind}/{lock.target.name}",) if lock.target.kind == "upstream" else ()
 
     async def carry_out(self, lock: LockInForce, party: str) -> Done:
         """Shut it off, and wait until its process has ended, or its session."""
-        if not party.startswith(PARTY):
-            raise LookupError(party)
-        name = party.removeprefix(PARTY)
+        name = name_of(party)
         if all(one.lock != lock.lock for one in self._in_force()):
             return Done("the lock was lifted before it was shut off", "plane")
         if name not in self._pool.shut:
@@ -53,9 +51,7 @@ class UpstreamStops:
 
     async def rehearse(self, lock: LockInForce, party: str) -> Done:
         """Say what would end."""
-        if not party.startswith(PARTY):
-            raise LookupError(party)
-        transport = self._pool.transport_of(party.removeprefix(PARTY))
+        transport = self._pool.transport_of(name_of(party))
         if transport is None:
             return Done("no upstream of that name is in force", supported=False)
         if transport == "http":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from watchkeeper.wire.locks import Effect, Mode, ReceiptState, TargetKind
 
@@ -17,6 +17,22 @@ class LockTarget:
 
     kind: TargetKind
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLock:
+    """A lock to be put in force."""
+
+    target: LockTarget = field(kw_only=False)
+    mode: Mode
+    reason: str
+    by: str
+    authority: int = 0
+    """The rank of who locks; nobody of a lower one may lift it."""
+    seconds: int | None = None
+    """After so long the plane lifts it; None: a person does."""
+    incident: str | None = None
+    """The incident that it belongs to, if that is open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ from sqlalchemy import bindparam, func, select, update
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound
-from watchkeeper.kill.model import LockInForce, LockTarget
+from watchkeeper.kill.model import LockInForce, LockTarget, NewLock
 from watchkeeper.kill.rules import DID
 from watchkeeper.kill.tables import locks
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.locks import Mode
 
 _newest = select(func.max(locks.c.epoch).label("newest")).subquery()
 _IN_FORCE = Statement(
@@ -50,58 +49,50 @@ def epoch_and_locks(tx: Transaction) -> tuple[int, tuple[LockInForce, ...]]:
     return rows[0].newest or 0, tuple(as_lock(row) for row in rows if row.lock is not None)
 
 
-def put_in_force(
-    tx: Transaction,
-    target: LockTarget,
-    *,
-    mode: Mode,
-    reason: str,
-    by: str,
-    authority: int = 0,
-    seconds: int | None = None,
-    told: Sequence[str] = (),
-) -> LockInForce:
+def put_in_force(tx: Transaction, new: NewLock, told: Sequence[str] = ()) -> LockInForce:
     """Put a lock in force and raise the epoch. From this commit on it refuses.
 
-    `authority` is the rank of who locks; nobody of a lower one may lift it. After `seconds` the
-    plane lifts it. `told`: the roles that it concerns.
+    `told`: the roles that it concerns.
     """
-    lock = tx.new_id("lock")
+    target = new.target
     epoch = current_epoch(tx) + 1
-    expires_at = None if seconds is None else tx.now + seconds * MICROSECONDS
+    expires_at = None if new.seconds is None else tx.now + new.seconds * MICROSECONDS
+    lock = LockInForce(
+        tx.new_id("lock"), target, new.mode, new.reason, new.by, epoch, tx.now, expires_at
+    )
     if expires_at is not None:
-        timers.schedule(tx, EXPIRY, lock, expires_at)
+        timers.schedule(tx, EXPIRY, lock.lock, expires_at)
     _ADD.run(
         tx,
-        lock=lock,
+        lock=lock.lock,
         target_kind=target.kind,
         target_name=target.name,
-        mode=mode,
-        reason=reason,
-        by=by,
+        mode=new.mode,
+        reason=new.reason,
+        by=new.by,
         epoch=epoch,
         created_at=tx.now,
         lifted_at=None,
         lifted_by=None,
-        authority=authority,
+        authority=new.authority,
         expires_at=expires_at,
     )
     tx.record(
         "lock.created",
-        actor=by,
-        subject=f"lock/{lock}",
+        actor=new.by,
+        subject=f"lock/{lock.lock}",
         agent=target.name if target.kind == "agent" else None,
         run=target.name if target.kind == "run" else None,
         body={
             "target": f"{target.kind}/{target.name}",
-            "mode": mode,
-            "reason": reason,
+            "mode": new.mode,
+            "reason": new.reason,
             "epoch": epoch,
             **({"expires_at": expires_at} if expires_at is not None else {}),
             **({"told": list(told)} if told else {}),
         },
     )
-    return LockInForce(lock, target, mode, reason, by, epoch, tx.now, expires_at)
+    return lock
 
 
 def lift(tx: Transaction, lock: str, *, reason: str, by: str, authority: int = 0) -> LockInForce:

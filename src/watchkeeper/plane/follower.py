@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from watchkeeper.budgets.changes import EVENTS as CAP_EVENTS
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.decide.in_force import EVENTS as LOCK_EVENTS
 from watchkeeper.decide.waiting import DECIDED
 from watchkeeper.oncall.service import EVENTS as OVERRIDES
 from watchkeeper.store.journal import Event
@@ -21,8 +22,8 @@ _RETRY_SECONDS = 1.0
 class Follower:
     """Hands decided requests to their waiting callers, new ones to the previews, new timers to
     the sweeper, changes of what is in force and of secrets to the gateways, overrides to the view
-    of who is on call, changed caps to the view of what is in force, and signs of life to the watch
-    over runs."""
+    of who is on call, changed caps and locks to the views of what is in force, and signs of life to
+    the watch over runs."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Follower:
         secrets_changed: Callable[[Sequence[str]], None],
         overridden: Callable[[], None],
         recapped: Callable[[], None],
+        locked: Callable[[], None],
         happened: Callable[[Sequence[Event]], None],
     ) -> None:
         self._store = store
@@ -44,6 +46,7 @@ class Follower:
         self._secrets_changed = secrets_changed
         self._overridden = overridden
         self._recapped = recapped
+        self._locked = locked
         self._happened = happened
         self._task: asyncio.Task[None] | None = None
 
@@ -81,6 +84,8 @@ class Follower:
             self._attempt(self._overridden)
         if any(e.type in CAP_EVENTS for e in batch):
             self._attempt(self._recapped)
+        if any(e.type in LOCK_EVENTS for e in batch):
+            self._attempt(self._locked)
         if any(e.request is not None or e.type.startswith("lock.") for e in batch):
             self._attempt(self._wake)
         self._attempt(self._happened, batch)

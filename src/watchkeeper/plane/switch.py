@@ -17,9 +17,10 @@ from pathlib import Path
 
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.text import make_safe
+from watchkeeper.decide.contents import without_secrets
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 
 _LOG = logging.getLogger("watchkeeper.plane.switch")
 LOOK_SECONDS = 0.1
@@ -78,7 +79,7 @@ class Switch:
             said = os.read(opened, _LONGEST_REASON).decode("utf-8", "replace").strip()
         finally:
             os.close(opened)
-        return str(make_safe(said)) or "no reason given"
+        return without_secrets(make_safe(said)) or "no reason given"
 
     async def start(self) -> None:
         """Heed a file that is there, then watch; before the first request is served."""
@@ -131,9 +132,8 @@ class Switch:
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             try:
-                await self._kill.lock(
-                    EVERYTHING, mode="stop", reason=f"the switch file: {reason}", by=BY
-                )
+                why = f"the switch file: {reason}"
+                await self._kill.lock(NewLock(EVERYTHING, mode="stop", reason=why, by=BY))
             except Exception as error:  # whatever it is: while the file is there it is tried again
                 said = error if isinstance(error, WatchkeeperError) else repr(error)
                 _LOG.error("the switch file is heeded, but no lock can be kept: %s", said)

@@ -22,7 +22,7 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.decide.targets import check_target
 from watchkeeper.kill import drills
-from watchkeeper.kill.model import LockInForce, LockTarget, Receipt
+from watchkeeper.kill.model import LockInForce, LockTarget, NewLock, Receipt
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.drills import DrillEffect, DrillReport
 from watchkeeper.wire.locks import Mode, Target
@@ -54,17 +54,18 @@ class Drills:
             )
         )
         begun = time.perf_counter()
-        undone = await self._lock_and_undo(catalogue, target, mode=mode, reason=reason, by=by)
+        new = NewLock(target, mode=mode, reason=reason, by=by)
+        undone = await self._lock_and_undo(catalogue, new)
         lock, receipts = undone.lock, undone.receipts
         turn_ms = (time.perf_counter() - begun) * 1000
-        effects = await effects_of(self._kill, catalogue, lock, receipts, world)
+        effects = await effects_of(self._kill.effectors, catalogue, lock, receipts, world)
         checked = await check(catalogue, lock, world, store.clock.now())
         shown = Target(kind=target.kind, name=target.name)
         report = DrillReport(
             target=shown,
             mode=mode,
             by=by,
-            reason=reason,
+            reason=lock.reason,
             at=store.clock.now(),
             sequence=world.sequence,
             radius=world.radius,
@@ -90,16 +91,12 @@ class Drills:
         name = digest("watchkeeper/drill/v1", value)
         return await store.write(lambda tx: drills.keep(tx, report, text, name))
 
-    async def _lock_and_undo(
-        self, catalogue: Catalogue, target: LockTarget, *, mode: Mode, reason: str, by: str
-    ) -> _Undone:
+    async def _lock_and_undo(self, catalogue: Catalogue, new: NewLock) -> _Undone:
         """Do all that a lock does in the store, and undo it before anybody sees it."""
 
         def unit(tx: Transaction) -> None:
             begun = time.perf_counter()
-            lock, receipts = self._kill.lock_in(
-                tx, catalogue, target, mode=mode, reason=reason, by=by
-            )
+            lock, receipts = self._kill.lock_in(tx, catalogue, new)
             raise _Undone(lock, receipts, (time.perf_counter() - begun) * 1000)
 
         try:

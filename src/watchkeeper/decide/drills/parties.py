@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.words import count
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.drills.checking import REHEARSED
 from watchkeeper.decide.drills.world import World
-from watchkeeper.decide.effector import Done, Rehearses
-from watchkeeper.decide.stop import ATTEMPT_SECONDS, KillSwitch
+from watchkeeper.decide.effector import Effectors, name_of
 from watchkeeper.kill.model import LockInForce, Receipt
 from watchkeeper.wire.drills import DrillEffect, DrillPerson
-from watchkeeper.wire.locks import Effect
 
-_LOG = logging.getLogger(__name__)
 _MOST_ASKED = 20
 """Parties that are asked at once whether they answer."""
 _ROLE = "role/"
 
 
 async def effects_of(
-    kill: KillSwitch,
+    effectors: Effectors,
     catalogue: Catalogue,
     lock: LockInForce,
     receipts: Sequence[Receipt],
@@ -38,10 +33,10 @@ async def effects_of(
         if one.state != "attempted":
             return _as_effect(one, one.detail.replace(lock.lock, REHEARSED))
         if one.party.startswith(_ROLE):
-            return _as_effect(one, _reach(one.party.removeprefix(_ROLE), world.told))
+            return _as_effect(one, _reach(name_of(one.party), world.told))
         async with limit:
             begun = time.perf_counter()
-            said = await _ask_ahead(kill, lock, one.effect, one.party)
+            said = await effectors.rehearse(lock, one.party)
             took = round((time.perf_counter() - begun) * 1000, 3)
         if said is None:
             return _as_effect(one, f"calls in flight now: {world.radius.in_flight}")
@@ -63,28 +58,6 @@ async def effects_of(
     found = [*await asyncio.gather(*(ahead(one) for one in receipts))]
     found += _beside(catalogue, lock, world, {one.party for one in found})
     return tuple(found)
-
-
-async def _ask_ahead(
-    kill: KillSwitch, lock: LockInForce, effect: Effect, party: str
-) -> Done | None:
-    """Ask who carries an effect out whether a party could do it; None: nobody can say."""
-    for effector in kill.carrying_out(effect):
-        if not isinstance(effector, Rehearses):
-            continue
-        try:
-            async with asyncio.timeout(ATTEMPT_SECONDS):
-                return await effector.rehearse(lock, party)
-        except LookupError:
-            continue
-        except TimeoutError:
-            return Done(f"no answer in {ATTEMPT_SECONDS:g} s")
-        except WatchkeeperError as error:
-            return Done(error.message)
-        except Exception:
-            _LOG.exception("a rehearsal of %s failed", effect)
-            return Done("it failed; the plane's log says why")
-    return None
 
 
 def _as_effect(one: Receipt, detail: str) -> DrillEffect:
