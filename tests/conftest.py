@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.rig.plane import Plane
+from tests.rig.process import forking
 from tests.rig.provider import Provider
 from tests.rig.stores import clock, database_url, postgres, store
 from tests.rig.tmux import Tmux
@@ -27,6 +28,13 @@ settings.register_profile(
     "deep", max_examples=2000, stateful_step_count=100, deadline=None, suppress_health_check=_SLOW
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked() -> Iterator[None]:
+    """Children without the seconds that their imports take."""
+    with forking():
+        yield
 
 
 @pytest.fixture

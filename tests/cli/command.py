@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.rig.plane import Plane
-from tests.rig.process import clean_environment
+from tests.rig.process import clean_environment, run_to_end
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,8 @@ def watchkeeper(
         more["WATCHKEEPER_STATE"] = str(state)
     if token is not None:
         more["WATCHKEEPER_TOKEN"] = token
-    ended = subprocess.run(
-        [sys.executable, "-m", "watchkeeper", *arguments],
-        env=clean_environment(home, **more),
-        input=typed or "",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    ended = run_to_end(
+        *("-m", "watchkeeper", *arguments), env=clean_environment(home, **more), typed=typed or ""
     )
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
