@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.runtimes.processes import table
-from watchkeeper.runtimes.processes.table import Process, family, read_process, read_table
+from watchkeeper.tools.processes import table
+from watchkeeper.tools.processes.table import Process, family, read_process, read_table
 
 PIDS = st.integers(2, 12)
 STARTS = st.sampled_from(["boot 1", "boot 2"])

@@ -11,8 +11,8 @@ from tests.rig.deadline import eventually_async
 from tests.rig.stores import sqlite_url
 from tests.runtimes.watched import Ground, watching
 from watchkeeper.identity.runs import find_run
-from watchkeeper.runtimes.processes.table import read_table
-from watchkeeper.runtimes.stopping import Reach
+from watchkeeper.kill.model import LockTarget
+from watchkeeper.tools.processes.table import read_table
 
 PROCESS = """
 runtime:
@@ -68,13 +68,9 @@ async def test_each_launch_is_a_run_of_its_agent_that_ends_with_it(
 
 async def test_a_lock_on_its_agent_ends_it_with_all_its_children(ground: Ground) -> None:
     id, _ = await launched(ground)
-    (result,) = [
-        one
-        for one in await ground.runtimes.stops.tell(
-            Reach(agents=frozenset({"clerk"})), by="person/ada", why="loops"
-        )
-        if one.runtime == "nightly"
-    ]
+    result = await ground.runtimes.stops.tell_in(
+        "nightly", LockTarget("agent", "clerk"), by="person/ada", why="loops"
+    )
     assert result.result == "done", result
     assert not [one for one in read_table().values() if _carries(one.pid, id)]
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
-from watchkeeper.runtimes.processes.table import HAS_PROC
+from watchkeeper.tools.processes.table import HAS_PROC
 
 pytestmark = pytest.mark.skipif(not HAS_PROC, reason="what is left is looked up in /proc")
 AGENT = "agent: {name: clerk, owner: finance-ops}"

@@ -19,9 +19,9 @@ from tests.runtimes.ground import pid_of, speaking_to
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.runtimes.adapters.processes import Processes
 from watchkeeper.runtimes.model import RemoteRun
-from watchkeeper.runtimes.processes import table
 from watchkeeper.runtimes.processes.record import read_record, write_record
-from watchkeeper.runtimes.processes.table import Process, read_table
+from watchkeeper.tools.processes import table
+from watchkeeper.tools.processes.table import Process, read_table
 
 Watch = Callable[..., AbstractAsyncContextManager[Processes]]
 needs_proc = pytest.mark.skipif(not table.HAS_PROC, reason="what it tells is in /proc")

@@ -23,7 +23,7 @@ from watchkeeper.runtimes.model import (
 )
 from watchkeeper.runtimes.processes.record import Launch
 from watchkeeper.runtimes.processes.supervisor import Supervisor
-from watchkeeper.runtimes.processes.table import Process
+from watchkeeper.tools.processes.table import Process
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.wire.runtimes import RunState, Verb
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from watchkeeper.registry.runtimes import SupervisedProcess
-from watchkeeper.runtimes.processes.table import MARK
+from watchkeeper.tools.processes.table import MARK
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 
 LARGEST_LOG = 1024 * 1024

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.runtimes.processes.table import Identity
+from watchkeeper.tools.processes.table import Identity
 from watchkeeper.wire.runtimes import RunState
 
 MOST_LAUNCHES = 20

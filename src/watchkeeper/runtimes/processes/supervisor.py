@@ -28,8 +28,8 @@ from watchkeeper.runtimes.processes.record import (
     read_record,
     write_record,
 )
-from watchkeeper.runtimes.processes.signalling import signal_all
-from watchkeeper.runtimes.processes.table import Process, family, read_process, read_table
+from watchkeeper.tools.processes.signalling import signal_all
+from watchkeeper.tools.processes.table import Process, family, read_process, read_table
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 
 _LOG = logging.getLogger("watchkeeper.runtimes")

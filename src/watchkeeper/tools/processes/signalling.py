@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 
-from watchkeeper.runtimes.processes.table import Process, read_process
+from watchkeeper.tools.processes.table import Process, read_process
 
 
 def signal_all(group: int, processes: Sequence[Process], number: signal.Signals) -> list[int]:
