@@ -54,15 +54,16 @@ class Kept:
         self.begun, self.kind, self.headers = True, kind, headers
 
     async def push(self, data: bytes) -> None:
-        """Keep events; raise `UpstreamFailure` for too many."""
+        """Keep events; for too many raise `UpstreamFailure`, and keep none of them."""
         self._size += len(data)
         if self._size > LARGEST_ANSWER:
+            self._pieces, self._size = [], 0
             raise UpstreamFailure("its answer is too large to be judged", reached=True)
         self._pieces.append(data)
 
     async def end(self, data: bytes) -> None:
-        """Keep the last of it."""
-        self._pieces.append(data)
+        """Keep the last of it, as :meth:`push` does."""
+        await self.push(data)
 
 
 class Passing:
