@@ -16,10 +16,12 @@ from tests.gateways.failing import ASK, Ground, ground, model, provider
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.gateways.http import CallerWatch
 from watchkeeper.gateways.model.dialects.chat import CHAT
-from watchkeeper.gateways.model.passing import Headers
+from watchkeeper.gateways.model.passing import Headers, Kept
 from watchkeeper.gateways.model.provider import ProviderCall
 from watchkeeper.gateways.model.route import Route
 from watchkeeper.kill.model import Covered
+from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER
+from watchkeeper.tools.upstreams.model import UpstreamFailure
 
 KEY = b"sk-acme-canary-key"
 
@@ -40,6 +42,17 @@ async def test_a_content_type_that_no_header_holds_is_no_crash(
     here = await over(stack, tmp_path, whole(None, "content-type: text/plain; x=€".encode()))
     status, headers, body = await here.ask()
     assert (status, headers["content-type"]) == (200, "text/plain; x=?")
+    assert json.loads(body)["choices"]
+
+
+async def test_a_content_type_may_be_as_involved_as_it_likes(
+    tmp_path: Path, stack: AsyncExitStack
+) -> None:
+    kind = "application/json" + "(" * 7000
+    here = await over(stack, tmp_path, whole(None, f"content-type: {kind}".encode()))
+    status, headers, body = await here.ask()
+    assert status == 200
+    assert kind.startswith(headers["content-type"])
     assert json.loads(body)["choices"]
 
 
@@ -80,17 +93,29 @@ async def test_after_the_last_event_the_provider_may_do_as_it_likes(
     assert here.state("acme") == "up"
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_compressed_answer_is_not_unpacked(
-    tmp_path: Path, stack: AsyncExitStack, stream: bool
+@pytest.mark.parametrize(
+    ("stream", "said"), [(False, b"200 OK"), (True, b"200 OK"), (False, b"400 Bad Request")]
+)
+async def test_a_compressed_answer_is_neither_unpacked_nor_passed_on(
+    tmp_path: Path, stack: AsyncExitStack, stream: bool, said: bytes
 ) -> None:
     packed = gzip.compress(b"0" * 10_000_000)
     head = b"content-type: text/event-stream" if stream else b"content-type: application/json"
-    data = whole(packed, head, b"content-encoding: gzip")
+    data = whole(packed, head, b"content-encoding: gzip", status=said)
     here = await over(stack, tmp_path, data)
     status, _, body = await here.ask(stream=stream)
     assert status == 502
     assert b"compressed" in body
+
+
+async def test_an_answer_that_is_kept_is_bounded_to_its_end() -> None:
+    kept = Kept()
+    await kept.begin("text/event-stream", ())
+    await kept.push(bytes(LARGEST_ANSWER - 1))
+    with pytest.raises(UpstreamFailure, match="too large"):
+        await kept.end(b"xx")
+    await kept.end(b"event: error\n\n")
+    assert kept.data == b"event: error\n\n"
 
 
 class HangsUpLast:

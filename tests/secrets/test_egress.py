@@ -158,6 +158,7 @@ async def test_a_connection_is_checked_whoever_resolved_it() -> None:
         connections=1,
         allow_private=False,
         keep_alive_seconds=1,
+        connected=lambda: None,
     )
     async with server() as hostile, aiohttp.ClientSession(connector=connector) as session:
         with pytest.raises(aiohttp.ClientConnectorError):

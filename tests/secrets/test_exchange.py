@@ -157,6 +157,26 @@ async def test_what_is_no_http_is_told_as_that() -> None:
         assert failed.value.reached
 
 
+@pytest.mark.parametrize("status", [200, 410])
+async def test_of_a_compressed_answer_only_the_head_is_taken(status: int) -> None:
+    def packing(server: Server) -> Serve:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readexactly(await server.head(reader))
+            head = b"HTTP/1.1 %d Said\r\ncontent-encoding: GZIP\r\ncontent-length: 2\r\n\r\nok"
+            writer.write(head % status)
+
+        return serve
+
+    async with (
+        served(packing) as (server, egress),
+        egress.post(server.url, b"{}", {}, Sending()) as response,
+    ):
+        assert response.status == status
+        with pytest.raises(UpstreamFailure, match="compressed") as failed:
+            await read_bounded(response)
+        assert failed.value.reached
+
+
 async def test_an_answer_that_is_not_read_to_its_end_ends_the_connection() -> None:
     gone = asyncio.Event()
 

@@ -19,7 +19,7 @@ from watchkeeper.tools.upstreams.egress import Egress, read_bounded
 from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
 
 if TYPE_CHECKING:
-    from watchkeeper.tools.upstreams.exchange import Response
+    from aiohttp import ClientResponse
 
 LONGEST_SECONDS = 5.0
 """Of one request, whatever a document says."""
@@ -171,7 +171,7 @@ class RuntimeCalls:
         return Answered(status, await _decode(raw)), headers
 
 
-async def _next(response: Response, quiet_seconds: float) -> bytes:
+async def _next(response: ClientResponse, quiet_seconds: float) -> bytes:
     """Return what comes next; nothing once it has ended, or was silent for so long."""
     try:
         async with asyncio.timeout(quiet_seconds):

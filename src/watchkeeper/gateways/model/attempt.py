@@ -16,13 +16,13 @@ from watchkeeper.gateways.model.errors import ModelError
 from watchkeeper.gateways.model.passing import Headers, Receiver
 from watchkeeper.gateways.model.providers import Fault, Providers
 from watchkeeper.gateways.model.route import Route
-from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, read_bounded
+from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, media_type, read_bounded
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
 from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
 from watchkeeper.wire.decisions import Usage
 
 if TYPE_CHECKING:
-    from watchkeeper.tools.upstreams.exchange import Response
+    from aiohttp import ClientResponse
 
 log = logging.getLogger(__name__)
 
@@ -199,14 +199,14 @@ class Attempt:
                 and not last
             ):
                 return _ANEW
-            if response.status == _OK and response.content_type == "text/event-stream":
+            if response.status == _OK and media_type(response) == "text/event-stream":
                 await self._stream(response, silence)
                 return None
             data = await read_bounded(response)
             data = await credentials.redact(route.credential, headers, data)
             return self._take_whole(response, data)
 
-    def _take_whole(self, response: Response, body: bytes) -> Whole:
+    def _take_whole(self, response: ClientResponse, body: bytes) -> Whole:
         status = response.status
         if status == _OK:
             self._answered = True
@@ -218,12 +218,12 @@ class Attempt:
         kind = self._kind(response, "application/json")
         return Whole(status, body, kind, tuple(self._head(self.route, response.headers)))
 
-    def _kind(self, response: Response, usual: str) -> str:
+    def _kind(self, response: ClientResponse, usual: str) -> str:
         """Return an answer's media type as a header of the plane's may have it."""
         said = response.headers.get("content-type", usual)
         return header_value(self._providers.credentials.known.redact_text(said)).decode()
 
-    def _refusal(self, response: Response) -> Failure:
+    def _refusal(self, response: ClientResponse) -> Failure:
         status, name = response.status, self.route.provider
         # what was refused is not billed
         self._sending.sent = status in _MAYBE_DONE
@@ -245,7 +245,7 @@ class Attempt:
             after_seconds=_seconds(after),
         )
 
-    async def _stream(self, response: Response, silence: asyncio.Timeout) -> None:
+    async def _stream(self, response: ClientResponse, silence: asyncio.Timeout) -> None:
         loop, seconds = self._loop, self.route.timeout_seconds
         splitter = EventSplitter(LARGEST_ANSWER)
         until: float | None = None
@@ -282,7 +282,7 @@ class Attempt:
         passed = [one for one in events if self._passes(one)]
         return whole if len(passed) == len(events) else b"".join(passed)
 
-    async def _pass_on(self, data: bytes, response: Response, *, ends: bool = False) -> None:
+    async def _pass_on(self, data: bytes, response: ClientResponse, *, ends: bool = False) -> None:
         """Pass events on; with `ends` they are the last of an answer that is complete."""
         if not (data or ends):
             return
@@ -305,7 +305,7 @@ class Attempt:
         fresh = self._call.meter(self._most_input, self._most_output).usage()
         return self.meter.usage().output_tokens > fresh.output_tokens
 
-    async def _begin(self, response: Response) -> None:
+    async def _begin(self, response: ClientResponse) -> None:
         kind = self._kind(response, "text/event-stream")
         await self._receiver.begin(kind, self._head(self.route, response.headers))
 
@@ -338,7 +338,7 @@ _ANEW = Whole(_UNAUTHORISED, b"", "", ())
 """Stands for an answer that a fetched token was refused with."""
 
 
-async def _next_piece(response: Response, until: float | None) -> bytes:
+async def _next_piece(response: ClientResponse, until: float | None) -> bytes:
     """Return what comes next of a stream, nothing at its end. `until`: its last event came, and
     how it ends after that, in the loop's time, matters to nobody.
     """

@@ -9,12 +9,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.tools.upstreams.egress import media_type
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.tools.upstreams.protocol import TOOLS_CHANGED, read_message
 
 if TYPE_CHECKING:
-    from watchkeeper.tools.upstreams.exchange import Response
+    from aiohttp import ClientResponse
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class Announcements:
     """Keeps one stream open; where there is none, tools are listed at every check anyway."""
 
     def __init__(
-        self, name: str, stream: Callable[[], AbstractAsyncContextManager[Response]]
+        self, name: str, stream: Callable[[], AbstractAsyncContextManager[ClientResponse]]
     ) -> None:
         self._name = name
         self._stream = stream
@@ -60,8 +61,8 @@ class Announcements:
                 log.debug("upstream %s: no word of changes: %s", self._name, type(error).__name__)
             await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def _follow(self, response: Response) -> None:
-        if response.status != _OK or response.content_type != "text/event-stream":
+    async def _follow(self, response: ClientResponse) -> None:
+        if response.status != _OK or media_type(response) != "text/event-stream":
             return
         splitter = EventSplitter(_LONGEST_EVENT)
         async for piece in response.content.iter_any():

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from aiohttp import TCPConnector
+import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from watchkeeper.core.addresses import check_addresses, is_localhost, reach_of
@@ -25,6 +25,8 @@ Lookup = Callable[[str, int, int], Awaitable[Sequence[tuple[int, str]]]]
 
 _RESOLVE_SECONDS = 5.0
 _MOST_ADDRESSES = 64
+_MOST_UNASKED = 8
+"""Connections given up in a row on which the server spoke first."""
 
 
 class AddressRefused(OSError):
@@ -72,14 +74,42 @@ class CheckedResolver(AbstractResolver):
         """Hold nothing."""
 
 
+class NotHttp(aiohttp.ClientError):
+    """What a server says on a new connection is no HTTP: there it has to wait to be asked."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Gives connections on which nothing came that nobody had asked for: it would be taken for
+    the answer to what is asked next. Tells when a request has its own.
+    """
+
+    def __init__(self, connected: Callable[[], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._connected = connected
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
+        """Return a connection, kept or new, for a request that is sent next."""
+        for _ in range(_MOST_UNASKED):
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                self._connected()
+                return connection
+            connection.close()
+        raise NotHttp
+
+
 def checked_connector(
     lookup: Lookup,
     *,
     connections: int,
     allow_private: bool,
     keep_alive_seconds: float,
-) -> TCPConnector:
-    """Return a connector that dials checked addresses only, whatever gave it the address."""
+    connected: Callable[[], None],
+) -> aiohttp.TCPConnector:
+    """Return a connector that dials checked addresses only, whatever gave it the address.
+
+    `connected` is called in the task that sends a request, once that has its connection.
+    """
 
     def open_socket(info: tuple[Any, ...]) -> socket.socket:
         """Look once more at the very address that is dialled next."""
@@ -89,7 +119,8 @@ def checked_connector(
             raise AddressRefused(None, "its address is one that nothing may be called at")
         return socket.socket(family, kind, protocol)
 
-    return TCPConnector(
+    return _Connector(
+        connected,
         limit=connections,
         # one server that answers nobody must not take the connections of all others
         limit_per_host=max(1, connections // 2),

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import io
 import os
+import re
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,8 +25,9 @@ from watchkeeper.core.errors import Invalid, Unavailable
 from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
 
 if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+
     from watchkeeper.tools.upstreams.connecting import Lookup
-    from watchkeeper.tools.upstreams.exchange import Pool, Response
 
 CONNECT_SECONDS = 5.0
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -31,7 +35,18 @@ USUAL_JSON = 1024 * 1024
 JSON_SECONDS = 10.0
 _OK = 200
 _PLAIN = "identity"
+_LARGE = 64 * 1024
+"""Bytes of a body that are written at once; the rest waits until the server takes them."""
 _KEEP_ALIVE_SECONDS = 3.0  # below what servers use, so that none closes under a request
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What would end a header and begin another."""
+
+_sending: ContextVar[Sending] = ContextVar("sending")
+"""Of the request that this task sends next."""
+
+
+def _mark_sent() -> None:
+    _sending.get().sent = True
 
 
 class Egress:
@@ -51,7 +66,7 @@ class Egress:
         self._connections = connections
         self._declares = declares
         self._lookup = lookup
-        self._pools: dict[bool, Pool] = {}
+        self._sessions: dict[bool, ClientSession] = {}
         self._opening = asyncio.Lock()
 
     async def send(
@@ -62,7 +77,7 @@ class Egress:
         body: bytes | None,
         sending: Sending,
         allow_private: bool,
-    ) -> Response:
+    ) -> ClientResponse:
         """Send one request; the first loads the client library off the loop."""
         try:
             place = place_of(url)
@@ -71,28 +86,48 @@ class Egress:
         if self._declares is not None and not self._declares(place.origin):
             raise UpstreamFailure(f"no document declares {place.origin}", reached=False)
         inside = allow_private or place.declared_local
-        pool = self._pools.get(inside)
-        if pool is None:
+        session = self._sessions.get(inside)
+        if session is None:
             async with self._opening:
                 await asyncio.to_thread(
-                    importlib.import_module, "watchkeeper.tools.upstreams.exchange"
+                    importlib.import_module, "watchkeeper.tools.upstreams.connecting"
                 )
-                pool = self._pools.get(inside)
-                if pool is None:
-                    pool = self._pools[inside] = self._open(inside)
-        return await pool.send(method, url, headers, body, sending)
-
-    def _open(self, inside: bool) -> Pool:
-        from watchkeeper.tools.upstreams.connecting import checked_connector, system_lookup
-        from watchkeeper.tools.upstreams.exchange import Pool
-
-        connector = checked_connector(
-            self._lookup or system_lookup,
-            connections=self._connections,
-            allow_private=inside,
-            keep_alive_seconds=_KEEP_ALIVE_SECONDS,
+                session = self._sessions.get(inside)
+                if session is None:
+                    session = self._sessions[inside] = self._open(inside)
+        if _CONTROL.search("".join([*headers, *headers.values()])):
+            raise UpstreamFailure("a header for it has a control character in it", reached=False)
+        _sending.set(sending)
+        data = io.BytesIO(body) if body is not None and len(body) > _LARGE else body
+        return await session.request(
+            method,
+            url,
+            data=data,
+            headers={"accept-encoding": _PLAIN, **headers},
+            allow_redirects=False,
         )
-        return Pool(connector, connect_seconds=CONNECT_SECONDS)
+
+    def _open(self, inside: bool) -> ClientSession:
+        import aiohttp
+
+        from watchkeeper.tools.upstreams.connecting import checked_connector, system_lookup
+
+        return aiohttp.ClientSession(
+            connector=checked_connector(
+                self._lookup or system_lookup,
+                connections=self._connections,
+                allow_private=inside,
+                keep_alive_seconds=_KEEP_ALIVE_SECONDS,
+                # from here on nobody here knows what the server has seen
+                connected=_mark_sent,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            trust_env=False,
+            # a kilobyte may unpack to a megabyte: what is compressed is read by nobody
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        )
 
     def request(
         self,
@@ -133,8 +168,8 @@ class Egress:
 
     async def close(self) -> None:
         """Close every connection."""
-        while self._pools:
-            await self._pools.popitem()[1].close()
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
 
 
 class Exchange:
@@ -155,19 +190,15 @@ class Exchange:
         self._egress = egress
         self._request = (method, url, headers, body, sending, allow_private)
         self._sending = sending
-        self._response: Response | None = None
+        self._response: ClientResponse | None = None
 
-    async def __aenter__(self) -> Response:
+    async def __aenter__(self) -> ClientResponse:
         try:
             response = await self._egress.send(*self._request)
         except Exception as error:
             self._tell(error)
             raise
-        try:
-            _check_encoding(response)
-        except UpstreamFailure:
-            response.let_go()
-            raise
+        _forbid_compressed(response)
         self._response = response
         return response
 
@@ -175,7 +206,7 @@ class Exchange:
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
         assert self._response is not None, "it was entered"
-        self._response.let_go()
+        self._response.release()
         if error is not None:
             self._tell(error)
 
@@ -258,14 +289,26 @@ def _shown(url: str) -> str:
     return url.partition("?")[0][:200]
 
 
-def _check_encoding(response: Response) -> None:
-    """Raise `UpstreamFailure` for an answer that is compressed, though nothing asked for that."""
+def _forbid_compressed(response: ClientResponse) -> None:
+    """Have whoever reads an answer that is compressed, though nothing asked for that, fail.
+
+    What it says in its head stands.
+    """
     encoding = response.headers.get("content-encoding", _PLAIN).strip().lower()
-    if response.status == _OK and encoding not in (_PLAIN, ""):
-        raise UpstreamFailure("its answer is compressed, which was not asked for", reached=True)
+    if encoding not in (_PLAIN, ""):
+        why = "its answer is compressed, which was not asked for"
+        response.content.set_exception(UpstreamFailure(why, reached=True))
 
 
-async def read_bounded(response: Response, limit: int = LARGEST_ANSWER) -> bytes:
+def media_type(response: ClientResponse) -> str:
+    """Return an answer's media type without parameters, in lower case, empty where it has none.
+
+    The library's own reading of it takes half a second where that is what the server wants.
+    """
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_bounded(response: ClientResponse, limit: int = LARGEST_ANSWER) -> bytes:
     """Return a whole answer; raise `UpstreamFailure` for one beyond `limit` bytes."""
     content, pieces, size = response.content, [], 0
     while piece := await content.readany():
@@ -292,6 +335,7 @@ def _why(error: BaseException) -> str:
         "ServerDisconnectedError": "it closed the connection without an answer",
         "ClientPayloadError": "its answer broke off",
         "ClientOSError": "the connection broke",
+        "ClientResponseError": "its answer is no HTTP",
         "NotHttp": "its answer is no HTTP",
     }
     if name in known:

@@ -28,7 +28,7 @@ from watchkeeper.tools.upstreams.dialogue import (
     take_call_result,
     take_versions,
 )
-from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Egress, read_bounded
+from watchkeeper.tools.upstreams.egress import LARGEST_ANSWER, Egress, media_type, read_bounded
 from watchkeeper.tools.upstreams.events import EventSplitter, EventTooLong, data_of
 from watchkeeper.tools.upstreams.model import (
     CallContext,
@@ -54,7 +54,7 @@ from watchkeeper.tools.upstreams.protocol import (
 )
 
 if TYPE_CHECKING:
-    from watchkeeper.tools.upstreams.exchange import Response
+    from aiohttp import ClientResponse
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ class HttpConnection:
         await self._announcements.wait()
 
     @asynccontextmanager
-    async def _listen(self) -> AsyncIterator[Response]:
+    async def _listen(self) -> AsyncIterator[ClientResponse]:
         method, wanted = "subscriptions/listen", {"notifications": {"toolsListChanged": True}}
         footing = self._footing
         body = msgspec.json.encode(
@@ -332,14 +332,14 @@ class HttpConnection:
 
 
 async def _take(
-    response: Response,
+    response: ClientResponse,
     number: int,
     method: str,
     progress: Progress | None,
     redact: Redact,
 ) -> Message:
     status = response.status
-    kind = response.content_type
+    kind = media_type(response)
     if kind == "text/event-stream" and status == _OK:
         return await _take_stream(response, number, progress, redact)
     data = await redact(await read_bounded(response))
@@ -364,7 +364,7 @@ async def _take(
 
 
 async def _take_stream(
-    response: Response, number: int, progress: Progress | None, redact: Redact
+    response: ClientResponse, number: int, progress: Progress | None, redact: Redact
 ) -> Message:
     splitter = EventSplitter(LARGEST_ANSWER)
     try:

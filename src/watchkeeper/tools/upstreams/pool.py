@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 from watchkeeper.core.clock import Clock
+from watchkeeper.tools.upstreams.children import end_left_over
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress
 from watchkeeper.tools.upstreams.model import (
@@ -37,12 +38,15 @@ class Pool:
         credentials: Credentials,
         on_state: OnState | None = None,
         on_tools: OnTools | None = None,
+        home: str = "",
     ) -> None:
         self._egress = egress
         self._clock = clock
         self._credentials = credentials
         self._on_state = on_state
         self._on_tools = on_tools
+        self._home = home
+        """What names the plane to its own children; nothing: none is looked for."""
         self._upstreams: dict[str, Supervised] = {}
         self._specs: Mapping[str, UpstreamSpec] = {}
         self._shut: Mapping[str, str] = {}
@@ -86,6 +90,11 @@ class Pool:
         spec = self._specs.get(name)
         return spec.transport if spec else None
 
+    async def end_left_over(self) -> None:
+        """End what a plane of the same home left that was killed; before anything is connected."""
+        if self._home:
+            await end_left_over(self._home)
+
     def apply(self, specs: Iterable[UpstreamSpec]) -> None:
         """Connect what is new or changed and let go of what is gone; returns at once."""
         self._specs = {spec.name: spec for spec in specs}
@@ -105,6 +114,7 @@ class Pool:
                     self._credentials,
                     self._on_state,
                     self._on_tools,
+                    self._home,
                 )
 
     def look(self, sources: Collection[str]) -> None:

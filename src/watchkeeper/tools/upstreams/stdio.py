@@ -17,6 +17,8 @@ from watchkeeper.core.errors import Unavailable
 from watchkeeper.core.text import make_safe
 from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import SECRETS
+from watchkeeper.tools.processes.table import MARK
+from watchkeeper.tools.upstreams.children import GRACE_SECONDS, Child
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.dialogue import (
     Listing,
@@ -29,7 +31,6 @@ from watchkeeper.tools.upstreams.dialogue import (
     take_call_result,
     take_versions,
 )
-from watchkeeper.tools.upstreams.groups import is_gone, signal_group
 from watchkeeper.tools.upstreams.model import (
     CallContext,
     Progress,
@@ -53,8 +54,6 @@ log = logging.getLogger(__name__)
 _LONGEST_LINE = 16 * 1024 * 1024
 _OPENING_SECONDS = 20.0
 _LEAVE_SECONDS = 2.0
-_GRACE_SECONDS = 1.5
-"""Between being asked to end at once and being killed."""
 _LOG_LINES = 200
 _LOG_CHARACTERS = 500
 _LONGEST_SHOWN = 8 * 1024
@@ -67,9 +66,10 @@ _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMP
 class StdioConnection:
     """One child process; when it ends, a new connection has to be made."""
 
-    def __init__(self, spec: UpstreamSpec, credentials: Credentials) -> None:
+    def __init__(self, spec: UpstreamSpec, credentials: Credentials, home: str = "") -> None:
         self._spec = spec
         self._credentials = credentials
+        self._child = Child(home)
         self._given: str | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count(1)
@@ -113,6 +113,7 @@ class StdioConnection:
             asyncio.create_task(self._read_answers(self._process)),
             asyncio.create_task(self._read_log(self._process)),
         ]
+        await self._child.begun(self._process.pid)
 
     async def _agree(self) -> None:
         """Shake hands; a server that knows only the modern era says so."""
@@ -180,6 +181,7 @@ class StdioConnection:
     async def _environment(self) -> dict[str, str]:
         """Return the little that a child gets: nothing of the plane's own secrets."""
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environment[MARK] = self._child.mark
         credential = self._spec.credential
         if credential is not None:
             name = credential.environment
@@ -317,7 +319,7 @@ class StdioConnection:
     async def close(self, *, now: bool = False) -> bool:
         """End the process: close its input, then ask, then insist; a second call does nothing.
 
-        `now`: ask at once. Returns whether nothing of its process group runs any more.
+        `now`: ask at once. Returns whether nothing of what it started runs any more.
         """
         process, self._process = self._process, None
         if process is None:
@@ -326,23 +328,23 @@ class StdioConnection:
             process.stdin.close()
         steps: tuple[tuple[signal.Signals | None, float], ...] = (
             (None, 0.0 if now else _LEAVE_SECONDS),
-            (signal.SIGTERM, _GRACE_SECONDS if now else _LEAVE_SECONDS),
+            (signal.SIGTERM, GRACE_SECONDS if now else _LEAVE_SECONDS),
             (signal.SIGKILL, _LEAVE_SECONDS),
         )
         for which, seconds in steps:
             if which is not None:
-                signal_group(process.pid, which)
+                await self._child.signal(which)
             try:
                 async with asyncio.timeout(seconds):
                     await process.wait()
                 break
             except TimeoutError:
                 continue
-        signal_group(process.pid, signal.SIGKILL)  # whatever it started and left behind
+        gone = await self._child.kill()  # whatever it started and left behind
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
-        return await is_gone(process.pid)
+        return gone
 
 
 def _shown(line: bytes) -> str:

@@ -61,6 +61,7 @@ class Supervised:
         credentials: Credentials,
         on_state: OnState | None,
         on_tools: OnTools | None,
+        home: str = "",
     ) -> None:
         self.spec = spec
         self.tools: Mapping[str, ToolDefinition] = {}
@@ -72,6 +73,7 @@ class Supervised:
         self._credentials = credentials
         self._on_state = on_state
         self._on_tools = on_tools
+        self._home = home
         self._connection: Connection | None = None
         self._calls: Counter[Connection] = Counter()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -250,7 +252,7 @@ class Supervised:
 
     def _open(self) -> Connection:
         if self.spec.transport == "stdio":
-            return StdioConnection(self.spec, self._credentials)
+            return StdioConnection(self.spec, self._credentials, self._home)
         return HttpConnection(self.spec, self._egress, self._credentials)
 
     def _set(self, state: State, detail: str) -> None:
