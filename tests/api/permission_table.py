@@ -91,6 +91,8 @@ NEEDS: dict[tuple[str, str], str] = {
     ("POST", "/v1/runtimes/{name}/runs/{id:path}/stop"): "lock",
     ("POST", "/v1/runtimes/{name}/runs/{id:path}/pause"): "lock",
     ("POST", "/v1/runtimes/{name}/runs/{id:path}/resume"): "lift",
+    ("GET", "/v1/traces/{run}"): "read",
+    ("GET", "/v1/spans"): "read",
     ("GET", "/v1/events"): "read",
     ("GET", "/v1/events/stream"): "read",
     ("GET", "/v1/audit/verification"): "audit",
@@ -210,7 +212,7 @@ SEEN_BY_TEAM = {
     "/v1/requests/{request}", "/v1/requests/{request}/judgements", "/v1/standing/{standing}",
     "/v1/breakers/{document}/{agent}", "/v1/unsettled/{decision}",
     "/v1/incidents/{incident}", "/v1/incidents/{incident}/timeline",
-    "/v1/incidents/{incident}/report",
+    "/v1/incidents/{incident}/report", "/v1/traces/{run}",
 }  # fmt: skip
 """Routes that show one thing of one team."""
 

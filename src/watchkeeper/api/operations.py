@@ -42,6 +42,7 @@ from watchkeeper.api import (
     spending,
     standing,
     tools,
+    traces,
     workloads,
 )
 from watchkeeper.api.openapi import describe
@@ -77,6 +78,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *plane.OPERATIONS,
     *agents.OPERATIONS,
     *runs.OPERATIONS,
+    *traces.OPERATIONS,
     *health.OPERATIONS,
     *quality.OPERATIONS,
     *standing.OPERATIONS,

@@ -37,6 +37,7 @@ from watchkeeper.runtimes.service import Runtimes
 from watchkeeper.store.store import Store
 from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.tools.secrets.sealed import SealedStore
+from watchkeeper.traces.projector import Projector
 from watchkeeper.wire.plane import UpstreamRow
 
 
@@ -76,6 +77,8 @@ class Rooms:
     runtimes: Runtimes
     """Where agents' work runs, and what is done about it there."""
     replays: Replays
+    projector: Projector
+    """Tells the ledger in spans."""
     tokens: Tokens
     overriding: Overriding
     """Changes who is on call."""

@@ -15,12 +15,12 @@ Usage: watchkeeper [OPTIONS] [COMMAND]
 The control plane between your AI agents and what they can touch.
 Without a command: the console on this machine's plane, started if none runs.
 
-  See       status  watch  agents  runs  decisions  events  audit  deliveries
+  See       status  watch  agents  runs  trace  traces  decisions  events  audit
   Decide    requests  oncall  handover  standing  delegations  submit  unsettled
   Money     budgets  spending  models  providers  breakers
   Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
-  People    login  logout  whoami  people  token  tokens  channels
+  People    login  logout  whoami  people  token  tokens  channels  deliveries
   Plane     serve  stop  console  demo  config  doctor  hook
   Learn     help TOPIC (first: getting-started)  completion SHELL
 
@@ -41,6 +41,8 @@ COMMANDS: dict[str, str] = {
     "watch": "watchkeeper.cli.status:watch",
     "agents": "watchkeeper.cli.fleet:agents",
     "runs": "watchkeeper.cli.fleet:runs",
+    "trace": "watchkeeper.cli.traces:trace",
+    "traces": "watchkeeper.cli.traces:traces",
     "decisions": "watchkeeper.cli.decisions:decisions",
     "unsettled": "watchkeeper.cli.unsettled:unsettled",
     "events": "watchkeeper.cli.ledger:events",

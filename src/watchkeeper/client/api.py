@@ -22,6 +22,7 @@ from watchkeeper.client.problems import error_of
 from watchkeeper.client.runtimes import RuntimeCalls
 from watchkeeper.client.spending import SpendingCalls
 from watchkeeper.client.standing import StandingCalls
+from watchkeeper.client.traces import TraceCalls
 from watchkeeper.core.digest import parse
 from watchkeeper.wire.agents import AgentDetail, AgentRow, Enrol, Enrolment, RunDetail, RunRow
 from watchkeeper.wire.base import Sent
@@ -76,6 +77,7 @@ class PlaneClient(
     RuntimeCalls,
     SpendingCalls,
     StandingCalls,
+    TraceCalls,
 ):
     """A person's view of one plane.
 

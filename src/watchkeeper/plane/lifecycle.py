@@ -64,6 +64,7 @@ from watchkeeper.runtimes.service import Runtimes
 from watchkeeper.store.store import Store
 from watchkeeper.tools.secrets.keys import key_source
 from watchkeeper.tools.secrets.sealed import SealedStore
+from watchkeeper.traces.projector import Projector
 
 _LOG = logging.getLogger("watchkeeper.plane")
 _TOLERATED_SECONDS = 2
@@ -74,6 +75,7 @@ _USES_SECONDS = 60
 _PRICES_SECONDS = 60
 _POLL_SECONDS = 1
 _FORGET_SECONDS = 3600
+_TRACE_SECONDS = 1
 
 
 @dataclass(slots=True)
@@ -109,6 +111,7 @@ class Plane:
         await recover(rooms.decider)
         await rooms.health.start()
         await rooms.store.write(history.begin)
+        await rooms.projector.start()
         self.follower.start()
         await rooms.sealed.load()
         await self.gateways.start()
@@ -126,6 +129,7 @@ class Plane:
         await self.server.open([unix, tcp])
         self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
         plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
+        self.schedule.every(_TRACE_SECONDS, "traces", rooms.projector.catch_up)
         self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
         self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
@@ -269,6 +273,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         envelopes=envelopes,
         runtimes=Runtimes(decider, view, envelopes, polling),
         replays=Replays(store),
+        projector=Projector(store),
         tokens=tokens,
         overriding=Overriding(store, view),
         capping=Capping(store, view),

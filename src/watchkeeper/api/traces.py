@@ -1,0 +1,117 @@
+"""Traces: what happened in a run, and windows over the spans of all."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from watchkeeper.api.table import Call, Operation
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.errors import NotFound
+from watchkeeper.identity.runs import agent_of_run
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.traces.model import Span
+from watchkeeper.traces.reading import (
+    Wanted,
+    as_shown,
+    in_causal_order,
+    list_spans,
+    spans_of_run,
+)
+from watchkeeper.wire.data import DATA_CLASSES
+from watchkeeper.wire.pages import Page
+from watchkeeper.wire.traces import SpanKind, SpanRow, SpanSource, SpanStatus, Trace
+
+
+async def trace(call: Call) -> Trace:
+    """Show what happened in a run, in causal order."""
+    run, after, limit = call.path("run"), call.text("after"), call.limit()
+    sequence = await call.rooms.projector.catch_up()
+
+    def query(tx: Transaction) -> tuple[str | None, list[Span], str | None]:
+        agent = agent_of_run(tx, run)
+        return agent, *spans_of_run(tx, run, after=after, limit=limit)
+
+    agent, found, following = await call.rooms.store.read(query)
+    if agent is None:
+        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+    call.check_agent("read", agent)
+    ours = (span.trace for span in found if span.source == "plane")
+    return Trace(
+        run=run,
+        agent=agent,
+        trace=next(ours, None),
+        rows=tuple(as_shown(span, depth) for depth, span in in_causal_order(found, run)),
+        next=following,
+        sequence=sequence,
+    )
+
+
+async def spans(call: Call) -> Page[SpanRow]:
+    """List spans, newest first."""
+    wanted, after, limit = wanted_in(call), call.text("after"), call.limit()
+    seen = call.agents_seen()
+    sequence = await call.rooms.projector.catch_up()
+
+    def query(tx: Transaction) -> tuple[list[Span], str | None]:
+        return list_spans(tx, wanted, agents=seen, after=after, limit=limit)
+
+    found, following = await call.rooms.store.scan(query)
+    return Page[SpanRow](
+        rows=tuple(as_shown(span) for span in found), next=following, sequence=sequence
+    )
+
+
+def wanted_in(call: Call) -> Wanted:
+    """Return which spans a query asks for."""
+    within, since = call.whole("within_seconds"), call.whole("since")
+    if within is not None:
+        since = max(since or 0, call.rooms.clock.now() - within * MICROSECONDS)
+    return Wanted(
+        agent=call.text("agent"),
+        version=call.whole("version"),
+        run=call.text("run"),
+        trace=call.text("trace"),
+        kind=call.option("kind", get_args(SpanKind)),
+        operation=call.text("operation"),
+        subject=call.text("subject"),
+        status=call.option("status", get_args(SpanStatus)),
+        verdict=call.text("verdict"),
+        outcome=call.text("outcome"),
+        rule=call.text("rule"),
+        principal=call.text("principal"),
+        source=call.option("source", get_args(SpanSource)),
+        data=call.option("data", DATA_CLASSES),
+        cost_at_least=call.whole("cost_at_least"),
+        since=since,
+        until=call.whole("until"),
+    )
+
+
+WANTED = (
+    "agent", "version", "run", "trace", "kind", "operation", "subject", "status", "verdict",
+    "outcome", "rule", "principal", "source", "data", "cost_at_least", "since", "until",
+    "within_seconds",
+)  # fmt: skip
+"""The query parameters that `wanted_in` reads."""
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/traces/{run}",
+        "read",
+        trace,
+        "Show the spans of a run in causal order, with costs and decisions.",
+        answers=Trace,
+        query=("after", "limit"),
+        tags=("traces",),
+    ),
+    Operation(
+        "GET",
+        "/v1/spans",
+        "read",
+        spans,
+        "List spans of every run, newest first.",
+        answers=Page[SpanRow],
+        query=(*WANTED, "after", "limit"),
+        tags=("traces",),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Traces: what happened in a run and why, as spans derived from the ledger and told by agents."""

@@ -1,0 +1,57 @@
+"""Tells the ledger in spans, beside all requests, as events come."""
+
+from __future__ import annotations
+
+import asyncio
+
+from watchkeeper.core.errors import Conflict
+from watchkeeper.store.store import Store
+from watchkeeper.traces import service
+
+EVENTS_AT_ONCE = 128
+"""How many are told in one unit of work: some milliseconds of the event loop."""
+_PAUSE_SECONDS = 0.01
+"""What the event loop has for others between two units."""
+
+
+class Projector:
+    """Follows the ledger from where it stood; several planes share one cursor."""
+
+    def __init__(self, store: Store, *, events_at_once: int = EVENTS_AT_ONCE) -> None:
+        self._store = store
+        self._at_once = events_at_once
+        self._following = asyncio.Lock()
+        self._told = 0
+
+    @property
+    def told(self) -> int:
+        """The last event that this plane knows to be told in spans."""
+        return self._told
+
+    async def start(self) -> None:
+        """Look where it stands; the first plane begins with the first event."""
+        self._told = await self._store.write(service.begin)
+
+    async def catch_up(self) -> int:
+        """Tell every event that is committed by now; return the last that is told."""
+        head = self._store.head
+        async with self._following:
+            while self._told < head:
+                await self._step()
+                if self._told < head:
+                    await asyncio.sleep(_PAUSE_SECONDS)
+        return self._told
+
+    async def _step(self) -> None:
+        ahead = await self._store.read(lambda tx: service.look_ahead(tx, self._at_once))
+        if ahead.events:
+            changed = service.tell(ahead)
+            try:
+                await self._store.write(lambda tx: service.keep(tx, ahead, changed))
+            except Conflict as error:
+                if error.code != "followed_elsewhere":
+                    raise
+                return  # another plane told them
+            self._told = ahead.events[-1].sequence
+        else:
+            self._told = max(self._told, ahead.after)

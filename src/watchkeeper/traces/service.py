@@ -1,0 +1,52 @@
+"""Following the ledger: each entry is told in spans once, however a plane ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from watchkeeper.store.journal import SELECT_AFTER, Event, event_from_row
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.traces import rows
+from watchkeeper.traces.model import Span
+from watchkeeper.traces.rules import follow, keys_of
+from watchkeeper.traces.tables import trace_cursor
+
+
+class Ahead(NamedTuple):
+    """What is to be told next, and the spans that it is about."""
+
+    after: int
+    events: Sequence[Event]
+    spans: dict[str, Span]
+
+
+def begin(tx: Transaction) -> int:
+    """Return the sequence up to which the ledger is told in spans; at first nothing of it is."""
+    return trace_cursor.begin(tx, 0)
+
+
+def look_ahead(tx: Transaction, limit: int) -> Ahead:
+    """Return the next events, at most so many, and the spans they may change."""
+    after = trace_cursor.at(tx) or 0
+    events = [event_from_row(row) for row in SELECT_AFTER.all(tx, after=after, limit=limit)]
+    return Ahead(after, events, rows.find(tx, keys_of(events)))
+
+
+def tell(ahead: Ahead) -> list[Span]:
+    """Return the spans as they are after some events, those that changed."""
+    standing, changed = dict(ahead.spans), dict[str, None]()
+    for event in ahead.events:
+        for span in follow(event, standing):
+            standing[span.key] = span
+            changed[span.key] = None
+    return [standing[key] for key in changed]
+
+
+def keep(tx: Transaction, ahead: Ahead, changed: Iterable[Span]) -> None:
+    """Write spans with how far the ledger was followed for them.
+
+    Raises `Conflict` (`followed_elsewhere`) if another plane was there first.
+    """
+    trace_cursor.move(tx, ahead.after, ahead.events[-1].sequence)
+    rows.put(tx, changed)

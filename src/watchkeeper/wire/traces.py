@@ -1,0 +1,108 @@
+"""Spans and traces: OpenTelemetry GenAI terms where they have one, `watchkeeper.*` where not."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from watchkeeper.wire.base import Shown
+
+SpanSource = Literal["plane", "agent"]
+"""Who tells of it: the plane's own ledger, or an agent's telemetry."""
+SpanKind = Literal["run", "action", "approval", "reported"]
+"""`run` is an agent's run, `action` a decided tool or model call, `approval` a request for one;
+`reported` is whatever an agent's telemetry says."""
+SpanStatus = Literal["unset", "ok", "error"]
+"""As OpenTelemetry has it."""
+Relation = Literal["approval", "held", "caller", "said"]
+"""Why a span links to another: the `approval` it ran or waits under, the `held` action that
+approval was asked for, the `caller`'s own span, the same thing as an agent `said` it."""
+
+
+class SpanLink(Shown):
+    """Another span that one has to do with, in this trace or another."""
+
+    trace: str
+    span: str
+    relation: Relation
+
+
+class SpanMark(Shown):
+    """Something that happened in a span: an entry of the ledger, in words."""
+
+    at: int
+    name: str
+    """The entry's type."""
+    text: str = ""
+    sequence: int | None = None
+
+
+class SpanRow(Shown):
+    """One span. Times in microseconds, money in micro-dollars."""
+
+    key: str
+    """The plane's own id of what it is: a run, a decision, a request; else of the agent's span."""
+    source: SpanSource
+    kind: SpanKind
+    run: str | None
+    """None for what belongs to no run: a run that was refused, a span that nobody could join."""
+    trace: str
+    span: str
+    parent: str | None
+    """The span id of what caused it."""
+    agent: str
+    version: int | None
+    operation: str
+    """`invoke_agent`, `chat`, `embeddings`, `execute_tool`, `retrieval`, `approval` …"""
+    subject: str
+    """The tool, model or agent, by name; of an approval what is asked for."""
+    name: str
+    """Operation and subject, as OpenTelemetry names spans."""
+    start: int
+    end: int | None
+    """None while it lasts."""
+    took_ms: int | None
+    status: SpanStatus
+    verdict: str | None
+    """Of an action permit, hold or deny; of an approval its state."""
+    outcome: str | None
+    """How it ended; `running` while it lasts."""
+    rule: str | None
+    """What decided."""
+    error: str | None
+    request: str | None
+    """The approval request that it waits or ran under."""
+    sequence: int | None
+    """The entry of the ledger that it begins with."""
+    principal: str | None
+    """On whose behalf; who decided, of an approval."""
+    cost_micros: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    calls: int = 0
+    """Of a run: how many actions were permitted in it."""
+    refusals: int = 0
+    """Of a run: how many were not."""
+    classes: tuple[str, ...] = ()
+    """Classes of data that passed."""
+    links: tuple[SpanLink, ...] = ()
+    marks: tuple[SpanMark, ...] = ()
+    attributes: dict[str, Any] = Field(default_factory=dict)
+    """All that OpenTelemetry would be told of it."""
+    depth: int = 0
+    """How deep it stands below the run, in a trace."""
+
+
+class Trace(Shown):
+    """The spans of one run in causal order: each below what caused it, by time."""
+
+    run: str
+    agent: str
+    trace: str | None
+    """None where nothing of the run is kept any more."""
+    rows: tuple[SpanRow, ...]
+    next: str | None = None
+    """The key to continue after, where the run has more spans than these."""
+    sequence: int = 0
+    """Newest event that this reflects."""

@@ -1,0 +1,112 @@
+"""Traces of a plane: over the API, and as the command line draws them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.command import on
+from tests.rig.agent import Agent
+from tests.rig.plane import Plane
+from tests.rig.world import POLICY, world
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    running = Plane(tmp_path_factory.mktemp("traces")).start()
+    try:
+        running.apply(*world(), policy__cedar=POLICY)
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def clerk(plane: Plane) -> Agent:
+    return plane.enrol("clerk")
+
+
+def test_a_run_is_drawn_with_what_was_decided_and_approved(plane: Plane, clerk: Agent) -> None:
+    run = clerk.open_run(on_behalf_of="user/ada")
+    looked = run.decide("books.echo")["decision"]
+    run.settle(looked, usage={"cost_micros": 1200, "input_tokens": 10})
+    refund = {"charge_id": "ch_1", "amount_usd": 300}
+    held = run.decide("books.create_refund", refund)
+    asked = plane.operator.get(f"/v1/requests/{held['request']}")
+    vote = {"verdict": "approve", "digest": asked["digest"], "reason": "checked"}
+    plane.operator.post(f"/v1/requests/{held['request']}/votes", vote)
+    allowed = run.decide("books.create_refund", refund)
+    assert allowed["verdict"] == "permit"
+    run.settle(allowed["decision"], "failed", error="the bank is closed")
+    denied = run.decide("books.unknown")
+    assert denied["verdict"] == "deny"
+    run.close()
+
+    shown = plane.operator.get(f"/v1/traces/{run.id}")
+    rows = shown["rows"]
+    assert [(row["depth"], row["key"]) for row in rows] == [
+        (0, run.id),
+        (1, looked),
+        (1, held["decision"]),
+        (2, held["request"]),
+        (1, allowed["decision"]),
+        (1, denied["decision"]),
+    ]
+    whole, first, waited, approval, done, refused = rows
+    assert {row["trace"] for row in rows} == {shown["trace"]}
+    assert (whole["calls"], whole["refusals"], whole["cost_micros"]) == (2, 1, 1200)
+    assert (first["status"], first["cost_micros"], first["principal"]) == ("ok", 1200, "user/ada")
+    assert waited["verdict"] == "hold"
+    assert approval["verdict"] == "succeeded" or approval["verdict"] == "redeemed"
+    assert [link["relation"] for link in done["links"]] == ["approval"]
+    assert (done["outcome"], done["error"]) == ("failed", "the bank is closed")
+    assert refused["attributes"]["error.type"] == "denied"
+
+    drawn = on(plane, "trace", run.id).out.splitlines()
+    assert drawn[0].startswith(f"{run.id}: clerk version 1 for user/ada, succeeded, ")
+    assert "2 calls, 1 refused, 10 tokens, $0.0012" in drawn[0]
+    assert drawn[1].split() == ["AT", "TOOK", "BAR", "SPAN", "HOW", "COST", "WHY", "ID"]
+    assert "invoke_agent clerk" in drawn[2]
+    assert "  execute_tool books.echo" in drawn[3]
+    assert "    approval create refund of $300" in drawn[5]
+    assert "failed" in drawn[6]
+    assert "the bank is closed" in drawn[6]
+    assert "denied" in drawn[7]
+    assert json.loads(on(plane, "trace", run.id, "--json").out) == shown
+
+
+def test_a_long_run_comes_in_pages(plane: Plane, clerk: Agent) -> None:
+    run = clerk.open_run()
+    for _ in range(4):
+        run.decide("books.unknown")
+    first = plane.operator.get(f"/v1/traces/{run.id}", limit=3)
+    rest = plane.operator.get(f"/v1/traces/{run.id}", limit=3, after=first["next"])
+    assert [row["kind"] for row in first["rows"]] == ["run", "action", "action"]
+    assert ([row["kind"] for row in rest["rows"]], rest["next"]) == (["action"] * 2, None)
+    assert "continued" in on(plane, "trace", run.id, "--after", first["next"]).out
+    assert "more: --after" in on(plane, "trace", run.id, "--limit", "3").err
+
+
+def test_windows_name_what_is_asked_for(plane: Plane, clerk: Agent) -> None:
+    run = clerk.open_run()
+    run.decide("books.unknown")
+    found = plane.operator.get("/v1/spans", run=run.id, status="error")["rows"]
+    assert [row["subject"] for row in found] == ["books.unknown"]
+    listed = on(plane, "traces", "list", "--agent", "clerk", "--verdict", "deny").out
+    assert run.id in listed
+    assert on(plane, "traces", "list", "--agent", "nobody").out.count("\n") == 1
+
+
+def test_there_is_no_trace_of_what_there_was_not(plane: Plane) -> None:
+    plane.operator.problem("GET", "/v1/traces/run_none", status=404)
+
+
+def test_what_a_plane_did_not_tell_before_it_was_killed_the_next_one_tells(plane: Plane) -> None:
+    run = plane.enrol("clerk").open_run()
+    denied = run.decide("books.unknown")["decision"]
+    plane.kill()
+    plane.restart()
+    rows = plane.operator.get(f"/v1/traces/{run.id}")["rows"]
+    assert [row["key"] for row in rows] == [run.id, denied]
