@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from watchkeeper.api.requests import check_asker, show_request
+from watchkeeper.api.requests import (
+    change_request,
+    check_asker,
+    check_signature,
+    show_request,
+)
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.approvals import comments, emergencies
 from watchkeeper.approvals import service as approvals
@@ -15,8 +20,7 @@ from watchkeeper.core import ids
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.contents import examine_aside
 from watchkeeper.decide.narrowing import narrow_request
-from watchkeeper.decide.people import PeopleInForce
-from watchkeeper.decide.signatures import check_still, verify_vote
+from watchkeeper.decide.signatures import check_still
 from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of
 from watchkeeper.store.transaction import Transaction
@@ -51,7 +55,7 @@ async def edit(call: Call) -> RequestDetail:
             contents,
             person=call.actor,
             roles=call.roles_in(tx),
-            people=PeopleInForce(tx, call.rooms.view.now),
+            people=call.people(tx),
         )
         if not deciding_of(row).signed:
             approvals.cast_vote(
@@ -63,7 +67,7 @@ async def edit(call: Call) -> RequestDetail:
                 digest=row.digest,
                 reason=body.reason,
                 view_seconds=body.view_seconds,
-                people=PeopleInForce(tx, call.rooms.view.now),
+                people=call.people(tx),
             )
         return str(row.request)
 
@@ -73,12 +77,10 @@ async def edit(call: Call) -> RequestDetail:
 async def comment(call: Call) -> RequestDetail:
     """Keep what the caller says of a request."""
     body: Comment = call.body
-    name = call.path("request")
-    await check_asker(call, name, "decide")
-    await call.rooms.store.write(
-        lambda tx: comments.comment(tx, name, person=call.actor, text=body.text)
+    return await change_request(
+        call,
+        lambda tx, name: comments.comment(tx, name, person=call.actor, text=body.text),
     )
-    return await show_request(call, name)
 
 
 async def break_glass(call: Call) -> RequestDetail:
@@ -86,16 +88,7 @@ async def break_glass(call: Call) -> RequestDetail:
     body: BreakGlass = call.body
     name = call.path("request")
     await check_asker(call, name, "break-glass")
-    signed = await verify_vote(
-        call.rooms.store,
-        call.rooms.view.now,
-        person=call.who.name,
-        request=name,
-        digest=body.digest,
-        verdict=emergencies.VERDICT,
-        reason=body.reason,
-        signature=body.signature,
-    )
+    signed = await check_signature(call, name, body, emergencies.VERDICT)
 
     def unit(tx: Transaction) -> None:
         check_still(tx, signed)
@@ -107,7 +100,7 @@ async def break_glass(call: Call) -> RequestDetail:
             reason=body.reason,
             key=signed.fingerprint if signed else None,
             signature=body.signature,
-            people=PeopleInForce(tx, call.rooms.view.now),
+            people=call.people(tx),
         )
 
     await call.rooms.store.write(unit)
@@ -117,38 +110,34 @@ async def break_glass(call: Call) -> RequestDetail:
 async def review(call: Call) -> RequestDetail:
     """Say whether a break-glass approval was justified."""
     body: Review = call.body
-    name = call.path("request")
-    await check_asker(call, name, "decide")
-    await call.rooms.store.write(
-        lambda tx: emergencies.review(
+    return await change_request(
+        call,
+        lambda tx, name: emergencies.review(
             tx,
             name,
             person=call.actor,
             roles=call.roles_in(tx),
             verdict=body.verdict,
             note=body.note,
-            people=PeopleInForce(tx, call.rooms.view.now),
-        )
+            people=call.people(tx),
+        ),
     )
-    return await show_request(call, name)
 
 
 async def undo(call: Call) -> RequestDetail:
     """Take an approval back before it is used."""
     body: TakeBack = call.body
-    name = call.path("request")
-    await check_asker(call, name, "decide")
-    await call.rooms.store.write(
-        lambda tx: take_back(
+    return await change_request(
+        call,
+        lambda tx, name: take_back(
             tx,
             name,
             person=call.actor,
             roles=call.roles_in(tx),
             reason=body.reason,
-            people=PeopleInForce(tx, call.rooms.view.now),
-        )
+            people=call.people(tx),
+        ),
     )
-    return await show_request(call, name)
 
 
 async def cancel(call: Call) -> Cancelled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Literal
 
@@ -13,12 +14,19 @@ from watchkeeper.approvals.rows import find
 from watchkeeper.core.errors import Forbidden
 from watchkeeper.decide.coverage import words_on_call
 from watchkeeper.decide.narrowing import edits_of
-from watchkeeper.decide.signatures import check_still, verify_vote
+from watchkeeper.decide.signatures import Signed, check_still, verify_vote
 from watchkeeper.identity.runs import find_run
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.permissions import Permission
-from watchkeeper.wire.requests import Acknowledge, Escalate, RequestDetail, RequestRow, Vote
+from watchkeeper.wire.requests import (
+    Acknowledge,
+    BreakGlass,
+    Escalate,
+    RequestDetail,
+    RequestRow,
+    Vote,
+)
 
 _PRESSING = 200
 _LONG = 1000
@@ -135,17 +143,7 @@ async def vote(call: Call) -> RequestDetail:
     body: Vote = call.body
     name = call.path("request")
     await check_asker(call, name, "decide")
-    signed = await verify_vote(
-        call.rooms.store,
-        call.rooms.view.now,
-        person=call.who.name,
-        request=name,
-        digest=body.digest,
-        verdict=body.verdict,
-        reason=body.reason,
-        signature=body.signature,
-        acting_for=body.acting_for,
-    )
+    signed = await check_signature(call, name, body, body.verdict, body.acting_for)
 
     def unit(tx: Transaction) -> None:
         check_still(tx, signed)
@@ -189,10 +187,9 @@ def _check_giver(call: Call, giver: str, agent: str) -> None:
 async def escalate(call: Call) -> RequestDetail:
     """Ask the next level now."""
     body: Escalate = call.body
-    name = call.path("request")
-    await check_asker(call, name, "decide")
-    await call.rooms.store.write(
-        lambda tx: approvals.escalate(
+    return await change_request(
+        call,
+        lambda tx, name: approvals.escalate(
             tx,
             name,
             level=body.level,
@@ -200,18 +197,16 @@ async def escalate(call: Call) -> RequestDetail:
             person=call.actor,
             reason=body.reason,
             coverage=call.rooms.decider.coverage,
-        )
+        ),
     )
-    return await show_request(call, name)
 
 
 async def acknowledge(call: Call) -> RequestDetail:
     """Have escalation and reminders wait for the caller."""
     body: Acknowledge = call.body
-    name = call.path("request")
-    await check_asker(call, name, "decide")
-    await call.rooms.store.write(
-        lambda tx: approvals.acknowledge(
+    return await change_request(
+        call,
+        lambda tx, name: approvals.acknowledge(
             tx,
             name,
             person=call.actor,
@@ -219,15 +214,39 @@ async def acknowledge(call: Call) -> RequestDetail:
             seconds=body.seconds,
             coverage=call.rooms.decider.coverage,
             people=call.people(tx),
-        )
+        ),
     )
-    return await show_request(call, name)
 
 
 async def check_asker(call: Call, name: str, needed: Permission) -> None:
     """Raise `Forbidden` unless the person has a permission in the team of who asks."""
     if call.who.permissions.teams(needed) is not None:
         call.check_agent(needed, await call.rooms.store.read(lambda tx: find(tx, name).agent))
+
+
+async def check_signature(
+    call: Call, name: str, body: Vote | BreakGlass, verdict: str, acting_for: str | None = None
+) -> Signed | None:
+    """Return who signed the caller's vote, or None; raises as :func:`verify_vote` does."""
+    return await verify_vote(
+        call.rooms.store,
+        call.rooms.view.now,
+        person=call.who.name,
+        request=name,
+        digest=body.digest,
+        verdict=verdict,
+        reason=body.reason,
+        signature=body.signature,
+        acting_for=acting_for,
+    )
+
+
+async def change_request(call: Call, change: Callable[[Transaction, str], object]) -> RequestDetail:
+    """Have the caller change the request of the path, if they may decide it, and show it."""
+    name = call.path("request")
+    await check_asker(call, name, "decide")
+    await call.rooms.store.write(lambda tx: change(tx, name))
+    return await show_request(call, name)
 
 
 async def show_request(call: Call, name: str) -> RequestDetail:
