@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.rig.deadline import eventually, stays
+from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.upstream import Upstream
 from tests.rig.world import POLICY, upstream_document, world
@@ -35,6 +35,7 @@ for line in sys.stdin:
 time.sleep(600)
 """
 Make = Callable[..., Plane]
+TARGET = {"kind": "upstream", "name": "books"}
 
 
 def lives(process: int) -> bool:
@@ -46,6 +47,11 @@ def lives(process: int) -> bool:
     return state not in ("Z", "X")
 
 
+def pids(started: Path, start: int) -> list[int]:
+    """Return the processes of one start: the first, and its child."""
+    return [int(one) for one in started.read_text().splitlines()[start].split()]
+
+
 def row_of(plane: Plane, name: str = "books") -> dict[str, Any]:
     row: dict[str, Any]
     (row,) = [one for one in plane.operator.get("/v1/upstreams")["rows"] if one["name"] == name]
@@ -53,8 +59,7 @@ def row_of(plane: Plane, name: str = "books") -> dict[str, Any]:
 
 
 def kill(plane: Plane, **more: Any) -> str:
-    target = {"kind": "upstream", "name": "books"}
-    body = {"target": target, "reason": "odd answers", **more}
+    body = {"target": TARGET, "reason": "odd answers", **more}
     return str(plane.operator.post("/v1/locks", body)["lock"])
 
 
@@ -78,38 +83,31 @@ def test_the_process_of_a_locked_upstream_ends_whole_and_none_is_started(
     plane = make_plane()
     plane.apply(*world(upstream=upstream_document(command=command)), finance__cedar=POLICY)
     eventually(lambda: row_of(plane)["state"] == "up", "the upstream is up")
-    first = [int(one) for one in started.read_text().split()]
+    first = pids(started, 0)
+    # a pause leaves it alone
+    row = plane.operator.post(
+        "/v1/locks", {"target": TARGET, "mode": "pause", "reason": "one moment"}
+    )
+    assert not [one for one in row["receipts"] if one["party"].startswith("upstream/")]
+    assert row_of(plane)["state"] == "up"
+    plane.operator.post(f"/v1/locks/{row['lock']}/lift", {"reason": "it was nothing"})
+    # what a plane leaves that is killed itself is ended before the next starts another
+    plane.kill()
     assert [lives(one) for one in first] == [True, True]
+    plane.restart()
+    eventually(lambda: row_of(plane)["state"] == "up", "the upstream is up again")
+    assert not any(lives(one) for one in first), "nobody saw to what the plane left"
+    second = pids(started, 1)
+    assert [lives(one) for one in second] == [True, True]
     lock = kill(plane)
     said = receipt(plane, lock, "acknowledged")
-    assert not any(lives(one) for one in first), "acknowledged before it was gone"
+    assert not any(lives(one) for one in second), "acknowledged before it was gone"
     assert "has ended, with its group" in said["detail"]
     assert row_of(plane)["detail"] == f"shut off by lock/{lock}"
     plane.kill()
     plane.restart()
-    stays(lambda: len(started.read_text().splitlines()) == 1, "nothing is started", seconds=1)
     assert row_of(plane)["detail"] == f"shut off by lock/{lock}"
-    plane.operator.post(f"/v1/locks/{lock}/lift", {"reason": "repaired"})
-    eventually(lambda: row_of(plane)["state"] == "up", "it is started again")
-    again = [int(one) for one in started.read_text().splitlines()[1].split()]
-    assert [lives(one) for one in again] == [True, True]
-    plane.stop()
-    eventually(lambda: not any(lives(one) for one in again), "it ends with its plane")
-
-
-def test_a_pause_of_an_upstream_leaves_its_process_alone(make_plane: Make, tmp_path: Path) -> None:
-    started = tmp_path / "started"
-    command = [sys.executable, "-c", STUBBORN, str(started)]
-    plane = make_plane()
-    plane.apply(*world(upstream=upstream_document(command=command)), finance__cedar=POLICY)
-    eventually(lambda: row_of(plane)["state"] == "up", "the upstream is up")
-    target = {"kind": "upstream", "name": "books"}
-    row = plane.operator.post(
-        "/v1/locks", {"target": target, "mode": "pause", "reason": "one moment"}
-    )
-    assert not [one for one in row["receipts"] if one["party"].startswith("upstream/")]
-    assert row_of(plane)["state"] == "up"
-    plane.stop()
+    assert len(started.read_text().splitlines()) == 2, "nothing is started"
 
 
 def test_over_http_the_session_is_closed_and_calls_are_refused(

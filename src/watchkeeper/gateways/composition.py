@@ -62,13 +62,15 @@ class Gateways:
         sealed: SealedStore | None = None,
         vault: VaultSettings | None = None,
         heartbeat: str = "",
+        home: str = "",
     ) -> None:
         self._egress = Egress(declares=DeclaredPlaces(view, vault.url if vault else "", heartbeat))
         self.credentials = _credentials(self._egress, clock, sealed, vault)
         """What upstreams and providers are given; `known` finds what is echoed of it."""
         self.sightings = Sightings(decider.store, view)
         """What upstreams offer, compared with the definitions that are trusted."""
-        self._pool = Pool(self._egress, clock, self.credentials, on_state, self.sightings.listed)
+        listed = self.sightings.listed
+        self._pool = Pool(self._egress, clock, self.credentials, on_state, listed, home)
         self._decider = decider
         self._view = view
         self._offers = Offers(view)
@@ -120,6 +122,7 @@ class Gateways:
     async def start(self) -> None:
         """Read which definitions are trusted, then connect; returns before they have answered."""
         await self.sightings.load()
+        await self._pool.end_left_over()
         self._pool.shut_off(shut_by(self._decider.locks, {}, starting=True))
         self.refresh()
 
@@ -207,9 +210,15 @@ def mount(
     sealed: SealedStore | None = None,
     vault: VaultSettings | None = None,
     heartbeat: str = "",
+    home: str = "",
 ) -> Gateways:
-    """Build the gateways; mount `apps`, then `start` them on the loop that serves."""
-    return Gateways(decider, view, clock, on_state, sealed=sealed, vault=vault, heartbeat=heartbeat)
+    """Build the gateways; mount `apps`, then `start` them on the loop that serves.
+
+    `home` is of this plane alone: processes of upstreams are known by it when it starts anew.
+    """
+    return Gateways(
+        decider, view, clock, on_state, sealed=sealed, vault=vault, heartbeat=heartbeat, home=home
+    )
 
 
 def _credentials(

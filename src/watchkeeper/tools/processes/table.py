@@ -102,12 +102,20 @@ def family(
     return [table[pid] for pid in sorted(belongs - {os.getpid()})]
 
 
+def marked(table: Mapping[int, Process], beginning: str) -> list[Process]:
+    """Return the processes that were started with a mark that begins so."""
+    wanted = f"\0{MARK}={beginning}".encode()
+    return [one for pid, one in sorted(table.items()) if wanted in _environment(pid)]
+
+
 def _carries(pid: int, mark: str) -> bool:
     """Whether a process was started with this mark; one whose environment is closed to us: no."""
-    if not HAS_PROC:
-        return False
-    held = b"\0" + _read(_PROC / str(pid) / "environ")
-    return f"\0{MARK}={mark}\0".encode() in held
+    return f"\0{MARK}={mark}\0".encode() in _environment(pid)
+
+
+def _environment(pid: int) -> bytes:
+    """Return what a process was started with, each variable between zeros, as far as is told."""
+    return b"\0" + _read(_PROC / str(pid) / "environ") if HAS_PROC else b""
 
 
 def _read(path: Path) -> bytes:
