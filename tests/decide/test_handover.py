@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.approvals.ground import open_one, pass_time, vote
@@ -108,10 +108,15 @@ async def test_what_was_given_up_is_counted_by_target(store: Store) -> None:
 
 
 @given(st.text(max_size=300))
+@example("see https://evil.example/?q=a*b or `www.evil.example` and ops@evil.example|")
+@example("\\http://a.b\\ [x](HTTPS://a.b) <ftp://a.b>")
 def test_what_others_wrote_is_one_line_of_words(text: str) -> None:
     shown = plain(text)
     assert shown.splitlines() in ([], [shown])
-    assert not re.search(r"(?<!\\)(?:\\\\)*[`*\[\]<>|#~]", shown)
+    link = r"(?:(?:https?|ftp)://|www\.|[\w.+-]+@)"
+    bare = re.sub(rf"(?i)`{link}[^`]*`", "", shown)
+    assert not re.search(r"(?<!\\)(?:\\\\)*[`*\[\]<>|#~]", bare)
+    assert not re.search(r"(?i)(?:https?|ftp)://\w|www\.\w", bare)
     assert len(shown) <= 240
     assert all(character.isprintable() for character in shown)
 

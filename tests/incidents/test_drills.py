@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from tests.incidents.ground import stop
 from tests.kill.guarded import Guarded
 from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import Invalid
@@ -73,14 +74,17 @@ async def test_it_leaves_its_own_event_and_report_and_nothing_else(ground: Guard
             (event,) = new["events"]
             assert (event[2], event[4]) == ("drill.held", f"drill/{drill}")
     assert ground.decider.locks == ()
-    assert ground.decider.flights.cut_by("lock_x") == []
-    # what was open goes on
+    # what was open goes on, until it is meant
+    flights = ground.decider.flights
     assert (await ground.ask(parent.token, of=2)).verdict == "permit"
-    assert flown.verdict == "permit"
+    assert flights.lock_of(flown.decision) is None
+    meant, _ = await stop(ground, "agent", "clerk")
+    assert flights.lock_of(flown.decision) == meant
 
 
 async def test_it_says_what_would_be_refused_and_what_would_not(ground: Guarded) -> None:
-    clerk, scribe = await ground.open_run(), await ground.open_run("scribe")
+    clerk = await ground.open_run()
+    await ground.open_run("scribe")
     _, found = await hold(ground, "agent", "clerk")
     assert (found.radius.open_runs, found.runs, found.agents) == (1, 1, 1)
     assert found.checked == found.refused == 4  # its next run, two tools and a model
@@ -92,11 +96,10 @@ async def test_it_says_what_would_be_refused_and_what_would_not(ground: Guarded)
     assert (found.runs, found.checked, found.refused) == (1, 1, 1)
     # a provider that models have beside another
     _, found = await hold(ground, "provider", "near")
-    passing = {(one.agent, one.name) for one in found.passing}
-    assert {one.run for one in found.passing} <= {clerk.run, scribe.run}
-    assert all(verdict != "deny" or "lock" not in rule for verdict, rule in
-               ((one.verdict, one.rule) for one in found.passing))  # fmt: skip
-    assert ("clerk", "two-places") in passing
+    assert found.refused_by == {"lock/rehearsed": 2}
+    assert [(one.run, one.name, one.verdict, one.rule) for one in found.passing] == [
+        (clerk.run, "two-places", "permit", "policy/all")
+    ]
     _, found = await hold(ground, "everything", "*", "deny-new")
     assert (found.agents, found.checked, found.refused) == (2, 2, 2)
     _, found = await hold(ground, "agent", "nobody")

@@ -38,7 +38,6 @@ def test_an_incident_is_its_teams_and_the_kill_says_which_it_is(plane: Plane) ->
     incident = made["incident"]
     (traces,) = [one for one in made["receipts"] if one["effect"] == "preserve traces"]
     assert traces["by"] == f"incident/{incident}"
-    assert traces["by"] == f"incident/{incident}"
     assert traces["detail"] == "incident opened: 1 agent held"
     asked = [
         {"person": "fin", "permission": "responder"},
@@ -82,6 +81,22 @@ def test_an_incident_is_its_teams_and_the_kill_says_which_it_is(plane: Plane) ->
             return [row["incident"] for row in rows["rows"]]
 
         assert [listed(who) for who in (fin, lex, eye)] == [[], [], [incident]]
+        # a drill is its team's, too
+        (held,) = plane.operator.get("/v1/drills")["rows"]
+        wide = {"target": {"kind": "everything", "name": "*"}, "reason": "practice"}
+        all_of_it = plane.operator.post("/v1/drills", wide)["drill"]
+
+        def drills(token: str) -> tuple[list[str], int]:
+            page = http.get("/v1/drills", headers={"authorization": f"Bearer {token}"}).json()
+            return [row["drill"] for row in page["rows"]], page["total"]
+
+        assert drills(fin) == ([held["drill"]], 1)
+        assert drills(lex) == ([], 0)
+        assert drills(eye) == ([all_of_it, held["drill"]], 2)
+        shown = [f"/v1/drills/{one}" for one in (held["drill"], all_of_it)]
+        assert [[status(who, path) for who in (fin, lex, eye)] for path in shown] == [
+            [200, 403, 200], [403, 403, 200],
+        ]  # fmt: skip
 
 
 def test_what_people_note_is_text_wherever_it_is_shown(plane: Plane) -> None:

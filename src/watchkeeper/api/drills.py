@@ -23,14 +23,15 @@ async def hold_drill(call: Call) -> DrillDetail:
     call.check_team("lock", team)
     drills = Drills(rooms.decider, rooms.kill, rooms.notices)
     drill = await drills.hold(target, mode=body.mode, reason=body.reason, by=call.actor)
-    return await _show(call, drill)
+    return _detail(await _find(call, drill))
 
 
 async def list_drills(call: Call) -> Page[DrillRow]:
-    """List drills, newest first."""
+    """List the drills of the teams that the caller may read, newest first."""
     after, limit, head = call.text("after"), call.limit(), call.rooms.store.head
-    rows, total = await call.rooms.store.read(
-        lambda tx: kept.list_drills(tx, after=after, limit=limit + 1)
+    teams = call.who.permissions.teams("read")
+    rows, total = await call.rooms.store.scan(
+        lambda tx: kept.list_drills(tx, teams=teams, after=after, limit=limit + 1)
     )
     page = rows[:limit]
     return Page[DrillRow](
@@ -43,11 +44,16 @@ async def list_drills(call: Call) -> Page[DrillRow]:
 
 async def show_drill(call: Call) -> DrillDetail:
     """Show a drill with its report."""
-    return await _show(call, call.path("drill"))
+    row = await _find(call, call.path("drill"))
+    call.check_team("read", row.team or "")
+    return _detail(row)
 
 
-async def _show(call: Call, drill: str) -> DrillDetail:
-    row = await call.rooms.store.read(lambda tx: kept.find(tx, drill))
+async def _find(call: Call, drill: str) -> Row:
+    return await call.rooms.store.read(lambda tx: kept.find(tx, drill))
+
+
+def _detail(row: Row) -> DrillDetail:
     report = DrillReport.model_validate(json.loads(row.report))
     return DrillDetail(**dict(_row(row)), report=report)
 

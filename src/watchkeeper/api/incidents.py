@@ -69,7 +69,7 @@ async def open_incidents(call: Call) -> list[IncidentRow]:
         rows, _ = service.list_incidents(tx, teams=teams, limit=MOST_ROWS)
         return _rows(tx, rows)
 
-    return await call.rooms.store.read(query)
+    return await call.rooms.store.scan(query)
 
 
 async def show_incident(call: Call) -> IncidentDetail:
@@ -195,7 +195,7 @@ async def _report(call: Call, incident: str, upto: int | None) -> IncidentReport
 
 async def _detail(call: Call, incident: str) -> IncidentDetail:
     head = call.rooms.store.head
-    return await call.rooms.store.read(lambda tx: _read(tx, incident, head))
+    return await call.rooms.store.scan(lambda tx: _read(tx, incident, head))
 
 
 def _read(tx: Transaction, incident: str, head: int) -> IncidentDetail:
@@ -224,7 +224,6 @@ def _read(tx: Transaction, incident: str, head: int) -> IncidentDetail:
         noted=notes_of(noted[::-1]),
         held=tuple(held[:_MOST_HELD]),
         held_count=len(held),
-        unsettled=tuple(of_incident(unknown_outcomes(tx), row, scope_of(tx, incident))),
         as_of=head,
     )
 

@@ -48,10 +48,7 @@ _keep = insert(run_health).values(
 _KEEP = Statement(
     _keep.on_conflict_do_update(
         index_elements=["run"],
-        set_={
-            name: _keep.excluded[name]
-            for name in ("alarm", "why", "since", "excused_at", "excused")
-        },
+        set_={name: _keep.excluded[name] for name in _LOOKED},
     )
 )
 _FIND = Statement(select(run_health).where(run_health.c.run == bindparam("run_is")))

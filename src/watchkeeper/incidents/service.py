@@ -15,8 +15,6 @@ from watchkeeper.store import retention
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 
-MOST_OPEN = 200
-"""Open incidents that are looked at for one that a lock joins by itself, newest first."""
 _LONGEST_WORDS = 1_000
 
 _of, _locks = incidents.c, incident_locks.c
@@ -68,7 +66,6 @@ _LOCKS = Statement(
 _OF_LOCK = Statement(
     select(_locks.incident).where(_locks.lock == bindparam("lock_is"), _locks.left_at.is_(None))
 )
-_OPEN = Statement(select(incidents).where(is_open).order_by(_of.incident.desc()).limit(MOST_OPEN))
 
 
 def open_incident(tx: Transaction, new: NewIncident, first: Joining) -> str:
@@ -271,11 +268,6 @@ def list_incidents(
     if after is not None:
         query = query.where(_of.incident < after)
     return list(tx.connection.execute(query)), int(total)
-
-
-def open_incidents(tx: Transaction) -> list[Row]:
-    """Return the open incidents, newest first, a bounded number."""
-    return _OPEN.all(tx)
 
 
 def locks_of(tx: Transaction, incident: str, *, left: bool = False) -> list[Row]:

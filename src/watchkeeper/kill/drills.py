@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import bindparam, func, select
 
 from watchkeeper.core.errors import NotFound
@@ -14,8 +16,10 @@ _ADD = Statement(drills.insert())
 _FIND = Statement(select(drills).where(drills.c.drill == bindparam("drill_is")))
 
 
-def keep(tx: Transaction, report: DrillReport, text: str, digest: str) -> str:
-    """Keep a drill with the canonical text of its report and that text's digest; return its id."""
+def keep(tx: Transaction, report: DrillReport, text: str, digest: str, *, team: str) -> str:
+    """Keep a drill of what belongs to a team (empty: to none, or several), with the canonical text
+    of its report and that text's digest; return its id.
+    """
     drill, target = tx.new_id("drl"), report.target
     what = "everything" if target.kind == "everything" else f"{target.kind} {target.name}"
     found = len(report.findings)
@@ -56,6 +60,7 @@ def keep(tx: Transaction, report: DrillReport, text: str, digest: str) -> str:
         digest=digest,
         sequence=sequence,
         report=text,
+        team=team,
     )
     return drill
 
@@ -68,11 +73,21 @@ def find(tx: Transaction, drill: str) -> Row:
     return row
 
 
-def list_drills(tx: Transaction, *, after: str | None, limit: int) -> tuple[list[Row], int]:
-    """Return drills without their reports, newest first, and how many there are."""
+def list_drills(
+    tx: Transaction,
+    *,
+    teams: Collection[str] | None = None,
+    after: str | None = None,
+    limit: int = 100,
+) -> tuple[list[Row], int]:
+    """Return drills without their reports, newest first, and how many there are; `teams`: only
+    those of these.
+    """
     columns = [column for column in drills.c if column.name != "report"]
-    query = select(*columns).order_by(drills.c.drill.desc()).limit(limit)
+    mine = [drills.c.team.in_(sorted(teams))] if teams is not None else []
+    query = select(*columns).where(*mine).order_by(drills.c.drill.desc()).limit(limit)
     if after is not None:
         query = query.where(drills.c.drill < after)
-    total = tx.connection.execute(select(func.count()).select_from(drills)).scalar_one()
+    counted = select(func.count()).select_from(drills).where(*mine)
+    total = tx.connection.execute(counted).scalar_one()
     return list(tx.connection.execute(query)), int(total)

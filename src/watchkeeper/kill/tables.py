@@ -66,5 +66,7 @@ drills = Table(
     Column("digest", Text, nullable=False),
     Column("sequence", Whole, nullable=False),
     Column("report", Text, nullable=False),
+    Column("team", Text),
 )
-"""Rehearsals of locks; `report` is canonical JSON, and `digest` is of it."""
+"""Rehearsals of locks; `report` is canonical JSON, and `digest` is of it; `team` is the one that
+the target belonged to, empty where it was none or several."""

@@ -81,8 +81,6 @@ class IncidentDetail(IncidentRow):
     held: tuple[str, ...]
     """What nothing is purged of while it is open, as KIND/NAME; of many, the first 100."""
     held_count: int
-    unsettled: tuple[str, ...] = ()
-    """Decisions whose outcome nobody knows; settle them with `unsettled reconcile`."""
     as_of: int
     """The newest event that this reflects."""
 

@@ -17,6 +17,7 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.drills.checking import REHEARSED, Checked, check, opened_by
 from watchkeeper.decide.drills.parties import effects_of
 from watchkeeper.decide.drills.world import World, look_around
+from watchkeeper.decide.incidents.opening import team_of
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
@@ -89,7 +90,9 @@ class Drills:
         value = report.model_dump(mode="json")
         text = canonical(value).decode()
         name = digest("watchkeeper/drill/v1", value)
-        return await store.write(lambda tx: drills.keep(tx, report, text, name))
+        return await store.write(
+            lambda tx: drills.keep(tx, report, text, name, team=team_of(tx, catalogue, target))
+        )
 
     async def _lock_and_undo(self, catalogue: Catalogue, new: NewLock) -> _Undone:
         """Do all that a lock does in the store, and undo it before anybody sees it."""

@@ -13,11 +13,22 @@ from watchkeeper.wire.handover import HandoverSection
 _LONGEST_LISTS = 24_000
 """Characters of all lists together: what is generated can be given as it is (`HandoverText`)."""
 _MARKUP = re.compile(r"([\\`*\[\]<>|#~])")
+_LINK = re.compile(
+    r"((?:https?|ftp)://[^\s`<>|\\]+|www\.[^\s`<>|\\]+|[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,64})",
+    re.IGNORECASE,
+)
+"""What GitHub's Markdown makes a link of by itself."""
 
 
 def plain(text: str, limit: int = 120) -> str:
-    """Return words from outside as one line that is nothing but words in Markdown."""
-    return _MARKUP.sub(r"\\\1", make_safe(text, limit=limit))
+    """Return words from outside as one line that is nothing but words in Markdown.
+
+    Addresses are put as code, which no reader makes a link of.
+    """
+    parts = _LINK.split(make_safe(text, limit=limit))
+    return "".join(
+        f"`{part}`" if place % 2 else _MARKUP.sub(r"\\\1", part) for place, part in enumerate(parts)
+    )
 
 
 def _name(thing: str) -> str:
