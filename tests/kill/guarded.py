@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, get_args
 
 from sqlalchemy import text
@@ -93,8 +94,9 @@ KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 LOCK = "lock_1"
 
 
+@cache
 def governed() -> Catalogue:
-    """Compile the world."""
+    """Compile the world, once: nothing changes it."""
     return catalogue(WORLD, POLICY)
 
 

@@ -101,8 +101,11 @@ def test_one_that_does_not_answer_is_said_to_be_so(watched: Plane, server: Agent
 def test_a_lock_stops_it_and_nothing_resumes_it(watched: Plane, server: AgentServer) -> None:
     run = server.begin()
     eventually(lambda: runs(watched), "it is listed")
-    why = {"reason": "look first"}
+    secret = "sk-ant-api03-" + "a1B2" * 20
+    why = {"reason": f"look first: it says {secret}"}
     watched.operator.post(f"/v1/runtimes/there/runs/{run}/pause", why)
+    (told,) = [one for one in watched.events() if "look first" in str(one["body"])]
+    assert secret not in str(told)
     lock = {"target": {"kind": "agent", "name": "clerk"}, "mode": "pause", "reason": "odd"}
     made = watched.operator.post("/v1/locks", lock)
     path = f"/v1/runtimes/there/runs/{run}/resume"

