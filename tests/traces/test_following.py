@@ -168,3 +168,21 @@ async def test_what_was_not_kept_is_told_again(store: Store) -> None:
     assert (await stored(store))["run_9"].outcome == "succeeded"
     with pytest.raises(Conflict, match="another"):
         await store.write(lambda tx: service.keep(tx, ahead, service.tell(ahead)))
+
+
+async def test_listeners_hear_of_what_is_stored_and_one_that_fails_harms_nobody(
+    store: Store,
+) -> None:
+    heard: list[Span] = []
+
+    def fails(changed: object) -> None:
+        raise RuntimeError("as it must not")
+
+    projector = Projector(store, events_at_once=4)
+    projector.listen(fails)
+    projector.listen(heard.extend)
+    await projector.start()
+    await write(store, STORY)
+    await projector.catch_up()
+    newest = {span.key: span for span in heard}
+    assert newest == await stored(store)
