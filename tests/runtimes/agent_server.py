@@ -28,6 +28,8 @@ class AgentServer(HttpServer):
         self.asked: list[tuple[str, str]] = []
         self.resumed: list[Any] = []
         """What interrupts were answered with."""
+        self.started = 0
+        """How many runs were started in threads that there were."""
         self.holds_back = False
         """Whether whoever answers an interrupt hears nothing of it."""
         self.lets_go = True
@@ -135,6 +137,8 @@ class AgentServer(HttpServer):
             case ("POST", "runs", _, "cancel"):
                 if row["status"] != "busy":
                     return 404, {}
+                if runs[0].get("refuses"):
+                    return 500, {}
                 self._cancel(thread)
                 return 202, {}
             case ("POST", "runs"):
@@ -152,6 +156,7 @@ class AgentServer(HttpServer):
         if row["status"] == "busy":
             return 409, {}
         self._ticks += 1
+        self.started += 1
         run = {"run_id": f"run-{self._ticks}", "status": "running"}
         run |= {"assistant_id": sent["assistant_id"], "metadata": sent.get("metadata", {})}
         self.runs[thread].insert(0, run)

@@ -21,7 +21,7 @@ from watchkeeper.approvals.service import cast_vote
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.people import PeopleInForce
 from watchkeeper.decide.stop import KillSwitch
-from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.runtimes.tables import interrupts
 from watchkeeper.store.statement import Row
 
@@ -141,7 +141,7 @@ class Answering(RuleBasedStateMachine):
         ours = sorted({row.run for row in rows.values() if row.run})
         if ours:
             target = LockTarget("run", ours[pick % len(ours)])
-            self.run(self.kill.lock(target, mode="stop", reason="odd", by="person/ada"))
+            self.run(self.kill.lock(NewLock(target, mode="stop", reason="odd", by="person/ada")))
 
     @rule(mode=st.sampled_from(["well", "broken", "garbled"]))
     def breaks(self, mode: Any) -> None:

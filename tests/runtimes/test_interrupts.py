@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -16,10 +16,9 @@ from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.service import cast_vote
 from watchkeeper.approvals.tables import requests
 from watchkeeper.decide.people import PeopleInForce
-from watchkeeper.decide.stop import KillSwitch
-from watchkeeper.kill.model import LockTarget
 from watchkeeper.runtimes.tables import interrupts
 from watchkeeper.store.statement import Row
+from watchkeeper.wire.locks import TargetKind
 from watchkeeper.wire.requests import Verdict
 
 REFUND = {"name": "stripe.refund", "args": {"amount_usd": 40}, "description": "refund order 7"}
@@ -72,6 +71,13 @@ async def vote(ground: Ground, request: str, verdict: Verdict, person: str = "pe
             people=PeopleInForce(tx, ground.view.now),
         )
     )
+
+
+async def approve(ground: Ground, request: str) -> None:
+    """Have everybody approve who is asked."""
+    for person in ("person/ada", "person/bob"):
+        if (await ground.store.read(lambda tx: find(tx, request))).state == "pending":
+            await vote(ground, request, "approve", person)
 
 
 async def carried(ground: Ground, state: str, seconds: float = 0) -> Row:
@@ -244,35 +250,98 @@ async def test_approved_here_and_answered_there_it_was_not_us(ground: Ground) ->
 
 async def test_a_kill_revokes_it_and_rejects(ground: Ground) -> None:
     run = await wait(ground, question())
-    ours = (await ground.runs())[run].run or ""
-    kill = KillSwitch(ground.decider)
-    await kill.lock(LockTarget("run", ours), mode="stop", reason="odd", by="person/ada")
+    await ground.lock("run", (await ground.runs())[run].run or "")
     await carried(ground, "applied")
     (answer,) = ground.server.resumed
     assert answer["ask-1"]["decisions"][0]["type"] == "reject"
     (request,) = await asked(ground)
     assert request.state == "revoked"
-    await kill.stop()
 
 
-async def test_no_approval_is_carried_under_a_pause(ground: Ground) -> None:
-    await wait(ground, question())
+@pytest.mark.parametrize(
+    ("kind", "name"), [("agent", "clerk"), ("tool", "mail.send"), ("runtime", "there")]
+)
+async def test_no_approval_is_carried_under_a_pause(
+    ground: Ground, kind: TargetKind, name: str
+) -> None:
+    await wait(ground, question(REFUND, MAIL))
     (request,) = await asked(ground)
-    kill = KillSwitch(ground.decider)
-    lock, _ = await kill.lock(
-        LockTarget("agent", "clerk"), mode="pause", reason="look first", by="person/ada"
-    )
-    await vote(ground, request.request, "approve")
+    lock = await ground.lock(kind, name, "pause")
+    await approve(ground, request.request)
     for _ in range(3):
         ground.clock.advance(30)
         await ground.runtimes.carry_due()
         await ground.poll()
     assert not ground.server.resumed
     assert (await kept(ground))[0].state == "decided"
-    await kill.lift(lock.lock, reason="it is fine", by="person/ada")
+    await ground.kill.lift(lock, reason="it is fine", by="person/ada")
     await carried(ground, "applied", seconds=10)
     assert len(ground.server.resumed) == 1
-    await kill.stop()
+
+
+async def test_a_lock_cuts_an_approval_that_is_being_carried(ground: Ground) -> None:
+    """The lock comes into force after the look at locks, and before the answer is sent."""
+    await wait(ground, question())
+    (request,) = await asked(ground)
+    await vote(ground, request.request, "approve")
+    ground.server.asked.clear()
+    ground.server.mode = "hanging"
+    await ground.runtimes.carry_due()
+    await eventually_async(_is_asked(ground))
+    lock = await ground.lock("agent", "clerk", "pause", why="look first")
+    ground.server.mode = "well"
+    ground.server.released.set()
+
+    async def said_why() -> bool:
+        return "look first" in ((await kept(ground))[0].detail or "")
+
+    await eventually_async(said_why, "it was cut")
+    await ground.poll()
+    assert not ground.server.resumed
+    await ground.kill.lift(lock, reason="it is fine", by="person/ada")
+    await carried(ground, "applied", seconds=60)
+    assert len(ground.server.resumed) == 1
+
+
+def _is_asked(ground: Ground) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return bool(ground.server.asked)
+
+    return look
+
+
+async def test_one_that_cannot_be_kept_as_it_is_keeps_no_other_from_being_asked(
+    ground: Ground,
+) -> None:
+    for tool in ("\ud800", "x" * 40_000, "a\x00b"):
+        run = ground.server.begin("report", ours=await ground.open("reader"))
+        ground.server.ask(run, question({"name": tool, "args": {}}))
+    await wait(ground, question())
+    rows = await asked(ground)
+    assert {row.agent for row in rows} == {"reader", "clerk"}
+    assert len(rows) == 4
+    crooked = [row for row in rows if row.agent == "reader"]
+    assert sum("too large" in row.arguments for row in crooked) == 2
+
+
+@pytest.mark.parametrize(
+    ("allowed", "words"),
+    [
+        (["approve", "edit", "reject"], "edited arguments can be given in its runtime"),
+        (["respond", "reject"], "it can only be rejected here"),
+        (["approve", "reject"], None),
+    ],
+)
+async def test_what_cannot_be_answered_here_is_said(
+    ground: Ground, allowed: list[str], words: str | None
+) -> None:
+    config = {"action_name": "stripe.refund", "allowed_decisions": allowed}
+    await wait(ground, question() | {"review_configs": [config]})
+    (request,) = await asked(ground)
+    if words is None:
+        assert "runtime" not in request.rule_text
+    else:
+        assert words in request.rule_text
 
 
 async def test_what_is_too_large_to_show_can_only_be_rejected(ground: Ground) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.rig.deadline import eventually_async
 from tests.rig.stores import sqlite_url
 from tests.runtimes.agent_server import AgentServer
 from tests.runtimes.watched import RUNTIME, Ground, watching
-from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.core.errors import Forbidden
 from watchkeeper.kill.model import LockTarget
-from watchkeeper.runtimes.stopping import TRY_SECONDS, Reach, RuntimeResult, Told
+from watchkeeper.runtimes.stopping import TRY_SECONDS, Locking, RuntimeResult
+from watchkeeper.store.sqlite_engine import SCANS_AT_ONCE
+from watchkeeper.wire.locks import TargetKind
 
-CLERK = Reach(agents=frozenset({"clerk"}))
+CLERK = LockTarget("agent", "clerk")
+ALL = LockTarget("everything", "*")
 
 
 @pytest.fixture
@@ -24,8 +29,14 @@ async def ground(database_url: str) -> AsyncIterator[Ground]:
         yield one
 
 
-async def tell(ground: Ground, reach: Reach, what: Told = "stop") -> dict[str, RuntimeResult]:
-    found = await ground.runtimes.stops.tell(reach, what, by="lock/lock_1", why="odd")
+async def tell(
+    ground: Ground, target: LockTarget, what: Locking = "stop"
+) -> dict[str, RuntimeResult]:
+    names = [name for name, _ in ground.runtimes.polling.watched()]
+    stops = ground.runtimes.stops
+    found = await asyncio.gather(
+        *(stops.tell_in(name, target, what, by="lock/lock_1", why="odd") for name in names)
+    )
     return {one.runtime: one for one in found}
 
 
@@ -42,7 +53,7 @@ async def test_what_an_agent_runs_is_stopped_and_nothing_else(ground: Ground) ->
     other = ground.server.begin(graph="report", ours=await ground.open("reader"))
     await ground.poll()
     (result,) = (await tell(ground, CLERK)).values()
-    assert (result.result, result.counts) == ("done", (("done", 2),))
+    assert (result.result, result.detail[:9]) == ("done", "2 stopped")
     assert [state(ground.server, run) for run in (ours, rogue, other)] == [
         "interrupted",
         "interrupted",
@@ -58,8 +69,7 @@ async def test_told_again_it_is_done_already(ground: Ground) -> None:
     ground.server.begin(ours=await ground.open())
     await ground.poll()
     assert (await tell(ground, CLERK))["there"].result == "done"
-    again = await tell(ground, CLERK)
-    assert not again or again["there"].result == "already done"
+    assert (await tell(ground, CLERK))["there"].result == "already done"
     assert len(await ground.events("runtime.run_stopped")) == 1
 
 
@@ -68,8 +78,8 @@ async def test_a_run_of_ours_is_found_wherever_it_runs(ground: Ground) -> None:
     runs = [ground.server.begin(ours=ours) for _ in range(2)]
     left = ground.server.begin(ours=await ground.open())
     await ground.poll()
-    result = await tell(ground, Reach(runs=frozenset({ours})))
-    assert result["there"].counts == (("done", 2),)
+    result = await tell(ground, LockTarget("run", ours))
+    assert result["there"].detail.startswith("2 stopped")
     assert {state(ground.server, run) for run in runs} == {"interrupted"}
     assert state(ground.server, left) == "running"
 
@@ -93,11 +103,11 @@ async def test_what_waits_for_a_person_is_ended(ground: Ground) -> None:
 async def test_a_whole_runtime_and_everything(ground: Ground) -> None:
     runs = [ground.server.begin(graph=graph) for graph in ("refund", "report", "who-knows")]
     await ground.poll()
-    result = await tell(ground, Reach(all_of=frozenset({"there"})))
+    result = await tell(ground, LockTarget("runtime", "there"))
     assert result["there"].result in ("done", "already done")
     assert {state(ground.server, run) for run in runs} == {"interrupted"}
     one_more = ground.server.begin(graph="who-knows")
-    await tell(ground, Reach(everything=True))
+    await tell(ground, ALL)
     assert state(ground.server, one_more) == "interrupted"
     assert not await ground.runs()
 
@@ -109,6 +119,8 @@ async def test_one_that_does_not_answer_is_unconfirmed_and_told_again(ground: Gr
     result = (await tell(ground, CLERK))["there"]
     assert result.result == "unconfirmed"
     assert (await ground.runs())[run].state == "running"
+    assert (await tell(ground, CLERK))["there"].result == "unconfirmed"
+    assert len(await ground.events("runtime.run_told")) == 1, "told again, and no news"
     ground.server.mode = "well"
     assert (await tell(ground, CLERK))["there"].result == "done"
     assert state(ground.server, run) == "interrupted"
@@ -123,16 +135,57 @@ async def test_one_that_nobody_had_seen_and_that_goes_on_is_not_confirmed(tmp_pa
         assert state(ground.server, run) == "running"
 
 
-async def test_what_begins_under_a_lock_is_stopped_when_it_is_found(ground: Ground) -> None:
-    kill = KillSwitch(ground.decider)
-    target = LockTarget("agent", "clerk")
-    lock, _ = await kill.lock(target, mode="stop", reason="odd", by="person/ada")
-    run, other = ground.server.begin(), ground.server.begin(graph="report")
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("agent", "clerk"), ("version", "clerk@1"), ("person", "eve"), ("runtime", "there")],
+)
+async def test_what_begins_under_a_lock_is_stopped_when_it_is_found(
+    ground: Ground, kind: TargetKind, name: str
+) -> None:
+    ours = await ground.open(on_behalf_of="eve")
+    lock = await ground.lock(kind, name)
+    run, other = ground.server.begin(ours=ours), ground.server.begin(graph="report")
     await ground.poll()
-    assert [state(ground.server, one) for one in (run, other)] == ["interrupted", "running"]
-    (event,) = await ground.events("runtime.run_stopped")
-    assert event.actor == f"lock/{lock.lock}"
-    await kill.stop()
+    found = [state(ground.server, one) for one in (run, other)]
+    assert found == ["interrupted", "interrupted" if kind == "runtime" else "running"]
+    event = (await ground.events("runtime.run_stopped"))[0]
+    assert event.actor == f"lock/{lock}"
+
+
+async def test_runs_that_do_not_stop_keep_no_other_from_being_stopped(tmp_path: Path) -> None:
+    async with watching(sqlite_url(tmp_path)) as ground:
+        refusing = [ground.server.begin(refuses=True) for _ in range(49)]
+        run = ground.server.begin()
+        refusing += [ground.server.begin(refuses=True) for _ in range(3)]
+        assert run > max(refusing), "by id it comes last"
+        await ground.lock("agent", "clerk")
+        for _ in range(2):
+            await ground.poll()
+        assert state(ground.server, run) == "interrupted"
+        told = [one.body["id"] for one in await ground.events("runtime.run_told")]
+        assert sorted(told) == sorted(refusing), "what is told again is no news"
+
+
+async def test_what_begins_under_a_pause_is_paused_and_goes_on_once_it_is_lifted(
+    ground: Ground,
+) -> None:
+    lock = await ground.lock("agent", "clerk", "pause")
+    run = ground.server.begin()
+    by_hand = ground.server.begin(graph="report")
+    await ground.poll()
+    await ground.runtimes.tell("there", by_hand, "pause", by="person/ada", reason="look")
+    await ground.poll()
+    rows = await ground.runs()
+    assert {rows[run].state, rows[by_hand].state} == {"paused"}
+    await ground.kill.lift(lock, reason="it is fine", by="person/ada")
+    await ground.poll()
+    await ground.poll()
+    rows = await ground.runs()
+    # in another run of its thread; what a person paused waits for a person
+    assert rows.pop(by_hand).state == "paused"
+    assert [row.state for row in rows.values()] == ["running"]
+    (event,) = await ground.events("runtime.run_resumed")
+    assert event.actor == f"lock/{lock}"
 
 
 async def test_paused_and_resumed(ground: Ground) -> None:
@@ -141,9 +194,61 @@ async def test_paused_and_resumed(ground: Ground) -> None:
     assert (await tell(ground, CLERK, "pause"))["there"].result == "done"
     assert (await ground.runs())[run].state == "paused"
     assert (await tell(ground, CLERK, "pause"))["there"].result == "already done"
-    assert (await tell(ground, CLERK, "resume"))["there"].result == "done"
+    resumed = await ground.runtimes.tell("there", run, "resume", by="person/ada", reason="fine")
+    assert resumed.result == "done"
     await ground.poll()
     assert [row.state for row in (await ground.runs()).values()] == ["running"]
+
+
+@pytest.mark.parametrize("graph", ["refund", "who-knows"])
+async def test_no_run_is_resumed_under_a_lock_also_a_rogue_one(ground: Ground, graph: str) -> None:
+    run = ground.server.begin(graph=graph)
+    await ground.poll()
+    await ground.runtimes.tell("there", run, "pause", by="person/ada", reason="look")
+    await ground.lock("runtime", "there", "pause")
+    with pytest.raises(Forbidden, match="odd"):
+        await ground.runtimes.tell("there", run, "resume", by="person/bob", reason="fine")
+    assert not ground.server.started
+
+
+async def test_a_lock_cuts_a_resume_that_is_being_told(ground: Ground) -> None:
+    run = ground.server.begin()
+    await ground.poll()
+    await ground.runtimes.tell("there", run, "pause", by="person/ada", reason="look")
+    ground.server.asked.clear()
+    ground.server.mode = "hanging"
+    resuming = asyncio.create_task(
+        ground.runtimes.tell("there", run, "resume", by="person/bob", reason="fine")
+    )
+
+    async def is_asked() -> bool:
+        return bool(ground.server.asked)
+
+    await eventually_async(is_asked)
+    await ground.lock("everything", "*", "pause")
+    ground.server.mode = "well"
+    ground.server.released.set()
+    with pytest.raises(Forbidden, match="odd"):
+        await resuming
+    assert not ground.server.started
+
+
+async def test_reports_hold_up_no_stop(tmp_path: Path) -> None:
+    async with watching(sqlite_url(tmp_path)) as ground:
+        run = ground.server.begin()
+        await ground.poll()
+        ends = threading.Event()
+        reports = [
+            asyncio.create_task(ground.store.scan(lambda tx: ends.wait(60)))
+            for _ in range(SCANS_AT_ONCE)
+        ]
+        try:
+            assert (await tell(ground, CLERK))["there"].result == "done"
+            assert not any(one.done() for one in reports)
+        finally:
+            ends.set()
+            await asyncio.gather(*reports)
+        assert state(ground.server, run) == "interrupted"
 
 
 async def test_a_hanging_one_holds_up_no_other_and_nobody_for_long(tmp_path: object) -> None:

@@ -10,6 +10,7 @@ from tests.rig.deadline import eventually_async
 from tests.runtimes.agent_server import AgentServer
 from tests.runtimes.watched import RUNTIME, Ground, said, watching
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound
+from watchkeeper.decide.children import end_run
 from watchkeeper.decide.notices import Notices
 from watchkeeper.identity.model import Workload
 from watchkeeper.identity.runs import find_run, renew_token
@@ -275,3 +276,18 @@ async def test_many_rogue_runs_are_told_of_together_and_not_at_every_poll(ground
     assert said(digest) == (
         f"no envelope covers 6 runs in runtime there: {', '.join(later[:5])}, …"
     )
+
+
+async def test_a_run_whose_beginning_nobody_knows_began_when_it_was_first_seen(
+    ground: Ground,
+) -> None:
+    """Its runtime does not say when: an envelope that was closed before covers it no more."""
+    ours = await ground.open()
+    before = ground.server.begin(ours=ours)
+    await ground.poll(seconds=10)
+    await ground.store.write(lambda tx: end_run(tx, "clerk", ours, "succeeded", None))
+    after = ground.server.begin(ours=ours)
+    await ground.poll(seconds=10)
+    rows = await ground.runs()
+    assert (rows[before].standing, rows[after].standing) == ("ours", "rogue")
+    assert rows[after].why == "the run that it names had ended before it began"

@@ -14,7 +14,9 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.service import Decider
+from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.model import IssuedRun, NewRun, Workload
+from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.runtimes.polling import Polling
 from watchkeeper.runtimes.service import Runtimes
@@ -24,6 +26,7 @@ from watchkeeper.tools.secrets.known import KnownValues
 from watchkeeper.tools.secrets.references import References
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress
+from watchkeeper.wire.locks import Mode, TargetKind
 from watchkeeper.wire.runtimes import RemoteRunRow, RuntimeRow
 
 AGENTS = """
@@ -75,6 +78,7 @@ class Ground:
     runtimes: Runtimes
     server: AgentServer
     directory: Path
+    kill: KillSwitch
 
     async def apply(self, *texts: str) -> None:
         """Put documents in force beside those that are."""
@@ -84,11 +88,13 @@ class Ground:
         await applying.apply(files, prune=False, actor="person/ada")
         self.runtimes.polling.follow()
 
-    async def open(self, agent: str = "clerk") -> str:
+    async def open(self, agent: str = "clerk", on_behalf_of: str | None = None) -> str:
         """Open a run of ours."""
         workload = Workload(agent, "proof")
         issued: IssuedRun = await self.store.write(
-            lambda tx: self.envelopes.open_in(tx, workload, NewRun("work"))
+            lambda tx: self.envelopes.open_in(
+                tx, workload, NewRun("work", on_behalf_of=on_behalf_of)
+            )
         )
         return issued.run
 
@@ -111,12 +117,20 @@ class Ground:
         found = await self.store.read(lambda tx: read_events(tx, after=0, limit=500))
         return [event for event in found if event.type in types]
 
+    async def lock(self, kind: TargetKind, name: str, mode: Mode = "stop", why: str = "odd") -> str:
+        """Put a lock in force, as a plane's kill switch does."""
+        lock, _ = await self.kill.lock(
+            NewLock(LockTarget(kind, name), mode=mode, reason=why, by="person/ada")
+        )
+        return lock.lock
+
     async def restart(self) -> None:
         """Do as a plane does that begins anew on the same store."""
         await self.runtimes.stop()
         self.runtimes = await _runtimes(
             self.decider, self.view, self.envelopes, self.egress, self.directory
         )
+        self.kill.on_change = self.runtimes.follow_locks
 
 
 @asynccontextmanager
@@ -132,12 +146,17 @@ async def watching(
     egress = Egress()
     runtimes = await _runtimes(decider, view, envelopes, egress, directory)
     with AgentServer() as server:
-        ground = Ground(store, clock, view, decider, envelopes, egress, runtimes, server, directory)
+        ground = Ground(
+            store, clock, view, decider, envelopes, egress, runtimes, server, directory,
+            KillSwitch(decider),
+        )  # fmt: skip
+        ground.kill.on_change = runtimes.follow_locks
         await ground.apply(AGENTS, RUNTIME.format(url=server.url, timeout=timeout))
         try:
             yield ground
         finally:
             server.released.set()
+            await ground.kill.stop()
             await ground.runtimes.stop()
             await egress.close()
             await store.close()

@@ -3,7 +3,8 @@
 pending → decided → applying → applied | gone | failed; each step is a compare-and-set. What was
 being applied when a plane ended is applied again, and the adapter reads back before it answers:
 so an answer that arrived is found, and not given twice. A kill, a deadline and a rejection all
-reject; no approval is carried once its request is not approved any more, or under a lock.
+reject; no approval is carried once its request is not approved any more, or under a lock: one that
+comes into force while it is being carried cuts that, before anything more of it goes out.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from watchkeeper.approvals.deciding import fulfil_by
 from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.service import count_waiting
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.core.errors import Forbidden, Unavailable
+from watchkeeper.core.errors import Forbidden, Invalid, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.recorded import recorded_run
+from watchkeeper.kill.model import Covered
+from watchkeeper.kill.rules import covering
+from watchkeeper.kill.service import locks_in_force
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes import records
-from watchkeeper.runtimes.asking import is_too_large, open_request
+from watchkeeper.runtimes.asking import can_be_named, is_too_large, open_request
+from watchkeeper.runtimes.guarding import Guard, refuse
 from watchkeeper.runtimes.interrupts import (
     ADD,
     BEGIN,
@@ -39,6 +44,7 @@ from watchkeeper.runtimes.interrupts import (
 )
 from watchkeeper.runtimes.model import Choice, Interrupt, Reply
 from watchkeeper.runtimes.polling import Polling
+from watchkeeper.runtimes.reach import covered_by_facts
 from watchkeeper.runtimes.settling import settle, withdraw, words_of
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -66,9 +72,15 @@ class Answers:
     """Opens requests for interrupts, and carries what people decide back."""
 
     def __init__(
-        self, decider: Decider, view: CatalogueView, envelopes: Envelopes, polling: Polling
+        self,
+        decider: Decider,
+        view: CatalogueView,
+        envelopes: Envelopes,
+        polling: Polling,
+        guard: Guard,
     ) -> None:
         self._store = decider.store
+        self._guard = guard
         self._coverage = decider.coverage
         self._view = view
         self._envelopes = envelopes
@@ -94,6 +106,7 @@ class Answers:
             and live[one.run.id].standing != "rogue"
             and live[one.run.id].run is not None
             and (one.run.id, one.id) not in seen
+            and can_be_named(one)
         ]
         for start in range(0, len(new), _OPENED_AT_ONCE):
             part = new[start : start + _OPENED_AT_ONCE]
@@ -133,7 +146,11 @@ class Answers:
             )
         # what goes on after the answer is covered as this is, by whoever adopted it
         one = replace(one, run=replace(one.run, our_run=run))
-        request = open_request(tx, catalogue, self._coverage, document, facts, one)
+        try:
+            request = open_request(tx, catalogue, self._coverage, document, facts, one)
+        except Invalid as error:  # what one run asks must not keep the others from being asked
+            _LOG.warning("nobody can be asked what waits in %s: %s", document.name, error)
+            return
         ADD.run(
             tx,
             request=request,
@@ -202,15 +219,19 @@ class Answers:
             DECIDE.run(
                 tx, request_is=request, to_choice=choice, to_message=words_of(asked), at=tx.now
             )
-        if choice == "approve" and (locked := self._locked(tx, asked)) is not None:
-            POSTPONE.run(
-                tx,
-                request_is=request,
-                attempts_were=row.attempts,
-                at=tx.now + _LOCKED_SECONDS * MICROSECONDS,
-                to_detail=locked,
-            )
-            return None
+        covered: tuple[Covered, ...] = ()
+        if choice == "approve":
+            try:
+                covered = self._admitted(tx, asked, row)
+            except Forbidden as error:
+                POSTPONE.run(
+                    tx,
+                    request_is=request,
+                    attempts_were=row.attempts,
+                    at=tx.now + _LOCKED_SECONDS * MICROSECONDS,
+                    to_detail=f"{error.rule}: {error.message}" if error.rule else error.message,
+                )
+                return None
         number = row.attempts + 1
         wait = min(2 ** min(number, 10), _LONGEST_WAIT_SECONDS) + round(TRY_SECONDS)
         began = BEGIN.run(
@@ -222,17 +243,34 @@ class Answers:
             to_attempts=number,
             at=tx.now + wait * MICROSECONDS,
         )
-        return Attempt(row, number, Reply(choice, message=words_of(asked))) if began else None
+        if not began:
+            return None
+        return Attempt(row, number, Reply(choice, message=words_of(asked)), covered)
 
-    def _locked(self, tx: Transaction, asked: Row) -> str | None:
-        """Say which lock keeps a run from going on, or return None."""
-        try:
-            self._envelopes.admit(
-                tx, asked.agent, asked.run, tool=asked.tool, approval=asked.request
+    def _admitted(self, tx: Transaction, asked: Row, row: Row) -> tuple[Covered, ...]:
+        """Return what locks see of a run that is to go on, by each tool that it asks for.
+
+        Raises `Forbidden` where its agent has no contract, or a lock covers any of it.
+        """
+        self._envelopes.admit(tx, asked.agent, asked.run)
+        run = recorded_run(tx, asked.run)
+        if run is None:
+            raise Forbidden("its run is not on record", rule="identity/run")
+        catalogue = self._view.now
+        tools = {asked.tool, *(name for name, _ in read_interrupt(row.asked).also)}
+        covered = tuple(
+            replace(
+                covered_by_facts(catalogue, run, tool),
+                approval=asked.request,
+                runtimes=(*catalogue.runtimes_of(run.agent), row.runtime),
             )
-        except Forbidden as error:
-            return f"{error.rule}: {error.message}" if error.rule else error.message
-        return None
+            for tool in sorted(tools)
+        )
+        locks = locks_in_force(tx)
+        for one in covered:
+            if (lock := covering(locks, one)) is not None:
+                refuse(lock)
+        return covered
 
     async def _answer(self, attempt: Attempt) -> tuple[AnswerResult | None, str]:
         """Answer an interrupt in its runtime; None: nobody knows whether it arrived."""
@@ -245,8 +283,10 @@ class Answers:
             return "not supported", f"its runtime takes {' or '.join(interrupt.choices)} only"
         try:
             async with asyncio.timeout(TRY_SECONDS):
-                result = await watched.adapter.answer(interrupt, attempt.reply)
-        except (UpstreamFailure, Unavailable) as error:
+                result = await self._guard.carry(
+                    attempt.covered, lambda: watched.adapter.answer(interrupt, attempt.reply)
+                )
+        except (Forbidden, UpstreamFailure, Unavailable) as error:
             return None, error.message
         except TimeoutError:
             return None, f"no answer in {TRY_SECONDS:g} s"

@@ -39,7 +39,8 @@ _RISK: Risk = "medium"
 _GATES = (contract_gate, policy_gate, approval_gate)
 _LONGEST_TEXT = 2000
 _LARGEST = 32 * 1024
-"""Characters of arguments that people are shown; more than that can only be rejected."""
+"""Bytes of arguments that people are shown; more than that can only be rejected."""
+_LONGEST_ID = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,16 @@ class _Asked:
     object_id: str | None = None
 
 
+def can_be_named(interrupt: Interrupt) -> bool:
+    """Tell whether an interrupt's id can be kept, and so the interrupt be asked about."""
+    return 0 < len(interrupt.id) <= _LONGEST_ID and interrupt.id.isprintable()
+
+
 def is_too_large(interrupt: Interrupt) -> bool:
     """Tell whether an interrupt is too large to be shown whole, or has no form to be kept in."""
+    tools = [interrupt.tool, [[name, dict(one)] for name, one in interrupt.also]]
     try:
-        return len(canonical(dict(interrupt.arguments))) > _LARGEST
+        return max(len(canonical(dict(interrupt.arguments))), len(canonical(tools))) > _LARGEST
     except (Invalid, ValueError, RecursionError):
         return True
 
@@ -108,7 +115,7 @@ def open_request(
             deciding=requirement.deciding,
             sla_seconds=sla,
             rule=requirement.rule,
-            rule_text=requirement.rule_text,
+            rule_text="; ".join(filter(None, (requirement.rule_text, _limits(interrupt)))),
             blast_radius=tool.contract.blast_radius if tool else "Not declared.",
             rollback=tool.contract.rollback if tool else "No rollback path is declared.",
             reversible=tool.contract.reversible if tool else None,
@@ -123,6 +130,18 @@ def open_request(
         coverage,
         PeopleInForce(tx, catalogue),
     )
+
+
+def _limits(interrupt: Interrupt) -> str:
+    """Say what answers its runtime takes that cannot be given here."""
+    words = {"edit": "edited arguments", "respond": "a written answer"}
+    beside = " or ".join(words[one] for one in interrupt.choices if one in words)
+    if "approve" not in interrupt.choices:
+        wants = f", which wants {beside}" if beside else ""
+        return f"it can only be rejected here: no approval can be carried to its runtime{wants}"
+    if beside:
+        return f"here it is approved as it is or rejected: {beside} can be given in its runtime"
+    return ""
 
 
 def _requirement(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, literal_column, select, update
 
 from watchkeeper.approvals.tables import requests
+from watchkeeper.kill.model import Covered
 from watchkeeper.runtimes.model import Interrupt, RemoteRun, Reply
 from watchkeeper.runtimes.tables import interrupts
 from watchkeeper.store.statement import Row, Statement, insert
@@ -97,6 +98,8 @@ class Attempt:
     row: Row
     number: int
     reply: Reply
+    covered: tuple[Covered, ...] = ()
+    """What no lock may be on while it is carried."""
 
 
 def write_interrupt(interrupt: Interrupt) -> str:

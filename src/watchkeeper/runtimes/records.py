@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import bindparam, select, update
 
@@ -76,7 +75,7 @@ def differs(tx: Transaction, document: Runtime, row: Row | None, found: RemoteRu
         return True
     if row.standing == "adopted":
         return False
-    return _judge(tx, document, found) != (row.agent, row.run, row.why)
+    return _judge(tx, document, found, row.first_seen_at) != (row.agent, row.run, row.why)
 
 
 def take(tx: Transaction, document: Runtime, found: RemoteRun) -> Taken:
@@ -98,7 +97,7 @@ def _take_new(tx: Transaction, document: Runtime, found: RemoteRun) -> Taken:
     if not make_room(tx, document.name):
         tx.silent("as many are kept of its runtime as may be")
         return "left out"
-    agent, run, why = _judge(tx, document, found)
+    agent, run, why = _judge(tx, document, found, tx.now)
     ended = found.state in ENDED
     _ADD.run(
         tx,
@@ -162,7 +161,7 @@ def _record_rogue(
 
 
 def _judge(
-    tx: Transaction, document: Runtime, found: RemoteRun
+    tx: Transaction, document: Runtime, found: RemoteRun, first_seen_at: int
 ) -> tuple[str | None, str | None, str | None]:
     """Return whose a run is, the run of ours that covers it, and why none does."""
     agent = rules.agent_of(document, found.offered)
@@ -170,13 +169,13 @@ def _judge(
     if found.our_run is not None:
         row = _ENVELOPE.first(tx, run_is=found.our_run)
         envelope = rules.Envelope(row.run, row.agent, row.closed_at) if row else None
-    why = rules.why_rogue(found, agent, envelope)
+    why = rules.why_rogue(found, agent, envelope, first_seen_at=first_seen_at)
     return agent, envelope.run if envelope and why is None else None, why
 
 
 def _judge_again(tx: Transaction, document: Runtime, row: Row, found: RemoteRun) -> Taken:
     """Judge a run anew: documents, or what it says of itself, may have changed."""
-    agent, run, why = _judge(tx, document, found)
+    agent, run, why = _judge(tx, document, found, row.first_seen_at)
     standing = "ours" if why is None else "rogue"
     if (agent, run, standing, why) == (row.agent, row.run, row.standing, row.why):
         return "kept"
@@ -197,27 +196,3 @@ def _judge_again(tx: Transaction, document: Runtime, row: Row, found: RemoteRun)
         _record_rogue(tx, document, found, agent, why)
         return "rogue"
     return "kept"
-
-
-def covered_rows(
-    tx: Transaction,
-    *,
-    runs_of_ours: Iterable[str],
-    agents: Iterable[str],
-    runtimes: Iterable[str],
-    everything: bool,
-) -> list[Row]:
-    """Return the runs that have not ended and that belong to any of these."""
-    live = select(remote_runs).where(remote_runs.c.ended_at.is_(None))
-    if everything:
-        return list(tx.connection.execute(live))
-    found: dict[tuple[str, str], Any] = {}
-    for column, names in (
-        (remote_runs.c.run, list(runs_of_ours)),
-        (remote_runs.c.agent, list(agents)),
-        (remote_runs.c.runtime, list(runtimes)),
-    ):
-        for start in range(0, len(names), 500):
-            part = live.where(column.in_(names[start : start + 500]))
-            found |= {(row.runtime, row.id): row for row in tx.connection.execute(part)}
-    return list(found.values())

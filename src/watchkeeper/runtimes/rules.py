@@ -77,8 +77,13 @@ class Envelope:
     closed_at: int | None
 
 
-def why_rogue(run: RemoteRun, agent: str | None, envelope: Envelope | None) -> str | None:
-    """Say why no envelope covers a run, or return None."""
+def why_rogue(
+    run: RemoteRun, agent: str | None, envelope: Envelope | None, *, first_seen_at: int
+) -> str | None:
+    """Say why no envelope covers a run, or return None.
+
+    Where its runtime does not say when it began, that was when it was first seen.
+    """
     if agent is None:
         what = f"its agent {run.offered!r:.80}" if run.offered else "its agent"
         return f"{what} is not among the agents of the runtime's document"
@@ -88,7 +93,8 @@ def why_rogue(run: RemoteRun, agent: str | None, envelope: Envelope | None) -> s
         return "the run that it names was never opened here"
     if envelope.agent != agent:
         return f"the run that it names is one of {envelope.agent}, not of {agent}"
-    if envelope.closed_at is not None and (run.started_at or 0) > envelope.closed_at:
+    began = run.started_at if run.started_at is not None else first_seen_at
+    if envelope.closed_at is not None and began > envelope.closed_at:
         return "the run that it names had ended before it began"
     return None
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from watchkeeper.core.errors import Conflict, Forbidden, NotFound, Unavailable
+from watchkeeper.core.errors import Conflict, NotFound, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.gates.kill import words_of
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.model import NewRun, Workload
 from watchkeeper.kill.model import Covered, LockTarget
-from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.registry.runtimes import Runtime
-from watchkeeper.runtimes import changes, reading, records
+from watchkeeper.runtimes import changes, reach, reading, records
 from watchkeeper.runtimes.answering import Answers
+from watchkeeper.runtimes.guarding import Guard, refuse
+from watchkeeper.runtimes.heeding import Heeding
 from watchkeeper.runtimes.launching import RunsOfLaunches
 from watchkeeper.runtimes.model import Launching, Stopping
 from watchkeeper.runtimes.polling import Polling
@@ -24,9 +24,6 @@ from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.wire.runtimes import RemoteRunRow, RuntimeRow, Standing
-
-_MOST_STOPPED = 50
-"""Runs that are told to stop in one poll, one after the other."""
 
 
 class Runtimes:
@@ -40,12 +37,17 @@ class Runtimes:
         self._envelopes = envelopes
         self.polling = polling
         polling.launches = RunsOfLaunches(decider.store, view, envelopes)
-        self.answers = Answers(decider, view, envelopes, polling)
+        self._guard = Guard(decider)
+        self.answers = Answers(decider, view, envelopes, polling, self._guard)
         """Asks people what runs wait for, and tells them."""
-        self._decider = decider
-        polling.on_listed = self._stop_locked
-        self.stops = Stops(decider.store, polling)
+        self.stops = Stops(decider.store, view, polling)
         """Stops, pauses and resumes what locks cover, and single runs."""
+        self._heeding = Heeding(decider, view, polling, self.stops, self._guard)
+        polling.on_listed = self._heeding.look
+
+    def follow_locks(self) -> None:
+        """Cut what is being told to runtimes that the locks in force now forbid."""
+        self._guard.follow_locks()
 
     async def rows(self) -> list[RuntimeRow]:
         """Return the runtimes in force, by name."""
@@ -124,9 +126,18 @@ class Runtimes:
     async def tell(
         self, name: str, id: str, what: Told, *, now: bool = True, by: str, reason: str
     ) -> Stopping:
-        """Have one run stopped, paused or resumed; raise `NotFound` if there is none."""
+        """Have one run stopped, paused or resumed; raise `NotFound` if there is none.
+
+        Raises `Forbidden` for a resume where a lock covers the run, also where it comes into force
+        meanwhile, or its agent has no contract.
+        """
         row = await self.find(name, id)
-        return await self.stops.tell_run(row, what, now=now, by=by, why=reason)
+        if what != "resume":
+            return await self.stops.tell_run(row, what, now=now, by=by, why=reason)
+        covered = await self._store.read(lambda tx: self._may_go_on(tx, row))
+        return await self._guard.carry(
+            (covered,), lambda: self.stops.tell_run(row, what, now=now, by=by, why=reason)
+        )
 
     async def start(self, name: str, *, by: str, reason: str) -> RuntimeRow:
         """Start the process of a runtime that was stopped for good; one that runs goes on.
@@ -159,27 +170,12 @@ class Runtimes:
         await self.polling.poll(name)
         return await self.row(name)
 
-    async def _stop_locked(self, document: Runtime) -> None:
-        """Stop what a lock covers that has begun in a runtime since it was told to stop."""
-        locks = [lock for lock in self._decider.locks if lock.mode == "stop"]
-        watched = self.polling.get(document.name)
-        if not locks or watched is None or "stop" not in watched.adapter.can:
-            return
-        rows = await self._store.scan(lambda tx: records.live_runs(tx, document.name))
-        found = []
-        for row in rows.values():
-            team = self._view.now.team_of(row.agent) if row.agent else ""
-            here = Covered(row.run or "", row.agent or "", team, runtimes=(document.name,))
-            if row.missing_since is None and (lock := covering(locks, here)) is not None:
-                found.append((row, lock))
-        for row, lock in found[:_MOST_STOPPED]:
-            await self.stops.tell_run(
-                row, "stop", now=True, by=f"lock/{lock.lock}", why=lock.reason, news_only=True
-            )
-
-    async def check_unlocked(self, row: Row) -> None:
-        """Raise `Forbidden` where a lock covers a run, or no contract its agent."""
-        await self._store.read(lambda tx: self._envelopes.admit(tx, row.agent, row.run or ""))
+    def _may_go_on(self, tx: Transaction, row: Row) -> Covered:
+        """Return what locks see of a run; raise `Forbidden` where its agent has no contract."""
+        if row.agent is not None:
+            self._envelopes.admit(tx, row.agent, row.run or "")
+        named = [(row.id, row.agent, row.run)]
+        return reach.known_of(tx, self._view.now, row.runtime, named)[row.id].covered
 
     async def poll_due(self) -> None:
         """Begin to ask every runtime whose time has come, and to tell what was decided."""
@@ -217,13 +213,8 @@ class Runtimes:
 def _check_runtime(tx: Transaction, name: str) -> None:
     """Raise `Forbidden` where a lock is on a runtime, whichever agents are said to run there."""
     here = [lock for lock in locks_in_force(tx) if lock.target == LockTarget("runtime", name)]
-    for lock in here[:1]:
-        raise Forbidden(
-            words_of(lock),
-            code="locked",
-            rule=f"lock/{lock.lock}",
-            remedy="nothing until a person lifts the lock",
-        )
+    if here:
+        refuse(here[0])
 
 
 def _find(tx: Transaction, name: str, id: str) -> Row:

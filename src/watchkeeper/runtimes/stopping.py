@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.core.text import make_safe
+from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.effector import Done
-from watchkeeper.runtimes import changes, records, rules
+from watchkeeper.kill.model import LockTarget
+from watchkeeper.kill.rules import covers
+from watchkeeper.runtimes import changes, reach, records, rules
 from watchkeeper.runtimes.model import Adapter, RemoteRun, Stopping
 from watchkeeper.runtimes.polling import Polling, Watched
 from watchkeeper.store.statement import Row
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.model import UpstreamFailure
-from watchkeeper.wire.runtimes import ENDED, StopResult
+from watchkeeper.wire.locks import TargetKind
+from watchkeeper.wire.runtimes import ENDED, StopResult, Verb
 
 TRY_SECONDS = 4.0
 """How long one try may take over all runtimes; what a lock waits for an answer is longer."""
@@ -31,32 +35,26 @@ _LIST_SECONDS = 1.5
 """Of these, to look for what has begun since a runtime was last asked."""
 _AT_ONCE = 16
 _KEPT_AT_ONCE = 50
+_MOST_REMEMBERED = 5_000
 Told = Literal["stop", "pause", "resume"]
+Locking = Literal["stop", "pause"]
+"""What a lock has runs told."""
+_VERBS: dict[Locking, frozenset[Verb]] = {
+    "stop": frozenset({"stop", "stop all"}),
+    "pause": frozenset({"pause"}),
+}
+_WHOLE: frozenset[TargetKind] = frozenset({"runtime", "everything"})
+"""Targets of which all that runs in a runtime is."""
 _DONE: dict[Told, str] = {"stop": "stopped", "pause": "paused", "resume": "resumed"}
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """What is stopped: runs of ours, all runs of some agents, all that runs in some runtimes."""
-
-    runs: frozenset[str] = frozenset()
-    agents: frozenset[str] = frozenset()
-    all_of: frozenset[str] = frozenset()
-    """Runtimes of which every run is meant."""
-    everything: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class RuntimeResult:
-    """What came of one try in one runtime; `counts` says of how many runs which.
-
-    `result` is that of the run that came off worst.
-    """
+    """What came of one try in one runtime; `result` is that of the run that came off worst."""
 
     runtime: str
     result: StopResult
     detail: str
-    counts: tuple[tuple[StopResult, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,66 +66,60 @@ class _Outcome:
 class Stops:
     """Tells runtimes to stop, pause or resume what runs in them."""
 
-    def __init__(self, store: Store, polling: Polling) -> None:
+    def __init__(self, store: Store, view: CatalogueView, polling: Polling) -> None:
         self._store = store
+        self._view = view
         self._polling = polling
+        self._said: dict[tuple[str, str, Told, str], tuple[StopResult, str]] = {}
+        """What last came of telling a run so for a lock, while that does not help."""
 
-    async def runtimes_of(self, reach: Reach) -> tuple[str, ...]:
-        """Return the runtimes in force that something has to be told to."""
-        return await self._store.scan(lambda tx: self.runtimes_in(tx, reach))
-
-    def runtimes_in(self, tx: Transaction, reach: Reach) -> tuple[str, ...]:
-        """Return the same within a unit of work."""
-        found = {row.runtime for row in _rows(tx, reach)} | reach.all_of
-        return tuple(name for name in self._names(reach) if reach.everything or name in found)
-
-    async def tell(
-        self, reach: Reach, what: Told = "stop", *, by: str, why: str
-    ) -> tuple[RuntimeResult, ...]:
-        """Tell every runtime that runs any of it; return what came of it in each, by name.
+    async def tell_in(
+        self, name: str, target: LockTarget, what: Locking = "stop", *, by: str, why: str
+    ) -> RuntimeResult:
+        """Tell one runtime about every run that a lock on `target` covers, and what came of it.
 
         May be said again as often as need be: what is so already is said to be. Takes no longer
         than `TRY_SECONDS` (and the writing down of it); what is not known by then is unconfirmed.
         """
-        rows = await self._store.scan(lambda tx: _rows(tx, reach))
-        by_name: dict[str, list[Row]] = {}
-        for row in rows:
-            by_name.setdefault(row.runtime, []).append(row)
-        names = self._names(reach)
-        results = await asyncio.gather(
-            *(
-                self._tell_one(name, by_name.get(name, []), reach, what, by=by, why=why)
-                for name in names
-            )
-        )
-        return tuple(result for result in results if result is not None)
-
-    async def tell_in(
-        self, name: str, reach: Reach, what: Told = "stop", *, by: str, why: str
-    ) -> RuntimeResult:
-        """Tell one runtime, as `tell` does, and say so too where nothing of it runs there."""
-        rows = await self._store.scan(lambda tx: _rows(tx, reach))
-        mine = [row for row in rows if row.runtime == name]
-        result = await self._tell_one(name, mine, reach, what, by=by, why=why)
-        if result is not None:
-            return result
         watched = self._polling.get(name)
         if watched is None:
             said = "no document for it is in force: look there by hand"
             return RuntimeResult(name, "unconfirmed", said)
+        if not watched.adapter.can & _VERBS[what]:
+            said = f"its kind can't {what} a run; the gateways refuse what it asks"
+            return RuntimeResult(name, "not supported", said)
+        outcomes: dict[str, _Outcome] = {}
+        problem: list[str] = []
+        # not among the scans: reports must not hold up a stop
+        runs = await self._store.read(lambda tx: self._covered(tx, watched, target))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TRY_SECONDS):
+                runs |= await self._begun_since(watched, target, runs, problem)
+                if target.kind in _WHOLE and what == "stop":
+                    await _stop_all(watched.adapter)
+                await self._tell_each(watched, runs.values(), what, outcomes)
+        # what had no answer in time is to be told again, also what nobody had seen before
+        for run in runs.values():
+            late = Stopping("unconfirmed", f"no answer in {TRY_SECONDS:g} s", run.state)
+            outcomes.setdefault(run.id, _Outcome(run, late))
+        found = list(outcomes.values())
+        news = frozenset(one.run.id for one in found if self._is_news(name, one, what, by))
+        await self._keep(watched, found, what, by=by, why=why, news=news)
+        if found or problem:
+            return _sum_up(name, found, what, problem)
         if "list" in watched.adapter.can:
             return RuntimeResult(name, "already done", "nothing of it runs there")
         said = "a runtime of its kind can't say what runs there; the gateways refuse what it asks"
         return RuntimeResult(name, "not supported", said)
 
-    async def answers(self, name: str) -> Done:
+    async def answers(self, name: str, what: Locking) -> Done:
         """Ask a runtime who it is, without any effect; say what it could be told."""
         watched = self._polling.get(name)
         if watched is None:
             return Done("no document for it is in force", supported=False)
         can = watched.adapter.can
-        if not can & {"stop", "stop all"}:
-            said = "its kind can't be told to stop: the gateways refuse what it asks"
+        if not can & _VERBS[what]:
+            said = f"its kind can't be told to {what}: the gateways refuse what it asks"
             return Done(said, supported=False)
         try:
             found = await watched.adapter.information()
@@ -139,56 +131,38 @@ class Stops:
         return Done(f"it answers{version}; it can {', '.join(sorted(can))}", name)
 
     async def tell_run(
-        self, row: Row, what: Told, *, now: bool, by: str, why: str, news_only: bool = False
+        self, row: Row, what: Told, *, now: bool, by: str, why: str, again: bool = False
     ) -> Stopping:
-        """Tell a runtime about one run; `news_only`: that it did not help is not recorded."""
+        """Tell a runtime about one run; `again`: over and over, so only changes are events."""
         watched = self._polling.get(row.runtime)
         if watched is None:
             return Stopping("unconfirmed", "no document for its runtime is in force", row.state)
         outcome = await self._bounded(watched.adapter, records.remote_of(row), what, now=now)
-        if not news_only or outcome.came.result == "done":
-            await self._keep(watched, [outcome], what, by=by, why=why)
+        told = not again or self._is_news(row.runtime, outcome, what, by)
+        news = frozenset({outcome.run.id} if told else ())
+        await self._keep(watched, [outcome], what, by=by, why=why, news=news)
         return outcome.came
 
-    def _names(self, reach: Reach) -> list[str]:
-        """Return the runtimes that may run any of it."""
-        return [
-            name
-            for name, watched in sorted(self._polling.watched())
-            if reach.everything
-            or reach.runs
-            or name in reach.all_of
-            or reach.agents & {one.agent for one in watched.document.agents}
-        ]
-
-    async def _tell_one(
-        self, name: str, rows: Sequence[Row], reach: Reach, what: Told, *, by: str, why: str
-    ) -> RuntimeResult | None:
-        watched = self._polling.get(name)
-        if watched is None:
-            return None
-        whole = reach.everything or name in reach.all_of
-        outcomes: dict[str, _Outcome] = {}
-        problem: list[str] = []
-        runs = {row.id: records.remote_of(row) for row in rows}
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TRY_SECONDS):
-                runs |= await self._begun_since(watched, reach, whole, what, problem)
-                if whole and what == "stop":
-                    await _stop_all(watched.adapter)
-                await self._tell_each(watched, runs.values(), what, outcomes)
-        # what had no answer in time is to be told again, also what nobody had seen before
-        for run in runs.values():
-            late = Stopping("unconfirmed", f"no answer in {TRY_SECONDS:g} s", run.state)
-            outcomes.setdefault(run.id, _Outcome(run, late))
-        await self._keep(watched, list(outcomes.values()), what, by=by, why=why)
-        return _sum_up(name, list(outcomes.values()), what, problem)
+    def _covered(
+        self, tx: Transaction, watched: Watched, target: LockTarget
+    ) -> dict[str, RemoteRun]:
+        """Return the runs that a lock covers and that a runtime has told of."""
+        rows = reach.expected_runs(tx, watched.document.name)
+        named = [(row.id, row.agent, row.run) for row in rows]
+        known = reach.known_of(tx, self._view.now, watched.document.name, named)
+        return {
+            row.id: records.remote_of(row) for row in rows if covers(target, known[row.id].covered)
+        }
 
     async def _begun_since(
-        self, watched: Watched, reach: Reach, whole: bool, what: Told, problem: list[str]
+        self,
+        watched: Watched,
+        target: LockTarget,
+        before: Mapping[str, RemoteRun],
+        problem: list[str],
     ) -> dict[str, RemoteRun]:
-        """Return the runs that it covers and that a runtime tells of now."""
-        if what == "resume" or "list" not in watched.adapter.can:
+        """Return the runs that a lock covers and that a runtime tells of only now."""
+        if "list" not in watched.adapter.can:
             return {}
         try:
             async with asyncio.timeout(_LIST_SECONDS):
@@ -203,29 +177,35 @@ class Stops:
             problem.append("it runs more than it tells of")
         if not all(map(rules.usable, listing.runs)):
             problem.append("it runs what cannot be named here")
+        document = watched.document
+        found = [run for run in map(rules.bounded, listing.runs) if rules.usable(run)]
+        named = [
+            (run.id, rules.agent_of(document, run.offered), run.our_run)
+            for run in found
+            if run.id not in before
+        ]
+        known = await self._store.read(
+            lambda tx: reach.known_of(tx, self._view.now, document.name, named)
+        )
         return {
             run.id: run
-            for run in listing.runs
-            if rules.usable(run)
-            and (
-                whole
-                or run.our_run in reach.runs
-                or rules.agent_of(watched.document, run.offered) in reach.agents
-            )
+            for run in found
+            if run.id in known and covers(target, known[run.id].covered)
         }
 
     async def _tell_each(
         self,
         watched: Watched,
         runs: Iterable[RemoteRun],
-        what: Told,
+        what: Locking,
         outcomes: dict[str, _Outcome],
     ) -> None:
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def tell(run: RemoteRun) -> None:
             async with gate:
-                outcomes[run.id] = await _tell(watched.adapter, run, what, now=True)
+                outcome = await _tell(watched.adapter, run, what, now=True)
+                outcomes[run.id] = _held(outcome) if what == "pause" else outcome
 
         await asyncio.gather(*(tell(run) for run in runs))
 
@@ -239,9 +219,22 @@ class Stops:
             late = Stopping("unconfirmed", f"no answer in {TRY_SECONDS:g} s", run.state)
             return _Outcome(run, late)
 
+    def _is_news(self, name: str, one: _Outcome, what: Told, by: str) -> bool:
+        """Whether it came otherwise than when the same was last told again."""
+        key, said = (name, one.run.id, what, by), (one.came.result, one.came.detail)
+        before = self._said.pop(key, None)
+        if one.came.result == "done":
+            return True
+        self._said[key] = said
+        while len(self._said) > _MOST_REMEMBERED:
+            del self._said[next(iter(self._said))]
+        return said != before
+
     async def _keep(
-        self, watched: Watched, outcomes: Sequence[_Outcome], what: Told, *, by: str, why: str
-    ) -> None:
+        self, watched: Watched, outcomes: Sequence[_Outcome], what: Told, *, by: str, why: str,
+        news: Container[str],
+    ) -> None:  # fmt: skip
+        """Keep what came of it; what is no news is no event."""
         document = watched.document
         for start in range(0, len(outcomes), _KEPT_AT_ONCE):
             part = outcomes[start : start + _KEPT_AT_ONCE]
@@ -254,14 +247,16 @@ class Stops:
                         records.take(tx, document, one.run)
                         row = records.find_run(tx, document.name, one.run.id)
                     if row is not None:
-                        _keep_one(tx, row, one.came, what, by=by, why=why)
+                        _keep_one(tx, row, one.came, what, by=by, why=why, news=one.run.id in news)
 
             await self._store.write(keep)
 
 
-def _keep_one(tx: Transaction, row: Row, came: Stopping, what: Told, *, by: str, why: str) -> None:
+def _keep_one(
+    tx: Transaction, row: Row, came: Stopping, what: Told, *, by: str, why: str, news: bool
+) -> None:
     """Keep what came of telling a runtime about one run, and the state that was read back."""
-    if came.result != "already done":
+    if news and came.result != "already done":
         detail = str(make_safe(came.detail, limit=200))
         said = f"was {_DONE[what]}" if came.result == "done" else f"{what}: {came.result}"
         tx.record(
@@ -307,23 +302,18 @@ async def _stop_all(adapter: Adapter) -> None:
                 await adapter.stop_all()
 
 
-def _rows(tx: Transaction, reach: Reach) -> list[Row]:
-    return records.covered_rows(
-        tx,
-        runs_of_ours=reach.runs,
-        agents=reach.agents,
-        runtimes=reach.all_of,
-        everything=reach.everything,
-    )
+def _held(outcome: _Outcome) -> _Outcome:
+    """Take what waits for a person as held: under a lock no approval is carried to it."""
+    if outcome.came.result == "not supported" and outcome.came.state == "waiting":
+        return _Outcome(outcome.run, replace(outcome.came, result="already done"))
+    return outcome
 
 
 def _sum_up(
     name: str, outcomes: Sequence[_Outcome], what: Told, problems: Sequence[str]
-) -> RuntimeResult | None:
-    """Say what came of it in one runtime; None where nothing there is covered."""
+) -> RuntimeResult:
+    """Say what came of it in one runtime."""
     counted = Counter(one.came.result for one in outcomes)
-    if not outcomes and not problems:
-        return None
     worst: StopResult = "already done"
     order: tuple[StopResult, ...] = ("done", "not supported", "unconfirmed")
     for result in order:
@@ -331,17 +321,11 @@ def _sum_up(
             worst = result
     if problems:
         worst = "unconfirmed"
-    order_shown = get_args(StopResult)
     words = [
         f"{counted[one]} {_DONE[what] if one == 'done' else one}"
-        for one in order_shown
+        for one in get_args(StopResult)
         if counted[one]
     ]
     why = next((one.came.detail for one in outcomes if one.came.result == worst), "")
     said = "; ".join(filter(None, (", ".join(words), *problems, why if not problems else "")))
-    return RuntimeResult(
-        name,
-        worst,
-        str(make_safe(said, limit=400)),
-        tuple((one, counted[one]) for one in order_shown if counted[one]),
-    )
+    return RuntimeResult(name, worst, str(make_safe(said, limit=400)))
