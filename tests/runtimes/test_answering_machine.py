@@ -20,7 +20,6 @@ from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.service import cast_vote
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.people import PeopleInForce
-from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.runtimes.tables import interrupts
 from watchkeeper.store.statement import Row
@@ -55,12 +54,11 @@ class Answering(RuleBasedStateMachine):
     def begin(self) -> None:
         url = sqlite_url(Path(self.directory.name))
         self.ground: Ground = self.run(self.stack.enter_async_context(watching(url)))
-        self.kill = KillSwitch(self.ground.decider)
+        self.kill = self.ground.kill
 
     def teardown(self) -> None:
         if hasattr(self, "ground"):
             self.settle_all()
-            self.run(self.kill.stop())
             self.run(self.stack.aclose())
         self.runner.close()
         self.directory.cleanup()
