@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from watchkeeper.cli.fleet import say_more
+from watchkeeper.cli.fleet import print_page
 from watchkeeper.cli.named import of
-from watchkeeper.cli.output import fail, print_json, print_table
+from watchkeeper.cli.output import fail
 from watchkeeper.cli.session import AFTER, LIMIT, Session, speaks
 from watchkeeper.cli.waiting import said_while
 from watchkeeper.cli.words import at, read_span
@@ -61,27 +61,22 @@ def decisions(
                 cost_at_least=least, within_seconds=seconds, **{**asked, **named}
             )
         )
-    if session.json:
-        print_json(page)
-        return
-    print_table(
+    print_page(
+        session,
+        page,
         ("AT", "AGENT", "VERDICT", "ACTION", "OUTCOME", "COST", "DATA", "RULE", "DECISION"),
-        [
-            (
-                at(row.at),
-                row.agent,
-                row.verdict,
-                _action(row),
-                _outcome(row),
-                dollars(row.cost_micros) if row.cost_micros else "-",
-                _data(row),
-                row.rule,
-                row.decision,
-            )
-            for row in page.rows
-        ],
+        lambda row: (
+            at(row.at),
+            row.agent,
+            row.verdict,
+            _action(row),
+            _outcome(row),
+            dollars(row.cost_micros) if row.cost_micros else "-",
+            _data(row),
+            row.rule,
+            row.decision,
+        ),
     )
-    say_more(page.next)
 
 
 def _action(row: DecisionRow) -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watchkeeper.cli.fleet import say_more
+from watchkeeper.cli.fleet import print_page
 from watchkeeper.cli.group import NamedGroup
-from watchkeeper.cli.output import fail, print_json, print_table, say
+from watchkeeper.cli.output import fail, print_json, say
 from watchkeeper.cli.session import AFTER, LIMIT, Session, speaks
 from watchkeeper.cli.words import at
 from watchkeeper.core.errors import Invalid
@@ -48,28 +48,21 @@ def list_(
             state=which, target=target, request=request, after=after, limit=limit
         )
     )
-    if session.json:
-        print_json(page)
-        return
-    if not page.rows:
-        say("No deliveries.")
-        return
-    print_table(
+    print_page(
+        session,
+        page,
         ("STATE", "TO", "ATTEMPTS", "NEXT", "LAST", "REQUEST", "DELIVERY"),
-        [
-            (
-                row.state,
-                f"{row.recipient} by {row.target}" if row.recipient else row.target,
-                row.attempts,
-                at(row.next_at) if row.next_at else "-",
-                _last(row),
-                row.request or "-",
-                row.delivery,
-            )
-            for row in page.rows
-        ],
+        lambda row: (
+            row.state,
+            f"{row.recipient} by {row.target}" if row.recipient else row.target,
+            row.attempts,
+            at(row.next_at) if row.next_at else "-",
+            _last(row),
+            row.request or "-",
+            row.delivery,
+        ),
+        empty="No deliveries.",
     )
-    say_more(page.next)
 
 
 @deliveries.command(short_help="Send again what is dead or unknown.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -13,6 +14,10 @@ from watchkeeper.core.money import dollars
 
 if TYPE_CHECKING:
     from watchkeeper.wire.agents import AgentRow
+    from watchkeeper.wire.base import Shown
+    from watchkeeper.wire.pages import Page
+
+Row = TypeVar("Row", bound="Shown")
 
 _MAY = {"yes": "may", "approval": "may, asks", "never": "never"}
 
@@ -31,33 +36,46 @@ def agents(
         _show_agent(session, name)
         return
     page = session.call(lambda plane: plane.agents(after=after, limit=limit, filter=filter_))
-    if session.json:
-        print_json(page)
-        return
-    print_table(
+    print_page(
+        session,
+        page,
         ("AGENT", "STATE", "HEALTH", "OWNER", "RUNS", "CALLS/H", "DENIED/H", "SPEND/H", "DOING"),
-        [
-            (
-                row.name,
-                row.state,
-                _health(row),
-                row.owner,
-                row.open_runs,
-                row.calls_hour,
-                row.denied_hour,
-                dollars(row.spend_hour_micros),
-                row.why or row.doing,
-            )
-            for row in page.rows
-        ],
+        lambda row: (
+            row.name,
+            row.state,
+            _health(row),
+            row.owner,
+            row.open_runs,
+            row.calls_hour,
+            row.denied_hour,
+            dollars(row.spend_hour_micros),
+            row.why or row.doing,
+        ),
     )
-    say_more(page.next)
 
 
 def _health(row: AgentRow) -> str:
     """Say how the best of its runs does, and how many ail."""
     ailing = f", {row.ailing_runs} of {row.open_runs} ail" if row.ailing_runs else ""
     return f"{row.health or '-'}{ailing}"
+
+
+def print_page(
+    session: Session,
+    page: Page[Row],
+    headings: Sequence[str],
+    cells: Callable[[Row], Sequence[object]],
+    *,
+    empty: str | None = None,
+) -> None:
+    """Print a page of rows as a table, or `empty`, and how to go on; or all of it as JSON."""
+    if session.json:
+        print_json(page)
+    elif empty is not None and not page.rows:
+        say(empty)
+    else:
+        print_table(headings, [cells(row) for row in page.rows])
+        say_more(page.next)
 
 
 def say_more(key: str | None) -> None:
@@ -115,26 +133,21 @@ def runs(
     page = session.call(
         lambda plane: plane.runs(agent=agent, state=run_state, after=after, limit=limit)
     )
-    if session.json:
-        print_json(page)
-        return
-    print_table(
+    print_page(
+        session,
+        page,
         ("RUN", "AGENT", "STATE", "HEALTH", "CALLS", "DENIED", "SPEND", "GOAL"),
-        [
-            (
-                row.run,
-                row.agent,
-                row.state,
-                row.health or "-",
-                row.calls,
-                row.denied,
-                dollars(row.spend_micros),
-                row.goal,
-            )
-            for row in page.rows
-        ],
+        lambda row: (
+            row.run,
+            row.agent,
+            row.state,
+            row.health or "-",
+            row.calls,
+            row.denied,
+            dollars(row.spend_micros),
+            row.goal,
+        ),
     )
-    say_more(page.next)
 
 
 def _show_run(session: Session, run: str) -> None:

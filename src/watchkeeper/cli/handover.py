@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watchkeeper.cli.fleet import say_more
+from watchkeeper.cli.fleet import print_page
 from watchkeeper.cli.group import NamedGroup
-from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say
+from watchkeeper.cli.output import fail, print_facts, print_json, say
 from watchkeeper.cli.session import AFTER, DIGEST, LIMIT, Session, speaks
 from watchkeeper.cli.words import at
 from watchkeeper.core.errors import Invalid
@@ -111,28 +111,21 @@ def list_(
             state=which, role=role, schedule=schedule, after=after, limit=limit
         )
     )
-    if session.json:
-        print_json(page)
-        return
-    if not page.rows:
-        say("No hand-overs.")
-        return
-    print_table(
+    print_page(
+        session,
+        page,
         ("GIVEN", "WATCH", "BY", "TO", "STATE", "MINE", "HANDOVER"),
-        [
-            (
-                at(row.given_at),
-                row.role or f"schedule {row.schedule}",
-                row.by,
-                row.to or "-",
-                _state(row),
-                "yes" if row.mine else "no",
-                row.handover,
-            )
-            for row in page.rows
-        ],
+        lambda row: (
+            at(row.given_at),
+            row.role or f"schedule {row.schedule}",
+            row.by,
+            row.to or "-",
+            _state(row),
+            "yes" if row.mine else "no",
+            row.handover,
+        ),
+        empty="No hand-overs.",
     )
-    say_more(page.next)
 
 
 @handover.command()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watchkeeper.cli.fleet import say_more
+from watchkeeper.cli.fleet import print_page
 from watchkeeper.cli.group import NamedGroup
-from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say
+from watchkeeper.cli.output import fail, print_facts, print_json, say
 from watchkeeper.cli.session import AFTER, LIMIT, REASON, Session, speaks
 from watchkeeper.cli.words import at, read_span
 from watchkeeper.core.errors import Invalid
@@ -45,30 +45,23 @@ def list_(
             state=which, agent=agent, tool=tool, after=after, limit=limit
         )
     )
-    if session.json:
-        print_json(page)
-        return
-    if not page.rows:
-        say("No standing approvals.")
-        return
-    print_table(
+    print_page(
+        session,
+        page,
         ("STATE", "AGENT", "TOOL", "PINS", "USES", "MONEY", "UNTIL", "BY", "STANDING"),
-        [
-            (
-                row.state,
-                row.agent,
-                row.tool,
-                _pins(row),
-                f"{row.uses}/{row.max_uses}",
-                _money(row),
-                at(row.expires_at),
-                ", ".join(row.approved_by) or f"proposed by {row.proposed_by}",
-                row.standing,
-            )
-            for row in page.rows
-        ],
+        lambda row: (
+            row.state,
+            row.agent,
+            row.tool,
+            _pins(row),
+            f"{row.uses}/{row.max_uses}",
+            _money(row),
+            at(row.expires_at),
+            ", ".join(row.approved_by) or f"proposed by {row.proposed_by}",
+            row.standing,
+        ),
+        empty="No standing approvals.",
     )
-    say_more(page.next)
 
 
 @standing.command()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from watchkeeper.cli.fleet import say_more
+from watchkeeper.cli.fleet import print_page
 from watchkeeper.cli.group import NamedGroup
-from watchkeeper.cli.output import fail, print_diff, print_facts, print_json, print_table, say
+from watchkeeper.cli.output import fail, print_diff, print_facts, print_json, say
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, REASON, Session, speaks
 from watchkeeper.cli.words import at
 from watchkeeper.core.errors import Conflict, NotFound
@@ -36,29 +36,22 @@ def tools() -> None:
 def list_(session: Session, after: str | None, limit: int, filter_: str | None) -> None:
     """List tools; those that an upstream offers without a contract too."""
     page = session.call(lambda plane: plane.tools(after=after, limit=limit, filter=filter_))
-    if session.json:
-        print_json(page)
-        return
-    if not page.rows:
-        say("No tools.")
-        return
-    print_table(
+    print_page(
+        session,
+        page,
         ("TOOL", "STATE", "ACCESS", "RISK", "AGENTS", "CALLS/D", "DENIED/D", "DOES"),
-        [
-            (
-                row.name,
-                row.state if row.covered else "uncovered",
-                row.access or "-",
-                row.risk or "-",
-                row.agents,
-                row.calls_day,
-                row.denied_day,
-                row.does[:60],
-            )
-            for row in page.rows
-        ],
+        lambda row: (
+            row.name,
+            row.state if row.covered else "uncovered",
+            row.access or "-",
+            row.risk or "-",
+            row.agents,
+            row.calls_day,
+            row.denied_day,
+            row.does[:60],
+        ),
+        empty="No tools.",
     )
-    say_more(page.next)
 
 
 @tools.command(short_help="Show a tool: contract, definitions, decisions.")
