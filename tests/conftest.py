@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, settings
 from tests.rig.plane import Plane
 from tests.rig.process import forking
 from tests.rig.provider import Provider
-from tests.rig.stores import clock, database_url, postgres, store
+from tests.rig.stores import clock, database_url, empty_database_url, postgres, store
 from tests.rig.tmux import Tmux
 from tests.rig.upstream import Upstream
 
-__all__ = ["clock", "database_url", "postgres", "store"]
+__all__ = ["clock", "database_url", "empty_database_url", "postgres", "store"]
 
 # `ci` finds the same things on every machine; `deep` looks further, for hours if it must.
 _SLOW = (HealthCheck.too_slow, HealthCheck.function_scoped_fixture)

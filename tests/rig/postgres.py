@@ -16,8 +16,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
@@ -30,24 +32,28 @@ _numbers = itertools.count(1)
 
 
 class Postgres:
-    """A server for one test session; each test makes databases of its own."""
+    """A server for one test session; each test makes databases of its own.
+
+    `prepared` is the URL of a database that others are made like, once there is one.
+    """
 
     def __init__(self) -> None:
+        self.prepared = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._directory: Path | None = None
         given = os.environ.get(URL_VARIABLE)
         self._url = given or self._start()
 
-    def create_database(self) -> str:
-        """Create an empty database and return its URL."""
+    def create_database(self, *, like: str = "") -> str:
+        """Create an empty database, or one like that with this URL, and return its URL."""
         name = f"watchkeeper_test_{os.getpid()}_{next(_numbers)}"
-        _execute(self._url, f'CREATE DATABASE "{name}"')
+        template = f' TEMPLATE "{_name(like)}"' if like else ""
+        _execute(self._url, f'CREATE DATABASE "{name}"{template}')
         return urlunsplit(urlsplit(self._url)._replace(path=f"/{name}"))
 
     def drop_database(self, url: str) -> None:
         """Drop a database, whoever is still connected."""
-        name = urlsplit(url).path.lstrip("/")
-        _execute(self._url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        _execute(self._url, f'DROP DATABASE IF EXISTS "{_name(url)}" WITH (FORCE)')
 
     def execute(self, url: str, query: str) -> None:
         """Run one statement in a database, as somebody outside would."""
@@ -55,8 +61,8 @@ class Postgres:
 
     def end_connections(self, url: str) -> None:
         """Cut every connection to a database, as a restarted server or a network would."""
-        name = urlsplit(url).path.lstrip("/")
-        query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        of = f"datname = '{_name(url)}'"
+        query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {of}"
         _execute(self._url, query)
 
     def close(self) -> None:
@@ -110,9 +116,12 @@ def _binaries(directory: Path, *, foreign: bool) -> Path:
     return package / "pginstall18" / "bin"
 
 
+def _name(url: str) -> str:
+    return urlsplit(url).path.lstrip("/")
+
+
 def _execute(url: str, query: str) -> bool:
-    """Run one statement on a connection and an event loop of its own; return True."""
-    failure: list[BaseException] = []
+    """Run one statement on a connection of its own; return True."""
 
     async def run() -> None:
         connection = await asyncpg.connect(url, timeout=10)
@@ -121,15 +130,11 @@ def _execute(url: str, query: str) -> bool:
         finally:
             await connection.close()
 
-    def thread() -> None:
-        try:
-            asyncio.run(run())
-        except BaseException as error:
-            failure.append(error)
-
-    worker = threading.Thread(target=thread)
-    worker.start()
-    worker.join()
-    if failure:
-        raise failure[0]
+    run_apart(run)
     return True
+
+
+def run_apart(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run something on an event loop of its own, whatever runs here."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(work())).result()

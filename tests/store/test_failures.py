@@ -13,7 +13,7 @@ from sqlalchemy import text
 from tests.rig.deadline import eventually_async
 from tests.rig.postgres import Postgres
 from tests.rig.postgres_proxy import proxied
-from tests.rig.stores import sqlite_url
+from tests.rig.stores import empty_sqlite_url
 from tests.store.ground import ACTOR, ADD, amounts, put
 from watchkeeper import ledger
 from watchkeeper.core.clock import RehearsalClock
@@ -41,7 +41,7 @@ def limit_pages(store: Store, spare: int) -> None:
 async def test_full_disk_fails_the_batch_whole_and_passes(
     tmp_path: Path, clock: RehearsalClock
 ) -> None:
-    async with await Store.open(sqlite_url(tmp_path), clock) as store:
+    async with await Store.open(empty_sqlite_url(tmp_path), clock) as store:
         await store.write(put("before"))
         reader = store.subscribe()
         limit_pages(store, 4)
@@ -81,7 +81,7 @@ async def test_full_disk_fails_the_batch_whole_and_passes(
 async def test_disk_full_at_the_very_events_undoes_the_rows(
     tmp_path: Path, clock: RehearsalClock
 ) -> None:
-    async with await Store.open(sqlite_url(tmp_path), clock) as store:
+    async with await Store.open(empty_sqlite_url(tmp_path), clock) as store:
         await store.write(put("before"))
         limit_pages(store, 0)
 
@@ -102,7 +102,7 @@ async def test_foreign_writer_that_holds_the_file_is_unavailable_not_a_hang(
     tmp_path: Path, clock: RehearsalClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("watchkeeper.store.sqlite.BUSY_SECONDS", 0.05)
-    async with await Store.open(sqlite_url(tmp_path), clock) as store:
+    async with await Store.open(empty_sqlite_url(tmp_path), clock) as store:
         with contextlib.closing(sqlite3.connect(tmp_path / "plane.sqlite3")) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(Unavailable, match="locked"):
@@ -114,12 +114,12 @@ async def test_foreign_writer_that_holds_the_file_is_unavailable_not_a_hang(
 async def test_file_that_is_no_database_is_refused(tmp_path: Path, clock: RehearsalClock) -> None:
     (tmp_path / "plane.sqlite3").write_text("this is a letter, not a database " * 100)
     with pytest.raises(Unavailable, match="not a database"):
-        await Store.open(sqlite_url(tmp_path), clock)
+        await Store.open(empty_sqlite_url(tmp_path), clock)
 
 
 async def test_missing_directory_is_refused(tmp_path: Path, clock: RehearsalClock) -> None:
     with pytest.raises(Unavailable) as refusal:
-        await Store.open(sqlite_url(tmp_path / "nowhere"), clock)
+        await Store.open(empty_sqlite_url(tmp_path / "nowhere"), clock)
     assert refusal.value.where is not None
     assert "nowhere" in refusal.value.where
 
@@ -136,7 +136,7 @@ async def test_unreachable_server_is_unavailable(tmp_path: Path, clock: Rehearsa
 
 
 async def test_database_file_is_for_its_owner_only(tmp_path: Path, clock: RehearsalClock) -> None:
-    async with await Store.open(sqlite_url(tmp_path), clock) as store:
+    async with await Store.open(empty_sqlite_url(tmp_path), clock) as store:
         await store.write(put("a"))
         modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
         assert len(modes) == 3

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig.stores import sqlite_url
+from tests.rig.stores import empty_sqlite_url
 from tests.store.ground import ACTOR, put
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.store import feed
@@ -97,7 +97,7 @@ async def test_reader_behind_another_processes_writes_misses_nothing(
     tmp_path: Path, clock: RehearsalClock
 ) -> None:
     """On SQLite: on PostgreSQL a lock keeps the second writer out."""
-    url = sqlite_url(tmp_path)
+    url = empty_sqlite_url(tmp_path)
     async with (
         await Store.open(url, clock) as one,
         await Store.open(url, clock) as two,

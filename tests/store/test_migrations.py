@@ -22,11 +22,13 @@ async def set_version(url: str, clock: RehearsalClock, version: int) -> None:
         await store.write(unit)
 
 
-async def test_opening_twice_changes_nothing(database_url: str, clock: RehearsalClock) -> None:
-    async with await Store.open(database_url, clock) as store:
+async def test_opening_twice_changes_nothing(
+    empty_database_url: str, clock: RehearsalClock
+) -> None:
+    async with await Store.open(empty_database_url, clock) as store:
         await store.write(put("a", 5))
     clock.advance(60)
-    async with await Store.open(database_url, clock, migrate=False) as store:
+    async with await Store.open(empty_database_url, clock, migrate=False) as store:
         assert await store.read(amounts) == {"a": 5}
         row = await store.read(lambda tx: tx.connection.execute(select(schema_version)).one())
     assert row.version == LATEST
@@ -34,20 +36,20 @@ async def test_opening_twice_changes_nothing(database_url: str, clock: Rehearsal
 
 
 async def test_newer_schema_is_refused_and_left_alone(
-    database_url: str, clock: RehearsalClock
+    empty_database_url: str, clock: RehearsalClock
 ) -> None:
-    await set_version(database_url, clock, LATEST + 1)
+    await set_version(empty_database_url, clock, LATEST + 1)
     for migrate in (True, False):
         with pytest.raises(Conflict, match=f"schema {LATEST + 1}") as refusal:
-            await Store.open(database_url, clock, migrate=migrate)
+            await Store.open(empty_database_url, clock, migrate=migrate)
         assert refusal.value.code == "schema_newer"
         assert refusal.value.remedy is not None
 
 
 async def test_older_schema_is_migrated_only_if_allowed(
-    database_url: str, clock: RehearsalClock, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str, clock: RehearsalClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with await Store.open(database_url, clock) as store:
+    async with await Store.open(empty_database_url, clock) as store:
         await store.write(put("a", 5))
 
     def raise_all(connection: Connection) -> None:
@@ -57,17 +59,17 @@ async def test_older_schema_is_migrated_only_if_allowed(
     monkeypatch.setattr(migrations, "MIGRATIONS", steps)
     monkeypatch.setattr(migrations, "LATEST", LATEST + 1)
     with pytest.raises(Conflict, match="needs"):
-        await Store.open(database_url, clock, migrate=False)
+        await Store.open(empty_database_url, clock, migrate=False)
     for _ in range(2):
-        async with await Store.open(database_url, clock) as store:
+        async with await Store.open(empty_database_url, clock) as store:
             assert await store.read(amounts) == {"a": 50}
             await store.write(put("a", 0))
 
 
 async def test_failing_step_leaves_the_schema_as_it_was(
-    database_url: str, clock: RehearsalClock, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str, clock: RehearsalClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with await Store.open(database_url, clock) as store:
+    async with await Store.open(empty_database_url, clock) as store:
         await store.write(put("a", 5))
 
     def fail(connection: Connection) -> None:
@@ -79,19 +81,19 @@ async def test_failing_step_leaves_the_schema_as_it_was(
         patched.setattr(migrations, "MIGRATIONS", steps)
         patched.setattr(migrations, "LATEST", LATEST + 1)
         with pytest.raises(Exception, match=r"(?i)unique"):
-            await Store.open(database_url, clock)
-    async with await Store.open(database_url, clock) as store:
+            await Store.open(empty_database_url, clock)
+    async with await Store.open(empty_database_url, clock) as store:
         assert await store.read(amounts) == {"a": 5}
 
 
 async def test_tables_of_a_room_loaded_later_are_added(
-    database_url: str, clock: RehearsalClock
+    empty_database_url: str, clock: RehearsalClock
 ) -> None:
-    async with await Store.open(database_url, clock) as store:
+    async with await Store.open(empty_database_url, clock) as store:
         await store.write(put("a"))
     late = Table("test_late", metadata, Column("id", Whole, primary_key=True))
     try:
-        async with await Store.open(database_url, clock) as store:
+        async with await Store.open(empty_database_url, clock) as store:
             names = await store.read(lambda tx: inspect(tx.connection).get_table_names())
             assert "test_late" in names
             assert await store.read(amounts) == {"a": 1}
@@ -100,7 +102,7 @@ async def test_tables_of_a_room_loaded_later_are_added(
 
 
 async def test_an_index_over_everything_is_narrowed(
-    database_url: str, clock: RehearsalClock
+    empty_database_url: str, clock: RehearsalClock
 ) -> None:
     name = "ix_events_request_sequence"
 
@@ -117,11 +119,11 @@ async def test_an_index_over_everything_is_narrowed(
         where = options.get("sqlite_where", options.get("postgresql_where"))
         return None if where is None else str(where)
 
-    async with await Store.open(database_url, clock) as store:
+    async with await Store.open(empty_database_url, clock) as store:
         await store.write(widen)
         assert await store.read(condition) is None
-    await set_version(database_url, clock, 4)
-    async with await Store.open(database_url, clock) as store:
+    await set_version(empty_database_url, clock, 4)
+    async with await Store.open(empty_database_url, clock) as store:
         assert "request IS NOT NULL" in str(await store.read(condition))
 
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from tests.rig.machines import machine_settings
 from tests.rig.postgres import Postgres
-from tests.rig.stores import sqlite_url
+from tests.rig.stores import empty_sqlite_url
 from tests.store.ground import ACTOR, PUT, TAKE, amounts
 from watchkeeper import ledger
 from watchkeeper.core.clock import RehearsalClock
@@ -148,7 +148,7 @@ class Writer(RuleBasedStateMachine):
 def test_on_sqlite(tmp_path: Path) -> None:
     class OnSqlite(Writer):
         def make_url(self) -> str:
-            return sqlite_url(Path(tempfile.mkdtemp(dir=tmp_path)))
+            return empty_sqlite_url(Path(tempfile.mkdtemp(dir=tmp_path)))
 
     run_state_machine_as_test(OnSqlite, settings=machine_settings(examples=20))
 

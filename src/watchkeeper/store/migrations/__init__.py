@@ -64,10 +64,12 @@ def migrate(connection: Connection, now: int, *, apply: bool = True) -> int:
             code="schema_older",
             remedy="start the plane once to migrate it",
         )
-    for migration in MIGRATIONS:
-        if migration.version > version:
-            migration.apply(connection)
-            _write_version(connection, migration.version, now)
+    # what the first step makes is what is declared today: nothing is left for the others
+    steps = [step for step in MIGRATIONS if step.version > version] if version else MIGRATIONS[:1]
+    for step in steps:
+        step.apply(connection)
+    if version < LATEST:
+        _write_version(connection, LATEST, now)
     if apply:
         _add_missing_tables(connection)
     return version
