@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from watchkeeper.core.tracing import TraceContext
 from watchkeeper.identity.operators import Permissions
 from watchkeeper.identity.scope import UNLIMITED, TokenScope
 from watchkeeper.wire.people import Via
@@ -15,8 +16,25 @@ _LINE = 3
 _NO_VERSIONS: Mapping[str, int] = MappingProxyType({})
 
 
+class _Descended:
+    """What has the runs above it in its lineage."""
+
+    __slots__ = ()
+    lineage: str | None
+
+    @property
+    def ancestors(self) -> tuple[tuple[str, str], ...]:
+        """The runs above it with their agents, outermost first."""
+        return read_lineage(self.lineage)
+
+    @property
+    def versions_above(self) -> Mapping[str, int]:
+        """The versions of the agents of the runs above it, by run."""
+        return read_versions(self.lineage)
+
+
 @dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFacts(_Descended):
     """A run as its token shows it. Times in microseconds."""
 
     run: str
@@ -40,16 +58,6 @@ class RunFacts:
     """What its parent's budget lent it, by measure, as JSON; None for a run of its own."""
     opened_at: int | None = None
     """None for a run that is only rehearsed: it has just begun."""
-
-    @property
-    def ancestors(self) -> tuple[tuple[str, str], ...]:
-        """The runs above it with their agents, outermost first."""
-        return read_lineage(self.lineage)
-
-    @property
-    def versions_above(self) -> Mapping[str, int]:
-        """The versions of the agents of the runs above it, by run."""
-        return read_versions(self.lineage)
 
 
 def read_lineage(text: str | None) -> tuple[tuple[str, str], ...]:
@@ -78,7 +86,7 @@ def write_lineage(above: Iterable[tuple[str, str]], versions: Mapping[str, int])
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(_Descended):
     """Who a run token belongs to, and what it may be used for."""
 
     agent: str
@@ -91,16 +99,6 @@ class Caller:
     """Whether a kill stopped the run."""
     lineage: str | None = None
     """The runs above it, as `RunFacts` has them."""
-
-    @property
-    def ancestors(self) -> tuple[tuple[str, str], ...]:
-        """The runs above it with their agents, outermost first."""
-        return read_lineage(self.lineage)
-
-    @property
-    def versions_above(self) -> Mapping[str, int]:
-        """The versions of the agents of the runs above it, by run."""
-        return read_versions(self.lineage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +117,8 @@ class NewRun:
     proof_expires_at: int | None = None
     scope: TokenScope = UNLIMITED
     child: ChildOf | None = None
+    caller: TraceContext | None = None
+    """The span that it is opened in, where its opener has one."""
 
 
 @dataclass(frozen=True, slots=True)
