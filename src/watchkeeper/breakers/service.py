@@ -161,16 +161,7 @@ def end_probe(
         _record(tx, "breaker.closed", now, actor="plane", reason=why, decision=decision, text=text)
         return now
     again = utc_text(tx.now + cool_down_seconds * MICROSECONDS)
-    _record(
-        tx,
-        "breaker.reopened",
-        now,
-        actor="plane",
-        reason=why,
-        decision=decision,
-        text=f"breaker {now.document} of {now.agent} stays open: the probe {why}; "
-        f"the next may pass from {again} on",
-    )
+    _reopen(tx, now, decision, why, f"the probe {why}; the next may pass from {again} on")
     return now
 
 
@@ -183,16 +174,12 @@ def lose_probe(tx: Transaction, breaker: str, decision: str, why: str) -> None:
         return
     _put_standing(tx, now)
     timers.cancel(tx, PROBE, f"{breaker} {decision}")
-    _record(
-        tx,
-        "breaker.reopened",
-        now,
-        actor="plane",
-        reason=why,
-        decision=decision,
-        text=f"breaker {now.document} of {now.agent} stays open: {why}; the next call may be "
-        "another probe",
-    )
+    _reopen(tx, now, decision, why, f"{why}; the next call may be another probe")
+
+
+def _reopen(tx: Transaction, now: Standing, decision: str, why: str, words: str) -> None:
+    text = f"breaker {now.document} of {now.agent} stays open: {words}"
+    _record(tx, "breaker.reopened", now, actor="plane", reason=why, decision=decision, text=text)
 
 
 def reset(tx: Transaction, breaker: str, *, by: str, reason: str) -> Standing:
