@@ -120,20 +120,14 @@ def attach_preview(
 
     The ledger says which fields, not what is in them. False if the request is decided already.
     """
-    row = find(tx, request)
     text = json.dumps([change.model_dump() for change in changes])
-    if not _SET_CHANGES.run(tx, request_is=request, new_changes=text):
-        tx.silent("it is decided; nothing was attached")
-        return False
-    record(
+    return _attach(
         tx,
-        row,
-        "request.previewed",
-        actor="plane",
-        text=f"what it would change was measured: {len(changes)} fields",
+        request,
+        _SET_CHANGES.run(tx, request_is=request, new_changes=text),
+        f"what it would change was measured: {len(changes)} fields",
         fields=[change.field[:100] for change in changes[:50]],
     )
-    return True
 
 
 def attach_blast_radius(tx: Transaction, request: str, words: str, told: str | None = None) -> bool:
@@ -142,17 +136,18 @@ def attach_blast_radius(tx: Transaction, request: str, words: str, told: str | N
     `told` is what the ledger says of it, where it may not say all. False if the request is
     decided already.
     """
+    attached = _SET_BLAST.run(tx, request_is=request, radius=words)
+    said = f"what it would reach was measured: {told or words}"
+    return _attach(tx, request, attached, said)
+
+
+def _attach(tx: Transaction, request: str, attached: int, text: str, **more: Any) -> bool:
+    """Record what was attached to a request; `attached`: how many rows took it."""
     row = find(tx, request)
-    if not _SET_BLAST.run(tx, request_is=request, radius=words):
+    if not attached:
         tx.silent("it is decided; nothing was attached")
         return False
-    record(
-        tx,
-        row,
-        "request.previewed",
-        actor="plane",
-        text=f"what it would reach was measured: {told or words}",
-    )
+    record(tx, row, "request.previewed", actor="plane", text=text, **more)
     return True
 
 
