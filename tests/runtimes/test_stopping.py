@@ -15,12 +15,18 @@ from tests.runtimes.agent_server import AgentServer
 from tests.runtimes.watched import RUNTIME, Ground, watching
 from watchkeeper.core.errors import Forbidden
 from watchkeeper.kill.model import LockTarget
-from watchkeeper.runtimes.stopping import TRY_SECONDS, Locking, RuntimeResult
+from watchkeeper.runtimes.stopping import Locking, RuntimeResult
 from watchkeeper.store.sqlite_engine import SCANS_AT_ONCE
 from watchkeeper.wire.locks import TargetKind
 
 CLERK = LockTarget("agent", "clerk")
 ALL = LockTarget("everything", "*")
+
+
+@pytest.fixture(autouse=True)
+def _looking_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the server is told is so at once, or never."""
+    monkeypatch.setattr("watchkeeper.runtimes.adapters.stopping.LOOK_SECONDS", 0)
 
 
 @pytest.fixture
@@ -261,10 +267,15 @@ async def test_a_hanging_one_holds_up_no_other_and_nobody_for_long(tmp_path: obj
             await ground.poll(name="other")
             ground.server.mode = "hanging"
             telling = asyncio.create_task(tell(ground, CLERK))
-            # whatever the one does, the other's run is stopped, and both are told of
-            async with asyncio.timeout(TRY_SECONDS + 10):
-                result = await telling
-            assert state(other, there) == "interrupted"
+
+            async def is_stopped() -> bool:
+                return state(other, there) == "interrupted"
+
+            # while the one hangs, the other's run is stopped; then both are told of
+            await eventually_async(is_stopped, "the other's run is stopped")
+            ground.server.mode = "broken"
+            ground.server.released.set()
+            result = await telling
             assert result["other"].result == "done"
             assert result["there"].result == "unconfirmed"
             assert (await ground.runs())[here].state == "running"
