@@ -7,9 +7,15 @@ from hypothesis import strategies as st
 
 from tests.console import samples
 from tests.console.samples import NOW, moment, read, seconds
-from watchkeeper.console.dialogs.incidents import SEVERITIES, severity_of
+from watchkeeper.console.dialogs.incidents import severity_of
 from watchkeeper.console.views import incidents, needs
-from watchkeeper.wire.incidents import IncidentDetail, IncidentLock, IncidentNote, IncidentRow
+from watchkeeper.wire.incidents import (
+    SEVERITIES,
+    IncidentDetail,
+    IncidentLock,
+    IncidentNote,
+    IncidentRow,
+)
 from watchkeeper.wire.locks import Receipt
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from watchkeeper.core.errors import Conflict
-from watchkeeper.incidents.rules import SEVERITIES, Happens, after, graver, severity_of
-from watchkeeper.wire.incidents import IncidentState, Severity
+from watchkeeper.incidents.rules import Happens, after, graver, severity_of
+from watchkeeper.wire.incidents import SEVERITIES, IncidentState, Severity
 from watchkeeper.wire.locks import TargetKind
 
 ALL: tuple[Happens, ...] = get_args(Happens)

@@ -17,7 +17,7 @@ from watchkeeper.core.words import count
 
 if TYPE_CHECKING:
     from watchkeeper.wire.drills import DrillDetail
-    from watchkeeper.wire.locks import Mode, Target
+    from watchkeeper.wire.locks import Mode
 
 _MOST_SHOWN = 10
 
@@ -76,7 +76,7 @@ def list_(session: Session, after: str | None, limit: int) -> None:
                 at(row.at),
                 row.by.removeprefix("person/"),
                 row.mode,
-                _target(row.target),
+                row.target.words,
                 row.runs,
                 f"{row.refused} of {row.checked}",
                 f"{row.lock_ms:,.1f} ms",
@@ -103,7 +103,7 @@ def show(session: Session, drill: str) -> None:
 
 def _show(found: DrillDetail) -> None:
     report, radius = found.report, found.report.radius
-    say_line(f"{found.drill}: rehearsed {found.mode} on {_target(found.target)}, without effect")
+    say_line(f"{found.drill}: rehearsed {found.mode} on {found.target.words}, without effect")
     print_facts(
         [
             ("held", f"{at(found.at)} by {found.by.removeprefix('person/')}"),
@@ -157,7 +157,3 @@ def _show(found: DrillDetail) -> None:
         say_line(f"! {finding}")
     if not report.findings:
         say("Nothing was found that would not go as it should.")
-
-
-def _target(target: Target) -> str:
-    return "everything" if target.kind == "everything" else f"{target.kind} {target.name}"

@@ -16,7 +16,6 @@ from watchkeeper.core.words import count
 
 if TYPE_CHECKING:
     from watchkeeper.wire.incidents import IncidentDetail, IncidentRow, Severity
-    from watchkeeper.wire.locks import Target
 
 _SEVERITY = click.Choice(("low", "medium", "high", "critical"))
 
@@ -217,9 +216,7 @@ def _show(found: IncidentDetail) -> None:
     for lock in found.locks:
         state = "in force" if lock.lifted_at is None else f"lifted {at(lock.lifted_at)}"
         left = ", moved since" if lock.left_at is not None else ""
-        say_line(
-            f"  {lock.lock}  {lock.mode} on {_target(lock.target)}, {state}{left}: {lock.reason}"
-        )
+        say_line(f"  {lock.lock}  {lock.mode} on {lock.target.words}, {state}{left}: {lock.reason}")
         open_ones = [one for one in lock.receipts if one.state in ("attempted", "unconfirmed")]
         for one in open_ones:
             say_line(f"    {one.state}  {one.effect}  {one.party}: {one.detail}")
@@ -247,7 +244,3 @@ def _held(found: IncidentDetail) -> str:
         return "nothing"
     more = found.held_count - 5
     return ", ".join(found.held[:5]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _target(target: Target) -> str:
-    return "everything" if target.kind == "everything" else f"{target.kind} {target.name}"

@@ -122,11 +122,11 @@ def resume(session: Session, target: str, reason: str) -> None:
         return
     kills = [row for row in page.rows if row.mode != "pause" and row.target == wanted]
     if not lifted:
-        say(f"No pause is in force on {_target_text(wanted)}.", err=True)
+        say(f"No pause is in force on {wanted.words}.", err=True)
         for row in kills:
             say(f"  {row.lock} ({row.mode}): end it with `watchkeeper locks lift`", err=True)
         sys.exit(REFUSED)
-    say(f"Resumed: {_target_text(wanted)}.")
+    say(f"Resumed: {wanted.words}.")
     if kills:
         say(f"! still {kills[0].mode} by lock {kills[0].lock}", err=True)
 
@@ -154,7 +154,7 @@ def list_(session: Session, every: bool) -> None:
             (
                 row.lock,
                 row.mode,
-                _target_text(row.target),
+                row.target.words,
                 row.by,
                 at(row.created_at),
                 at(row.lifted_at),
@@ -190,7 +190,7 @@ def lift(session: Session, lock: str, reason: str) -> None:
     if session.json:
         print_json(found)
     else:
-        say(f"Lifted: {found.mode} on {_target_text(found.target)}.")
+        say(f"Lifted: {found.mode} on {found.target.words}.")
 
 
 def read_target(text: str) -> Target:
@@ -285,7 +285,7 @@ async def _answered(lock: str, seconds: int, plane: PlaneClient) -> LockRow:
 
 def _confirm(blast: BlastRadius, mode: str) -> None:
     say(
-        f"{mode} {_target_text(blast.target)}: {count(len(blast.agents), 'agent')}, "
+        f"{mode} {blast.target.words}: {count(len(blast.agents), 'agent')}, "
         f"{count(blast.open_runs, 'open run')}, {count(blast.in_flight, 'call')} in flight, "
         f"{count(blast.pending_requests, 'pending request')}, "
         f"{dollars(blast.live_holds_micros)} reserved; told: {', '.join(blast.told)}",
@@ -308,12 +308,12 @@ def _confirm(blast: BlastRadius, mode: str) -> None:
 
 def _warn_of_nobody(blast: BlastRadius) -> None:
     if blast.target.kind in {"agent", "team"} and not blast.agents:
-        say(f"! no contract in force knows {_target_text(blast.target)}: check the name", err=True)
+        say(f"! no contract in force knows {blast.target.words}: check the name", err=True)
 
 
 def _show(found: LockRow) -> None:
     state = f"lifted {at(found.lifted_at)} by {found.lifted_by}" if found.lifted_at else "in force"
-    say(f"{found.lock}: {found.mode} on {_target_text(found.target)}, {state}")
+    say(f"{found.lock}: {found.mode} on {found.target.words}, {state}")
     say_line(f"by {found.by} at {at(found.created_at)}: {found.reason}")
     if found.expires_at and not found.lifted_at:
         say_line(f"the plane lifts it at {at(found.expires_at)}")
@@ -322,7 +322,3 @@ def _show(found: LockRow) -> None:
         say(f"  {receipt.state:<14} {receipt.effect:<17} {party}{receipt.detail}")
     if any(receipt.state == "unconfirmed" for receipt in found.receipts):
         say("! unconfirmed is told again until it answers: check it by hand meanwhile")
-
-
-def _target_text(target: Target) -> str:
-    return "everything" if target.kind == "everything" else f"{target.kind} {target.name}"

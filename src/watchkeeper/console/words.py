@@ -13,6 +13,7 @@ from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.durations import duration_text
 from watchkeeper.core.money import MICROS, dollars
+from watchkeeper.wire.locks import TargetKind, target_words
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -252,11 +253,9 @@ def person_text(principal: str | None) -> str:
     return actor_text(principal).removeprefix("person/")
 
 
-def target_text(kind: str, name: str) -> str:
+def target_text(kind: TargetKind, name: str) -> str:
     """Say what a lock covers."""
-    if kind == "everything":
-        return "everything"
-    return brief_text(name) if kind == "run" else f"{kind} {name}"
+    return brief_text(name) if kind == "run" else target_words(kind, name)
 
 
 def id_text(identifier: str) -> str:

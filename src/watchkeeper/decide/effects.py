@@ -181,7 +181,7 @@ def end_in_store(
 def _access(lock: LockInForce, revoked: int) -> str:
     if lock.target.kind in OWNS_RUNS:
         return f"run tokens revoked: {revoked}; no new run while the lock is in force"
-    return f"no token is good for {lock.target.kind} {lock.target.name} while the lock is in force"
+    return f"no token is good for {lock.target.words} while the lock is in force"
 
 
 def tools_under(catalogue: Catalogue, target: LockTarget) -> frozenset[str]:
@@ -212,7 +212,7 @@ def _end_standing(tx: Transaction, catalogue: Catalogue, lock: LockInForce) -> i
         tools=tools_under(catalogue, target),
         everything=target.kind == "everything",
         by=f"lock/{lock.lock}",
-        why=f"{target.kind} {target.name} was killed",
+        why=f"{target.words} was killed",
     )
 
 

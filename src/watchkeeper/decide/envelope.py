@@ -11,7 +11,7 @@ from watchkeeper.core.ids import hash_secret
 from watchkeeper.decide import children
 from watchkeeper.decide.catalogue import GovernedAgent
 from watchkeeper.decide.contents import kept_of_run
-from watchkeeper.decide.gates.kill import NO_VERSIONS, covered_run, words_of
+from watchkeeper.decide.gates.kill import NO_VERSIONS, covered_run, forbidden, stopped
 from watchkeeper.decide.health import begin as begin_watch
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import workload_of
@@ -142,9 +142,7 @@ class Envelopes:
     ) -> NewRun:
         catalogue = self._decider.catalogue.now
         if parent.state != "open":
-            raise Forbidden(
-                f"run {parent.run} was stopped by a kill", code="locked", rule="lock/run-stopped"
-            )
+            raise stopped(parent.run)
         children.check_delegation(catalogue, parent, governed.contract.name)
         if new.on_behalf_of not in (None, parent.on_behalf_of):
             raise Forbidden(
@@ -246,10 +244,5 @@ class Envelopes:
         )
         lock = covering(locks_in_force(tx), covered, opening=not run)
         if lock is not None:
-            raise Forbidden(
-                words_of(lock),
-                code="locked",
-                rule=f"lock/{lock.lock}",
-                remedy="nothing until a person lifts the lock",
-            )
+            raise forbidden(lock)
         return governed

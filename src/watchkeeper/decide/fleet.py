@@ -19,12 +19,13 @@ from watchkeeper.decide.tables import BUCKET_US, activity
 from watchkeeper.health.rules import best
 from watchkeeper.identity.tables import runs
 from watchkeeper.kill.model import LockInForce
-from watchkeeper.kill.rules import DID, ENDS, OWNS_RUNS, covers
+from watchkeeper.kill.rules import DID, OWNS_RUNS, covers
 from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import AgentDetail, AgentRow, AgentState
 from watchkeeper.wire.health import Health
+from watchkeeper.wire.locks import ENDS
 
 WORKING_US = 20 * MICROSECONDS
 """An agent that acted within this time is `working`."""

@@ -39,49 +39,56 @@ class InFlight:
         self.ended.set()
 
 
+@dataclass(slots=True)
+class _Permit:
+    """What is known of an action that the plane performs, until that is settled."""
+
+    covered: Covered
+    catalogue: Catalogue
+    flown: bool = False
+    cut_by: str | None = None
+    settled: asyncio.Event | None = None
+    """There as soon as somebody waits for it."""
+
+
 class Flights:
     """Every action in flight in this plane."""
 
     def __init__(self) -> None:
-        self._covered: dict[str, Covered] = {}
+        self._permits: dict[str, _Permit] = {}
         self._flights: dict[str, InFlight] = {}
-        self._flown: set[str] = set()
-        self._settled: dict[str, asyncio.Event] = {}
-        self._catalogues: dict[str, Catalogue] = {}
         self.sendings = Sendings()
         """What providers are asked right now."""
         self._cuts: dict[str, list[Cut]] = {}
-        self._cut_decisions: dict[str, str] = {}
+        """By lock, what it cut."""
 
     def expect(self, decision: str, covered: Covered, catalogue: Catalogue) -> None:
         """Remember what an action touches that the plane performs, and under which documents it
         was decided on, until that is settled.
         """
-        self._covered[decision] = covered
-        self._catalogues[decision] = catalogue
-        if len(self._covered) > MOST_EXPECTED:
-            self.forget(next(iter(self._covered)))
+        self._permits[decision] = _Permit(covered, catalogue)
+        if len(self._permits) > MOST_EXPECTED:
+            self.forget(next(iter(self._permits)))
 
     def forget(self, decision: str) -> None:
         """Drop a settled action."""
-        self._covered.pop(decision, None)
-        self._catalogues.pop(decision, None)
-        self._flown.discard(decision)
-        self._cut_decisions.pop(decision, None)
-        waited = self._settled.pop(decision, None)
-        if waited is not None:
-            waited.set()
+        permit = self._permits.pop(decision, None)
+        if permit is not None and permit.settled is not None:
+            permit.settled.set()
 
     def catalogue_of(self, decision: str) -> Catalogue | None:
         """Return what was in force when an action was permitted that is not settled yet: it is
         paid for at the prices that it was held at.
         """
-        return self._catalogues.get(decision)
+        permit = self._permits.get(decision)
+        return permit.catalogue if permit is not None else None
 
     async def settled(self, decision: str) -> None:
         """Wait until an action is settled; returns at once for one that this plane has not."""
-        if decision in self._covered:
-            await self._settled.setdefault(decision, asyncio.Event()).wait()
+        permit = self._permits.get(decision)
+        if permit is not None:
+            permit.settled = permit.settled or asyncio.Event()
+            await permit.settled.wait()
 
     def fly(
         self, decision: str, cancel: Callable[[], None], lock: Callable[[Covered], str | None]
@@ -90,13 +97,13 @@ class Flights:
 
         `lock` names a lock that came into force between the permit and now.
         """
-        covered = self._covered.get(decision)
-        if covered is None:
+        permit = self._permits.get(decision)
+        if permit is None:
             raise LookupError(f"decision {decision} is not permitted and unsettled here")
-        flight = InFlight(decision, covered, cancel, among=self._flights)
+        flight = InFlight(decision, permit.covered, cancel, among=self._flights)
         self._flights[decision] = flight
-        self._flown.add(decision)
-        late = lock(covered)
+        permit.flown = True
+        late = lock(permit.covered)
         if late is not None:
             self._cut(flight, late)
         return flight
@@ -107,7 +114,8 @@ class Flights:
 
     def never_flew(self, decision: str) -> bool:
         """Tell whether this plane permitted an action to itself and never began it."""
-        return decision in self._covered and decision not in self._flown
+        permit = self._permits.get(decision)
+        return permit is not None and not permit.flown
 
     def count(self, target: LockTarget) -> int:
         """Return how many actions in flight a lock on `target` would cut."""
@@ -128,7 +136,8 @@ class Flights:
 
     def lock_of(self, decision: str) -> str | None:
         """Return the lock that cut an action which is not settled yet."""
-        return self._cut_decisions.get(decision)
+        permit = self._permits.get(decision)
+        return permit.cut_by if permit is not None else None
 
     def _covered_by(self, target: LockTarget) -> list[Cut]:
         if target.kind == "provider":
@@ -140,7 +149,9 @@ class Flights:
         if flight.cancelled is None:
             flight.cancelled = lock
             self._cuts.setdefault(lock, []).append(flight)
-            self._cut_decisions[flight.decision] = lock
+            permit = self._permits.get(flight.decision)
+            if permit is not None:
+                permit.cut_by = lock
             if len(self._cuts) > _MOST_LOCKS:
                 del self._cuts[next(iter(self._cuts))]
             flight.cancel()

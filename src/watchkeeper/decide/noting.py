@@ -76,7 +76,7 @@ class Noting:
         )
         targets = targets_of(catalogue, level.account.scope, run)
         locks = [self.pause_in(tx, target, text) for target in targets]
-        paused = ", ".join(_words(target) for target in targets)
+        paused = ", ".join(f"{target.words} is" for target in targets)
         tx.record(
             "budget.paused",
             actor="plane",
@@ -178,7 +178,3 @@ def _is_passing(filled: Filled, level: int) -> bool:
 
 def _topped(filled: Filled) -> int:
     return filled.limit - max(0, filled.cap.cap)
-
-
-def _words(target: LockTarget) -> str:
-    return "everything is" if target.kind == "everything" else f"{target.kind} {target.name} is"

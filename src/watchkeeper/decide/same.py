@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from watchkeeper.core.errors import Conflict, Forbidden
+from watchkeeper.core.errors import Conflict
 from watchkeeper.decide.answers import as_replay
-from watchkeeper.decide.gates.kill import REMEDY, lock_on_approval, words_of
+from watchkeeper.decide.gates.kill import forbidden, lock_on_approval
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.narrowing import read_for
 from watchkeeper.decide.records import find_by_key
@@ -59,7 +59,7 @@ def find_replay(
         )
     lock = lock_on_approval(locks, row.request)
     if lock is not None:
-        raise Forbidden(words_of(lock), code="locked", rule=f"lock/{lock.lock}", remedy=REMEDY)
+        raise forbidden(lock)
     tx.silent("the first of these calls is on record")
     narrowed = read_for(tx, row.request, action.arguments) if row.request else None
     return as_replay(row, narrowed)

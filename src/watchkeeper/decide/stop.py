@@ -26,11 +26,10 @@ from watchkeeper.decide.targets import check_target
 from watchkeeper.kill import receipts as kept
 from watchkeeper.kill import service as locks
 from watchkeeper.kill.model import LockInForce, LockTarget, NewLock, Receipt
-from watchkeeper.kill.rules import ENDS
 from watchkeeper.store import timers
 from watchkeeper.store.timers import Handler
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.locks import Effect
+from watchkeeper.wire.locks import ENDS, Effect
 
 DRAIN_SECONDS = 600
 """How long calls in flight may take to end under a drain; then they are cut."""

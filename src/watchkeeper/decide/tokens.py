@@ -22,7 +22,7 @@ from watchkeeper.core.errors import (
 from watchkeeper.decide.claims import Claims
 from watchkeeper.decide.direct import direct_tools
 from watchkeeper.decide.envelope import Envelopes, Under
-from watchkeeper.decide.gates.kill import covered_by, words_of
+from watchkeeper.decide.gates.kill import covered_by, forbidden, stopped
 from watchkeeper.decide.introspection import show_token
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.proofs import Behalf, Proofs, Prove
@@ -174,9 +174,7 @@ class Tokens:
     def _narrow(self, tx: Transaction, token: str, facts: RunFacts, narrower: Layer) -> Given:
         governed = self._envelopes.admit(tx, facts.agent, facts.run)
         if facts.state != "open":
-            raise Forbidden(
-                f"run {facts.run} was stopped by a kill", code="locked", rule="lock/run-stopped"
-            )
+            raise stopped(facts.run)
         held = read_token_scope(facts.scope)
         held.check_wider(narrower)
         scope = held.narrowed(narrower)
@@ -252,12 +250,12 @@ class Tokens:
         if facts is None:
             return None
         if facts.state == "stopped":
-            raise Forbidden("its run was stopped by a kill", code="locked", rule="lock/run-stopped")
+            raise stopped(facts.run)
         kills = [lock for lock in locks_in_force(tx) if lock.mode == "stop"]
         action = Action("tool", call.tool, {})
         lock = covering(kills, covered_by(self._decider.catalogue.now, facts, action))
         if lock is not None:
-            raise Forbidden(words_of(lock), code="locked", rule=f"lock/{lock.lock}")
+            raise forbidden(lock)
         return facts
 
     async def introspect(self, token: str, asks: str | None) -> dict[str, Any]:

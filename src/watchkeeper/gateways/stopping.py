@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from watchkeeper.decide.effector import Done, name_of
 from watchkeeper.decide.effects import Reach
 from watchkeeper.kill.model import LockInForce
-from watchkeeper.kill.rules import ENDS
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.pool import Pool
-from watchkeeper.wire.locks import Effect
+from watchkeeper.wire.locks import ENDS, Effect
 
 
 class UpstreamStops:

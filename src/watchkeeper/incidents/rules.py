@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from watchkeeper.core.errors import Conflict
-from watchkeeper.wire.incidents import IncidentState, Severity
+from watchkeeper.wire.incidents import SEVERITIES, IncidentState, Severity
 from watchkeeper.wire.locks import TargetKind
 
 Happens = Literal["note", "join", "close", "reopen"]
@@ -21,7 +21,6 @@ _WHY_NOT: dict[tuple[IncidentState, Happens], tuple[str, str]] = {
     ("closed", "close"): ("it is closed already", "nothing to do"),
     ("open", "reopen"): ("it is open", "nothing to do"),
 }
-SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 _SEVERITY: dict[TargetKind, Severity] = {
     "run": "low",
     "approval": "low",

@@ -21,7 +21,6 @@ def keep(tx: Transaction, report: DrillReport, text: str, digest: str, *, team: 
     of its report and that text's digest; return its id.
     """
     drill, target = tx.new_id("drl"), report.target
-    what = "everything" if target.kind == "everything" else f"{target.kind} {target.name}"
     found = len(report.findings)
     sequence = tx.record(
         "drill.held",
@@ -38,7 +37,7 @@ def keep(tx: Transaction, report: DrillReport, text: str, digest: str, *, team: 
             "checked": report.checked,
             "refused": report.refused,
             "findings": found,
-            "text": f"drill of a {report.mode} of {what}: {report.refused:,} of "
+            "text": f"drill of a {report.mode} of {target.words}: {report.refused:,} of "
             f"{report.checked:,} calls refused, findings: {found}",
         },
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from watchkeeper.wire.locks import Effect, Mode, ReceiptState, TargetKind
+from watchkeeper.wire.locks import Effect, Mode, ReceiptState, TargetKind, target_words
 
 PLANE = "plane"
 CALLS = "calls"
@@ -17,6 +17,11 @@ class LockTarget:
 
     kind: TargetKind
     name: str
+
+    @property
+    def words(self) -> str:
+        """What it covers, in words."""
+        return target_words(self.kind, self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
 from sqlalchemy import bindparam, select
 
@@ -11,7 +10,7 @@ from watchkeeper.kill.model import Receipt
 from watchkeeper.kill.tables import is_open, receipts
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.locks import Effect
+from watchkeeper.wire.locks import EFFECTS
 
 _OF = Statement(
     select(receipts).where(receipts.c.lock == bindparam("lock_is")).order_by(receipts.c.party)
@@ -87,7 +86,7 @@ def _is_news(receipt: Receipt, row: Row | None) -> bool:
 
 def receipts_of(tx: Transaction, lock: str) -> tuple[Receipt, ...]:
     """Return the receipts of a lock in the order in which its effects are listed."""
-    order = {effect: place for place, effect in enumerate(get_args(Effect))}
+    order = {effect: place for place, effect in enumerate(EFFECTS)}
     rows = sorted(_OF.all(tx, lock_is=lock), key=lambda row: order.get(row.effect, len(order)))
     return tuple(_as_receipt(row) for row in rows)
 

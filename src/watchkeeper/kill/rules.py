@@ -12,8 +12,6 @@ OWNS_RUNS: frozenset[TargetKind] = frozenset(
     {"run", "agent", "version", "team", "person", "runtime", "everything"}
 )
 """Targets whose runs end with them; a lock on another refuses what uses it."""
-ENDS: frozenset[Mode] = frozenset({"stop", "drain"})
-"""What ends runs for good, at once or once they are idle."""
 _STRONGEST: dict[Mode, int] = {"stop": 0, "drain": 1, "pause": 2, "deny-new": 3}
 DID: dict[Mode, str] = {
     "stop": "killed",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
@@ -11,6 +11,7 @@ from watchkeeper.wire.locks import LockRow, Mode, Receipt, Target
 
 IncidentState = Literal["open", "closed"]
 Severity = Literal["low", "medium", "high", "critical"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 Joined = Literal["opened", "widened", "named"]
 """How a lock came to belong to an incident. opened: it opened it; widened: it covers all that a
 lock of the incident covers; named: a person said so."""

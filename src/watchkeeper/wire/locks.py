@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -19,12 +19,22 @@ flight ends by itself, then its runs end. deny-new: no new run is opened; those 
 on (of what opens no runs, as a tool: nothing new is done with it). pause: refused until the lock
 is lifted; runs and tokens stay.
 """
+ENDS: frozenset[Mode] = frozenset({"stop", "drain"})
+"""What ends runs for good, at once or once they are idle."""
 Effect = Literal[
     "stop run", "revoke access", "freeze memory", "prevent retries", "block delegation",
     "preserve traces", "notify owner", "safe state",
 ]  # fmt: skip
+EFFECTS: tuple[Effect, ...] = get_args(Effect)
 ReceiptState = Literal["attempted", "acknowledged", "unconfirmed", "not supported"]
 """attempted: told, and within its time to answer; unconfirmed: that time has passed."""
+OPEN: frozenset[ReceiptState] = frozenset({"attempted", "unconfirmed"})
+"""Receipts that are waited for."""
+
+
+def target_words(kind: TargetKind, name: str) -> str:
+    """Say what a lock covers."""
+    return "everything" if kind == "everything" else f"{kind} {name}"
 
 
 class Target(Sent):
@@ -32,6 +42,11 @@ class Target(Sent):
 
     kind: TargetKind
     name: str = Field(max_length=200)
+
+    @property
+    def words(self) -> str:
+        """What it covers, in words."""
+        return target_words(self.kind, self.name)
 
 
 class BlastRadius(Shown):

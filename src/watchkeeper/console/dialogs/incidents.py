@@ -5,9 +5,14 @@ from __future__ import annotations
 from watchkeeper.console.blocks import Blank, Prose
 from watchkeeper.console.desk import Desk, Field, Question
 from watchkeeper.console.views.incidents import blocks, report_blocks
-from watchkeeper.wire.incidents import CloseIncident, IncidentRow, Note, ReopenIncident, Severity
-
-SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
+from watchkeeper.wire.incidents import (
+    SEVERITIES,
+    CloseIncident,
+    IncidentRow,
+    Note,
+    ReopenIncident,
+    Severity,
+)
 
 
 def severity_of(text: str) -> Severity | None:

@@ -13,15 +13,13 @@ from watchkeeper.console.desk import Choice, Desk, Question
 from watchkeeper.console.painting import span
 from watchkeeper.console.pane import Pane
 from watchkeeper.console.views.locks import (
-    EFFECTS,
-    OPEN,
     radius_blocks,
     receipt_blocks,
     target_of,
 )
 from watchkeeper.console.words import LOCK_MODES, say, target_text
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Mode, Target
+from watchkeeper.wire.locks import EFFECTS, OPEN, BlastRadius, Lift, Lock, LockRow, Mode, Target
 
 WIDER, NARROWER, OTHER_MODE = "ctrl+w", "ctrl+n", "ctrl+t"
 NO_REASON = "stopped by hand; no reason given"

@@ -10,7 +10,7 @@ from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.console.views.aligned import aligned
 from watchkeeper.console.views.events import token_of
-from watchkeeper.console.views.locks import OPEN, milliseconds_text, state_span
+from watchkeeper.console.views.locks import milliseconds_text, state_span
 from watchkeeper.console.words import (
     RECEIPTS,
     brief_text,
@@ -22,6 +22,7 @@ from watchkeeper.console.words import (
     time_text,
 )
 from watchkeeper.wire.incidents import IncidentDetail, IncidentLock, IncidentNote, IncidentRow
+from watchkeeper.wire.locks import OPEN
 from watchkeeper.wire.plane import EventRow
 
 SHOWN_ENTRIES = 60

@@ -23,25 +23,11 @@ from watchkeeper.console.words import (
 )
 from watchkeeper.wire.agents import AgentRow, RunRow
 from watchkeeper.wire.budgets import BudgetRow
-from watchkeeper.wire.locks import BlastRadius, Effect, LockRow, Mode, Receipt, ReceiptState, Target
+from watchkeeper.wire.locks import EFFECTS, ENDS, OPEN, BlastRadius, LockRow, Mode, Receipt, Target
 from watchkeeper.wire.plane import EventRow, Need
 from watchkeeper.wire.requests import RequestRow
 from watchkeeper.wire.tools import ToolRow
 
-EFFECTS: tuple[Effect, ...] = (
-    "stop run",
-    "revoke access",
-    "freeze memory",
-    "prevent retries",
-    "block delegation",
-    "preserve traces",
-    "notify owner",
-    "safe state",
-)
-OPEN: frozenset[ReceiptState] = frozenset({"attempted", "unconfirmed"})
-"""Receipts that are waited for."""
-ENDING: frozenset[Mode] = frozenset({"stop", "drain"})
-"""Ways of locking that end runs."""
 NAMED_AGENTS = 6
 
 
@@ -135,12 +121,12 @@ def radius_blocks(radius: BlastRadius, mode: Mode = "stop") -> list[Block]:
         mild = label in {"leaves", "lets end"}
         held.append(Fact(label, text, "critical" if count and not mild else "quiet"))
     money = radius.live_holds_micros
-    if mode in ENDING:
+    if mode in ENDS:
         held.append(
             Fact("releases", f"{money_text(money)} held", "text" if money else "quiet"),
         )
     told = ", ".join(radius.told) or "nobody is named to be told"
-    if radius.runtimes and mode in ENDING:
+    if radius.runtimes and mode in ENDS:
         held.append(Fact("stops in", ", ".join(radius.runtimes)))
     held.append(Fact("tells", told, "text" if radius.told else "warning"))
     return held

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from watchkeeper.core.errors import Forbidden
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress, Ruling, deny
@@ -115,7 +116,22 @@ def runs_above(
 
 def words_of(lock: LockInForce) -> str:
     """Say what a lock refuses, and why."""
-    return f"{lock.target.kind} {lock.target.name} is {DID[lock.mode]}: {lock.reason}"
+    return f"{lock.target.words} is {DID[lock.mode]}: {lock.reason}"
+
+
+def forbidden(lock: LockInForce) -> Forbidden:
+    """Return the error of what a lock covers."""
+    return Forbidden(words_of(lock), code="locked", rule=f"lock/{lock.lock}", remedy=REMEDY)
+
+
+def stopped(run: str) -> Forbidden:
+    """Return the error of what a run asks for that a kill has stopped."""
+    return Forbidden(
+        f"run {run} was stopped by a kill",
+        code="locked",
+        rule="lock/run-stopped",
+        remedy="open a new run",
+    )
 
 
 def refused_by(lock: LockInForce) -> Ruling:

@@ -19,13 +19,13 @@ from watchkeeper.incidents import rules, service
 from watchkeeper.incidents.model import Joining, NewIncident
 from watchkeeper.incidents.tables import incident_locks, incidents, is_open
 from watchkeeper.kill.model import PLANE, Covered, LockInForce, LockTarget, Receipt
-from watchkeeper.kill.rules import DID, ENDS, covers
+from watchkeeper.kill.rules import DID, covers
 from watchkeeper.kill.tables import locks
 from watchkeeper.store.retention import Held
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.incidents import Joined
-from watchkeeper.wire.locks import TargetKind
+from watchkeeper.wire.locks import ENDS, TargetKind
 
 _MOST_OPEN = 500
 _LONGEST_TITLE = 200
@@ -210,10 +210,8 @@ def _joining(
 
 
 def _new(lock: LockInForce, first: Joining) -> NewIncident:
-    target = lock.target
-    what = "everything" if target.kind == "everything" else f"{target.kind} {target.name}"
     return NewIncident(
-        title=f"{what} {DID[lock.mode]}: {lock.reason}"[:_LONGEST_TITLE],
+        title=f"{lock.target.words} {DID[lock.mode]}: {lock.reason}"[:_LONGEST_TITLE],
         severity=first.severity,
         owner=lock.by.removeprefix("person/"),
         team=first.team,
