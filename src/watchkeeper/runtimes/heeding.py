@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from watchkeeper.core.errors import Forbidden
+from watchkeeper.core.errors import Forbidden, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.confirming import DRAIN
 from watchkeeper.decide.service import Decider
@@ -82,8 +82,8 @@ class Heeding:
                     due.row, "resume", now=True, by=by, why=due.why, again=True
                 ),
             )
-        except Forbidden:
-            return  # another lock has come into force meanwhile
+        except (Forbidden, Unavailable):
+            return  # another lock has come into force meanwhile, or nobody can tell
 
     def _due(self, tx: Transaction, runtime: str) -> list[_Due]:
         locks = [lock for lock in self._decider.locks if _is_heeded(tx, lock)]
