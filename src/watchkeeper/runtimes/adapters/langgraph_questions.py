@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from watchkeeper.runtimes.adapters.reading import id_in
 from watchkeeper.runtimes.model import Choice, Interrupt, RemoteRun, Reply
 
 CANNOT = object()
@@ -21,8 +22,8 @@ _CHOICES: tuple[Choice, ...] = ("approve", "edit", "reject", "respond")
 
 def read(run: RemoteRun, asked: Mapping[str, Any]) -> Interrupt | None:
     """Return an interrupt of a thread as a question; None where it has no id to answer by."""
-    id, value = asked.get("id"), asked.get("value")
-    if not isinstance(id, str) or not 0 < len(id) <= 200 or not id.isprintable():
+    id, value = id_in(asked, "id"), asked.get("value")
+    if id is None:
         return None
     actions = _actions(value)
     text = _text_of(value)
