@@ -8,6 +8,7 @@ import shlex
 import stat
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,12 @@ def test_every_framework_is_told_where_the_plane_is(framework: str) -> None:
     said = json.dumps([dict(setup.environment), setup.settings, setup.code])
     assert "http://127.0.0.1:8750" in said
     assert "'/state of mine/coder.env'" in said, "as a shell takes it"
+    if setup.where == "in its program":
+        compile(setup.code, framework, "exec")
+    elif framework == "codex":
+        assert tomllib.loads(setup.code)["features"] == {"hooks": True}
+    elif framework == "cursor":
+        assert json.loads(setup.code)["mcpServers"].keys() == {"watchkeeper-7f"}
 
 
 @pytest.mark.parametrize("framework", sorted(CODING_AGENTS))

@@ -80,39 +80,58 @@ tools = MCPServerStreamableHttp(
 )  # async with tools: Agent(..., mcp_servers=[tools])
 """,
     "pydantic-ai": """\
+# packages: pydantic-ai-slim[mcp,openai]
 from pydantic_ai.mcp import MCPToolset
 
 tools = MCPToolset(url, headers=headers)  # Agent("openai:MODEL", toolsets=[tools])
 """,
     "langgraph": """\
+# packages: langchain langchain-mcp-adapters langchain-openai
 from langchain_mcp_adapters.client import MultiServerMCPClient
 
 tools = MultiServerMCPClient(
     {"watchkeeper": {"transport": "streamable_http", "url": url, "headers": headers}}
-)  # await tools.get_tools()
+)  # create_agent("openai:MODEL", await tools.get_tools())
 """,
     "llamaindex": """\
+# packages: llama-index-tools-mcp llama-index-llms-openai-like (OpenAI knows no model of yours)
+from llama_index.llms.openai_like import OpenAILike
 from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
 
-tools = McpToolSpec(client=BasicMCPClient(url, headers=headers))
-# OpenAI(model=..., api_base=os.environ["OPENAI_BASE_URL"])
+there = {"api_base": os.environ["OPENAI_BASE_URL"], "api_key": os.environ["OPENAI_API_KEY"]}
+known = {"is_chat_model": True, "is_function_calling_model": True}
+
+
+async def governed():
+    found = await McpToolSpec(client=BasicMCPClient(url, headers=headers)).to_tool_list_async()
+    for tool in found:  # it offers a_b for a.b, and then does not find that
+        tool.metadata.name = tool.metadata.name.replace(".", "_")
+    return found
+
+
+# FunctionAgent(tools=await governed(), llm=OpenAILike("MODEL", **there, **known))
 """,
     "adk": """\
+# packages: google-adk[mcp] litellm
 from google.adk.tools.mcp_tool import McpToolset, StreamableHTTPConnectionParams
 
 tools = McpToolset(connection_params=StreamableHTTPConnectionParams(url=url, headers=headers))
-# LiteLlm(model="openai/MODEL", api_base=os.environ["OPENAI_BASE_URL"])
+# LlmAgent(model=LiteLlm("openai/MODEL", api_base=os.environ["OPENAI_BASE_URL"]), tools=[tools])
 """,
     "crewai": """\
+# packages: crewai crewai-tools[mcp]
 from crewai_tools import MCPServerAdapter
 
 tools = MCPServerAdapter({"url": url, "transport": "streamable-http", "headers": headers})
-# LLM(model="openai/MODEL", base_url=os.environ["OPENAI_BASE_URL"])
+# with tools as found: Agent(tools=list(found), llm=LLM(
+#     model="openai/MODEL", base_url=os.environ["OPENAI_BASE_URL"]), ...)
 """,
 }
 _MORE: Mapping[str, Mapping[str, str]] = {
     "openai-agents": {"OPENAI_AGENTS_DISABLE_TRACING": "1"},
     "langgraph": {"LANGSMITH_TRACING": "false"},
+    # else it asks the internet for prices when it is imported
+    "adk": {"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
     "crewai": {"CREWAI_DISABLE_TELEMETRY": "true"},
 }
 _ONE_START = "a token lasts as long as the contract's token_ttl_seconds: take one for each start"
