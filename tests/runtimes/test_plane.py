@@ -104,6 +104,9 @@ def test_a_lock_stops_it_and_nothing_resumes_it(watched: Plane, server: AgentSer
     secret = "sk-ant-api03-" + "a1B2" * 20
     why = {"reason": f"look first: it says {secret}"}
     watched.operator.post(f"/v1/runtimes/there/runs/{run}/pause", why)
+    graceful = {"reason": "slowly", "now": False}
+    came = watched.operator.post(f"/v1/runtimes/there/runs/{run}/stop", graceful)
+    assert came["result"] == "not supported", "only a supervised process has a grace"
     (told,) = [one for one in watched.events() if "look first" in str(one["body"])]
     assert secret not in str(told)
     lock = {"target": {"kind": "agent", "name": "clerk"}, "mode": "pause", "reason": "odd"}

@@ -158,14 +158,14 @@ def adopt(session: Session, name: str, run: str, agent: str, reason: str) -> Non
 @runtimes.command()
 @click.argument("name")
 @click.argument("run")
-@click.option("--let-step-end", is_flag=True, help="Let it end the step that it is in.")
+@click.option("--grace", is_flag=True, help="Let a supervised process end by itself first.")
 @REASON
 @speaks()
-def stop(session: Session, name: str, run: str, let_step_end: bool, reason: str) -> None:
+def stop(session: Session, name: str, run: str, grace: bool, reason: str) -> None:
     """Stop RUN in the runtime NAME."""
     from watchkeeper.wire.runtimes import StopRemote
 
-    body = StopRemote(reason=reason, now=not let_step_end)
+    body = StopRemote(reason=reason, now=not grace)
     _told(session, run, "stop", session.call(lambda plane: plane.stop_remote(name, run, body)))
 
 

@@ -21,6 +21,7 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Forbidden, Invalid, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.gates.kill import forbidden
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.kill.model import Covered
@@ -29,7 +30,7 @@ from watchkeeper.kill.service import locks_in_force
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes import records
 from watchkeeper.runtimes.asking import can_be_named, is_too_large, open_request
-from watchkeeper.runtimes.guarding import Guard, refuse
+from watchkeeper.runtimes.guarding import Guard
 from watchkeeper.runtimes.interrupts import (
     ADD,
     BEGIN,
@@ -269,7 +270,7 @@ class Answers:
         locks = locks_in_force(tx)
         for one in covered:
             if (lock := covering(locks, one)) is not None:
-                refuse(lock)
+                raise forbidden(lock)
         return covered
 
     async def _answer(self, attempt: Attempt) -> tuple[AnswerResult | None, str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from watchkeeper.core.errors import Forbidden
-from watchkeeper.decide.gates.kill import words_of
+from watchkeeper.decide.gates.kill import forbidden
 from watchkeeper.decide.service import Decider
 from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import covering
@@ -34,7 +33,7 @@ class Guard:
         self._decider.check_switch()
         lock = self._lock_over(covered)
         if lock is not None:
-            refuse(lock)
+            raise forbidden(lock)
         # nothing is awaited between this look and its being known here
         task = asyncio.get_running_loop().create_task(work())
         self._under_way[task] = covered
@@ -45,7 +44,7 @@ class Guard:
             mine = asyncio.current_task()
             if cut is None or (mine is not None and mine.cancelling()):
                 raise
-            refuse(cut)
+            raise forbidden(cut) from None
         finally:
             del self._under_way[task]
             self._cut.pop(task, None)
@@ -61,13 +60,3 @@ class Guard:
     def _lock_over(self, covered: Sequence[Covered]) -> LockInForce | None:
         locks = self._decider.locks
         return next((lock for one in covered if (lock := covering(locks, one))), None)
-
-
-def refuse(lock: LockInForce) -> NoReturn:
-    """Raise that a lock is over what was to be done."""
-    raise Forbidden(
-        words_of(lock),
-        code="locked",
-        rule=f"lock/{lock.lock}",
-        remedy="nothing until a person lifts the lock",
-    )

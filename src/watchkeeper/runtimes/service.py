@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from watchkeeper.core.errors import Conflict, NotFound, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.gates.kill import forbidden
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.model import NewRun, Workload
 from watchkeeper.kill.model import Covered, LockTarget
@@ -14,7 +15,7 @@ from watchkeeper.kill.service import locks_in_force
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes import changes, reach, reading, records
 from watchkeeper.runtimes.answering import Answers
-from watchkeeper.runtimes.guarding import Guard, refuse
+from watchkeeper.runtimes.guarding import Guard
 from watchkeeper.runtimes.heeding import Heeding
 from watchkeeper.runtimes.launching import RunsOfLaunches
 from watchkeeper.runtimes.model import Launching, Stopping
@@ -132,12 +133,18 @@ class Runtimes:
         meanwhile, or its agent has no contract.
         """
         row = await self.find(name, id)
+        if not now and not self._is_launched_here(name):
+            return Stopping("not supported", "it can be stopped at once only: it has no grace")
         if what != "resume":
             return await self.stops.tell_run(row, what, now=now, by=by, why=reason)
         covered = await self._store.read(lambda tx: self._may_go_on(tx, row))
         return await self._guard.carry(
             (covered,), lambda: self.stops.tell_run(row, what, now=now, by=by, why=reason)
         )
+
+    def _is_launched_here(self, name: str) -> bool:
+        watched = self.polling.get(name)
+        return watched is not None and isinstance(watched.adapter, Launching)
 
     async def start(self, name: str, *, by: str, reason: str) -> RuntimeRow:
         """Start the process of a runtime that was stopped for good; one that runs goes on.
@@ -214,7 +221,7 @@ def _check_runtime(tx: Transaction, name: str) -> None:
     """Raise `Forbidden` where a lock is on a runtime, whichever agents are said to run there."""
     here = [lock for lock in locks_in_force(tx) if lock.target == LockTarget("runtime", name)]
     if here:
-        refuse(here[0])
+        raise forbidden(here[0])
 
 
 def _find(tx: Transaction, name: str, id: str) -> Row:

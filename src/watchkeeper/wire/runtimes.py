@@ -104,7 +104,7 @@ class StopRemote(Sent):
 
     reason: Reason
     now: bool = True
-    """Not even letting it end its step."""
+    """Without the grace that a supervised process has to end by itself; others have none."""
 
 
 class TellRemote(Sent):
