@@ -102,7 +102,7 @@ class Plane:
         """Load what is in force, begin to sweep, then accept connections."""
         rooms = self.rooms
         await rooms.applying.load()
-        await rooms.kill.load()
+        await rooms.kill.view.load()
         await self.switch.start()
         await rooms.decider.breakers.load(rooms.store)
         await rooms.watching_agents.start()
@@ -284,10 +284,15 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         audited=auditor.found,
         store_state=lambda: health.store,
     )
-    kill.add(Owners(decider, notices, rooms.onlookers, deliveries.wake))
-    kill.add(RuntimeStops(store, view, rooms.runtimes.stops))
-    kill.add(gateways.stops)
-    kill.on_change = gateways.follow_locks
+    kill.effectors.add(Owners(decider, notices, rooms.onlookers, deliveries.wake))
+    kill.effectors.add(RuntimeStops(view, rooms.runtimes.stops))
+    kill.effectors.add(gateways.stops)
+
+    def locks_changed() -> None:
+        gateways.follow_locks()
+        rooms.runtimes.follow_locks()
+
+    kill.on_change = locks_changed
     application = assemble(
         list(routes(rooms)),
         hot={"/v1/decide": Decide(rooms)},
@@ -328,6 +333,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
             secrets_changed,
             rooms.overriding.follow,
             rooms.capping.follow,
+            kill.view.follow,
             run_health.follow,
         ),
         previews=previews,
