@@ -13,6 +13,7 @@ import pytest
 
 from tests.gateways.bare import ENDED, SAID, STREAM, bare, completion, whole
 from tests.gateways.failing import ASK, Ground, ground, model, provider
+from watchkeeper.core.tracing import TraceContext
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.gateways.http import CallerWatch
 from watchkeeper.gateways.model.dialects.chat import CHAT
@@ -155,6 +156,7 @@ async def test_hanging_up_at_the_last_moment_hides_no_outcome(
         CHAT,
         call,
         decision="dec_1",
+        traceparent=TraceContext("a" * 32, "b" * 16).text(),
         headers=(),
         ceiling=100,
         watch=watch,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.cli.command import on
 from tests.rig.agent import Agent
 from tests.rig.plane import Plane
 from tests.rig.world import POLICY, world
+from tests.traces.entries import CALLER
+from watchkeeper.core.tracing import read_traceparent
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,32 @@ def test_windows_name_what_is_asked_for(plane: Plane, clerk: Agent) -> None:
     listed = on(plane, "traces", "list", "--agent", "clerk", "--verdict", "deny").out
     assert run.id in listed
     assert on(plane, "traces", "list", "--agent", "nobody").out.count("\n") == 1
+
+
+def test_callers_say_in_which_span_of_theirs_they_call(plane: Plane, clerk: Agent) -> None:
+    context = read_traceparent(CALLER)
+    assert context is not None
+    header = {"traceparent": CALLER}
+    opened = httpx.post(
+        f"{plane.url}/v1/runs",
+        json={"goal": "work"},
+        headers={"authorization": f"Bearer {clerk.credential}", **header},
+    ).json()
+    bearer = {"authorization": f"Bearer {opened['token']}"}
+    asked = {"name": "books.echo"}
+    for headers in (header, {"traceparent": "nonsense"}, {}):
+        answered = httpx.post(f"{plane.url}/v1/decide", json=asked, headers={**bearer, **headers})
+        assert answered.json()["verdict"] == "permit"
+    in_body = httpx.post(f"{plane.url}/v1/decide", json={**asked, **header}, headers=bearer)
+    assert in_body.json()["verdict"] == "permit"
+    run, *calls = plane.operator.get(f"/v1/traces/{opened['run']}")["rows"]
+    assert run["links"] == [{"trace": context.trace, "span": context.span, "relation": "caller"}]
+    told = [call["trace"] == context.trace for call in calls]
+    assert told == [True, False, False, True]
+    assert [call["parent"] for call in calls] == [
+        context.span if given else run["span"] for given in told
+    ]
+    assert [call["depth"] for call in calls] == [1] * 4
 
 
 def test_there_is_no_trace_of_what_there_was_not(plane: Plane) -> None:

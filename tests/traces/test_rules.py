@@ -134,12 +134,12 @@ def test_a_call_with_trace_context_belongs_to_its_callers_trace_with_its_approva
     assert found[RUN].trace == trace_of(RUN)
 
 
-def test_a_run_opened_with_trace_context_takes_all_that_happens_in_it_along() -> None:
+def test_a_run_opened_with_trace_context_has_its_own_trace_and_links_to_the_caller() -> None:
     context = read_traceparent(CALLER)
     assert context is not None
     found = spans_of(opened(traceparent=CALLER), decided())
-    assert (found[RUN].trace, found[RUN].parent) == context
-    assert (found[DECISION].trace, found[DECISION].parent) == (context.trace, found[RUN].span)
+    assert found[RUN].links == (Link(*context, "caller"),)
+    assert {span.trace for span in found.values()} == {trace_of(RUN)}
 
 
 def test_a_late_report_replaces_what_was_presumed() -> None:
@@ -197,11 +197,11 @@ def test_marks_are_bounded_and_keep_the_first_and_the_newest() -> None:
 
 
 def test_a_child_run_stands_below_the_run_that_opened_it() -> None:
-    child = opened("run_2", parent=RUN, traceparent=f"00-{trace_of(RUN)}-{span_of(RUN)}-01")
-    before_there_was_context = opened("run_3", parent=RUN)
-    found = spans_of(opened(), child, before_there_was_context)
-    for run in ("run_2", "run_3"):
-        assert (found[run].trace, found[run].parent) == (found[RUN].trace, found[RUN].span)
+    child = opened("run_2", parent=RUN)
+    grandchild = opened("run_3", parent="run_2", root=RUN)
+    found = spans_of(opened(), child, grandchild)
+    assert {span.trace for span in found.values()} == {trace_of(RUN)}
+    assert (found["run_2"].parent, found["run_3"].parent) == (found[RUN].span, span_of("run_2"))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,6 +15,7 @@ from watchkeeper.api.rooms import Rooms
 from watchkeeper.api.table import say_invalid
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid, Unauthenticated, WatchkeeperError
+from watchkeeper.core.tracing import read_traceparent
 from watchkeeper.decide.holding import decide_and_hold
 from watchkeeper.wire.decisions import Answer, Ask
 
@@ -37,6 +39,8 @@ class Decide:
                     remedy="open a run and send its token as `Authorization: Bearer wkr_…`",
                 )
             ask = read_ask(await read_all(receive))
+            if ask.traceparent is None and (given := read_context(scope["headers"])) is not None:
+                ask = ask.model_copy(update={"traceparent": given})
             wait = read_wait(scope["query_string"])
             answer = await self._decide(receive, token, ask, wait)
             if answer is None:
@@ -105,6 +109,15 @@ def read_ask(raw: bytes) -> Ask:
         return Ask.model_validate(value)
     except ValidationError as error:
         raise say_invalid(error) from None
+
+
+def read_context(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Return the W3C trace context that came with a request, if one did."""
+    for name, value in headers:
+        if name == b"traceparent":
+            context = read_traceparent(value.decode("latin-1"))
+            return None if context is None else context.text()
+    return None
 
 
 def read_wait(query: bytes) -> float:

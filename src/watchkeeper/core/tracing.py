@@ -10,6 +10,8 @@ import hashlib
 import re
 from typing import NamedTuple
 
+TRACEPARENT = "traceparent"
+"""The header, and the member of MCP's `_meta`."""
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _TRACE_LENGTH = 32
 _SPAN_LENGTH = 16

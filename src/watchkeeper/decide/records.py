@@ -10,6 +10,7 @@ from sqlalchemy import Text, bindparam, case, func, literal, select, update
 
 from watchkeeper.core.digest import Written, canonical
 from watchkeeper.core.errors import NotFound
+from watchkeeper.core.tracing import read_traceparent
 from watchkeeper.decide.activity import count_decision, count_spend
 from watchkeeper.decide.model import RISKS, Action, Progress, Ruling
 from watchkeeper.decide.tables import (
@@ -121,6 +122,7 @@ _LARGEST = Statement(
 _RISKIEST = Statement(
     select(func.max(decisions.c.risk)).where(decisions.c.run == bindparam("run_is"), has_risk)
 )
+_NO_CHAT = frozenset({"embeddings", "count_tokens"})
 _EVENT = {"permit": "decision.permitted", "hold": "decision.held", "deny": "decision.denied"}
 
 
@@ -139,6 +141,7 @@ def record_decision(
     risk: Risk = "low",
     team: str = "",
     project: str | None = None,
+    traceparent: str | None = None,
 ) -> None:
     """Keep a decision and its event. The event carries the digest, not the arguments."""
     contents = action.contents
@@ -213,6 +216,10 @@ def record_decision(
         "version": run.version,
         "epoch": epoch,
     }
+    if traceparent is not None and (caller := read_traceparent(traceparent)) is not None:
+        body["traceparent"] = caller.text()
+    if action.kind == "model" and action.endpoint in _NO_CHAT:
+        body["endpoint"] = action.endpoint
     if contents.classes:
         body["classes_in"] = listed(contents.classes)
     if progress.hosted:

@@ -311,6 +311,7 @@ class Decider:
             risk=risk,
             team=catalogue.team_of(run.agent),
             project=governed.contract.project if governed else None,
+            traceparent=ask.traceparent,
         )
         if (
             call

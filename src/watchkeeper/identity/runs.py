@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, func, select, update
 from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound
-from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts, Workload
+from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts, Workload, read_lineage
 from watchkeeper.identity.revocation import Kind, is_revoked
 from watchkeeper.identity.scope import TokenScope
 from watchkeeper.identity.tables import run_tokens, runs
@@ -137,8 +137,13 @@ def open_run(
         body["on_behalf_of_proof"] = new.on_behalf_of_proof
     if new.scope.scope_text is not None:
         body["scope"] = new.scope.scope_text
+    if new.caller is not None:
+        body["traceparent"] = new.caller.text()
     if child:
         body["parent"] = child.parent
+        ((outermost, _), *between) = read_lineage(child.lineage)
+        if between:
+            body["root"] = outermost
     tx.record(
         "run.opened",
         actor=f"agent/{agent}",

@@ -120,18 +120,15 @@ def follow(event: Event, spans: Spans) -> tuple[Span, ...]:
 
 
 def _opened(event: Event, body: Mapping[str, Any]) -> Span:
-    run = event.run or ""
-    parent = body.get("parent")
-    context = read_traceparent(body.get("traceparent"))
-    if context is None and parent:  # entries of before runs had trace context
-        context = TraceContext(trace_of(parent), span_of(parent))
+    run, parent = event.run or "", body.get("parent")
+    caller = read_traceparent(body.get("traceparent"))
     return Span(
         key=run,
         kind="run",
         run=run,
-        trace=context.trace if context else trace_of(run),
+        trace=trace_of(body.get("root") or parent or run),
         span=span_of(run),
-        parent=context.span if context else None,
+        parent=span_of(parent) if parent else None,
         agent=event.agent or "",
         version=body.get("version"),
         operation="invoke_agent",
@@ -140,6 +137,7 @@ def _opened(event: Event, body: Mapping[str, Any]) -> Span:
         outcome="running",
         sequence=event.sequence,
         principal=body.get("on_behalf_of"),
+        links=(Link(caller.trace, caller.span, "caller"),) if caller else (),
         attributes=_kept(event.type, body, {"watchkeeper.parent_run": parent} if parent else {}),
     )
 

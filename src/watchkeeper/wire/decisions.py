@@ -76,6 +76,9 @@ class Ask(Sent):
     callback: Name | None = None
     """The webhook that is told how a held action's request is decided and ends; one that the
     agent's contract names under `approvals.callbacks`."""
+    traceparent: str | None = Field(None, max_length=512)
+    """The caller's W3C trace context, as the header of that name has it; what is none is passed
+    over."""
 
 
 class Narrowing(Shown):

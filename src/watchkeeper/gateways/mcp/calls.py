@@ -11,6 +11,7 @@ import msgspec
 
 from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
 from watchkeeper.core.text import make_safe
+from watchkeeper.core.tracing import read_traceparent
 from watchkeeper.decide.flight import InFlight
 from watchkeeper.decide.holding import decide_and_hold
 from watchkeeper.decide.service import Decider
@@ -32,6 +33,7 @@ from watchkeeper.gateways.mcp.results import (
 from watchkeeper.gateways.mcp.tasks import Tasks, offers_tasks
 from watchkeeper.gateways.offers import Offers, Performance
 from watchkeeper.gateways.performing import Performances, Performed, Stopped
+from watchkeeper.gateways.tracing import passed_on
 from watchkeeper.gateways.words import denial
 from watchkeeper.identity.model import Caller
 from watchkeeper.tools.upstreams.model import CallContext, Progress, Result, UpstreamFailure
@@ -209,7 +211,13 @@ class ToolCalls:
         if answer.narrowed is not None:
             ask = ask.model_copy(update={"arguments": answer.narrowed.arguments})
         outlet = self._offers.outlet(caller.agent, ask.name, answer)
-        context = CallContext(answer.decision, caller.run, caller.agent, ask.name)
+        context = CallContext(
+            answer.decision,
+            caller.run,
+            caller.agent,
+            ask.name,
+            traceparent=passed_on(caller, read_traceparent(ask.traceparent), answer.decision),
+        )
 
         async def work(flight: InFlight) -> Performed[Result]:
             def passing(params: Mapping[str, Any]) -> None:
@@ -301,6 +309,7 @@ def _read_ask(request: Request) -> Ask | str:
         idempotency_key=_text(request.meta, IDEMPOTENCY_KEY, _LONGEST_KEY),
         explanation=(_text(request.meta, EXPLANATION_KEY, None) or "")[:_LONGEST_EXPLANATION]
         or None,
+        traceparent=request.traceparent,
     )
 
 

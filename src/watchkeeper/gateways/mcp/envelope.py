@@ -8,6 +8,7 @@ from typing import Any
 
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid
+from watchkeeper.core.tracing import TRACEPARENT, read_traceparent
 from watchkeeper.tools.upstreams.protocol import (
     CAPABILITIES_KEY,
     HANDSHAKE_VERSIONS,
@@ -93,6 +94,8 @@ class Request:
     method: str
     params: Mapping[str, Any]
     meta: Mapping[str, Any]
+    traceparent: str | None = None
+    """The caller's trace context: of the message, else of the HTTP request."""
 
 
 def read_request(body: bytes, headers: Mapping[str, str]) -> Request | None:
@@ -128,6 +131,7 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Request | None:
         method=method,
         params=params,
         meta=meta if isinstance(meta, dict) else {},
+        traceparent=_read_context(meta, headers),
     )
     if modern:
         _check_envelope(request, meta, headers)
@@ -143,6 +147,12 @@ def _read_id(message: Mapping[str, Any]) -> RequestId | None:
     if isinstance(identifier, bool) or not isinstance(identifier, int | str):
         raise Rejected(INVALID_REQUEST, "id must be an integer or text")
     return identifier
+
+
+def _read_context(meta: Any, headers: Mapping[str, str]) -> str | None:
+    given = meta.get(TRACEPARENT) if isinstance(meta, dict) else None
+    context = read_traceparent(given) or read_traceparent(headers.get(TRACEPARENT))
+    return None if context is None else context.text()
 
 
 def _check_envelope(request: Request, meta: Any, headers: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.tracing import TRACEPARENT
 from watchkeeper.gateways.http import header_value
 from watchkeeper.gateways.model.dialect import Dialect, ModelCall
 from watchkeeper.gateways.model.errors import ModelError
@@ -95,6 +96,7 @@ class Attempt:
         without: frozenset[str],
         receiver: Receiver,
         head: Callable[[Route, Mapping[str, str]], Headers],
+        traceparent: str,
     ) -> None:
         self.route = route
         self._providers = providers
@@ -104,6 +106,7 @@ class Attempt:
         self._without = without
         self._receiver = receiver
         self._head = head
+        self._traceparent = traceparent
         self._most_input = call.most_input_tokens(route.context_window, without)
         self._most_output = ceiling or 0
         self.meter = call.meter(self._most_input, self._most_output)
@@ -183,6 +186,7 @@ class Attempt:
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if self._call.stream else "application/json",
+            TRACEPARENT: self._traceparent,
             **self._call.headers_for(route.context_window),
             **await credentials.headers(route.credential),
         }

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.tracing import TRACEPARENT, TraceContext, read_traceparent
 from watchkeeper.decide.holding import decide_and_hold
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.callers import Callers
@@ -45,6 +46,7 @@ from watchkeeper.gateways.model.route import Route
 from watchkeeper.gateways.model.turns import Turns
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances, Stopped
+from watchkeeper.gateways.tracing import passed_on
 from watchkeeper.identity.model import Caller
 from watchkeeper.wire.decisions import Answer, Outcome
 
@@ -69,6 +71,12 @@ class _Asked:
     call: ModelCall
     watch: CallerWatch
     send: Any
+
+    @property
+    def caller_span(self) -> TraceContext | None:
+        """The caller's own trace context."""
+        given = self.headers.get(TRACEPARENT)
+        return None if given is None else read_traceparent(given)
 
 
 class ModelEndpoint:
@@ -175,10 +183,13 @@ class ModelEndpoint:
             templates=templates,
         )
         aside = templates and call.size > _LARGEST_PROMPTS_AT_ONCE
+        ask = await asyncio.to_thread(asks) if aside else asks()
+        if (context := asked.caller_span) is not None:
+            ask = ask.model_copy(update={"traceparent": context.text()})
         return await decide_and_hold(
             self._decider,
             asked.token,
-            await asyncio.to_thread(asks) if aside else asks(),
+            ask,
             performer="plane",
             hold_seconds=self._offers.hold_seconds(agent),
             gone=watch.gone,
@@ -256,6 +267,7 @@ class ModelEndpoint:
                 watch=asked.watch,
                 receiver=receiver,
                 without=obliged.without,
+                traceparent=passed_on(asked.caller, asked.caller_span, decided.decision),
             )
 
         performance: ProviderCall | Composition

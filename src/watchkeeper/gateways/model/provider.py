@@ -60,9 +60,11 @@ class ProviderCall:
         without: frozenset[str] = frozenset(),
         watch: CallerWatch,
         receiver: Receiver,
+        traceparent: str,
     ) -> None:
         """`routes`: at least one, in the order in which they are tried; `headers`: what the
-        answer carries whoever gives it; `without`: hosted tools that are taken out.
+        answer carries whoever gives it; `without`: hosted tools that are taken out;
+        `traceparent`: the trace context that providers are given.
         """
         self._providers = providers
         self._decider = decider
@@ -71,6 +73,7 @@ class ProviderCall:
         self._call = call
         self._decision = decision
         self._headers = headers
+        self._traceparent = traceparent
         self._ceiling = ceiling
         self._without = without
         self._watch = watch
@@ -169,6 +172,7 @@ class ProviderCall:
             without=self._without,
             receiver=self._receiver,
             head=self._head,
+            traceparent=self._traceparent,
         )
         return await self._attempt.perform(again=again)
 

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from watchkeeper import __version__
+from watchkeeper.core.tracing import TRACEPARENT
 from watchkeeper.tools.upstreams.definitions import hash_of, read_definition, twice
 from watchkeeper.tools.upstreams.model import (
+    CallContext,
     Progress,
     Refused,
     Result,
@@ -74,11 +76,19 @@ def opening() -> dict[str, Any]:
     return {"protocolVersion": LATEST_HANDSHAKE, "capabilities": {}, "clientInfo": CLIENT}
 
 
-def call_parameters(tool: str, arguments: Mapping[str, Any], token: int | None) -> dict[str, Any]:
+def call_parameters(
+    tool: str,
+    arguments: Mapping[str, Any],
+    token: int | None,
+    context: CallContext | None = None,
+) -> dict[str, Any]:
     """Return the parameters of ``tools/call``; `token` asks for progress notifications."""
     params: dict[str, Any] = {"name": tool, "arguments": arguments}
-    if token is not None:
-        params["_meta"] = {"progressToken": token}
+    meta: dict[str, Any] = {} if token is None else {"progressToken": token}
+    if context is not None and context.traceparent is not None:
+        meta[TRACEPARENT] = context.traceparent
+    if meta:
+        params["_meta"] = meta
     return params
 
 

@@ -153,7 +153,7 @@ class HttpConnection:
             headers = parameter_headers(definition.mirrored, arguments)
         answer = await self._ask_again(
             "tools/call",
-            call_parameters(tool, arguments, 1 if progress else None),
+            call_parameters(tool, arguments, 1 if progress else None, context),
             seconds=timeout_seconds,
             headers=headers,
             progress=progress,

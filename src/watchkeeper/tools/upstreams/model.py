@@ -42,6 +42,8 @@ class CallContext:
     agent: str
     tool: str
     on_behalf_of: str | None = None
+    traceparent: str | None = None
+    """The trace context that the upstream is given: the action's own span."""
 
 
 Mint = Callable[[str, int, CallContext | None], Awaitable[str]]

@@ -153,7 +153,7 @@ class StdioConnection:
     ) -> Result:
         """Perform one tool call; raise `UpstreamFailure` when it has no result."""
         number = next(self._numbers)
-        params = call_parameters(tool, arguments, number if progress else None)
+        params = call_parameters(tool, arguments, number if progress else None, context)
         if progress:
             self._progress[number] = progress
         try:
