@@ -198,7 +198,7 @@ class LangGraph:
             seen = await self.inspect(run)
             if seen is not None and seen.state in {"waiting", "paused"}:
                 # the server does not cancel what only waits
-                ended = await self._end_waiting(run)
+                ended = await self._end_waiting(run) or ended
                 seen = await self.inspect(run)
             if ended and seen is not None and seen.state in ENDED:
                 return replace(seen, state="stopped", said="what was left to do was ended")
