@@ -29,9 +29,9 @@ from watchkeeper.console.words import (
 )
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import cell_width, make_safe
+from watchkeeper.wire.audit import Verification
 from watchkeeper.wire.budgets import BudgetDetail, Spender
 from watchkeeper.wire.locks import Receipt
-from watchkeeper.wire.plane import Verification
 from watchkeeper.wire.requests import VoteRow
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202etxt.exe[/red]\r\n▌ approved by ada\x9b2J"

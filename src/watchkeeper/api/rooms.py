@@ -32,6 +32,7 @@ from watchkeeper.decide.watching import Watching
 from watchkeeper.identity.attempts import Attempts
 from watchkeeper.identity.devices import DeviceLogins
 from watchkeeper.identity.issuers import Issuers
+from watchkeeper.ledger.service import LedgerAudit
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.runtimes.service import Runtimes
 from watchkeeper.store.store import Store
@@ -94,6 +95,8 @@ class Rooms:
     """Run every timer that is due now."""
     audited: Callable[[], tuple[int, Audit] | None]
     """When something that waits was last found without its timer, and what."""
+    audit: LedgerAudit
+    """Proofs that the ledger is what was written."""
     store_state: Callable[[], str]
     """`ok`, or the code of what last failed when writing."""
     http: str = ""

@@ -47,6 +47,9 @@ _SENTENCES: dict[str, str] = {
     "hold.corrected": "{subject} counts as what was reported after all",
     "hold.extended": "more is held for another try of {subject}",
     "plane.key_rotated": "{actor} put a new signing key in force: {reason}",
+    "ledger.key_rotated": "{actor} put a new key for checkpoints in force: {reason}",
+    "ledger.forked": "the ledger goes on as {origin}: {reason}",
+    "ledger.fork_accepted": "{actor} accepted that the ledger was forked: {reason}",
     "plane.started": "the plane started",
     "plane.stopped": "the plane stopped",
 }

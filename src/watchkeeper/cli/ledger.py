@@ -1,4 +1,4 @@
-"""`events` and `audit`: what happened, and proof that it still stands as written."""
+"""`events`: what happened."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watchkeeper.cli.exits import REFUSED
-from watchkeeper.cli.group import NamedGroup
-from watchkeeper.cli.output import fail, print_facts, print_json, say, say_line
+from watchkeeper.cli.output import fail, print_json, say, say_line
 from watchkeeper.cli.session import FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.words import at
 from watchkeeper.core.errors import WatchkeeperError
@@ -119,30 +117,3 @@ def _print(row: EventRow, as_json: bool) -> None:
         print_json(row, indent=None)
     else:
         say_line(f"{row.sequence:>7}  {at(row.at)}  {row.type:<20}  {row.text}")
-
-
-@click.group(cls=NamedGroup)
-def audit() -> None:
-    """Check the ledger."""
-
-
-@audit.command(short_help="Find the first bad entry of the hash chain.")
-@speaks()
-def verify(session: Session) -> None:
-    """Recompute the ledger's hash chain and name the first bad entry; exit 1 if there is one."""
-    found = session.call(lambda plane: plane.verification())
-    if session.json:
-        print_json(found)
-    else:
-        print_facts(
-            [
-                ("ledger", "whole" if found.ok else "NOT AS WRITTEN"),
-                ("proven", f"{found.entries:,} entries"),
-                ("first bad", found.first_bad),
-                ("what", found.what),
-                ("head", found.head or None),
-                ("anchored", f"{found.anchored:,} entries are anchored outside"),
-            ]
-        )
-    if not found.ok:
-        sys.exit(REFUSED)

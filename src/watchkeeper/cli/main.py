@@ -46,7 +46,7 @@ COMMANDS: dict[str, str] = {
     "decisions": "watchkeeper.cli.decisions:decisions",
     "unsettled": "watchkeeper.cli.unsettled:unsettled",
     "events": "watchkeeper.cli.ledger:events",
-    "audit": "watchkeeper.cli.ledger:audit",
+    "audit": "watchkeeper.cli.audit:audit",
     "deliveries": "watchkeeper.cli.deliveries:deliveries",
     "submit": "watchkeeper.cli.submit:submit",
     "requests": "watchkeeper.cli.requests:requests",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from watchkeeper.client.audits import AuditCalls
 from watchkeeper.client.breakers import BreakerCalls
 from watchkeeper.client.calls import path_part
 from watchkeeper.client.channels import ChannelCalls
@@ -52,16 +53,14 @@ from watchkeeper.wire.plane import (
     Plan,
     Status,
     UpstreamRow,
-    Verification,
 )
 from watchkeeper.wire.requests import Acknowledge, Escalate, RequestDetail, RequestRow, Vote
 from watchkeeper.wire.secrets import KeyRotation, PutSecret, SecretRow
 from watchkeeper.wire.tools import Draft, JudgeDefinition, QuarantineRow, ToolDetail, ToolRow
 
-VERIFY_SECONDS = 600.0
-
 
 class PlaneClient(
+    AuditCalls,
     BreakerCalls,
     PolicyCalls,
     IdentityCalls,
@@ -298,10 +297,6 @@ class PlaneClient(
             filter=filter,
             limit=limit,
         )
-
-    async def verification(self) -> Verification:
-        """Verify the ledger's chain; takes a while on a long one."""
-        return await self._get(Verification, "/v1/audit/verification", wait_seconds=VERIFY_SECONDS)
 
     # Tools
 

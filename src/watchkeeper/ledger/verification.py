@@ -1,15 +1,24 @@
-"""Proves that the stored ledger is the one that was written, or names the first bad entry."""
+"""Proves that the stored ledger is the one that was written, or names the first bad entry.
+
+In one pass over the rows each is held against its own hashes, the chain, the log's files and
+every checkpoint that was signed, in the store or outside.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlalchemy import bindparam, select
 
+from watchkeeper.ledger.claims import Claim, Claims, Published, What, claims_of
+from watchkeeper.ledger.comparison import Comparison
+from watchkeeper.ledger.merkle import Edge
+from watchkeeper.ledger.tiles import Tiles
 from watchkeeper.store.journal import (
     GENESIS,
+    SELECT_AFTER,
     SELECT_HEAD,
     chain_of,
     entry_bytes,
@@ -20,21 +29,16 @@ from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 
 PAGE = 500
-What = Literal["changed", "missing", "inserted", "reordered", "truncated"]
 
 _FIRST_PAGE = Statement(select(events).order_by(events.c.sequence).limit(bindparam("limit")))
-_NEXT_PAGE = Statement(
-    select(events)
-    .where(events.c.sequence > bindparam("after"))
-    .order_by(events.c.sequence)
-    .limit(bindparam("limit"))
-)
 _LEAVES = Statement(
     select(events.c.sequence, events.c.leaf_hash)
     .where(events.c.sequence > bindparam("after"))
     .order_by(events.c.sequence)
     .limit(bindparam("limit"))
 )
+_TELLS = frozenset({"plane.started", "ledger.key_rotated", "ledger.forked", "ledger.fork_accepted"})
+_RESTART = "start the plane again: it makes the file anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,10 @@ class Verification:
     """What the check found.
 
     ``entries`` were proven good, from the first on. If not ``ok``, ``first_bad`` is the
-    sequence of the first bad entry, ``what`` its kind, and ``detail`` a sentence.
-    ``head_sequence`` and ``head_chain`` are where the good part ends. A ledger cut off
-    together with its head looks whole from inside; only an anchor elsewhere shows that.
+    sequence of the first bad entry (None: what is bad is no entry), ``what`` its kind, and
+    ``detail`` a sentence. ``head_sequence`` and ``head_chain`` are where the good part ends.
+    ``anchored`` entries are covered by a checkpoint that is kept outside: whoever rewrote all
+    that is here would be found. Those after it could be cut off or rewritten without a trace.
     """
 
     ok: bool
@@ -54,83 +59,250 @@ class Verification:
     first_bad: int | None = None
     what: What | None = None
     detail: str | None = None
+    checkpoints: int = 0
+    anchored: int = 0
+    notes: tuple[str, ...] = ()
 
 
-def verify(tx: Transaction, on_progress: Callable[[int, int], None] | None = None) -> Verification:
+@dataclass(slots=True)
+class _Fork:
+    origin: str
+    sequence: int
+    lost: int
+    reason: str
+    accepted: str | None = None
+
+
+class _Bad(Exception):
+    """The ledger is not what was written."""
+
+    def __init__(self, first_bad: int | None, what: What, detail: str) -> None:
+        super().__init__(detail)
+        self.found = (first_bad, what, detail)
+
+
+def verify(
+    tx: Transaction,
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    tiles: Tiles | None = None,
+    published: Published | None = None,
+    outside: Iterable[tuple[str, str]] = (),
+) -> Verification:
     """Recompute every hash from the first event on, in constant memory.
 
+    ``tiles`` are the log's files, ``published`` what its newest checkpoint was just before, and
+    ``outside`` signed checkpoints that are kept elsewhere, each after what it is called.
     ``on_progress(done, total)`` is called now and then. Run it with ``Store.scan``.
     """
-    head = SELECT_HEAD.first(tx)
-    total = head.sequence if head is not None else 0
-    chain = GENESIS
-    done = 0
-    for row in _rows(tx):
-        bad = _examine(tx, row, done + 1, chain, total if head is not None else None)
-        if bad is not None:
-            return _fail(done, chain, *bad)
-        done += 1
-        chain = bytes.fromhex(row.chain_hash)
-        if on_progress is not None and done % PAGE == 0:
-            on_progress(done, total)
-    if head is None:
-        return _fail(done, chain, done + 1, "truncated", "the record of the ledger's end is gone")
-    if done < head.sequence:
-        return _fail(
-            done,
-            chain,
-            done + 1,
-            "truncated",
-            f"the ledger ends at {done}; {head.sequence} events were written",
-        )
-    if head.chain_hash != chain.hex():
-        return _fail(done, chain, done, "changed", "the record of the ledger's end was altered")
-    if on_progress is not None:
-        on_progress(done, total)
-    return Verification(True, done, done, chain.hex())
+    walk = _Walk(tx, claims_of(tx, published, outside), tiles)
+    bad: tuple[int | None, What | None, str | None] = (None, None, None)
+    try:
+        walk.rows(on_progress)
+        walk.end()
+    except _Bad as error:
+        bad = error.found
+    return Verification(
+        bad[1] is None,
+        walk.done,
+        walk.done,
+        walk.chain.hex(),
+        *bad,
+        checkpoints=walk.claims.checkpoints,
+        anchored=walk.anchored,
+        notes=tuple(walk.notes),
+    )
+
+
+class _Walk:
+    """Goes through the rows once and holds them against all that is claimed of them."""
+
+    def __init__(self, tx: Transaction, claims: Claims, tiles: Tiles | None) -> None:
+        self._tx = tx
+        self.claims = claims
+        self.done = 0
+        self.chain = GENESIS
+        self.anchored = 0
+        self.notes: list[str] = []
+        self._head = SELECT_HEAD.first(tx)
+        self._edge = Edge()
+        self._entries: list[bytes] = []
+        self._open = sorted(claims.found, key=lambda one: one.size, reverse=True)
+        self._signed = 0
+        """Up to where the rows are proven to be what was signed."""
+        self._files = Comparison(tiles, claims.logged) if tiles is not None else None
+        self._forks: list[_Fork] = []
+        self._told: set[str] = set()
+        self._disputed: list[Claim] = []
+
+    def rows(self, on_progress: Callable[[int, int], None] | None) -> None:
+        """Examine every row; raise `_Bad` at the first that is not what was written."""
+        total = self._head.sequence if self._head is not None else 0
+        self._settle()
+        for row in _rows(self._tx):
+            self._examine(row, total)
+            if on_progress is not None and self.done % PAGE == 0:
+                on_progress(self.done, total)
+        if on_progress is not None and self.done % PAGE:
+            on_progress(self.done, total)
+
+    def end(self) -> None:
+        """Look at what the rows as a whole must agree with."""
+        head = self._head
+        if head is None:
+            raise _Bad(self.done + 1, "truncated", "the record of the ledger's end is gone")
+        if self.done < head.sequence:
+            wrote = f"the ledger ends at {self.done}; {head.sequence} events were written"
+            raise _Bad(self.done + 1, "truncated", wrote)
+        if head.chain_hash != self.chain.hex():
+            raise _Bad(self.done, "changed", "the record of the ledger's end was altered")
+        self._end_forks()
+        if self._files is not None and self._files.found is not None:
+            name, sequence, missing = self._files.found
+            if missing:
+                raise _Bad(None, "missing", f"the log's file {name} is gone; {_RESTART}")
+            raise _Bad(
+                None, "changed",
+                f"the log's file {name} was altered at entry {sequence}, which itself is what was "
+                f"signed; {_RESTART}",
+            )  # fmt: skip
+        if self.claims.faults:
+            raise _Bad(None, *self.claims.faults[0])
+        for key in self.claims.keys:
+            if key.text() not in self._told:
+                raise _Bad(None, "inserted", f"the ledger tells of no key {key.id.hex()}")
+        if self._told - {key.text() for key in self.claims.keys}:
+            raise _Bad(None, "missing", "a key that the ledger tells of is gone")
+
+    def _examine(self, row: Row, total: int) -> None:
+        sequence, at, type_, actor, subject, agent, run, request, body, leaf_hash, chain_hash = row
+        expected = self.done + 1
+        if sequence != expected or (self._head is not None and expected > total):
+            self._misplaced(sequence, expected)
+        try:
+            entry = entry_bytes(sequence, at, type_, actor, subject, agent, run, request, body)
+        except (TypeError, UnicodeEncodeError):
+            entry = b""
+        leaf = leaf_of(entry)
+        if leaf.hex() != leaf_hash or type(at) is not int:
+            place = _place_of(self._tx, row)
+            if place is not None:
+                wrote = f"entry {sequence} was written as entry {place}"
+                raise _Bad(sequence, "reordered", wrote)
+            raise _Bad(sequence, "changed", f"the content of entry {sequence} was altered")
+        chain = chain_of(self.chain, leaf)
+        if chain.hex() != chain_hash:
+            wrote = f"entry {sequence} does not follow from those before it"
+            raise _Bad(sequence, "changed", wrote)
+        self.done, self.chain = sequence, chain
+        if type_ in _TELLS:
+            self._hear(sequence, type_, actor, body)
+        entries = self._entries
+        entries.append(entry)
+        for tile in self._edge.append(leaf):
+            if self._files is not None:
+                self._files.full(tile, entries)
+            if tile.level == 0:
+                self._entries = []
+        if self._open and self._open[-1].size <= sequence:
+            self._settle()
+
+    def _misplaced(self, sequence: int, expected: int) -> None:
+        if sequence < expected:
+            raise _Bad(sequence, "inserted", f"entry {sequence} stands before the first")
+        if sequence > expected:
+            gone = f"entry {expected} is gone; the next is {sequence}"
+            raise _Bad(expected, "missing", gone)
+        added = f"entry {sequence} was added behind the ledger's end"
+        raise _Bad(expected, "inserted", added)
+
+    def _hear(self, sequence: int, type_: str, actor: str, body: str) -> None:
+        """Note what an entry tells of the log's keys."""
+        told = json.loads(body)
+        if type_ == "ledger.fork_accepted":
+            for fork in self._forks:
+                fork.accepted = fork.accepted or f"{actor}: {told.get('reason')}"
+            return
+        if isinstance(key := told.get("ledger_key" if type_ == "plane.started" else "key"), str):
+            self._told.add(key)
+        if type_ == "ledger.forked":
+            lost = int(told.get("lost_size") or 0)
+            origin, reason = str(told.get("was")), str(told.get("reason"))
+            self._forks.append(_Fork(origin, sequence, lost, reason))
+
+    def _settle(self) -> None:
+        """Hold the rows so far against what is claimed of as many."""
+        root = self._edge.root()
+        compared = False
+        while self._open and self._open[-1].size == self.done:
+            claim = self._open.pop()
+            if claim.root != root:
+                self._dispute(claim)
+                continue
+            self._signed = self.done
+            if claim.anchored:
+                self.anchored = self.done
+            if self._files is not None and not compared and claim.origin == self.claims.origin:
+                compared = True
+                self._files.partial(self._edge, self._entries)
+
+    def _dispute(self, claim: Claim) -> None:
+        """The rows are not what was signed: they were altered, or the ledger was forked."""
+        if any(fork.origin == claim.origin for fork in self._forks):
+            self._disputed.append(claim)
+            return
+        differs = self._files.locate(self._edge) if self._files is not None else None
+        if differs is not None and differs.sequence > self._signed and not differs.missing:
+            raise _Bad(
+                differs.sequence, "changed",
+                f"entry {differs.sequence} is not the one in the log's file {differs.name}, and "
+                f"{claim.source} was signed over another",
+            )  # fmt: skip
+        first = self._signed + 1
+        which = f"entry {first} is" if first == claim.size else (
+            f"one or more of the entries {first} to {claim.size} are")  # fmt: skip
+        raise _Bad(first, "changed", f"{which} not what was signed in {claim.source}")
+
+    def _end_forks(self) -> None:
+        """Look at what was signed and is not there any more."""
+        for claim in self._open[::-1]:
+            self._disputed.append(claim)
+            if not any(fork.origin == claim.origin for fork in self._forks):
+                raise _Bad(
+                    self.done + 1, "truncated",
+                    f"the ledger ends at {self.done}; {claim.size} entries were signed in "
+                    f"{claim.source}",
+                )  # fmt: skip
+        for fork in self._forks:
+            lost = [one for one in self._disputed if one.origin == fork.origin]
+            size = max([fork.lost, *(one.size for one in lost)])
+            said = (
+                f"{size} entries were signed as {fork.origin}; the ledger goes on without what "
+                f"came after entry {fork.sequence - 1} ({fork.reason})"
+            )
+            if fork.accepted is None:
+                raise _Bad(
+                    fork.sequence, "forked",
+                    f"{said}. If it was restored from a copy: `watchkeeper audit accept-fork`",
+                )  # fmt: skip
+            bad = [one for one in lost if one.size < fork.sequence]
+            if bad:
+                raise _Bad(self._signed + 1, "changed", f"{said}, and was altered before that")
+            self.notes.append(f"{said}; accepted by {fork.accepted}")
 
 
 def _rows(tx: Transaction) -> Iterator[Row]:
     page = _FIRST_PAGE.all(tx, limit=PAGE)
     while page:
         yield from page
-        page = _NEXT_PAGE.all(tx, after=page[-1].sequence, limit=PAGE)
-
-
-def _examine(
-    tx: Transaction, row: Row, expected: int, chain: bytes, total: int | None
-) -> tuple[int, What, str] | None:
-    sequence = row.sequence
-    if sequence < expected:
-        return sequence, "inserted", f"entry {sequence} stands before the first"
-    if total is not None and expected > total:
-        return expected, "inserted", f"entry {sequence} was added behind the ledger's end"
-    if sequence > expected:
-        return expected, "missing", f"entry {expected} is gone; the next is {sequence}"
-    leaf = _leaf(row, sequence)
-    if leaf is None or leaf.hex() != row.leaf_hash:
-        place = _place_of(tx, row)
-        if place is not None:
-            return sequence, "reordered", f"entry {sequence} was written as entry {place}"
-        return sequence, "changed", f"the content of entry {sequence} was altered"
-    if chain_of(chain, leaf).hex() != row.chain_hash:
-        return sequence, "changed", f"entry {sequence} does not follow from those before it"
-    return None
+        page = SELECT_AFTER.all(tx, after=page[-1].sequence, limit=PAGE)
 
 
 def _leaf(row: Row, sequence: int) -> bytes | None:
     """Return the leaf that the row's content gives at a place, None if it is no content."""
-    texts = (row.type, row.actor, row.subject, row.body)
-    names = (row.agent, row.run, row.request)
-    if not (
-        isinstance(row.at, int)
-        and all(isinstance(text, str) for text in texts)
-        and all(name is None or isinstance(name, str) for name in names)
-    ):
-        return None
     try:
-        return leaf_of(entry_bytes(sequence, row.at, *texts[:3], *names, row.body))
-    except UnicodeEncodeError:
+        return leaf_of(entry_bytes(sequence, *row[1:9]))
+    except (TypeError, UnicodeEncodeError):
         return None
 
 
@@ -147,7 +319,3 @@ def _place_of(tx: Transaction, row: Row) -> int | None:
                     return int(sequence)
         after = page[-1].sequence
     return None
-
-
-def _fail(done: int, chain: bytes, first_bad: int, what: What, detail: str) -> Verification:
-    return Verification(False, done, done, chain.hex(), first_bad, what, detail)

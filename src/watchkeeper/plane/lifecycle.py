@@ -39,7 +39,9 @@ from watchkeeper.decide.watching import Watching
 from watchkeeper.decide.webhooks import Webhooks
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.identity.signing import SigningKeys
+from watchkeeper.ledger.log import LOOK_SECONDS, Log
 from watchkeeper.ledger.reading import read_events
+from watchkeeper.ledger.service import LedgerAudit
 from watchkeeper.notices.model import Place
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.plane.application import assemble
@@ -125,12 +127,16 @@ class Plane:
         port = tcp.getsockname()[1]
         local = f"http://127.0.0.1:{port}"
         rooms.http = rooms.tokens.claims.issuer = self.settings.public_url or local
-        await self._record("plane.started", {"version": rooms.version, "port": port})
+        log = rooms.audit.log
+        await log.open()
+        started = {"version": rooms.version, "port": port, "ledger_key": log.key.text()}
+        await self._record("plane.started", started)
         await self.server.open([unix, tcp])
         self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
         plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
         self.schedule.every(_TRACE_SECONDS, "traces", rooms.projector.catch_up)
         self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
+        self.schedule.every(LOOK_SECONDS, "checkpoints", log.advance)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
         self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
         self.schedule.every(_POLL_SECONDS, "runtimes", rooms.runtimes.poll_due)
@@ -184,6 +190,7 @@ class Plane:
         await self._step("outages", self.outages.finish())
         if self.server.started:
             await self._step("record of the stop", self._record("plane.stopped", {}))
+            await self._step("last checkpoint", self.rooms.audit.log.advance(now=True))
         await self._step("store", self.rooms.store.close())
         _LOG.info("stopped")
 
@@ -282,6 +289,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         stop=ending.set,
         sweep=sweeper.sweep,
         audited=auditor.found,
+        audit=LedgerAudit(Log(store, state.path, f"{settings.trusts}/{settings.plane}")),
         store_state=lambda: health.store,
     )
     kill.effectors.add(Owners(decider, notices, rooms.onlookers, deliveries.wake))

@@ -99,18 +99,6 @@ class EventRow(Shown):
     chain_hash: str = ""
 
 
-class Verification(Shown):
-    """What `audit verify` found."""
-
-    ok: bool
-    entries: int
-    first_bad: int | None = None
-    what: str | None = None
-    head: str = ""
-    anchored: int = 0
-    """Entries below the last outside anchor; the rest could be truncated without a trace."""
-
-
 class File(Sent):
     """One file of a directory to apply."""
 

@@ -10,7 +10,8 @@ from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.console.words import actor_text, brief_text, moment_text, plural
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.wire.plane import EventRow, Verification
+from watchkeeper.wire.audit import Verification
+from watchkeeper.wire.plane import EventRow
 
 _TOKENS: Mapping[str, Token] = {
     "decision.denied": "critical",

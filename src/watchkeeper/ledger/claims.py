@@ -1,0 +1,120 @@
+"""What signed checkpoints claim of a ledger, wherever they are kept, before it is verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.ledger.checkpoints import checkpoints_after, read_keys, read_signed
+from watchkeeper.ledger.notes import NoteKey, read_key
+from watchkeeper.ledger.tiles import CHECKPOINT
+from watchkeeper.store.statement import Row
+from watchkeeper.store.transaction import Transaction
+
+_PAGE = 500
+
+
+What = Literal["changed", "missing", "inserted", "reordered", "truncated", "forked"]
+
+
+class Published(NamedTuple):
+    """The number of the newest checkpoint, and what the log's file of it holds, if it is there."""
+
+    number: int
+    raw: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The first `size` entries have this root, says what `source` names."""
+
+    size: int
+    root: bytes
+    origin: str
+    source: str
+    anchored: bool = False
+    """Whether it is kept outside, where whoever alters the ledger does not reach."""
+
+
+@dataclass(slots=True)
+class Claims:
+    """All that is claimed of a ledger, and what is wrong with the claims themselves."""
+
+    keys: tuple[NoteKey, ...] = ()
+    found: list[Claim] = field(default_factory=list)
+    faults: list[tuple[What, str]] = field(default_factory=list)
+    origin: str = ""
+    """Of the present log."""
+    logged: int = 0
+    """Up to where the tiles of the present log must reach."""
+    checkpoints: int = 0
+
+    def add(self, text: str, source: str, *, anchored: bool) -> Claim | None:
+        """Take a signed checkpoint in; what is wrong with it is a fault."""
+        try:
+            checkpoint, note = read_signed(text)
+            if not note.signers(self.keys):
+                raise Invalid("no key of this ledger signed it")
+        except Invalid as error:
+            self.faults.append(("changed", f"{source} is not what was signed: {error.message}"))
+            return None
+        claim = Claim(checkpoint.size, checkpoint.root, checkpoint.origin, source, anchored)
+        self.found.append(claim)
+        return claim
+
+
+def claims_of(
+    tx: Transaction,
+    published: Published | None = None,
+    outside: Iterable[tuple[str, str]] = (),
+) -> Claims:
+    """Return what the store's checkpoints claim, and signed ones from `outside` by their source."""
+    claims = Claims()
+    faults = claims.faults
+    keys = []
+    for number, row in enumerate(read_keys(tx), 1):
+        try:
+            key = read_key(row.key)
+        except Invalid:
+            faults.append(("changed", f"key {number} of the ledger is none any more"))
+            continue
+        if row.id != number or key.name != row.origin:
+            faults.append(("changed", f"key {number} of the ledger was altered or is gone"))
+        keys.append(key)
+        claims.origin = row.origin
+    claims.keys = tuple(keys)
+    sizes: dict[str, int] = {}
+    newest: bytes | None = None
+    for row in _rows(tx):
+        source = f"checkpoint {row.id}"
+        if row.id != claims.checkpoints + 1:
+            faults.append(("missing", f"checkpoint {claims.checkpoints + 1} is gone"))
+        claims.checkpoints = row.id
+        if published is not None and row.id == published.number:
+            newest = row.note.encode("utf-8", "surrogatepass")
+        claim = claims.add(row.note, source, anchored=False)
+        if claim is None:
+            continue
+        if (claim.origin, claim.size, claim.root.hex()) != (row.origin, row.size, row.root):
+            faults.append(("changed", f"{source} is not what was signed"))
+        if claim.size < sizes.get(claim.origin, 0):
+            faults.append(("reordered", f"{source} is out of order"))
+        sizes[claim.origin] = max(claim.size, sizes.get(claim.origin, 0))
+    claims.logged = sizes.get(claims.origin, 0)
+    if published is not None and newest is None:
+        faults.append(("missing", f"checkpoint {published.number} is gone"))
+    elif published is not None and published.raw != newest:
+        what: What = "changed" if published.raw is not None else "missing"
+        faults.append((what, f"the log's file {CHECKPOINT} is not the newest checkpoint"))
+    for source, text in outside:
+        claims.add(text, source, anchored=True)
+    return claims
+
+
+def _rows(tx: Transaction) -> Iterator[Row]:
+    page = checkpoints_after(tx, 0, _PAGE)
+    while page:
+        yield from page
+        page = checkpoints_after(tx, page[-1].id, _PAGE)

@@ -1,0 +1,120 @@
+"""What an auditor asks of the ledger: is it whole, is an entry in it, did it only ever grow."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from watchkeeper.core.errors import Conflict, Invalid, NotFound
+from watchkeeper.ledger import merkle
+from watchkeeper.ledger.checkpoints import checkpoint_of, covering, read_checkpoint, read_signed
+from watchkeeper.ledger.log import Log
+from watchkeeper.ledger.notes import Note, write_hashes
+from watchkeeper.ledger.reading import read_events
+from watchkeeper.ledger.verification import Verification, verify
+from watchkeeper.store.statement import Row
+
+_PROOF = "c2sp.org/tlog-proof@v1"
+
+
+class Consistency(NamedTuple):
+    """What proves that a tree began as an older one, and the signed checkpoints of both."""
+
+    old: str
+    new: str
+    hashes: tuple[bytes, ...]
+
+
+class LedgerAudit:
+    """The checks over one ledger and its log."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self._verifying: asyncio.Task[Verification] | None = None
+        self.progress: tuple[int, int] | None = None
+        """How many entries are verified, of how many; None while nothing is."""
+
+    async def verify(self) -> Verification:
+        """Verify the whole ledger; whoever asks while it is done waits for the same answer."""
+        if self._verifying is None:
+            self._verifying = asyncio.create_task(self._verify(), name="verification")
+        return await asyncio.shield(self._verifying)
+
+    async def _verify(self) -> Verification:
+        try:
+            published = await self.log.published()
+            return await self.log.store.scan(
+                lambda tx: verify(tx, self._show, tiles=self.log.tiles, published=published)
+            )
+        finally:
+            self._verifying = self.progress = None
+
+    def _show(self, done: int, total: int) -> None:
+        self.progress = (done, total)
+
+    async def prove(self, sequence: int) -> str:
+        """Return the C2SP tlog-proof that an entry is in the log; raise `NotFound`.
+
+        It ends with the smallest checkpoint over the entry; where there is none, one is made.
+        """
+        store = self.log.store
+        if not 0 < sequence <= store.head:
+            raise NotFound(f"the ledger has no entry {sequence}; it ends at {store.head}")
+        row = await self._covering(sequence)
+        if row is None:
+            await self.log.advance(now=True)
+            row = await self._covering(sequence)
+        (event,) = await store.read(lambda tx: read_events(tx, after=sequence - 1, limit=1))
+        if row is None or event.sequence != sequence:
+            raise Conflict(f"entry {sequence} is in no checkpoint", code="ledger_altered")
+        checkpoint, note = read_signed(row.note)
+        index, leaf = sequence - 1, bytes.fromhex(event.leaf_hash)
+        hashes = await asyncio.to_thread(
+            lambda: merkle.inclusion_proof(self.log.tiles.reader(row.size), index, row.size)
+        )
+        if not merkle.included(leaf, index, checkpoint.size, hashes, checkpoint.root):
+            raise _broken()
+        return f"{_PROOF}\nindex {index}\n{write_hashes(hashes)}\n{note.write()}"
+
+    async def compare(self, old: int, new: int) -> Consistency:
+        """Return the proof that the log of `new` entries began as the one of `old`.
+
+        Raises `NotFound` unless both sizes have a checkpoint.
+        """
+        if not 0 < old <= new:
+            raise Invalid("the older checkpoint is the smaller one", where="old")
+        rows = []
+        for size in (old, new):
+            row = await self.log.store.read(lambda tx, size=size: checkpoint_of(tx, size))  # type: ignore[misc]
+            if row is None:
+                raise NotFound(
+                    f"there is no checkpoint of {size} entries",
+                    remedy="watchkeeper audit checkpoints",
+                )
+            rows.append(row)
+        was, now = (read_checkpoint(_note_of(row).text) for row in rows)
+        hashes = await self.consistency(old, new)
+        if not merkle.consistent(old, new, hashes, was.root, now.root):
+            raise _broken()
+        return Consistency(rows[0].note, rows[1].note, tuple(hashes))
+
+    async def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the hashes of that proof, as the log's tiles give them."""
+        reader = self.log.tiles.reader(new)
+        return await asyncio.to_thread(merkle.consistency_proof, reader, old, new)
+
+    async def _covering(self, sequence: int) -> Row | None:
+        origin = self.log.key.name
+        return await self.log.store.read(lambda tx: covering(tx, sequence, origin))
+
+
+def _note_of(row: Row) -> Note:
+    return read_signed(row.note)[1]
+
+
+def _broken() -> Conflict:
+    return Conflict(
+        "the log's tiles do not prove it",
+        code="ledger_altered",
+        remedy="watchkeeper audit verify; tiles are made anew when the plane starts",
+    )
