@@ -194,6 +194,16 @@ async def test_what_begins_under_a_pause_is_paused_and_goes_on_once_it_is_lifted
     assert event.actor == f"lock/{lock}"
 
 
+async def test_told_twice_at_once_it_is_paused_once(ground: Ground) -> None:
+    run = ground.server.begin(ours=await ground.open())
+    await ground.poll()
+    results = await asyncio.gather(*(tell(ground, CLERK, "pause") for _ in range(3)))
+    found = sorted(one["there"].result for one in results)
+    assert found == ["already done", "already done", "done"]
+    assert (await ground.runs())[run].state == "paused"
+    assert not await ground.events("runtime.run_ended")
+
+
 async def test_paused_and_resumed(ground: Ground) -> None:
     run = ground.server.begin(ours=await ground.open())
     await ground.poll()

@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
+from weakref import WeakValueDictionary
 
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.core.text import make_safe
@@ -70,6 +71,8 @@ class Stops:
         self._store = store
         self._view = view
         self._polling = polling
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        """Of each run that is being told something."""
         self._said: dict[tuple[str, str, Told, str], tuple[StopResult, str]] = {}
         """What last came of telling a run so for a lock, while that does not help."""
 
@@ -137,7 +140,7 @@ class Stops:
         watched = self._polling.get(row.runtime)
         if watched is None:
             return Stopping("unconfirmed", "no document for its runtime is in force", row.state)
-        outcome = await self._bounded(watched.adapter, records.remote_of(row), what, now=now)
+        outcome = await self._bounded(watched, records.remote_of(row), what, now=now)
         told = not again or self._is_news(row.runtime, outcome, what, by)
         news = frozenset({outcome.run.id} if told else ())
         await self._keep(watched, [outcome], what, by=by, why=why, news=news)
@@ -204,20 +207,26 @@ class Stops:
 
         async def tell(run: RemoteRun) -> None:
             async with gate:
-                outcome = await _tell(watched.adapter, run, what, now=True)
+                outcome = await self._tell(watched, run, what, now=True)
                 outcomes[run.id] = _held(outcome) if what == "pause" else outcome
 
         await asyncio.gather(*(tell(run) for run in runs))
 
     async def _bounded(
-        self, adapter: Adapter, run: RemoteRun, what: Told, *, now: bool
+        self, watched: Watched, run: RemoteRun, what: Told, *, now: bool
     ) -> _Outcome:
         try:
             async with asyncio.timeout(TRY_SECONDS):
-                return await _tell(adapter, run, what, now=now)
+                return await self._tell(watched, run, what, now=now)
         except TimeoutError:
             late = Stopping("unconfirmed", f"no answer in {TRY_SECONDS:g} s", run.state)
             return _Outcome(run, late)
+
+    async def _tell(self, watched: Watched, run: RemoteRun, what: Told, *, now: bool) -> _Outcome:
+        """Tell one run, which nobody else tells meanwhile: what each read back would mislead."""
+        turn = self._turns.setdefault((watched.document.name, run.id), asyncio.Lock())
+        async with turn:
+            return await _tell(watched.adapter, run, what, now=now)
 
     def _is_news(self, name: str, one: _Outcome, what: Told, by: str) -> bool:
         """Whether it came otherwise than when the same was last told again."""
