@@ -141,7 +141,7 @@ def test_nobody_to_be_told_is_unconfirmed_and_alarms_once(make: Make, web: WebSi
     plane.apply(person("bob", "pager"))
 
     def told_at_last() -> bool:
-        plane.advance(30)
+        plane.advance(900)
         return bool(told(plane, lock)["role/support"]["state"] == "acknowledged")
 
     eventually(told_at_last, "bob was told at last", every=0.5)
