@@ -114,7 +114,7 @@ async def test_each_is_stopped_and_what_is_not_there_is_said(
     for text in ("work", "ask", "authorise"):
         send(server, text)
     assert "stop all" not in adapter.can
-    assert await stop_what_runs(adapter) == {"done"}
+    assert await stop_what_runs(adapter) <= {"done", "already done"}
     assert (await adapter.list_runs()).runs == ()
     gone = RemoteRun("nobody/knows", "running")
     assert await adapter.inspect(gone) is None
