@@ -224,6 +224,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     gateways = mount(
         decider, view, clock, outages.changed,
         sealed=sealed, vault=settings.vault, heartbeat=settings.heartbeat_url,
+        home=str(state.path.resolve()),
     )  # fmt: skip
     kill = KillSwitch(decider)
     run_health = RunHealth(store, view, life_of)
