@@ -251,36 +251,40 @@ def _check_listener(url: str, user: str) -> None:
 
 def listeners(port: int) -> frozenset[int] | None:
     """Return the users that take connections to a port of this machine; None: it does not say."""
-    users: set[int] = set()
-    end = b":%04X" % port
     told = False
     for path in _TABLES:
         try:
-            table = _read_file(path, LARGEST_TABLE)
+            descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
         except OSError:
             continue
         told = True
-        for line in table.split(b"\n"):
-            if end not in line:
-                continue
+        try:
+            users = _read_listeners(descriptor, b":%04X" % port)
+        finally:
+            posix.close(descriptor)
+        if users:
+            return frozenset(users)
+    return frozenset() if told else None
+
+
+def _read_listeners(descriptor: int, end: bytes) -> set[int]:
+    users: set[int] = set()
+    rest = b""
+    left = LARGEST_TABLE
+    # in small parts: listeners come first, and the rest takes the system a while to write
+    while left > 0 and (chunk := posix.read(descriptor, 4096)):
+        left -= len(chunk)
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
             fields = line.split(None, 8)
-            if len(fields) < 9 or fields[3] != _LISTENS or fields[1][-5:] != end:
+            if len(fields) < 9:
                 continue
-            if fields[1][:-5] in _HERE:
+            if fields[3] != _LISTENS:
+                if users:
+                    return users
+            elif fields[1][-5:] == end and fields[1][:-5] in _HERE:
                 users.add(int(fields[7]))
-    return frozenset(users) if told else None
-
-
-def _read_file(path: str, limit: int) -> bytes:
-    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    try:
-        chunks: list[bytes] = []
-        while limit > 0 and (chunk := posix.read(descriptor, 65_536)):
-            chunks.append(chunk)
-            limit -= len(chunk)
-        return b"".join(chunks)
-    finally:
-        posix.close(descriptor)
+    return users
 
 
 def _connect_encrypted(name: str, port: int) -> _socket.socket:
