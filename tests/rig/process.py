@@ -61,10 +61,11 @@ def _zygote(arguments: Sequence[str], env: Mapping[str, str]) -> Zygote | None:
 
 
 def _commands() -> tuple[str, ...]:
-    """Where the command line's own commands live."""
+    """Where the command line's own commands live, and what most of them import when they run."""
     places = {place.partition(":")[0] for place in COMMANDS.values()}
     own = sorted(place for place in places if place.startswith("watchkeeper.cli."))
-    return ("watchkeeper.cli.group", *own)
+    reached = ("watchkeeper.client.api", "watchkeeper.client.local", "watchkeeper.client.directory")
+    return ("watchkeeper.cli.group", *own, *reached, "httpx")
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
