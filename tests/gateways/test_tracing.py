@@ -14,11 +14,10 @@ from tests.gateways.ground import open_edge
 from tests.gateways.serving import serving
 from tests.rig.world import agent_document, upstream_document, world
 from tests.traces.entries import CALLER
-from watchkeeper.core.tracing import TraceContext, read_traceparent, span_of, trace_of
+from watchkeeper.core.tracing import TraceContext, span_of, trace_of
 
 OTHER = "00-" + "a" * 32 + "-" + "b" * 16 + "-00"
-GIVEN = read_traceparent(CALLER)
-assert GIVEN is not None
+GIVEN = TraceContext(*CALLER.split("-")[1:3])
 
 
 def message(**meta: str) -> dict[str, Any]:

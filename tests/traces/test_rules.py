@@ -27,7 +27,7 @@ from watchkeeper.traces.service import Ahead, tell
 
 
 def spans_of(*entries: dict[str, Any]) -> dict[str, Span]:
-    return {span.key: span for span in tell(Ahead(0, as_events(list(entries)), {}))}
+    return {span.key: span for span in tell(Ahead(0, as_events(list(entries)), {})).changed}
 
 
 def test_a_run_is_an_invocation_of_its_agent_and_sums_up_what_it_used() -> None:

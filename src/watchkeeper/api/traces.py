@@ -84,13 +84,14 @@ def wanted_in(call: Call) -> Wanted:
         cost_at_least=call.whole("cost_at_least"),
         since=since,
         until=call.whole("until"),
+        text=call.text("text"),
     )
 
 
 WANTED = (
     "agent", "version", "run", "trace", "kind", "operation", "subject", "status", "verdict",
     "outcome", "rule", "principal", "source", "data", "cost_at_least", "since", "until",
-    "within_seconds",
+    "within_seconds", "text",
 )  # fmt: skip
 """The query parameters that `wanted_in` reads."""
 OPERATIONS = (

@@ -28,6 +28,7 @@ from watchkeeper.gateways.model.providers import Providers
 from watchkeeper.gateways.model.turns import Turns
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances
+from watchkeeper.gateways.recording import Recording
 from watchkeeper.gateways.stopping import UpstreamStops, shut_by
 from watchkeeper.registry.documents import ToolContract
 from watchkeeper.tools.pins.model import Distrusted
@@ -84,7 +85,11 @@ class Gateways:
         turns = Turns()
         callers = Callers(decider)
         cancellations = Cancellations()
-        calls = ToolCalls(decider, self._offers, self._pool, self._performances, cancellations)
+        self.recording = Recording(decider.store, view)
+        """Keeps what passes, as far as contracts say."""
+        calls = ToolCalls(
+            decider, self._offers, self._pool, self._performances, cancellations, self.recording
+        )
         self.apps: Mapping[str, AsgiApp] = {
             "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners, cancellations),
             "/hooks": HookEndpoint(decider, view, self._offers),
@@ -98,6 +103,7 @@ class Gateways:
                     self._performances,
                     self._keeping,
                     turns,
+                    self.recording,
                 )
                 for surface in SURFACES
             },
@@ -122,6 +128,7 @@ class Gateways:
     async def start(self) -> None:
         """Read which definitions are trusted, then connect; returns before they have answered."""
         await self.sightings.load()
+        self.recording.start()
         await self._pool.end_left_over()
         self._pool.shut_off(shut_by(self._decider.locks, {}, starting=True))
         self.refresh()
@@ -196,6 +203,7 @@ class Gateways:
         """Let what runs end or cut it off, then close every connection."""
         self._listeners.close()
         await self._performances.stop()
+        await self.recording.stop()
         await self._pool.close()
         await self.sightings.stop()
         await self._egress.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from watchkeeper.core.errors import Conflict
 from watchkeeper.store.store import Store
 from watchkeeper.traces import service
+from watchkeeper.traces.keeping import AT_ONCE, KEPT_ALL, Terms, purge, purge_contents
 from watchkeeper.traces.model import Span
 
 _LOG = logging.getLogger("watchkeeper.traces.projector")
@@ -22,8 +24,11 @@ _PAUSE_SECONDS = 0.01
 class Projector:
     """Follows the ledger from where it stood; several planes share one cursor."""
 
-    def __init__(self, store: Store, *, events_at_once: int = EVENTS_AT_ONCE) -> None:
+    def __init__(
+        self, store: Store, terms: Terms = KEPT_ALL, *, events_at_once: int = EVENTS_AT_ONCE
+    ) -> None:
         self._store = store
+        self.terms = terms
         self._at_once = events_at_once
         self._following = asyncio.Lock()
         self._told = 0
@@ -54,18 +59,26 @@ class Projector:
                     await asyncio.sleep(_PAUSE_SECONDS)
         return self._told
 
+    async def purge(self) -> None:
+        """Forget what was kept for long enough."""
+        for forget in (purge, purge_contents):
+            gone = AT_ONCE
+            while gone == AT_ONCE:
+                gone = await self._store.write(partial(forget, terms=self.terms))
+                await asyncio.sleep(_PAUSE_SECONDS)
+
     async def _step(self) -> None:
         ahead = await self._store.read(lambda tx: service.look_ahead(tx, self._at_once))
         if ahead.events:
-            changed = service.tell(ahead)
+            told = service.tell(ahead, self.terms)
             try:
-                await self._store.write(lambda tx: service.keep(tx, ahead, changed))
+                await self._store.write(lambda tx: service.keep(tx, ahead, told))
             except Conflict as error:
                 if error.code != "followed_elsewhere":
                     raise
                 return  # another plane told them
             self._told = ahead.events[-1].sequence
-            self._hand_on(changed)
+            self._hand_on(told.changed)
         else:
             self._told = max(self._told, ahead.after)
 

@@ -14,6 +14,7 @@ from watchkeeper.traces.attributes import attributes_of
 from watchkeeper.traces.model import Span
 from watchkeeper.traces.rows import as_span
 from watchkeeper.traces.tables import spans
+from watchkeeper.traces.words import matching
 from watchkeeper.wire.data import DataClass
 from watchkeeper.wire.traces import (
     SpanKind,
@@ -49,6 +50,8 @@ class Wanted:
     cost_at_least: int | None = None
     since: int | None = None
     until: int | None = None
+    text: str | None = None
+    """Words that refusals, holds, errors or approvals have."""
 
 
 ANY = Wanted()
@@ -73,6 +76,8 @@ def list_spans(
     query = select(spans).where(*conditions(wanted))
     if agents is not None:
         query = query.where(_s.agent.in_(agents))
+    if wanted.text is not None:
+        query = query.where(matching(tx, wanted.text))
     if after is not None:
         start, key = _read_key(after)
         query = query.where(or_(_s.start < start, and_(_s.start == start, _s.key < key)))
@@ -81,7 +86,7 @@ def list_spans(
 
 
 def conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
-    """Return what is asked of spans, for a query over them."""
+    """Return what is asked of spans but their words, for a query over them."""
     found = [_s[name] == value for name in _EQUAL if (value := getattr(wanted, name)) is not None]
     if wanted.data is not None:
         # no class is named within another's name

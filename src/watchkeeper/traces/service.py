@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from watchkeeper.store.journal import SELECT_AFTER, Event, event_from_row
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.traces import rows
+from watchkeeper.traces import rows, words
+from watchkeeper.traces.keeping import KEPT_ALL, Terms, leave_out
 from watchkeeper.traces.model import Span
 from watchkeeper.traces.rules import follow, keys_of
 from watchkeeper.traces.tables import trace_cursor
@@ -33,20 +34,38 @@ def look_ahead(tx: Transaction, limit: int) -> Ahead:
     return Ahead(after, events, rows.find(tx, keys_of(events)))
 
 
-def tell(ahead: Ahead) -> list[Span]:
-    """Return the spans as they are after some events, those that changed."""
+class Told(NamedTuple):
+    """Spans as they are after some events."""
+
+    changed: list[Span]
+    left_out: list[Span]
+    """Those that are not kept, or no more."""
+
+
+def tell(ahead: Ahead, terms: Terms = KEPT_ALL) -> Told:
+    """Return the spans that some events change, as they are then."""
     standing, changed = dict(ahead.spans), dict[str, None]()
+    left_out: list[Span] = []
     for event in ahead.events:
         for span in follow(event, standing):
-            standing[span.key] = span
-            changed[span.key] = None
-    return [standing[key] for key in changed]
+            if terms.leaves_out(span):
+                # at once: what comes after it finds it gone, in whatever batch
+                standing.pop(span.key, None)
+                changed.pop(span.key, None)
+                left_out.append(span)
+            else:
+                standing[span.key] = span
+                changed[span.key] = None
+    return Told([standing[key] for key in changed], left_out)
 
 
-def keep(tx: Transaction, ahead: Ahead, changed: Iterable[Span]) -> None:
+def keep(tx: Transaction, ahead: Ahead, told: Told) -> None:
     """Write spans with how far the ledger was followed for them.
 
     Raises `Conflict` (`followed_elsewhere`) if another plane was there first.
     """
     trace_cursor.move(tx, ahead.after, ahead.events[-1].sequence)
-    rows.put(tx, changed)
+    rows.put(tx, told.changed)
+    words.put(tx, told.changed)
+    if told.left_out:
+        leave_out(tx, told.left_out)

@@ -19,6 +19,8 @@ Relation = Literal["approval", "held", "caller", "said"]
 """Why a span links to another: the `approval` it ran or waits under, the `held` action that
 approval was asked for, the `caller`'s own span, the same thing as an agent `said` it."""
 
+ContentPart = Literal["input", "output"]
+
 
 class SpanLink(Shown):
     """Another span that one has to do with, in this trace or another."""
@@ -106,3 +108,29 @@ class Trace(Shown):
     """The key to continue after, where the run has more spans than these."""
     sequence: int = 0
     """Newest event that this reflects."""
+
+
+class ContentRow(Shown):
+    """What is kept of one part of an action."""
+
+    part: ContentPart
+    kind: str
+    """`json`: as its protocol has it; `text`: the words of a streamed answer."""
+    text: str | None
+    digest: str
+    """Of all that passed, before anything was taken out."""
+    size: int
+    """Of all that passed, in bytes."""
+    at: int
+    left_out: str | None = None
+    """Why there is no text."""
+
+
+class Contents(Shown):
+    """What went into one action and came out of it, as far as its agent's contract keeps it."""
+
+    key: str
+    run: str
+    agent: str
+    name: str
+    rows: tuple[ContentRow, ...]

@@ -33,6 +33,7 @@ from watchkeeper.gateways.mcp.results import (
 from watchkeeper.gateways.mcp.tasks import Tasks, offers_tasks
 from watchkeeper.gateways.offers import Offers, Performance
 from watchkeeper.gateways.performing import Performances, Performed, Stopped
+from watchkeeper.gateways.recording import Recording
 from watchkeeper.gateways.tracing import passed_on
 from watchkeeper.gateways.words import denial
 from watchkeeper.identity.model import Caller
@@ -62,8 +63,10 @@ class ToolCalls:
         pool: Pool,
         performances: Performances,
         cancellations: Cancellations,
+        recording: Recording,
     ) -> None:
         self._decider = decider
+        self._recording = recording
         self._offers = offers
         self._pool = pool
         self._performances = performances
@@ -253,7 +256,16 @@ class ToolCalls:
             )
         except UpstreamFailure as error:
             return self._failed(answer, ask, performance, outlet, error)
-        return await outlet.performed(result)
+        performed = await outlet.performed(result)
+        self._recording.take(
+            context.decision,
+            "output",
+            run=context.run,
+            agent=context.agent,
+            data=msgspec.json.encode(performed.made),
+            model=False,
+        )
+        return performed
 
     def _failed(
         self,

@@ -46,9 +46,11 @@ from watchkeeper.gateways.model.route import Route
 from watchkeeper.gateways.model.turns import Turns
 from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.performing import Performances, Stopped
+from watchkeeper.gateways.recording import Recording, WordsOf
 from watchkeeper.gateways.tracing import passed_on
 from watchkeeper.identity.model import Caller
 from watchkeeper.wire.decisions import Answer, Outcome
+from watchkeeper.wire.traces import ContentPart
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class _Asked:
     headers: Mapping[str, str]
     dialect: Dialect
     call: ModelCall
+    body: bytes
     watch: CallerWatch
     send: Any
 
@@ -92,6 +95,7 @@ class ModelEndpoint:
         performances: Performances,
         keeping: Keeping,
         turns: Turns,
+        recording: Recording,
     ) -> None:
         self._surface = surface
         self._dialects = {dialect.path: dialect for dialect in surface.dialects}
@@ -102,6 +106,7 @@ class ModelEndpoint:
         self._performances = performances
         self._keeping = keeping
         self._turns = turns
+        self._recording = recording
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one HTTP request."""
@@ -119,7 +124,9 @@ class ModelEndpoint:
                 caller = await self._callers.recognise(token)
                 watch = CallerWatch(receive)
                 with self._turns.take(caller.agent):
-                    await self._serve(_Asked(token, caller, headers, dialect, call, watch, send))
+                    await self._serve(
+                        _Asked(token, caller, headers, dialect, call, body, watch, send)
+                    )
             else:
                 await self._answer_other(token, scope["method"], path, send)
         except CallerGone:
@@ -210,7 +217,10 @@ class ModelEndpoint:
             why = "a policy lets it generate fewer tokens than it asks for choices"
             await self._decider.settle(decided.decision, Outcome(status="failed", error=why))
             raise bad_request(400, "too_many_choices", f"{why}; nothing was done")
-        made = await self._carry_out(decided.decision, self._work(decided, asked, ways, obliged))
+        work, collecting = self._work(decided, asked, ways, obliged)
+        self._record(decided, asked, "input", asked.body)
+        made = await self._carry_out(decided.decision, work)
+        self._record_answer(decided, asked, made, collecting)
         if isinstance(made, ModelError):
             if (routed := decided.routed) is not None:
                 made.headers = (*made.headers, *route_headers(routed.model, routed.reason))
@@ -234,8 +244,10 @@ class ModelEndpoint:
         asked: _Asked,
         ways: Sequence[Sequence[Route]],
         obliged: Obliged,
-    ) -> Work:
-        """Return what is to be done: a kept answer to be given, or providers to be called."""
+    ) -> tuple[Work, Collecting | None]:
+        """Return what is to be done: a kept answer to be given, or providers to be called; and
+        what will have the answer whole if it is streamed.
+        """
         ceiling = obliged.ceiling or None
         place = self._keeping.place(
             asked.caller, asked.headers, asked.dialect, asked.call, decided, ceiling
@@ -249,9 +261,12 @@ class ModelEndpoint:
         routed = decided.routed
         if place.found is not None:
             answered_by = place.found.model or (routed.model if routed else asked.call.model)
-            return place.given(place.found, [*headers, *route_headers(answered_by, _BEFORE)])
+            headers += route_headers(answered_by, _BEFORE)
+            return place.given(place.found, headers), None
         passing = Passing(asked.send)
-        collecting = Collecting(passing) if place.key is not None else None
+        recorded = self._recording.keeps(asked.caller.agent, model=True) != "nothing"
+        wanted = asked.call.stream and recorded
+        collecting = Collecting(passing) if wanted or place.key is not None else None
         receiver: Receiver = collecting or passing
 
         def make(place: int, call: ModelCall, receiver: Receiver, more: Headers) -> ProviderCall:
@@ -286,7 +301,35 @@ class ModelEndpoint:
         else:
             said = route_headers(routed.model, routed.reason) if routed else ()
             performance = make(0, asked.call, receiver, said)
-        return place.kept(performance.perform, collecting)
+        return place.kept(performance.perform, collecting), collecting
+
+    def _record(
+        self,
+        decided: Answer,
+        asked: _Asked,
+        part: ContentPart,
+        data: bytes,
+        words_of: WordsOf | None = None,
+    ) -> None:
+        caller = asked.caller
+        self._recording.take(
+            decided.decision,
+            part,
+            run=caller.run,
+            agent=caller.agent,
+            data=data,
+            model=True,
+            words_of=words_of,
+        )
+
+    def _record_answer(
+        self, decided: Answer, asked: _Asked, made: Made, collecting: Collecting | None
+    ) -> None:
+        if isinstance(made, Whole):
+            self._record(decided, asked, "output", made.body)
+        elif collecting is not None and (whole := collecting.whole()) is not None:
+            words_of = partial(asked.dialect.text_of, streamed=True)
+            self._record(decided, asked, "output", whole, words_of)
 
     async def _carry_out(self, decision: str, work: Work) -> Made:
         """Do what was decided on; raise `ModelError` for whatever goes wrong in the plane."""
