@@ -93,6 +93,8 @@ NEEDS: dict[tuple[str, str], str] = {
     ("POST", "/v1/runtimes/{name}/runs/{id:path}/resume"): "lift",
     ("GET", "/v1/traces/{run}"): "read",
     ("GET", "/v1/spans"): "read",
+    ("GET", "/v1/spans/check"): "audit",
+    ("GET", "/v1/contents/{decision}"): "read",
     ("GET", "/v1/events"): "read",
     ("GET", "/v1/events/stream"): "read",
     ("GET", "/v1/audit/verification"): "audit",
@@ -220,7 +222,7 @@ SEEN_BY_TEAM = {
     "/v1/requests/{request}", "/v1/requests/{request}/judgements", "/v1/standing/{standing}",
     "/v1/breakers/{document}/{agent}", "/v1/unsettled/{decision}",
     "/v1/incidents/{incident}", "/v1/incidents/{incident}/timeline",
-    "/v1/incidents/{incident}/report", "/v1/traces/{run}",
+    "/v1/incidents/{incident}/report", "/v1/traces/{run}", "/v1/contents/{decision}",
 }  # fmt: skip
 """Routes that show one thing of one team."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 
 import httpx
@@ -126,6 +127,43 @@ def test_callers_say_in_which_span_of_theirs_they_call(plane: Plane, clerk: Agen
         context.span if given else run["span"] for given in told
     ]
     assert [call["depth"] for call in calls] == [1] * 4
+
+
+def test_every_admitted_call_is_recorded(plane: Plane, clerk: Agent) -> None:
+    run = clerk.open_run()
+    run.settle(run.decide("books.echo")["decision"])
+    run.decide("books.echo")
+    found = plane.operator.get("/v1/spans/check")
+    assert found["ok"] is True
+    assert found["admitted"] == found["decided"] == found["recorded"] >= 2
+    assert found["running"] >= 1
+    checked = on(plane, "traces", "check")
+    assert checked.out.startswith("Every admitted call is recorded.\n")
+    assert checked.code == 0
+    database = sqlite3.connect(plane.state / "plane.sqlite3")
+    with database:
+        database.execute("UPDATE decisions SET verdict = 'permit' WHERE verdict = 'deny'")
+    database.close()
+    doubtful = on(plane, "traces", "check")
+    assert (doubtful.code, doubtful.out.splitlines()[0]) == (1, "CALLS AND RECORDS DIFFER.")
+
+
+def test_what_went_into_a_call_is_shown(plane: Plane, clerk: Agent) -> None:
+    run = clerk.open_run()
+    decision = run.decide("books.echo", {"text": "hello"})["decision"]
+    shown = on(plane, "traces", "show", decision).out
+    assert shown.startswith(f"books.echo of clerk, run {run.id}\ninput: 16 bytes, sha256:")
+    assert shown.endswith('{"text":"hello"}\n')
+    assert on(plane, "traces", "show", "dec_none").code == 3
+
+
+def test_refusals_are_searched(plane: Plane, clerk: Agent) -> None:
+    run = clerk.open_run()
+    run.decide("books.never_heard_of")
+    found = on(plane, "traces", "search", "never", "heard", "allowlist", "--agent", "clerk")
+    assert run.id in found.out
+    nothing = on(plane, "traces", "search", "whatever").out
+    assert nothing.count("\n") == 1
 
 
 def test_there_is_no_trace_of_what_there_was_not(plane: Plane) -> None:

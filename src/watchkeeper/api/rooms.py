@@ -80,6 +80,8 @@ class Rooms:
     replays: Replays
     projector: Projector
     """Tells the ledger in spans."""
+    lost_contents: Callable[[], int]
+    """How much of what was said in calls could not be kept."""
     tokens: Tokens
     overriding: Overriding
     """Changes who is on call."""

@@ -7,8 +7,13 @@ from typing import get_args
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import NotFound
+from watchkeeper.decide.accounting import check_calls
+from watchkeeper.decide.records import find_decision
 from watchkeeper.identity.runs import agent_of_run
+from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.traces.contents import Content
+from watchkeeper.traces.contents import read as read_contents
 from watchkeeper.traces.model import Span
 from watchkeeper.traces.reading import (
     Wanted,
@@ -19,7 +24,18 @@ from watchkeeper.traces.reading import (
 )
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.pages import Page
-from watchkeeper.wire.traces import SpanKind, SpanRow, SpanSource, SpanStatus, Trace
+from watchkeeper.wire.traces import (
+    ContentRow,
+    Contents,
+    SpanKind,
+    SpanRow,
+    SpanSource,
+    SpanStatus,
+    Trace,
+    TraceCheck,
+)
+
+_CHECKED_SECONDS = 86_400
 
 
 async def trace(call: Call) -> Trace:
@@ -59,6 +75,53 @@ async def spans(call: Call) -> Page[SpanRow]:
     return Page[SpanRow](
         rows=tuple(as_shown(span) for span in found), next=following, sequence=sequence
     )
+
+
+async def check(call: Call) -> TraceCheck:
+    """Compare the calls that were admitted with those that are recorded."""
+    now = call.rooms.clock.now()
+    since = now - (call.whole("within_seconds") or _CHECKED_SECONDS) * MICROSECONDS
+    await call.rooms.projector.catch_up()
+    terms = call.rooms.projector.terms
+    found = await call.rooms.store.scan(lambda tx: check_calls(tx, since, now + 1, terms))
+    return found.model_copy(update={"lost_contents": call.rooms.lost_contents()})
+
+
+async def contents(call: Call) -> Contents:
+    """Show what went into an action and came out of it."""
+    wanted = call.path("decision")
+
+    def query(tx: Transaction) -> tuple[Row, list[Content]]:
+        return find_decision(tx, wanted), read_contents(tx, wanted)
+
+    row, found = await call.rooms.store.read(query)
+    call.check_agent("read", row.agent)
+    rows = [
+        ContentRow(
+            part=one.part,
+            kind=one.kind,
+            text=one.text,
+            digest=one.digest,
+            size=one.size,
+            at=one.at,
+            left_out=one.left_out,
+        )
+        for one in found
+    ]
+    if all(one.part != "input" for one in rows):
+        # what a tool is called with is on record with the decision
+        rows.insert(
+            0,
+            ContentRow(
+                part="input",
+                kind="json",
+                text=row.arguments,
+                digest=row.call_digest or "",
+                size=len(row.arguments.encode()),
+                at=row.at,
+            ),
+        )
+    return Contents(key=wanted, run=row.run, agent=row.agent, name=row.name, rows=tuple(rows))
 
 
 def wanted_in(call: Call) -> Wanted:
@@ -103,6 +166,25 @@ OPERATIONS = (
         "Show the spans of a run in causal order, with costs and decisions.",
         answers=Trace,
         query=("after", "limit"),
+        tags=("traces",),
+    ),
+    Operation(
+        "GET",
+        "/v1/spans/check",
+        "audit",
+        check,
+        "Compare calls admitted with calls recorded, of the last day or `within_seconds`.",
+        answers=TraceCheck,
+        query=("within_seconds",),
+        tags=("traces",),
+    ),
+    Operation(
+        "GET",
+        "/v1/contents/{decision}",
+        "read",
+        contents,
+        "Show what went into an action and came out of it, as far as its contract keeps it.",
+        answers=Contents,
         tags=("traces",),
     ),
     Operation(

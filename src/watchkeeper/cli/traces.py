@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from watchkeeper.cli import exits
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
-from watchkeeper.cli.output import print_json, print_table, say, say_line
+from watchkeeper.cli.output import print_facts, print_json, print_table, say, say_line
 from watchkeeper.cli.session import AFTER, LIMIT, Session, speaks
 from watchkeeper.cli.words import at, read_span
 from watchkeeper.core.clock import MICROSECONDS
@@ -96,6 +98,75 @@ def list_(session: Session, since: str | None, **asked: Any) -> None:
         return
     print_spans(page.rows)
     say_more(page.next)
+
+
+@traces.command(short_help="Search refusals, holds, errors and approvals.")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--agent", metavar="NAME", help="Only this agent's.")
+@click.option("--since", metavar="TIME", help="Of the last e.g. 12h, 7d.")
+@AFTER
+@LIMIT
+@speaks()
+def search(session: Session, words: tuple[str, ...], since: str | None, **asked: Any) -> None:
+    """Search refusals, holds, errors and approvals for WORDS, newest first.
+
+    All of the words must be there; each may go on, so `refund` finds refunds.
+    """
+    seconds = read_span(since) if since else None
+    text = " ".join(words)
+    page = session.call(lambda plane: plane.spans(text=text, within_seconds=seconds, **asked))
+    if session.json:
+        print_json(page)
+        return
+    print_spans(page.rows)
+    say_more(page.next)
+
+
+@traces.command(short_help="Show what went into a call and came out of it.")
+@click.argument("decision")
+@speaks()
+def show(session: Session, decision: str) -> None:
+    """Show what went into the call that DECISION permitted, and what came out of it.
+
+    How much is kept, its agent's contract says: `logging.trace_level`.
+    """
+    found = session.call(lambda plane: plane.contents(decision))
+    if session.json:
+        print_json(found)
+        return
+    say(f"{found.name} of {found.agent}, run {found.run}")
+    for row in found.rows:
+        say(f"{row.part}: {row.size:,} bytes, {row.digest or 'no digest'}")
+        say(f"  not kept: {row.left_out}" if row.text is None else row.text)
+
+
+@traces.command(short_help="Compare calls admitted with calls recorded.")
+@click.option("--since", metavar="TIME", help="Of the last e.g. 12h, 7d; a day unless given.")
+@speaks()
+def check(session: Session, since: str | None) -> None:
+    """Compare calls admitted with calls recorded; exit 1 where they differ."""
+    seconds = read_span(since) if since else None
+    found = session.call(lambda plane: plane.check_calls(within_seconds=seconds))
+    if session.json:
+        print_json(found)
+    else:
+        say("Every admitted call is recorded." if found.ok else "CALLS AND RECORDS DIFFER.")
+        print_facts(
+            [
+                ("from", at(found.since)),
+                ("until", at(found.until)),
+                ("permits in the ledger", f"{found.admitted:,}"),
+                ("permits to be settled", f"{found.decided:,}"),
+                ("calls among the spans", f"{found.recorded:,}"),
+                ("left out, as set", f"{found.left_out:,}" if found.left_out else None),
+                ("still running", f"{found.running:,}"),
+                ("without a span", ", ".join(found.missing) or None),
+                ("decided by nobody", ", ".join(found.unknown) or None),
+                ("contents lost", f"{found.lost_contents:,}" if found.lost_contents else None),
+            ]
+        )
+    if not found.ok:
+        sys.exit(exits.REFUSED)
 
 
 def print_spans(rows: Sequence[SpanRow]) -> None:

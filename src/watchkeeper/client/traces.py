@@ -5,7 +5,7 @@ from __future__ import annotations
 from watchkeeper.client.calls import Calls, path_part
 from watchkeeper.client.spending import LONG_SECONDS
 from watchkeeper.wire.pages import Page
-from watchkeeper.wire.traces import SpanRow, Trace
+from watchkeeper.wire.traces import Contents, SpanRow, Trace, TraceCheck
 
 
 class TraceCalls(Calls):
@@ -14,6 +14,19 @@ class TraceCalls(Calls):
     async def trace(self, run: str, *, after: str | None = None, limit: int | None = None) -> Trace:
         """Read the spans of a run in causal order."""
         return await self._get(Trace, f"/v1/traces/{path_part(run)}", after=after, limit=limit)
+
+    async def check_calls(self, *, within_seconds: int | None = None) -> TraceCheck:
+        """Compare calls admitted with calls recorded, of the last day unless said."""
+        return await self._get(
+            TraceCheck,
+            "/v1/spans/check",
+            within_seconds=within_seconds,
+            wait_seconds=LONG_SECONDS,
+        )
+
+    async def contents(self, decision: str) -> Contents:
+        """Read what went into an action and came out of it."""
+        return await self._get(Contents, f"/v1/contents/{path_part(decision)}")
 
     async def spans(
         self,

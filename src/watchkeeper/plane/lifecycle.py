@@ -66,6 +66,7 @@ from watchkeeper.runtimes.service import Runtimes
 from watchkeeper.store.store import Store
 from watchkeeper.tools.secrets.keys import key_source
 from watchkeeper.tools.secrets.sealed import SealedStore
+from watchkeeper.traces.keeping import Terms
 from watchkeeper.traces.projector import Projector
 
 _LOG = logging.getLogger("watchkeeper.plane")
@@ -135,6 +136,7 @@ class Plane:
         self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
         plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
         self.schedule.every(_TRACE_SECONDS, "traces", rooms.projector.catch_up)
+        self.schedule.every(_FORGET_SECONDS, "purge of traces", rooms.projector.purge)
         self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
         self.schedule.every(LOOK_SECONDS, "checkpoints", log.advance)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
@@ -281,7 +283,10 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         envelopes=envelopes,
         runtimes=Runtimes(decider, view, envelopes, polling),
         replays=Replays(store),
-        projector=Projector(store),
+        projector=Projector(
+            store, Terms(settings.trace_days, settings.content_days, settings.trace_percent)
+        ),
+        lost_contents=lambda: gateways.recording.lost,
         tokens=tokens,
         overriding=Overriding(store, view),
         capping=Capping(store, view),

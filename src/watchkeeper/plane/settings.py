@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MEBIBYTE = 1 << 20
 USUAL_PORT = 8750
+_MOST_DAYS = 3650
 USUAL_ENVIRONMENT = "local"
 RehearsalMode = Literal["running", "frozen"]
 TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
@@ -71,6 +72,13 @@ class Settings:
     heartbeat_url: str = ""
     """Asked with GET whenever an audit found that everything that waits has its timer: a service
     outside that raises an alarm once it is not asked any more."""
+    trace_days: int = 30
+    """How long spans are kept; what they are of stays in the ledger."""
+    content_days: int = 7
+    """How long what models and tools were told, and said, is kept."""
+    trace_percent: int = 100
+    """Of how many runs in a hundred the calls that went well are kept as spans; what was refused,
+    held, approved or failed always is."""
     detached: bool = False
 
     def __post_init__(self) -> None:
@@ -99,6 +107,11 @@ class Settings:
                 place_of(self.heartbeat_url)
             except Invalid as error:
                 raise _bad("heartbeat_url", error.message) from None
+        for name in ("trace_days", "content_days"):
+            if not 1 <= getattr(self, name) <= _MOST_DAYS:
+                raise _bad(name, f"use 1 to {_MOST_DAYS} days")
+        if not 0 <= self.trace_percent <= 100:
+            raise _bad("trace_percent", "use 0 to 100")
         if not 0 <= self.stop_seconds <= 300:
             raise _bad("stop_seconds", "use 0 to 300 seconds")
 

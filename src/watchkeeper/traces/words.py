@@ -34,6 +34,7 @@ from watchkeeper.traces.tables import spans
 _WORD = re.compile(r"[^\W_]+")
 _MOST_WORDS = 12
 _LONGEST_TEXT = 4000
+_SAID = {"deny": "denied", "hold": "held"}
 
 span_words = Table(
     "span_words",
@@ -96,7 +97,8 @@ def forget(tx: Transaction) -> None:
 def words_of(span: Span) -> str:
     """Return the words by which a span is found."""
     said = (
-        span.name, span.agent, span.rule, span.error, span.verdict, span.outcome, span.principal,
+        span.name, span.agent, span.rule, span.error,
+        _SAID.get(span.verdict or "", span.verdict), span.outcome, span.principal,
         span.attributes.get("watchkeeper.decision.reason"), span.key, span.run,
         *(mark.text for mark in span.marks),
     )  # fmt: skip

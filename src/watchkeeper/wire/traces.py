@@ -134,3 +134,29 @@ class Contents(Shown):
     agent: str
     name: str
     rows: tuple[ContentRow, ...]
+
+
+class TraceCheck(Shown):
+    """Whether every call that was admitted is recorded, in a time."""
+
+    ok: bool
+    since: int
+    until: int
+    told: int
+    """The entry of the ledger up to which spans tell it."""
+    admitted: int
+    """Permits in the ledger."""
+    decided: int
+    """Permits among the decisions that calls are settled by."""
+    recorded: int
+    """Permitted calls among the spans."""
+    left_out: int
+    """Calls that went well and are left out of the spans, as the settings say."""
+    running: int
+    """Permits that nobody said the end of yet."""
+    missing: tuple[str, ...] = ()
+    """Decisions that no span tells of; the first of them."""
+    unknown: tuple[str, ...] = ()
+    """Spans of calls that nobody decided; the first of them."""
+    lost_contents: int = 0
+    """Parts of calls whose contents this plane lost since it started: it was overloaded."""
