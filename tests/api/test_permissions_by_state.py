@@ -41,7 +41,7 @@ PUBLIC = {
 
 @dataclass(frozen=True)
 class Ground:
-    """A plane inside this process, put together but not started, and tokens for it."""
+    """A plane inside this process, put together but not serving, and tokens for it."""
 
     plane: Plane
     http: httpx.AsyncClient
@@ -62,6 +62,7 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     state.acquire()
     plane = await build(Settings(state=state.path, port=0).like(None), state)
     rooms = plane.rooms
+    await rooms.projector.start()  # what asks it otherwise waits for its place in the ledger
     files = [(f"{n}.yaml", text) for n, text in enumerate(world())]
     await rooms.applying.apply([*files, ("p.cedar", POLICY)], prune=False, actor="plane")
 
