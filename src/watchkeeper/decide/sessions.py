@@ -61,6 +61,12 @@ def find_session(tx: Transaction, credential: str, session: str) -> tuple[str, R
     return agent, _NEWEST.first(tx, agent_is=agent, session_is=session)
 
 
+def run_of_session(tx: Transaction, agent: str, session: str) -> str | None:
+    """Return the newest run of an agent's session, or None if it never had one."""
+    row = _NEWEST.first(tx, agent_is=agent, session_is=session)
+    return None if row is None else str(row.run)
+
+
 def environment_of(catalogue: Catalogue, agent: str) -> str:
     """Return the environment that an agent's sessions act in: of several, production.
 

@@ -13,6 +13,7 @@ from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.credentials import references_in_force
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.sightings import Sightings
+from watchkeeper.decide.telemetry.taking import Telemetry
 from watchkeeper.gateways.callers import Callers
 from watchkeeper.gateways.declared import DeclaredPlaces
 from watchkeeper.gateways.hooks.endpoint import HookEndpoint
@@ -27,6 +28,7 @@ from watchkeeper.gateways.model.keeping import Keeping
 from watchkeeper.gateways.model.providers import Providers
 from watchkeeper.gateways.model.turns import Turns
 from watchkeeper.gateways.offers import Offers
+from watchkeeper.gateways.otlp.endpoint import PATHS, OtlpEndpoint
 from watchkeeper.gateways.performing import Performances
 from watchkeeper.gateways.recording import Recording
 from watchkeeper.gateways.stopping import UpstreamStops, shut_by
@@ -109,6 +111,10 @@ class Gateways:
             },
         }
         """Path prefix → app. Apps read the whole path of a request."""
+        self.telemetry = Telemetry(decider.store, view)
+        """Takes what agents say of themselves."""
+        self.posts: Mapping[str, AsgiApp] = dict.fromkeys(PATHS, OtlpEndpoint(self.telemetry))
+        """Path → app, of what is posted beside the routes of the API."""
 
     @property
     def egress(self) -> Egress:

@@ -9,11 +9,12 @@ from starlette.routing import BaseRoute, Router
 
 from watchkeeper.api.respond import send_problem, unexpected
 from watchkeeper.core.errors import Forbidden, Invalid, NotFound, TooLarge, WatchkeeperError
+from watchkeeper.gateways.otlp.endpoint import PATHS as OTLP
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-LARGE = frozenset({"/v1/apply", "/v1/policy/replays"})
-"""Routes beside the gateways that take the larger body: a whole directory of contracts."""
+LARGE = frozenset({"/v1/apply", "/v1/policy/replays", *OTLP})
+"""Paths beside the gateways' own that take the larger body: a whole directory of contracts."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 

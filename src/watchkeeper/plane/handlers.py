@@ -14,6 +14,7 @@ from watchkeeper.decide.health import Health
 from watchkeeper.decide.holds import hold_timers
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.telemetry import bypass
 from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
 from watchkeeper.decide.unsettled import sweeping
 from watchkeeper.oncall.handovers.service import HANDLERS as HANDOVER_TIMERS
@@ -39,4 +40,5 @@ def handlers_of(decider: Decider, kill: KillSwitch, run_health: Health) -> Mappi
         **hold_timers(decider),
         UNSETTLED: sweeping(decider),
         **run_health.handlers,
+        bypass.CHECK: bypass.checking(decider.catalogue),
     }

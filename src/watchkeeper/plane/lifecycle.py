@@ -309,7 +309,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     kill.on_change = locks_changed
     application = assemble(
         list(routes(rooms)),
-        hot={"/v1/decide": Decide(rooms)},
+        hot={"/v1/decide": Decide(rooms), **gateways.posts},
         gateways=gateways.apps,
         max_body=settings.max_body,
         max_gateway_body=settings.max_gateway_body,

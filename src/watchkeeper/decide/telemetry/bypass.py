@@ -1,0 +1,125 @@
+"""Holds calls that agents report against those that the gateways decided.
+
+A call is looked for a while after it was reported: what it is part of, and the run that its
+trace belongs to, may come later. Each decision answers for one reported call.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import or_, select
+
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.ids import first_at
+from watchkeeper.decide.catalogue import Catalogue, CatalogueView
+from watchkeeper.decide.tables import decisions
+from watchkeeper.decide.telemetry.findings import find
+from watchkeeper.store import timers
+from watchkeeper.store.statement import Row
+from watchkeeper.store.timers import Handler
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.traces.rows import find as find_spans
+from watchkeeper.traces.rows import put
+from watchkeeper.traces.rules import linked
+from watchkeeper.traces.telemetry import rows
+from watchkeeper.traces.telemetry.naming import is_same_tool
+from watchkeeper.traces.telemetry.tables import reported_calls
+
+CHECK = "telemetry.check"
+"""The timer of an agent's next look."""
+GRACE_SECONDS = 60
+"""How long what belongs to a call may come after it."""
+APART_SECONDS = 30
+"""By how much an agent's clock may differ from the plane's."""
+AT_ONCE = 20
+_HIGHEST = 6
+"""How many spans above a call are looked at for one that it is part of."""
+
+
+def watch(tx: Transaction, agent: str) -> None:
+    """See to it that an agent's calls are looked for."""
+    timers.ensure(tx, CHECK, agent, tx.now + GRACE_SECONDS * MICROSECONDS)
+
+
+def checking(view: CatalogueView) -> Handler:
+    """Return what is done as such a timer comes due."""
+    return lambda tx, agent, due_at: look(tx, view.now, agent)
+
+
+def look(tx: Transaction, catalogue: Catalogue, agent: str) -> None:
+    """Look for the calls of an agent that have waited long enough."""
+    tx.silent("calls that a gateway saw are on record")
+    grace = GRACE_SECONDS * MICROSECONDS
+    for call in rows.waiting_calls(tx, agent, tx.now - grace, AT_ONCE):
+        run = call.run or rows.run_of_trace(tx, agent, call.trace)
+        if run is not None and call.run is None:
+            rows.join_trace(tx, agent, call.trace, run)
+        if _is_part(tx, call):
+            rows.settle_call(tx, call.key, "part")
+        elif (decided := _decided(tx, catalogue, call, run)) is not None:
+            rows.settle_call(tx, call.key, "seen", decided.decision)
+            _link(tx, call.key, decided.decision)
+            if run is None:
+                rows.join_trace(tx, agent, call.trace, decided.run)
+        else:
+            rows.settle_call(tx, call.key, "unseen")
+            owner = catalogue.team_of(agent)
+            find(tx, "bypass", agent, call.subject, owner=owner, run=run, trace=call.trace)
+    oldest = rows.oldest_waiting(tx, agent)
+    if oldest is not None:
+        timers.schedule(tx, CHECK, agent, max(tx.now, oldest + grace))
+
+
+def _link(tx: Transaction, said: str, decided: str) -> None:
+    """Have an agent's span lead to the plane's own of the same call, where both are kept."""
+    known = find_spans(tx, (said, decided))
+    if len(known) > 1:
+        put(tx, (linked(known[said], known[decided], "said"),))
+
+
+def _is_part(tx: Transaction, call: Row) -> bool:
+    """Tell whether a span above is of the same call: instrumentations report it one in another."""
+    above, place = call.parent, f"{call.agent}/{call.trace}"
+    for _ in range(_HIGHEST):
+        if above is None:
+            return False
+        found = rows.find_call(tx, f"{place}/{above}")
+        if found is not None and _is_same(call, found):
+            return True
+        above = found.parent if found is not None else rows.parent_of(tx, f"{place}/{above}")
+    return False
+
+
+def _is_same(call: Row, above: Row) -> bool:
+    if call.kind != above.kind:
+        return False
+    return call.kind == "model" or is_same_tool(call.subject, above.subject)
+
+
+def _decided(tx: Transaction, catalogue: Catalogue, call: Row, run: str | None) -> Row | None:
+    """Return the first decision that may be of a call and is of no other."""
+    apart = APART_SECONDS * MICROSECONDS
+    of = decisions.c
+    names = [call.subject]
+    if call.kind == "tool":
+        names += [name for name in catalogue.tools if is_same_tool(call.subject, name)][:AT_ONCE]
+    taken = select(reported_calls.c.key).where(reported_calls.c.decision == of.decision).exists()
+    query = (
+        select(of.decision, of.run)
+        .where(
+            of.agent == call.agent,
+            of.decision >= first_at("dec", call.start - apart),
+            of.decision < first_at("dec", call.end + apart),
+            of.kind == call.kind,
+            or_(of.name.in_(names), of.model.in_(names), of.provider_model.in_(names)),
+            ~taken,
+        )
+        .order_by(of.decision)
+        .limit(1)
+    )
+    if run is not None:
+        query = query.where(of.run == run)
+    if call.call is not None and call.call.startswith("dec_"):
+        query = select(of.decision, of.run).where(
+            of.decision == call.call, of.agent == call.agent, ~taken
+        )
+    return tx.connection.execute(query).first()

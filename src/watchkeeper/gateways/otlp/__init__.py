@@ -1,0 +1,1 @@
+"""The OTLP gateway: agents' own telemetry, over HTTP."""

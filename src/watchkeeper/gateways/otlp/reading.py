@@ -1,0 +1,209 @@
+"""OTLP records, in protobuf or JSON, as what they say.
+
+https://opentelemetry.io/docs/specs/otlp/ and github.com/open-telemetry/opentelemetry-proto.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from watchkeeper.core.errors import Invalid
+from watchkeeper.gateways.otlp.splitting import LARGEST_RECORD, Group, check_counts, fields, split
+from watchkeeper.traces.model import MOST_LINKS, MOST_MARKS
+from watchkeeper.traces.telemetry.model import Moment, Said
+from watchkeeper.wire.traces import SpanStatus
+
+_DEEPEST = 6
+_MOST_VALUES = 256
+"""Members of one value."""
+_MOST_ATTRIBUTES = 512
+_TRACE_BYTES, _SPAN_BYTES = 16, 8
+_STATUS: Mapping[int, SpanStatus] = {
+    Status.STATUS_CODE_OK: "ok",
+    Status.STATUS_CODE_ERROR: "error",
+}
+_JSON = {
+    "traces": ("resourceSpans", "scopeSpans", "spans"),
+    "logs": ("resourceLogs", "scopeLogs", "logRecords"),
+    "metrics": ("resourceMetrics", "scopeMetrics", "metrics"),
+}
+_POINTS = {"gauge": 5, "sum": 7, "histogram": 9, "exponentialHistogram": 10, "summary": 11}
+"""What holds a metric's data points, which are field 1 of each."""
+
+
+def read_spans(body: bytes, *, json: bool) -> Iterator[Said | None]:
+    """Take a body apart; return its spans as they are read, None for each that is none.
+
+    Raises `Invalid` or `TooLarge` for a body that cannot be taken apart.
+    """
+    if json:
+        return _of_json(list(_groups(body, "traces")))
+    return _of_protobuf(list(split(body)))
+
+
+def _of_protobuf(groups: list[Group]) -> Iterator[Said | None]:
+    for group in groups:
+        known = _attributes(_decoded(Resource(), group.resource))
+        for record in group.records:
+            yield _said(_decoded(Span(), record), known)
+
+
+def _of_json(groups: list[tuple[Any, list[Any]]]) -> Iterator[Said | None]:
+    for resource, records in groups:
+        known = _attributes(_parsed(Resource(), resource))
+        for record in records:
+            yield _said(_parsed(Span(), _with_bytes(record)), known)
+
+
+def count_logs(body: bytes, *, json: bool) -> int:
+    """Return how many log records a body has; raise as `read_spans` does."""
+    if json:
+        return sum(len(records) for _, records in _groups(body, "logs"))
+    return sum(len(group.records) for group in split(body))
+
+
+def count_points(body: bytes, *, json: bool) -> int:
+    """Return how many points of metrics a body has; raise as `read_spans` does."""
+    if not json:
+        metrics = (record for group in split(body) for record in group.records)
+        return sum(_points(record) for record in metrics)
+    held = (
+        record.get(name)
+        for _, records in _groups(body, "metrics")
+        for record in records
+        if isinstance(record, dict)
+        for name in _POINTS
+    )
+    return sum(len(_list(one, "dataPoints")) for one in held if isinstance(one, dict))
+
+
+def _points(metric: bytes) -> int:
+    data = (part for number, part in fields(metric) if number in _POINTS.values())
+    return sum(number == 1 for part in data for number, _ in fields(part))
+
+
+def _groups(body: bytes, signal: str) -> Iterator[tuple[Any, list[Any]]]:
+    of_resources, of_scopes, of_records = _JSON[signal]
+    try:
+        sent = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise Invalid("the body is no JSON", where="body") from None
+    if not isinstance(sent, dict):
+        raise Invalid("the body is no OTLP message", where="body")
+    count = groups = 0
+    for one in _list(sent, of_resources):
+        groups += 1
+        if not isinstance(one, dict):
+            raise Invalid(f"{of_resources} holds what is no object", where="body")
+        for scope in _list(one, of_scopes):
+            records = _list(scope, of_records) if isinstance(scope, dict) else []
+            count += len(records)
+            groups += 1
+            check_counts(count, groups)
+            yield one.get("resource"), records
+        check_counts(count, groups)
+
+
+def _list(found: Mapping[str, Any], name: str) -> list[Any]:
+    value = found.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _decoded(message: Any, data: bytes) -> Any:
+    """Return a message from its bytes, or None."""
+    if len(data) > LARGEST_RECORD:
+        return None
+    try:
+        message.ParseFromString(data)
+    except DecodeError:
+        return None
+    return message
+
+
+def _parsed(message: Any, found: Any) -> Any:
+    """Return a message from its JSON, or None."""
+    try:
+        return ParseDict(found or {}, message, ignore_unknown_fields=True, max_recursion_depth=20)
+    except (ParseError, AttributeError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def _with_bytes(span: Any) -> Any:
+    """Return a span or link with its ids as protobuf's JSON has them: OTLP writes them in hex."""
+    if not isinstance(span, dict):
+        return None
+    links = [_with_bytes(one) for one in _list(span, "links")[:MOST_LINKS]]
+    changed = dict(span)
+    if links:
+        changed["links"] = [one for one in links if one is not None]
+    for name in ("traceId", "spanId", "parentSpanId"):
+        value = span.get(name)
+        if isinstance(value, str):
+            try:
+                changed[name] = base64.b64encode(bytes.fromhex(value)).decode()
+            except ValueError:
+                return None
+    return changed
+
+
+def _said(span: Any, resource: Mapping[str, Any]) -> Said | None:
+    if span is None or not _is_id(span.trace_id, _TRACE_BYTES):
+        return None
+    if not _is_id(span.span_id, _SPAN_BYTES):
+        return None
+    parent = span.parent_span_id
+    return Said(
+        trace=span.trace_id.hex(),
+        span=span.span_id.hex(),
+        parent=parent.hex() if _is_id(parent, _SPAN_BYTES) and parent != span.span_id else None,
+        name=span.name,
+        start=span.start_time_unix_nano // 1000,
+        end=span.end_time_unix_nano // 1000,
+        attributes=_attributes(span),
+        resource=resource,
+        status=_STATUS.get(span.status.code, "unset"),
+        error=span.status.message,
+        moments=tuple(
+            Moment(one.time_unix_nano // 1000, one.name, _attributes(one))
+            for one in span.events[:MOST_MARKS]
+        ),
+        links=tuple(
+            (link.trace_id.hex(), link.span_id.hex())
+            for link in span.links[:MOST_LINKS]
+            if _is_id(link.trace_id, _TRACE_BYTES) and _is_id(link.span_id, _SPAN_BYTES)
+        ),
+    )
+
+
+def _is_id(found: bytes, size: int) -> bool:
+    return len(found) == size and any(found)
+
+
+def _attributes(message: Any) -> dict[str, Any]:
+    if message is None:
+        return {}
+    return {one.key: _value(one.value, 0) for one in message.attributes[:_MOST_ATTRIBUTES]}
+
+
+def _value(value: AnyValue, depth: int) -> Any:
+    kind = value.WhichOneof("value")
+    if kind is None or depth > _DEEPEST:
+        return None
+    if kind == "array_value":
+        return [_value(one, depth + 1) for one in value.array_value.values[:_MOST_VALUES]]
+    if kind == "kvlist_value":
+        held = value.kvlist_value.values[:_MOST_VALUES]
+        return {one.key: _value(one.value, depth + 1) for one in held}
+    if kind == "bytes_value":
+        return binascii.b2a_base64(value.bytes_value, newline=False).decode()
+    return getattr(value, kind)

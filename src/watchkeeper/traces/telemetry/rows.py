@@ -1,0 +1,200 @@
+"""Reported calls, findings and senders in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import bindparam, func, select, update
+
+from watchkeeper.store.statement import Row, Statement, insert
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.traces.tables import spans
+from watchkeeper.traces.telemetry.tables import (
+    reported_calls,
+    telemetry_findings,
+    telemetry_senders,
+)
+
+_calls, _found, _senders = reported_calls.c, telemetry_findings.c, telemetry_senders.c
+_IS_WAITING = _calls.state == "waiting"
+
+_ADD_CALL = Statement(
+    insert(reported_calls)
+    .values({column.name: bindparam(column.name) for column in reported_calls.columns})
+    .on_conflict_do_nothing(index_elements=["key"])
+)
+_WAITING = Statement(
+    select(reported_calls)
+    .where(
+        _calls.agent == bindparam("agent_is"),
+        _IS_WAITING,
+        _calls.received_at <= bindparam("before"),
+    )
+    .order_by(_calls.received_at, _calls.start, _calls.key)
+    .limit(bindparam("most"))
+)
+_OLDEST = Statement(
+    select(func.min(_calls.received_at)).where(_calls.agent == bindparam("agent_is"), _IS_WAITING)
+)
+_SETTLE = Statement(
+    update(reported_calls)
+    .where(_calls.key == bindparam("key_is"))
+    .values(state=bindparam("state_to"), decision=bindparam("decision_to"))
+)
+_CALL = Statement(
+    select(_calls.kind, _calls.subject, _calls.parent).where(_calls.key == bindparam("key_is"))
+)
+_PARENT = Statement(select(spans.c.parent).where(spans.c.key == bindparam("key_is")))
+_RUN_OF_TRACE = Statement(
+    select(spans.c.run)
+    .where(
+        spans.c.trace == bindparam("trace_is"),
+        spans.c.agent == bindparam("agent_is"),
+        spans.c.run.is_not(None),
+    )
+    .limit(1)
+)
+_is_theirs = (
+    spans.c.trace == bindparam("trace_is"),
+    spans.c.agent == bindparam("agent_is"),
+    spans.c.source == "agent",
+    spans.c.run.is_(None),
+)
+_JOIN_SPANS = Statement(update(spans).where(*_is_theirs).values(run=bindparam("run_to")))
+_JOIN_CALLS = Statement(
+    update(reported_calls)
+    .where(
+        _calls.agent == bindparam("agent_is"),
+        _calls.trace == bindparam("trace_is"),
+        _IS_WAITING,
+        _calls.run.is_(None),
+    )
+    .values(run=bindparam("run_to"))
+)
+_sent = insert(telemetry_senders).values(
+    {column.name: bindparam(column.name) for column in telemetry_senders.columns}
+)
+_SENT = Statement(
+    _sent.on_conflict_do_update(
+        index_elements=["agent"],
+        set_={
+            **{name: telemetry_senders.c[name] + _sent.excluded[name]
+               for name in ("spans", "joined", "rejected", "logs", "points")},
+            "last_at": _sent.excluded.last_at,
+        },
+    )
+)  # fmt: skip
+_FIND = Statement(
+    select(telemetry_findings).where(
+        _found.agent == bindparam("agent_is"),
+        _found.kind == bindparam("kind_is"),
+        _found.subject == bindparam("subject_is"),
+    )
+)
+_COUNT = Statement(
+    select(func.count())
+    .select_from(telemetry_findings)
+    .where(_found.agent == bindparam("agent_is"), _found.kind == bindparam("kind_is"))
+)
+_ADD = Statement(insert(telemetry_findings))
+_AGAIN = Statement(
+    update(telemetry_findings)
+    .where(_found.finding == bindparam("finding_is"))
+    .values(
+        count=_found.count + 1,
+        last_at=bindparam("at"),
+        run=bindparam("run_to"),
+        trace=bindparam("trace_to"),
+        dismissed_at=None,
+        dismissed_by=None,
+        reason=None,
+    )
+)
+_BY_ID = Statement(select(telemetry_findings).where(_found.finding == bindparam("finding_is")))
+_DISMISS = Statement(
+    update(telemetry_findings)
+    .where(_found.finding == bindparam("finding_is"), _found.dismissed_at.is_(None))
+    .values(dismissed_at=bindparam("at"), dismissed_by=bindparam("by"), reason=bindparam("why"))
+)
+
+
+def add_calls(tx: Transaction, calls: Iterable[Mapping[str, Any]]) -> None:
+    """Keep calls to be looked for; one that is known already stays as it is."""
+    _ADD_CALL.run_many(tx, [dict(one) for one in calls])
+
+
+def waiting_calls(tx: Transaction, agent: str, before: int, limit: int) -> list[Row]:
+    """Return an agent's calls that came by a time and were not looked for, in their order."""
+    return _WAITING.all(tx, agent_is=agent, before=before, most=limit)
+
+
+def oldest_waiting(tx: Transaction, agent: str) -> int | None:
+    """Return when the first of an agent's calls came that was not looked for."""
+    found: int | None = _OLDEST.scalar(tx, agent_is=agent)
+    return found
+
+
+def settle_call(tx: Transaction, key: str, state: str, decision: str | None = None) -> None:
+    """Write what a call was found to be."""
+    _SETTLE.run(tx, key_is=key, state_to=state, decision_to=decision)
+
+
+def find_call(tx: Transaction, key: str) -> Row | None:
+    """Return `kind`, `subject` and `parent` of a reported call."""
+    return _CALL.first(tx, key_is=key)
+
+
+def parent_of(tx: Transaction, key: str) -> str | None:
+    """Return the span id above a reported span."""
+    found: str | None = _PARENT.scalar(tx, key_is=key)
+    return found
+
+
+def run_of_trace(tx: Transaction, agent: str, trace: str) -> str | None:
+    """Return the agent's run that some span of a trace is known to belong to."""
+    found: str | None = _RUN_OF_TRACE.scalar(tx, trace_is=trace, agent_is=agent)
+    return found
+
+
+def join_trace(tx: Transaction, agent: str, trace: str, run: str) -> None:
+    """Put what an agent said of a trace into a run, as far as it is in none."""
+    _JOIN_SPANS.run(tx, trace_is=trace, agent_is=agent, run_to=run)
+    _JOIN_CALLS.run(tx, trace_is=trace, agent_is=agent, run_to=run)
+
+
+def count_sent(tx: Transaction, agent: str, **more: int) -> None:
+    """Add to what an agent has sent."""
+    counts = dict.fromkeys(("spans", "joined", "rejected", "logs", "points"), 0) | more
+    _SENT.run(tx, agent=agent, last_at=tx.now, **counts)
+
+
+def find_finding(tx: Transaction, agent: str, kind: str, subject: str) -> Row | None:
+    """Return what was found about an agent and a subject."""
+    return _FIND.first(tx, agent_is=agent, kind_is=kind, subject_is=subject)
+
+
+def count_findings(tx: Transaction, agent: str, kind: str) -> int:
+    """Return how many findings of a kind there are about an agent."""
+    return int(_COUNT.scalar(tx, agent_is=agent, kind_is=kind))
+
+
+def add_finding(tx: Transaction, **values: Any) -> None:
+    """Write a finding."""
+    row = dict.fromkeys(column.name for column in telemetry_findings.columns)
+    _ADD.run(tx, **(row | values))
+
+
+def found_again(tx: Transaction, finding: str, run: str | None, trace: str | None) -> None:
+    """Count one more; what was dismissed is open again."""
+    _AGAIN.run(tx, finding_is=finding, at=tx.now, run_to=run, trace_to=trace)
+
+
+def read_finding(tx: Transaction, finding: str) -> Row | None:
+    """Return a finding by its id."""
+    return _BY_ID.first(tx, finding_is=finding)
+
+
+def dismiss(tx: Transaction, finding: str, by: str, why: str) -> bool:
+    """Dismiss a finding; False where it was dismissed before."""
+    return bool(_DISMISS.run(tx, finding_is=finding, at=tx.now, by=by, why=why))
