@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,18 @@ def test_a_link_or_directory_of_somebody_else_is_refused(tmp_path: Path, given_a
     os.chown(tmp_path / given_away, STRANGER, -1, follow_symlinks=False)
     with pytest.raises(Forbidden, match=str(STRANGER)):
         check_owner(tmp_path / "link")
+
+
+NO_ROOM = """
+import resource, sys
+from pathlib import Path
+from watchkeeper.core.places import write_switch
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+write_switch(Path(sys.argv[1]), "loops")
+"""
+
+
+def test_a_switch_is_thrown_also_where_there_is_no_room_for_its_reason(tmp_path: Path) -> None:
+    file = tmp_path / "STOP"
+    subprocess.run([sys.executable, "-c", NO_ROOM, str(file)], check=True)
+    assert [one.name for one in tmp_path.iterdir()] == [file.name]

@@ -62,7 +62,8 @@ def socket_path(state: Path) -> Path:
 
 
 def write_switch(file: Path, reason: str) -> None:
-    """Write a switch file whole and durably, in place of one that is there.
+    """Write a switch file whole and durably, in place of one that is there; an empty one, which
+    stops as much, where there is no room for the reason.
 
     Raises :class:`Invalid` if it cannot be written.
     """
@@ -73,6 +74,12 @@ def write_switch(file: Path, reason: str) -> None:
             opened.flush()
             os.fsync(opened.fileno())
         new.replace(file)
+        return
+    except OSError:
+        pass
+    try:
+        new.unlink(missing_ok=True)
+        file.touch()
     except OSError as error:
         raise Invalid(
             f"the switch file cannot be written: {error.strerror}",
