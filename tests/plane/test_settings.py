@@ -45,6 +45,9 @@ def test_flag_before_environment_before_file(tmp_path: Path) -> None:
         ('[plane]\nsealing_key = "here"\n', {}, {}, "plane.sealing_key"),
         ('[plane]\nvault_url = "https://v.example.org"\n', {}, {}, "vault_token"),
         ('[plane]\nvault_token = "env:X"\n', {}, {}, "vault_url"),
+        ('[plane]\nanchor_witness = "https://w.example.org"\n', {}, {}, "anchor_witness_key"),
+        ('[plane]\nanchor_tsa_certificate = "ca.pem"\n', {}, {}, "anchor_tsa"),
+        ('[plane]\nanchor_git = "--upload-pack=x"\n', {}, {}, "plane.anchor_git"),
         (
             "",
             {

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Mapping
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid
+from watchkeeper.ledger.anchors.service import Standing, anchored_where, name_of
 from watchkeeper.ledger.checkpoints import checkpoints_before, count_checkpoints, read_keys
 from watchkeeper.store.statement import Row
+from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.audit import (
     AcceptForks,
+    AnchorRow,
     CheckpointRow,
     Consistency,
     LogKeyRow,
@@ -25,7 +29,8 @@ _BEYOND = 1 << 62
 
 async def verification(call: Call) -> Verification:
     """Recompute every hash of the ledger, away from the event loop."""
-    found = await call.rooms.audit.verify()
+    audit = call.rooms.audit
+    found, troubles = await audit.verify()
     what = found.what
     return Verification(
         ok=found.ok,
@@ -35,6 +40,7 @@ async def verification(call: Call) -> Verification:
         head=found.head_chain,
         checkpoints=found.checkpoints,
         anchored=found.anchored,
+        anchors=tuple(_show_anchor(one, troubles) for one in audit.anchoring.standings),
         notes=found.notes,
     )
 
@@ -49,12 +55,16 @@ async def checkpoints(call: Call) -> Page[CheckpointRow]:
     """List checkpoints, newest first."""
     before, limit = call.whole("before") or _BEYOND, call.limit()
     store = call.rooms.store
-    found, total = await store.read(
-        lambda tx: (checkpoints_before(tx, before, limit + 1), count_checkpoints(tx))
-    )
+
+    def query(tx: Transaction) -> tuple[list[Row], int, dict[int, list[Row]]]:
+        found = checkpoints_before(tx, before, limit + 1)
+        where = anchored_where(tx, found[-1].id, found[0].id) if found else {}
+        return found, count_checkpoints(tx), where
+
+    found, total, where = await store.read(query)
     more = len(found) > limit
     return Page[CheckpointRow](
-        rows=tuple(_show(row) for row in found[:limit]),
+        rows=tuple(_show(row, where.get(row.id, ())) for row in found[:limit]),
         next=str(found[limit - 1].id) if more else None,
         total=total,
         sequence=store.head,
@@ -62,12 +72,10 @@ async def checkpoints(call: Call) -> Page[CheckpointRow]:
 
 
 async def make_checkpoint(call: Call) -> CheckpointRow:
-    """Sign the ledger as it stands."""
-    log = call.rooms.audit.log
-    made = await log.advance(now=True) or log.last
-    if made is None:
-        raise Invalid("the ledger has no entry yet")
-    return _show(made)
+    """Sign and anchor the ledger now."""
+    made = await call.rooms.audit.sign_now()
+    where = await call.rooms.store.read(lambda tx: anchored_where(tx, made.id, made.id))
+    return _show(made, where.get(made.id, ()))
 
 
 async def keys(call: Call) -> Page[LogKeyRow]:
@@ -120,7 +128,20 @@ async def accept_forks(call: Call) -> Page[LogKeyRow]:
     return await keys(call)
 
 
-def _show(row: Row) -> CheckpointRow:
+def _show_anchor(one: Standing, troubles: Mapping[str, str]) -> AnchorRow:
+    name = name_of(one.anchor)
+    problem = troubles.get(name) or (one.problem.message if one.problem is not None else None)
+    return AnchorRow(
+        anchor=name,
+        kind=one.anchor.kind,
+        place=one.anchor.place,
+        size=one.size,
+        at=one.last.at if one.last is not None else None,
+        problem=problem,
+    )
+
+
+def _show(row: Row, anchored: Iterable[Row]) -> CheckpointRow:
     return CheckpointRow(
         checkpoint=row.id,
         at=row.at,
@@ -128,6 +149,7 @@ def _show(row: Row) -> CheckpointRow:
         size=row.size,
         root=row.root,
         note=row.note,
+        anchored=tuple(one.anchor for one in anchored),
     )
 
 
@@ -165,7 +187,7 @@ OPERATIONS = (
         "/v1/audit/checkpoints",
         "audit",
         make_checkpoint,
-        "Sign the ledger as it stands.",
+        "Sign and anchor the ledger as it stands.",
         answers=CheckpointRow,
         tags=("ledger",),
         looks_only=True,

@@ -14,6 +14,7 @@ from watchkeeper.api.channels import needs_of_channels
 from watchkeeper.api.handovers import needs_of_handovers
 from watchkeeper.api.health import unsettled_outcomes
 from watchkeeper.api.incidents import open_incidents
+from watchkeeper.api.ledger_needs import needs_of_ledger
 from watchkeeper.api.locks import list_locks
 from watchkeeper.api.needs import (
     from_agent,
@@ -194,6 +195,7 @@ async def watch(call: Call) -> Page[Need]:
     found += await needs_of_channels(rooms, now, mine=call.who.may("deliveries"))
     audited = rooms.audited()
     if audited is not None:
+    found += needs_of_ledger(rooms.audit, now, mine=call.who.may("audit"))
         found.append(from_audit(*audited))
     may_cover = call.who.may("oncall")
     uncovered = await rooms.store.read(lambda tx: find_uncovered(tx, rooms.decider.coverage))

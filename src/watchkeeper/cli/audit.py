@@ -42,7 +42,7 @@ def verify(session: Session) -> None:
         print_facts(
             [
                 ("ledger", "whole" if found.ok else "NOT AS WRITTEN"),
-                ("proven", f"{found.entries:,} entries, {found.checkpoints:,} checkpoints"),
+                ("proven", f"entry 1 to {found.entries:,}, against {found.checkpoints:,} checkpoints"),
                 ("first bad", found.first_bad),
                 ("what", found.what),
                 ("head", found.head or None),
@@ -75,16 +75,16 @@ async def _verify(plane: PlaneClient) -> Verification:
 
 def _anchored(found: Verification) -> str:
     loose = found.entries - found.anchored
-    return (
-        f"{found.anchored:,} entries are anchored outside"
-        + f"; the newest {loose:,} are not" * (loose > 0)
-    )
+    if not found.anchored:
+        return "nothing: all of it could be rewritten without a trace"
+    after = f"; the {loose:,} after it could be cut off or rewritten without a trace"
+    return f"up to entry {found.anchored:,}{after if loose > 0 else ''}"
 
 
 def _anchor(one: AnchorRow) -> str:
     when = f" since {at(one.at)}" if one.at is not None else ""
     trouble = f"; {one.problem}" if one.problem else ""
-    return f"{one.anchor} ({one.place}): {one.size:,} entries{when}{trouble}"
+    return f"{one.anchor}: up to entry {one.size:,}{when}{trouble}"
 
 
 @audit.command(short_help="List signed checkpoints.")
@@ -102,10 +102,10 @@ def checkpoints(session: Session, before: int | None, limit: int) -> None:
         say(f"more: --before {page.next}", err=True)
 
 
-@audit.command(short_help="Sign the ledger as it stands.")
+@audit.command(short_help="Sign and anchor the ledger now.")
 @speaks()
 def checkpoint(session: Session) -> None:
-    """Sign the ledger as it stands now, and print the signed checkpoint."""
+    """Sign and anchor the ledger as it stands now, and print the signed checkpoint."""
     made = session.call(lambda plane: plane.make_checkpoint())
     if session.json:
         print_json(made)

@@ -21,7 +21,7 @@ Without a command: the console on this machine's plane, started if none runs.
   Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels  deliveries
-  Plane     serve  stop  console  demo  config  doctor  hook
+  Plane     serve  stop  console  demo  config  doctor  hook  witness
   Learn     help TOPIC (first: getting-started)  completion SHELL
 
 Options:
@@ -85,6 +85,7 @@ COMMANDS: dict[str, str] = {
     "secrets": "watchkeeper.cli.secrets:sealed",
     "webhooks": "watchkeeper.cli.deliveries:webhooks",
     "serve": "watchkeeper.plane.command:serve",
+    "witness": "watchkeeper.plane.witness:witness",
     "stop": "watchkeeper.cli.process:stop",
     "console": "watchkeeper.cli.process:console",
     "demo": "watchkeeper.demo.command:demo",

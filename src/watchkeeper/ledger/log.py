@@ -35,6 +35,8 @@ LOOK_SECONDS = 1
 MOST_EVENTS = 256
 MOST_SECONDS = 10
 IDLE_SECONDS = 3600
+_AGAIN_SECONDS = 30
+"""How long nothing is tried after it failed."""
 _PAGE = 4 * WIDTH
 _WHAT = "the key that signs checkpoints"
 _LOOK = "watchkeeper audit verify"
@@ -64,6 +66,9 @@ class Log:
         self._waiting_since: int | None = None
         self.last: Row | None = None
         """The newest checkpoint."""
+        self.problem: tuple[int, WatchkeeperError] | None = None
+        """Since when nothing can be signed, and why."""
+        self._again_at = 0
         self.forks: tuple[Row, ...] = ()
         """Forks that nobody has accepted yet."""
 
@@ -95,18 +100,31 @@ class Log:
         Raises `Conflict` where an entry is no longer what was written.
         """
         async with self._turn:
-            edge = self._edge or await self._load()
-            at, new = self.store.clock.now(), self.store.head - edge.size
-            if new and self._waiting_since is None:
-                self._waiting_since = at
-            waited = at - (self._waiting_since if self._waiting_since is not None else at)
-            quiet = self.last is None or at - self.last.at >= IDLE_SECONDS * MICROSECONDS
-            enough = new >= MOST_EVENTS or waited >= MOST_SECONDS * MICROSECONDS
-            if not ((new and (enough or now)) or (edge.size and quiet)):
+            at = self.store.clock.now()
+            if self.problem is not None and at < self._again_at and not now:
                 return None
-            await self._grow(self.store.head)
-            self._waiting_since = None
-            return await self._sign()
+            try:
+                made = await self._advance(now)
+            except WatchkeeperError as error:
+                self.problem = (self.problem[0] if self.problem else at, error)
+                self._again_at = at + _AGAIN_SECONDS * MICROSECONDS
+                raise
+            self.problem = None
+            return made
+
+    async def _advance(self, now: bool) -> Row | None:
+        edge = self._edge or await self._load()
+        at, new = self.store.clock.now(), self.store.head - edge.size
+        if new and self._waiting_since is None:
+            self._waiting_since = at
+        waited = at - (self._waiting_since if self._waiting_since is not None else at)
+        quiet = self.last is None or at - self.last.at >= IDLE_SECONDS * MICROSECONDS
+        enough = new >= MOST_EVENTS or waited >= MOST_SECONDS * MICROSECONDS
+        if not ((new and (enough or now)) or (edge.size and quiet)):
+            return None
+        await self._grow(self.store.head)
+        self._waiting_since = None
+        return await self._sign()
 
     async def published(self) -> Published | None:
         """Return what the newest checkpoint is; None where there is none yet."""
@@ -137,10 +155,14 @@ class Log:
                 self._key_file(old.id).unlink()
             return self.key.text()
 
-    async def fork(self, reason: str, lost_size: int) -> None:
-        """Go on under a new origin: the ledger lacks what was signed under the old one."""
+    async def fork(self, origin: str, reason: str, lost_size: int) -> None:
+        """Go on under a new origin: the ledger lacks what was signed under an old one.
+
+        Nothing is done where that is not the present one any more.
+        """
         async with self._turn:
-            await self._fork(reason, lost_size)
+            if origin == self.key.name:
+                await self._fork(reason, lost_size)
 
     async def accept_forks(self, *, actor: str, reason: str) -> int:
         """Write down that somebody knows why the ledger was forked; raise `NotFound` if none."""

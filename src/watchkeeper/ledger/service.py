@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from watchkeeper.core.errors import Conflict, Invalid, NotFound
 from watchkeeper.ledger import merkle
+from watchkeeper.ledger.anchors.model import Anchor
+from watchkeeper.ledger.anchors.service import Anchoring, anchored_where
 from watchkeeper.ledger.checkpoints import checkpoint_of, covering, read_checkpoint, read_signed
 from watchkeeper.ledger.log import Log
-from watchkeeper.ledger.notes import Note, write_hashes
+from watchkeeper.ledger.notes import Note, Signature, read_signatures, write_hashes
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.ledger.verification import Verification, verify
 from watchkeeper.store.statement import Row
@@ -25,32 +28,53 @@ class Consistency(NamedTuple):
     hashes: tuple[bytes, ...]
 
 
+class Audited(NamedTuple):
+    """What a verification found, and by anchor why it could not be asked."""
+
+    found: Verification
+    troubles: dict[str, str]
+
+
 class LedgerAudit:
     """The checks over one ledger and its log."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, anchors: Sequence[Anchor] = ()) -> None:
         self.log = log
-        self._verifying: asyncio.Task[Verification] | None = None
+        self.anchoring = Anchoring(log, anchors)
+        self._verifying: asyncio.Task[Audited] | None = None
         self.progress: tuple[int, int] | None = None
         """How many entries are verified, of how many; None while nothing is."""
 
-    async def verify(self) -> Verification:
+    async def verify(self) -> Audited:
         """Verify the whole ledger; whoever asks while it is done waits for the same answer."""
         if self._verifying is None:
             self._verifying = asyncio.create_task(self._verify(), name="verification")
         return await asyncio.shield(self._verifying)
 
-    async def _verify(self) -> Verification:
+    async def _verify(self) -> Audited:
         try:
             published = await self.log.published()
-            return await self.log.store.scan(
-                lambda tx: verify(tx, self._show, tiles=self.log.tiles, published=published)
+            # read first: what they have then is in the rows that are looked at after
+            held, troubles = await self.anchoring.held()
+            found = await self.log.store.scan(
+                lambda tx: verify(
+                    tx, self._show, tiles=self.log.tiles, published=published, outside=held
+                )
             )
+            return Audited(found, troubles)
         finally:
             self._verifying = self.progress = None
 
     def _show(self, done: int, total: int) -> None:
         self.progress = (done, total)
+
+    async def sign_now(self) -> Row:
+        """Sign the ledger as it stands and give that to every anchor; return the checkpoint."""
+        made = await self.log.advance(now=True) or self.log.last
+        if made is None:
+            raise Conflict("the ledger has no entry yet", code="empty")
+        await self.anchoring.run_due(now=True)
+        return made
 
     async def prove(self, sequence: int) -> str:
         """Return the C2SP tlog-proof that an entry is in the log; raise `NotFound`.
@@ -74,7 +98,8 @@ class LedgerAudit:
         )
         if not merkle.included(leaf, index, checkpoint.size, hashes, checkpoint.root):
             raise _broken()
-        return f"{_PROOF}\nindex {index}\n{write_hashes(hashes)}\n{note.write()}"
+        cosigned = Note(note.text, (*note.signatures, *await self._cosignatures(row.id)))
+        return f"{_PROOF}\nindex {index}\n{write_hashes(hashes)}\n{cosigned.write()}"
 
     async def compare(self, old: int, new: int) -> Consistency:
         """Return the proof that the log of `new` entries began as the one of `old`.
@@ -102,6 +127,12 @@ class LedgerAudit:
         """Return the hashes of that proof, as the log's tiles give them."""
         reader = self.log.tiles.reader(new)
         return await asyncio.to_thread(merkle.consistency_proof, reader, old, new)
+
+    async def _cosignatures(self, number: int) -> list[Signature]:
+        """Return what witnesses gave for a checkpoint."""
+        found = await self.log.store.read(lambda tx: anchored_where(tx, number, number))
+        given = [row.given for row in found.get(number, ()) if row.anchor.startswith("witness ")]
+        return [one for text in given for one in read_signatures(text)]
 
     async def _covering(self, sequence: int) -> Row | None:
         origin = self.log.key.name

@@ -46,6 +46,7 @@ from watchkeeper.notices.model import Place
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.plane.application import assemble
 from watchkeeper.plane.asking import open_device_logins, open_issuers
+from watchkeeper.plane.anchors import WayOut, anchors_of
 from watchkeeper.plane.auditor import AUDIT_SECONDS, Auditor, heartbeat
 from watchkeeper.plane.deliveries import Deliveries
 from watchkeeper.plane.follower import Follower
@@ -103,6 +104,7 @@ class Plane:
 
     async def start(self) -> None:
         """Load what is in force, begin to sweep, then accept connections."""
+    way_out: WayOut
         rooms = self.rooms
         await rooms.applying.load()
         await rooms.kill.view.load()
@@ -136,6 +138,7 @@ class Plane:
         self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
         plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
         self.schedule.every(_TRACE_SECONDS, "traces", rooms.projector.catch_up)
+        await rooms.audit.anchoring.start()
         self.schedule.every(_FORGET_SECONDS, "purge of traces", rooms.projector.purge)
         self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
         self.schedule.every(LOOK_SECONDS, "checkpoints", log.advance)
@@ -146,6 +149,7 @@ class Plane:
         self.schedule.start()
         self.state.announce(
             PlaneFile(
+        self.schedule.every(LOOK_SECONDS, "anchors", rooms.audit.anchoring.run_due)
                 pid=os.getpid(),
                 http=local,
                 socket=str(self.state.socket),
@@ -215,6 +219,7 @@ class Plane:
 
 
 async def build(settings: Settings, state: StateDirectory) -> Plane:
+        await self._step("way to the anchors", self.way_out.close())
     """Open the store and wire every room; the caller holds the state directory's lock."""
     clock = make_clock(settings)
     store = await Store.open(settings.database_url, clock)
@@ -276,6 +281,21 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         issuers=issuers,
         devices=open_device_logins(gateways.egress, clock, issuers),
         sightings=gateways.sightings,
+    log = Log(store, state.path, f"{settings.trusts}/{settings.plane}")
+    way_out = WayOut(settings.anchor_witness, settings.anchor_tsa)
+    exporter = Exporter(
+        store,
+        gateways.egress,
+        gateways.read_secret,
+        settings.export,
+        {
+            "service.name": "watchkeeper",
+            "service.version": __version__,
+            "service.instance.id": settings.plane,
+            "deployment.environment.name": settings.environment,
+        },
+        f"{settings.plane}/{secret('exp')}",
+    )
         kill=kill,
         watching_agents=Watching(store, view, decider.breakers),
         health=run_health,
@@ -295,7 +315,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         stop=ending.set,
         sweep=sweeper.sweep,
         audited=auditor.found,
-        audit=LedgerAudit(Log(store, state.path, f"{settings.trusts}/{settings.plane}")),
+        audit=LedgerAudit(log, anchors_of(settings, way_out, state.path)),
         store_state=lambda: health.store,
     )
     kill.effectors.add(Owners(decider, notices, rooms.onlookers, deliveries.wake))
@@ -353,6 +373,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         previews=previews,
         auditor=auditor,
         deliveries=deliveries,
+        way_out=way_out,
         health=health,
         outages=outages,
         server=Server(

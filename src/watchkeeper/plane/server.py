@@ -89,18 +89,23 @@ def bind_unix(path: Path) -> socket.socket:
 
 def bind_loopback(port: int) -> socket.socket:
     """Bind the TCP port on 127.0.0.1 only; raise :class:`Conflict` if it is taken."""
+    return bind_tcp("127.0.0.1", port)
+
+
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """Bind a TCP port of an IPv4 address; raise :class:`Conflict` if it cannot be had."""
     # named, because asyncio turns Nagle's delay off only where it sees the protocol: without
     # it every answer waits some 40 ms for the caller's delayed acknowledgement
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
         raise Conflict(
-            f"cannot listen on 127.0.0.1:{port}: {error.strerror}",
+            f"cannot listen on {host}:{port}: {error.strerror}",
             code="port_taken",
-            where=f"127.0.0.1:{port}",
+            where=f"{host}:{port}",
             remedy="stop what uses the port, or give another with --port N (0 for any)",
         ) from None
     listener.setblocking(False)

@@ -72,6 +72,18 @@ class Settings:
     heartbeat_url: str = ""
     """Asked with GET whenever an audit found that everything that waits has its timer: a service
     outside that raises an alarm once it is not asked any more."""
+    anchor_file: str = ""
+    """A file elsewhere that signed checkpoints of the ledger are appended to."""
+    anchor_git: str = ""
+    """A git remote whose branch `watchkeeper` they are pushed to."""
+    anchor_witness: str = ""
+    """URL of a witness that cosigns them."""
+    anchor_witness_key: str = ""
+    """The witness's verifier key, as `watchkeeper witness key` prints it."""
+    anchor_tsa: str = ""
+    """URL of an RFC 3161 time-stamp authority."""
+    anchor_tsa_certificate: str = ""
+    """File with the certificate (PEM) that the authority signs with."""
     trace_days: int = 30
     """How long spans are kept; what they are of stays in the ledger."""
     content_days: int = 7
@@ -102,6 +114,7 @@ class Settings:
         if not 8 <= self.max_connections <= 100_000:
             raise _bad("max_connections", "use 8 to 100000")
         self._check_secrets()
+        self._check_anchors()
         if self.heartbeat_url:
             try:
                 place_of(self.heartbeat_url)
@@ -114,6 +127,21 @@ class Settings:
             raise _bad("trace_percent", "use 0 to 100")
         if not 0 <= self.stop_seconds <= 300:
             raise _bad("stop_seconds", "use 0 to 300 seconds")
+
+    def _check_anchors(self) -> None:
+        for name, other in (
+            ("anchor_witness", "anchor_witness_key"), ("anchor_tsa", "anchor_tsa_certificate")
+        ):  # fmt: skip
+            if bool(getattr(self, name)) != bool(getattr(self, other)):
+                missing = other if getattr(self, name) else name
+                raise _bad(missing, f"an anchor of this kind needs both {name} and {other}")
+            if url := getattr(self, name):
+                try:
+                    place_of(url)
+                except Invalid as error:
+                    raise _bad(name, error.message) from None
+        if self.anchor_git.startswith("-"):
+            raise _bad("anchor_git", "use a URL or a path of a git repository")
 
     def _check_secrets(self) -> None:
         if self.sealing_key and not _KEY_PLACE.match(self.sealing_key):

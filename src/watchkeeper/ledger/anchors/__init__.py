@@ -1,0 +1,1 @@
+"""Anchors: places outside, where whoever alters the ledger does not reach."""
