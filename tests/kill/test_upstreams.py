@@ -95,8 +95,10 @@ def test_the_process_of_a_locked_upstream_ends_whole_and_none_is_started(
     plane.kill()
     assert [lives(one) for one in first] == [True, True]
     plane.restart()
-    eventually(lambda: row_of(plane)["state"] == "up", "the upstream is up again")
+    # it is told as it was until it is asked again
+    eventually(lambda: len(started.read_text().splitlines()) == 2, "another is started")
     assert not any(lives(one) for one in first), "nobody saw to what the plane left"
+    eventually(lambda: row_of(plane)["state"] == "up", "the upstream is up again")
     second = pids(started, 1)
     assert [lives(one) for one in second] == [True, True]
     lock = kill(plane)
