@@ -44,9 +44,9 @@ from watchkeeper.ledger.reading import read_events
 from watchkeeper.ledger.service import LedgerAudit
 from watchkeeper.notices.model import Place
 from watchkeeper.outbox.keys import WebhookKey
+from watchkeeper.plane.anchors import WayOut, anchors_of
 from watchkeeper.plane.application import assemble
 from watchkeeper.plane.asking import open_device_logins, open_issuers
-from watchkeeper.plane.anchors import WayOut, anchors_of
 from watchkeeper.plane.auditor import AUDIT_SECONDS, Auditor, heartbeat
 from watchkeeper.plane.deliveries import Deliveries
 from watchkeeper.plane.follower import Follower
@@ -100,11 +100,11 @@ class Plane:
     outages: Outages
     server: Server
     switch: Switch
+    way_out: WayOut
     ending: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
         """Load what is in force, begin to sweep, then accept connections."""
-    way_out: WayOut
         rooms = self.rooms
         await rooms.applying.load()
         await rooms.kill.view.load()
@@ -132,16 +132,17 @@ class Plane:
         rooms.http = rooms.tokens.claims.issuer = self.settings.public_url or local
         log = rooms.audit.log
         await log.open()
+        await rooms.audit.anchoring.start()
         started = {"version": rooms.version, "port": port, "ledger_key": log.key.text()}
         await self._record("plane.started", started)
         await self.server.open([unix, tcp])
         self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
         plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
         self.schedule.every(_TRACE_SECONDS, "traces", rooms.projector.catch_up)
-        await rooms.audit.anchoring.start()
         self.schedule.every(_FORGET_SECONDS, "purge of traces", rooms.projector.purge)
         self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
         self.schedule.every(LOOK_SECONDS, "checkpoints", log.advance)
+        self.schedule.every(LOOK_SECONDS, "anchors", rooms.audit.anchoring.run_due)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
         self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
         self.schedule.every(_POLL_SECONDS, "runtimes", rooms.runtimes.poll_due)
@@ -149,7 +150,6 @@ class Plane:
         self.schedule.start()
         self.state.announce(
             PlaneFile(
-        self.schedule.every(LOOK_SECONDS, "anchors", rooms.audit.anchoring.run_due)
                 pid=os.getpid(),
                 http=local,
                 socket=str(self.state.socket),
@@ -204,6 +204,7 @@ class Plane:
         await self._step("deliveries", self.deliveries.stop())
         await self._step("runtimes", self.rooms.runtimes.stop())
         await self._step("gateways", self.gateways.stop())
+        await self._step("way to the anchors", self.way_out.close())
 
     async def _record(self, type_: str, body: Mapping[str, object]) -> None:
         about = f"plane/{self.rooms.plane}"
@@ -219,7 +220,6 @@ class Plane:
 
 
 async def build(settings: Settings, state: StateDirectory) -> Plane:
-        await self._step("way to the anchors", self.way_out.close())
     """Open the store and wire every room; the caller holds the state directory's lock."""
     clock = make_clock(settings)
     store = await Store.open(settings.database_url, clock)
@@ -265,6 +265,8 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         [CALLBACKS, notices.route],
         {"webhook": webhooks, "notice": telling},
     )
+    log = Log(store, state.path, f"{settings.trusts}/{settings.plane}")
+    way_out = WayOut(settings.anchor_witness, settings.anchor_tsa)
     rooms = Rooms(
         store=store,
         clock=clock,
@@ -281,21 +283,6 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         issuers=issuers,
         devices=open_device_logins(gateways.egress, clock, issuers),
         sightings=gateways.sightings,
-    log = Log(store, state.path, f"{settings.trusts}/{settings.plane}")
-    way_out = WayOut(settings.anchor_witness, settings.anchor_tsa)
-    exporter = Exporter(
-        store,
-        gateways.egress,
-        gateways.read_secret,
-        settings.export,
-        {
-            "service.name": "watchkeeper",
-            "service.version": __version__,
-            "service.instance.id": settings.plane,
-            "deployment.environment.name": settings.environment,
-        },
-        f"{settings.plane}/{secret('exp')}",
-    )
         kill=kill,
         watching_agents=Watching(store, view, decider.breakers),
         health=run_health,
@@ -355,6 +342,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         state=state,
         rooms=rooms,
         switch=Switch(state.path / SWITCH_FILE, decider, kill),
+        way_out=way_out,
         gateways=gateways,
         sweeper=sweeper,
         schedule=Schedule(),
@@ -373,7 +361,6 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         previews=previews,
         auditor=auditor,
         deliveries=deliveries,
-        way_out=way_out,
         health=health,
         outages=outages,
         server=Server(
