@@ -193,9 +193,9 @@ async def watch(call: Call) -> Page[Need]:
     found += [from_vacancy(one, catalogue.rota, now, mine=may_cover) for one in vacancies]
     found += [from_credential(one, now) for one in await rooms.credential_troubles()]
     found += await needs_of_channels(rooms, now, mine=call.who.may("deliveries"))
+    found += needs_of_ledger(rooms.audit, now, mine=call.who.may("audit"))
     audited = rooms.audited()
     if audited is not None:
-    found += needs_of_ledger(rooms.audit, now, mine=call.who.may("audit"))
         found.append(from_audit(*audited))
     may_cover = call.who.may("oncall")
     uncovered = await rooms.store.read(lambda tx: find_uncovered(tx, rooms.decider.coverage))
