@@ -7,6 +7,7 @@ from starlette.routing import Route
 
 from watchkeeper.api import (
     agents,
+    asking,
     audit,
     authzen,
     breakers,
@@ -79,6 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *agents.OPERATIONS,
     *runs.OPERATIONS,
     *traces.OPERATIONS,
+    *asking.OPERATIONS,
     *health.OPERATIONS,
     *quality.OPERATIONS,
     *standing.OPERATIONS,

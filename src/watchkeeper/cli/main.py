@@ -15,13 +15,13 @@ Usage: watchkeeper [OPTIONS] [COMMAND]
 The control plane between your AI agents and what they can touch.
 Without a command: the console on this machine's plane, started if none runs.
 
-  See       status  watch  agents  runs  trace  traces  decisions  events  audit
+  See       status  watch  agents  runs  trace  traces  ask  decisions  events
   Decide    requests  oncall  handover  standing  delegations  submit  unsettled
   Money     budgets  spending  models  providers  breakers
   Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels  deliveries
-  Plane     serve  stop  console  demo  config  doctor  hook  witness
+  Plane     serve  stop  console  demo  config  doctor  hook  witness  audit
   Learn     help TOPIC (first: getting-started)  completion SHELL
 
 Options:
@@ -43,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "runs": "watchkeeper.cli.fleet:runs",
     "trace": "watchkeeper.cli.traces:trace",
     "traces": "watchkeeper.cli.traces:traces",
+    "ask": "watchkeeper.cli.asking:ask",
     "decisions": "watchkeeper.cli.decisions:decisions",
     "unsettled": "watchkeeper.cli.unsettled:unsettled",
     "events": "watchkeeper.cli.ledger:events",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watchkeeper.cli import exits
+from watchkeeper.cli.comparing import compare
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_facts, print_json, print_table, say, say_line
@@ -73,6 +74,9 @@ def trace(session: Session, run: str, after: str | None, limit: int) -> None:
 @click.group(cls=NamedGroup)
 def traces() -> None:
     """List the steps of all runs."""
+
+
+traces.add_command(compare)
 
 
 @traces.command("list", short_help="List steps of every run, newest first.")

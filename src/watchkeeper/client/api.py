@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from watchkeeper.client.asking import AskingCalls
 from watchkeeper.client.audits import AuditCalls
 from watchkeeper.client.breakers import BreakerCalls
 from watchkeeper.client.calls import path_part
@@ -60,6 +61,7 @@ from watchkeeper.wire.tools import Draft, JudgeDefinition, QuarantineRow, ToolDe
 
 
 class PlaneClient(
+    AskingCalls,
     AuditCalls,
     BreakerCalls,
     PolicyCalls,

@@ -6,7 +6,7 @@ alone, or nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -88,6 +88,16 @@ def read(tx: Transaction, key: str) -> list[Content]:
     rows: list[Row] = _OF.all(tx, key_is=key)
     found = [Content(**_fields(row)) for row in rows]
     return sorted(found, key=lambda one: PARTS.index(one.part))
+
+
+def digests(tx: Transaction, keys: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the digests of what is kept of some actions, by part."""
+    found: dict[str, dict[str, str]] = {}
+    for row in tx.connection.execute(
+        select(_t.key, _t.part, _t.digest).where(_t.key.in_(keys), _t.digest != "")
+    ):
+        found.setdefault(row.key, {})[row.part] = row.digest
+    return found
 
 
 def purge(tx: Transaction, before: int) -> int:

@@ -68,4 +68,9 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The name as OpenTelemetry's GenAI conventions form it."""
-        return f"{self.operation} {self.subject}" if self.subject else self.operation
+        return name_of(self.operation, self.subject)
+
+
+def name_of(operation: str, subject: str) -> str:
+    """Return a span's name as OpenTelemetry's GenAI conventions form it."""
+    return f"{operation} {subject}" if subject else operation
