@@ -145,9 +145,21 @@ def test_a_target_that_is_none_is_refused_before_anything(plane: Plane, target: 
     assert on(plane, "kill", target, "--reason", "x", "--yes").code == exits.REFUSED
 
 
-def test_a_kill_that_stops_nobody_says_so(plane: Plane) -> None:
+def test_a_kill_that_stops_nobody_says_so(plane: Plane, run: Run) -> None:
     ended = done(on(plane, "kill", "clrek", "--reason", "x", "--yes"))
     assert "agent clrek: check the name" in ended.err
+    known = {
+        "agent": "clerk", "version": "clerk@1", "tool": "books.echo", "upstream": "books",
+        "model": "small-fast", "provider": "local", "team": "finance-ops", "run": run.id,
+    }  # fmt: skip
+    for kind, name in known.items():
+        for asked, is_known in ((name, True), (f"{name}0", False)):
+            target = {"kind": kind, "name": asked}
+            told = plane.operator.post("/v1/locks/preview", target)
+            assert told["known"] is is_known, target
+    for kind in ("runtime", "approval", "workflow"):
+        told = plane.operator.post("/v1/locks/preview", {"kind": kind, "name": "none"})
+        assert not told["known"], kind
     pause = done(on(plane, "pause", "tool/books.close_account", "--reason", "x", "--yes"))
     assert "check the name" not in pause.err
 

@@ -307,8 +307,8 @@ def _confirm(blast: BlastRadius, mode: str) -> None:
 
 
 def _warn_of_nobody(blast: BlastRadius) -> None:
-    if blast.target.kind in {"agent", "team"} and not blast.agents:
-        say(f"! no contract in force knows {blast.target.words}: check the name", err=True)
+    if not blast.known:
+        say(f"! nothing here is known as {blast.target.words}: check the name", err=True)
 
 
 def _show(found: LockRow) -> None:

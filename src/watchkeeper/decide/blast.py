@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
+
 from watchkeeper.approvals import service as approvals
+from watchkeeper.approvals.tables import requests
 from watchkeeper.budgets import service as budgets
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.effects import people_told, reach_of, request_of, tools_under
+from watchkeeper.decide.effects import Reach, people_told, reach_of, request_of, tools_under
 from watchkeeper.decide.flight import Flights
 from watchkeeper.identity.tables import runs
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.kill.rules import confirmation, wider
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.locks import BlastRadius, Target
+from watchkeeper.wire.locks import BlastRadius, Target, TargetKind
 
 
 def measure(
@@ -42,4 +45,30 @@ def measure(
         confirmation=how,
         confirm_text=text,
         wider=tuple(Target(kind=w.kind, name=w.name) for w in wider(target, agent, team or None)),
+        known=_is_known(tx, catalogue, target, reach),
     )
+
+
+def _is_known(tx: Transaction, catalogue: Catalogue, target: LockTarget, reach: Reach) -> bool:
+    """Tell whether anything is called so: a lock on a name that is mistyped stops nothing."""
+    name = target.name
+    if target.kind in {"everything", "person"} or reach.agents or reach.runs:
+        return True
+    if target.kind == "run":
+        query = runs.select().where(runs.c.run == name)
+        return tx.connection.execute(query).first() is not None
+    if target.kind == "approval":
+        asked = requests.select().where(requests.c.request == name)
+        return tx.connection.execute(asked).first() is not None
+    if target.kind == "version":
+        agent, _, number = name.partition("@")
+        governed = catalogue.agents.get(agent)
+        return governed is not None and 0 < int(number) <= governed.version
+    documents: Mapping[TargetKind, Container[str]] = {
+        "tool": catalogue.tools,
+        "model": catalogue.models,
+        "upstream": catalogue.upstreams,
+        "provider": catalogue.providers,
+        "runtime": catalogue.runtimes,
+    }
+    return name in documents.get(target.kind, ())

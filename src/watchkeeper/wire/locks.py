@@ -70,6 +70,8 @@ class BlastRadius(Shown):
     """What must be typed; empty for `enter`."""
     wider: tuple[Target, ...] = ()
     """Wider targets one key away, as run → agent → team → everything."""
+    known: bool = True
+    """Whether anything here is called so; of people that is not told."""
 
 
 class Lock(Sent):
