@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections import deque
@@ -28,7 +29,9 @@ MOST_WAITING = 2_000
 MOST_BYTES = 32 * 1024 * 1024
 LARGEST_KEPT = 256 * 1024
 """Bytes of one part; of a larger one the digest is kept."""
-_AT_ONCE = 32
+_AT_ONCE = 64
+_GATHER_SECONDS = 0.25
+"""How long parts are gathered before they are written: a write costs more than what is in it."""
 Keeps = Literal["all", "digests", "nothing"]
 WordsOf = Callable[[bytes], str | None]
 """Returns the words of a streamed answer; None where it has others than words."""
@@ -56,7 +59,7 @@ class Recording:
         self._bytes = 0
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._ending = False
+        self._end = asyncio.Event()
         self.lost = 0
         """How many parts were lost since the plane started: the queue was full, or the store."""
 
@@ -106,14 +109,16 @@ class Recording:
         """Write what waits, and end."""
         if self._task is None:
             return
-        self._ending = True
+        self._end.set()
         self._more.set()
         await self._task
         self._task = None
 
     async def _write(self) -> None:
-        while not self._ending:
+        while not self._end.is_set():
             await self._more.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._end.wait(), _GATHER_SECONDS)
             self._more.clear()
             while self._waiting:
                 await self._write_some()

@@ -15,7 +15,7 @@ from watchkeeper.traces.model import Span
 
 _LOG = logging.getLogger("watchkeeper.traces.projector")
 
-EVENTS_AT_ONCE = 128
+EVENTS_AT_ONCE = 256
 """How many are told in one unit of work: some milliseconds of the event loop."""
 _PAUSE_SECONDS = 0.01
 """What the event loop has for others between two units."""
