@@ -21,6 +21,7 @@ from tests.rig.plane import Plane
 from tests.rig.world import POLICY, agent_document, world
 from tests.runtimes.agent_server import AgentServer
 from tests.runtimes.watched import RUNTIME
+from tests.telemetry.said import send, span
 from watchkeeper.api.operations import OPERATIONS
 from watchkeeper.api.table import Operation
 from watchkeeper.wire.permissions import BUILT_IN_ROLES
@@ -107,7 +108,10 @@ def prepare(plane: Plane, http: httpx.Client, server: AgentServer) -> Ground:
     lock = plane.caller(tokens["fin"]).post("/v1/locks", body)["lock"]
     body = {"target": {"kind": "run", "name": agent.open_run().id}, "reason": "why"}
     stopped = plane.caller(tokens["fin"]).post("/v1/locks", body)
+    at = plane.operator.get("/v1/status")["now"]
+    send(plane, run.token, span("invoke_agent", 1, at, gen_ai__agent__name="ghost"))
     things = {
+        "finding": plane.operator.get("/v1/telemetry/findings")["rows"][0]["finding"],
         "agent": "clerk",
         "name": "there",
         "id": elsewhere,

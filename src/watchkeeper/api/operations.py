@@ -43,6 +43,7 @@ from watchkeeper.api import (
     spending,
     standing,
     tools,
+    telemetry,
     traces,
     workloads,
 )
@@ -80,6 +81,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *agents.OPERATIONS,
     *runs.OPERATIONS,
     *traces.OPERATIONS,
+    *telemetry.OPERATIONS,
     *asking.OPERATIONS,
     *health.OPERATIONS,
     *quality.OPERATIONS,

@@ -37,6 +37,7 @@ from watchkeeper.api.requests import count_requests, pressing_requests, requests
 from watchkeeper.api.runtimes import needs_of_runtimes
 from watchkeeper.api.stopped_needs import from_breaker, from_incident, from_lock
 from watchkeeper.api.table import Call, Operation
+from watchkeeper.api.telemetry import needs_of_telemetry
 from watchkeeper.api.tools import needs_of_tools
 from watchkeeper.approvals.coverage import find_uncovered
 from watchkeeper.core.clock import RehearsalClock
@@ -178,6 +179,7 @@ async def watch(call: Call) -> Page[Need]:
     found += [from_unsettled(row, mine=may_lift) for row in await unsettled_outcomes(call)]
     found += [from_upstream(row, now) for row in rooms.upstreams()]
     found += await needs_of_runtimes(call)
+    found += await needs_of_telemetry(call)
     found += await needs_of_handovers(call)
     found += needs_of_tools(catalogue, mine=call.who.may("tools-accept"))
     if catalogue.shadows:

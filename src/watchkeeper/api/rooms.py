@@ -25,6 +25,8 @@ from watchkeeper.decide.replaying import Replays
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.sightings import Sightings
 from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.telemetry.exporting import Exporter
+from watchkeeper.decide.telemetry.taking import Telemetry
 from watchkeeper.decide.telling import Telling
 from watchkeeper.decide.tokens import Tokens
 from watchkeeper.decide.vacancies import Ahead
@@ -82,6 +84,10 @@ class Rooms:
     """Tells the ledger in spans."""
     lost_contents: Callable[[], int]
     """How much of what was said in calls could not be kept."""
+    telemetry: Telemetry
+    """Takes what agents say of themselves."""
+    exporter: Exporter
+    """Sends the plane's spans elsewhere."""
     tokens: Tokens
     overriding: Overriding
     """Changes who is on call."""

@@ -17,7 +17,7 @@ Without a command: the console on this machine's plane, started if none runs.
 
   See       status  watch  agents  runs  trace  traces  ask  decisions  events
   Decide    requests  oncall  handover  standing  delegations  submit  unsettled
-  Money     budgets  spending  models  providers  breakers
+  Measure   budgets  spending  models  providers  breakers  telemetry
   Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels  deliveries
@@ -45,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "traces": "watchkeeper.cli.traces:traces",
     "ask": "watchkeeper.cli.asking:ask",
     "decisions": "watchkeeper.cli.decisions:decisions",
+    "telemetry": "watchkeeper.cli.telemetry:telemetry",
     "unsettled": "watchkeeper.cli.unsettled:unsettled",
     "events": "watchkeeper.cli.ledger:events",
     "audit": "watchkeeper.cli.audit:audit",

@@ -24,6 +24,7 @@ from watchkeeper.client.problems import error_of
 from watchkeeper.client.runtimes import RuntimeCalls
 from watchkeeper.client.spending import SpendingCalls
 from watchkeeper.client.standing import StandingCalls
+from watchkeeper.client.telemetry import TelemetryCalls
 from watchkeeper.client.traces import TraceCalls
 from watchkeeper.core.digest import parse
 from watchkeeper.wire.agents import AgentDetail, AgentRow, Enrol, Enrolment, RunDetail, RunRow
@@ -78,6 +79,7 @@ class PlaneClient(
     RuntimeCalls,
     SpendingCalls,
     StandingCalls,
+    TelemetryCalls,
     TraceCalls,
 ):
     """A person's view of one plane.

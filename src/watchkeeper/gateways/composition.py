@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -64,10 +64,10 @@ class Gateways:
         *,
         sealed: SealedStore | None = None,
         vault: VaultSettings | None = None,
-        heartbeat: str = "",
+        places: Sequence[str] = (),
         home: str = "",
     ) -> None:
-        self._egress = Egress(declares=DeclaredPlaces(view, vault.url if vault else "", heartbeat))
+        self._egress = Egress(declares=DeclaredPlaces(view, vault.url if vault else "", *places))
         self.credentials = _credentials(self._egress, clock, sealed, vault)
         """What upstreams and providers are given; `known` finds what is echoed of it."""
         self.sightings = Sightings(decider.store, view)
@@ -223,15 +223,15 @@ def mount(
     *,
     sealed: SealedStore | None = None,
     vault: VaultSettings | None = None,
-    heartbeat: str = "",
+    places: Sequence[str] = (),
     home: str = "",
 ) -> Gateways:
     """Build the gateways; mount `apps`, then `start` them on the loop that serves.
 
-    `home` is of this plane alone: processes of upstreams are known by it when it starts anew.
+    `places` are URLs that settings name; `home` is of this plane alone: processes of upstreams are known by it when it starts anew.
     """
     return Gateways(
-        decider, view, clock, on_state, sealed=sealed, vault=vault, heartbeat=heartbeat, home=home
+        decider, view, clock, on_state, sealed=sealed, vault=vault, places=places, home=home
     )
 
 

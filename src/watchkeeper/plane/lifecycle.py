@@ -49,6 +49,7 @@ from watchkeeper.plane.application import assemble
 from watchkeeper.plane.asking import open_device_logins, open_issuers
 from watchkeeper.plane.auditor import AUDIT_SECONDS, Auditor, heartbeat
 from watchkeeper.plane.deliveries import Deliveries
+from watchkeeper.plane.exporting import exporter_of
 from watchkeeper.plane.follower import Follower
 from watchkeeper.plane.handlers import handlers_of
 from watchkeeper.plane.health import PROBE_SECONDS, Health
@@ -80,6 +81,7 @@ _PRICES_SECONDS = 60
 _POLL_SECONDS = 1
 _FORGET_SECONDS = 3600
 _TRACE_SECONDS = 1
+_EXPORT_SECONDS = 1
 
 
 @dataclass(slots=True)
@@ -117,6 +119,7 @@ class Plane:
         await rooms.health.start()
         await rooms.store.write(history.begin)
         await rooms.projector.start()
+        await rooms.exporter.start()
         self.follower.start()
         await rooms.sealed.load()
         await self.gateways.start()
@@ -140,6 +143,7 @@ class Plane:
         plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
         self.schedule.every(_TRACE_SECONDS, "traces", rooms.projector.catch_up)
         self.schedule.every(_FORGET_SECONDS, "purge of traces", rooms.projector.purge)
+        self.schedule.every(_EXPORT_SECONDS, "export of spans", rooms.exporter.run_due)
         self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
         self.schedule.every(LOOK_SECONDS, "checkpoints", log.advance)
         self.schedule.every(LOOK_SECONDS, "anchors", rooms.audit.anchoring.run_due)
@@ -230,7 +234,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     sealed = SealedStore(store, key_source(settings.sealing_key, state.path))
     gateways = mount(
         decider, view, clock, outages.changed,
-        sealed=sealed, vault=settings.vault, heartbeat=settings.heartbeat_url,
+        sealed=sealed, vault=settings.vault, places=(settings.heartbeat_url, settings.otlp_url),
         home=str(state.path.resolve()),
     )  # fmt: skip
     kill = KillSwitch(decider)
@@ -294,6 +298,8 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
             store, Terms(settings.trace_days, settings.content_days, settings.trace_percent)
         ),
         lost_contents=lambda: gateways.recording.lost,
+        telemetry=gateways.telemetry,
+        exporter=exporter_of(settings, store, gateways),
         tokens=tokens,
         overriding=Overriding(store, view),
         capping=Capping(store, view),

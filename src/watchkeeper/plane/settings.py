@@ -17,6 +17,7 @@ from watchkeeper.core.places import config_file, state_directory
 from watchkeeper.plane.state import PlaneFile
 
 if TYPE_CHECKING:
+    from watchkeeper.decide.telemetry.exporting import Target
     from watchkeeper.tools.secrets.vault import VaultSettings
 
 MEBIBYTE = 1 << 20
@@ -91,6 +92,13 @@ class Settings:
     trace_percent: int = 100
     """Of how many runs in a hundred the calls that went well are kept as spans; what was refused,
     held, approved or failed always is."""
+    otlp_url: str = ""
+    """Where the plane's spans are sent, as OTLP over HTTP: the base address of a collector."""
+    otlp_headers: str = ""
+    """Reference to a secret `NAME=VALUE,…` that is sent with them: env:NAME, file:PATH or
+    sealed:NAME."""
+    otlp_allow_private: bool = False
+    """Whether the collector's host name may lead inside a private network."""
     detached: bool = False
 
     def __post_init__(self) -> None:
@@ -114,6 +122,7 @@ class Settings:
         if not 8 <= self.max_connections <= 100_000:
             raise _bad("max_connections", "use 8 to 100000")
         self._check_secrets()
+        self._check_otlp()
         self._check_anchors()
         if self.heartbeat_url:
             try:
@@ -143,6 +152,15 @@ class Settings:
         if self.anchor_git.startswith("-"):
             raise _bad("anchor_git", "use a URL or a path of a git repository")
 
+    def _check_otlp(self) -> None:
+        if self.otlp_headers and not (self.otlp_url and _TOKEN_PLACE.match(self.otlp_headers)):
+            raise _bad("otlp_headers", "use env:NAME, file:PATH or sealed:NAME, with an otlp_url")
+        if self.otlp_url:
+            try:
+                place_of(self.otlp_url)
+            except Invalid as error:
+                raise _bad("otlp_url", error.message) from None
+
     def _check_secrets(self) -> None:
         if self.sealing_key and not _KEY_PLACE.match(self.sealing_key):
             raise _bad("sealing_key", "use file:PATH, env:NAME or keyring:NAME")
@@ -170,6 +188,15 @@ class Settings:
         return VaultSettings(
             self.vault_url, self.vault_token, self.vault_namespace, self.vault_allow_private
         )
+
+    @property
+    def export(self) -> Target | None:
+        """Where spans are exported to, or None."""
+        if not self.otlp_url:
+            return None
+        from watchkeeper.decide.telemetry.exporting import Target
+
+        return Target(self.otlp_url, self.otlp_headers, self.otlp_allow_private)
 
     def like(self, last: PlaneFile | None) -> Settings:
         """Return these settings with what they leave open taken from the last plane here."""

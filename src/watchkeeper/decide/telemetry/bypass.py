@@ -31,6 +31,8 @@ GRACE_SECONDS = 60
 APART_SECONDS = 30
 """By how much an agent's clock may differ from the plane's."""
 AT_ONCE = 20
+_MOST_UNKNOWN = 300
+"""Decisions that are looked through for the name of a tool that is in no contract."""
 _HIGHEST = 6
 """How many spans above a call are looked at for one that it is part of."""
 
@@ -97,29 +99,24 @@ def _is_same(call: Row, above: Row) -> bool:
 
 def _decided(tx: Transaction, catalogue: Catalogue, call: Row, run: str | None) -> Row | None:
     """Return the first decision that may be of a call and is of no other."""
-    apart = APART_SECONDS * MICROSECONDS
     of = decisions.c
-    names = [call.subject]
-    if call.kind == "tool":
-        names += [name for name in catalogue.tools if is_same_tool(call.subject, name)][:AT_ONCE]
     taken = select(reported_calls.c.key).where(reported_calls.c.decision == of.decision).exists()
-    query = (
-        select(of.decision, of.run)
-        .where(
-            of.agent == call.agent,
-            of.decision >= first_at("dec", call.start - apart),
-            of.decision < first_at("dec", call.end + apart),
-            of.kind == call.kind,
-            or_(of.name.in_(names), of.model.in_(names), of.provider_model.in_(names)),
-            ~taken,
-        )
-        .order_by(of.decision)
-        .limit(1)
-    )
+    query = select(of.decision, of.run, of.name).where(of.agent == call.agent, ~taken)
+    if call.call is not None and call.call.startswith("dec_"):
+        return tx.connection.execute(query.where(of.decision == call.call)).first()
+    apart = APART_SECONDS * MICROSECONDS
+    query = query.where(
+        of.kind == call.kind,
+        of.decision >= first_at("dec", call.start - apart),
+        of.decision < first_at("dec", call.end + apart),
+    ).order_by(of.decision)
     if run is not None:
         query = query.where(of.run == run)
-    if call.call is not None and call.call.startswith("dec_"):
-        query = select(of.decision, of.run).where(
-            of.decision == call.call, of.agent == call.agent, ~taken
-        )
-    return tx.connection.execute(query).first()
+    known = [name for name in catalogue.tools if is_same_tool(call.subject, name)]
+    if call.kind == "tool" and not known:
+        # what there is no contract for was asked for by any name, and denied
+        some = tx.connection.execute(query.limit(_MOST_UNKNOWN))
+        return next((row for row in some if is_same_tool(call.subject, row.name)), None)
+    names = [call.subject, *known[:AT_ONCE]]
+    named = or_(of.name.in_(names), of.model.in_(names), of.provider_model.in_(names))
+    return tx.connection.execute(query.where(named).limit(1)).first()

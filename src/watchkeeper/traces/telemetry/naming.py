@@ -7,12 +7,14 @@ Sources: github.com/open-telemetry/semantic-conventions-genai, github.com/Arize-
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from watchkeeper.core.text import make_safe
 from watchkeeper.traces.telemetry.model import Named, Said
 
+_OTHER_SIGNS = re.compile(r"[\W_]+")
 MODEL_CALLS = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
 TOOL_CALLS = frozenset({"execute_tool"})
 LONGEST_NAME = 120
@@ -131,4 +133,4 @@ def is_same_tool(reported: str, decided: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in text.lower())
+    return _OTHER_SIGNS.sub("_", text.lower())

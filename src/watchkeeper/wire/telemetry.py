@@ -1,0 +1,88 @@
+"""Telemetry: what agents send, what was found in it, and what the plane exports."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from watchkeeper.wire.base import Reason, Sent, Shown
+
+FindingKind = Literal["bypass", "unknown_agent"]
+"""A call that no gateway saw; an agent that no contract names."""
+
+
+class SenderRow(Shown):
+    """What an agent has sent so far."""
+
+    agent: str
+    spans: int
+    joined: int
+    """Spans whose run was known when they came."""
+    rejected: int
+    """Spans that were malformed, or of no time near the plane's."""
+    logs: int
+    """Log records: counted, not kept."""
+    points: int
+    """Points of metrics: counted, not kept."""
+    last_at: int
+
+
+class Export(Shown):
+    """How the plane's own spans are exported."""
+
+    url: str
+    state: Literal["up", "down", "unknown"]
+    problem: str = ""
+    behind: int
+    """Events of the ledger whose spans are not exported yet."""
+    sent: int
+    refused: int
+    """Spans that the receiver said it did not take."""
+    lost: int
+    """Spans of batches that it would never take."""
+    passed_over: int
+    """Events that were too far behind to be exported."""
+    sent_at: int | None = None
+    since: int | None = None
+    """Since when it is down."""
+
+
+class TelemetryStatus(Shown):
+    """Telemetry, in and out."""
+
+    address: str
+    """What exporters of agents are given."""
+    senders: tuple[SenderRow, ...]
+    refused: int
+    """Requests with a token of nobody, since this plane began."""
+    waiting: int
+    """Reported calls that are still to be held against what gateways saw."""
+    findings: int
+    """Findings that nobody has seen to."""
+    export: Export | None
+    """None: nothing is exported."""
+
+
+class FindingRow(Shown):
+    """Something that an agent reports and the plane does not know of."""
+
+    finding: str
+    kind: FindingKind
+    agent: str
+    subject: str
+    """The tool, model or agent, as it was reported."""
+    text: str
+    count: int
+    first_at: int
+    last_at: int
+    run: str | None
+    trace: str | None
+    """Of the last."""
+    dismissed_at: int | None = None
+    dismissed_by: str | None = None
+    reason: str | None = None
+
+
+class DismissFinding(Sent):
+    """Take a finding off the list, until it is found again."""
+
+    reason: Reason
