@@ -29,7 +29,7 @@ from watchkeeper.console.words import (
 )
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import cell_width, make_safe
-from watchkeeper.wire.audit import Verification
+from watchkeeper.wire.audit import AnchorRow, Verification
 from watchkeeper.wire.budgets import BudgetDetail, Spender
 from watchkeeper.wire.locks import Receipt
 from watchkeeper.wire.requests import VoteRow
@@ -268,6 +268,14 @@ def test_a_broken_chain_names_its_first_bad_entry() -> None:
     assert "✗ The ledger is changed at entry 41." in read(events.verification_blocks(bad))
     good = Verification(ok=True, entries=90)
     assert "90 entries verified" in read(events.verification_blocks(good))
+    anchor = AnchorRow(anchor="git ops", kind="git", place="ops", size=40, problem="it is gone")
+    told = Verification(
+        ok=False, entries=90, what="missing: a file is gone", anchors=(anchor,), notes=("a fork",)
+    )
+    text = read(events.verification_blocks(told))
+    for words in ("✗ The ledger is missing.", "a file is gone.", "up to entry 40; it is gone",
+                  "a fork"):  # fmt: skip
+        assert words in text
 
 
 def test_a_need_says_what_to_do_and_opens_the_right_pane() -> None:

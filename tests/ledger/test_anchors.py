@@ -16,6 +16,7 @@ import pytest
 from tests.ledger.ground import OWNER, all_rows, note, open_log, rewrite
 from tests.rig.deadline import eventually
 from tests.rig.process import Child, clean_environment
+from watchkeeper.api.ledger_needs import needs_of_ledger
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.key_files import load_or_make
@@ -201,6 +202,10 @@ async def test_a_ledger_that_an_anchor_knows_more_of_is_forked(
     assert problem.code == "ledger_truncated"
     found, _ = await again.verify()
     assert (found.ok, found.what, found.first_bad) == (False, "forked", 32)
+    needs = needs_of_ledger(again, shorter.store.clock.now(), mine=True)
+    assert [(need.risk, need.need.split("/")[1]) for need in needs] == [
+        ("critical", "fork"), ("critical", "anchor"),
+    ]  # fmt: skip
     await shorter.store.close()
 
 

@@ -22,9 +22,9 @@ from sqlalchemy.engine import Connection
 from tests.ledger.ground import all_rows, note, open_log, rewrite
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.key_files import load_or_make
-from watchkeeper.ledger.checkpoints import Checkpoint, checkpoints, ledger_keys
+from watchkeeper.ledger.checkpoints import Checkpoint, checkpoints, ledger_keys, read_signed
 from watchkeeper.ledger.claims import Published
-from watchkeeper.ledger.merkle import Edge
+from watchkeeper.ledger.merkle import Edge, consistency_proof, consistent
 from watchkeeper.ledger.notes import Note, sign
 from watchkeeper.ledger.tiles import Tiles, bundle, tile_name
 from watchkeeper.ledger.verification import Verification, verify
@@ -108,6 +108,14 @@ def test_what_was_not_altered_is_whole(ground: Ground) -> None:
     assert (found.ok, found.entries, found.checkpoints, found.anchored) == (True, ENTRIES, 4, 0)
     anchored = ground.check(outside=(("a file", ground.note(301)),))
     assert (anchored.ok, anchored.anchored) == (True, 301)
+
+
+@pytest.mark.parametrize("old", range(len(SIZES)))
+def test_every_pair_of_checkpoints_is_consistent(ground: Ground, old: int) -> None:
+    for new in range(old, len(SIZES)):
+        was, now = (read_signed(ground.note(SIZES[n]))[0] for n in (old, new))
+        proof = consistency_proof(ground.tiles.reader(now.size), was.size, now.size)
+        assert consistent(was.size, now.size, proof, was.root, now.root)
 
 
 # The database

@@ -84,9 +84,10 @@ def verification_blocks(found: Verification) -> list[Block]:
         ]
     else:
         where = f" at entry {found.first_bad}" if found.first_bad is not None else ""
-        what = found.what or "broken"
+        what, _, detail = (found.what or "broken").partition(": ")
         held = [
             Prose(f"✗ The ledger is {what}{where}.", "critical"),
+            *([Prose(f"{detail}.")] if detail else []),
             Prose(
                 "Keep a copy of the database as it is, and compare it with a backup from before "
                 "that entry.",
@@ -95,6 +96,11 @@ def verification_blocks(found: Verification) -> list[Block]:
         ]
     if found.head:
         held.append(Fact("head", found.head, "quiet"))
+    held += [Prose(note) for note in found.notes]
+    for one in found.anchors:
+        trouble = f"; {one.problem}" if one.problem else ""
+        told = f"up to entry {one.size}{trouble}"
+        held.append(Fact(one.anchor, told, "warning" if one.problem else "quiet"))
     if found.ok and found.anchored < found.entries:
         loose = plural(found.entries - found.anchored, "entry", "entries")
         note = f"The newest {loose} are not anchored outside this plane."
