@@ -285,6 +285,7 @@ def _open_rows(tx: Transaction, chosen: Iterable[ColumnElement[bool]]) -> Iterat
         requests.c.run,
         requests.c.tool,
         requests.c.digest,
+        requests.c.on_behalf_of,
     )
     for condition in chosen:
         yield from tx.connection.execute(columns.where(condition).order_by(requests.c.request))

@@ -73,12 +73,16 @@ def open_request(
     step = next_step(policy, Position(level, tx.now, counts_from=tx.now), decide_by=decide_by)
     told = (new.told or new.asks)[:1000]
     asker = new.proposed_by or f"agent/{new.agent}"
-    whose = asking.role if size(groups) == 1 else quorum_words(groups)
+    of_whom = asking.role if size(groups) == 1 else quorum_words(groups)
     columns = _columns(
         tx, new, request, asking, excluded, groups, decide_by=decide_by, next_at=step.due_at
     )
     _ADD.run(tx, **columns)
     timers.schedule(tx, TIMER, request, step.due_at)
+    whose = [new.on_behalf_of] if new.on_behalf_of else []
+    if whose := [*whose, *tx.vault.names_in(columns["arguments"])]:
+        # every entry that names the digest finds it there
+        tx.vault.commit(tx, new.digest, whose, new.run)
     tx.record(
         "request.created",
         actor=asker,
@@ -97,8 +101,9 @@ def open_request(
             "decide_by": decide_by,
             "decision": new.decision,
             "epoch": new.epoch,
-            "text": f"{asker.partition('/')[2]} asks {whose}: {told}{asking.people}",
+            "text": f"{asker.partition('/')[2]} asks {of_whom}: {told}{asking.people}",
         },
+        whose=new.on_behalf_of,
     )
     for role in json.loads(columns["asked"]):
         remember(tx, coverage, role)

@@ -149,4 +149,5 @@ def record(tx: Transaction, row: Row, type_: str, *, actor: str, text: str, **bo
         run=row.run,
         request=row.request,
         body={"tool": row.tool, "digest": row.digest, **body, "text": text},
+        whose=row.on_behalf_of,
     )

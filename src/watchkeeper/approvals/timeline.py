@@ -48,10 +48,15 @@ def read_timeline(tx: Transaction, request: str) -> tuple[TimelineEntry, ...]:
     kept = [row for row in found if row.sequence not in dropped]
     if len(kept) > LONGEST_TIMELINE:
         kept = [*kept[:_OLDEST], *kept[_OLDEST - LONGEST_TIMELINE :]]
-    return tuple(_entry(row) for row in kept)
+    bodies = tx.vault.reveal(tx, [row.body for row in kept])
+    return tuple(_entry(row, body) for row, body in zip(kept, bodies, strict=True))
 
 
-def _entry(row: Row) -> TimelineEntry:
+def _entry(row: Row, body: str) -> TimelineEntry:
     return TimelineEntry(
-        sequence=row.sequence, at=row.at, type=row.type, actor=row.actor, text=event_words(row)
+        sequence=row.sequence,
+        at=row.at,
+        type=row.type,
+        actor=row.actor,
+        text=event_words(row.type, body),
     )

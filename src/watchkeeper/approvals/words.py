@@ -108,18 +108,18 @@ _SAID = {
 }
 
 
-def event_words(row: Row) -> str:
+def event_words(type_: str, body_text: str) -> str:
     """Say an event of a request in words; what it quotes from outside is untrusted."""
-    body = json.loads(row.body)
-    if row.type in _SAID:
-        return _SAID[row.type]
-    if row.type == "decision.denied":
+    body = json.loads(body_text)
+    if type_ in _SAID:
+        return _SAID[type_]
+    if type_ == "decision.denied":
         return f"the agent asked for it and was refused: {body.get('reason', '')}"
-    if row.type == "outcome.recorded":
+    if type_ == "outcome.recorded":
         error = body.get("error")
         return f"how it ended: {body.get('status')}" + (f": {error}" if error else "")
     for name in ("text", "reason"):
         if isinstance(body.get(name), str):
             return str(body[name])
     rest = [f"{name} {value}" for name, value in body.items() if isinstance(value, str | int)]
-    return f"{row.type.replace('.', ' ')}" + (f": {', '.join(rest[:4])}" if rest else "")
+    return f"{type_.replace('.', ' ')}" + (f": {', '.join(rest[:4])}" if rest else "")

@@ -89,9 +89,9 @@ def stood(tx: Transaction, breaker: str, sequence: int) -> tuple[str, int, str, 
     subject = f"breaker/{breaker}"
     opens = _OPENS.first(tx, subject_is=subject, sequence=sequence)
     if opens is not None:
-        return opens.type, opens.at, opens.body, opens.at
+        return opens.type, opens.at, *tx.vault.reveal(tx, [opens.body]), opens.at
     last = _LAST.first(tx, subject_is=subject, sequence=sequence)
     if last is None:
         return None
     opened = _OPENED.scalar(tx, subject_is=subject, sequence=sequence)
-    return last.type, last.at, last.body, int(opened or 0)
+    return last.type, last.at, *tx.vault.reveal(tx, [last.body]), int(opened or 0)

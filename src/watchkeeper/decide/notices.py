@@ -247,6 +247,8 @@ def read_notice(payload: str) -> Notice:
 
 def _notice(tx: Transaction, row: Row, why: Why, role: str) -> Notice:
     told = _TOLD.scalar(tx, request_is=row.request)
+    if told is not None:
+        (told,) = tx.vault.reveal(tx, (told,))
     ballot = ballot_of(row)
     levels, groups = len(ballot.levels), groups_of(row)
     last = levels > 1 and row.level == levels

@@ -12,6 +12,7 @@ from watchkeeper.core.digest import Written, canonical
 from watchkeeper.core.errors import NotFound
 from watchkeeper.core.tracing import read_traceparent
 from watchkeeper.decide.activity import count_decision, count_spend
+from watchkeeper.decide.contents import Contents
 from watchkeeper.decide.model import RISKS, Action, Progress, Ruling
 from watchkeeper.decide.tables import (
     decisions,
@@ -22,8 +23,9 @@ from watchkeeper.decide.tables import (
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.store.vault import PERSONAL
 from watchkeeper.tools.inspection.redaction import redact_text
-from watchkeeper.tools.inspection.rules import listed, unrecorded
+from watchkeeper.tools.inspection.rules import SECRETS, listed, unrecorded
 from watchkeeper.wire.data import RedactionLevel
 from watchkeeper.wire.decisions import Outcome, Performer, Risk
 from watchkeeper.wire.models import Routed
@@ -138,12 +140,13 @@ def record_decision(
     performer: Performer,
     progress: Progress,
     level: RedactionLevel,
+    policies: str,
     risk: Risk = "low",
     team: str = "",
     project: str | None = None,
     traceparent: str | None = None,
 ) -> None:
-    """Keep a decision and its event. The event carries the digest, not the arguments."""
+    """Keep a decision and its event, with digests of the action and of its policy sets."""
     contents = action.contents
     staged = [asdict(one) for one in progress.would]
     reason = ruling.reason
@@ -206,15 +209,21 @@ def record_decision(
         route_seen=canonical(progress.looked).decode() if progress.looked else None,
         risk=RISKS.index(risk) if action.kind == "tool" else None,
     )
+    marks = tx.vault.marks(tx, run.run)
+    whose = personal_of(tx, run, contents)
     body: dict[str, object] = {
         "decision": decision,
         "kind": action.kind,
         "name": action.name,
-        "digest": progress.digest,
+        # of what somebody could guess, nothing may tell that the guess is right
+        "digest": marks.of(progress.digest, whose, fresh=ruling.request is None)
+        if whose
+        else progress.digest,
         "rule": ruling.rule,
         "reason": reason,
         "version": run.version,
         "epoch": epoch,
+        "policies": policies,
     }
     if traceparent is not None and (caller := read_traceparent(traceparent)) is not None:
         body["traceparent"] = caller.text()
@@ -233,7 +242,7 @@ def record_decision(
     if staged:
         body["would"] = staged
     if run.on_behalf_of:
-        body["on_behalf_of"] = run.on_behalf_of
+        body["on_behalf_of"] = marks.of(run.on_behalf_of, (run.on_behalf_of,))
     if ruling.grant is not None:
         body["approved_by"] = list(ruling.grant.by)
     if ruling.standing is not None:
@@ -246,9 +255,21 @@ def record_decision(
         agent=run.agent,
         run=run.run,
         request=ruling.request,
-        body=body,
+        body={**body, PERSONAL: marks.made} if marks.made else body,
+        whose=run.on_behalf_of,
+        # what the plane says by itself of a call that may run is of nobody
+        screened=ruling.verdict == "permit" and not staged,
     )
     count_decision(tx, run.agent, ruling.verdict)
+
+
+def personal_of(tx: Transaction, run: RunFacts, contents: Contents) -> list[str]:
+    """Return who an action is about, as far as that can be told: mostly nobody."""
+    whose = [run.on_behalf_of] if run.on_behalf_of else []
+    if contents.classes - SECRETS:
+        # what is personal by its place alone is of whoever the run is about
+        whose += tx.vault.names_in(contents.text) or [run.run]
+    return whose
 
 
 _routes: dict[int, tuple[Routed, Written]] = {}
@@ -293,6 +314,10 @@ def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
     )
     if first != 1:
         return False
+    marks = tx.vault.marks(tx, row.run)
+    result = outcome.result_digest
+    if result is not None and set(outcome.classes) - SECRETS:
+        result = marks.of(result, (row.run,), fresh=True)
     body: dict[str, object] = {
         "decision": row.decision,
         "kind": row.kind,
@@ -302,7 +327,7 @@ def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "cost_micros": usage.cost_micros,
-        "result_digest": outcome.result_digest,
+        "result_digest": result,
         "error": outcome.error,
     }
     if outcome.classes:
@@ -339,7 +364,8 @@ def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
         agent=row.agent,
         run=row.run,
         request=row.request,
-        body=body,
+        body={**body, PERSONAL: marks.made} if marks.made else body,
+        screened=outcome.error is None,
     )
     count_spend(tx, row.agent, usage.cost_micros)
     return True

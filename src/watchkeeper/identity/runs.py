@@ -151,6 +151,7 @@ def open_run(
         agent=agent,
         run=run,
         body=body,
+        whose=new.on_behalf_of,
     )
     expires_at = tx.now + ttl_seconds * MICROSECONDS
     if new.proof_expires_at is not None:
@@ -331,6 +332,7 @@ def close_run(tx: Transaction, agent: str, run: str, outcome: str, summary: str 
         agent=agent,
         run=run,
         body={"outcome": state, "summary": summary},
+        whose=row.on_behalf_of,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.store.journal import Event, event_from_row, events
+from watchkeeper.store.journal import Event, event_from_row, events, revealed
 from watchkeeper.store.transaction import Transaction
 
 LARGEST_WINDOW = 1000
@@ -52,7 +52,7 @@ def read_events(
         conditions.append(_type_is(type))
     order = events.c.sequence.desc() if newest_first else events.c.sequence
     query = select(events).where(*conditions).order_by(order).limit(limit)
-    return [event_from_row(row) for row in tx.connection.execute(query)]
+    return revealed(tx, [event_from_row(row) for row in tx.connection.execute(query)])
 
 
 def read_about(

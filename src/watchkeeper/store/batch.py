@@ -199,8 +199,9 @@ def _run_unit(
     before = journal.position()
     changes = session.changes()
     tx = Transaction(
-        session.connection, session.driver, clock.now(), journal, session.wire, waiting
-    )
+        session.connection, session.driver, clock.now(), journal, session.wire, waiting,
+        journal.vault,
+    )  # fmt: skip
     unit.error = None
     if isolate:
         session.mark()

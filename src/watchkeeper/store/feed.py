@@ -11,6 +11,7 @@ from watchkeeper.store.journal import Event
 RECENT_EVENTS = 8192
 EVENTS_AT_ONCE = 512
 
+Reveal = Callable[[list[Event]], Awaitable[list[Event]]]
 Publish = Callable[[list[Event], int], None]
 ReadAfter = Callable[[int, int], Awaitable[list[Event]]]
 
@@ -70,14 +71,15 @@ class Feed:
 
 
 class Subscription(AsyncIterator[list[Event]]):
-    """Every event after ``position``, in order, none lost and none twice.
+    """Every event after ``position``, in order, none lost and none twice, as readers see it.
 
     However slow the reader is: it holds a number only, and catches up from the store.
     Ends when the store closes.
     """
 
-    def __init__(self, feed: Feed, position: int) -> None:
+    def __init__(self, feed: Feed, position: int, reveal: Reveal) -> None:
         self._feed = feed
+        self._reveal = reveal
         self.position = position
 
     async def __anext__(self) -> list[Event]:
@@ -85,5 +87,6 @@ class Subscription(AsyncIterator[list[Event]]):
         batch = await self._feed.after(self.position)
         if not batch:
             raise StopAsyncIteration
+        batch = await self._reveal(batch)
         self.position = batch[-1].sequence
         return batch

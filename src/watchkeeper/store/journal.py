@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Column, Index, Table, Text, bindparam, insert, select
 
@@ -14,6 +14,10 @@ from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import TooLarge
 from watchkeeper.store.metadata import Whole, metadata
 from watchkeeper.store.statement import Row, Statement
+from watchkeeper.store.vault import Vault
+
+if TYPE_CHECKING:
+    from watchkeeper.store.transaction import Transaction
 
 LARGEST_ENTRY = 65_535  # bytes; what a C2SP log bundle can carry
 GENESIS = bytes(32)
@@ -97,6 +101,18 @@ def event_from_row(row: Row) -> Event:
     return Event._make(row)
 
 
+def revealed(tx: Transaction, found: Sequence[Event]) -> list[Event]:
+    """Return events with the personal data that they commit to, as far as it is still there.
+
+    Every reader gets it here, but those that check or prove the entries as they stand.
+    """
+    bodies = tx.vault.reveal(tx, [event.body_text for event in found])
+    return [
+        event if body is event.body_text else event._replace(body_text=body)
+        for event, body in zip(found, bodies, strict=True)
+    ]
+
+
 def entry_bytes(
     sequence: int,
     at: int,
@@ -142,7 +158,8 @@ class Position(NamedTuple):
 class Journal:
     """Numbers and chains new events in memory; the writer owns the only one."""
 
-    def __init__(self) -> None:
+    def __init__(self, vault: Vault | None = None) -> None:
+        self.vault = vault
         self.sequence = 0
         self.chain = GENESIS
         self.pending: list[Event] = []

@@ -21,6 +21,7 @@ from watchkeeper.store.migrations import migrate as migrate_schema
 from watchkeeper.store.postgres import PostgresSession
 from watchkeeper.store.queue import Queue, answer, refuse
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.store.vault import Vault
 
 T = TypeVar("T")
 READERS = 4
@@ -40,7 +41,8 @@ class PostgresEngine:
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self._clock = clock
-        self._journal = Journal()
+        self.vault = Vault()
+        self._journal = Journal(self.vault)
         self._queue = Queue()
         self._owed: set[asyncio.Future[Any]] = set()
         self._writer: tuple[AsyncConnection, PostgresSession] | None = None
@@ -95,7 +97,9 @@ class PostgresEngine:
             await asyncio.wait(tuple(self._owed))
         now = self._clock.now()
         async with self._storage_errors(), self._readers.connect() as connection:
-            return await connection.run_sync(lambda c: query(Transaction(c, None, now, None)))
+            return await connection.run_sync(
+                lambda c: query(Transaction(c, None, now, None, vault=self.vault))
+            )
 
     async def scan(self, query: Callable[[Transaction], T]) -> T:
         """Run a long query; it waits for the server at each statement, so as a read."""

@@ -19,6 +19,7 @@ from watchkeeper.store.migrations import migrate as migrate_schema
 from watchkeeper.store.queue import Queue, answer, refuse
 from watchkeeper.store.sqlite import SqliteSession, connect
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.store.vault import Vault
 
 T = TypeVar("T")
 SCANS_AT_ONCE = 2
@@ -35,7 +36,8 @@ class SqliteEngine:
         self._path = path
         self._clock = clock
         self._session = session
-        self._journal = Journal()
+        self.vault = Vault()
+        self._journal = Journal(self.vault)
         self._queue = Queue()
         self._scheduled = False
         self._waiting: asyncio.TimerHandle | None = None
@@ -126,7 +128,8 @@ class SqliteEngine:
     ) -> T:
         try:
             driver.execute("BEGIN")
-            return query(Transaction(connection, driver, self._clock.now(), None))
+            now = self._clock.now()
+            return query(Transaction(connection, driver, now, None, vault=self.vault))
         except Exception as error:
             translated = translate(error)
             if translated is error:

@@ -11,8 +11,9 @@ from sqlalchemy.exc import ArgumentError
 from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Invalid
 from watchkeeper.store.feed import Feed, Publish, Subscription
-from watchkeeper.store.journal import SELECT_AFTER, Event, event_from_row
+from watchkeeper.store.journal import SELECT_AFTER, Event, event_from_row, revealed
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.store.vault import Vault, commits
 
 T = TypeVar("T")
 
@@ -21,6 +22,7 @@ class Engine(Protocol):
     """What SQLite and PostgreSQL each do in their own way."""
 
     head: int
+    vault: Vault
 
     async def write(self, unit: Callable[[Transaction], T], patience: float = 0) -> T:
         """Queue a unit and return its value once durable."""
@@ -87,6 +89,11 @@ class Store:
         await self.close()
 
     @property
+    def vault(self) -> Vault:
+        """What keeps personal data out of the ledger."""
+        return self._engine.vault
+
+    @property
     def head(self) -> int:
         """The sequence of the last committed event; 0 if there is none."""
         return self._feed.head
@@ -115,7 +122,7 @@ class Store:
 
     def subscribe(self, after: int | None = None) -> Subscription:
         """Return the committed events after a sequence (default: from now on), in order."""
-        return Subscription(self._feed, self._feed.head if after is None else after)
+        return Subscription(self._feed, self._feed.head if after is None else after, self._reveal)
 
     async def close(self) -> None:
         """Commit what is queued, end the subscriptions, close the connections."""
@@ -123,6 +130,11 @@ class Store:
             await self._engine.close()
         finally:
             self._feed.close()
+
+    async def _reveal(self, batch: list[Event]) -> list[Event]:
+        if any(commits(event.body_text) for event in batch):
+            return await self.read(lambda tx: revealed(tx, batch))
+        return batch
 
     async def _read_after(self, position: int, limit: int) -> list[Event]:
         rows = await self.read(lambda tx: SELECT_AFTER.all(tx, after=position, limit=limit))

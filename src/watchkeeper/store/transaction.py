@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from watchkeeper.core import ids
 from watchkeeper.store.journal import Journal
+from watchkeeper.store.vault import Vault
 
 
 class Wire(Protocol):
@@ -38,6 +39,8 @@ class Deferred(Protocol):
 
 
 D = TypeVar("D", bound=Deferred)
+_EMPTY = Vault()
+"""Of what looks at tables that hold nothing of anybody."""
 
 
 class Transaction:
@@ -46,8 +49,8 @@ class Transaction:
     ``connection`` is the SQLAlchemy connection; ``driver`` the raw one on SQLite and
     ``wire`` the raw one of PostgreSQL's writer, both for ``Statement``; ``now`` the time at
     the start of the unit in microseconds; ``waiting`` what the batch has not written yet, by
-    table, and ``deferrals`` counts what this unit left so. A unit neither commits nor rolls
-    back: it returns, or raises to undo all that it did.
+    table, and ``deferrals`` counts what this unit left so; ``vault`` keeps personal data. A unit
+    neither commits nor rolls back: it returns, or raises to undo all that it did.
     """
 
     __slots__ = (
@@ -58,6 +61,7 @@ class Transaction:
         "deferrals",
         "driver",
         "now",
+        "vault",
         "waiting",
         "wire",
     )
@@ -70,7 +74,9 @@ class Transaction:
         journal: Journal | None,
         wire: Wire | None = None,
         waiting: dict[str, Deferred] | None = None,
+        vault: Vault | None = None,
     ) -> None:
+        self.vault = vault or _EMPTY
         self._connection = connection
         self.driver = driver
         self.wire = wire
@@ -102,7 +108,9 @@ class Transaction:
 
     def as_stored(self) -> Transaction:
         """Return what sees the tables as they are stored, whatever waits to be written."""
-        return Transaction(self._connection, self.driver, self.now, None, self.wire)
+        return Transaction(
+            self._connection, self.driver, self.now, None, self.wire, None, self.vault
+        )
 
     def write_deferred(self, tables: Iterable[str] | None = None) -> None:
         """Write what the batch left to be written of some tables, or of all."""
@@ -130,14 +138,20 @@ class Transaction:
         agent: str | None = None,
         run: str | None = None,
         request: str | None = None,
+        whose: str | None = None,
+        screened: bool = False,
     ) -> int:
         """Append an event to the ledger in this unit and return its sequence.
 
-        The row itself is inserted when the batch ends. Raises ``Invalid`` for a body that
+        What is personal in the body goes to the vault, and all that is of `whose` behalf it was
+        done on; ``screened`` says that there is none left in it. The row itself is inserted when
+        the batch ends. Raises ``Invalid`` for a body that
         has no canonical form, ``TooLarge`` for one beyond 64 KiB.
         """
         if self._journal is None:
             raise RuntimeError("a read, or a unit that has ended, cannot record events")
+        if not screened:
+            body = self.vault.screen(self, body, run or request or "", whose)
         return self._journal.append(self.now, type, actor, subject, agent, run, request, body)
 
     def silent(self, reason: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from watchkeeper.store.journal import SELECT_AFTER, Event, event_from_row
+from watchkeeper.store.journal import SELECT_AFTER, Event, event_from_row, revealed
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces import rows, words
 from watchkeeper.traces.keeping import KEPT_ALL, Terms, leave_out
@@ -30,7 +30,8 @@ def begin(tx: Transaction) -> int:
 def look_ahead(tx: Transaction, limit: int) -> Ahead:
     """Return the next events, at most so many, and the spans they may change."""
     after = trace_cursor.at(tx) or 0
-    events = [event_from_row(row) for row in SELECT_AFTER.all(tx, after=after, limit=limit)]
+    found = [event_from_row(row) for row in SELECT_AFTER.all(tx, after=after, limit=limit)]
+    events = revealed(tx, found)
     return Ahead(after, events, rows.find(tx, keys_of(events)))
 
 

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from cryptography.exceptions import InvalidTag
+
 from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Unavailable, WatchkeeperError
+from watchkeeper.store import vault
 from watchkeeper.store.store import Store
 from watchkeeper.tools.secrets import service
 from watchkeeper.tools.secrets.keys import KeySource
@@ -38,15 +41,39 @@ class SealedStore:
             keys = await self._read_keys()
             in_use = await self._store.read(service.key_in_use)
             rows = await self._store.read(service.list_sealed)
+            by = await self._store.read(vault.sealed_with)
         except WatchkeeperError:
             return  # whoever needs a secret is told, and so is whoever looks at the plane
         newest = keys[0].id if keys else None
-        if len(keys) > 1 and in_use == newest and all(row.key == newest for row in rows):
+        sealed_by = {row.key for row in rows} | ({by} if by else set())
+        if len(keys) > 1 and in_use == newest and sealed_by <= {newest}:
             try:
                 await asyncio.to_thread(self._source.write, keys[:1])
             except WatchkeeperError:
                 return
             self._keys = keys[:1]
+
+    async def open_vault(self) -> None:
+        """Give the store's vault its key, the first time a new one; raise `Unavailable`."""
+        kept = self._store.vault
+        by = await self._store.read(vault.sealed_with)
+        keys = await self._read_keys()
+        key = await self._current_key() if by is None else next(
+            (one for one in keys if one.id == by), None
+        )  # fmt: skip
+        if key is None:
+            raise Unavailable(
+                f"personal data is sealed with key {by}; the {self._source.where} lacks it",
+                code="sealing_key_missing",
+                remedy="restore that key there, and start the plane again",
+            )
+        try:
+            kept.use(await self._store.write(lambda tx: vault.make_key(tx, key.id, key.material)))
+        except InvalidTag:
+            raise Unavailable(
+                "the vault's key does not open: the store's copy was changed",
+                code="vault_key_changed",
+            ) from None
 
     async def read(self, name: str) -> str:
         """Return a secret's value.
@@ -117,7 +144,8 @@ class SealedStore:
             if keys and in_use is not None and keys[0].id != in_use:
                 new = keys[0]  # put there by a person, or by a rotation that did not finish
             else:
-                needed = {row.key for row in await self.list()} | {in_use}
+                by = await self._store.read(vault.sealed_with)
+                needed = {row.key for row in await self.list()} | {in_use, by}
                 new = key_of(ids.secret(KEY_PREFIX))
                 keys = (new, *(key for key in keys if key.id in needed))
                 await asyncio.to_thread(self._source.write, keys)

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Conflict, NotFound, TooLarge
+from watchkeeper.store import vault
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.secrets.model import Sealed, SealingKey
@@ -138,11 +139,7 @@ def reseal(tx: Transaction, keys: Mapping[str, SealingKey], new: SealingKey, *, 
     for row in rows:
         key = keys.get(row.key)
         if key is None:
-            raise Conflict(
-                f"the secret {row.name!r} was sealed with key {row.key}, which is not at hand",
-                code="sealing_key_missing",
-                remedy="restore that key, or remove the secret; nothing was changed",
-            )
+            raise _missing(f"the secret {row.name!r}", row.key)
         value, nonce = unseal(key, row), ids.random_bytes(NONCE_BYTES)
         ciphertext = seal(new, row.name, row.version, value, nonce)
         _store(
@@ -151,6 +148,11 @@ def reseal(tx: Transaction, keys: Mapping[str, SealingKey], new: SealingKey, *, 
                 row.name, row.version, new.id, nonce, ciphertext, row.created_at, row.rotated_at
             ),
         )
+    by = vault.sealed_with(tx)
+    if by is not None:
+        if by not in keys:
+            raise _missing("the vault's key", by)
+        vault.reseal_key(tx, (by, keys[by].material), (new.id, new.material))
     tx.record(
         "secret.key_rotated",
         actor=actor,
@@ -158,6 +160,14 @@ def reseal(tx: Transaction, keys: Mapping[str, SealingKey], new: SealingKey, *, 
         body={"key": new.id, "replaces": before, "secrets": len(rows)},
     )
     return len(rows)
+
+
+def _missing(what: str, key: str) -> Conflict:
+    return Conflict(
+        f"{what} was sealed with key {key}, which is not at hand",
+        code="sealing_key_missing",
+        remedy="restore that key, or remove the secret; nothing was changed",
+    )
 
 
 def note_uses(tx: Transaction, used: Mapping[str, int]) -> None:

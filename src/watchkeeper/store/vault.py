@@ -1,0 +1,455 @@
+"""Personal data out of the ledger: entries commit to it, and what it was can be destroyed.
+
+A text of an entry that is of a person stands there as `[personal val_…]`, and the entry's body
+names under `personal` by that id the commitment to it: HMAC-SHA256 over the text with a salt of its
+own. Salt and text are kept here, sealed with AES-256-GCM under a key of the person, which is itself
+sealed under the vault's key. Without salt nothing known can be tried against an entry; without the
+person's key neither is to be had again, and every hash of the ledger stands as it stood.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Column, Index, LargeBinary, Table, Text, bindparam, select, update
+
+from watchkeeper.core import ids
+from watchkeeper.store.metadata import Key, Whole, metadata
+from watchkeeper.store.statement import Statement
+
+if TYPE_CHECKING:
+    from watchkeeper.store.transaction import Transaction
+
+data_subjects = Table(
+    "data_subjects",
+    metadata,
+    Column("subject", Key, primary_key=True),
+    Column("name", Key),
+    Column("sealed_key", LargeBinary),
+    Column("since", Whole, nullable=False),
+    Column("erased_at", Whole),
+)
+"""A person whose data is kept. Once erased neither name nor key is left."""
+Index("uq_data_subjects_name", data_subjects.c.name, unique=True)
+
+vault_values = Table(
+    "vault_values",
+    metadata,
+    Column("value", Key, primary_key=True),
+    Column("subject", Key, nullable=False),
+    Column("also", Text),
+    Column("scope", Key, nullable=False),
+    Column("handle", LargeBinary),
+    Column("sealed", LargeBinary),
+    Column("at", Whole, nullable=False),
+    Column("erased_at", Whole),
+)
+"""`scope` is the run or request in which a text has one commitment, however often it is told;
+`handle` finds it; `also` names, with spaces, the other persons that it is of: whoever of them is
+erased first takes it along."""
+Index("ix_vault_values_subject", vault_values.c.subject)
+Index("ix_vault_values_handle", vault_values.c.handle)
+
+vault_key = Table(
+    "vault_key",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=False),
+    Column("sealed_key", LargeBinary, nullable=False),
+    Column("key", Text, nullable=False),
+)
+"""One row: the vault's key, and the id of the plane's sealing key that seals it."""
+
+State = Literal["kept", "erased", "not kept"]
+Find = Callable[[str], Iterable[tuple[int, int]]]
+PERSONAL = "personal"
+_COMMITS = f'"{PERSONAL}":{{'
+_KEY_BYTES = SALT_BYTES = 32
+_NONCE_BYTES = 12
+_MOST_SUBJECTS = 8
+_MOST_REMEMBERED = 4096
+_DIGEST_LENGTH = 71
+_may_hold = re.compile(r"[@\d]|[^\x00-\x7f]").search
+_KIND = re.compile(r"^[a-z_]+/")
+_WHOLE = frozenset({"on_behalf_of", "on_behalf_of_proof", "goal", "object", "summary"})
+"""Fields that are a person's words or name as a whole, in an entry about what was done for one."""
+_NAMES = frozenset(
+    {"by", "owner", "people", "person", "from", "to", "told", "add", "remove", "approved_by",
+     "decision", "kind", "name", "version", "rule", "traceparent", "lock", "epoch", PERSONAL}
+)  # fmt: skip
+"""Fields that name those who work here and the plane's own things: they are meant to last."""
+
+_SUBJECT = Statement(
+    select(data_subjects.c.subject, data_subjects.c.sealed_key).where(
+        data_subjects.c.name == bindparam("name_is")
+    )
+)
+_ADD_SUBJECT = Statement(data_subjects.insert())
+_ADD_VALUE = Statement(vault_values.insert())
+_BY_HANDLE = Statement(
+    select(vault_values.c.value, vault_values.c.sealed).where(
+        vault_values.c.handle == bindparam("handle_is")
+    )
+)
+_KEY = Statement(select(vault_key.c.sealed_key, vault_key.c.key).where(vault_key.c.id == 1))
+_ADD_KEY = Statement(vault_key.insert())
+_MOVE_KEY = Statement(
+    update(vault_key).where(vault_key.c.id == 1).values(sealed_key=bindparam("to_sealed"),
+                                                        key=bindparam("to_key"))
+)  # fmt: skip
+
+
+class Opened(NamedTuple):
+    """A value of the vault: its text and salt, where they are still there."""
+
+    state: State
+    text: str | None = None
+    salt: bytes | None = None
+
+
+NOT_KEPT = Opened("not kept")
+
+
+class _Holder(NamedTuple):
+    subject: str
+    cipher: AESGCM
+
+
+def name_of(text: str) -> str:
+    """Return how a person is called here: `user/Kim@example.com` is `kim@example.com`."""
+    return _KIND.sub("", text.strip().casefold())
+
+
+class Vault:
+    """Commits to values, gives them back, and knows what is personal in a text.
+
+    Until it is given the key that the store holds, what it keeps opens only as long as it lives;
+    without one it commits all the same, and keeps nothing.
+    """
+
+    def __init__(self) -> None:
+        self.find: Find = lambda text: ()
+        """Where in a text personal data is; given by whoever can tell."""
+        self._holders: dict[str, _Holder] = {}
+        self._known: dict[tuple[str, str], tuple[str, str]] = {}
+        self.use(ids.random_bytes(_KEY_BYTES))
+
+    def use(self, key: bytes | None) -> None:
+        """Seal and open with this key."""
+        self._cipher = None if key is None else AESGCM(key)
+        self._handles = hmac.digest(key or b"", b"watchkeeper/vault/handle/v1", "sha256")
+        self.forget()
+
+    def forget(self) -> None:
+        """Remember nothing: something was erased, or the key is another."""
+        self._holders.clear()
+        self._known.clear()
+
+    def marks(self, tx: Transaction, scope: str) -> Marks:
+        """Return what an entry of a unit of work commits to; `scope` is its run or request."""
+        return Marks(self, tx, scope)
+
+    def names_in(self, text: str) -> list[str]:
+        """Return every personal value in a text, as the name of who it is of."""
+        found = self.find(text) if _may_hold(text) else ()
+        return list(dict.fromkeys(name_of(text[start:end]) for start, end in found))
+
+    def screen(
+        self, tx: Transaction, body: Mapping[str, Any], scope: str, whose: str | None
+    ) -> Mapping[str, Any]:
+        """Return a body with a commitment in place of everything personal in it.
+
+        `whose`: on whose behalf it was done; what is theirs as a whole goes as a whole.
+        """
+        marks = Marks(self, tx, scope)
+        shown: dict[str, Any] = {}
+        done = {_mark(value) for value in body.get(PERSONAL, ())}
+        for name, value in body.items():
+            if name in _NAMES or (done and type(value) is str and value in done):
+                shown[name] = value
+            elif whose and name in _WHOLE and isinstance(value, str) and value:
+                shown[name] = marks.of(value, (whose,))
+            else:
+                shown[name] = marks.within(value, whose)
+        if not marks.made:
+            return body
+        if shown.get("digest") != body.get("digest"):
+            # what is signed or digested with it fits it alone, and tells it as surely
+            for name, value in shown.items():
+                if isinstance(value, str) and (name == "signature" or _is_digest(value)):
+                    shown[name] = marks.of(value, (scope,))
+        shown[PERSONAL] = {**body.get(PERSONAL, {}), **marks.made}
+        return shown
+
+    def reveal(self, tx: Transaction, bodies: Sequence[str]) -> list[str]:
+        """Return bodies of entries with what they commit to, as it was, in place of the marks.
+
+        `[erased]` stands for what was destroyed. A mark that the body does not commit to is
+        somebody's words, and stays.
+        """
+        named = [_named(body) for body in bodies]
+        wanted = [value for one in named for value in one]
+        if not wanted:
+            return list(bodies)
+        opened = self.open(tx, wanted)
+        found = []
+        for body, values in zip(bodies, named, strict=True):
+            for value in values:
+                one = opened[value]
+                text = one.text if one.text is not None else f"[{one.state}]"
+                body = body.replace(_mark(value), encode_basestring(text)[1:-1])  # noqa: PLW2901
+            found.append(body)
+        return found
+
+    def open(self, tx: Transaction, values: Iterable[str]) -> dict[str, Opened]:
+        """Return values by id; one that is not here at all was not kept."""
+        wanted = list(dict.fromkeys(values))
+        found = dict.fromkeys(wanted, NOT_KEPT)
+        for start in range(0, len(wanted), 500):
+            part = wanted[start : start + 500]
+            rows = tx.connection.execute(
+                select(vault_values).where(vault_values.c.value.in_(part))
+            ).all()
+            holders = self._holders_of(tx, [name for row in rows for name in _owners(row)])
+            found |= {row.value: _open(row, holders) for row in rows}
+        return found
+
+    def values_in(self, body: str) -> dict[str, str]:
+        """Return the commitments of an entry's body by the ids of their values."""
+        return _named(body)
+
+    def _holders_of(self, tx: Transaction, subjects: Iterable[str]) -> dict[str, AESGCM]:
+        table = data_subjects.c
+        rows = tx.connection.execute(
+            select(table.subject, table.sealed_key).where(table.subject.in_(set(subjects)))
+        )
+        found = {}
+        for row in rows:
+            cipher = self._unwrap(row.subject, row.sealed_key)
+            if cipher is not None:
+                found[row.subject] = cipher
+        return found
+
+    def _unwrap(self, subject: str, sealed: bytes | None) -> AESGCM | None:
+        if sealed is None or self._cipher is None:
+            return None
+        try:
+            return AESGCM(_unseal(self._cipher, bytes(sealed), subject))
+        except InvalidTag:
+            return None
+
+    def _holder(self, tx: Transaction, cipher: AESGCM, name: str) -> _Holder | None:
+        """Return whose key seals what is of a person, made the first time; None: it is lost."""
+        known = self._holders.get(name)
+        if known is not None:
+            return known
+        row = _SUBJECT.first(tx, name_is=name)
+        if row is not None:
+            own = self._unwrap(row.subject, row.sealed_key)
+            if own is None:
+                return None
+            made = _Holder(row.subject, own)
+        else:
+            key = ids.random_bytes(_KEY_BYTES)
+            subject = tx.new_id("sub")
+            sealed = _seal(cipher, key, subject)
+            _ADD_SUBJECT.run(
+                tx, subject=subject, name=name, sealed_key=sealed, since=tx.now, erased_at=None
+            )
+            made = _Holder(subject, AESGCM(key))
+        tx.after_commit(lambda: _remember(self._holders, name, made))
+        return made
+
+    def commit(
+        self, tx: Transaction, text: str, names: Iterable[str], scope: str, *, fresh: bool = False
+    ) -> tuple[str, str]:
+        """Keep a text that is of some persons; return its id and the commitment to it.
+
+        The same text in the same scope is kept once; `fresh` says that it is new there.
+        """
+        known = self._known.get((scope, text))
+        if known is not None:
+            return known
+        handle = self._handle(scope, text)
+        if not fresh:
+            known = self._committed(tx, handle)
+        made = known or self._keep(tx, text, dict.fromkeys(map(name_of, names)), scope, handle)
+        tx.after_commit(lambda: _remember(self._known, (scope, text), made))
+        return made
+
+    def _keep(
+        self, tx: Transaction, text: str, names: Iterable[str], scope: str, handle: bytes
+    ) -> tuple[str, str]:
+        value, salt, raw = tx.new_id("val"), ids.random_bytes(SALT_BYTES), text.encode()
+        made = value, hmac.digest(salt, raw, "sha256").hex()
+        cipher = self._cipher
+        if cipher is None:
+            return made
+        owners = [self._holder(tx, cipher, name) for name in names]
+        held = [one for one in owners if one is not None]
+        if len(held) == len(owners) <= _MOST_SUBJECTS:  # else it is kept for nobody
+            sealed = salt + raw
+            for owner in reversed(held):
+                sealed = _seal(owner.cipher, sealed, value)
+            _ADD_VALUE.run(
+                tx, value=value, subject=held[0].subject,
+                also=" ".join(one.subject for one in held[1:]) or None, scope=scope,
+                handle=handle, sealed=sealed, at=tx.now, erased_at=None,
+            )  # fmt: skip
+        return made
+
+    def committed(self, tx: Transaction, text: str, scope: str) -> tuple[str, str] | None:
+        """Return id and commitment of a text that is kept in a scope already, or None."""
+        known = self._known.get((scope, text))
+        return known or self._committed(tx, self._handle(scope, text))
+
+    def _committed(self, tx: Transaction, handle: bytes) -> tuple[str, str] | None:
+        row = _BY_HANDLE.first(tx, handle_is=handle)
+        one = self.open(tx, (row.value,))[row.value] if row is not None else NOT_KEPT
+        if row is None or one.salt is None or one.text is None:
+            return None
+        return row.value, hmac.digest(one.salt, one.text.encode(), "sha256").hex()
+
+    def _handle(self, scope: str, text: str) -> bytes:
+        return hmac.digest(self._handles, f"{scope}\0{text}".encode(), "sha256")
+
+
+class Marks:
+    """What one entry commits to."""
+
+    def __init__(self, vault: Vault, tx: Transaction, scope: str) -> None:
+        self._vault = vault
+        self._tx = tx
+        self._scope = scope
+        self.made: dict[str, str] = {}
+        """Commitments by the ids of their values, as the entry's body names them."""
+
+    def of(self, text: str, names: Iterable[str], *, fresh: bool = False) -> str:
+        """Return the mark that stands for a whole text of some persons."""
+        value, commitment = self._vault.commit(self._tx, text, names, self._scope, fresh=fresh)
+        self.made[value] = commitment
+        return _mark(value)
+
+    def within(self, value: Any, whose: str | None = None) -> Any:
+        """Return a JSON value with marks in place of everything personal in its texts."""
+        kind = type(value)
+        if kind is str:
+            return self._in_text(value, whose)
+        if isinstance(value, Mapping):
+            return {key if type(key) is not str else self._in_text(key, whose):
+                    self.within(item, whose) for key, item in value.items()}  # fmt: skip
+        if kind is list or kind is tuple:
+            return [self.within(item, whose) for item in value]
+        return value
+
+    def _in_text(self, text: str, whose: str | None) -> str:
+        if _is_digest(text):
+            known = self._vault.committed(self._tx, text, self._scope) if self._scope else None
+            if known is None:
+                return text
+            self.made[known[0]] = known[1]
+            return _mark(known[0])
+        if whose and whose in text:
+            text = text.replace(whose, self.of(whose, (whose,)))
+        if not _may_hold(text):
+            return text
+        parts: list[str] = []
+        end = 0
+        for start, until in sorted(self._vault.find(text)):
+            if start >= end:
+                said = text[start:until]
+                parts += (text[end:start], self.of(said, (said,)))
+                end = until
+        return "".join((*parts, text[end:])) if parts else text
+
+
+def sealed_with(tx: Transaction) -> str | None:
+    """Return the id of the sealing key that seals the vault's, None before it has one."""
+    row = _KEY.first(tx)
+    return None if row is None else str(row.key)
+
+
+def open_key(tx: Transaction, key: str, material: bytes) -> bytes | None:
+    """Return the vault's key, sealed with a key of the plane; None if there is none yet.
+
+    Raises `InvalidTag` where it does not open.
+    """
+    row = _KEY.first(tx)
+    return None if row is None else _unseal(AESGCM(material), bytes(row.sealed_key), key)
+
+
+def make_key(tx: Transaction, key: str, material: bytes) -> bytes:
+    """Make the vault's key, unless it has one, and return it."""
+    found = open_key(tx, key, material)
+    tx.silent("a key of the plane's own is no change of anything")
+    if found is None:
+        found = ids.random_bytes(_KEY_BYTES)
+        _ADD_KEY.run(tx, id=1, sealed_key=_seal(AESGCM(material), found, key), key=key)
+    return found
+
+
+def reseal_key(tx: Transaction, old: tuple[str, bytes], new: tuple[str, bytes]) -> None:
+    """Seal the vault's key with another key of the plane."""
+    found = open_key(tx, *old)
+    if found is not None:
+        _MOVE_KEY.run(tx, to_sealed=_seal(AESGCM(new[1]), found, new[0]), to_key=new[0])
+
+
+def commits(body: str) -> bool:
+    """Tell whether a body may commit to anything: most do not, and a look says so."""
+    return _COMMITS in body
+
+
+def _named(body: str) -> dict[str, str]:
+    if not commits(body):
+        return {}
+    found = json.loads(body).get(PERSONAL)
+    return found if isinstance(found, dict) else {}
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == _DIGEST_LENGTH and text.startswith("sha256:")
+
+
+def _mark(value: str) -> str:
+    return f"[personal {value}]"
+
+
+def _owners(row: Any) -> list[str]:
+    return [row.subject, *(row.also or "").split()]
+
+
+def _open(row: Any, holders: Mapping[str, AESGCM]) -> Opened:
+    if row.erased_at is not None:
+        return Opened("erased")
+    owners = _owners(row)
+    if row.sealed is None or not all(owner in holders for owner in owners):
+        return NOT_KEPT
+    raw = bytes(row.sealed)
+    try:
+        for owner in owners:
+            raw = _unseal(holders[owner], raw, row.value)
+    except InvalidTag:
+        return NOT_KEPT
+    return Opened("kept", raw[SALT_BYTES:].decode(), raw[:SALT_BYTES])
+
+
+def _seal(cipher: AESGCM, raw: bytes, bound: str) -> bytes:
+    nonce = ids.random_bytes(_NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, raw, bound.encode())
+
+
+def _unseal(cipher: AESGCM, sealed: bytes, bound: str) -> bytes:
+    return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound.encode())
+
+
+def _remember(known: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(known) >= _MOST_REMEMBERED:
+        known.clear()
+    known[key] = value
