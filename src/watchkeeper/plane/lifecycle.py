@@ -18,6 +18,7 @@ from watchkeeper.api.rooms import Rooms
 from watchkeeper.budgets import history
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
 from watchkeeper.core.places import SWITCH_FILE
+from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.callbacks import CALLBACKS
 from watchkeeper.decide.capping import Capping
@@ -66,6 +67,7 @@ from watchkeeper.runtimes.life import life_of
 from watchkeeper.runtimes.polling import Polling
 from watchkeeper.runtimes.service import Runtimes
 from watchkeeper.store.store import Store
+from watchkeeper.tools.inspection.rules import personal_in
 from watchkeeper.tools.secrets.keys import key_source
 from watchkeeper.tools.secrets.sealed import SealedStore
 from watchkeeper.traces.keeping import Terms
@@ -108,6 +110,7 @@ class Plane:
     async def start(self) -> None:
         """Load what is in force, begin to sweep, then accept connections."""
         rooms = self.rooms
+        await self._open_vault()
         await rooms.applying.load()
         await rooms.kill.view.load()
         await self.switch.start()
@@ -204,6 +207,14 @@ class Plane:
         await self._step("store", self.rooms.store.close())
         _LOG.info("stopped")
 
+    async def _open_vault(self) -> None:
+        """Have personal data kept; without the key nothing of it is, and nothing is committed."""
+        try:
+            await self.rooms.sealed.open_vault()
+        except WatchkeeperError as error:
+            self.rooms.store.vault.use(None)
+            _LOG.warning("what is personal in the ledger cannot be read: %s", error)
+
     async def _close_ways_out(self) -> None:
         await self._step("deliveries", self.deliveries.stop())
         await self._step("runtimes", self.rooms.runtimes.stop())
@@ -227,6 +238,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     """Open the store and wire every room; the caller holds the state directory's lock."""
     clock = make_clock(settings)
     store = await Store.open(settings.database_url, clock)
+    store.vault.find = personal_in
     await _keep_forward(clock, store)
     view = CatalogueView(build_catalogue({}))
     decider = Decider(store, view)
