@@ -17,8 +17,8 @@ from watchkeeper.api.operations import routes
 from watchkeeper.api.rooms import Rooms
 from watchkeeper.budgets import history
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
-from watchkeeper.core.places import SWITCH_FILE
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.places import SWITCH_FILE
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.callbacks import CALLBACKS
 from watchkeeper.decide.capping import Capping
