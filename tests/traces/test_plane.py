@@ -75,6 +75,7 @@ def test_a_run_is_drawn_with_what_was_decided_and_approved(plane: Plane, clerk: 
     assert "invoke_agent clerk" in drawn[2]
     assert "  execute_tool books.echo" in drawn[3]
     assert "    approval create refund of $300" in drawn[5]
+    assert "approved by " in drawn[5]
     assert "failed" in drawn[6]
     assert "the bank is closed" in drawn[6]
     assert "denied" in drawn[7]

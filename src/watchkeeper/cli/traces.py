@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from watchkeeper.wire.traces import SpanRow, Trace
 
+_BY_PEOPLE = frozenset({"approved", "denied", "cancelled"})
 _BAR = 16
 """Cells of a bar."""
 _DEEPEST = 12
@@ -235,7 +236,9 @@ def took(row: SpanRow) -> str:
 def how(row: SpanRow) -> str:
     """Say how it was decided and how it ended, in a word or two."""
     if row.kind == "approval":
-        return row.verdict or "-"
+        state = "approved" if row.verdict == "redeemed" else row.verdict or "-"
+        named = state in _BY_PEOPLE and row.principal
+        return f"{state} by {str(row.principal).removeprefix('person/')}" if named else state
     if row.verdict in ("hold", "deny"):
         return "held" if row.verdict == "hold" else "denied"
     return row.outcome or ("failed" if row.status == "error" else "-")

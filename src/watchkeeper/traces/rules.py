@@ -50,7 +50,6 @@ _KEPT = {
     "outcome.recorded": (
         ("provider", "gen_ai.provider.name"),
         ("provider_model", "gen_ai.response.model"),
-        ("finish_reason", "gen_ai.response.finish_reasons"),
         ("cache_read_tokens", "gen_ai.usage.cache_read.input_tokens"),
         ("cache_write_tokens", "gen_ai.usage.cache_creation.input_tokens"),
         ("first_token_ms", "watchkeeper.first_token_ms"),
