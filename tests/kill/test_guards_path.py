@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.decide.still import StillFacts, a_run
-from tests.kill.guarded import KINDS, MODES, governed, lock_on
+from tests.kill.guarded import KINDS, LOCK, MODES, governed, lock_on
 from watchkeeper.approvals.model import Grant
 from watchkeeper.decide.gates.kill import covered_run
 from watchkeeper.decide.model import Action, Progress, Ruling
@@ -121,6 +121,12 @@ def test_a_child_run_is_covered_by_what_covers_a_run_above_it(
     run = a_run(run="run_3", agent="scribe", version=1, lineage=ABOVE)
     ruling = put(action_for("tool"), run, lock_on(kind, name, "pause"))
     assert ruling.verdict == ("deny" if refused else "permit")
+
+
+def test_a_lock_of_a_kind_that_is_not_known_covers_everything() -> None:
+    newer = cast("TargetKind", "region")
+    ruling = put(action_for("tool"), a_run(agent="clerk"), lock_on(newer, "eu", "pause"))
+    assert ruling.rule == f"lock/{LOCK}"
 
 
 def test_lineage_keeps_versions_and_bears_lines_without() -> None:
