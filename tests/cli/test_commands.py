@@ -164,6 +164,13 @@ def test_a_kill_that_stops_nobody_says_so(plane: Plane, run: Run) -> None:
     assert "check the name" not in pause.err
 
 
+def test_a_kill_that_reaches_no_plane_says_what_stops_it_all_the_same(tmp_path: Path) -> None:
+    for words, told in (("kill everything --yes", True), ("pause clerk --yes", False)):
+        ended = watchkeeper(tmp_path, *words.split(), "--reason", "x", state=tmp_path / "none")
+        assert ended.code == exits.UNREACHABLE
+        assert ("kill everything --local" in ended.err) is told
+
+
 def test_top_up_takes_dollars_or_counts(plane: Plane) -> None:
     name = "all/day/tool_calls"
     before = done(on(plane, "budgets", "show", name, "--json")).json()

@@ -28,6 +28,7 @@ KINDS = (
     "runtime", "workflow", "approval", "everything",
 )  # fmt: skip
 _AGAIN_SECONDS = 0.25
+_WAY_OUT = "on the plane's machine, `watchkeeper kill everything --local` stops it all the same"
 
 
 def complete_targets(
@@ -227,11 +228,12 @@ def _lock(
         seconds = read_duration(lasting) if lasting else None
     except Invalid as error:
         fail(error)
+    way_out = "" if mode == "pause" else _WAY_OUT
     if not yes:
-        blast = session.call(lambda plane: plane.preview_lock(target))
+        blast = session.call(lambda plane: plane.preview_lock(target), way_out=way_out)
         _confirm(blast, mode)
     body = Lock(target=target, mode=mode, reason=reason, expires_in_seconds=seconds)
-    found = session.call(lambda plane: plane.lock(body))
+    found = session.call(lambda plane: plane.lock(body), way_out=way_out)
     if yes:
         # asked only now: nothing delays the lock itself
         _warn_of_nobody(session.call(lambda plane: plane.preview_lock(target)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from watchkeeper.cli.output import fail
-from watchkeeper.core.errors import Invalid, WatchkeeperError
+from watchkeeper.core.errors import Invalid, Unavailable, WatchkeeperError
 
 if TYPE_CHECKING:
     from watchkeeper.client.address import Address
@@ -45,10 +45,17 @@ class Session:
         kept = read_login(url, self.state)
         return os.environ.get("WATCHKEEPER_TOKEN") or (kept.token if kept else None) or None
 
-    def call(self, work: Callable[[PlaneClient], Awaitable[T]], *, token: str | None = None) -> T:
+    def call(
+        self,
+        work: Callable[[PlaneClient], Awaitable[T]],
+        *,
+        token: str | None = None,
+        way_out: str = "",
+    ) -> T:
         """Run `work` with a client and return its value; print an error and end otherwise.
 
-        `token` stands for the one that would be used; empty: none.
+        `token` stands for the one that would be used; empty: none. `way_out`: what helps besides
+        where no plane answers.
         """
         import asyncio
 
@@ -64,6 +71,8 @@ class Session:
         try:
             return asyncio.run(run())
         except WatchkeeperError as error:
+            if way_out and isinstance(error, Unavailable):
+                error.remedy = f"{error.remedy}; {way_out}" if error.remedy else way_out
             fail(error)
         except KeyboardInterrupt:
             raise click.Abort from None
