@@ -110,6 +110,7 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/audit/checkpoints"): "audit",
     ("POST", "/v1/audit/checkpoints"): "audit",
     ("GET", "/v1/audit/keys"): "audit",
+    ("GET", "/v1/evidence"): "audit",
     ("GET", "/v1/audit/proofs/{sequence}"): "audit",
     ("GET", "/v1/audit/consistency"): "audit",
     ("POST", "/v1/audit/key/rotate"): "keys",

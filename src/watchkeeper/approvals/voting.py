@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 
 from watchkeeper.approvals.deciding import decide
 from watchkeeper.approvals.delegations import voters_of
+from watchkeeper.approvals.display import display_digest
 from watchkeeper.approvals.model import Barrier
 from watchkeeper.approvals.people import STRANGERS, People, Voter, person_key
 from watchkeeper.approvals.rows import ballot_of, find, groups_of, policy_of, record
@@ -203,7 +204,10 @@ def _add(
     text = f"{voter.person} {_VERBS[verdict]} as {held[0]}"
     text += f" for {acting_for}" if acting_for else ""
     text += ", signed" if key else ""
-    said = {"acting_for": acting_for, "key": key, "channel": channel, "view_ms": view_ms}
+    said = {
+        "acting_for": acting_for, "key": key, "signature": signature, "channel": channel,
+        "view_ms": view_ms,
+    }  # fmt: skip
     record(
         tx,
         row,
@@ -215,6 +219,7 @@ def _add(
         roles=held,
         reason=reason,
         level=row.level,
+        display=display_digest(row),
         **{name: value for name, value in said.items() if value is not None},
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from watchkeeper.cli.evidence import KEY, verify_offline
 from watchkeeper.cli.exits import REFUSED
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
@@ -28,13 +29,18 @@ def audit() -> None:
 
 
 @audit.command(short_help="Find the first bad entry.")
+@click.option("--offline", metavar="BUNDLE", help="Verify this evidence bundle instead.")
+@KEY
 @speaks()
-def verify(session: Session) -> None:
+def verify(session: Session, offline: str | None, keys: tuple[str, ...]) -> None:
     """Verify the whole ledger; exit 1 if it is not what was written.
 
     Every entry, the chain, the log's files, each signed checkpoint and every anchor; the first
     bad entry is named, and what happened to it.
     """
+    if offline is not None:
+        verify_offline(offline, keys, as_json=session.json)
+        return
     found = session.call(_verify)
     if session.json:
         print_json(found)
@@ -42,7 +48,10 @@ def verify(session: Session) -> None:
         print_facts(
             [
                 ("ledger", "whole" if found.ok else "NOT AS WRITTEN"),
-                ("proven", f"entry 1 to {found.entries:,}, against {found.checkpoints:,} checkpoints"),
+                (
+                    "proven",
+                    f"entry 1 to {found.entries:,}, against {found.checkpoints:,} checkpoints",
+                ),
                 ("first bad", found.first_bad),
                 ("what", found.what),
                 ("head", found.head or None),

@@ -17,7 +17,7 @@ Without a command: the console on this machine's plane, started if none runs.
 
   See       status  watch  agents  runs  trace  traces  ask  decisions  events
   Decide    requests  oncall  handover  standing  delegations  submit  unsettled
-  Measure   budgets  spending  models  providers  breakers  telemetry
+  Measure   budgets  spending  models  providers  breakers  telemetry  evidence
   Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels  deliveries
@@ -49,6 +49,7 @@ COMMANDS: dict[str, str] = {
     "unsettled": "watchkeeper.cli.unsettled:unsettled",
     "events": "watchkeeper.cli.ledger:events",
     "audit": "watchkeeper.cli.audit:audit",
+    "evidence": "watchkeeper.cli.evidence:evidence",
     "deliveries": "watchkeeper.cli.deliveries:deliveries",
     "submit": "watchkeeper.cli.submit:submit",
     "requests": "watchkeeper.cli.requests:requests",

@@ -14,9 +14,9 @@ from watchkeeper.core.errors import Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:
     from watchkeeper.client.api import PlaneClient
-    from watchkeeper.client.evidence import SignedVote
     from watchkeeper.wire.people import Signers
     from watchkeeper.wire.requests import RequestDetail
+    from watchkeeper.wire.signed_votes import SignedVote
 
 _CHECK_SECONDS = 10
 
@@ -29,7 +29,7 @@ def allowed_signers(session: Session, person: str | None) -> None:
 
     As ssh-keygen(1) reads it, from OpenSSH 9.1 on.
     """
-    from watchkeeper.client.evidence import allowed_signers as listed
+    from watchkeeper.wire.signed_votes import allowed_signers as listed
 
     found = session.call(lambda plane: plane.signers(person=person))
     if session.json:
@@ -48,7 +48,7 @@ def signatures(session: Session, request: str, directory: str) -> None:
     The README beside them has the command that verifies each with stock OpenSSH. Each is checked
     here too, with that command; one that does not hold ends this with an error.
     """
-    from watchkeeper.client.evidence import signed_votes
+    from watchkeeper.wire.signed_votes import signed_votes
 
     found, signers = session.call(lambda plane: _read(plane, request))
     votes = signed_votes(found, signers)
@@ -79,7 +79,7 @@ async def _read(plane: PlaneClient, request: str) -> tuple[RequestDetail, Signer
 def _write(
     place: Path, found: RequestDetail, signers: Signers, votes: tuple[SignedVote, ...]
 ) -> None:
-    from watchkeeper.client.evidence import ALLOWED, allowed_signers
+    from watchkeeper.wire.signed_votes import ALLOWED, allowed_signers
 
     place.mkdir(parents=True, exist_ok=True)
     people = {vote.person for vote in votes}

@@ -12,6 +12,7 @@ from watchkeeper.client.calls import path_part
 from watchkeeper.client.channels import ChannelCalls
 from watchkeeper.client.delegations import DelegationCalls
 from watchkeeper.client.deliveries import DeliveryCalls
+from watchkeeper.client.evidence import EvidenceCalls
 from watchkeeper.client.handling import HandlingCalls
 from watchkeeper.client.handovers import HandoverCalls
 from watchkeeper.client.health import HealthCalls
@@ -64,6 +65,7 @@ from watchkeeper.wire.tools import Draft, JudgeDefinition, QuarantineRow, ToolDe
 class PlaneClient(
     AskingCalls,
     AuditCalls,
+    EvidenceCalls,
     BreakerCalls,
     PolicyCalls,
     IdentityCalls,

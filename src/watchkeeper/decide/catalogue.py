@@ -21,6 +21,7 @@ from watchkeeper.oncall.schedules import Override
 from watchkeeper.policy.engine import PolicyEngine
 from watchkeeper.policy.population import Population
 from watchkeeper.policy.source import Checked, check_set
+from watchkeeper.policy.stages import sets_digest
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import Issuer, Policy, Rate, Role, ToolContract, Upstream
 from watchkeeper.registry.patterns import compile_pattern
@@ -119,6 +120,8 @@ class Catalogue:
     breakers: tuple[Breaker, ...]
     rates: tuple[Rate, ...]
     policies: Mapping[str, GovernedPolicy]
+    policies_digest: str
+    """Of all sets in force, each in its stage: decisions name it."""
     engine: PolicyEngine
     """The sets that are enforced."""
     shadows: tuple[Shadow, ...]
@@ -269,6 +272,12 @@ def build_catalogue(
     budgets = tuple(one for _, one in _of(standing, Budget))
     staged = [file for file in files if stages.get(file.name, "enforce") != "enforce"]
     enforced = [file for file in files if file not in staged]
+    policies = {
+        file.name: GovernedPolicy(
+            file, old.path, old.version, old.digest, stages.get(file.name, "enforce")
+        )
+        for file, (old, _) in zip(files, _of(standing, Policy), strict=True)
+    }
     return Catalogue(
         agents=agents,
         tools=tools,
@@ -292,12 +301,10 @@ def build_catalogue(
         responding={one.name: compile_responses(one) for one in budgets},
         breakers=tuple(one for _, one in _of(standing, Breaker)),
         rates=tuple(one for _, one in _of(standing, Rate)),
-        policies={
-            file.name: GovernedPolicy(
-                file, old.path, old.version, old.digest, stages.get(file.name, "enforce")
-            )
-            for file, (old, _) in zip(files, _of(standing, Policy), strict=True)
-        },
+        policies=policies,
+        policies_digest=sets_digest(
+            (name, one.digest, one.stage) for name, one in policies.items()
+        ),
         engine=PolicyEngine(enforced, population),
         shadows=tuple(
             Shadow(file.name, stages[file.name], PolicyEngine([*enforced, file], population))

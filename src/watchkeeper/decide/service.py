@@ -308,6 +308,7 @@ class Decider:
             performer=performer,
             progress=progress,
             level=catalogue.redaction_of(run.agent),
+            policies=catalogue.policies_digest,
             risk=risk,
             team=catalogue.team_of(run.agent),
             project=governed.contract.project if governed else None,

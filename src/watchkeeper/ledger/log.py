@@ -135,6 +135,14 @@ class Log:
                 return None
             return Published(self.last.id, await asyncio.to_thread(self.tiles.read, CHECKPOINT))
 
+    def attest(self, key: NoteKey, raw: bytes) -> bytes | None:
+        """Sign bytes that are no note with the key that signs now; None if that is another."""
+        signing = self._signing
+        if signing is None or signing.public != key:
+            return None
+        made: bytes = signing.private.sign(raw)
+        return made
+
     async def rotate(self, *, actor: str, reason: str) -> str:
         """Sign with a new key from now on; return it. It also signs what the old one signed last.
 

@@ -17,7 +17,7 @@ from watchkeeper.ledger.reading import read_events
 from watchkeeper.ledger.verification import Verification, verify
 from watchkeeper.store.statement import Row
 
-_PROOF = "c2sp.org/tlog-proof@v1"
+PROOF = "c2sp.org/tlog-proof@v1"
 
 
 class Consistency(NamedTuple):
@@ -98,8 +98,8 @@ class LedgerAudit:
         )
         if not merkle.included(leaf, index, checkpoint.size, hashes, checkpoint.root):
             raise _broken()
-        cosigned = Note(note.text, (*note.signatures, *await self._cosignatures(row.id)))
-        return f"{_PROOF}\nindex {index}\n{write_hashes(hashes)}\n{cosigned.write()}"
+        cosigned = Note(note.text, (*note.signatures, *await self.cosignatures(row.id)))
+        return f"{PROOF}\nindex {index}\n{write_hashes(hashes)}\n{cosigned.write()}"
 
     async def compare(self, old: int, new: int) -> Consistency:
         """Return the proof that the log of `new` entries began as the one of `old`.
@@ -128,7 +128,7 @@ class LedgerAudit:
         reader = self.log.tiles.reader(new)
         return await asyncio.to_thread(merkle.consistency_proof, reader, old, new)
 
-    async def _cosignatures(self, number: int) -> list[Signature]:
+    async def cosignatures(self, number: int) -> list[Signature]:
         """Return what witnesses gave for a checkpoint."""
         found = await self.log.store.read(lambda tx: anchored_where(tx, number, number))
         given = [row.given for row in found.get(number, ()) if row.anchor.startswith("witness ")]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, select
 
+from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import Conflict
 from watchkeeper.policy.tables import policy_stages
 from watchkeeper.store.statement import Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.policy import Stage
 
+SETS = "watchkeeper/policies/v1"
 _ALL = Statement(select(policy_stages))
 _put = insert(policy_stages)
 _PUT = Statement(
@@ -32,6 +35,11 @@ _PUT = Statement(
     )
 )
 _FORGET = Statement(delete(policy_stages).where(policy_stages.c.name == bindparam("name_is")))
+
+
+def sets_digest(sets: Iterable[tuple[str, str, Stage]]) -> str:
+    """Return the digest of sets in force: of each its name, its document's digest and its stage."""
+    return digest(SETS, sorted(sets))
 
 
 @dataclass(frozen=True, slots=True)

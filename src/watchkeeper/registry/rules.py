@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import Invalid
@@ -55,8 +55,12 @@ def document_digest(kind: str, document: Document) -> str:
 
     What is left at its default is left out: a field that a later version adds changes no digest.
     """
-    meant = document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return digest(f"watchkeeper/{kind}/v1", meant)
+    return digest(f"watchkeeper/{kind}/v1", meaning_of(document))
+
+
+def meaning_of(document: Document) -> dict[str, Any]:
+    """Return what a document's digest is of."""
+    return document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def plan(

@@ -162,6 +162,10 @@ class Anchoring:
                 troubles[name_of(one.anchor)] = error.message
         return found, troubles
 
+    def newest(self) -> list[tuple[str, Row]]:
+        """Return the newest checkpoint that each anchor took, by the anchor's name."""
+        return [(name_of(one.anchor), one.last) for one in self.standings if one.last is not None]
+
     async def _newest(self, anchor: Anchor, limit: int) -> list[Row]:
         name = name_of(anchor)
         return await self._log.store.read(lambda tx: _NEWEST.all(tx, anchor_is=name, limit=limit))

@@ -1,0 +1,398 @@
+"""Holds a bundle against itself, its signed manifest, its log and keys from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+from watchkeeper.core.evidence.file import (
+    ENVELOPE,
+    FORMAT,
+    MANIFEST,
+    PAYLOAD,
+    PREDICATE,
+    STATEMENT,
+    VOTES,
+    Bundle,
+    pae,
+)
+from watchkeeper.core.evidence.log import (
+    Checkpoint,
+    Key,
+    Tree,
+    consistent,
+    hashes_of,
+    included,
+    node_of,
+)
+from watchkeeper.core.evidence.signatures import Broken, ed25519, fingerprint, sshsig
+
+MOST_ERRORS = 50
+_LINE = 65_536
+_TREE = re.compile(rb"~([0-9]|[1-5][0-9]) ([A-Za-z0-9+/]{43}=)")
+_VERDICTS = ("vote.cast", "request.break_glass")
+
+
+class Findings:
+    """What is proven, what is not, and what does not hold."""
+
+    def __init__(self) -> None:
+        self.proven: list[str] = []
+        self.unproven: list[str] = []
+        self.failed: list[str] = []
+
+    def fail(self, what: str) -> None:
+        """Note what does not hold; the first ones are kept."""
+        if len(self.failed) < MOST_ERRORS:
+            self.failed.append(what)
+
+
+class Verifier:
+    """Looks at one bundle; `keys` are those that whoever asks had from elsewhere."""
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        keys: list[Key],
+        witnesses: list[Key],
+        signers: str | None,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self.found = Findings()
+        self._file, self._keys, self._witnesses = file, keys, witnesses
+        self._signers, self._progress = signers, progress
+        self._counts = {
+            "entries": 0,
+            "decisions": 0,
+            "unsealed": 0,
+            "knew": 0,
+            "opened": 0,
+            "erased": 0,
+            "closed": 0,
+        }
+        self._policies: dict[str, int] = {}
+        self._applied: dict[tuple[str, int], str] = {}
+        self._ran: dict[tuple[str, int], int] = {}
+        self._votes: dict[tuple[str, str], dict[str, Any]] = {}
+        self._leaves: dict[int, bytes] = {}
+        self._plane = ""
+        self._values: dict[str, Any] = {}
+
+    def run(self) -> Findings:
+        """Return what was found; never raises for what is in the file."""
+        try:
+            self._bundle = Bundle(self._file)
+            self._read_manifest()
+            for step in (
+                self._read_entries, self._read_proofs, self._read_checkpoints,
+                self._read_documents, self._read_requests, self._read_votes, self._sum_up,
+            ):  # fmt: skip
+                self._try(step)
+        except Broken as error:
+            self.found.fail(str(error))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as no:
+            self.found.fail(f"the bundle is malformed: {type(no).__name__}: {no!s:.100}")
+        return self.found
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Broken as error:
+            self.found.fail(str(error))
+
+    def _read_manifest(self) -> None:
+        bundle, found = self._bundle, self.found
+        raw = bundle.read(MANIFEST)
+        envelope = json.loads(bundle.read(ENVELOPE, 1 << 20))
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        signed = pae(envelope["payloadType"], payload)
+        made = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"][:16]]
+        statement = json.loads(payload)
+        (subject,) = statement["subject"]
+        manifest = json.loads(raw)
+        said = Key(manifest["log"]["key"])
+        trusted = [key for key in self._keys if key.kind == 1]
+        by = next((k for k in trusted or [said] if any(ed25519(k.public, m, signed) for m in made)),
+                  None)  # fmt: skip
+        if by is None:
+            who = "the key that you gave" if trusted else "the key that it names"
+            raise Broken(f"{who} did not sign this bundle (it names {said.text})")
+        if (envelope["payloadType"], statement["_type"], statement["predicateType"]) != (
+            PAYLOAD, STATEMENT, PREDICATE,
+        ) or subject != {
+            "name": MANIFEST, "digest": {"sha256": hashlib.sha256(raw).hexdigest()}
+        } or manifest["format"] != FORMAT:  # fmt: skip
+            raise Broken("the manifest is not the one that was signed")
+        self._key, self._manifest, bundle.listed = by, manifest, manifest["members"]
+        if set(bundle.listed) != set(bundle.members) - {MANIFEST, ENVELOPE}:
+            odd = sorted(set(bundle.listed) ^ (set(bundle.members) - {MANIFEST, ENVELOPE}))
+            raise Broken(f"members are missing or added: {', '.join(odd[:5])}")
+        for name, (_, size) in bundle.members.items():
+            if name in bundle.listed and bundle.listed[name]["size"] != size:
+                raise Broken(f"{name} is not of the size that the manifest says")
+            if name in bundle.listed and not name.startswith("entries/"):
+                bundle.read(name)
+        self.checkpoint = Checkpoint(bundle.read("checkpoint", 1 << 16).decode())
+        if not self.checkpoint.signed_by(by) or self.checkpoint.origin != by.name:
+            raise Broken(f"the checkpoint is not signed by {by.text}")
+        which = "which you gave" if trusted else "which nobody but the bundle names"
+        found.proven.append(f"manifest, {len(bundle.listed)} members and checkpoint are signed by "
+                            f"{by.text}, {which}")  # fmt: skip
+        if not trusted:
+            found.unproven.append("whose bundle it is: no key came from elsewhere, so that only "
+                                  "its inner consistency is shown")  # fmt: skip
+
+    def _lines(self) -> Iterator[bytes]:
+        """Return the lines of the entries; each member is held against the manifest."""
+        names = self._bundle.under("entries")
+        done, total = 0, sum(self._bundle.members[name][1] for name in names)
+        for number, name in enumerate(names, 1):
+            if name != f"entries/{number:06}":
+                raise Broken(f"{name} stands where entries/{number:06} belongs")
+            place, size = self._bundle.members[name]
+            values = f"values/{number:06}.json"
+            self._values = self._bundle.json(values) if values in self._bundle.members else {}
+            self._file.seek(place)
+            hashed, left = hashlib.sha256(), size
+            while left:
+                line = self._file.readline(min(left, _LINE + 1))
+                hashed.update(line)
+                left -= len(line)
+                if not line.endswith(b"\n"):
+                    raise Broken(f"a line of {name} is too long, or cut off")
+                yield line[:-1]
+            if hashed.hexdigest() != self._bundle.listed[name]["sha256"]:
+                raise Broken(f"{name} is not what the manifest says")
+            done += size
+            self._progress(done, total)
+
+    def _read_entries(self) -> None:
+        tree, wanted = Tree(), {name.split("/")[1] for name in self._bundle.under("proofs")}
+        for line in self._lines():
+            between = _TREE.fullmatch(line)
+            if between:
+                tree.add(int(between[1]), base64.b64decode(between[2], validate=True))
+                continue
+            entry = json.loads(line)
+            if not isinstance(entry, list) or len(entry) != 9 or entry[0] != tree.size + 1:
+                raise Broken(f"what stands at place {tree.size + 1} is not that entry")
+            leaf = hashlib.sha256(b"\0" + line).digest()
+            tree.add(0, leaf)
+            self._counts["entries"] += 1
+            if f"{tree.size}.tlog-proof" in wanted:
+                self._leaves[tree.size] = leaf
+            if tree.size == 1:
+                self._plane = f"plane-{node_of(bytes(32), leaf).hex()[:32]}"
+            self._hear(entry)
+        if (tree.size, tree.root()) != (self.checkpoint.size, self.checkpoint.root):
+            raise Broken("the entries are not those of the log that was signed")
+        if self._counts["entries"] != self._manifest["entries"]["count"]:
+            raise Broken("the manifest counts other entries")
+        self.found.proven.append(
+            f"{self._counts['entries']:,} entries stand, as they are here, among the "
+            f"{tree.size:,} of {self.checkpoint.origin}"
+        )
+
+    def _hear(self, entry: list[Any]) -> None:
+        sequence, _, type_, actor, subject, _, _, request, body = entry
+        if body.get("personal"):
+            body = json.loads(self._opened(body))
+        if type_.startswith("decision."):
+            self._counts["decisions"] += 1
+            if "policies" in body:
+                self._policies.setdefault(body["policies"], sequence)
+            else:
+                self._counts["unsealed"] += 1
+            if isinstance(entry[5], str) and body.get("version"):
+                self._ran.setdefault((f"agent/{entry[5]}", body["version"]), sequence)
+        elif type_ == "outcome.recorded" and body.get("result_digest"):
+            self._counts["knew"] += 1
+        elif type_ in _VERDICTS:
+            self._votes[request, actor.rpartition("/")[2]] = {"sequence": sequence, **body}
+        elif type_.endswith(".applied"):
+            self._applied[subject, body["version"]] = body["digest"]
+
+    def _opened(self, body: dict[str, Any]) -> str:
+        """Return a body's text with the values it commits to, as far as they are here and fit."""
+        text = json.dumps(body, ensure_ascii=False)
+        for value, commitment in body["personal"].items():
+            given = self._values.get(value, {})
+            if "text" not in given:
+                self._counts["erased"] += given.get("state") == "erased"
+                self._counts["closed"] += given.get("state") != "erased"
+                continue
+            made = hmac.new(bytes.fromhex(given["salt"]), given["text"].encode(), "sha256")
+            if not hmac.compare_digest(made.hexdigest(), commitment):
+                raise Broken(f"value {value} is not the one that its entry commits to")
+            self._counts["opened"] += 1
+            quoted = json.dumps(given["text"], ensure_ascii=False)[1:-1]
+            text = text.replace(f"[personal {value}]", quoted)
+        return text
+
+    def _read_proofs(self) -> None:
+        names = self._bundle.under("proofs")
+        for name in names:
+            head, index, *rest = self._bundle.read(name, 1 << 17).decode().split("\n")
+            place = rest.index("")
+            sequence = int(index[len("index ") :]) + 1
+            note = "\n".join(rest[place + 1 :])
+            sound = head == "c2sp.org/tlog-proof@v1" and name == f"proofs/{sequence}.tlog-proof"
+            if not sound or note.encode() != self._bundle.read("checkpoint") or not included(
+                self._leaves.get(sequence, b""), sequence - 1, self.checkpoint.size,
+                hashes_of(rest[:place]), self.checkpoint.root,
+            ):  # fmt: skip
+                raise Broken(f"{name} proves nothing")
+        if names:
+            self.found.proven.append(f"{len(names):,} C2SP inclusion proofs say the same")
+
+    def _read_checkpoints(self) -> None:
+        anchored, listed = 0, self._bundle.json("checkpoints.json")
+        keys = [Key(one["key"]) for one in self._bundle.json("keys.json")["keys"]]
+        for one in listed:
+            old = Checkpoint(one["note"])
+            signer = next((k for k in [self._key, *keys] if old.signed_by(k)), None)
+            if signer is None or old.origin != self.checkpoint.origin or not consistent(
+                old.size, self.checkpoint.size, hashes_of(one["consistency"]), old.root,
+                self.checkpoint.root,
+            ):  # fmt: skip
+                raise Broken(f"the checkpoint of {old.size} entries is not of this log")
+            if one["anchors"]:
+                said = f"the first {old.size:,} entries are anchored: {', '.join(one['anchors'])}"
+                self.found.unproven.append(f"{said}: the plane says so; ask there")
+                anchored = max(anchored, old.size)
+            for witness in self._witnesses:
+                if old.signed_by(witness):
+                    anchored = max(anchored, old.size)
+                    said = f"{witness.name} witnessed the first {old.size:,} entries"
+                    self.found.proven.append(f"{said}; its key you gave")
+        if listed:
+            self.found.proven.append(f"the log only grew from {len(listed)} older checkpoints on")
+        if anchored < (self._manifest["entries"]["last"] or 0):
+            self.found.unproven.append(f"entries after {anchored:,} are un-anchored: nobody but "
+                                       "the plane keeps what they were")  # fmt: skip
+
+    def _read_documents(self) -> None:
+        held = set()
+        for name in self._bundle.under("documents"):
+            _, kind, digest = name.split("/")
+            found = hashlib.sha256(b"watchkeeper/%s/v1\0" % kind.encode())
+            found.update(self._bundle.read(name))
+            if f"{found.hexdigest()}.json" != digest:
+                raise Broken(f"{name} is not the document of that digest")
+            held.add((kind, f"sha256:{found.hexdigest()}"))
+        for digest, sequence in self._policies.items():
+            name = f"policies/{digest[7:]}.json"
+            raw = self._bundle.read(name) if name in self._bundle.members else None
+            if raw is None:
+                self.found.unproven.append(f"the policy sets of entry {sequence} are missing")
+                continue
+            hashed = hashlib.sha256(b"watchkeeper/policies/v1\0" + raw).hexdigest()
+            if digest != f"sha256:{hashed}":
+                raise Broken(f"{name} is not what entry {sequence} was decided under")
+            for one, said, _ in json.loads(raw):
+                if ("policy", said) not in held:
+                    self.found.unproven.append(f"the text of policy set {one} is missing")
+        for (subject, version), sequence in self._ran.items():
+            if ("agent", self._applied.get((subject, version), "")) not in held:
+                self.found.unproven.append(f"version {version} of {subject}, under which entry "
+                                           f"{sequence} was decided, is missing")  # fmt: skip
+        decided = self._counts["decisions"] - self._counts["unsealed"]
+        if decided:
+            self.found.proven.append(f"{decided:,} decisions name the policy sets they were made "
+                                     f"under: {len(self._policies)} different")  # fmt: skip
+        if self._counts["unsealed"]:
+            self.found.unproven.append(f"{self._counts['unsealed']:,} decisions do not name the "
+                                       "policy sets that they were made under")  # fmt: skip
+
+    def _read_requests(self) -> None:
+        for name in self._bundle.under("requests"):
+            raw = self._bundle.read(name)
+            shown = "sha256:" + hashlib.sha256(b"watchkeeper/display/v1\0" + raw).hexdigest()
+            request = name.split("/")[1].rpartition(".")[0]
+            for (of, person), vote in self._votes.items():
+                said = f"{name} is what {person} was shown (entry {vote['sequence']})"
+                if of == request and vote.get("display") == shown:
+                    self.found.proven.append(said)
+                elif of == request:
+                    self.found.unproven.append(f"that {said}: it is not what the entry has")
+
+    def _read_votes(self) -> None:
+        seen = set()
+        for name in (one for one in self._bundle.under("votes") if one.endswith(".txt")):
+            message = self._bundle.read(name, 1 << 20)
+            armoured = self._bundle.read(f"{name}.sig", 16_000).decode()
+            said = dict(line.partition(" ")[::2] for line in message.decode().splitlines()[1:])
+            person, request = said["person"], said["request"]
+            vote = self._votes.get((request, person))
+            if vote is None:
+                raise Broken(f"{name} is of no vote that is in the entries")
+            owed = str(vote.get("acting_for") or "").rpartition("/")[2]
+            for which, here, there in (
+                ("plane", said["plane"], self._plane),
+                ("digest", said["digest"], vote["digest"]),
+                ("verdict", said["verdict"], vote.get("verdict", "break-glass")),
+                ("whose vote it is", said.get("acting"), f"for {owed}" if owed else None),
+                ("reason", json.loads(said["reason"]), vote.get("reason") or ""),
+            ):
+                if isinstance(there, str) and there.startswith("[personal "):
+                    self.found.unproven.append(f"the {which} of {person}'s vote on {request}: "
+                                               "the entry's is erased or not here")  # fmt: skip
+                elif here != there:
+                    raise Broken(f"{name} is not the vote of entry {vote['sequence']}: {which}")
+            key = sshsig(armoured, message, VOTES)
+            if vote.get("key") != fingerprint(key) or vote.get("signature", armoured) != armoured:
+                raise Broken(f"{name}.sig is not the signature of entry {vote['sequence']}")
+            seen.add((request, person))
+            self.found.proven.append(f"{person} signed {said['verdict']} on {request} with "
+                                     f"{fingerprint(key)}")  # fmt: skip
+            self._hold_against_signers(person, key)
+        for (request, person), vote in self._votes.items():
+            if not vote.get("key"):
+                self.found.unproven.append(f"{person}'s vote on {request}: it is not signed")
+            elif (request, person) not in seen:
+                self.found.unproven.append(f"{person}'s signature on {request}: it is missing")
+
+    def _hold_against_signers(self, person: str, key: str) -> None:
+        if self._signers is None:
+            self.found.unproven.append(f"that {fingerprint(key)} is {person}'s: the plane says so; "
+                                       "--signers FILE holds it against yours")  # fmt: skip
+            return
+        lines = [line.split() for line in self._signers.splitlines()]
+        if not any(key.split()[1] in line and person in line[0].split(",") for line in lines):
+            raise Broken(f"your allowed signers do not have {fingerprint(key)} as {person}'s")
+        self.found.proven.append(f"your allowed signers have {fingerprint(key)} as {person}'s")
+
+    def _sum_up(self) -> None:
+        manifest, counts = self._manifest, self._counts
+        if counts["knew"]:
+            self.found.proven.append(f"{counts['knew']:,} results that agents were given are "
+                                     "sealed by their digests")  # fmt: skip
+        self.found.unproven += [f"{one['what']}: {one['why']}" for one in manifest["missing"]]
+        if counts["opened"]:
+            self.found.proven.append(f"{counts['opened']:,} personal values are those that entries "
+                                     "commit to")  # fmt: skip
+        if counts["erased"]:
+            self.found.unproven.append(f"{counts['erased']:,} personal values: they were erased")
+        if counts["closed"]:
+            self.found.unproven.append(f"{counts['closed']:,} personal values: they are not here")
+
+
+def verify(
+    path: str,
+    keys: tuple[str, ...] = (),
+    witnesses: tuple[str, ...] = (),
+    signers: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Findings:
+    """Verify a bundle with keys from elsewhere; raise `OSError` if it can't be read.
+
+    Raises `Broken` or `ValueError` for what is no key.
+    """
+    with open(path, "rb") as file:
+        given, known = [Key(one) for one in keys], [Key(one) for one in witnesses]
+        return Verifier(file, given, known, signers, progress).run()

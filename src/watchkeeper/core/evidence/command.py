@@ -1,0 +1,65 @@
+"""Verifies an evidence bundle of Watchkeeper, offline, with Python's standard library alone.
+
+    python3 -I verify.py BUNDLE [--key KEY] [--witness KEY] [--signers FILE] [--json]
+
+KEY is the public key of the plane's log (NAME+ID+KEY, or a file with it) as you had it from
+elsewhere: without one, nothing but that the bundle agrees with itself is proven. FILE is an
+allowed_signers file that you had from elsewhere. Nothing is unpacked, written or asked of others.
+Exit 0: everything that is checked holds; 1: something does not; 2: it was called wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from watchkeeper.core.evidence.check import Findings, verify
+from watchkeeper.core.evidence.signatures import Broken
+
+
+def key_in(text: str) -> str:
+    """Return a key that was given as it is, or in a file."""
+    if "+" in text:
+        return text
+    with open(text, encoding="utf-8") as file:
+        return file.read(1000)
+
+
+def read_signers(path: str | None) -> str | None:
+    """Return what an allowed_signers file holds, None where none is named."""
+    if path is None:
+        return None
+    with open(path, encoding="utf-8") as file:
+        return file.read(1 << 20)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run as a command; return the exit code."""
+    parser = argparse.ArgumentParser(description="Verify an evidence bundle, offline.")
+    parser.add_argument("bundle")
+    parser.add_argument("--key", action="append", default=[])
+    parser.add_argument("--witness", action="append", default=[])
+    parser.add_argument("--signers")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(arguments)
+    try:
+        keys, witnesses = (tuple(map(key_in, ones)) for ones in (given.key, given.witness))
+        found = verify(given.bundle, keys, witnesses, read_signers(given.signers))
+    except (OSError, ValueError, Broken) as error:
+        sys.stderr.write(f"verify: {error}\n")
+        return 2
+    if given.json:
+        sys.stdout.write(json.dumps({"ok": not found.failed, **vars(found)}, indent=2) + "\n")
+    else:
+        sys.stdout.write(written(found))
+    return 1 if found.failed else 0
+
+
+def written(found: Findings) -> str:
+    """Return findings as text, with nothing in it that a terminal obeys."""
+    lines = [f"FAILED   {one}" for one in found.failed]
+    lines += [f"proven   {one}" for one in found.proven]
+    lines += [f"not      {one}" for one in found.unproven]
+    lines.append("This bundle does not hold." if found.failed else "What is checked holds.")
+    return "".join("".join(c if c.isprintable() else "?" for c in one) + "\n" for one in lines)
