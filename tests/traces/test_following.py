@@ -28,6 +28,7 @@ from watchkeeper.core.errors import Conflict
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store
+from watchkeeper.traces import projector as projector_module
 from watchkeeper.traces import rows, service
 from watchkeeper.traces.model import Span
 from watchkeeper.traces.projector import Projector
@@ -186,3 +187,15 @@ async def test_listeners_hear_of_what_is_stored_and_one_that_fails_harms_nobody(
     await projector.catch_up()
     newest = {span.key: span for span in heard}
     assert newest == await stored(store)
+
+
+async def test_who_reads_does_not_wait_for_all_that_happened_before_an_upgrade(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector_module, "FURTHEST_BEHIND", len(STORY) - 1)
+    await write(store, STORY)
+    projector = Projector(store)
+    await projector.start()
+    assert (await projector.catch_up(), await stored(store)) == (0, {})
+    await projector.follow()
+    assert await projector.catch_up() == store.head

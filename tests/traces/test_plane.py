@@ -134,6 +134,7 @@ def test_every_admitted_call_is_recorded(plane: Plane, clerk: Agent) -> None:
     run = clerk.open_run()
     run.settle(run.decide("books.echo")["decision"])
     run.decide("books.echo")
+    run.decide("books.unknown")
     found = plane.operator.get("/v1/spans/check")
     assert found["ok"] is True
     assert found["admitted"] == found["decided"] == found["recorded"] >= 2

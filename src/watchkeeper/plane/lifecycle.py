@@ -144,7 +144,7 @@ class Plane:
         await self.server.open([unix, tcp])
         self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
         plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
-        self.schedule.every(_TRACE_SECONDS, "traces", rooms.projector.catch_up)
+        self.schedule.every(_TRACE_SECONDS, "traces", rooms.projector.follow)
         self.schedule.every(_FORGET_SECONDS, "purge of traces", rooms.projector.purge)
         self.schedule.every(_EXPORT_SECONDS, "export of spans", rooms.exporter.run_due)
         self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)

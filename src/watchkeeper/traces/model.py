@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -74,3 +75,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 def name_of(operation: str, subject: str) -> str:
     """Return a span's name as OpenTelemetry's GenAI conventions form it."""
     return f"{operation} {subject}" if subject else operation
+
+
+Spans = Mapping[str, Span]
+"""The spans that stand, by key."""

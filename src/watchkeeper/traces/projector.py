@@ -17,6 +17,8 @@ _LOG = logging.getLogger("watchkeeper.traces.projector")
 
 EVENTS_AT_ONCE = 256
 """How many are told in one unit of work: some milliseconds of the event loop."""
+FURTHEST_BEHIND = 20_000
+"""How many events are told while somebody waits for it: a second or two."""
 _PAUSE_SECONDS = 0.01
 """What the event loop has for others between two units."""
 
@@ -50,14 +52,22 @@ class Projector:
         self._told = await self._store.write(service.begin)
 
     async def catch_up(self) -> int:
-        """Tell every event that is committed by now; return the last that is told."""
+        """Tell every event that is committed by now, for who reads; return the last that is told.
+
+        Where it is far behind, as after an upgrade, nobody waits for it: less is told then.
+        """
+        if self._store.head - self._told <= FURTHEST_BEHIND:
+            await self.follow()
+        return self._told
+
+    async def follow(self) -> None:
+        """Tell every event that is committed by now."""
         head = self._store.head
         async with self._following:
             while self._told < head:
                 await self._step()
                 if self._told < head:
                     await asyncio.sleep(_PAUSE_SECONDS)
-        return self._told
 
     async def purge(self) -> None:
         """Forget what was kept for long enough."""
