@@ -16,6 +16,7 @@ from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.erasing.service import Erasing
 from watchkeeper.decide.health import Health
 from watchkeeper.decide.model_rows import CountsKept
 from watchkeeper.decide.notices import Notices
@@ -105,6 +106,8 @@ class Rooms:
     """When something that waits was last found without its timer, and what."""
     audit: LedgerAudit
     """Proofs that the ledger is what was written."""
+    erasing: Erasing
+    """Destroys what is kept of a person."""
     store_state: Callable[[], str]
     """`ok`, or the code of what last failed when writing."""
     http: str = ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from watchkeeper.cli.erasing import erase, subjects
 from watchkeeper.cli.evidence import KEY, verify_offline
 from watchkeeper.cli.exits import REFUSED
 from watchkeeper.cli.group import NamedGroup
@@ -26,6 +27,10 @@ _LOOK_SECONDS = 0.5
 @click.group(cls=NamedGroup)
 def audit() -> None:
     """Check the ledger, and prove what is in it."""
+
+
+audit.add_command(subjects)
+audit.add_command(erase)
 
 
 @audit.command(short_help="Find the first bad entry.")

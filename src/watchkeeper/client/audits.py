@@ -14,6 +14,7 @@ from watchkeeper.wire.audit import (
     Verification,
 )
 from watchkeeper.wire.base import Sent
+from watchkeeper.wire.erasing import EraseSubject, SeekSubject, SubjectData, SubjectRow
 from watchkeeper.wire.pages import Page
 
 VERIFY_SECONDS = 3600.0
@@ -64,3 +65,17 @@ class AuditCalls(Calls):
     async def accept_forks(self, accept: AcceptForks) -> Page[LogKeyRow]:
         """Write down why the ledger was forked."""
         return await self._post(Page[LogKeyRow], "/v1/audit/forks/accept", accept)
+
+    async def subjects(self, *, limit: int | None = None) -> Page[SubjectRow]:
+        """List people whose data the vault holds or held, newest first."""
+        return await self._get(Page[SubjectRow], "/v1/audit/subjects", limit=limit)
+
+    async def preview_erasure(self, seek: SeekSubject) -> SubjectData:
+        """Read what the plane keeps of a person."""
+        path = "/v1/audit/erasures/preview"
+        return await self._post(SubjectData, path, seek, wait_seconds=VERIFY_SECONDS)
+
+    async def erase_subject(self, erase: EraseSubject) -> SubjectData:
+        """Have it erased; takes a while where there is much."""
+        path = "/v1/audit/erasures"
+        return await self._post(SubjectData, path, erase, wait_seconds=VERIFY_SECONDS)

@@ -147,6 +147,10 @@ class Gateways:
         self._keeping.follow()
         self._listeners.announce()
 
+    def forget_answers(self) -> None:
+        """Keep no answer that somebody got, to be given again."""
+        self._keeping.forget()
+
     def follow_locks(self) -> None:
         """Follow a change of the locks in force: shut upstreams off or open them again, and tell
         agents that listen that other tools may be called.

@@ -134,6 +134,11 @@ class KeptAnswers:
         for key in gone:
             self._forget(key)
 
+    def forget_all(self) -> None:
+        """Keep nothing: somebody is erased, who may be in any of them."""
+        self._answers.clear()
+        self._bytes = 0
+
     def _forget(self, key: str) -> None:
         kept = self._answers.pop(key, None)
         if kept is not None:

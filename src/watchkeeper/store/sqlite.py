@@ -66,6 +66,8 @@ def _configure(driver: sqlite3.Connection, *, read_only: bool) -> None:
         driver.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
         driver.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         driver.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        # what is deleted or changed is written over: what was erased is in no free page
+        driver.execute("PRAGMA secure_delete=ON")
     driver.execute("PRAGMA foreign_keys=ON")
     driver.execute("PRAGMA trusted_schema=OFF")
     driver.execute("PRAGMA temp_store=MEMORY")

@@ -17,12 +17,13 @@ from watchkeeper.store.feed import Publish
 from watchkeeper.store.journal import SELECT_HEAD, Journal
 from watchkeeper.store.migrations import migrate as migrate_schema
 from watchkeeper.store.queue import Queue, answer, refuse
-from watchkeeper.store.sqlite import SqliteSession, connect
+from watchkeeper.store.sqlite import BUSY_SECONDS, SqliteSession, connect
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.store.vault import Vault
 
 T = TypeVar("T")
 SCANS_AT_ONCE = 2
+_TRIES = 20
 
 
 class SqliteEngine:
@@ -103,6 +104,15 @@ class SqliteEngine:
 
         async with self._scans:
             return await asyncio.to_thread(run)
+
+    async def scrub(self) -> None:
+        """Empty the log: in the file itself what is gone is written over at once."""
+        self._see_all()
+        for _ in range(_TRIES):
+            busy, *_ = self._session.driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                return
+            await asyncio.sleep(BUSY_SECONDS / _TRIES)
 
     async def close(self) -> None:
         """Commit what is queued and close the connections."""

@@ -36,6 +36,9 @@ class Engine(Protocol):
         """Run a long query in a read-only snapshot, away from the event loop."""
         ...
 
+    async def scrub(self) -> None:
+        """Leave nothing in files of what was deleted or changed, as far as that can be done."""
+
     async def close(self) -> None:
         """Finish what is queued and close the connections."""
 
@@ -123,6 +126,13 @@ class Store:
     def subscribe(self, after: int | None = None) -> Subscription:
         """Return the committed events after a sequence (default: from now on), in order."""
         return Subscription(self._feed, self._feed.head if after is None else after, self._reveal)
+
+    async def scrub(self) -> None:
+        """Leave nothing in the store's files of what was deleted or changed.
+
+        On PostgreSQL its own vacuuming does that, later, and its archives of the log never.
+        """
+        await self._engine.scrub()
 
     async def close(self) -> None:
         """Commit what is queued, end the subscriptions, close the connections."""

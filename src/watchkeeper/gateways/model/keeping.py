@@ -138,6 +138,10 @@ class Keeping:
         named = [name for name, model in now.models.items() if model.document.cache is not None]
         self._kept.keep_only({self._documents_of(now, name) for name in named})
 
+    def forget(self) -> None:
+        """Forget every answer."""
+        self._kept.forget_all()
+
     def place(
         self,
         caller: Caller,

@@ -1,0 +1,88 @@
+"""Erasing a person's data."""
+
+from __future__ import annotations
+
+from watchkeeper.api.table import Call, Operation
+from watchkeeper.decide.erasing.service import Found
+from watchkeeper.wire.erasing import EraseSubject, SeekSubject, SubjectData, SubjectRow
+from watchkeeper.wire.pages import Page
+
+
+async def preview(call: Call) -> SubjectData:
+    """Say what there is of a person."""
+    body: SeekSubject = call.body
+    return _show(await call.rooms.erasing.preview((body.subject, *body.also)))
+
+
+async def erase(call: Call) -> SubjectData:
+    """Destroy it."""
+    body: EraseSubject = call.body
+    found, sequence = await call.rooms.erasing.erase(
+        (body.subject, *body.also), reason=body.reason, despite=body.despite, actor=call.actor
+    )
+    return _show(found, sequence)
+
+
+async def subjects(call: Call) -> Page[SubjectRow]:
+    """List people, newest first."""
+    found = await call.rooms.erasing.subjects()
+    rows = tuple(
+        SubjectRow(
+            subject=row.subject,
+            name=row.name,
+            since=row.since,
+            values=row.kept,
+            erased_at=row.erased_at,
+        )
+        for row in found[: call.limit()]
+    )
+    return Page[SubjectRow](rows=rows, total=len(found), sequence=call.rooms.store.head)
+
+
+def _show(found: Found, sequence: int | None = None) -> SubjectData:
+    return SubjectData(
+        values=len(found.sought.values),
+        runs=len(found.sought.runs),
+        rows=found.rows,
+        files=found.files,
+        entries=found.entries,
+        held_by=found.held_by,
+        open_runs=found.runs_open,
+        open_requests=found.requests_open,
+        sequence=sequence,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/v1/audit/subjects",
+        "audit",
+        subjects,
+        "List people whose data the vault holds or held, newest first.",
+        answers=Page[SubjectRow],
+        query=("limit",),
+        tags=("ledger",),
+    ),
+    Operation(
+        "POST",
+        "/v1/audit/erasures/preview",
+        "audit",
+        preview,
+        "Say what the plane keeps of a person.",
+        answers=SubjectData,
+        takes=SeekSubject,
+        tags=("ledger",),
+        looks_only=True,
+    ),
+    Operation(
+        "POST",
+        "/v1/audit/erasures",
+        "keys",
+        erase,
+        "Erase what the plane keeps of a person, and the keys to what entries commit to.",
+        answers=SubjectData,
+        takes=EraseSubject,
+        tags=("ledger",),
+    ),
+)

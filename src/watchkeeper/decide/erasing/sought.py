@@ -1,0 +1,179 @@
+"""What is looked for when a person is erased: names, texts, digests, and the runs for them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select
+
+from watchkeeper.approvals.model import OPEN
+from watchkeeper.approvals.tables import requests
+from watchkeeper.decide.tables import decisions
+from watchkeeper.identity.tables import runs
+from watchkeeper.store.retention import retention_holds
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.store.vault import data_subjects, name_of, vault_values
+
+_WORD = re.compile(r"[^\W_]+")
+_LEAST_DIGITS = 6
+_LONGEST_NAME = 200
+_AT_ONCE = 500
+ERASED = "[erased]"
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """All that is of one person.
+
+    `within` are texts that can mean nobody else and are looked for inside others, in lower case;
+    `whole` are looked for as they are: digests, and names that are words too.
+    """
+
+    names: frozenset[str]
+    subjects: frozenset[str]
+    values: frozenset[str]
+    """Ids of what the vault holds."""
+    runs: frozenset[str]
+    within: tuple[str, ...]
+    whole: frozenset[str]
+
+    def without(self, text: str) -> str:
+        """Return a text without anything that is looked for."""
+        if text in self.whole:
+            return ERASED
+        for one in self.within:
+            text = re.sub(re.escape(one), ERASED, text, flags=re.IGNORECASE)
+        return text
+
+
+def seek(tx: Transaction, names: Iterable[str]) -> Sought:
+    """Return what is of a person who is called by these names."""
+    said = {one.strip() for one in names if one.strip()}
+    called = frozenset(map(name_of, said))
+    own_runs = _runs_for(tx, called)
+    subjects = _subjects(tx, called | own_runs)
+    values, texts, scopes = _values(tx, subjects)
+    # what is of nobody by name is of whoever the run is about
+    unnamed = _subjects(tx, scopes) - subjects
+    if unnamed:
+        more, others, _ = _values(tx, unnamed)
+        subjects, values, texts = subjects | unnamed, values | more, texts | others
+    digests = {one for one in texts if one.startswith("sha256:")}
+    digests |= _digests_of(tx, own_runs, digests)
+    known = {one for one in said | texts if name_of(one) in called} | called
+    within: set[str] = set()
+    whole = digests | {f"{kind}/{name}" for name in called for kind in ("person", "user")}
+    for one in known:
+        (within if _is_telling(one) else whole).add(one)
+    forms = {form.lower() for one in within for form in _forms(one)}
+    return Sought(
+        called, frozenset(subjects), frozenset(values), own_runs,
+        tuple(sorted(forms, key=len, reverse=True)),
+        frozenset(one for one in whole if "/" in one or one.startswith("sha256:")),
+    )  # fmt: skip
+
+
+def _is_telling(name: str) -> bool:
+    """Tell whether a name means one person wherever it stands, and is no word or short name."""
+    many = sum(map(str.isdigit, name)) >= _LEAST_DIGITS
+    return len(name) <= _LONGEST_NAME and (many or "@" in name)
+
+
+def _forms(text: str) -> Iterable[str]:
+    """Yield a text as it may stand: plain, in JSON, and as words to be searched."""
+    yield text
+    yield json.dumps(text)[1:-1]
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    words = _WORD.findall(text)
+    if len(words) > 1:
+        yield " ".join(words)
+
+
+def _runs_for(tx: Transaction, names: Collection[str]) -> frozenset[str]:
+    behalf = func.lower(runs.c.on_behalf_of)
+    conditions: list[ColumnElement[bool]] = []
+    for name in names:
+        conditions += [behalf == name, behalf.endswith(f"/{name}", autoescape=True)]
+    found = tx.connection.execute(select(runs.c.run, runs.c.on_behalf_of).where(or_(*conditions)))
+    return frozenset(row.run for row in found if name_of(row.on_behalf_of) in names)
+
+
+def _subjects(tx: Transaction, names: Collection[str]) -> set[str]:
+    table = data_subjects.c
+    return {
+        row.subject
+        for part in _parts(names)
+        for row in tx.connection.execute(select(table.subject).where(table.name.in_(part)))
+    }
+
+
+def _values(tx: Transaction, subjects: Collection[str]) -> tuple[set[str], set[str], set[str]]:
+    """Return ids, texts and scopes of what is of some subjects, alone or with others."""
+    table, ids, scopes = vault_values.c, set[str](), set[str]()
+    also = [table.also.contains(one) for one in subjects]
+    for condition in (table.subject.in_(subjects), or_(False, *also)):
+        for row in tx.connection.execute(select(table.value, table.scope).where(condition)):
+            ids.add(row.value)
+            scopes.add(row.scope)
+    opened = tx.vault.open(tx, ids).values()
+    return ids, {one.text for one in opened if one.text is not None}, scopes
+
+
+def _digests_of(tx: Transaction, own: Collection[str], digests: Collection[str]) -> set[str]:
+    """Return digests that no entry holds, of the calls that those of entries are of."""
+    found: set[str] = set()
+    for table in (decisions, requests):
+        for column, wanted in ((table.c.run, own), (table.c.digest, digests)):
+            for part in _parts(wanted):
+                query = select(table.c.digest, table.c.call_digest).where(column.in_(part))
+                for row in tx.connection.execute(query):
+                    found |= {one for one in row if one}
+    return found
+
+
+def open_work(tx: Transaction, sought: Sought) -> tuple[list[str], list[str]]:
+    """Return runs for the person that go on, and requests about the person that are open."""
+    going: list[str] = []
+    for part in _parts(sought.runs):
+        query = select(runs.c.run).where(runs.c.run.in_(part), runs.c.state == "open")
+        going += [row.run for row in tx.connection.execute(query)]
+    query = select(requests).where(requests.c.state.in_(OPEN))
+    waiting = [
+        row.request for row in tx.connection.execute(query)
+        if row.run in sought.runs or any(_holds(sought, value) for value in row)
+    ]  # fmt: skip
+    return going, waiting
+
+
+def _holds(sought: Sought, value: Any) -> bool:
+    return isinstance(value, str) and sought.without(value) != value
+
+
+def holders(tx: Transaction, sought: Sought) -> list[str]:
+    """Return the incidents that hold some of it, or everything."""
+    table = retention_holds.c
+    agents = {
+        row.agent
+        for part in _parts(sought.runs)
+        for row in tx.connection.execute(select(runs.c.agent).where(runs.c.run.in_(part)))
+    }
+    found = tx.connection.execute(
+        select(table.holder, table.kind, table.name).where(table.let_go_at.is_(None))
+    )
+    named = {"run": sought.runs, "agent": agents}
+    return sorted(
+        {
+            row.holder
+            for row in found
+            if row.kind == "everything" or row.name in named.get(row.kind, ())
+        }
+    )
+
+
+def _parts(names: Collection[str]) -> Iterable[list[str]]:
+    ordered = sorted(names)
+    return (ordered[at : at + _AT_ONCE] for at in range(0, len(ordered), _AT_ONCE))

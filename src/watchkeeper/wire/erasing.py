@@ -1,0 +1,60 @@
+"""Erasing a person's data from what the plane keeps."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from watchkeeper.wire.base import Reason, Sent, Shown
+
+PersonName = Annotated[
+    str, StringConstraints(min_length=2, max_length=200, strip_whitespace=True)
+]  # fmt: skip
+"""What a person is called: an address, a number, or the name that runs are opened for."""
+
+
+class SeekSubject(Sent):
+    """Whose data is looked for; `also` are other names of the same person."""
+
+    subject: PersonName
+    also: tuple[PersonName, ...] = Field((), max_length=20)
+
+
+class EraseSubject(SeekSubject):
+    """Destroy it. `despite` names incidents that hold some of it, and go without."""
+
+    reason: Reason
+    despite: tuple[str, ...] = Field((), max_length=20)
+
+
+class SubjectData(Shown):
+    """What there is of a person, or was."""
+
+    values: int
+    """Values that entries of the ledger commit to."""
+    runs: int
+    """Runs on the person's behalf."""
+    rows: dict[str, int]
+    """Rows that hold something, by table."""
+    files: tuple[str, ...]
+    """Logs of the plane that hold a name."""
+    entries: int
+    """Entries of the ledger that hold a name themselves: these stay."""
+    held_by: tuple[str, ...]
+    """Incidents that hold some of it as evidence."""
+    open_runs: tuple[str, ...]
+    open_requests: tuple[str, ...]
+    sequence: int | None = None
+    """The entry that says it was erased."""
+
+
+class SubjectRow(Shown):
+    """A person whose data the vault holds, or held."""
+
+    subject: str
+    name: str | None
+    """None once erased."""
+    since: int
+    values: int
+    erased_at: int | None = None
