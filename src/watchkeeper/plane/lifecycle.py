@@ -24,6 +24,7 @@ from watchkeeper.decide.callbacks import CALLBACKS
 from watchkeeper.decide.capping import Capping
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.erasing.service import Erasing
 from watchkeeper.decide.health import Health as RunHealth
 from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.overriding import Overriding
@@ -321,6 +322,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         sweep=sweeper.sweep,
         audited=auditor.found,
         audit=LedgerAudit(log, anchors_of(settings, way_out, state.path)),
+        erasing=Erasing(store, view, state.path, gateways.forget_answers),
         store_state=lambda: health.store,
     )
     kill.effectors.add(Owners(decider, notices, rooms.onlookers, deliveries.wake))
