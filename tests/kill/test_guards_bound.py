@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.kill.guarded import Guarded
+from tests.rig.deadline import eventually_async
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.decide import bounds
+from watchkeeper.kill.service import locks_in_force
 from watchkeeper.store.store import Store
 
 SECONDS = 0.4
@@ -53,3 +55,23 @@ async def test_a_gateway_that_cannot_see_the_locks_in_time_permits_nothing(
     lock = await guarded.lock("agent", "clerk", "pause")
     assert (await guarded.ask(run.token)).rule == f"lock/{lock}"
     assert await guarded.permitted_under_a_lock() == []
+
+
+async def test_a_kill_that_the_store_does_not_take_in_time_says_so(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database_url.startswith("sqlite"):
+        pytest.skip("one file that another writes is given up sooner, as above")
+    guarded = await Guarded.open(store)
+    monkeypatch.setattr(bounds, "LONGEST_SECONDS", SECONDS)
+    async with stalled(database_url):
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(guarded.lock("agent", "clerk"), 5)
+    monkeypatch.undo()
+
+    async def agree() -> bool:
+        kept = await store.read(locks_in_force)
+        return not guarded.decider.unread and guarded.decider.locks == kept
+
+    await eventually_async(agree, "whether it came into force is known")
+    await guarded.kill.stop()

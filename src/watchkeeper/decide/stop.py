@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Unavailable
+from watchkeeper.decide.bounds import in_time
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.confirming import DRAIN, RETRY, Confirming
 from watchkeeper.decide.contents import without_secrets
@@ -66,14 +67,16 @@ class KillSwitch:
         """Put a lock in force and return it with the receipts known so far.
 
         Once this returns nothing covered is permitted. Raises `Invalid` for a target that can't
-        exist, `Unavailable` when the store can't be written.
+        exist, `Unavailable` when the store can't be written, or not in time.
         """
         catalogue = self._decider.catalogue.now
         new = replace(new, target=check_target(new.target, catalogue))
         try:
             # after the commit whatever becomes of the caller, who may hang up at any time
-            return await self._decider.store.write(lambda tx: self.lock_in(tx, catalogue, new))
-        except Unavailable:  # it may have been committed all the same
+            return await in_time(
+                self._decider.store.write(lambda tx: self.lock_in(tx, catalogue, new))
+            )
+        except Unavailable:  # it may have been committed all the same, or may be yet
             self.view.doubt()
             raise
 
