@@ -12,6 +12,7 @@ from tests.ledger.ground import NAME, note, open_log
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, NotFound, Unavailable
+from watchkeeper.ledger.anchors.files import FileAnchor
 from watchkeeper.ledger.checkpoints import checkpoints_after, read_keys, read_signed
 from watchkeeper.ledger.log import Log
 from watchkeeper.ledger.merkle import Edge
@@ -138,6 +139,33 @@ async def test_a_lost_checkpoint_row_is_put_back(log: Log, tmp_path: Path) -> No
     rows = await again.store.read(lambda tx: checkpoints_after(tx, 0, 9))
     assert [row.note for row in rows][-1] == made.note
     await again.store.close()
+
+
+async def test_a_log_on_both_engines(store: Store, tmp_path: Path) -> None:
+    log = Log(store, tmp_path, NAME)
+    await log.open()
+    body = {"ledger_key": log.key.text()}
+    await store.write(
+        lambda tx: tx.record("plane.started", actor="plane", subject="plane/p", body=body)
+    )
+    audit = LedgerAudit(log, [FileAnchor(tmp_path / "anchor")])
+    for _ in range(2):
+        await note(log, 150)
+        await audit.sign_now()
+    await log.rotate(actor=OWNER_NAME, reason="a test")
+    assert "index 299\n" in await audit.prove(300)
+    await audit.compare(151, 301)
+    found, troubles = await audit.verify()
+    assert (found.ok, found.anchored, found.checkpoints, troubles) == (True, 301, 3, {})
+    again = Log(store, tmp_path, NAME)
+    await again.open()
+    await again.advance()
+    assert (again.key, again.last) == (log.key, log.last)
+    await log.fork(log.key.name, "a test", 400)
+    found, _ = await audit.verify()
+    assert (found.what, found.first_bad) == ("forked", 303)
+    await log.accept_forks(actor=OWNER_NAME, reason="a test")
+    assert (await audit.verify()).found.ok
 
 
 def _drop_last_checkpoint(tx: Transaction) -> None:

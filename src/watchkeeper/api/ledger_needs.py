@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchkeeper.api.needs import weigh
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.core.errors import Conflict
+from watchkeeper.core.errors import Conflict, WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.ledger.anchors.service import Standing, name_of
 from watchkeeper.ledger.service import LedgerAudit
@@ -12,14 +12,14 @@ from watchkeeper.store.statement import Row
 from watchkeeper.wire.plane import Need
 
 _PATIENCE = 60 * MICROSECONDS
-"""How long an anchor may fail before people are told: it is tried again by itself."""
+"""How long something may fail before people are told: it is tried again by itself."""
 
 
 def needs_of_ledger(audit: LedgerAudit, now: int, *, mine: bool) -> list[Need]:
     """Return every one of them."""
     found = [_from_fork(row, mine=mine) for row in audit.log.forks]
-    if audit.log.problem is not None:
-        since, error = audit.log.problem
+    since, error = audit.log.problem or (now, None)
+    if error is not None and _is_told(error, since, now):
         found.append(
             Need(
                 need="ledger/log",
@@ -36,10 +36,14 @@ def needs_of_ledger(audit: LedgerAudit, now: int, *, mine: bool) -> list[Need]:
     found += [
         _from_anchor(one, mine=mine)
         for one in audit.anchoring.standings
-        if one.problem is not None
-        and (isinstance(one.problem, Conflict) or now - one.since >= _PATIENCE)
+        if one.problem is not None and _is_told(one.problem, one.since, now)
     ]
     return found
+
+
+def _is_told(error: WatchkeeperError, since: int, now: int) -> bool:
+    """Whether people are told: what may mend itself is given time, what was altered is not."""
+    return isinstance(error, Conflict) or now - since >= _PATIENCE
 
 
 def _from_fork(row: Row, *, mine: bool) -> Need:
