@@ -57,6 +57,9 @@ def test_flag_before_environment_before_file(tmp_path: Path) -> None:
             {},
             "WATCHKEEPER_VAULT_URL",
         ),
+        ("[plane]\ntrace_days = 0\n", {}, {}, "plane.trace_days"),
+        ("", {"WATCHKEEPER_CONTENT_DAYS": "4000"}, {}, "WATCHKEEPER_CONTENT_DAYS"),
+        ("", {"WATCHKEEPER_TRACE_PERCENT": "101"}, {}, "WATCHKEEPER_TRACE_PERCENT"),
         (
             "",
             {
