@@ -210,7 +210,7 @@ def test_logs_and_metrics_are_taken_and_counted(plane: Plane, clerk: Agent) -> N
 
 LEVELS = {
     "full": ("logging: {trace_level: full}", "kept"),
-    "metadata": ("logging: {trace_level: metadata}", "left out"),
+    "metadata": ("logging: {trace_level: metadata}", "digests"),
     "off": ("logging: {trace_level: 'off'}", "nothing"),
     "zero": ("logging: {zero_retention: true}", "digests"),
 }

@@ -52,6 +52,8 @@ EVENTS: dict[str, Why] = {
     "run.stuck": "health",
     "agent.silent": "health",
     "runtime.rogues_told": "rogue",
+    "telemetry.bypassed": "telemetry",
+    "telemetry.agent_unknown": "telemetry",
 }
 """The events of which people are told."""
 _ONCE: frozenset[Why] = frozenset(
@@ -65,6 +67,7 @@ _ONCE: frozenset[Why] = frozenset(
         "breaker",
         "health",
         "rogue",
+        "telemetry",
     }
 )
 """What nobody can decide any more, or not this person: one contact of each is enough."""
@@ -113,11 +116,11 @@ class Notices:
             people = {catalogue.names.key(one) for one in taking} - {_name(event.actor)}
             notice = Notice(why, str(body["text"])[:_LONGEST])
             return tuple(_deliveries(event, notice, people, (), catalogue))
-        if why in ("budget", "breaker", "health", "rogue"):
+        if why in ("budget", "breaker", "health", "rogue", "telemetry"):
             roles = set(_owners_of(event, catalogue))
             if why == "rogue":  # whoever answers for the runtime, whosever agent it is
                 roles = {catalogue.known_role(str(body.get("owner") or OWNER_ROLE))}
-            if why not in ("health", "rogue"):  # whether a run lives is its own team's concern
+            if why in ("budget", "breaker"):  # all else is the concern of a team alone
                 roles.add(OWNER_ROLE)
             people = self._people(tx, catalogue, sorted(roles), event.at)
             people.discard(_name(event.actor))

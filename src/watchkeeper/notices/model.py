@@ -9,7 +9,7 @@ from watchkeeper.wire.decisions import Risk
 
 Why = Literal[
     "created", "escalated", "reminded", "rerouted", "no_coverage", "break_glass", "expired",
-    "lock", "handover", "budget", "breaker", "health", "rogue",
+    "lock", "handover", "budget", "breaker", "health", "rogue", "telemetry",
 ]  # fmt: skip
 """What happened that somebody is told of."""
 

@@ -39,6 +39,7 @@ _HAPPENED: dict[Why, str] = {
     "breaker": "",
     "health": "",
     "rogue": "",
+    "telemetry": "",
 }
 _SEE: dict[Why, tuple[str, ...]] = {
     "lock": ("locks", "list"),
@@ -46,6 +47,7 @@ _SEE: dict[Why, tuple[str, ...]] = {
     "budget": ("budgets", "list"),
     "breaker": ("breakers", "list"),
     "rogue": ("runtimes", "list"),
+    "telemetry": ("telemetry", "findings"),
 }
 
 

@@ -54,14 +54,13 @@ def sender_of(tx: Transaction, token: str) -> Sender:
 
 
 def keeping_of(catalogue: Catalogue, agent: str) -> Keeping:
-    """Return what may be kept of an agent's telemetry; without a contract no contents are."""
+    """Return what may be kept of an agent's telemetry: without a contract, digests of contents."""
     governed = catalogue.agents.get(agent)
     if governed is None:
-        return Keeping(True, "left out", _cleaner("strict"))
+        return Keeping(True, "digests", _cleaner("strict"))
     logging = governed.contract.logging
-    contents: Contents = "left out"
-    if logging.trace_level == "full":
-        contents = "digests" if logging.zero_retention else "kept"
+    whole = logging.trace_level == "full" and not logging.zero_retention
+    contents: Contents = "kept" if whole else "digests"
     return Keeping(logging.trace_level != "off", contents, _cleaner(logging.pii_redaction))
 
 

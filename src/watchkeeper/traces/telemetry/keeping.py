@@ -16,7 +16,7 @@ from watchkeeper.core.text import make_safe
 from watchkeeper.traces.model import MOST_LINKS, MOST_MARKS, Link, Mark, Span
 from watchkeeper.traces.telemetry.model import Moment, Named, Said
 
-Contents = Literal["kept", "digests", "left out"]
+Contents = Literal["kept", "digests"]
 Clean = Callable[[str], str]
 """Takes out of a text what may not be kept of it."""
 MOST_ATTRIBUTES = 64
@@ -122,19 +122,19 @@ def _kept(said: Said, contents: Contents, clean: Clean) -> Iterator[tuple[str, A
         elif metadata:
             count += 1
             yield name, _plain(value, clean)
-        elif contents == "kept" and room > 0:
+        elif contents == "digests":
             count += 1
-            if isinstance(value, bool | int | float):
-                yield name, value
-                continue
+            yield name, _digest(value)
+        elif isinstance(value, bool | int | float):
+            count += 1
+            yield name, value
+        elif room > 0:
+            count += 1
             # cleaned before it is cut: what is cut in two is recognised by nobody
             text = clean(_text(value)[: 4 * LONGEST_CONTENT])
             text = str(make_safe(text, limit=min(LONGEST_CONTENT, room), keep_newlines=True))
             room -= len(text)
             yield name, text
-        elif contents == "digests":
-            count += 1
-            yield name, _digest(value)
         else:
             left_out += 1
     if left_out:

@@ -13,6 +13,7 @@ from typing import Any
 
 from watchkeeper.core.text import make_safe
 from watchkeeper.traces.telemetry.model import Named, Said
+from watchkeeper.wire.function_names import with_digest
 
 _OTHER_SIGNS = re.compile(r"[\W_]+")
 MODEL_CALLS = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
@@ -123,13 +124,13 @@ def _after(text: str) -> str:
 
 
 def is_same_tool(reported: str, decided: str) -> bool:
-    """Tell whether a tool that an agent speaks of is one of the plane's: clients of MCP write
-    other signs as `_`, and put the server in front.
+    """Tell whether a tool that an agent speaks of is one of the plane's: they know it under what
+    the MCP gateway lists, and clients put the server in front.
     """
     said, known = _plain(reported), _plain(decided)
-    if said == known:
+    if said == known or said.endswith("_" + known) or known.endswith("_" + said):
         return True
-    return said.endswith("_" + known) or known.endswith("_" + said)
+    return said.endswith(_plain(with_digest(decided)))
 
 
 def _plain(text: str) -> str:
