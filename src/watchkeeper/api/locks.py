@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.decide.blast import measure
+from watchkeeper.decide.bounds import in_time
+from watchkeeper.decide.effector import name_of
 from watchkeeper.decide.incidents.opening import team_of
 from watchkeeper.decide.targets import check_target
 from watchkeeper.incidents.service import incident_of, team_of_incident
@@ -55,7 +57,8 @@ async def lock(call: Call) -> LockRow:
         incident=named,
     )
     made, receipts = await call.rooms.kill.lock(new)
-    incident = await call.rooms.store.read(lambda tx: incident_of(tx, made.lock))
+    # nothing is read after the commit: where that failed, a lock in force would be said to be none
+    traces = next((one.by for one in receipts if one.effect == "preserve traces"), None)
     return LockRow(
         lock=made.lock,
         target=Target(kind=made.target.kind, name=made.target.name),
@@ -66,7 +69,7 @@ async def lock(call: Call) -> LockRow:
         created_at=made.created_at,
         expires_at=made.expires_at,
         receipts=tuple(_receipt(kept, made.created_at) for kept in receipts),
-        incident=incident,
+        incident=name_of(traces) if traces else None,
     )
 
 
@@ -96,14 +99,14 @@ async def _may_join(call: Call, incident: str | None) -> bool:
     teams = call.who.permissions.teams("lock")
     if incident is None or teams is None:
         return True
-    team = await call.rooms.store.read(lambda tx: team_of_incident(tx, incident))
+    team = await in_time(call.rooms.store.read(lambda tx: team_of_incident(tx, incident)))
     return team is None or team in teams
 
 
 async def _team(call: Call, target: LockTarget) -> str:
     """Return the one team that a target belongs to; empty: none, or every one."""
     catalogue = call.rooms.view.now
-    return await call.rooms.store.read(lambda tx: team_of(tx, catalogue, target))
+    return await in_time(call.rooms.store.read(lambda tx: team_of(tx, catalogue, target)))
 
 
 async def _read(call: Call, name: str) -> LockRow:
