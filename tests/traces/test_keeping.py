@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, text
 
 from tests.traces.entries import RUN, about, asked, closed, decided, ended, opened
 from tests.traces.test_following import stored, write
@@ -15,7 +16,7 @@ from watchkeeper.store import retention
 from watchkeeper.store.retention import Held
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.traces import contents, keeping
+from watchkeeper.traces import contents, keeping, words
 from watchkeeper.traces.contents import Content
 from watchkeeper.traces.keeping import Terms
 from watchkeeper.traces.projector import Projector
@@ -114,9 +115,9 @@ async def test_words_of_what_did_not_go_its_usual_way_are_found(store: Store) ->
     assert await search(store, "bank strasse") == set()
     assert await search(store, 'bank" OR "x* AND NOT :*|&!') == set()
     assert "dec_well" not in await search(store, "books")
-    for text in (".", "a " * 13):
+    for odd in (".", "a " * 13):
         with pytest.raises(Invalid):
-            await search(store, text)
+            await search(store, odd)
 
 
 async def test_the_check_says_what_is_missing_and_what_nobody_decided(store: Store) -> None:
@@ -126,3 +127,29 @@ async def test_the_check_says_what_is_missing_and_what_nobody_decided(store: Sto
     # the ledger of this test has a permit that no decision stands behind
     assert (found.ok, found.admitted, found.decided, found.recorded) == (False, 1, 0, 1)
     assert found.unknown == ("dec_1",)
+
+
+async def test_nothing_of_words_that_were_taken_out_stays_in_the_index(store: Store) -> None:
+    await write(store, WORK)
+    await told(store, Terms(), 3)
+
+    def take_out(tx: Transaction) -> None:
+        tx.silent("a test")
+        tx.connection.execute(
+            delete(words.span_words).where(words.span_words.c.key == "dec_denied")
+        )
+        words.scrub(tx)
+
+    def pages(tx: Transaction) -> bytes:
+        if tx.connection.dialect.name != "sqlite":
+            return b""
+        kept = tx.connection.execute(text("SELECT block FROM span_words_index_data")).scalars()
+        return b"".join(kept)
+
+    before = await store.read(pages)
+    # a word stands without what it begins with as the one before
+    assert b"rasse" in before or before == b""
+    await store.write(take_out)
+    assert b"rasse" not in await store.read(pages)
+    assert await search(store, "strasse") == set()
+    assert await search(store, "receipt") == {"req_1"}

@@ -69,6 +69,8 @@ _FORGET = Statement(
         ~select(literal_column("1")).where(spans.c.key == span_words.c.key).exists()
     )
 )
+_MERGE = Statement(text("INSERT INTO span_words_index (span_words_index) VALUES ('optimize')"))
+"""What is taken out of an index of FTS5 stays in it until its parts are merged."""
 _ON_SQLITE = text(
     "SELECT w.key FROM span_words_index i JOIN span_words w ON w.id = i.rowid "
     "WHERE span_words_index MATCH :wanted"
@@ -92,6 +94,13 @@ def forget(tx: Transaction) -> None:
     _FORGET.run(tx)
     if tx.driver is not None:
         _UNINDEX.run(tx)
+
+
+def scrub(tx: Transaction) -> None:
+    """Forget the words of rows that are gone, and leave none of them in the index's own pages."""
+    if tx.driver is not None:
+        _UNINDEX.run(tx)
+        _MERGE.run(tx)
 
 
 def words_of(span: Span) -> str:

@@ -11,6 +11,7 @@ from watchkeeper.decide.erasing.sought import ERASED, Sought
 from watchkeeper.store.journal import events
 from watchkeeper.store.metadata import metadata
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.traces.words import scrub, span_words
 
 _LEFT = frozenset(
     {"events", "data_subjects", "vault_values", "vault_key", "documents", "schema_version",
@@ -87,6 +88,8 @@ def change(tx: Transaction, rows: list[Row]) -> None:
             tx.connection.execute(delete(row.table).where(where))
         else:
             tx.connection.execute(update(row.table).where(where).values(row.put))
+    if any(row.table is span_words for row in rows):
+        scrub(tx)
 
 
 def in_entries(tx: Transaction, sought: Sought) -> int:
