@@ -110,7 +110,10 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/audit/checkpoints"): "audit",
     ("POST", "/v1/audit/checkpoints"): "audit",
     ("GET", "/v1/audit/keys"): "audit",
-    ("GET", "/v1/evidence"): "audit",
+    ("GET", "/v1/evidence/runs/{run}"): "audit",
+    ("GET", "/v1/evidence/requests/{request}"): "audit",
+    ("GET", "/v1/evidence/incidents/{incident}"): "audit",
+    ("GET", "/v1/evidence/period"): "audit",
     ("GET", "/v1/audit/proofs/{sequence}"): "audit",
     ("GET", "/v1/audit/consistency"): "audit",
     ("POST", "/v1/audit/key/rotate"): "keys",
@@ -226,6 +229,10 @@ BY_TEAM: dict[str, dict[str, object] | None] = {
     "/v1/runtimes/{name}/runs/{id:path}/resume": {"reason": "fine"},
     "/v1/runtimes/{name}/start": {"reason": "fine"},
     "/v1/enrolments": {"agent": "clerk"},
+    "/v1/evidence/runs/{run}": None,
+    "/v1/evidence/requests/{request}": None,
+    "/v1/evidence/incidents/{incident}": None,
+    "/v1/evidence/period": None,
     "/v1/credentials/{credential}/revoke": {"reason": "why"},
 }  # fmt: skip
 """Routes that somebody may use for the agents of their own team, with a body about one of
@@ -238,6 +245,9 @@ SEEN_BY_TEAM = {
     "/v1/incidents/{incident}/report", "/v1/traces/{run}", "/v1/contents/{decision}",
 }  # fmt: skip
 """Routes that show one thing of one team."""
+
+NARROWED = {"/v1/evidence/period"}
+"""Routes that answer, of several teams, what is of those in which the permission is held."""
 
 ALSO_FOR_PEOPLE = {
     "/access/v1/evaluation": "read",

@@ -1,95 +1,140 @@
-"""Bundles out of a running plane: what is in one, and that anybody verifies it with Python alone."""
+"""What is in a bundle, and that anybody verifies it with Python or OpenSSH alone."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from tests.rig.plane import Plane
-from tests.rig.ssh import SshKey
-from tests.rig.world import POLICY, world
-from watchkeeper.core.evidence.check import Findings, verify
+from tests.cli.command import watchkeeper
+from tests.evidence.ground import Ground, members_of
+from tests.rig.world import agent_document
+from watchkeeper.core.evidence.check import verify
+from watchkeeper.core.evidence.file import MANIFEST
 from watchkeeper.core.evidence.single import single_file
-from watchkeeper.wire.requests import VOTE_NAMESPACE, vote_text
-
-KINDS = ("ed25519", "ecdsa", "rsa")
+from watchkeeper.wire.requests import VOTE_NAMESPACE
 
 
-@dataclass(frozen=True)
-class Ground:
-    """A plane on which refunds of three kinds of keys were approved, and bundles of it."""
-
-    plane: Plane
-    place: Path
-    key: str
-    run: str
-    requests: tuple[str, ...]
-    signers: str
-
-    def export(self, name: str = "", **asked: Any) -> Path:
-        path = self.place / f"{name or '-'.join(asked)}.tar"
-        if not path.exists():
-            answer = self.plane.operator.http.get("/v1/evidence", params=asked)
-            assert answer.status_code == 200, answer.text
-            path.write_bytes(answer.content)
-        return path
-
-    def verify(self, path: Path, **more: Any) -> Findings:
-        return verify(str(path), (self.key,), **more)
-
-
-@pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    place = tmp_path_factory.mktemp("evidence")
-    plane = Plane(place / "plane").start()
-    plane.apply(*world("risk: {name: high, signed: true}"), policies__cedar=POLICY)
-    keys = [SshKey.make(place / kind, kind) for kind in KINDS]
-    listed = "".join(f"    - {key.public}\n" for key in keys)
-    person = "person:\n  name: grace\n  operates: [{role: approver}]\n  ssh_keys:\n"
-    plane.apply(person + listed)
-    issued = {"person": "grace", "permission": "approver"}
-    grace = plane.caller(plane.operator.post("/v1/persons/tokens", issued)["token"])
-    name = plane.operator.get("/v1/signers")["plane"]
-    run, found = plane.enrol("clerk").open_run(), []
-    run.decide("books.lookup_charge", {"charge_id": "ch_1"})
-    for number, key in enumerate(keys):
-        held = run.decide("books.create_refund", {"charge_id": f"ch_{number}", "amount_usd": 250})
-        request = plane.operator.get(f"/v1/requests/{held['request']}")
-        text = vote_text(
-            name, request["request"], request["digest"], "approve", "grace", f"right, {number}"
-        )
-        body = {
-            "verdict": "approve", "digest": request["digest"], "reason": f"right, {number}",
-            "signature": key.sign(text, namespace=VOTE_NAMESPACE),
-        }  # fmt: skip
-        grace.post(f"/v1/requests/{request['request']}/votes", body)
-        found.append(request["request"])
-    log = plane.operator.get("/v1/audit/keys")["rows"][0]["key"]
-    signers = "".join(f"grace {key.public}\n" for key in keys)
-    yield Ground(plane, place, log, run.id, tuple(found), signers)
-    plane.close()
-
-
-def test_a_bundle_verifies_with_python_alone(ground: Ground) -> None:
-    path = ground.export(run=ground.run)
-    script = ground.place / "verify.py"
-    with tarfile.open(path) as bundle:
-        member = bundle.extractfile("verify.py")
-        assert member is not None
-        script.write_bytes(member.read())
-    command = [sys.executable, "-I", "-S", str(script), str(path), "--key", ground.key]
+def test_a_bundle_verifies_with_python_alone(ground: Ground, tmp_path: Path) -> None:
+    path = ground.export(f"runs/{ground.run}")
+    (tmp_path / "verify.py").write_bytes(members_of(path)["verify.py"])
+    (tmp_path / "signers").write_text(ground.signers)
+    script = str(tmp_path / "verify.py")
+    command = [sys.executable, "-I", "-S", script, str(path), "--key", ground.key]
+    command += ["--signers", str(tmp_path / "signers")]
     done = subprocess.run(
         command, cwd="/", env={}, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "What is checked holds." in done.stdout
-    print(done.stdout)
-    assert script.read_bytes() == single_file()
+    assert done.stdout.count("grace signed approve") == len(ground.requests)
+    assert done.stdout.count("your allowed signers have") == len(ground.requests)
+    assert members_of(path)["verify.py"] == single_file()
+
+
+def test_stock_openssh_takes_the_votes_as_they_are(ground: Ground, tmp_path: Path) -> None:
+    members = members_of(ground.export(f"runs/{ground.run}"))
+    (tmp_path / "allowed_signers").write_bytes(members["allowed_signers"])
+    for request in ground.requests:
+        text = members[f"votes/{request}/1.txt"]
+        (tmp_path / "it.sig").write_bytes(members[f"votes/{request}/1.txt.sig"])
+        command = ["ssh-keygen", "-Y", "verify", "-f", "allowed_signers", "-I", "grace"]
+        command += ["-n", VOTE_NAMESPACE, "-s", "it.sig"]
+        done = subprocess.run(
+            command, cwd=tmp_path, input=text, capture_output=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_without_a_key_only_inner_consistency_is_shown(ground: Ground) -> None:
+    path = ground.export(f"requests/{ground.requests[0]}")
+    alone, given = verify(str(path)), ground.verify(path)
+    assert not alone.failed
+    assert not given.failed
+    assert any("only its inner consistency" in one for one in alone.unproven)
+    assert not any("only its inner consistency" in one for one in given.unproven)
+
+
+def test_a_request_comes_with_what_it_was_decided_under(ground: Ground) -> None:
+    request = ground.requests[1]
+    members = members_of(ground.export(f"requests/{request}"))
+    manifest = json.loads(members[MANIFEST])
+    assert manifest["asked"] == {"kind": "request", "name": request}
+    lines = b"".join(raw for name, raw in members.items() if name.startswith("entries/"))
+    entries = [json.loads(line) for line in lines.splitlines() if line.startswith(b"[")]
+    types = [entry[2] for entry in entries]
+    (cast,) = [entry[8] for entry in entries if entry[7] == request and entry[2] == "vote.cast"]
+    assert {"policy.applied", "tool.applied", "agent.applied", "decision.held"} <= set(types)
+    assert ground.requests[2].encode() not in lines, "it ends where the request does"
+    kinds = {name.split("/")[1] for name in members if name.startswith("documents/")}
+    assert kinds == {"agent", "policy", "tool"}
+    assert cast["signature"].encode() == members[f"votes/{request}/1.txt.sig"]
+    shown = json.loads(members[f"requests/{request}.json"])
+    assert shown["asks"]
+    assert shown["digest"] == cast["digest"]
+    found = ground.verify(ground.export(f"requests/{request}"))
+    assert f"requests/{request}.json is what grace was shown" in " ".join(found.proven)
+
+
+def test_an_export_is_on_record(ground: Ground) -> None:
+    ground.export(f"runs/{ground.run}")
+    found = ground.plane.events(type="evidence.exported")
+    assert found[0]["body"]["kind"] in ("run", "request", "period")
+    assert found[0]["actor"].startswith("person/")
+
+
+def test_a_period_holds_all_there_is_in_it(ground: Ground) -> None:
+    whole = ground.plane.events()
+    begins, ends = whole[0]["at"], whole[-1]["at"] + 1
+    path = ground.export("period", begins=begins, ends=ends)
+    found = ground.verify(path)
+    assert not found.failed, found.failed
+    manifest = json.loads(members_of(path)[MANIFEST])
+    first, last = manifest["entries"]["first"], manifest["entries"]["last"]
+    assert (first, last) == (1, whole[-1]["sequence"])
+    assert manifest["entries"]["asked"] == last
+    operator = ground.plane.operator
+    problem = operator.http.get("/v1/evidence/period", params={"begins": 5, "ends": 5})
+    assert problem.status_code == 400
+
+
+def test_who_audits_one_team_gets_what_is_of_it(ground: Ground) -> None:
+    plane = ground.plane
+    plane.apply(agent_document("scribe", owner="legal"))
+    plane.apply("person:\n  name: lex\n  operates: [{role: auditor, teams: [legal]}]\n")
+    issued = {"person": "lex", "permission": "auditor"}
+    lex = plane.caller(plane.operator.post("/v1/persons/tokens", issued)["token"])
+    run = plane.enrol("scribe").open_run()
+    for path in (f"runs/{ground.run}", f"requests/{ground.requests[0]}"):
+        problem = lex.problem("GET", f"/v1/evidence/{path}", status=403)
+        assert problem["rule"] == "permission/audit"
+    ends = plane.events()[-1]["at"] + 1
+    answer = lex.http.get("/v1/evidence/period", params={"begins": 0, "ends": ends})
+    theirs = ground.place / "lex.tar"
+    theirs.write_bytes(answer.content)
+    found = ground.verify(theirs)
+    assert not found.failed, found.failed
+    lines = b"".join(raw for name, raw in members_of(theirs).items() if name.startswith("entries/"))
+    assert run.id.encode() in lines
+    assert ground.run.encode() not in lines
+
+
+def test_the_command_line_exports_and_verifies(ground: Ground, tmp_path: Path) -> None:
+    state, out = str(ground.plane.state), str(tmp_path / "it.tar")
+    ended = watchkeeper(
+        tmp_path, "evidence", "export", "--run", ground.run, "-o", out, "--state", state
+    )
+    assert ended.code == 0, ended.out + ended.err
+    assert "What is checked holds." in ended.out
+    for words in (("evidence", "verify", out), ("audit", "verify", "--offline", out)):
+        ended = watchkeeper(tmp_path, *words, "--key", ground.key)
+        assert ended.code == 0, ended.out + ended.err
+    again = watchkeeper(
+        tmp_path, "evidence", "export", "--run", ground.run, "-o", out, "--state", state
+    )
+    assert "there already" in again.err
+    raw = bytearray(Path(out).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    Path(out).write_bytes(raw)
+    assert watchkeeper(tmp_path, "evidence", "verify", out, "--json").code == 1

@@ -21,7 +21,7 @@ from watchkeeper.core.errors import Invalid
 
 if TYPE_CHECKING:
     from watchkeeper.client.api import PlaneClient
-    from watchkeeper.core.evidence.check import Findings
+    from watchkeeper.core.evidence.findings import Findings
 
 _SHOWN_BYTES = 1 << 20
 KEY = click.option("--key", "keys", multiple=True, metavar="KEY", help="The log's, or its file.")
@@ -47,16 +47,22 @@ def export(session: Session, period: str | None, output: str, **named: str | Non
     It is verified against the plane's own key then. An auditor has to have that key from
     elsewhere: `watchkeeper audit keys`.
     """
-    asked = {kind: name for kind, name in named.items() if name}
+    from watchkeeper.client.calls import path_part
+
+    wanted = [(kind, name) for kind, name in (*named.items(), ("period", period)) if name]
+    if len(wanted) != 1:
+        fail(Invalid("name one of --run, --request, --incident and --period"))
+    ((kind, name),) = wanted
     try:
-        asked |= _period(period) if period else {}
+        query = _period(name) if kind == "period" else {}
     except Invalid as error:
         fail(error)
+    path = kind if query else f"{kind}s/{path_part(name)}"
     place, fresh = Path(output), Path(f"{output}.new")
     if place.exists():
         fail(Invalid("it is there already", where=output, remedy="name another file"))
     try:
-        key = session.call(lambda plane: _write(plane, asked, fresh))
+        key = session.call(lambda plane: _write(plane, path, query, fresh))
         found = _verify(str(fresh), (key,), (), None)
         fresh.replace(place)
     except OSError as error:
@@ -139,12 +145,12 @@ def _progress() -> Callable[[int, int], None]:
     return show
 
 
-async def _write(plane: PlaneClient, asked: dict[str, str], place: Path) -> str:
+async def _write(plane: PlaneClient, path: str, query: dict[str, str], place: Path) -> str:
     """Write a bundle as it comes; return the key that signs the plane's log."""
     done = shown = 0
     descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        async for part in plane.evidence(**asked):
+        async for part in plane.evidence(path, **query):
             file.write(part)
             done += len(part)
             if sys.stderr.isatty() and done - shown > _SHOWN_BYTES:
@@ -173,7 +179,7 @@ def _time(text: str) -> str:
 
 
 def _show(found: Findings, *, as_json: bool) -> None:
-    from watchkeeper.core.evidence.command import written
+    from watchkeeper.core.evidence.findings import written
 
     if as_json:
         click.echo(json.dumps({"ok": not found.failed, **vars(found)}, indent=2))

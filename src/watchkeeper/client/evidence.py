@@ -14,13 +14,14 @@ SILENCE_SECONDS = 3600.0
 class EvidenceCalls(Calls):
     """What happened and the proof of it, to take away."""
 
-    async def evidence(self, **asked: str) -> AsyncIterator[bytes]:
-        """Return the parts of a bundle: of a `run`, a `request`, an `incident`, or of a period.
+    async def evidence(self, path: str, **query: str) -> AsyncIterator[bytes]:
+        """Return the parts of a bundle as they come.
 
-        A period has `begins` and `ends`, in microseconds.
+        `path` is `runs/ID`, `requests/ID`, `incidents/ID`, or `period` with `begins` and `ends` in
+        microseconds.
         """
         async with self.transport.stream(
-            "/v1/evidence", params=asked, silence_seconds=SILENCE_SECONDS
+            f"/v1/evidence/{path}", params=query, silence_seconds=SILENCE_SECONDS
         ) as (reply, parts):
             if reply.status >= 400:
                 raise error_of(reply)

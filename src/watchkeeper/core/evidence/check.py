@@ -19,8 +19,10 @@ from watchkeeper.core.evidence.file import (
     STATEMENT,
     VOTES,
     Bundle,
+    envelope_of,
     pae,
 )
+from watchkeeper.core.evidence.findings import Findings
 from watchkeeper.core.evidence.log import (
     Checkpoint,
     Key,
@@ -32,24 +34,9 @@ from watchkeeper.core.evidence.log import (
 )
 from watchkeeper.core.evidence.signatures import Broken, ed25519, fingerprint, sshsig
 
-MOST_ERRORS = 50
 _LINE = 65_536
 _TREE = re.compile(rb"~([0-9]|[1-5][0-9]) ([A-Za-z0-9+/]{43}=)")
 _VERDICTS = ("vote.cast", "request.break_glass")
-
-
-class Findings:
-    """What is proven, what is not, and what does not hold."""
-
-    def __init__(self) -> None:
-        self.proven: list[str] = []
-        self.unproven: list[str] = []
-        self.failed: list[str] = []
-
-    def fail(self, what: str) -> None:
-        """Note what does not hold; the first ones are kept."""
-        if len(self.failed) < MOST_ERRORS:
-            self.failed.append(what)
 
 
 class Verifier:
@@ -108,25 +95,27 @@ class Verifier:
     def _read_manifest(self) -> None:
         bundle, found = self._bundle, self.found
         raw = bundle.read(MANIFEST)
-        envelope = json.loads(bundle.read(ENVELOPE, 1 << 20))
-        payload = base64.b64decode(envelope["payload"], validate=True)
-        signed = pae(envelope["payloadType"], payload)
-        made = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"][:16]]
-        statement = json.loads(payload)
-        (subject,) = statement["subject"]
+        sealed = bundle.read(ENVELOPE, 1 << 20)
+        envelope = json.loads(sealed)
+        (made,) = envelope["signatures"]
+        payload, signature = (
+            base64.b64decode(one, validate=True) for one in (envelope["payload"], made["sig"])
+        )
         manifest = json.loads(raw)
         said = Key(manifest["log"]["key"])
+        if sealed != envelope_of(payload, said.text, signature):
+            raise Broken(f"{ENVELOPE} is not as it was written")
+        statement = json.loads(payload)
         trusted = [key for key in self._keys if key.kind == 1]
-        by = next((k for k in trusted or [said] if any(ed25519(k.public, m, signed) for m in made)),
-                  None)  # fmt: skip
+        signed = pae(PAYLOAD, payload)
+        by = next((k for k in trusted or [said] if ed25519(k.public, signature, signed)), None)
         if by is None:
             who = "the key that you gave" if trusted else "the key that it names"
             raise Broken(f"{who} did not sign this bundle (it names {said.text})")
-        if (envelope["payloadType"], statement["_type"], statement["predicateType"]) != (
-            PAYLOAD, STATEMENT, PREDICATE,
-        ) or subject != {
-            "name": MANIFEST, "digest": {"sha256": hashlib.sha256(raw).hexdigest()}
-        } or manifest["format"] != FORMAT:  # fmt: skip
+        digests = {"sha256": hashlib.sha256(raw).hexdigest()}
+        kinds = (statement["_type"], statement["predicateType"], manifest["format"])
+        wanted = {"name": MANIFEST, "digest": digests}
+        if kinds != (STATEMENT, PREDICATE, FORMAT) or statement["subject"] != [wanted]:
             raise Broken("the manifest is not the one that was signed")
         self._key, self._manifest, bundle.listed = by, manifest, manifest["members"]
         if set(bundle.listed) != set(bundle.members) - {MANIFEST, ENVELOPE}:

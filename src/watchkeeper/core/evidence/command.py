@@ -14,7 +14,8 @@ import argparse
 import json
 import sys
 
-from watchkeeper.core.evidence.check import Findings, verify
+from watchkeeper.core.evidence.check import verify
+from watchkeeper.core.evidence.findings import written
 from watchkeeper.core.evidence.signatures import Broken
 
 
@@ -54,12 +55,3 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         sys.stdout.write(written(found))
     return 1 if found.failed else 0
-
-
-def written(found: Findings) -> str:
-    """Return findings as text, with nothing in it that a terminal obeys."""
-    lines = [f"FAILED   {one}" for one in found.failed]
-    lines += [f"proven   {one}" for one in found.proven]
-    lines += [f"not      {one}" for one in found.unproven]
-    lines.append("This bundle does not hold." if found.failed else "What is checked holds.")
-    return "".join("".join(c if c.isprintable() else "?" for c in one) + "\n" for one in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -46,6 +47,13 @@ def tar_end() -> bytes:
 def pae(kind: str, body: bytes) -> bytes:
     """Return what a DSSE signature is over."""
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(body), body)
+
+
+def envelope_of(payload: bytes, key: str, signature: bytes) -> bytes:
+    """Return the only DSSE envelope that a payload with one signature may have here."""
+    signed = {"keyid": key, "sig": base64.b64encode(signature).decode()}
+    envelope = {"payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD}
+    return json.dumps({**envelope, "signatures": [signed]}, separators=(",", ":")).encode()
 
 
 class Bundle:

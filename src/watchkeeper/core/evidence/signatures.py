@@ -117,9 +117,9 @@ def _join(p: int, one: Affine, other: Affine) -> Affine:
     if one[0] == other[0]:
         if (one[1] + other[1]) % p == 0:
             return None
-        slope = (3 * one[0] * one[0] - 3) * pow(2 * one[1], p - 2, p)
+        slope = (3 * one[0] * one[0] - 3) * pow(2 * one[1], -1, p)
     else:
-        slope = (other[1] - one[1]) * pow(other[0] - one[0], p - 2, p)
+        slope = (other[1] - one[1]) * pow(other[0] - one[0], -1, p)
     x = (slope * slope - one[0] - other[0]) % p
     return x, (slope * (one[0] - x) - one[1]) % p
 

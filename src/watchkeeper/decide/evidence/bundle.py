@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -18,6 +16,7 @@ from watchkeeper.core.evidence.file import (
     PAYLOAD,
     PREDICATE,
     STATEMENT,
+    envelope_of,
     pae,
     tar_end,
     tar_member,
@@ -231,14 +230,7 @@ class Bundle:
         signature = self._audit.log.attest(self._key, pae(PAYLOAD, statement))
         if signature is None:
             raise Conflict("the log's key was rotated meanwhile", remedy="export it again")
-        envelope = {
-            "payloadType": PAYLOAD,
-            "payload": base64.b64encode(statement).decode(),
-            "signatures": [
-                {"keyid": self._key.text(), "sig": base64.b64encode(signature).decode()}
-            ],
-        }
-        raw = json.dumps(envelope, separators=(",", ":")).encode()
+        raw = envelope_of(statement, self._key.text(), signature)
         return tar_member(MANIFEST, manifest) + tar_member(ENVELOPE, raw) + tar_end()
 
 
