@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import CatalogueView
@@ -15,6 +17,7 @@ from watchkeeper.decide.telemetry.senders import Keeping, Sender, keeping_of, se
 from watchkeeper.identity.runs import agent_of_run
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.traces.model import Span
 from watchkeeper.traces.rows import put
 from watchkeeper.traces.telemetry import rows
 from watchkeeper.traces.telemetry.keeping import as_span
@@ -29,17 +32,12 @@ _CODING_AGENTS = {"claude-code": "claude", "codex_cli_rs": "codex", "gemini-cli"
 """Services whose sessions the hooks gateway opens runs for, by the name it gives them."""
 
 
-class Taken(NamedTuple):
-    """How many spans were kept, and how many refused and why."""
+class Read(NamedTuple):
+    """A span that was said, and what is kept of it; None: nothing but that it was."""
 
-    kept: int
-    rejected: int
-    why: str = ""
-
-
-class _Read(NamedTuple):
     said: Said
     named: Named
+    span: Span | None
 
 
 class Telemetry:
@@ -55,21 +53,32 @@ class Telemetry:
         self.refused = 0
         """Requests since this plane began whose token is nobody's."""
 
+    @property
+    def head(self) -> int:
+        """The newest entry of the ledger."""
+        return self._store.head
+
     async def identify(self, token: str) -> Sender:
         """Return whose telemetry it is; raise `Unauthenticated`."""
         return await self._store.read(lambda tx: sender_of(tx, token))
 
-    async def take(self, sender: Sender, said: Sequence[Said], unreadable: int = 0) -> Taken:
-        """Keep spans, a bounded number; `unreadable` were none."""
-        now = self._store.clock.now()
-        fit = [one for one in said if _is_of_these_days(one, now)]
-        late = len(said) - len(fit)
-        read = [_Read(one, name(one)) for one in fit]
-        keeping = keeping_of(self._view.now, sender.agent)
-        rejected = unreadable + late
-        await self._store.write(lambda tx: self._keep(tx, sender, read, keeping, rejected))
-        why = "malformed" if unreadable else "of no time near the plane's" if late else ""
-        return Taken(len(read), rejected, why)
+    def read(self, sender: Sender, said: Iterable[Said]) -> list[Read]:
+        """Return what may be kept of spans, without those of no time near the plane's."""
+        now, agent = self._store.clock.now(), sender.agent
+        keeping, read = keeping_of(self._view.now, agent), []
+        for one in said:
+            if _is_of_these_days(one, now):
+                named, span = name(one), None
+                if keeping.spans:
+                    span = as_span(
+                        one, named, agent=agent, contents=keeping.contents, clean=keeping.clean
+                    )
+                read.append(Read(one, named, span))
+        return read
+
+    async def take(self, sender: Sender, read: Sequence[Read], rejected: int) -> None:
+        """Keep spans, a bounded number; `rejected` others were no spans, or of another time."""
+        await self._store.write(lambda tx: self._keep(tx, sender, read, rejected))
 
     async def count(self, sender: Sender, **more: int) -> None:
         """Count what is not kept."""
@@ -80,15 +89,9 @@ class Telemetry:
 
         await self._store.write(unit)
 
-    def _keep(
-        self,
-        tx: Transaction,
-        sender: Sender,
-        read: Sequence[_Read],
-        keeping: Keeping,
-        rejected: int,
-    ) -> None:
+    def _keep(self, tx: Transaction, sender: Sender, read: Sequence[Read], rejected: int) -> None:
         tx.silent("what agents say of themselves is no record")
+        keeping = keeping_of(self._view.now, sender.agent)
         agent, joined, calls, spans = sender.agent, 0, [], []
         runs: dict[tuple[str, str | None, str | None], str | None] = {}
         for one in read:
@@ -97,13 +100,8 @@ class Telemetry:
                 runs[asked] = self._join(tx, sender, one)
             run = runs[asked]
             joined += run is not None
-            if keeping.spans:
-                spans.append(
-                    as_span(
-                        one.said, one.named, agent=agent, run=run,
-                        contents=keeping.contents, clean=keeping.clean,
-                    )
-                )  # fmt: skip
+            if one.span is not None:
+                spans.append(one.span if run is None else replace(one.span, run=run))
             if (call := _call(tx, one, agent, run, keeping)) is not None:
                 calls.append(call)
         put(tx, spans)
@@ -113,7 +111,7 @@ class Telemetry:
         self._look_for_strangers(tx, agent, read, runs, keeping)
         rows.count_sent(tx, agent, spans=len(read), joined=joined, rejected=rejected)
 
-    def _join(self, tx: Transaction, sender: Sender, one: _Read) -> str | None:
+    def _join(self, tx: Transaction, sender: Sender, one: Read) -> str | None:
         agent, trace = sender.agent, one.said.trace
         run = self._run_of(tx, sender, one)
         key = (agent, trace)
@@ -126,7 +124,7 @@ class Telemetry:
             del self._unjoined[key]
         return run
 
-    def _run_of(self, tx: Transaction, sender: Sender, one: _Read) -> str | None:
+    def _run_of(self, tx: Transaction, sender: Sender, one: Read) -> str | None:
         agent, claimed, trace = sender.agent, one.named.run, one.said.trace
         if claimed is not None and agent_of_run(tx, claimed) == agent:
             return claimed
@@ -146,12 +144,12 @@ class Telemetry:
         self,
         tx: Transaction,
         agent: str,
-        read: Sequence[_Read],
+        read: Sequence[Read],
         runs: dict[tuple[str, str | None, str | None], str | None],
         keeping: Keeping,
     ) -> None:
         catalogue, seen = self._view.now, {agent}
-        for said, named in read:
+        for said, named, _ in read:
             stranger = keeping.clean(named.agent or "")
             if not stranger or stranger in seen or stranger in catalogue.agents:
                 continue
@@ -164,9 +162,9 @@ class Telemetry:
 
 
 def _call(
-    tx: Transaction, one: _Read, agent: str, run: str | None, keeping: Keeping
+    tx: Transaction, one: Read, agent: str, run: str | None, keeping: Keeping
 ) -> dict[str, Any] | None:
-    said, named = one
+    said, named = one.said, one.named
     kind = "tool" if named.operation in TOOL_CALLS else "model"
     if kind == "model" and named.operation not in MODEL_CALLS:
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import time
 import zlib
 from collections.abc import Iterator
 from itertools import islice
@@ -18,7 +19,7 @@ from typing import Any
 
 from watchkeeper.core.errors import Invalid, TooLarge, TooMany, Unauthenticated, WatchkeeperError
 from watchkeeper.decide.telemetry.senders import Sender
-from watchkeeper.decide.telemetry.taking import Telemetry
+from watchkeeper.decide.telemetry.taking import Read, Telemetry
 from watchkeeper.gateways.http import (
     CallerGone,
     answer,
@@ -34,10 +35,17 @@ LARGEST_UNPACKED = 16 * 1024 * 1024
 MOST_WAITING = 32
 """Requests that wait for their turn."""
 SPANS_AT_ONCE = 16
-"""Spans that are read and kept between two turns of the event loop: a millisecond or two."""
+"""Spans that are read between two turns of the event loop: a millisecond."""
+KEPT_AT_ONCE = 64
+"""Spans that are written with one commit: some milliseconds."""
+PAUSES = 3.0
+"""How much longer than it works it leaves the event loop to decisions, while there are any."""
+_BUSY_SECONDS = 1.0
+"""How long after one there are said to be decisions."""
 _RETRY_AFTER = (b"retry-after", b"1")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 _AT_ONCE = 64 * 1024
+_LONGEST_PIECE = 0.01
 _MESSAGES = (
     "watchkeeper.gateways.otlp.reading",
     "watchkeeper.gateways.otlp.answers",
@@ -51,6 +59,7 @@ class OtlpEndpoint:
         self._telemetry = telemetry
         self._turn = asyncio.Lock()
         self._waiting = 0
+        self._head, self._busy_until = 0, 0.0
         self._modules: list[ModuleType] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -121,13 +130,34 @@ class OtlpEndpoint:
             found = await asyncio.to_thread(reading.read_spans, body, json=json)
         else:
             found = reading.read_spans(body, json=json)
-        rejected, why = 0, ""
-        while some := list(islice(found, SPANS_AT_ONCE)):
+        read: list[Read] = []
+        rejected = counted = 0
+        malformed = False
+        while True:
+            began = time.perf_counter()
+            some = list(islice(found, SPANS_AT_ONCE))
             said = [one for one in some if one is not None]
-            taken = await self._telemetry.take(sender, said, len(some) - len(said))
-            rejected += taken.rejected
-            why = why or taken.why
-        return rejected, why
+            malformed = malformed or len(said) < len(some)
+            kept = self._telemetry.read(sender, said)
+            read += kept
+            rejected += len(some) - len(kept)
+            if len(read) >= KEPT_AT_ONCE or (not some and (read or rejected)):
+                await self._telemetry.take(sender, read, rejected - counted)
+                read, counted = [], rejected
+            if not some:
+                why = "malformed" if malformed else "of no time near the plane's"
+                return rejected, why
+            await self._make_way(began)
+
+    async def _make_way(self, began: float) -> None:
+        """Let others work: what events tell of has been waited for by somebody."""
+        now, head = time.perf_counter(), self._telemetry.head
+        if head != self._head:
+            self._head, self._busy_until = head, now + _BUSY_SECONDS
+        if now < self._busy_until:
+            await asyncio.sleep(PAUSES * min(now - began, _LONGEST_PIECE))
+        else:
+            await asyncio.sleep(0)
 
 
 async def _unpacked(receive: Any, headers: dict[str, str]) -> bytes:

@@ -54,10 +54,8 @@ _METADATA_OF = (
 _OF_RESOURCE = ("service.name", "service.version", "deployment.environment.name")
 
 
-def as_span(
-    said: Said, named: Named, *, agent: str, run: str | None, contents: Contents, clean: Clean
-) -> Span:
-    """Return the span that is kept of what an agent said.
+def as_span(said: Said, named: Named, *, agent: str, contents: Contents, clean: Clean) -> Span:
+    """Return the span that is kept of what an agent said, whichever run it is of.
 
     Its tokens and costs stay among its attributes: what counts is what the plane saw.
     """
@@ -66,7 +64,7 @@ def as_span(
         key=f"{agent}/{said.trace}/{said.span}",
         source="agent",
         kind="reported",
-        run=run,
+        run=None,
         trace=said.trace,
         span=said.span,
         parent=said.parent,
