@@ -11,7 +11,7 @@ import pytest
 from tests.ledger.ground import NAME, note, open_log
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.core.errors import Conflict, NotFound, Unavailable
+from watchkeeper.core.errors import Conflict, NotFound, Unavailable, WatchkeeperError
 from watchkeeper.ledger.anchors.files import FileAnchor
 from watchkeeper.ledger.checkpoints import checkpoints_after, read_keys, read_signed
 from watchkeeper.ledger.log import Log
@@ -128,6 +128,19 @@ async def test_a_restart_goes_on_from_what_was_signed(log: Log, tmp_path: Path, 
     await again.store.close()
 
 
+async def test_a_plane_killed_before_the_file_was_written(log: Log, tmp_path: Path) -> None:
+    await log.advance(now=True)
+    older = log.tiles.read("checkpoint") or b""
+    await note(log, 3)
+    await log.advance(now=True)
+    (tmp_path / "log/checkpoint").write_bytes(older)
+    again = await reopen(log, tmp_path)
+    await again.advance()
+    found = await LedgerAudit(again).verify()
+    assert found.found.ok, found
+    await again.store.close()
+
+
 async def test_a_lost_checkpoint_row_is_put_back(log: Log, tmp_path: Path) -> None:
     await log.advance(now=True)
     await note(log, 3)
@@ -166,6 +179,33 @@ async def test_a_log_on_both_engines(store: Store, tmp_path: Path) -> None:
     assert (found.what, found.first_bad) == ("forked", 303)
     await log.accept_forks(actor=OWNER_NAME, reason="a test")
     assert (await audit.verify()).found.ok
+
+
+@pytest.mark.parametrize("place", ["log", "log/tile", "log/tile/entries/001.p", "log/checkpoint"])
+async def test_a_disk_that_fails_is_made_up_for(log: Log, tmp_path: Path, place: str) -> None:
+    await note(log, 300)
+    in_the_way = tmp_path / place
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    if place == "log/checkpoint":
+        in_the_way.mkdir()
+    else:
+        in_the_way.write_text("")
+    with pytest.raises(WatchkeeperError):
+        await log.advance(now=True)
+    assert log.problem is not None
+    assert await log.advance() is None, "it is tried again in a while"
+    if place == "log/checkpoint":
+        in_the_way.rmdir()
+    else:
+        in_the_way.unlink()
+    clock_of(log).advance(30)
+    await log.advance()
+    told: list[object] = [log.problem]
+    assert told == [None]
+    assert (await log.advance(now=True) or log.last) is not None
+    found = await log.store.scan(lambda tx: verify(tx, tiles=log.tiles))
+    assert (found.ok, found.entries) == (True, 301), found
+    assert (await LedgerAudit(log).verify()).found.ok
 
 
 def _drop_last_checkpoint(tx: Transaction) -> None:

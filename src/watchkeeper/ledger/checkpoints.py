@@ -9,7 +9,7 @@ import base64
 import re
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Index, Table, Text, bindparam, func, select, update
+from sqlalchemy import Column, Index, Table, Text, bindparam, func, select, tuple_, update
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.ledger.notes import Note, read_hash, read_note
@@ -30,7 +30,7 @@ checkpoints = Table(
     Column("note", Text, nullable=False),
 )
 """What was signed, in the order in which it was; `note` is the signed note."""
-Index("checkpoints_by_size", checkpoints.c.size)
+Index("checkpoints_by_size", checkpoints.c.size, checkpoints.c.id)
 
 ledger_keys = Table(
     "ledger_keys",
@@ -54,6 +54,15 @@ _AFTER = Statement(
     select(checkpoints)
     .where(checkpoints.c.id > bindparam("after"))
     .order_by(checkpoints.c.id)
+    .limit(bindparam("limit"))
+)
+_BY_SIZE = Statement(
+    select(checkpoints)
+    .where(
+        tuple_(checkpoints.c.size, checkpoints.c.id)
+        > tuple_(bindparam("size", type_=Whole), bindparam("after", type_=Whole))
+    )
+    .order_by(checkpoints.c.size, checkpoints.c.id)
     .limit(bindparam("limit"))
 )
 _BEFORE = Statement(
@@ -136,6 +145,11 @@ def add_checkpoint(tx: Transaction, checkpoint: Checkpoint, note: str) -> Row:
 def checkpoints_after(tx: Transaction, after: int, limit: int) -> list[Row]:
     """Return rows by id, oldest first."""
     return _AFTER.all(tx, after=after, limit=limit)
+
+
+def checkpoints_by_size(tx: Transaction, size: int, after: int, limit: int) -> list[Row]:
+    """Return rows by size and id, from after one on."""
+    return _BY_SIZE.all(tx, size=size, after=after, limit=limit)
 
 
 def checkpoints_before(tx: Transaction, before: int, limit: int) -> list[Row]:

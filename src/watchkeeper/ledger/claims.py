@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import merge
 from typing import Literal, NamedTuple
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.ledger.checkpoints import checkpoints_after, read_keys, read_signed
+from watchkeeper.ledger.checkpoints import (
+    checkpoints_after,
+    checkpoints_by_size,
+    read_keys,
+    read_signed,
+)
 from watchkeeper.ledger.notes import NoteKey, read_key
 from watchkeeper.ledger.tiles import CHECKPOINT
 from watchkeeper.store.statement import Row
@@ -40,10 +46,12 @@ class Claim:
 
 @dataclass(slots=True)
 class Claims:
-    """All that is claimed of a ledger, and what is wrong with the claims themselves."""
+    """What is claimed of a ledger outside, and what is wrong with any claim."""
 
     keys: tuple[NoteKey, ...] = ()
-    found: list[Claim] = field(default_factory=list)
+    outside: list[Claim] = field(default_factory=list)
+    broken: set[int] = field(default_factory=set)
+    """Stored checkpoints that are not what was signed."""
     faults: list[tuple[What, str]] = field(default_factory=list)
     origin: str = ""
     """Of the present log."""
@@ -51,8 +59,8 @@ class Claims:
     """Up to where the tiles of the present log must reach."""
     checkpoints: int = 0
 
-    def add(self, text: str, source: str, *, anchored: bool) -> Claim | None:
-        """Take a signed checkpoint in; what is wrong with it is a fault."""
+    def read(self, text: str, source: str, *, anchored: bool) -> Claim | None:
+        """Return what a signed checkpoint claims; what is wrong with it is a fault."""
         try:
             checkpoint, note = read_signed(text)
             if not note.signers(self.keys):
@@ -60,9 +68,25 @@ class Claims:
         except Invalid as error:
             self.faults.append(("changed", f"{source} is not what was signed: {error.message}"))
             return None
-        claim = Claim(checkpoint.size, checkpoint.root, checkpoint.origin, source, anchored)
-        self.found.append(claim)
-        return claim
+        return Claim(checkpoint.size, checkpoint.root, checkpoint.origin, source, anchored)
+
+    def by_size(self, tx: Transaction) -> Iterator[Claim]:
+        """Return every claim, of the smallest tree first."""
+        outside = sorted(self.outside, key=_size_of)
+        return merge(self._stored(tx), outside, key=_size_of)
+
+    def _stored(self, tx: Transaction) -> Iterator[Claim]:
+        page = checkpoints_by_size(tx, -1, 0, _PAGE)
+        while page:
+            for row in page:
+                if row.id not in self.broken:
+                    root = bytes.fromhex(row.root)
+                    yield Claim(row.size, root, row.origin, f"checkpoint {row.id}")
+            page = checkpoints_by_size(tx, page[-1].size, page[-1].id, _PAGE)
+
+
+def _size_of(claim: Claim) -> int:
+    return claim.size
 
 
 def claims_of(
@@ -70,7 +94,7 @@ def claims_of(
     published: Published | None = None,
     outside: Iterable[tuple[str, str]] = (),
 ) -> Claims:
-    """Return what the store's checkpoints claim, and signed ones from `outside` by their source."""
+    """Check the store's checkpoints and signed ones from `outside`, each after its source."""
     claims = Claims()
     faults = claims.faults
     keys = []
@@ -94,11 +118,13 @@ def claims_of(
         claims.checkpoints = row.id
         if published is not None and row.id == published.number:
             newest = row.note.encode("utf-8", "surrogatepass")
-        claim = claims.add(row.note, source, anchored=False)
+        claim = claims.read(row.note, source, anchored=False)
         if claim is None:
+            claims.broken.add(row.id)
             continue
         if (claim.origin, claim.size, claim.root.hex()) != (row.origin, row.size, row.root):
             faults.append(("changed", f"{source} is not what was signed"))
+            claims.broken.add(row.id)
         if claim.size < sizes.get(claim.origin, 0):
             faults.append(("reordered", f"{source} is out of order"))
         sizes[claim.origin] = max(claim.size, sizes.get(claim.origin, 0))
@@ -109,7 +135,9 @@ def claims_of(
         what: What = "changed" if published.raw is not None else "missing"
         faults.append((what, f"the log's file {CHECKPOINT} is not the newest checkpoint"))
     for source, text in outside:
-        claims.add(text, source, anchored=True)
+        claim = claims.read(text, source, anchored=True)
+        if claim is not None:
+            claims.outside.append(claim)
     return claims
 
 

@@ -64,6 +64,8 @@ class Log:
         self._entries: list[bytes] = []
         """Those of the tile that is not full."""
         self._waiting_since: int | None = None
+        self._filed = False
+        """Whether the log's file holds the newest checkpoint."""
         self.last: Row | None = None
         """The newest checkpoint."""
         self.problem: tuple[int, WatchkeeperError] | None = None
@@ -114,7 +116,8 @@ class Log:
 
     async def _advance(self, now: bool) -> Row | None:
         edge = self._edge or await self._load()
-        at, new = self.store.clock.now(), self.store.head - edge.size
+        await self._file()
+        at, new = self.store.clock.now(), self.store.head - (self.last.size if self.last else 0)
         if new and self._waiting_since is None:
             self._waiting_since = at
         waited = at - (self._waiting_since if self._waiting_since is not None else at)
@@ -125,6 +128,12 @@ class Log:
         await self._grow(self.store.head)
         self._waiting_since = None
         return await self._sign()
+
+    async def finish(self, seconds: float) -> None:
+        """Sign what is left before the plane ends, if that takes no longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.advance(now=True)
 
     async def published(self) -> Published | None:
         """Return what the newest checkpoint is; None where there is none yet."""
@@ -337,9 +346,16 @@ class Log:
             tx.silent("a checkpoint is about the ledger, and so not in it")
             return rows.add_checkpoint(tx, checkpoint, written)
 
-        self.last = await self.store.write(unit)
-        await asyncio.to_thread(self.tiles.write, [(CHECKPOINT, written.encode())])
+        self.last, self._filed = await self.store.write(unit), False
+        await self._file()
         return self.last
+
+    async def _file(self) -> None:
+        """Have the newest checkpoint in the log's file."""
+        if self.last is not None and not self._filed:
+            raw = self.last.note.encode()
+            await asyncio.to_thread(self.tiles.write, [(CHECKPOINT, raw)])
+            self._filed = True
 
     async def _fork(self, reason: str, lost_size: int) -> Edge:
         _LOG.error("the ledger is forked: %s", reason)

@@ -127,7 +127,9 @@ class _Walk:
         self._head = SELECT_HEAD.first(tx)
         self._edge = Edge()
         self._entries: list[bytes] = []
-        self._open = sorted(claims.found, key=lambda one: one.size, reverse=True)
+        self._claims = claims.by_size(tx)
+        self._next = next(self._claims, None)
+        """The claim of the smallest tree that the rows were not held against yet."""
         self._signed = 0
         """Up to where the rows are proven to be what was signed."""
         self._files = Comparison(tiles, claims.logged) if tiles is not None else None
@@ -204,7 +206,7 @@ class _Walk:
                 self._files.full(tile, entries)
             if tile.level == 0:
                 self._entries = []
-        if self._open and self._open[-1].size <= sequence:
+        if self._next is not None and self._next.size <= sequence:
             self._settle()
 
     def _misplaced(self, sequence: int, expected: int) -> None:
@@ -234,8 +236,8 @@ class _Walk:
         """Hold the rows so far against what is claimed of as many."""
         root = self._edge.root()
         compared = False
-        while self._open and self._open[-1].size == self.done:
-            claim = self._open.pop()
+        while (claim := self._next) is not None and claim.size == self.done:
+            self._next = next(self._claims, None)
             if claim.root != root:
                 self._dispute(claim)
                 continue
@@ -251,21 +253,24 @@ class _Walk:
         if any(fork.origin == claim.origin for fork in self._forks):
             self._disputed.append(claim)
             return
+        # who rewrote what is anchored may have signed all the rest of it anew
+        proven = self.anchored if claim.anchored else self._signed
         differs = self._files.locate(self._edge) if self._files is not None else None
-        if differs is not None and differs.sequence > self._signed and not differs.missing:
+        if differs is not None and differs.sequence > proven and not differs.missing:
             raise _Bad(
                 differs.sequence, "changed",
                 f"entry {differs.sequence} is not the one in the log's file {differs.name}, and "
                 f"{claim.source} was signed over another",
             )  # fmt: skip
-        first = self._signed + 1
+        first = proven + 1
         which = f"entry {first} is" if first == claim.size else (
             f"one or more of the entries {first} to {claim.size} are")  # fmt: skip
         raise _Bad(first, "changed", f"{which} not what was signed in {claim.source}")
 
     def _end_forks(self) -> None:
         """Look at what was signed and is not there any more."""
-        for claim in self._open[::-1]:
+        while (claim := self._next) is not None:
+            self._next = next(self._claims, None)
             self._disputed.append(claim)
             if not any(fork.origin == claim.origin for fork in self._forks):
                 raise _Bad(
