@@ -111,6 +111,15 @@ def decide(plane: Plane, body: dict[str, Any]) -> dict[str, Any]:
         (
             READ
             | {
+                "action": {"name": "tools/call"},
+                "resource": {"type": "tool", "id": "books_lookup_charge"},
+            },
+            True,
+            "policy/contracts-permit",
+        ),
+        (
+            READ
+            | {
                 "action": {"name": "call_model"},
                 "resource": MODEL,
                 "context": {"estimate": {"input_tokens": 10, "output_tokens": 5}},

@@ -43,7 +43,7 @@ async def test_it_lists_models_and_asks_for_a_tool(url: str) -> None:
     assert [listed.id for listed in models.data] == ["small-1", "large-1"]
     call: Any = (reply.choices[0].message.tool_calls or [])[0]
     assert reply.choices[0].finish_reason == "tool_calls"
-    assert call.function.name == "zendesk__read_ticket"
+    assert call.function.name == "zendesk_read_ticket"
     assert call.function.arguments == '{"ticket_id":"4101"}'
     assert reply.usage is not None
     assert reply.usage.prompt_tokens == prompt_tokens(MESSAGES)
@@ -112,7 +112,7 @@ async def test_responses_say_the_same_in_pieces_and_whole(url: str) -> None:
         pieced = await stream.get_final_response()
     assert whole.output_text == pieced.output_text
     called: Any = whole.output[-1]
-    assert (called.type, called.name) == ("function_call", "zendesk__read_ticket")
+    assert (called.type, called.name) == ("function_call", "zendesk_read_ticket")
     assert called.arguments == pieced.output[-1].arguments  # type: ignore[union-attr]
     assert whole.usage is not None
     assert pieced.usage is not None

@@ -12,12 +12,13 @@ import pytest
 from tests.demo.fleet_documents import contracts, tools
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import Invalid
-from watchkeeper.demo.plans.conversation import Step, plain_name, wire_name
+from watchkeeper.demo.plans.conversation import Step, plain_name
 from watchkeeper.demo.plans.next_step import PLANS, next_step
 from watchkeeper.demo.sample import read_work
 from watchkeeper.demo.tool_servers.state import ToolState
 from watchkeeper.demo.tool_servers.tool import ToolFailed
 from watchkeeper.demo.tool_servers.workplaces import WORKPLACES
+from watchkeeper.wire.function_names import name_functions, without_dots
 
 ENOUGH = 40
 
@@ -34,7 +35,7 @@ def answer(messages: list[dict[str, Any]], step: Step, content: str) -> None:
     asked = {
         "id": f"call_{len(messages)}",
         "type": "function",
-        "function": {"name": wire_name(str(step.tool)), "arguments": "{}"},
+        "function": {"name": without_dots(str(step.tool)), "arguments": "{}"},
     }
     messages.append({"role": "assistant", "content": step.says, "tool_calls": [asked]})
     messages.append({"role": "tool", "tool_call_id": asked["id"], "content": content})
@@ -107,6 +108,7 @@ def test_a_stranger_gets_no_plan() -> None:
 
 
 def test_names_survive_the_chat_protocol() -> None:
+    offered = name_functions(tools()).offered
     for name in tools():
-        assert plain_name(wire_name(name)) == name
-        assert "." not in wire_name(name)
+        assert offered[name] == without_dots(name)
+        assert plain_name(without_dots(name)) == name

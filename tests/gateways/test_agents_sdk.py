@@ -29,7 +29,7 @@ async def test_an_interrupted_run_goes_on_elsewhere_and_refunds_once(
     monkeypatch.setenv("BOOKS_TOKEN", "s3cr3t-canary")
     arguments = {"charge_id": "ch_3", "amount_usd": 445.25}
     model_provider.wish(
-        call={"name": "books.create_refund", "arguments": arguments, "until": "re_"}
+        call={"name": "books_create_refund", "arguments": arguments, "until": "re_"}
     )
     documents = world(
         upstream=upstream_document(url=books.url, credential="env:BOOKS_TOKEN"),
@@ -90,7 +90,7 @@ async def test_an_agent_that_loses_patience_gets_its_refund_once(
     monkeypatch.setenv("BOOKS_TOKEN", "s3cr3t-canary")
     arguments = {"charge_id": "ch_3", "amount_usd": 444.25}
     model_provider.wish(
-        call={"name": "books.create_refund", "arguments": arguments, "until": "re_"}
+        call={"name": "books_create_refund", "arguments": arguments, "until": "re_"}
     )
     documents = world(
         upstream=upstream_document(url=books.url, credential="env:BOOKS_TOKEN"),
@@ -141,7 +141,7 @@ async def test_an_agent_on_responses_refunds_once_it_was_approved(
     monkeypatch.setenv("BOOKS_TOKEN", "s3cr3t-canary")
     arguments = {"charge_id": "ch_3", "amount_usd": 446.25 + streamed}
     model_provider.wish(
-        call={"name": "books.create_refund", "arguments": arguments, "until": "re_"}
+        call={"name": "books_create_refund", "arguments": arguments, "until": "re_"}
     )
     documents = world(
         upstream=upstream_document(url=books.url, credential="env:BOOKS_TOKEN"),

@@ -362,7 +362,7 @@ async def test_a_hosted_tool_is_not_called_through_the_tool_gateway(
     async with edge_with(tmp_path, provider, clerk("hosted.mcp.books"), documents) as edge:
         token = await edge.open_run()
         async with edge.mcp(token) as client:
-            names = [one.name for one in (await client.list_tools()).tools]
+            names = [one.title for one in (await client.list_tools()).tools]
         assert names
         assert "hosted.mcp.books" not in names
         async with edge.openai(token) as made:

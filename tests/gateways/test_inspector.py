@@ -46,8 +46,8 @@ async def inspect(edge: Edge, home: Path, token: str, era: str, *arguments: str)
 async def test_it_lists_the_tools_of_the_contract(edge: Edge, tmp_path: Path, era: str) -> None:
     listed = await inspect(edge, tmp_path, await edge.open_run(), era, "--method", "tools/list")
     names = {tool["name"] for tool in listed["tools"]}
-    assert "books.create_refund" in names
-    assert "books.close_account" not in names
+    assert "books_create_refund" in names
+    assert "books_close_account" not in names
 
 
 @ERAS
@@ -61,7 +61,7 @@ async def test_it_gets_what_a_person_approved_meanwhile_once(
             tmp_path,
             await edge.open_run(),
             era,
-            *("--method", "tools/call", "--tool-name", "books.create_refund"),
+            *("--method", "tools/call", "--tool-name", "books_create_refund"),
             *("--tool-arg", "charge_id=ch_3", "--tool-arg", f"amount_usd={amount}"),
         )
     )

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.rig.provider_functions import anthropic_refusal
+
 Wish = tuple[str, str, dict[str, Any]]
 """A tool call: its id, the tool's name, its input."""
 
@@ -59,6 +61,9 @@ def provider(*wishes: Wish) -> Iterator[Provider]:
             if "count_tokens" in self.path:
                 self._send(b'{"input_tokens": 10}', "application/json")
                 return
+            if refusal := anthropic_refusal(body):
+                self._send(json.dumps(refusal).encode(), "application/json", 400)
+                return
             blocks = known.answer(body["messages"]) if body.get("tools") else [_TITLE]
             if body.get("stream"):
                 self._send("".join(_events(blocks)).encode(), "text/event-stream")
@@ -66,8 +71,8 @@ def provider(*wishes: Wish) -> Iterator[Provider]:
                 whole = {**_head(), "content": blocks, "stop_reason": _reason(blocks)}
                 self._send(json.dumps(whole).encode(), "application/json")
 
-        def _send(self, body: bytes, kind: str) -> None:
-            self.send_response(200)
+        def _send(self, body: bytes, kind: str, status: int = 200) -> None:
+            self.send_response(status)
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
             self.end_headers()

@@ -194,7 +194,7 @@ async def test_tools_list_shows_what_the_token_is_for(plane: Plane) -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     headers = {"accept": "application/json, text/event-stream"}
     shown = plane.caller(narrow).http.post("/mcp", json=body, headers=headers).json()
-    assert [tool["name"] for tool in shown["result"]["tools"]] == ["books.echo"]
+    assert [tool["name"] for tool in shown["result"]["tools"]] == ["books_echo"]
     models = plane.caller(narrow).http.get("/openai/v1/models").json()
     assert models["data"] == []
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from tests.rig.provider_functions import anthropic_refusal
+
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
@@ -45,6 +47,8 @@ def messages_routes(control: Control, wait: Wait) -> list[BaseRoute]:
         wishes = control.wishes()
         if status := wishes.get("status"):
             return failure(int(status))
+        if refusal := anthropic_refusal(body):
+            return JSONResponse(refusal, status_code=400)
         headers = {"request-id": "req_rig"}
         if body.get("stream"):
             events = stream(control, body, wait)

@@ -7,6 +7,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
+from tests.rig.provider_functions import openai_refusal
+
 WORDS = 8
 Wait = Callable[..., Awaitable[None]]
 
@@ -119,6 +121,8 @@ def openai_routes(control: Control, wait_while_held: Wait) -> list[Any]:
             return said
         if status := wishes.get("status"):
             return JSONResponse({"error": {"message": "overloaded"}}, status_code=int(status))
+        if refusal := openai_refusal(body):
+            return JSONResponse(refusal, status_code=400)
         response, words = answer_to(body, wishes)
         if body.get("stream"):
             events = _events(control, response, words, wait_while_held)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.rig.deadline import eventually_async
+from tests.rig.provider_functions import openai_refusal
 from tests.rig.provider_messages import messages_routes
 from tests.rig.provider_responses import openai_routes, said_by_test
 
@@ -91,6 +92,8 @@ def build_app(control: Control) -> Any:
         if status := wishes.get("status"):
             error = {"message": wishes.get("message", "overloaded"), "type": "server_error"}
             return JSONResponse({"error": error}, status_code=int(status))
+        if refusal := openai_refusal(body):
+            return JSONResponse(refusal, status_code=400)
         words = str(wishes["say"]).split(" ") if "say" in wishes else words_for(body)
         base = {"id": "chatcmpl-rig", "created": 0, "model": body.get("model", "")}
         if body.get("stream"):

@@ -115,6 +115,7 @@ async def test_one_request_for_each_interrupt_asked_of_who_approves_the_tool(
         ("shall I go on?", "runtime.interrupt"),
         (question({"name": "nobody.knows", "args": {}}), "nobody.knows"),
         (question(MAIL), "mail.send"),
+        (question({**MAIL, "name": "mail_send"}), "mail.send"),
     ],
 )
 async def test_what_no_contract_describes_or_asks_for_is_asked_of_the_agents_owner(
@@ -259,12 +260,18 @@ async def test_a_kill_revokes_it_and_rejects(ground: Ground) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("agent", "clerk"), ("tool", "mail.send"), ("runtime", "there")]
+    ("kind", "name", "called"),
+    [
+        ("agent", "clerk", "mail.send"),
+        ("tool", "mail.send", "mail.send"),
+        ("tool", "mail.send", "mail_send"),
+        ("runtime", "there", "mail.send"),
+    ],
 )
 async def test_no_approval_is_carried_under_a_pause(
-    ground: Ground, kind: TargetKind, name: str
+    ground: Ground, kind: TargetKind, name: str, called: str
 ) -> None:
-    await wait(ground, question(REFUND, MAIL))
+    await wait(ground, question(REFUND, {**MAIL, "name": called}))
     (request,) = await asked(ground)
     lock = await ground.lock(kind, name, "pause")
     await approve(ground, request.request)

@@ -241,7 +241,7 @@ async def test_no_credential_is_found_where_it_has_no_business(ground: Ground) -
     assert given(ground, "by-vault") == {f"Bearer {VAULT}"}
     assert given(ground, "by-oauth") == {f"Bearer {ground.tokens.issued[0]}"}
     assert given(ground, "model") == {f"Bearer {MODEL}"}
-    results = [text for text in ground.said if ".echo plain" in text]
+    results = [text for text in ground.said if "_echo plain" in text]
     assert len(results) == 6
     assert all(WITHHELD in text for text in results)
     assert sum(WITHHELD in text for text in ground.said if text.startswith("200 ")) == 2

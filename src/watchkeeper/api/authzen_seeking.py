@@ -91,7 +91,7 @@ def seek(call: Call, tx: Transaction, asker: Asker, body: Evaluation) -> Sought:
     duties = context.get("fulfils", ())
     action = Action(
         "model" if kind == "model" else "tool",
-        body.resource.id,
+        body.resource.id if kind == "model" else _tool(call, body.resource.id),
         arguments if isinstance(arguments, dict) else {},
         _estimate(context.get("estimate")),
         fulfils=tuple(duties) if isinstance(duties, list) else (),
@@ -99,6 +99,11 @@ def seek(call: Call, tx: Transaction, asker: Asker, body: Evaluation) -> Sought:
     approval = context.get("approval")
     name = approval.get("id") if isinstance(approval, dict) else None
     return Sought(run, action, name if isinstance(name, str) else None, problem)
+
+
+def _tool(call: Call, named: str) -> str:
+    """Return what contracts call a tool: who enforces MCP sees what the gateway lists."""
+    return call.rooms.view.now.functions.tool(named)
 
 
 def _run_of(

@@ -101,15 +101,8 @@ from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
 there = {"api_base": os.environ["OPENAI_BASE_URL"], "api_key": os.environ["OPENAI_API_KEY"]}
 known = {"is_chat_model": True, "is_function_calling_model": True}
 
-
-async def governed():
-    found = await McpToolSpec(client=BasicMCPClient(url, headers=headers)).to_tool_list_async()
-    for tool in found:  # it offers a_b for a.b, and then does not find that
-        tool.metadata.name = tool.metadata.name.replace(".", "_")
-    return found
-
-
-# FunctionAgent(tools=await governed(), llm=OpenAILike("MODEL", **there, **known))
+tools = McpToolSpec(client=BasicMCPClient(url, headers=headers))
+# FunctionAgent(tools=await tools.to_tool_list_async(), llm=OpenAILike("MODEL", **there, **known))
 """,
     "adk": """\
 # packages: google-adk[mcp] litellm

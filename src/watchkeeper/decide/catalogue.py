@@ -36,6 +36,7 @@ from watchkeeper.tools.inspection.schemas import Check, compile_schema
 from watchkeeper.tools.pins.model import NO_PINS, Distrusted, Pins, Trusted
 from watchkeeper.tools.pins.rules import trust
 from watchkeeper.wire.data import RedactionLevel
+from watchkeeper.wire.function_names import FunctionNames, name_functions
 from watchkeeper.wire.permissions import BUILT_IN_ROLES
 from watchkeeper.wire.policy import Stage
 
@@ -99,6 +100,8 @@ class Catalogue:
 
     agents: Mapping[str, GovernedAgent]
     tools: Mapping[str, GovernedTool]
+    functions: FunctionNames
+    """What tools are called where models call them."""
     models: Mapping[str, GovernedModel]
     upstreams: Mapping[str, Upstream]
     providers: Mapping[str, Provider]
@@ -281,6 +284,7 @@ def build_catalogue(
     return Catalogue(
         agents=agents,
         tools=tools,
+        functions=name_functions(tools),
         models=models,
         largest_window=max(
             (target.model.context_window for one in models.values() for target in one.targets),

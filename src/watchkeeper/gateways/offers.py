@@ -84,7 +84,8 @@ class Offers:
         definition = pin.pinned if pin else None
         schema = contract.input_schema or (definition.input_schema if definition else None)
         shown: dict[str, Any] = {
-            "name": contract.name,
+            "name": self._view.now.functions.offered[contract.name],
+            "title": contract.name,
             "description": contract.does,
             "inputSchema": {"type": "object", **without_mirrors(schema or {})},
             "annotations": {
@@ -99,6 +100,10 @@ class Offers:
         if output is not None and result_can_be_checked(self._view.now, tool):
             shown["outputSchema"] = output
         return shown
+
+    def named(self, tool: str) -> str:
+        """Return what contracts call a tool that is listed so, or called by that very name."""
+        return self._view.now.functions.tool(tool)
 
     def outlet(self, agent: str, tool: str, answer: Answer) -> Outlet:
         """Return what lets an agent have what it may of a permitted call's result."""

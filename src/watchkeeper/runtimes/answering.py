@@ -258,7 +258,8 @@ class Answers:
         if run is None:
             raise Forbidden("its run is not on record", rule="identity/run")
         catalogue = self._view.now
-        tools = {asked.tool, *(name for name, _ in read_interrupt(row.asked).also)}
+        also = (catalogue.functions.tool(name) for name, _ in read_interrupt(row.asked).also)
+        tools = {asked.tool, *also}
         covered = tuple(
             replace(
                 covered_by_facts(catalogue, run, tool),

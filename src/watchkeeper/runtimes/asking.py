@@ -81,7 +81,8 @@ def open_request(
     contents = examine(dict(interrupt.arguments))
     asked = _requirement(tx, catalogue, governed, run, interrupt)
     requirement = asked.requirement
-    tool = catalogue.tools.get(interrupt.tool or "")
+    name = catalogue.functions.tool(interrupt.tool or "")
+    tool = catalogue.tools.get(name)
     said = str(make_safe(without_secrets(interrupt.text), limit=_LONGEST_TEXT))
     asks = f"{asked.words or said or 'go on'} (waits in runtime {document.name})"
     shown = {
@@ -103,7 +104,7 @@ def open_request(
             agent=run.agent,
             agent_version=run.version,
             run=run.run,
-            tool=str(make_safe(interrupt.tool, limit=120)) if interrupt.tool else TOOL,
+            tool=str(make_safe(name, limit=120)) or TOOL,
             digest=digest("watchkeeper/interrupt/v1", shown),
             canonical=canonical(shown).decode(),
             arguments=shown,
@@ -155,7 +156,8 @@ def _requirement(
     tools: Sequence[tuple[str, Mapping[str, Any]]] = interrupt.also
     if not tools and interrupt.tool is not None:
         tools = ((interrupt.tool, interrupt.arguments),)
-    found = [_asked_of(tx, catalogue, governed, run, *one) for one in tools]
+    known = ((catalogue.functions.tool(name), arguments) for name, arguments in tools)
+    found = [_asked_of(tx, catalogue, governed, run, *one) for one in known]
     if not found:
         return _Asked(_of_owner(catalogue, governed, "no contract describes what it asks"))
     first = max(found, key=lambda one: RISKS.index(one.requirement.risk))

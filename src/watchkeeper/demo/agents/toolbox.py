@@ -15,7 +15,6 @@ from mcp.types import Implementation
 
 from watchkeeper.core.digest import canonical
 from watchkeeper.demo.agents.refusal import Refusal, from_tool
-from watchkeeper.demo.plans.conversation import wire_name
 
 if TYPE_CHECKING:
     from mcp.types import RequestParamsMeta
@@ -87,7 +86,7 @@ class Toolbox:
             {
                 "type": "function",
                 "function": {
-                    "name": wire_name(tool.name),
+                    "name": tool.name,
                     "description": tool.description or "",
                     "parameters": tool.input_schema,
                 },

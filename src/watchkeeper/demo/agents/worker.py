@@ -23,7 +23,6 @@ from watchkeeper.demo.agents.refusal import NotPerformed, Refusal
 from watchkeeper.demo.agents.toolbox import Toolbox, Used
 from watchkeeper.demo.agents.voices import VOICES
 from watchkeeper.demo.agents.worklist import Worklist
-from watchkeeper.demo.plans.conversation import plain_name
 from watchkeeper.wire.agents import BusinessObject, OpenRun
 
 SLOW_SECONDS = 5.0
@@ -192,7 +191,7 @@ class Worker:
         self, run: AgentRun, toolbox: Toolbox, function: Mapping[str, Any], why: str
     ) -> Used:
         """Send one tool call, the same again while it is held, locked or over budget."""
-        tool, arguments = plain_name(function["name"]), parse(function["arguments"])
+        tool, arguments = function["name"], parse(function["arguments"])
         tries = 0
         while True:
             used = await toolbox.use(tool, arguments, why)

@@ -92,11 +92,8 @@ def _read_result(tool: str, content: str) -> Result:
     return Result(tool, data)
 
 
-def wire_name(tool: str) -> str:
-    """Return a tool's name as the chat protocol allows it (no dots)."""
-    return tool.replace(".", "__")
-
-
-def plain_name(name: str) -> str:
-    """Return a tool's own name from the chat protocol's."""
-    return name.replace("__", ".")
+def plain_name(function: str) -> str:
+    """Return what contracts call a tool that is offered as a function: no server here has a `_`
+    in its name.
+    """
+    return function.replace("_", ".", 1)

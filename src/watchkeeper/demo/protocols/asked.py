@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from watchkeeper.core.digest import canonical
-from watchkeeper.demo.plans.conversation import Step, wire_name
+from watchkeeper.demo.plans.conversation import Step
+from watchkeeper.wire.function_names import without_dots
 
 PIECE = 24
 """Characters of one piece of a streamed answer."""
@@ -48,7 +49,7 @@ class Said:
     @property
     def function(self) -> str:
         """The name of the tool that it calls, as protocols allow it."""
-        return wire_name(self.step.tool or "")
+        return without_dots(self.step.tool or "")
 
     @property
     def arguments(self) -> str:

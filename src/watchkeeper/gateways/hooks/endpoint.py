@@ -47,8 +47,6 @@ LARGEST_BODY = 4 * 1024 * 1024
 LONGEST_PATIENCE = 3600
 _EXIT = b"watchkeeper-exit"
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_OTHER_SIGNS = re.compile(r"[^a-zA-Z0-9_-]")
-"""What clients of MCP write as `_` in a tool's name."""
 _AT_ONCE = 64 * 1024
 """Bytes that are parsed on the event loop; more are parsed beside it."""
 _KNOWN = frozenset({"form", "patience", "gateway", "unattended", "session"})
@@ -206,11 +204,8 @@ class HookEndpoint:
         """Tell whether the MCP gateway decides of a tool, as the agent's settings say."""
         if gateway is None or event.server != gateway:
             return False
-        tools = self._view.now.tools.values()
-        offered = (tool.contract for tool in tools if tool.contract.upstream is not None)
-        return any(
-            event.offered_as in (one.name, _OTHER_SIGNS.sub("_", one.name)) for one in offered
-        )
+        tool = self._view.now.tools.get(self._offers.named(event.offered_as))
+        return tool is not None and tool.contract.upstream is not None
 
     async def _give_token(self, scope: Any, send: Any, headers: dict[str, str]) -> None:
         """Give a token of a run: of the named session's, or of a new one."""

@@ -81,7 +81,8 @@ class ToolCalls:
         Raises `Rejected` for a call that is malformed.
         """
         try:
-            return await self._decide(token, caller, _read_ask(request), request, exchange)
+            ask = _read_ask(request, self._offers.named)
+            return await self._decide(token, caller, ask, request, exchange)
         except Unauthenticated as error:
             challenge = {"error": "invalid_token"}
             raise Rejected(UNAUTHENTICATED, str(error), challenge=challenge) from None
@@ -298,11 +299,15 @@ class ToolCalls:
         )
 
 
-def _read_ask(request: Request) -> Ask | str:
-    """Return what is asked for, or why a tool of that name cannot be."""
-    name = request.params.get("name")
-    if not isinstance(name, str):
+def _read_ask(request: Request, named: Callable[[str], str]) -> Ask | str:
+    """Return what is asked for, or why a tool of that name cannot be.
+
+    `named` tells what contracts call a tool that is listed under another name.
+    """
+    sent = request.params.get("name")
+    if not isinstance(sent, str):
         raise Rejected(INVALID_PARAMS, "params.name must be the name of a tool")
+    name = named(sent)
     arguments = request.params.get("arguments")
     if arguments is None:
         arguments = {}
