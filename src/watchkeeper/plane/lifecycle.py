@@ -79,6 +79,7 @@ _TOLERATED_SECONDS = 2
 _COLLECTED_AFTER = (10_000, 20, 50)
 """Objects more than before, and rounds of the younger: some calls at a time make hundreds each
 that die with them, and looking through them costs more than it finds."""
+_LAST_CHECKPOINT_SECONDS = 5
 _USES_SECONDS = 60
 _PRICES_SECONDS = 60
 _POLL_SECONDS = 1
@@ -190,6 +191,7 @@ class Plane:
         self.rooms.decider.waiting.close()
         await asyncio.gather(self.server.close(), self._close_ways_out())
         self.schedule.stop()
+        await self._step("traces", self.rooms.projector.stop())
         await self._step("sweeper", self.sweeper.stop())
         await self._step("switch file", self.switch.stop())
         await self._step("kill switch", self.rooms.kill.stop())
@@ -204,7 +206,8 @@ class Plane:
         await self._step("outages", self.outages.finish())
         if self.server.started:
             await self._step("record of the stop", self._record("plane.stopped", {}))
-            await self._step("last checkpoint", self.rooms.audit.log.advance(now=True))
+            last = self.rooms.audit.log.finish(_LAST_CHECKPOINT_SECONDS)
+            await self._step("last checkpoint", last)
         await self._step("store", self.rooms.store.close())
         _LOG.info("stopped")
 
