@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -72,6 +72,8 @@ PERSONAL = "personal"
 _COMMITS = f'"{PERSONAL}":{{'
 _KEY_BYTES = SALT_BYTES = 32
 _NONCE_BYTES = 12
+_OPENED = 3
+"""How often JSON inside a text inside JSON is looked into."""
 _MOST_SUBJECTS = 8
 _MOST_REMEMBERED = 4096
 _DIGEST_LENGTH = 71
@@ -156,9 +158,12 @@ class Vault:
         return Marks(self, tx, scope)
 
     def names_in(self, text: str) -> list[str]:
-        """Return every personal value in a text, as the name of who it is of."""
-        found = self.find(text) if _may_hold(text) else ()
-        return list(dict.fromkeys(name_of(text[start:end]) for start, end in found))
+        """Return every personal value in a text, or in one that is JSON, as the name of whose."""
+        found: dict[str, None] = {}
+        for said in _texts(text, _OPENED):
+            for start, end in self.find(said) if _may_hold(said) else ():
+                found[name_of(said[start:end])] = None
+        return list(found)
 
     def screen(
         self, tx: Transaction, body: Mapping[str, Any], scope: str, whose: str | None
@@ -364,7 +369,8 @@ class Marks:
         for start, until in sorted(self._vault.find(text)):
             if start >= end:
                 said = text[start:until]
-                parts += (text[end:start], self.of(said, (said,)))
+                whose_it_is = self._vault.names_in(said) or (said,)
+                parts += (text[end:start], self.of(said, whose_it_is))
                 end = until
         return "".join((*parts, text[end:])) if parts else text
 
@@ -415,6 +421,26 @@ def _named(body: str) -> dict[str, str]:
 
 def _is_digest(text: str) -> bool:
     return len(text) == _DIGEST_LENGTH and text.startswith("sha256:")
+
+
+def _texts(text: str, opened: int) -> Iterator[str]:
+    """Yield the texts in a text that is JSON, its keys and numbers too; else the text itself."""
+    if text[:1] not in ("{", "[", '"') or not opened:
+        yield text
+        return
+    try:
+        values = [json.loads(text)]
+    except ValueError:
+        yield text
+        return
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values += [*value, *value.values()]
+        elif isinstance(value, list):
+            values += value
+        else:
+            yield from _texts(str(value), opened - 1)
 
 
 def _mark(value: str) -> str:

@@ -22,6 +22,7 @@ from watchkeeper.store.statement import Row as Stored
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.store.vault import data_subjects, name_of, vault_values
+from watchkeeper.traces import words
 
 _ROWS_AT_ONCE = 100
 _ROUNDS = 5
@@ -78,21 +79,26 @@ class Erasing:
             _check_free(found, despite)
             if not (rows or found.sought.values or found.sought.subjects or found.files):
                 raise NotFound("nothing is kept of anybody of that name")
-            for _ in range(_ROUNDS):
-                for at in range(0, len(rows), _ROWS_AT_ONCE):
-                    part = rows[at : at + _ROWS_AT_ONCE]
-                    await self._store.write(lambda tx, part=part: change(tx, part))  # type: ignore[misc]
-                    await asyncio.sleep(_PAUSE_SECONDS)
-                _, rows = await self._look(names)
-                if not rows:
-                    break
+            await self._sweep(rows)
             self._forget()
             sequence = await self._store.write(
                 lambda tx: _destroy(tx, found, reason=reason, despite=despite, actor=actor)
             )
+            for _ in range(_ROUNDS):  # what was read before may have been written meanwhile
+                rows = await self._store.scan(lambda tx: _rows(tx, found.sought))
+                if not rows:
+                    break
+                await self._sweep(rows)
+            await self._store.write(_scrub_index)
             await asyncio.to_thread(files.overwrite, self._state, found.sought.within)
             await self._store.scrub()
         return found, sequence
+
+    async def _sweep(self, rows: list[Row]) -> None:
+        for at in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[at : at + _ROWS_AT_ONCE]
+            await self._store.write(lambda tx, part=part: change(tx, part))  # type: ignore[misc]
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def subjects(self) -> list[Stored]:
         """Return whose data the vault holds or held: subject, name, since, erased_at, values."""
@@ -120,7 +126,7 @@ class Erasing:
     async def _look(self, names: Collection[str]) -> tuple[Found, list[Row]]:
         def read(tx: Transaction) -> tuple[Found, list[Row]]:
             sought = seek(tx, names)
-            rows = [row for table in tables() for row in look(tx, table, sought)]
+            rows = _rows(tx, sought)
             counts: dict[str, int] = {}
             for row in rows:
                 counts[row.table.name] = counts.get(row.table.name, 0) + 1
@@ -132,6 +138,15 @@ class Erasing:
             return found, rows
 
         return await self._store.scan(read)
+
+
+def _rows(tx: Transaction, sought: Sought) -> list[Row]:
+    return [row for table in tables() for row in look(tx, table, sought)]
+
+
+def _scrub_index(tx: Transaction) -> None:
+    tx.silent("an index of what is kept is no record")
+    words.scrub(tx)
 
 
 def _check_free(found: Found, despite: Collection[str]) -> None:

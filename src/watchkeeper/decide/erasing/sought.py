@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
@@ -25,12 +26,13 @@ _AT_ONCE = 500
 ERASED = "[erased]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sought:
     """All that is of one person.
 
-    `within` are texts that can mean nobody else and are looked for inside others, in lower case;
-    `whole` are looked for as they are: digests, and names that are words too.
+    `within` are texts that can mean nobody else and are looked for inside others, in lower case, as
+    `words` are where those of a text are kept to be searched; `whole` are names that are words too,
+    and `digests` are of what only somebody who knows it all could have made.
     """
 
     names: frozenset[str]
@@ -39,15 +41,19 @@ class Sought:
     """Ids of what the vault holds."""
     runs: frozenset[str]
     within: tuple[str, ...]
+    words: tuple[str, ...]
     whole: frozenset[str]
+    digests: frozenset[str]
 
     def without(self, text: str) -> str:
         """Return a text without anything that is looked for."""
-        if text in self.whole:
+        if text in self.whole or text in self.digests:
             return ERASED
-        for one in self.within:
-            text = re.sub(re.escape(one), ERASED, text, flags=re.IGNORECASE)
-        return text
+        return self._pattern.sub(ERASED, text) if self.within else text
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(re.escape, self.within)), re.IGNORECASE)
 
 
 def seek(tx: Transaction, names: Iterable[str]) -> Sought:
@@ -66,14 +72,21 @@ def seek(tx: Transaction, names: Iterable[str]) -> Sought:
     digests |= _digests_of(tx, own_runs, digests)
     known = {one for one in said | texts if name_of(one) in called} | called
     within: set[str] = set()
-    whole = digests | {f"{kind}/{name}" for name in called for kind in ("person", "user")}
+    whole = {f"{kind}/{name}" for name in called for kind in ("person", "user")}
     for one in known:
-        (within if _is_telling(one) else whole).add(one)
-    forms = {form.lower() for one in within for form in _forms(one)}
+        if _is_telling(one):
+            within.update(form.lower() for form in _forms(one))
+        elif "/" in one:
+            whole.add(one)
+    # what holds another is found by it
+    shortest = tuple(
+        one for one in sorted(within, key=len)
+        if not any(other != one and other in one for other in within)
+    )  # fmt: skip
+    words = {" ".join(_WORD.findall(one)) for one in shortest}
     return Sought(
-        called, frozenset(subjects), frozenset(values), own_runs,
-        tuple(sorted(forms, key=len, reverse=True)),
-        frozenset(one for one in whole if "/" in one or one.startswith("sha256:")),
+        called, frozenset(subjects), frozenset(values), own_runs, shortest, tuple(sorted(words)),
+        frozenset(whole), frozenset(digests),
     )  # fmt: skip
 
 
@@ -84,20 +97,16 @@ def _is_telling(name: str) -> bool:
 
 
 def _forms(text: str) -> Iterable[str]:
-    """Yield a text as it may stand: plain, in JSON, and as words to be searched."""
+    """Yield a text as it may stand: plain, and in JSON."""
     yield text
     yield json.dumps(text)[1:-1]
     yield json.dumps(text, ensure_ascii=False)[1:-1]
-    words = _WORD.findall(text)
-    if len(words) > 1:
-        yield " ".join(words)
 
 
 def _runs_for(tx: Transaction, names: Collection[str]) -> frozenset[str]:
     behalf = func.lower(runs.c.on_behalf_of)
-    conditions: list[ColumnElement[bool]] = []
-    for name in names:
-        conditions += [behalf == name, behalf.endswith(f"/{name}", autoescape=True)]
+    conditions: list[ColumnElement[bool]] = [behalf.in_(names)]
+    conditions += [behalf.endswith(f"/{name}", autoescape=True) for name in names]
     found = tx.connection.execute(select(runs.c.run, runs.c.on_behalf_of).where(or_(*conditions)))
     return frozenset(row.run for row in found if name_of(row.on_behalf_of) in names)
 
@@ -106,7 +115,7 @@ def _subjects(tx: Transaction, names: Collection[str]) -> set[str]:
     table = data_subjects.c
     return {
         row.subject
-        for part in _parts(names)
+        for part in parts(names)
         for row in tx.connection.execute(select(table.subject).where(table.name.in_(part)))
     }
 
@@ -114,8 +123,8 @@ def _subjects(tx: Transaction, names: Collection[str]) -> set[str]:
 def _values(tx: Transaction, subjects: Collection[str]) -> tuple[set[str], set[str], set[str]]:
     """Return ids, texts and scopes of what is of some subjects, alone or with others."""
     table, ids, scopes = vault_values.c, set[str](), set[str]()
-    also = [table.also.contains(one) for one in subjects]
-    for condition in (table.subject.in_(subjects), or_(False, *also)):
+    conditions: list[ColumnElement[bool]] = [table.also.contains(one) for one in subjects]
+    for condition in (*(table.subject.in_(part) for part in parts(subjects)), *conditions):
         for row in tx.connection.execute(select(table.value, table.scope).where(condition)):
             ids.add(row.value)
             scopes.add(row.scope)
@@ -128,7 +137,7 @@ def _digests_of(tx: Transaction, own: Collection[str], digests: Collection[str])
     found: set[str] = set()
     for table in (decisions, requests):
         for column, wanted in ((table.c.run, own), (table.c.digest, digests)):
-            for part in _parts(wanted):
+            for part in parts(wanted):
                 query = select(table.c.digest, table.c.call_digest).where(column.in_(part))
                 for row in tx.connection.execute(query):
                     found |= {one for one in row if one}
@@ -138,7 +147,7 @@ def _digests_of(tx: Transaction, own: Collection[str], digests: Collection[str])
 def open_work(tx: Transaction, sought: Sought) -> tuple[list[str], list[str]]:
     """Return runs for the person that go on, and requests about the person that are open."""
     going: list[str] = []
-    for part in _parts(sought.runs):
+    for part in parts(sought.runs):
         query = select(runs.c.run).where(runs.c.run.in_(part), runs.c.state == "open")
         going += [row.run for row in tx.connection.execute(query)]
     query = select(requests).where(requests.c.state.in_(OPEN))
@@ -158,7 +167,7 @@ def holders(tx: Transaction, sought: Sought) -> list[str]:
     table = retention_holds.c
     agents = {
         row.agent
-        for part in _parts(sought.runs)
+        for part in parts(sought.runs)
         for row in tx.connection.execute(select(runs.c.agent).where(runs.c.run.in_(part)))
     }
     found = tx.connection.execute(
@@ -174,6 +183,7 @@ def holders(tx: Transaction, sought: Sought) -> list[str]:
     )
 
 
-def _parts(names: Collection[str]) -> Iterable[list[str]]:
+def parts(names: Collection[str]) -> Iterator[list[str]]:
+    """Yield names in lists that a query takes."""
     ordered = sorted(names)
     return (ordered[at : at + _AT_ONCE] for at in range(0, len(ordered), _AT_ONCE))

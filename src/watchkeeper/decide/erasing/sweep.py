@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Table, Text, and_, delete, func, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    RowMapping,
+    Table,
+    Text,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
-from watchkeeper.decide.erasing.sought import ERASED, Sought
+from watchkeeper.decide.erasing.sought import ERASED, Sought, parts
 from watchkeeper.store.journal import events
 from watchkeeper.store.metadata import metadata
 from watchkeeper.store.transaction import Transaction
@@ -18,6 +30,7 @@ _LEFT = frozenset(
      "sealed_secrets", "sealing_state", "checkpoints", "ledger_head", "ledger_keys", "anchorings"}
 )  # fmt: skip
 """The ledger itself, what proves it, the vault, and documents, which people write of themselves."""
+_CONDITIONS_AT_ONCE = 200
 _NOTHING = '{"erased":true}'
 WORDS: Mapping[str, Mapping[str, str | None]] = {
     "runs": {"goal": ERASED, "on_behalf_of": None, "on_behalf_of_proof": None,
@@ -55,13 +68,12 @@ def look(tx: Transaction, table: Table, sought: Sought) -> Iterator[Row]:
     texts = [column for column in table.columns if isinstance(column.type, Text)]
     keys = list(table.primary_key.columns)
     words = WORDS.get(table.name, {})
-    conditions = [found for column in texts for found in _conditions(column, sought)]
-    if words:
-        conditions += [table.c.run.in_(part) for part in _parts(sought)]
-    if not conditions:
+    if tx.connection.execute(select(table).limit(1)).first() is None:
         return
-    for row in tx.connection.execute(select(table).where(or_(*conditions))):
-        held = row._mapping
+    conditions = _conditions(texts, sought)
+    if words:
+        conditions += [table.c.run.in_(part) for part in parts(sought.runs)]
+    for held in _rows(tx, table, conditions):
         put: dict[str, str | None] = {}
         of_person = words and held["run"] in sought.runs
         for column in texts:
@@ -73,10 +85,31 @@ def look(tx: Transaction, table: Table, sought: Sought) -> Iterator[Row]:
                 after = words[column.name]
             if after != before:
                 put[column.name] = after
+        if table.name == "span_words":
+            put = {"words": None}
         if put:
             key = tuple(held[column.name] for column in keys)
             named = any(column.name in put for column in keys)
             yield Row(table, key, None if named or table.name == "span_words" else put)
+
+
+def _rows(
+    tx: Transaction, table: Table, conditions: list[ColumnElement[bool]]
+) -> Iterator[RowMapping]:
+    """Yield each row that one of many conditions is true of, once."""
+    keys, seen = [column.name for column in table.primary_key.columns], set[Any]()
+    for part in _batched(conditions):
+        for row in tx.connection.execute(select(table).where(or_(*part))).mappings():
+            key = tuple(row[name] for name in keys)
+            if key not in seen:
+                seen.add(key)
+                yield row
+
+
+def _batched(conditions: list[ColumnElement[bool]]) -> Iterator[list[ColumnElement[bool]]]:
+    # what has too many parts is too deep for SQLite
+    for at in range(0, len(conditions), _CONDITIONS_AT_ONCE):
+        yield conditions[at : at + _CONDITIONS_AT_ONCE]
 
 
 def change(tx: Transaction, rows: list[Row]) -> None:
@@ -97,26 +130,23 @@ def in_entries(tx: Transaction, sought: Sought) -> int:
 
     What a member of staff did under it is among them.
     """
-    conditions = [
-        found
-        for column in (events.c.body, events.c.actor, events.c.subject)
-        for found in _conditions(column, sought)
-    ]
-    if not conditions:
-        return 0
-    query = select(func.count()).select_from(events).where(or_(*conditions))
-    return int(tx.connection.execute(query).scalar_one())
+    conditions = _conditions([events.c.body, events.c.actor, events.c.subject], sought)
+    found: set[int] = set()
+    for part in _batched(conditions):
+        found.update(tx.connection.scalars(select(events.c.sequence).where(or_(*part))))
+    return len(found)
 
 
-def _conditions(column: Column[Any], sought: Sought) -> Iterator[ColumnElement[bool]]:
-    for one in sought.within:
-        yield func.lower(column).contains(one, autoescape=True)
-    whole = sorted(sought.whole)
-    for at in range(0, len(whole), 500):
-        yield column.in_(whole[at : at + 500])
-
-
-def _parts(sought: Sought) -> Iterator[list[str]]:
-    runs = sorted(sought.runs)
-    for at in range(0, len(runs), 500):
-        yield runs[at : at + 500]
+def _conditions(texts: list[Column[Any]], sought: Sought) -> list[ColumnElement[bool]]:
+    if not texts:
+        return []
+    said: ColumnElement[str] = func.lower(func.coalesce(texts[0], ""))
+    for column in texts[1:]:
+        said = said.concat("\n").concat(func.lower(func.coalesce(column, "")))
+    within = sought.words if texts[0].table.name == "span_words" else sought.within
+    found = [said.contains(one, autoescape=True) for one in within]
+    for column in texts:
+        digests = "digest" in column.name or column.name == "call"
+        wanted = sought.digests if digests else sought.whole
+        found += [column.in_(part) for part in parts(wanted)]
+    return found
