@@ -18,6 +18,7 @@ from watchkeeper.notices.service import purge as purge_notices
 from watchkeeper.outbox import service as outbox
 from watchkeeper.store.store import Store
 from watchkeeper.tools.rates.service import purge as purge_rates
+from watchkeeper.traces.telemetry import rows as reported
 
 _LOG = logging.getLogger("watchkeeper.plane.schedule")
 Job = Callable[[], Awaitable[object]]
@@ -29,7 +30,8 @@ _KEPT_SECONDS = 86_400
 """How long an expired token is kept, so that its refusal can still name its run."""
 _SUMMED_SECONDS = 2 * 86_400
 """How long sums of activity are kept; screens show those of a day."""
-
+_REPORTED_SECONDS = 30 * 86_400
+"""How long a call that an agent reported is known: spans of a week ago are taken still."""
 _DELIVERED_SECONDS = 30 * 86_400
 """How long a delivery that arrived or was discarded is listed; the ledger keeps how it went."""
 
@@ -93,6 +95,11 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
         while await store.write(purge_deferred) == AT_ONCE:
             pass
 
+    async def forget_reported() -> None:
+        before = store.clock.now() - _REPORTED_SECONDS * MICROSECONDS
+        while await store.write(lambda tx: reported.purge_calls(tx, before)) == reported.AT_ONCE:
+            pass
+
     async def forget_deliveries() -> None:
         before = store.clock.now() - _DELIVERED_SECONDS * MICROSECONDS
         while await store.write(lambda tx: outbox.purge(tx, before)) == outbox.AT_ONCE:
@@ -101,4 +108,5 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
     schedule.every(_FORGET_SECONDS, "purge of results kept for retries", forget_calls)
     schedule.every(_GUARD_SECONDS, "guard of the sweeper", guard)
     schedule.every(_PURGE_SECONDS, "purge of what has expired", purge)
+    schedule.every(_PURGE_SECONDS, "purge of what agents reported", forget_reported)
     schedule.every(_PURGE_SECONDS, "purge of what was delivered", forget_deliveries)

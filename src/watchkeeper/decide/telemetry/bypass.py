@@ -58,10 +58,10 @@ def look(tx: Transaction, catalogue: Catalogue, agent: str) -> None:
         if _is_part(tx, call):
             rows.settle_call(tx, call.key, "part")
         elif (decided := _decided(tx, catalogue, call, run)) is not None:
-            rows.settle_call(tx, call.key, "seen", decided.decision)
-            _link(tx, call.key, decided.decision)
             if run is None:
                 rows.join_trace(tx, agent, call.trace, decided.run)
+            rows.settle_call(tx, call.key, "seen", decided.decision)
+            _link(tx, call.key, decided.decision)
         else:
             rows.settle_call(tx, call.key, "unseen")
             owner = catalogue.team_of(agent)

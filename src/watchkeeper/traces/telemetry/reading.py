@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, func, select
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.telemetry.tables import (
+    is_waiting,
     reported_calls,
     telemetry_findings,
     telemetry_senders,
@@ -30,7 +31,7 @@ def senders(tx: Transaction, agents: Agents) -> list[Row]:
 
 def count_waiting(tx: Transaction) -> int:
     """Return how many reported calls are still to be looked for."""
-    waits = select(func.count()).where(reported_calls.c.state == "waiting")
+    waits = select(func.count()).select_from(reported_calls).where(is_waiting)
     return int(tx.connection.execute(waits).scalar_one())
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
+from watchkeeper.store.retention import is_held
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.tables import spans
 from watchkeeper.traces.telemetry.tables import (
+    is_waiting,
     reported_calls,
     telemetry_findings,
     telemetry_senders,
 )
 
+AT_ONCE = 500
+"""How many calls one purge takes."""
 _calls, _found, _senders = reported_calls.c, telemetry_findings.c, telemetry_senders.c
-_IS_WAITING = _calls.state == "waiting"
 
 _ADD_CALL = Statement(
     insert(reported_calls)
@@ -28,14 +31,14 @@ _WAITING = Statement(
     select(reported_calls)
     .where(
         _calls.agent == bindparam("agent_is"),
-        _IS_WAITING,
+        is_waiting,
         _calls.received_at <= bindparam("before"),
     )
     .order_by(_calls.received_at, _calls.start, _calls.key)
     .limit(bindparam("most"))
 )
 _OLDEST = Statement(
-    select(func.min(_calls.received_at)).where(_calls.agent == bindparam("agent_is"), _IS_WAITING)
+    select(func.min(_calls.received_at)).where(_calls.agent == bindparam("agent_is"), is_waiting)
 )
 _SETTLE = Statement(
     update(reported_calls)
@@ -67,10 +70,24 @@ _JOIN_CALLS = Statement(
     .where(
         _calls.agent == bindparam("agent_is"),
         _calls.trace == bindparam("trace_is"),
-        _IS_WAITING,
+        is_waiting,
         _calls.run.is_(None),
     )
     .values(run=bindparam("run_to"))
+)
+_PURGE = Statement(
+    delete(reported_calls).where(
+        _calls.key.in_(
+            select(_calls.key)
+            .where(
+                _calls.received_at < bindparam("before"),
+                ~is_waiting,
+                ~is_held(run=_calls.run, agent=_calls.agent),
+            )
+            .order_by(_calls.received_at)
+            .limit(AT_ONCE)
+        )
+    )
 )
 _sent = insert(telemetry_senders).values(
     {column.name: bindparam(column.name) for column in telemetry_senders.columns}
@@ -149,6 +166,12 @@ def parent_of(tx: Transaction, key: str) -> str | None:
     """Return the span id above a reported span."""
     found: str | None = _PARENT.scalar(tx, key_is=key)
     return found
+
+
+def purge_calls(tx: Transaction, before: int) -> int:
+    """Forget calls that were looked for before a time, up to a bound, unless held."""
+    tx.silent("what was found of them stays")
+    return _PURGE.run(tx, before=before)
 
 
 def run_of_trace(tx: Transaction, agent: str, trace: str) -> str | None:

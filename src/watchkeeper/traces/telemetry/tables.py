@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Table, Text
+from sqlalchemy import Column, Index, Table, Text, literal_column
 
 from watchkeeper.store.metadata import Key, Whole, metadata
 
@@ -27,13 +27,14 @@ reported_calls = Table(
 )
 """Tool and model calls of agents' spans, by the span's key; `decision` is the gateway's own record
 of the call, which is of no other."""
-_waits = reported_calls.c.state == "waiting"
+is_waiting = reported_calls.c.state == literal_column("'waiting'")
+"""Written out, not bound: else no engine sees that the index answers it."""
 Index(
     "reported_calls_waiting",
     reported_calls.c.agent,
     reported_calls.c.received_at,
-    sqlite_where=_waits,
-    postgresql_where=_waits,
+    sqlite_where=is_waiting,
+    postgresql_where=is_waiting,
 )
 Index("reported_calls_by_decision", reported_calls.c.decision)
 Index("reported_calls_by_time", reported_calls.c.received_at)
