@@ -199,3 +199,18 @@ async def test_who_reads_does_not_wait_for_all_that_happened_before_an_upgrade(
     assert (await projector.catch_up(), await stored(store)) == (0, {})
     await projector.follow()
     assert await projector.catch_up() == store.head
+
+
+async def test_a_plane_that_stops_ends_what_it_began_and_tells_no_more(store: Store) -> None:
+    await write(store, STORY)
+    projector = Projector(store, events_at_once=2)
+    await projector.start()
+    following = asyncio.create_task(projector.follow())
+    await asyncio.sleep(0)  # the first events are being told
+    await projector.stop()
+    assert projector.told == 2
+    await following
+    assert projector.told == 2
+    after = Projector(store)
+    await after.start()
+    assert after.told == 2

@@ -34,6 +34,7 @@ class Projector:
         self._at_once = events_at_once
         self._following = asyncio.Lock()
         self._told = 0
+        self._ended = False
         self._listeners: list[Callable[[Sequence[Span]], None]] = []
 
     @property
@@ -64,10 +65,16 @@ class Projector:
         """Tell every event that is committed by now."""
         head = self._store.head
         async with self._following:
-            while self._told < head:
+            while self._told < head and not self._ended:
                 await self._step()
                 if self._told < head:
                     await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def stop(self) -> None:
+        """Tell no more; return once what was begun is stored. The next plane goes on there."""
+        self._ended = True
+        async with self._following:
+            pass
 
     async def purge(self) -> None:
         """Forget what was kept for long enough."""
