@@ -7,6 +7,7 @@ from typing import Any
 
 from watchkeeper.core.digest import digest
 from watchkeeper.store.statement import Row
+from watchkeeper.store.transaction import Transaction
 
 _AS_THEY_ARE = (
     "request", "kind", "agent", "agent_version", "run", "on_behalf_of", "goal", "tool", "asks",
@@ -26,6 +27,13 @@ def display_of(row: Row) -> dict[str, Any]:
     return shown | {"reversible": None if reversible is None else bool(reversible)}
 
 
-def display_digest(row: Row) -> str:
-    """Return the digest of what is shown of a request."""
-    return digest(DISPLAY, display_of(row))
+def sealed_display(tx: Transaction, row: Row) -> str:
+    """Return the digest of what is shown of a request, as entries of its run may name it.
+
+    What it shows of persons could be guessed from it: then entries commit to it instead.
+    """
+    found = digest(DISPLAY, display_of(row))
+    whose = [row.on_behalf_of] if row.on_behalf_of else []
+    if whose := [*whose, *tx.vault.names_in(row.arguments)]:
+        tx.vault.commit(tx, found, whose, row.run)
+    return found

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, literal_column, select, update
 
 from watchkeeper.approvals.deciding import decide
 from watchkeeper.approvals.delegations import voter_of
-from watchkeeper.approvals.display import display_digest
+from watchkeeper.approvals.display import sealed_display
 from watchkeeper.approvals.people import STRANGERS, People
 from watchkeeper.approvals.rows import IS_PENDING, ballot_of, find, find_or_none, record
 from watchkeeper.approvals.rules import is_excluded, why_not
@@ -124,7 +124,7 @@ def break_glass(
         reason=reason,
         key=key,
         signature=signature,
-        display=display_digest(row),
+        display=sealed_display(tx, row),
         review_due_at=due_at,
     )
     row = find(tx, request)

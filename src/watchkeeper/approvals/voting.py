@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, update
 
 from watchkeeper.approvals.deciding import decide
 from watchkeeper.approvals.delegations import voters_of
-from watchkeeper.approvals.display import display_digest
+from watchkeeper.approvals.display import sealed_display
 from watchkeeper.approvals.model import Barrier
 from watchkeeper.approvals.people import STRANGERS, People, Voter, person_key
 from watchkeeper.approvals.rows import ballot_of, find, groups_of, policy_of, record
@@ -219,7 +219,7 @@ def _add(
         roles=held,
         reason=reason,
         level=row.level,
-        display=display_digest(row),
+        display=sealed_display(tx, row),
         **{name: value for name, value in said.items() if value is not None},
     )
 

@@ -83,7 +83,8 @@ _WHOLE = frozenset({"on_behalf_of", "on_behalf_of_proof", "goal", "object", "sum
 """Fields that are a person's words or name as a whole, in an entry about what was done for one."""
 _NAMES = frozenset(
     {"by", "owner", "people", "person", "from", "to", "told", "add", "remove", "approved_by",
-     "decision", "kind", "name", "version", "rule", "traceparent", "lock", "epoch", PERSONAL}
+     "decision", "kind", "name", "version", "rule", "policies", "traceparent", "lock", "epoch",
+     "key", "signature", PERSONAL}
 )  # fmt: skip
 """Fields that name those who work here and the plane's own things: they are meant to last."""
 
