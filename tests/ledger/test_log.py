@@ -12,6 +12,7 @@ from tests.ledger.ground import NAME, note, open_log
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, NotFound, Unavailable, WatchkeeperError
+from watchkeeper.core.key_files import load_or_make
 from watchkeeper.ledger.anchors.files import FileAnchor
 from watchkeeper.ledger.checkpoints import checkpoints_after, read_keys, read_signed
 from watchkeeper.ledger.log import Log
@@ -272,7 +273,9 @@ async def test_a_new_key_signs_the_last_checkpoint_too(log: Log, tmp_path: Path)
     assert old.name == log.key.name, "the log is the same one"
     await note(log, 3)
     await log.advance(now=True)
+    load_or_make(tmp_path / "signing/ledger-1.key", "left by a plane that was killed")
     again = await reopen(log, tmp_path)
+    assert [file.name for file in (tmp_path / "signing").iterdir()] == ["ledger-2.key"]
     assert again.key == log.key
     found = await again.store.scan(lambda tx: verify(tx, tiles=again.tiles))
     assert (found.ok, found.checkpoints) == (True, 3), found

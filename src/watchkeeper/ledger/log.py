@@ -92,6 +92,7 @@ class Log:
             private = await asyncio.to_thread(load_or_make, path, _WHAT)
             if public_of(private, newest.name) == newest:
                 self._signing = Signing(keys[-1].id, newest, private)
+                self._forget_older()
         if self._signing is None:
             await self._begin("rotated", "the key was gone", newest.name)
         await self._read_forks()
@@ -160,16 +161,12 @@ class Log:
         async with self._turn:
             if self._edge is None:
                 await self._load()
-            if self._edge and self._edge.size < self.store.head:
+            if self.store.head > (self.last.size if self.last is not None else 0):
                 await self._grow(self.store.head)
                 await self._sign()
-            old, last = self._signing, self.last
-            assert old is not None, "it is open"
-            await self._begin("rotated", reason, old.public.name, actor)
-            if last is not None:
-                await self._sign_again(*read_signed(last.note))
-            with contextlib.suppress(OSError):
-                self._key_file(old.id).unlink()
+            await self._begin("rotated", reason, self.key.name, actor)
+            if self.last is not None:
+                await self._sign_again(*read_signed(self.last.note))
             return self.key.text()
 
     async def fork(self, origin: str, reason: str, lost_size: int) -> None:
@@ -222,6 +219,14 @@ class Log:
 
         await self.store.write(unit)
         self._signing = Signing(number, public, private)
+        self._forget_older()
+
+    def _forget_older(self) -> None:
+        """Remove the private halves of keys that sign no more."""
+        assert self._signing is not None, "one signs"
+        for number in range(1, self._signing.id):
+            with contextlib.suppress(OSError):
+                self._key_file(number).unlink(missing_ok=True)
 
     async def _load(self) -> Edge:
         """Go on from the largest tree that was signed, or fork where the ledger lacks it."""
