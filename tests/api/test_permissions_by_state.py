@@ -17,7 +17,8 @@ from watchkeeper.api.operations import OPERATIONS, routes
 from watchkeeper.api.table import Operation
 from watchkeeper.identity.persons import issue_token
 from watchkeeper.plane.application import assemble
-from watchkeeper.plane.lifecycle import Plane, build
+from watchkeeper.plane.lifecycle import build
+from watchkeeper.plane.running import Plane
 from watchkeeper.plane.settings import Settings
 from watchkeeper.plane.state import StateDirectory
 from watchkeeper.store.transaction import Transaction
