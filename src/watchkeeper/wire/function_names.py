@@ -41,7 +41,8 @@ def name_functions(tools: Iterable[str]) -> FunctionNames:
     """Return what tools are offered as and understood under, by what contracts call them."""
     known = set(tools)
     alike = Counter(map(without_dots, known))
-    offered, understood = {}, {}
+    offered: dict[str, str] = {}
+    understood: dict[str, str] = {}
     for tool in known:
         plain, marked = without_dots(tool), with_digest(tool)
         offered[tool] = plain if plain == tool or alike[plain] == 1 else marked
