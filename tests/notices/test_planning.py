@@ -286,3 +286,30 @@ async def test_owners_of_agent_and_budget_are_told_of_its_levels(store: Store, t
     assert people(found) == ["ada", "lex", "root"]
     notice = read_notice(found[0].payload)
     assert (notice.why, notice.asks, notice.request) == ("budget", body["text"], None)
+
+
+@pytest.mark.parametrize("type_", ["telemetry.bypassed", "telemetry.agent_unknown"])
+async def test_the_team_of_an_agent_is_told_what_its_telemetry_gave_away(
+    store: Store, type_: str
+) -> None:
+    catalogue = catalogue_of(
+        *CHANNELS,
+        role("ops", "ada"),
+        *(person(name) for name in ("ada", "zoe")),
+        person("root", accounts=["root"]),
+        {"agent": {"name": "bot", "owner": "ops", "mission": "help"}},
+    )
+    body = {"text": "bot reports a call of shell that no gateway saw"}
+    await store.write(
+        lambda tx: tx.record(type_, actor="plane", subject="agent/bot", agent="bot", body=body)
+    )
+    notices = Notices(RolesInForce(CatalogueView(catalogue)), "root")
+
+    def query(tx: Any) -> list[NewDelivery]:
+        (event,) = (event for event in read_events(tx) if event.type == type_)
+        return list(notices.plan(tx, event, catalogue))
+
+    found = await store.read(query)
+    assert people(found) == ["ada"]
+    notice = read_notice(found[0].payload)
+    assert (notice.why, notice.asks) == ("telemetry", body["text"])

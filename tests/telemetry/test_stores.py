@@ -81,8 +81,13 @@ async def test_one_of_several_planes_exports(store: Store) -> None:
     assert await store.write(lambda tx: sent.hold(tx, "one"))
     store.clock.advance(sent.HOLDS_SECONDS + 1)  # type: ignore[attr-defined]
     assert await store.write(lambda tx: sent.hold(tx, "other"))
-    await store.write(lambda tx: sent.move(tx, 0, 7, Counts(sent=3, refused=1, lost=2)))
+    await store.write(lambda tx: sent.move(tx, 0, 5, Counts()))
+    before = await store.read(sent.counts_of)
+    assert before is not None
+    assert before.sent_at is None, "nothing was sent"
+    await store.write(lambda tx: sent.move(tx, 5, 7, Counts(sent=3, refused=1, lost=2)))
     counts = await store.read(sent.counts_of)
     assert counts is not None
     assert (counts.sent, counts.refused, counts.lost, counts.passed_over) == (3, 1, 2, 0)
+    assert counts.sent_at == store.clock.now()
     assert (await store.read(sent.how_far))[0] == 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Column, Table, Text, bindparam, or_, select, update
+from sqlalchemy import Column, Table, Text, bindparam, func, or_, select, update
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.store.cursor import Cursor
@@ -56,7 +56,7 @@ _COUNT = Statement(
         refused=_t.refused + bindparam("refused_more"),
         lost=_t.lost + bindparam("lost_more"),
         passed_over=_t.passed_over + bindparam("passed_more"),
-        sent_at=bindparam("at"),
+        sent_at=func.coalesce(bindparam("at", type_=Whole), _t.sent_at),
     )
 )
 _COUNTS = Statement(select(trace_export).where(_t.id == 1))
@@ -107,10 +107,9 @@ def look_ahead(tx: Transaction, limit: int) -> Next:
 def move(tx: Transaction, was: int, to: int, counts: Counts) -> None:
     """Go on behind a batch; raise `Conflict` if another plane was there first."""
     export_cursor.move(tx, was, to)
-    sent_at = tx.now
     _COUNT.run(
         tx, sent_more=counts.sent, refused_more=counts.refused, lost_more=counts.lost,
-        passed_more=0, at=sent_at,
+        passed_more=0, at=tx.now if counts.sent else None,
     )  # fmt: skip
 
 
@@ -122,7 +121,7 @@ def pass_over(tx: Transaction) -> int:
         return 0
     to = told - MOST_BEHIND // 2
     export_cursor.move(tx, after, to)
-    _COUNT.run(tx, sent_more=0, refused_more=0, lost_more=0, passed_more=to - after, at=tx.now)
+    _COUNT.run(tx, sent_more=0, refused_more=0, lost_more=0, passed_more=to - after, at=None)
     return to - after
 
 
