@@ -11,8 +11,9 @@ from tests.decide.still import WORLD
 from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.records import find_decision, highest_risk, largest_amount, tool_errors
+from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.replaying import Replays
+from watchkeeper.decide.run_figures import highest_risk, largest_amount, tool_errors
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun

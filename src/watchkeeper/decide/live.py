@@ -21,7 +21,7 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.people import PeopleInForce
-from watchkeeper.decide.records import highest_risk, largest_amount, last_model, tool_errors
+from watchkeeper.decide.run_figures import highest_risk, largest_amount, last_model, tool_errors
 from watchkeeper.identity import uses
 from watchkeeper.identity.details import USED_UP, Used
 from watchkeeper.identity.model import RunFacts

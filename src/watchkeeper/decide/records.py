@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Literal
 
-from sqlalchemy import Text, bindparam, case, func, literal, select, update
+from sqlalchemy import Text, bindparam, func, literal, select, update
 
 from watchkeeper.core.digest import Written, canonical
 from watchkeeper.core.errors import NotFound
@@ -16,8 +16,6 @@ from watchkeeper.decide.contents import Contents
 from watchkeeper.decide.model import RISKS, Action, Progress, Ruling
 from watchkeeper.decide.tables import (
     decisions,
-    has_risk,
-    has_value,
     is_permitted,
 )
 from watchkeeper.identity.model import RunFacts
@@ -90,39 +88,6 @@ _SETTLE = Statement(
         retries=bindparam("sent_again"),
         first_token_ms=bindparam("first_token"),
     )
-)
-_LAST_MODEL = Statement(
-    select(decisions.c.name, decisions.c.model)
-    .where(
-        decisions.c.run == bindparam("run_is"),
-        decisions.c.kind == "model",
-        decisions.c.outcome == "succeeded",
-    )
-    .order_by(decisions.c.decision.desc())
-    .limit(1)
-)
-_MOST_LOOKED_AT = 500
-"""Decisions of a run that its error rate is counted over, the newest."""
-_newest = (
-    select(decisions.c.kind, decisions.c.outcome)
-    .where(decisions.c.run == bindparam("run_is"))
-    .order_by(decisions.c.decision.desc())
-    .limit(_MOST_LOOKED_AT)
-    .subquery()
-)
-_TOOL_ERRORS = Statement(
-    select(
-        func.count(case((_newest.c.outcome != "succeeded", 1))).label("failed"),
-        func.count().label("settled"),
-    ).where(_newest.c.kind == "tool", _newest.c.outcome.is_not(None))
-)
-_LARGEST = Statement(
-    select(func.max(decisions.c.value_micros)).where(
-        decisions.c.run == bindparam("run_is"), has_value
-    )
-)
-_RISKIEST = Statement(
-    select(func.max(decisions.c.risk)).where(decisions.c.run == bindparam("run_is"), has_risk)
 )
 _NO_CHAT = frozenset({"embeddings", "count_tokens"})
 _EVENT = {"permit": "decision.permitted", "hold": "decision.held", "deny": "decision.denied"}
@@ -391,29 +356,6 @@ def _found(statement: Statement, tx: Transaction, decision: str) -> Row:
 def find_by_key(tx: Transaction, run: str, key: str) -> Row | None:
     """Return the permitted decision of a run that used an idempotency key."""
     return _BY_KEY.first(tx, run_is=run, key_is=key)
-
-
-def last_model(tx: Transaction, run: str) -> str | None:
-    """Return the model that a run last had an answer from."""
-    row = _LAST_MODEL.first(tx, run_is=run)
-    return (row.model or row.name) if row else None
-
-
-def tool_errors(tx: Transaction, run: str) -> tuple[int, int]:
-    """Return how many of a run's newest settled tool calls failed, and of how many."""
-    row = _TOOL_ERRORS.first(tx, run_is=run)
-    return (row.failed, row.settled) if row is not None else (0, 0)
-
-
-def largest_amount(tx: Transaction, run: str) -> int:
-    """Return the largest amount that a run has asked to move, in micro-dollars."""
-    return int(_LARGEST.scalar(tx, run_is=run) or 0)
-
-
-def highest_risk(tx: Transaction, run: str) -> Risk | None:
-    """Return the highest risk that a run has asked to take; None: no tool was asked for."""
-    found = _RISKIEST.scalar(tx, run_is=run)
-    return None if found is None else RISKS[found]
 
 
 def newest_decisions(
