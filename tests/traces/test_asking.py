@@ -105,6 +105,7 @@ def test_what_a_step_rested_on_is_what_came_before_it(plane: Plane, run: Run) ->
     assert (under["agent"], under["version"], under["principal"]) == ("clerk", 1, "user/ada")
     assert under["contract"] == plane.operator.get("/v1/agents/clerk")["contract_digest"]
     assert list(found["policies"]) == ["policy"]
+    assert under["policies"].startswith("sha256:")
     whole = plane.operator.get(f"/v1/ask/rested-on/{run.id}")
     assert [row["key"] for row in whole["rows"]] == [
         refund["key"], held["request"], looked["key"],

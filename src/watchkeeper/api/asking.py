@@ -182,6 +182,7 @@ def _under(tx: Transaction, looked: resting.Looked) -> Under:
         contract=digest_of(tx, "agent", agent, version),
         epoch=resting.epoch_of(of_run),
         rules=resting.rules_of(of_run),
+        policies=resting.policies_of(of_run),
     )
 
 

@@ -205,6 +205,7 @@ def _under(one: Under) -> str:
     version = "" if one.version is None else f" version {one.version}"
     facts = [
         f"contract {one.contract[:_SHORT]}" if one.contract else "contract not known",
+        f"policies {one.policies[:_SHORT]}" if one.policies else "",
         f"for {one.principal}" if one.principal else "",
         f"locks known up to {one.epoch}" if one.epoch else "",
         f"decided by {', '.join(one.rules)}" if one.rules else "",

@@ -40,7 +40,7 @@ from watchkeeper.console.theme import PLAIN_THEME, Theme, plain_palette
 from watchkeeper.console.waiting import Waiting, WaitingRoom
 from watchkeeper.core.clock import Clock, SystemClock, utc_text
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.core.places import config_file, state_directory
+from watchkeeper.core.places import state_directory
 from watchkeeper.wire.plane import Status
 
 PaneMaker = Callable[[Desk], Sequence[Pane[Any]]]
@@ -241,11 +241,16 @@ class Console(App[int], inherit_bindings=False):
             if not self.stage.overlays and self.prompt is None:
                 self.release()
 
-    def show(self, pane: str, identity: str | None = None, *, detail: bool = False) -> None:
+    def show(
+        self,
+        pane: str,
+        identity: str | None = None,
+        *,
+        detail: bool = False,
+        filter: str | None = None,
+    ) -> None:
         """Go to a pane and one of its rows."""
-        self.journey.show_pane(pane)
-        if identity is not None:
-            self.run_worker(self.journey.seek(self.pane, identity, detail), exit_on_error=True)
+        self.journey.go(pane, identity, detail=detail, filter=filter)
 
     def mark_dirty(self, pane: str | None = None) -> None:
         """Have a pane, or all, read again."""
@@ -362,12 +367,6 @@ class Console(App[int], inherit_bindings=False):
     def copy(self, text: str) -> None:
         """Put text on the clipboard."""
         self.run_worker(self.outside.copy(text), exit_on_error=True)
-
-    @property
-    def own_themes(self) -> Path:
-        """Where the person's own themes are."""
-        place = self.configuration.path or config_file()
-        return place.parent / "themes"
 
     def recolour(self, theme: Theme) -> None:
         """Take the colours of another theme; a console without colours stays so."""

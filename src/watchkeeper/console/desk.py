@@ -123,8 +123,15 @@ class Desk(Protocol):
         """Put text on the person's clipboard and say what was tried."""
         ...
 
-    def show(self, pane: str, identity: str | None = None, *, detail: bool = False) -> None:
-        """Go to a pane and, if given, to one of its rows; `detail` opens it."""
+    def show(
+        self,
+        pane: str,
+        identity: str | None = None,
+        *,
+        detail: bool = False,
+        filter: str | None = None,
+    ) -> None:
+        """Go to a pane and, if given, to one of its rows; `detail` opens it, `filter` narrows."""
         ...
 
     def mark_dirty(self, pane: str | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watchkeeper.console.actions import key_label
 from watchkeeper.console.blocks import Block
@@ -14,6 +14,7 @@ from watchkeeper.console.guides import guide_blocks, guide_files, help_blocks
 from watchkeeper.console.prompt import Prompt
 from watchkeeper.console.theme import load_theme, theme_files
 from watchkeeper.core.errors import Invalid
+from watchkeeper.core.places import config_file
 
 if TYPE_CHECKING:
     from watchkeeper.console.app import Console
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 FURTHEST_SEEK = 50
 """Pages read to find a row that is not read yet."""
+LONGEST_WAY = 20
+"""Places that one can go back through."""
+
+
+class Origin(NamedTuple):
+    """Where a person was before they went from one thing to another."""
+
+    pane: str
+    row: str | None
+    detail: bool
 
 
 class Finding:
@@ -31,6 +42,7 @@ class Finding:
         self._commands = History()
         self._filters = History()
         self._ranging = False
+        self._way: list[Origin] = []
 
     @property
     def pane_titles(self) -> Sequence[tuple[str, str]]:
@@ -121,7 +133,38 @@ class Finding:
     # Finding one's way
 
     def show_pane(self, key: str) -> None:
-        """Go to a pane."""
+        """Go to a pane, for itself: there is no way back but its key."""
+        self._way.clear()
+        self._turn_to(key)
+
+    def go(
+        self, key: str, row: str | None, *, detail: bool = False, filter: str | None = None
+    ) -> None:
+        """Go from what is under the cursor to another pane; `go_back` returns here."""
+        console, pane = self._console, self._pane
+        origin = Origin(pane.key, pane.window.current_id, console.layer == "detail")
+        self._turn_to(key)
+        if self._pane is not pane:
+            self._way = [*self._way[1 - LONGEST_WAY :], origin]
+        if filter is not None:
+            self._narrow(filter)
+        self._seek(row, detail)
+
+    def go_back(self) -> bool:
+        """Go back to where one came from; tell whether one came from anywhere."""
+        if not self._way:
+            return False
+        origin = self._way.pop()
+        self._turn_to(origin.pane)
+        self._seek(origin.row, origin.detail)
+        return True
+
+    def _seek(self, row: str | None, detail: bool) -> None:
+        if row is not None:
+            work = self.seek(self._pane, row, detail)
+            self._console.run_worker(work, exit_on_error=True)
+
+    def _turn_to(self, key: str) -> None:
         console = self._console
         wanted = next((pane for pane in console.panes if pane.key == key), None)
         if wanted is None:
@@ -198,7 +241,7 @@ class Finding:
     async def open_theme(self) -> None:
         """Choose a theme and take its colours."""
         console = self._console
-        own = console.own_themes
+        own = (console.configuration.path or config_file()).parent / "themes"
         files = theme_files(own)
         chosen = await console.over(Chooser("Themes", [Choice(name, name) for name in files]))
         if chosen in files:

@@ -61,15 +61,19 @@ class Journey(Finding):
     # Layers
 
     def back(self) -> Awaitable[None] | None:
-        """Close one layer; at the root, quit."""
-        if self._close_layer():
+        """Close one layer, or go back to where one came from; at the root, quit."""
+        if self._close_layer() or self.go_back():
             return None
         return self.quit()
 
     def escape(self) -> None:
-        """Close one layer, or clear the filter."""
-        if not self._close_layer() and self._pane.window.filter:
+        """Close one layer, clear the filter, or go back to where one came from."""
+        if self._close_layer():
+            return
+        if self._pane.window.filter:
             self._narrow("")
+        else:
+            self.go_back()
 
     def _close_layer(self) -> bool:
         console = self._console

@@ -18,6 +18,7 @@ _KEPT = {
     "decision.permitted": (
         ("digest", "watchkeeper.digest"),
         ("epoch", "watchkeeper.epoch"),
+        ("policies", "watchkeeper.policies"),
         ("reason", "watchkeeper.decision.reason"),
         ("hosted", "watchkeeper.hosted_tools"),
         ("obligations", "watchkeeper.obligations"),

@@ -151,3 +151,10 @@ def epoch_of(found: Sequence[Span]) -> int | None:
     """Return the newest lock that was known when any of them was decided."""
     epochs = [span.attributes.get("watchkeeper.epoch") for span in found]
     return max((epoch for epoch in epochs if isinstance(epoch, int)), default=None)
+
+
+def policies_of(found: Sequence[Span]) -> str | None:
+    """Return the digest of the policies in force when the last of them was decided."""
+    decided = [span for span in found if "watchkeeper.policies" in span.attributes]
+    last = max(decided, key=lambda span: (span.start, span.key), default=None)
+    return None if last is None else str(last.attributes["watchkeeper.policies"])

@@ -141,6 +141,8 @@ class Under(Shown):
     """The newest lock that was known when it was last decided."""
     rules: tuple[str, ...]
     """What decided its actions."""
+    policies: str | None = None
+    """The digest of all policies in force when it was last decided, sealed with the decision."""
 
 
 class RestedOn(Answer):
@@ -152,7 +154,7 @@ class RestedOn(Answer):
     runs: tuple[Under, ...]
     """Its run and those above it, the nearest first."""
     policies: dict[str, str]
-    """Policy sets that were named by what decided, each with the digest of its text in force."""
+    """Policy sets applied by then, each with the digest of its text."""
     rows: tuple[Rest, ...]
     """By time, the latest first."""
     left_out: int = 0

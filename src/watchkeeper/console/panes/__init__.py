@@ -6,6 +6,7 @@ from typing import Any
 
 from watchkeeper.console.actions import Action
 from watchkeeper.console.desk import Desk
+from watchkeeper.console.dialogs.asking import ask_actions
 from watchkeeper.console.pane import Pane
 from watchkeeper.console.panes.approvals import ApprovalsPane
 from watchkeeper.console.panes.budgets import BudgetsPane
@@ -19,6 +20,7 @@ from watchkeeper.console.panes.policy import PolicyPane
 from watchkeeper.console.panes.runs import RunsPane
 from watchkeeper.console.panes.runtimes import RuntimesPane
 from watchkeeper.console.panes.tools import ToolsPane
+from watchkeeper.console.panes.trace import TracePane
 from watchkeeper.console.panes.watch import WatchPane
 
 
@@ -38,9 +40,10 @@ def all_panes(desk: Desk) -> list[Pane[Any]]:
         ModelsPane(desk),
         RuntimesPane(desk),
         IncidentsPane(desk),
+        TracePane(desk),
     ]
 
 
 def console_actions(desk: Desk) -> list[Action]:
-    """Return what can be done in every pane alike; none beyond the shell's own."""
-    return []
+    """Return what can be done in every pane alike, beyond the shell's own."""
+    return ask_actions(desk)

@@ -12,6 +12,7 @@ from watchkeeper.console.dialogs.killing import kill_action
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span, span
 from watchkeeper.console.pane import Pane
+from watchkeeper.console.panes.trace import trace_action
 from watchkeeper.console.views import events as view
 from watchkeeper.console.words import plural
 from watchkeeper.wire.pages import Page
@@ -78,8 +79,9 @@ class LedgerPane(Pane[EventRow]):
         if not newest and self.window.loaded:
             self.dirty = False
             return
+        before = self.window.current_id
         await super().reload(height)
-        if newest:
+        if newest and self.window.current_id == before:  # nobody went elsewhere meanwhile
             self.window.move_to(0)
             self._unread = 0
 
@@ -116,6 +118,7 @@ class LedgerPane(Pane[EventRow]):
                 footer=11,
                 explain="Check the whole hash chain for changed, missing or reordered entries.",
             ),
+            trace_action(self),
             kill_action(self),
         )
 

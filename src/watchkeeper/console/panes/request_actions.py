@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from watchkeeper.console.actions import Action
 from watchkeeper.console.dialogs.killing import kill_action
+from watchkeeper.console.panes.trace import trace_action
 
 if TYPE_CHECKING:
     from watchkeeper.console.panes.approvals import ApprovalsPane
@@ -16,7 +17,13 @@ DECIDE, SEE_TO, LOOK = "Decide", "See to it", "Look"
 
 def request_actions(pane: ApprovalsPane) -> Sequence[Action]:
     """Return what can be done with requests, in the order in which help lists it."""
-    return (*_deciding(pane), *_seeing_to(pane), *_looking(pane), kill_action(pane))
+    return (
+        *_deciding(pane),
+        *_seeing_to(pane),
+        *_looking(pane),
+        trace_action(pane),
+        kill_action(pane),
+    )
 
 
 def _deciding(pane: ApprovalsPane) -> list[Action]:

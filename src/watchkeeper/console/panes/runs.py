@@ -9,10 +9,12 @@ from typing import Any
 from watchkeeper.console.actions import Action
 from watchkeeper.console.blocks import Block
 from watchkeeper.console.columns import Column
+from watchkeeper.console.dialogs import asking
 from watchkeeper.console.dialogs.killing import kill_action
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span
 from watchkeeper.console.pane import Pane
+from watchkeeper.console.views import comparing
 from watchkeeper.console.views import runs as view
 from watchkeeper.wire.agents import RunRow
 from watchkeeper.wire.pages import Page
@@ -62,6 +64,45 @@ class RunsPane(Pane[RunRow]):
             return view.blocks(row, moment)
         return view.blocks(detail.detail, moment, detail.decisions)
 
+    def open(self, row: RunRow) -> bool:
+        """Open its trace."""
+        self.desk.show("trace", f"{row.run}:{row.run}")
+        return True
+
     def actions(self) -> Sequence[Action]:
-        """Stop it."""
-        return (kill_action(self),)
+        """Look at it alone, ask what it rested on, compare two, stop it."""
+        return (
+            Action("runs.detail", "detail", self.show_detail, ("d",), "Look",
+                   "The run and its decisions, instead of its trace.", self.key,
+                   layers=("list",), footer=60, why_not=self._why_none),
+            Action("runs.compare", "compare", self.compare, ("c",), "Look",
+                   "Put two marked runs side by side, step by step.", self.key, footer=61,
+                   why_not=self._why_not_two),
+            Action("runs.basis", "rested on", self.show_basis, ("b",), "Look",
+                   "What the run's output rested on.", self.key, footer=62,
+                   why_not=self._why_none),
+            kill_action(self),
+        )  # fmt: skip
+
+    def show_detail(self) -> None:
+        """Open the run itself."""
+        if self.current is not None:
+            self.desk.show(self.key, self.current.run, detail=True)
+
+    async def compare(self) -> None:
+        """Show two runs side by side, the earlier one first."""
+        a, b = sorted(self.marked, key=lambda row: row.opened_at)
+        found = await self.desk.client.compare(a.run, b.run)
+        await self.desk.view("Two runs side by side", comparing.blocks(found))
+
+    async def show_basis(self) -> None:
+        """Say what its output rested on."""
+        if self.current is not None:
+            await asking.rested_on(self.desk, self.current.run)
+
+    def _why_none(self) -> str | None:
+        return None if self.current is not None else "no run is chosen"
+
+    def _why_not_two(self) -> str | None:
+        marked = len(self.marked)
+        return None if marked == 2 else f"mark two runs with space; {marked} marked now"

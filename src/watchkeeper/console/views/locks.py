@@ -27,6 +27,7 @@ from watchkeeper.wire.locks import EFFECTS, ENDS, OPEN, BlastRadius, LockRow, Mo
 from watchkeeper.wire.plane import EventRow, Need
 from watchkeeper.wire.requests import RequestRow
 from watchkeeper.wire.tools import ToolRow
+from watchkeeper.wire.traces import SpanRow
 
 NAMED_AGENTS = 6
 
@@ -50,6 +51,8 @@ def target_of(row: object) -> Target:
     A row that stands for nothing that runs has everything as its target.
     """
     if isinstance(row, RequestRow | RunRow):
+        return Target(kind="run", name=row.run)
+    if isinstance(row, SpanRow) and row.run:
         return Target(kind="run", name=row.run)
     if isinstance(row, AgentRow):
         return Target(kind="agent", name=row.name)

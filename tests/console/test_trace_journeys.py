@@ -1,0 +1,107 @@
+"""The trace of a run, by keys alone: opened, followed, left again; two runs; questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.console.desk_world import DeskWorld
+from tests.console.session import session
+from tests.rig.plane import Plane
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskWorld]:
+    plane = Plane(tmp_path_factory.mktemp("traces")).start()
+    try:
+        desk = DeskWorld(plane)
+        desk.fill()
+        yield desk
+    finally:
+        plane.close()
+
+
+async def test_enter_opens_the_trace_of_a_run_and_esc_returns(desk: DeskWorld) -> None:
+    async with session(desk.plane) as console:
+        await console.press("4", "slash", *"clerk", "enter")
+        await console.see("held for finance-ops: A ref")
+        await console.press("enter")
+        await console.see("clerk version 1", "invoke_agent clerk", "books.lookup_charge", "◐ held")
+        await console.press("n")
+        await console.see("◐ held")
+        await console.press("enter")
+        await console.see("verdict", "held", "of the ledger")
+        await console.press("escape", "escape")
+        await console.see("held for finance-ops: A ref", "GOAL")
+
+
+async def test_a_trace_follows_what_happens(desk: DeskWorld) -> None:
+    run = desk.teller.open_run("look again")
+    async with session(desk.plane) as console:
+        await console.press("4", "slash", *"look", "enter")
+        await console.see("look again")
+        await console.press("enter")
+        await console.see("teller version 1", "0 calls")
+        decided = run.decide("books.lookup_charge", {"charge_id": "ch_9"})
+        await console.see("● running", "books.lookup_charge")
+        run.settle(decided["decision"], usage={"cost_micros": 20_000})
+        await console.see("✓ done", "1 call, 0 refused, $0.02")
+        await console.press("slash", *"nothing", "enter")
+        await console.see("Nothing matches the filter")
+        await console.press("escape")
+        await console.see("✓ done")
+
+
+async def test_a_step_leads_to_its_request_and_entry_and_back(desk: DeskWorld) -> None:
+    async with session(desk.plane) as console:
+        await console.press("3", "g")
+        await console.see("close account")
+        await console.press("T")
+        await console.see("teller version 1", "◐ pending")
+        await console.press("o")
+        await console.see("Who asks")
+        await console.press("q", "q")
+        await console.see("teller version 1", "◐ pending")
+        await console.press("e")
+        await console.see("request.created", "Body, canonical")
+        await console.press("q", "q")
+        await console.see("teller version 1", "◐ pending")
+        await console.press("g", "o")
+        await console.see("no approval was asked for")
+        await console.press("e")
+        await console.see("run.opened", "Body, canonical")
+        await console.press("q", "T")
+        await console.see("teller version 1", "invoke_agent teller")
+        await console.press("l")
+        await console.see("run:run_")
+
+
+async def test_two_marked_runs_are_compared(desk: DeskWorld) -> None:
+    async with session(desk.plane, size=(120, 40)) as console:
+        await console.press("4", "slash", *"items", "enter", "g")
+        await console.see("teller", "clerk", "buyer", "1/3")
+        await console.press("c")
+        await console.see("mark two runs with space; 0 marked now")
+        await console.press("space", "space", "c")
+        await console.see("Two runs side by side", "the same", "only")
+        await console.press("q", "u", "b")
+        await console.see("What it rested on", "Its run", "What this counts, and what it cannot")
+        await console.press("q")
+
+
+async def test_questions_are_asked_by_name(desk: DeskWorld) -> None:
+    async with session(desk.plane, size=(100, 40)) as console:
+        await console.see("Watch")
+        await console.press("colon", *"ask", "enter")
+        await console.see_dialog("What do you want to know?")
+        await console.confirm(fields={"question": "touched"})
+        await console.see_dialog("Which data?")
+        await console.confirm(fields={"data": "iban"})
+        await console.see("No agent is known to have touched data of class iban", "not in it")
+        await console.press("q", "colon", *"spike", "enter")
+        await console.see_dialog("What made it rise?")
+        await console.confirm(fields={"measure": "calls", "by": "tool"})
+        await console.see("calls rose", "clerk version 1  books.lookup_charge", "counted")
+        await console.press("q", "colon", *"trace", "enter")
+        await console.see("No run is chosen")
