@@ -7,12 +7,14 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tests.rig.agent import Run
+from tests.rig.caller import Caller
 from tests.rig.plane import Plane
 from tests.rig.ssh import SshKey
 from tests.rig.world import POLICY, world
@@ -47,6 +49,20 @@ class Ground:
     run: str
     requests: tuple[str, ...]
     signers: str
+    grace: Caller
+
+    def approve(self, run: Run, number: int, key: SshKey) -> str:
+        """Ask for a refund, and have it approved with a signature; return the request."""
+        held = run.decide("books.create_refund", {"charge_id": f"ch_{number}", "amount_usd": 250})
+        request = self.plane.operator.get(f"/v1/requests/{held['request']}")
+        plane = self.plane.operator.get("/v1/signers")["plane"]
+        asked = (request["request"], request["digest"], "approve", "grace", f"right, {number}")
+        body = {
+            "verdict": "approve", "digest": request["digest"], "reason": f"right, {number}",
+            "signature": key.sign(vote_text(plane, *asked), namespace=VOTE_NAMESPACE),
+        }  # fmt: skip
+        self.grace.post(f"/v1/requests/{request['request']}/votes", body)
+        return str(request["request"])
 
     @property
     def private(self) -> Ed25519PrivateKey:
@@ -82,22 +98,13 @@ def prepare(place: Path) -> Ground:
     plane.apply(person + listed)
     issued = {"person": "grace", "permission": "approver"}
     grace = plane.caller(plane.operator.post("/v1/persons/tokens", issued)["token"])
-    name = plane.operator.get("/v1/signers")["plane"]
-    run, found = plane.enrol("clerk").open_run(), []
-    run.decide("books.lookup_charge", {"charge_id": "ch_1"})
-    for number, key in enumerate(keys):
-        held = run.decide("books.create_refund", {"charge_id": f"ch_{number}", "amount_usd": 250})
-        request = plane.operator.get(f"/v1/requests/{held['request']}")
-        asked = (request["request"], request["digest"], "approve", "grace", f"right, {number}")
-        body = {
-            "verdict": "approve", "digest": request["digest"], "reason": f"right, {number}",
-            "signature": key.sign(vote_text(name, *asked), namespace=VOTE_NAMESPACE),
-        }  # fmt: skip
-        grace.post(f"/v1/requests/{request['request']}/votes", body)
-        found.append(request["request"])
     log = plane.operator.get("/v1/audit/keys")["rows"][0]["key"]
     signers = "".join(f"grace {key.public}\n" for key in keys)
-    return Ground(plane, place, log, run.id, tuple(found), signers)
+    run = plane.enrol("clerk").open_run()
+    run.decide("books.lookup_charge", {"charge_id": "ch_1"})
+    ground = Ground(plane, place, log, run.id, (), signers, grace)
+    asked = tuple(ground.approve(run, number, key) for number, key in enumerate(keys))
+    return replace(ground, requests=asked)
 
 
 def members_of(path: Path) -> Members:

@@ -7,13 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cli.command import watchkeeper
-from tests.evidence.ground import Ground, members_of
-from tests.rig.world import agent_document
+from tests.cli.command import on, watchkeeper
+from tests.evidence.ground import Ground, members_of, signed_again
+from tests.rig.ssh import SshKey
+from tests.rig.world import POLICY, agent_document
 from watchkeeper.core.evidence.check import verify
 from watchkeeper.core.evidence.file import MANIFEST
 from watchkeeper.core.evidence.single import single_file
 from watchkeeper.wire.requests import VOTE_NAMESPACE
+
+MORE = """
+@id("never")
+forbid (principal, action == Action::"use_tool", resource == Tool::"books.never");
+"""
 
 
 def test_a_bundle_verifies_with_python_alone(ground: Ground, tmp_path: Path) -> None:
@@ -118,6 +124,70 @@ def test_who_audits_one_team_gets_what_is_of_it(ground: Ground) -> None:
     lines = b"".join(raw for name, raw in members_of(theirs).items() if name.startswith("entries/"))
     assert run.id.encode() in lines
     assert ground.run.encode() not in lines
+
+
+def test_what_was_erased_is_said_and_nothing_fails(ground: Ground) -> None:
+    plane, kim = ground.plane, "user/Kim.Canary@people.example"
+    run = plane.enrol("clerk").open_run(on_behalf_of=kim)
+    request = ground.approve(run, 7, SshKey(ground.place / "ed25519"))
+    before = ground.export(f"requests/{request}")
+    found = ground.verify(before)
+    assert not found.failed, found.failed
+    assert any("personal values are those" in one for one in found.proven)
+    assert any(f"signed approve on {request}" in one for one in found.proven)
+    assert any(f"{request}.json is what grace was shown" in one for one in found.proven)
+    lines = b"".join(raw for name, raw in members_of(before).items() if name.startswith("entries/"))
+    assert b"Kim.Canary" not in lines
+    altered = {
+        name: raw.replace(b"Kim", b"Tim") if name.startswith("values/") else raw
+        for name, raw in members_of(before).items()
+    }
+    assert ground.verify(signed_again(altered, ground.private)).failed
+
+    done = run.decide("books.create_refund", {"charge_id": "ch_7", "amount_usd": 250})
+    run.settle(done["decision"])
+    run.close()
+    erased = on(plane, "audit", "erase", kim, "--yes", "--reason", "asked to be forgotten")
+    assert erased.code == 0, erased.err
+    before.unlink()
+    after = ground.export(f"requests/{request}")
+    assert b"Kim.Canary" not in after.read_bytes()
+    found = ground.verify(after)
+    assert not found.failed, found.failed
+    assert any("they were erased" in one for one in found.unproven)
+
+
+def test_an_incident_comes_with_its_timeline(ground: Ground) -> None:
+    run = ground.plane.enrol("clerk").open_run()
+    body = {"target": {"kind": "run", "name": run.id}, "reason": "odd"}
+    incident = ground.plane.operator.post("/v1/locks", body)["incident"]
+    path = ground.export(f"incidents/{incident}")
+    assert not ground.verify(path).failed
+    lines = b"".join(raw for name, raw in members_of(path).items() if name.startswith("entries/"))
+    assert b"incident.opened" in lines
+    assert b"lock.created" in lines
+
+
+def test_each_decision_has_the_policy_sets_of_its_time(ground: Ground) -> None:
+    plane, run = ground.plane, ground.plane.enrol("clerk").open_run()
+    run.decide("books.lookup_charge", {"charge_id": "ch_1"})
+    plane.apply(policies__cedar=POLICY, more__cedar=MORE)
+    run.decide("books.lookup_charge", {"charge_id": "ch_2"})
+    staged = {"stage": "observe", "version": 1, "seen": "enforce", "reason": "look first"}
+    plane.operator.post("/v1/policies/more/stage", staged)
+    run.decide("books.lookup_charge", {"charge_id": "ch_3"})
+    path = ground.export(f"runs/{run.id}")
+    found = ground.verify(path)
+    assert not found.failed, found.failed
+    sets = [
+        [(name, stage) for name, _, stage in json.loads(raw)]
+        for name, raw in members_of(path).items()
+        if name.startswith("policies/")
+    ]
+    one = [("policies", "enforce")]
+    wanted = [one, [("more", "enforce"), *one], [("more", "observe"), *one]]
+    assert sorted(sets) == sorted(wanted)
+    assert not any("missing" in one for one in found.unproven)
 
 
 def test_the_command_line_exports_and_verifies(ground: Ground, tmp_path: Path) -> None:
