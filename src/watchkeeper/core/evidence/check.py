@@ -305,9 +305,14 @@ class Verifier:
             request = name.split("/")[1].rpartition(".")[0]
             for (of, person), vote in self._votes.items():
                 said = f"{name} is what {person} was shown (entry {vote['sequence']})"
-                if of == request and vote.get("display") == shown:
+                sealed = vote.get("display")
+                if of != request:
+                    continue
+                if sealed == shown:
                     self.found.proven.append(said)
-                elif of == request:
+                elif sealed is None or sealed.startswith("[personal "):
+                    self.found.unproven.append(f"that {said}: that is erased, or older")
+                else:
                     self.found.unproven.append(f"that {said}: it is not what the entry has")
 
     def _read_votes(self) -> None:
