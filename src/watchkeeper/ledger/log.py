@@ -96,6 +96,10 @@ class Log:
         if self._signing is None:
             await self._begin("rotated", "the key was gone", newest.name)
         await self._read_forks()
+        known = await self._known(await self.store.read(rows.last_checkpoint))
+        if known is not None and known[0].size > self.store.head:
+            # at once, before anything is recorded where other entries were
+            await self._fork(self._lost(known[0].size), known[0].size)
 
     async def advance(self, *, now: bool = False) -> Row | None:
         """Make a checkpoint if one is due, or `now` if anything is new; return it.
@@ -236,8 +240,7 @@ class Log:
             self._edge, self._entries, self.last = Edge(), [], None
             return self._edge
         if known[0].size > self.store.head:
-            why = f"it ends at {self.store.head}; {known[0].size} entries were signed"
-            return await self._fork(why, known[0].size)
+            return await self._fork(self._lost(known[0].size), known[0].size)
         edge = await asyncio.to_thread(self._edge_of, known[0])
         if edge is None:
             _LOG.warning("the log's tiles are made anew from the ledger")
@@ -374,6 +377,9 @@ class Log:
         await self._sign()
         await self._read_forks()
         return self._edge
+
+    def _lost(self, size: int) -> str:
+        return f"it ends at {self.store.head}; {size} entries were signed"
 
     async def _read_forks(self) -> None:
         keys = await self.store.read(rows.read_keys)

@@ -290,10 +290,9 @@ class _Walk:
                     fork.sequence, "forked",
                     f"{said}. If it was restored from a copy: `watchkeeper audit accept-fork`",
                 )  # fmt: skip
-            bad = [one for one in lost if one.size < fork.sequence]
-            if bad:
-                raise _Bad(self._signed + 1, "changed", f"{said}, and was altered before that")
-            self.notes.append(f"{said}; accepted by {fork.accepted}")
+            before = min((one.size for one in lost), default=fork.sequence) < fork.sequence
+            also = ", and some before it are not those that were signed" if before else ""
+            self.notes.append(f"{said}{also}; accepted by {fork.accepted}")
 
 
 def _rows(tx: Transaction) -> Iterator[Row]:
