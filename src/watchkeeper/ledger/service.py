@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from watchkeeper.core.errors import Conflict, Invalid, NotFound
@@ -11,6 +12,7 @@ from watchkeeper.ledger import merkle
 from watchkeeper.ledger.anchors.model import Anchor
 from watchkeeper.ledger.anchors.service import Anchoring, anchored_where
 from watchkeeper.ledger.checkpoints import checkpoint_of, covering, read_checkpoint, read_signed
+from watchkeeper.ledger.commitments import compare_commitments
 from watchkeeper.ledger.log import Log
 from watchkeeper.ledger.notes import Note, Signature, read_signatures, write_hashes
 from watchkeeper.ledger.reading import read_events
@@ -61,7 +63,8 @@ class LedgerAudit:
                     tx, self._show, tiles=self.log.tiles, published=published, outside=held
                 )
             )
-            return Audited(found, troubles)
+            told = await self.log.store.scan(compare_commitments)
+            return Audited(replace(found, notes=(*found.notes, *told)), troubles)
         finally:
             self._verifying = self.progress = None
 
