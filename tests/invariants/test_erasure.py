@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -127,6 +128,7 @@ async def test_nothing_is_left_of_whoever_is_erased_and_the_ledger_stands(
     assert BYSTANDER in json.dumps(plane.operator.get("/v1/audit/subjects"))
     after = plane.operator.get("/v1/audit/verification")
     assert after["ok"], after
+    assert re.search(r"commit to: .*[\d,]+ erased", " ".join(after["notes"]))
     assert after["entries"] > before["entries"]
 
     plane.stop()
@@ -160,3 +162,49 @@ async def test_a_known_value_cannot_be_told_from_the_entries(
     digests.add(digest("watchkeeper/arguments/v1", {"text": BYSTANDER}).removeprefix("sha256:"))
     assert [one for one in digests if one in stored] == []
     assert held["digest"] in json.dumps(plane.events(request=asked["request"])), "readers have it"
+
+
+async def test_nothing_is_erased_that_is_still_needed(
+    make_plane: Callable[..., Plane], upstream: Upstream
+) -> None:
+    plane = make_plane()
+    plane.apply(
+        *world(upstream=upstream_document(url=upstream.url), agent=agent("clerk", "off")),
+        tools(),
+        "person: {name: pat}",
+        policy__cedar=POLICY,
+    )
+    run = plane.enrol("clerk").open_run("say it", on_behalf_of=KIM)
+
+    def refused(**more: Any) -> str:
+        answer = plane.operator.http.post(
+            "/v1/audit/erasures", json={"subject": KIM, "reason": "asked for it", **more}
+        )
+        assert answer.is_error, answer.text
+        return str(answer.json()["code"])
+
+    assert refused() == "work_is_open"
+    run.close()
+    assert refused(reason=f"{KIM} asked") == "invalid"
+    assert refused(subject="person/pat") == "is_staff"
+    assert refused(subject="nobody@people.example") == "not_found"
+
+    plane.operator.post(
+        "/v1/locks",
+        {"target": {"kind": "agent", "name": "clerk"}, "reason": "it went wrong", "mode": "stop"},
+    )
+    (incident,) = plane.operator.get("/v1/incidents")["rows"]
+    assert refused() == "held"
+    shown = plane.operator.post("/v1/audit/erasures/preview", {"subject": KIM})
+    assert shown["held_by"] == [incident["incident"]]
+    assert (
+        plane.operator.get("/v1/audit/subjects")["rows"][0]["name"] == "kim.canary@people.example"
+    )
+    done = plane.operator.post(
+        "/v1/audit/erasures",
+        {"subject": KIM, "reason": "a court said so", "despite": shown["held_by"]},
+    )
+    (event,) = plane.events(type="subject.erased")
+    assert event["sequence"] == done["sequence"]
+    assert event["body"]["despite"] == shown["held_by"]
+    assert "kim" not in json.dumps(event).lower()
