@@ -132,8 +132,8 @@ def measure(seconds: float, rounds: int) -> dict[str, Any]:
             exporters = Exporters(plane, plane.enrol("clerk").credential)
             at, number = plane.operator.get("/v1/status")["now"], 0
             for _ in range(rounds):
-                some = [batch(number + n, at) for n in range(int(seconds * 60))]
-                more = [batch(number + len(some) + n, at) for n in range(int(seconds * 60) + 60)]
+                some = [batch(number + n, at) for n in range(int(seconds * 24) + 10)]
+                more = [batch(number + len(some) + n, at) for n in range(int(seconds * 12) + 24)]
                 number += len(some) + len(more)
                 without.append(decisions(plane, sendings, seconds))
                 # by then the receiver knows that there are no decisions

@@ -6,12 +6,12 @@ trace belongs to, may come later. Each decision answers for one reported call.
 
 from __future__ import annotations
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.ids import first_at
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
-from watchkeeper.decide.tables import decisions
+from watchkeeper.decide.tables import decisions, is_tool
 from watchkeeper.decide.telemetry.findings import find
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row
@@ -28,9 +28,11 @@ CHECK = "telemetry.check"
 """The timer of an agent's next look."""
 GRACE_SECONDS = 60
 """How long what belongs to a call may come after it."""
-APART_SECONDS = 30
+APART_SECONDS = 10
 """By how much an agent's clock may differ from the plane's."""
-AT_ONCE = 20
+AT_ONCE = 4
+"""Calls in one unit of work: of a busy agent whose runs are not known, some milliseconds each."""
+_MOST_NAMES = 20
 _MOST_UNKNOWN = 300
 """Decisions that are looked through for the name of a tool that is in no contract."""
 _HIGHEST = 6
@@ -101,22 +103,26 @@ def _decided(tx: Transaction, catalogue: Catalogue, call: Row, run: str | None) 
     """Return the first decision that may be of a call and is of no other."""
     of = decisions.c
     taken = select(reported_calls.c.key).where(reported_calls.c.decision == of.decision).exists()
-    query = select(of.decision, of.run, of.name).where(of.agent == call.agent, ~taken)
+    query = select(of.decision, of.run, of.name).where(~taken)
     if call.call is not None and call.call.startswith("dec_"):
-        return tx.connection.execute(query.where(of.decision == call.call)).first()
+        by_id = query.where(of.decision == call.call, of.agent == call.agent)
+        return tx.connection.execute(by_id).first()
     apart = APART_SECONDS * MICROSECONDS
     query = query.where(
-        of.kind == call.kind,
+        is_tool if call.kind == "tool" else of.kind == call.kind,
+        # a run is of one agent, and has fewer decisions
+        of.agent == call.agent if run is None else of.run == run,
         of.decision >= first_at("dec", call.start - apart),
         of.decision < first_at("dec", call.end + apart),
     ).order_by(of.decision)
-    if run is not None:
-        query = query.where(of.run == run)
     known = [name for name in catalogue.tools if is_same_tool(call.subject, name)]
     if call.kind == "tool" and not known:
         # what there is no contract for was asked for by any name, and denied
         some = tx.connection.execute(query.limit(_MOST_UNKNOWN))
         return next((row for row in some if is_same_tool(call.subject, row.name)), None)
-    names = [call.subject, *known[:AT_ONCE]]
-    named = or_(of.name.in_(names), of.model.in_(names), of.provider_model.in_(names))
+    named: ColumnElement[bool] = of.name.in_([call.subject, *known[:_MOST_NAMES]])
+    if call.kind == "model":
+        named = or_(
+            of.name == call.subject, of.model == call.subject, of.provider_model == call.subject
+        )
     return tx.connection.execute(query.where(named).limit(1)).first()
