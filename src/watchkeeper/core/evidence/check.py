@@ -132,6 +132,7 @@ class Verifier:
         which = "which you gave" if trusted else "which nobody but the bundle names"
         found.proven.append(f"manifest, {len(bundle.listed)} members and checkpoint are signed by "
                             f"{by.text}, {which}")  # fmt: skip
+        found.trusted = bool(trusted)
         if not trusted:
             found.unproven.append("whose bundle it is: no key came from elsewhere, so that only "
                                   "its inner consistency is shown")  # fmt: skip

@@ -68,6 +68,8 @@ class Bundle:
             header = self._at(at, _BLOCK)
             if header == bytes(_BLOCK):
                 break
+            if header[257:262] != b"ustar":
+                raise Broken("this is no evidence bundle, or not all of one")
             name = header[:100].rstrip(b"\0").decode("ascii")
             size = int(header[124:135], 8)
             if header != tar_header(name, size) or not _NAME.fullmatch(name) or len(name) > 100:

@@ -12,6 +12,8 @@ class Findings:
         self.proven: list[str] = []
         self.unproven: list[str] = []
         self.failed: list[str] = []
+        self.trusted = False
+        """Whether a key from elsewhere signed it."""
 
     def fail(self, what: str) -> None:
         """Note what does not hold; the first ones are kept."""
@@ -24,5 +26,10 @@ def written(found: Findings) -> str:
     lines = [f"FAILED   {one}" for one in found.failed]
     lines += [f"proven   {one}" for one in found.proven]
     lines += [f"not      {one}" for one in found.unproven]
-    lines.append("This bundle does not hold." if found.failed else "What is checked holds.")
+    if found.failed:
+        lines.append("This bundle does not hold.")
+    elif found.trusted:
+        lines.append("What is checked holds.")
+    else:
+        lines.append("It agrees with itself. Whose it is only --key can prove.")
     return "".join("".join(c if c.isprintable() else "?" for c in one) + "\n" for one in lines)
