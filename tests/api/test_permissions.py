@@ -118,6 +118,8 @@ def prepare(plane: Plane, http: httpx.Client, server: AgentServer) -> Ground:
         "id": elsewhere,
         "incident": stopped["incident"],
         "run": run.id,
+        "other": run.id,
+        "key": run.id,
         "request": held["request"],
         "budget": "team/finance-ops/day/spend",
         "lock": lock,
