@@ -13,13 +13,16 @@ from tests.rig.agent import Agent, Run
 from tests.rig.plane import Plane
 from tests.rig.world import POLICY, agent_document, world
 
+PERSON = "person: {name: fin, operates: [{role: viewer, teams: [finance-ops]}]}"
+
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     running = Plane(tmp_path_factory.mktemp("asking")).start()
-    clerk = agent_document().replace("{mode: own,", "{mode: own, delegates_to: [clerk],")
+    clerk = agent_document().replace("{mode: own,", "{mode: own, delegates_to: [clerk, helper],")
+    helper = agent_document("helper", owner="legal")
     try:
-        running.apply(*world(agent=clerk), policy__cedar=POLICY)
+        running.apply(*world(agent=clerk), helper, PERSON, policy__cedar=POLICY)
         yield running
     finally:
         running.close()
@@ -135,8 +138,23 @@ def test_what_the_runs_above_knew_counts_for_the_run_they_opened(
     assert [row["key"] for row in found["rows"]] == [known]
     child.settle(asked)
     child.close()
-    rests = plane.operator.get(f"/v1/ask/rested-on/{above.id}")["rows"]
-    assert ("delegation", child.id) in [(row["basis"], row["key"]) for row in rests]
+    whole = plane.operator.get(f"/v1/ask/rested-on/{above.id}")
+    assert ("delegation", child.id) in [(row["basis"], row["key"]) for row in whole["rows"]]
+
+
+def test_runs_of_teams_that_one_does_not_read_are_counted_only(plane: Plane, clerk: Agent) -> None:
+    above = clerk.open_run()
+    child = plane.enrol("helper").open_run(parent=above.token)
+    child.close()
+    bearer = {"person": "fin", "permission": "viewer"}
+    token = plane.operator.post("/v1/persons/tokens", bearer)["token"]
+    path = f"/v1/ask/rested-on/{above.id}"
+    assert [row["key"] for row in plane.operator.get(path)["rows"]] == [child.id]
+    seen = plane.caller(token).get(path)
+    assert seen["rows"] == []
+    assert "1 run of teams that you do not read" in seen["missing"]
+    touched = plane.caller(token).get("/v1/ask/touched", data="email")
+    assert "agents of teams that you do not read" in touched["missing"]
 
 
 def test_two_runs_stand_side_by_side(plane: Plane, clerk: Agent, run: Run) -> None:

@@ -131,12 +131,14 @@ def _rested_on(call: Call, tx: Transaction, span: Span, now: int, sequence: int)
             continue
         begun = resting.target(tx, looked[-1].run)
         looked.append(resting.look(tx, name, begun.start if begun else cut))
-    rows = resting.rests(span, looked)
+    every = resting.rests(span, looked)
+    rows = [one for one in every if _may_read(call, one.agent)]
+    hidden += len({one.run for one in every} - {one.run for one in rows})
     shown = rows[:_MOST_RESTS]
     digests = contents.digests(tx, [one.key for one in shown])
     missing = list(resting.MISSING)
     if hidden:
-        missing.append(f"{count(hidden, 'run')} above it, of a team that you do not read")
+        missing.append(f"{count(hidden, 'run')} of teams that you do not read")
     if any(one.left_out for one in looked):
         missing.append(f"all but the latest {resting.MOST_LOOKED_AT} steps of each run")
     agents = {one.agent for each in looked for one in each.found}
