@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from sqlalchemy.engine import Connection
 
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
+from watchkeeper.ledger.anchors.service import Anchoring
 from watchkeeper.ledger.log import Log
+from watchkeeper.ledger.service import LedgerAudit
+from watchkeeper.ledger.verification import Verification
 from watchkeeper.store.journal import GENESIS, chain_of, entry_bytes, events, leaf_of, ledger_head
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -69,3 +73,19 @@ def all_rows(connection: Connection) -> list[dict[str, Any]]:
     """Every stored event."""
     found = connection.execute(select(events).order_by(events.c.sequence))
     return [dict(row._mapping) for row in found]
+
+
+async def verified(audit: LedgerAudit) -> Verification:
+    found, troubles = await audit.verify()
+    assert troubles == {}
+    return found
+
+
+def run(*command: str, place: Path | None = None) -> bytes:
+    """Run a program to its end and return what it prints."""
+    return subprocess.run(command, cwd=place, check=True, capture_output=True).stdout
+
+
+def only(anchoring: Anchoring) -> Any:
+    (standing,) = anchoring.standings
+    return standing

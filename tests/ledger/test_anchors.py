@@ -1,19 +1,16 @@
-"""Anchors with real other sides: a file, git, a witness in a process of its own, a TSA."""
+"""Anchors with real other sides: a file, git, a witness in a process of its own."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
-from tests.ledger.ground import OWNER, all_rows, note, open_log, rewrite
+from tests.ledger.ground import OWNER, all_rows, note, only, open_log, rewrite, run, verified
 from tests.rig.deadline import eventually
 from tests.rig.process import Child, clean_environment
 from watchkeeper.api.ledger_needs import needs_of_ledger
@@ -23,45 +20,17 @@ from watchkeeper.core.key_files import load_or_make
 from watchkeeper.ledger.anchors.files import FileAnchor
 from watchkeeper.ledger.anchors.git import GitAnchor
 from watchkeeper.ledger.anchors.model import Anchor
-from watchkeeper.ledger.anchors.service import Anchoring
-from watchkeeper.ledger.anchors.timestamps import TimestampAnchor, read_certificates, read_stamp
 from watchkeeper.ledger.anchors.witnesses import WitnessAnchor
 from watchkeeper.ledger.checkpoints import read_signed
 from watchkeeper.ledger.log import Log
 from watchkeeper.ledger.merkle import consistency_proof
 from watchkeeper.ledger.notes import read_key, write_hashes
 from watchkeeper.ledger.service import LedgerAudit
-from watchkeeper.ledger.verification import Verification
 from watchkeeper.ledger.witness import Witness
 from watchkeeper.plane.anchors import WayOut
 from watchkeeper.store.sqlite import connect
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
-
-
-@pytest.fixture
-async def log(tmp_path: Path) -> AsyncIterator[Log]:
-    (tmp_path / "plane").mkdir()
-    opened = await open_log(tmp_path / "plane")
-    yield opened
-    await opened.store.close()
-
-
-async def verified(audit: LedgerAudit) -> Verification:
-    found, troubles = await audit.verify()
-    assert troubles == {}
-    return found
-
-
-def run(*command: str, place: Path | None = None) -> bytes:
-    """Run a program to its end and return what it prints."""
-    return subprocess.run(command, cwd=place, check=True, capture_output=True).stdout
-
-
-def only(anchoring: Anchoring) -> Any:
-    (standing,) = anchoring.standings
-    return standing
 
 
 async def forge(log: Log, directory: Path, change: Callable[[list[dict[str, Any]]], Any]) -> Log:
@@ -361,100 +330,3 @@ async def test_a_witness_whose_memory_was_altered_signs_nothing(log: Log, tmp_pa
     seen.write_text(seen.read_text().replace("\n1\n", "\n0\n"))
     with pytest.raises(Invalid):
         here.add(asked, 1_700_000_000)
-
-
-# The time-stamp authority
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """`openssl ts` behind HTTP; its URL and the certificate of who issued its own."""
-    directory = tmp_path / "tsa"
-    directory.mkdir()
-    (directory / "ts.cnf").write_text(TS_SETTINGS)
-
-    def openssl(*arguments: str) -> None:
-        run("openssl", *arguments, place=directory)
-
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", "-days", "2")  # fmt: skip
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "ts.key", "-out", "ts.csr",
-            "-subj", "/CN=tsa")  # fmt: skip
-    openssl("x509", "-req", "-in", "ts.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",
-            "-out", "ts.pem", "-extfile", "ts.cnf", "-extensions", "stamps")  # fmt: skip
-    (directory / "serial").write_text("01")
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers["content-length"]))
-            (directory / "query").write_bytes(raw)
-            openssl("ts", "-reply", "-config", "ts.cnf", "-queryfile", "query", "-out", "reply")
-            reply = (directory / "reply").read_bytes()
-            self.send_response(200)
-            self.send_header("content-length", str(len(reply)))
-            self.end_headers()
-            self.wfile.write(reply)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/tsa", directory
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-TS_SETTINGS = """
-[tsa]
-default_tsa = one
-[one]
-serial = serial
-signer_cert = ts.pem
-signer_key = ts.key
-signer_digest = sha256
-default_policy = 1.2.3.4.1
-digests = sha256
-accuracy = secs:1
-ess_cert_id_chain = no
-[stamps]
-extendedKeyUsage = critical,timeStamping
-"""
-
-
-@needs_openssl
-async def test_a_checkpoint_is_stamped(
-    log: Log, authority: tuple[str, Path], tmp_path: Path
-) -> None:
-    url, directory = authority
-    way = WayOut(url)
-    for pinned in ("ca.pem", "ts.pem"):
-        anchor = TimestampAnchor(url, read_certificates(directory / pinned), way.send)
-        audit = LedgerAudit(log, [anchor])
-        await note(log, 3)
-        await audit.sign_now()
-        assert only(audit.anchoring).problem is None
-        found = await verified(audit)
-        assert (found.ok, found.anchored) == (True, found.entries)
-    run("openssl", "ts", "-verify", "-in", "reply", "-queryfile", "query", "-CAfile", "ca.pem",
-        place=directory)  # fmt: skip
-    raw = (directory / "reply").read_bytes()
-    read_stamp(raw, read_certificates(directory / "ca.pem"))
-    (directory / "other.pem").write_bytes(
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-nodes", "-keyout", "x.key", "-subj", "/CN=ca", "-days", "2", place=directory)
-    )  # fmt: skip
-    with pytest.raises(Invalid, match="no certificate that is known"):
-        read_stamp(raw, read_certificates(directory / "other.pem"))
-    known = read_certificates(directory / "ts.pem")
-    whole = read_stamp(raw, known)
-    for place in range(len(raw)):
-        bad = bytearray(raw)
-        bad[place] ^= 1
-        try:
-            assert read_stamp(bytes(bad), known) == whole, "what is not signed may differ"
-        except Invalid:
-            continue
-    await way.close()

@@ -8,12 +8,12 @@ import logging
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from watchkeeper.core.clock import MICROSECONDS, SystemClock
 from watchkeeper.core.errors import Conflict, WatchkeeperError
 from watchkeeper.core.key_files import load_or_make
 from watchkeeper.core.places import make_private
@@ -109,6 +109,7 @@ class Application:
 
     def __init__(self, witness: Witness) -> None:
         self._witness = witness
+        self._clock = SystemClock()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -142,4 +143,4 @@ class Application:
                     return Reply(413)
                 if not message.get("more_body"):
                     break
-        return self._witness.add(raw, int(time.time()))
+        return self._witness.add(raw, self._clock.now() // MICROSECONDS)
