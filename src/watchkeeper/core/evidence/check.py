@@ -32,7 +32,7 @@ from watchkeeper.core.evidence.log import (
     included,
     node_of,
 )
-from watchkeeper.core.evidence.signatures import Broken, ed25519, fingerprint, sshsig
+from watchkeeper.core.evidence.signatures import Broken, allows, ed25519, fingerprint, sshsig
 
 _LINE = 65_536
 _TREE = re.compile(rb"~([0-9]|[1-5][0-9]) ([A-Za-z0-9+/]{43}=)")
@@ -363,8 +363,7 @@ class Verifier:
             self.found.unproven.append(f"that {fingerprint(key)} is {person}'s: the plane says so; "
                                        "--signers FILE holds it against yours")  # fmt: skip
             return
-        lines = [line.split() for line in self._signers.splitlines()]
-        if not any(key.split()[1] in line and person in line[0].split(",") for line in lines):
+        if not allows(self._signers, person, key, VOTES):
             raise Broken(f"your allowed signers do not have {fingerprint(key)} as {person}'s")
         self.found.proven.append(f"your allowed signers have {fingerprint(key)} as {person}'s")
 
