@@ -232,7 +232,8 @@ def mount(
 ) -> Gateways:
     """Build the gateways; mount `apps`, then `start` them on the loop that serves.
 
-    `places` are URLs that settings name; `home` is of this plane alone: processes of upstreams are known by it when it starts anew.
+    `places` are URLs that settings name; `home` is of this plane alone: processes of upstreams
+    are known by it when it starts anew.
     """
     return Gateways(
         decider, view, clock, on_state, sealed=sealed, vault=vault, places=places, home=home
