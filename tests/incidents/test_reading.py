@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import update
 
 from tests.incidents.ground import BOB, close, find, note, reopen, report, stop, whole
 from tests.kill.guarded import Guarded
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide import reconciling
+from watchkeeper.decide.incidents.timeline import unknown_outcomes
+from watchkeeper.decide.tables import decisions
 from watchkeeper.ledger.reading import read_about, read_events
 from watchkeeper.outbox import service as outbox
 from watchkeeper.outbox.model import Attempt, NewDelivery
 from watchkeeper.outbox.service import enqueue
+from watchkeeper.store.statement import Statement
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Outcome
@@ -65,6 +69,23 @@ async def test_a_timeline_is_paged_whole_and_of_nothing_else(ground: Guarded) ->
     types = [e.type for e in await whole(ground, incident, 200)]
     assert types[:2] == ["lock.created", "incident.opened"]
     assert types[-2:] == ["incident.closed", "incident.noted"]
+
+
+async def test_only_what_a_person_can_settle_is_unknown_in_an_incident(ground: Guarded) -> None:
+    clerk = await ground.open_run()
+    for number in range(2):
+        asked = await ground.ask(clerk.token, of=number)
+        await ground.decider.settle(asked.decision, Outcome(status="unknown", error="cut"))
+    tool = await ground.store.read(unknown_outcomes)
+    assert len(tool) == 2
+
+    def make_a_model_call(tx: Transaction) -> None:
+        tx.silent("what was asked of a model changes nothing")
+        is_last = decisions.c.decision == tool[-1].decision
+        Statement(update(decisions).where(is_last).values(kind="model")).run(tx)
+
+    await ground.store.write(make_a_model_call)
+    assert await ground.store.read(unknown_outcomes) == tool[:1]
 
 
 async def test_reading_about_several_things_is_reading_everything_and_choosing(

@@ -56,8 +56,11 @@ Index(
     sqlite_where=is_unknown,
     postgresql_where=is_unknown,
 )
-_changes = decisions.c.kind != literal_column("'model'")
-"""Put so that no engine looks for it through an index over all tool calls there ever were."""
+changes_something = decisions.c.kind != literal_column("'model'")
+"""Model calls change nothing, and nobody settles them.
+
+Put so that no engine looks for it through an index over all tool calls there ever were.
+"""
 _UNSURE: Risk = "medium"
 """The risk of a call that was made before risks were kept with decisions."""
 
@@ -187,7 +190,7 @@ def list_unsettled(
     of how many model calls nobody knows the end; `agents` are all that is seen, and of the
     `risky` none is of low risk.
     """
-    conditions = [_changes, *_of_state(state)]
+    conditions = [changes_something, *_of_state(state)]
     if agent is not None:
         conditions.append(decisions.c.agent == agent)
     if agents is not None:

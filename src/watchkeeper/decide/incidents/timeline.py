@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from watchkeeper.decide.reconciling import is_unknown
+from watchkeeper.decide.reconciling import changes_something, is_unknown
 from watchkeeper.decide.tables import decisions
 from watchkeeper.incidents import service
 from watchkeeper.ledger.reading import read_about, read_events
@@ -21,8 +21,8 @@ MOST_UNKNOWN = 1_000
 _UNKNOWN = Statement(
     select(decisions.c.decision, decisions.c.at, decisions.c.agent, decisions.c.run,
            decisions.c.request)
-    .where(is_unknown)
-    .order_by(decisions.c.kind, decisions.c.decision)
+    .where(changes_something, is_unknown)
+    .order_by(decisions.c.decision)
     .limit(MOST_UNKNOWN)
 )  # fmt: skip
 _COLUMNS = {"agent": "agent", "run": "run", "request": "request", "runtime": "subject"}
@@ -100,7 +100,7 @@ def read_timeline(
 
 
 def unknown_outcomes(tx: Transaction) -> list[Row]:
-    """Return permitted actions of which nobody knows how they ended, a bounded number."""
+    """Return actions that a person may settle (`unsettled list`), a bounded number."""
     return _UNKNOWN.all(tx)
 
 
