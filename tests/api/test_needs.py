@@ -127,11 +127,13 @@ def test_a_budget_matters_once_it_refuses_or_soon_will() -> None:
 
 
 def test_an_unconfirmed_effect_makes_a_lock_press() -> None:
-    def lock(state: Any) -> LockRow:
-        receipt = Receipt(effect="stop run", state=state, detail="", at=NOW, after_ms=1)
+    def lock(state: Any, kind: Any = "everything") -> LockRow:
+        receipt = Receipt(
+            effect="stop run", party="runtime/graphs", state=state, detail="", at=NOW, after_ms=1
+        )
         return LockRow(
             lock="lock_1",
-            target=Target(kind="everything", name="*"),
+            target=Target(kind=kind, name="*" if kind == "everything" else "books"),
             mode="stop",
             reason="drill",
             by="person/ada",
@@ -142,8 +144,11 @@ def test_an_unconfirmed_effect_makes_a_lock_press() -> None:
 
     sure = from_lock(lock("acknowledged"), NOW, mine=True)
     unsure = from_lock(lock("unconfirmed"), NOW, mine=True)
+    some = from_lock(lock("acknowledged", "tool"), NOW, mine=True)
     assert unsure.score > sure.score
-    assert unsure.todo == "check stop run"
+    assert unsure.todo == "check by hand: stop run (runtime/graphs)"
+    assert sure.score > some.score, "all work stands still"
+    assert sure.risk == unsure.risk == "high"
     assert sure.text == "stop on everything by ada: drill"
 
 

@@ -16,21 +16,28 @@ _LOCK_STANDS_US = 8 * 3600 * MICROSECONDS
 
 def from_lock(row: LockRow, now: int, *, mine: bool) -> Need:
     """A lock is in force; one with an unconfirmed effect is the more pressing."""
-    unconfirmed = [r.effect for r in row.receipts if r.state == "unconfirmed"]
+    unconfirmed = [
+        r.effect if r.party == "plane" else f"{r.effect} ({r.party})"
+        for r in row.receipts
+        if r.state == "unconfirmed"
+    ]
     open_effects = list(dict.fromkeys(unconfirmed))
-    name = "" if row.target.kind == "everything" else f" {row.target.name}"
+    everything = row.target.kind == "everything"
+    name = "" if everything else f" {row.target.name}"
     text = (
         f"{row.mode} on {row.target.kind}{name} by {row.by.removeprefix('person/')}: {row.reason}"
     )
     old = now - row.created_at > _LOCK_STANDS_US
-    score = 120 if open_effects else (40 if old else 20)
-    todo = f"check {', '.join(open_effects)}" if open_effects else "lift it when it is safe"
+    score = 120 if open_effects else (85 if everything else 40 if old else 20)
+    todo = "lift it when it is safe"
+    if open_effects:
+        todo = f"check by hand: {', '.join(open_effects)}"
     return Need(
         need=f"lock/{row.lock}",
         kind="lock",
         subject=row.lock,
         score=weigh(score, mine),
-        risk="high" if open_effects else "medium",
+        risk="high" if open_effects or everything else "medium",
         text=text,
         todo=todo,
         since=row.created_at,
