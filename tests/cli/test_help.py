@@ -40,6 +40,16 @@ def every_command() -> list[tuple[str, ...]]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("lift", "locks lift LOCK"), ("drain", "kill TARGET --mode drain"), ("lokcs", "locks")],
+)
+def test_what_people_call_otherwise_is_named(word: str, meant: str) -> None:
+    ended = CliRunner().invoke(root, [word, "x"])
+    assert ended.exit_code == 2
+    assert f"Did you mean `{meant}`?" in ended.output
+
+
 def test_the_help_is_one_screen_and_names_every_command(tmp_path: Path) -> None:
     ended = watchkeeper(tmp_path, "--help")
     assert (ended.code, ended.out) == (0, HELP)

@@ -12,6 +12,13 @@ import click
 from watchkeeper.cli.exits import USAGE
 from watchkeeper.cli.main import COMMANDS, HELP, load
 
+_ELSEWHERE = {
+    "lock": "kill TARGET", "drain": "kill TARGET --mode drain",
+    "lift": "locks lift LOCK", "unlock": "locks lift LOCK", "reconcile": "unsettled reconcile",
+    "approve": "requests approve", "reject": "requests reject", "adopt": "runtimes adopt",
+}  # fmt: skip
+"""What people call first what is said otherwise."""
+
 
 class NamedGroup(click.Group):
     """A group that names the nearest command when it is asked for one it does not have."""
@@ -24,6 +31,8 @@ class NamedGroup(click.Group):
         if args and args[0] not in known and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], known, 1)
             whole = ctx.command_path
+            meant = _ELSEWHERE.get(args[0]) if ctx.parent is None else None
+            near = [meant] if meant else near
             hint = f" Did you mean `{near[0]}`?" if near else f" See `{whole} --help`."
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)

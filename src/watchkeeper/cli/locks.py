@@ -149,16 +149,18 @@ def list_(session: Session, every: bool) -> None:
     if not page.rows:
         say("No lock is in force.")
         return
+    ends = "LIFTED" if every else "UNTIL"
     print_table(
-        ("LOCK", "MODE", "TARGET", "BY", "SINCE", "LIFTED", "REASON"),
+        ("LOCK", "MODE", "TARGET", "RECEIPTS", "BY", "SINCE", ends, "REASON"),
         [
             (
                 row.lock,
                 row.mode,
                 row.target.words,
-                row.by,
+                _receipts(row),
+                row.by.removeprefix("person/"),
                 at(row.created_at),
-                at(row.lifted_at),
+                at(row.lifted_at if every else row.expires_at),
                 row.reason,
             )
             for row in page.rows
@@ -234,9 +236,6 @@ def _lock(
         _confirm(blast, mode)
     body = Lock(target=target, mode=mode, reason=reason, expires_in_seconds=seconds)
     found = session.call(lambda plane: plane.lock(body), way_out=way_out)
-    if yes:
-        # asked only now: nothing delays the lock itself
-        _warn_of_nobody(session.call(lambda plane: plane.preview_lock(target)))
     if wait and any(receipt.state == "attempted" for receipt in found.receipts):
         if not session.json:
             say(f"{found.lock} is in force; receipts are coming in …", err=True)
@@ -245,6 +244,10 @@ def _lock(
         print_json(found)
     else:
         _show(found)
+    if yes:
+        # asked only now, so that nothing delays the lock; said last, where it is seen
+        blast = session.call(lambda plane: plane.preview_lock(target))
+        _warn_of_nobody(blast, f"; `watchkeeper locks lift {found.lock}` takes it back")
 
 
 def _switch_off(session: Session, text: str, reason: str, yes: bool) -> None:
@@ -308,9 +311,22 @@ def _confirm(blast: BlastRadius, mode: str) -> None:
         sys.exit(REFUSED)
 
 
-def _warn_of_nobody(blast: BlastRadius) -> None:
+def _warn_of_nobody(blast: BlastRadius, way_back: str = "") -> None:
     if not blast.known:
-        say(f"! nothing here is known as {blast.target.words}: check the name", err=True)
+        known = f"! nothing here is known as {blast.target.words}: check the name"
+        say(f"{known}{way_back}", err=True)
+
+
+def _receipts(row: LockRow) -> str:
+    """Count the effects that are done, are waited for, and may not have come about."""
+    states = [receipt.state for receipt in row.receipts]
+    said = [f"{states.count('acknowledged')} done"]
+    said += [
+        f"{states.count(state)} {word}"
+        for state, word in (("attempted", "open"), ("unconfirmed", "UNCONFIRMED"))
+        if state in states
+    ]
+    return ", ".join(said)
 
 
 def _show(found: LockRow) -> None:

@@ -131,8 +131,13 @@ class Transport:
 
 def unreachable(address: Address, error: Exception) -> Unavailable:
     """Say that the plane at `address` does not answer, and what to do about it."""
-    cause: Any = str(error) or type(error).__name__
-    if address.socket is not None:
+    import httpx
+
+    late = isinstance(error, httpx.ReadTimeout)
+    cause: Any = "no answer in time" if late else str(error) or type(error).__name__
+    if late:
+        remedy = "it hangs, or has too much to do; what was asked for may still be done"
+    elif address.socket is not None:
         remedy = "start it with `watchkeeper serve`, or look into plane.log beside the socket"
     else:
         remedy = "check the address and the network; the plane itself may go on"
