@@ -103,7 +103,7 @@ class Stops:
                 await self._tell_each(watched, runs.values(), what, outcomes)
         # what had no answer in time is to be told again, also what nobody had seen before
         for run in runs.values():
-            late = Stopping("unconfirmed", f"no answer in {TRY_SECONDS:g} s", run.state)
+            late = Stopping("unconfirmed", f"not confirmed within {TRY_SECONDS:g} s", run.state)
             outcomes.setdefault(run.id, _Outcome(run, late))
         found = list(outcomes.values())
         news = frozenset(one.run.id for one in found if self._is_news(name, one, what, by))
@@ -219,7 +219,7 @@ class Stops:
             async with asyncio.timeout(TRY_SECONDS):
                 return await self._tell(watched, run, what, now=now)
         except TimeoutError:
-            late = Stopping("unconfirmed", f"no answer in {TRY_SECONDS:g} s", run.state)
+            late = Stopping("unconfirmed", f"not confirmed within {TRY_SECONDS:g} s", run.state)
             return _Outcome(run, late)
 
     async def _tell(self, watched: Watched, run: RemoteRun, what: Told, *, now: bool) -> _Outcome:
