@@ -85,18 +85,19 @@ async def watching(calls: int) -> None:
 
 def many(tx: Transaction, clock: RehearsalClock) -> None:
     """Record calls of eight runs of one agent."""
-    about = {"actor": "agent/x", "agent": AGENT}
+    actor = "agent/x"
     for _ in range(BATCH):
         clock.advance(10)
         decision, run = tx.new_id("dec"), f"run_{random.randrange(8)}"
         said = {"kind": "model", "name": "small-fast", "version": 1, "decision": decision}
         digest = f"{random.getrandbits(256):064x}"
         body = {**said, "digest": digest, "rule": "policy/x", "reason": "it may", "epoch": 0}
-        tx.record("decision.permitted", subject=f"decision/{decision}", run=run, body=body, **about)
+        about = f"decision/{decision}"
+        tx.record("decision.permitted", actor=actor, subject=about, agent=AGENT, run=run, body=body)
         cost = round(2_000 * random.lognormvariate(0, 0.5))
         ended = {**said, "status": "succeeded", "cost_micros": cost, "input_tokens": 10}
         ended |= {"output_tokens": 10, "result_digest": None, "error": None}
-        tx.record("outcome.recorded", subject=f"decision/{decision}", run=run, body=ended, **about)
+        tx.record("outcome.recorded", actor=actor, subject=about, agent=AGENT, run=run, body=ended)
 
 
 async def trips(ground: Ground, watch: Watching, repeats: int = 50) -> None:

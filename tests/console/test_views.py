@@ -31,7 +31,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import cell_width, make_safe
 from watchkeeper.wire.audit import AnchorRow, Verification
 from watchkeeper.wire.budgets import BudgetDetail, Spender
-from watchkeeper.wire.locks import Receipt
+from watchkeeper.wire.locks import EFFECTS, Receipt
 from watchkeeper.wire.requests import VoteRow
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202etxt.exe[/red]\r\n▌ approved by ada\x9b2J"
@@ -214,7 +214,7 @@ def test_all_eight_receipts_are_listed_from_the_start() -> None:
         Receipt(effect="notify owner", state="unconfirmed", detail="no", at=NOW, after_ms=1204.0),
     )
     text = read(locks.receipt_blocks(samples.lock_row(receipts=came), moment()), 100)
-    assert all(effect in text for effect in locks.EFFECTS)
+    assert all(effect in text for effect in EFFECTS)
     assert text.count("… waiting") == 6
     assert "✓ acknowledged    1.2 ms  2 runs" in text
     assert "? unconfirmed   1,204 ms  no" in text

@@ -8,7 +8,7 @@ import pytest
 
 from tests.journeys.demo import PATIENCE_SECONDS, Demo, milliseconds
 from tests.rig.tmux import Tmux
-from watchkeeper.console.views.locks import EFFECTS
+from watchkeeper.wire.locks import EFFECTS
 
 pytestmark = [pytest.mark.terminal, pytest.mark.xdist_group("demo")]
 Terminal = Callable[..., Tmux]
