@@ -247,7 +247,7 @@ def _lock(
     if yes:
         # asked only now, so that nothing delays the lock; said last, where it is seen
         blast = session.call(lambda plane: plane.preview_lock(target))
-        _warn_of_nobody(blast, f"; `watchkeeper locks lift {found.lock}` takes it back")
+        _warn_of_nobody(blast, f"; `watchkeeper locks lift {found.lock} --reason …` ends it")
 
 
 def _switch_off(session: Session, text: str, reason: str, yes: bool) -> None:
