@@ -138,6 +138,7 @@ def test_every_post_of_people_is_refused_to_who_is_locked_or_says_why_not() -> N
     assert let == {
         "/v1/locks/preview", "/v1/policy/explain", "/v1/policy/replays", "/v1/logout",
         "/v1/audit/checkpoints",
+        "/v1/audit/erasures/preview",
     }  # fmt: skip
     always = {one.path for one in OPERATIONS if one.always_for_owner}
     assert always == {"/v1/locks/{lock}/lift"}
