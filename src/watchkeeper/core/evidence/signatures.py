@@ -184,7 +184,10 @@ def sshsig(armoured: str, message: bytes, namespace: str) -> str:
     lines = armoured.strip().splitlines()
     if len(lines) < 3 or len(armoured) > 16_000 or lines[0] != "-----BEGIN SSH SIGNATURE-----":
         raise Broken("it is no SSH signature")
-    blob = base64.b64decode("".join(lines[1:-1]), validate=True)
+    coded = "".join(lines[1:-1])
+    blob = base64.b64decode(coded, validate=True)
+    if base64.b64encode(blob).decode() != coded:
+        raise Broken("it is written otherwise than OpenSSH writes it")
     if not blob.startswith(b"SSHSIG\0\0\0\1") or lines[-1] != "-----END SSH SIGNATURE-----":
         raise Broken("it is no SSH signature")
     public, named, reserved, hashed, signature = _strings(blob[10:])
