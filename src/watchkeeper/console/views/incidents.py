@@ -89,9 +89,8 @@ def blocks(row: IncidentRow, moment: Moment) -> list[Block]:
     if row.closed_at is not None:
         held.append(Fact("closed", _by(row.closed_by, row.closed_at, moment)))
         held.append(Fact("because", row.closed_why or "–"))
-    held.append(
-        Fact("stopped", ", ".join(target_text(one.kind, one.name) for one in row.targets) or "–")
-    )
+    stopped = dict.fromkeys(target_text(one.kind, one.name) for one in row.targets)
+    held.append(Fact("stopped", ", ".join(stopped) or "–"))
     if row.unknown:
         words = f"{plural(row.unknown, 'outcome')}: settle them in Watch"
         held.append(Fact("nobody knows", words, "critical"))

@@ -183,8 +183,9 @@ def _agent(name: str | None) -> Span:
 
 
 def _counts(row: RuntimeRow) -> str:
-    words = f"{row.running:,} run, {row.waiting:,} wait"
-    return f"{words}, {row.rogue:,} rogue" if row.rogue else words
+    """Say what there is of each; the gravest first, as the end may be cut off."""
+    counts = ((row.rogue, "rogue"), (row.running, "running"), (row.waiting, "waiting"))
+    return ", ".join(f"{number:,} {word}" for number, word in counts if number) or "nothing runs"
 
 
 def _kind_words(row: RuntimeRow) -> str:
