@@ -12,17 +12,19 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, Index, LargeBinary, Table, Text, bindparam, select, update
+from sqlalchemy import Column, Index, LargeBinary, Table, Text, bindparam, select
 
 from watchkeeper.core import ids
 from watchkeeper.store.metadata import Key, Whole, metadata
 from watchkeeper.store.statement import Statement
+from watchkeeper.store.texts import is_digest, texts_in
+from watchkeeper.store.vault_key import KEY_BYTES, seal, unseal
 
 if TYPE_CHECKING:
     from watchkeeper.store.transaction import Transaction
@@ -57,26 +59,13 @@ erased first takes it along."""
 Index("ix_vault_values_subject", vault_values.c.subject)
 Index("ix_vault_values_handle", vault_values.c.handle)
 
-vault_key = Table(
-    "vault_key",
-    metadata,
-    Column("id", Whole, primary_key=True, autoincrement=False),
-    Column("sealed_key", LargeBinary, nullable=False),
-    Column("key", Text, nullable=False),
-)
-"""One row: the vault's key, and the id of the plane's sealing key that seals it."""
-
 State = Literal["kept", "erased", "not kept"]
 Find = Callable[[str], Iterable[tuple[int, int]]]
 PERSONAL = "personal"
 _COMMITS = f'"{PERSONAL}":{{'
-_KEY_BYTES = SALT_BYTES = 32
-_NONCE_BYTES = 12
-_OPENED = 3
-"""How often JSON inside a text inside JSON is looked into."""
+SALT_BYTES = 32
 _MOST_SUBJECTS = 8
 _MOST_REMEMBERED = 4096
-_DIGEST_LENGTH = 71
 _may_hold = re.compile(r"[@\d]|[^\x00-\x7f]").search
 _KIND = re.compile(r"^[a-z_]+/")
 _WHOLE = frozenset({"on_behalf_of", "on_behalf_of_proof", "goal", "object", "summary"})
@@ -100,12 +89,6 @@ _BY_HANDLE = Statement(
         vault_values.c.handle == bindparam("handle_is")
     )
 )
-_KEY = Statement(select(vault_key.c.sealed_key, vault_key.c.key).where(vault_key.c.id == 1))
-_ADD_KEY = Statement(vault_key.insert())
-_MOVE_KEY = Statement(
-    update(vault_key).where(vault_key.c.id == 1).values(sealed_key=bindparam("to_sealed"),
-                                                        key=bindparam("to_key"))
-)  # fmt: skip
 
 
 class Opened(NamedTuple):
@@ -141,7 +124,7 @@ class Vault:
         """Where in a text personal data is; given by whoever can tell."""
         self._holders: dict[str, _Holder] = {}
         self._known: dict[tuple[str, str], tuple[str, str]] = {}
-        self.use(ids.random_bytes(_KEY_BYTES))
+        self.use(ids.random_bytes(KEY_BYTES))
 
     def use(self, key: bytes | None) -> None:
         """Seal and open with this key."""
@@ -161,7 +144,7 @@ class Vault:
     def names_in(self, text: str) -> list[str]:
         """Return every personal value in a text, or in one that is JSON, as the name of whose."""
         found: dict[str, None] = {}
-        for said in _texts(text, _OPENED):
+        for said in texts_in(text):
             for start, end in self.find(said) if _may_hold(said) else ():
                 found[name_of(said[start:end])] = None
         return list(found)
@@ -188,7 +171,7 @@ class Vault:
         if shown.get("digest") != body.get("digest"):
             # what is signed or digested with it fits it alone, and tells it as surely
             for name, value in shown.items():
-                if isinstance(value, str) and (name == "signature" or _is_digest(value)):
+                if isinstance(value, str) and (name == "signature" or is_digest(value)):
                     shown[name] = marks.of(value, (scope,))
         shown[PERSONAL] = {**body.get(PERSONAL, {}), **marks.made}
         return shown
@@ -246,7 +229,7 @@ class Vault:
         if sealed is None or self._cipher is None:
             return None
         try:
-            return AESGCM(_unseal(self._cipher, bytes(sealed), subject))
+            return AESGCM(unseal(self._cipher, bytes(sealed), subject))
         except InvalidTag:
             return None
 
@@ -262,9 +245,9 @@ class Vault:
                 return None
             made = _Holder(row.subject, own)
         else:
-            key = ids.random_bytes(_KEY_BYTES)
+            key = ids.random_bytes(KEY_BYTES)
             subject = tx.new_id("sub")
-            sealed = _seal(cipher, key, subject)
+            sealed = seal(cipher, key, subject)
             _ADD_SUBJECT.run(
                 tx, subject=subject, name=name, sealed_key=sealed, since=tx.now, erased_at=None
             )
@@ -302,7 +285,7 @@ class Vault:
         if len(held) == len(owners) <= _MOST_SUBJECTS:  # else it is kept for nobody
             sealed = salt + raw
             for owner in reversed(held):
-                sealed = _seal(owner.cipher, sealed, value)
+                sealed = seal(owner.cipher, sealed, value)
             _ADD_VALUE.run(
                 tx, value=value, subject=held[0].subject,
                 also=" ".join(one.subject for one in held[1:]) or None, scope=scope,
@@ -355,7 +338,7 @@ class Marks:
         return value
 
     def _in_text(self, text: str, whose: str | None) -> str:
-        if _is_digest(text):
+        if is_digest(text):
             known = self._vault.committed(self._tx, text, self._scope) if self._scope else None
             if known is None:
                 return text
@@ -376,38 +359,6 @@ class Marks:
         return "".join((*parts, text[end:])) if parts else text
 
 
-def sealed_with(tx: Transaction) -> str | None:
-    """Return the id of the sealing key that seals the vault's, None before it has one."""
-    row = _KEY.first(tx)
-    return None if row is None else str(row.key)
-
-
-def open_key(tx: Transaction, key: str, material: bytes) -> bytes | None:
-    """Return the vault's key, sealed with a key of the plane; None if there is none yet.
-
-    Raises `InvalidTag` where it does not open.
-    """
-    row = _KEY.first(tx)
-    return None if row is None else _unseal(AESGCM(material), bytes(row.sealed_key), key)
-
-
-def make_key(tx: Transaction, key: str, material: bytes) -> bytes:
-    """Make the vault's key, unless it has one, and return it."""
-    found = open_key(tx, key, material)
-    tx.silent("a key of the plane's own is no change of anything")
-    if found is None:
-        found = ids.random_bytes(_KEY_BYTES)
-        _ADD_KEY.run(tx, id=1, sealed_key=_seal(AESGCM(material), found, key), key=key)
-    return found
-
-
-def reseal_key(tx: Transaction, old: tuple[str, bytes], new: tuple[str, bytes]) -> None:
-    """Seal the vault's key with another key of the plane."""
-    found = open_key(tx, *old)
-    if found is not None:
-        _MOVE_KEY.run(tx, to_sealed=_seal(AESGCM(new[1]), found, new[0]), to_key=new[0])
-
-
 def commits(body: str) -> bool:
     """Tell whether a body may commit to anything: most do not, and a look says so."""
     return _COMMITS in body
@@ -418,30 +369,6 @@ def _named(body: str) -> dict[str, str]:
         return {}
     found = json.loads(body).get(PERSONAL)
     return found if isinstance(found, dict) else {}
-
-
-def _is_digest(text: str) -> bool:
-    return len(text) == _DIGEST_LENGTH and text.startswith("sha256:")
-
-
-def _texts(text: str, opened: int) -> Iterator[str]:
-    """Yield the texts in a text that is JSON, its keys and numbers too; else the text itself."""
-    if text[:1] not in ("{", "[", '"') or not opened:
-        yield text
-        return
-    try:
-        values = [json.loads(text)]
-    except ValueError:
-        yield text
-        return
-    while values:
-        value = values.pop()
-        if isinstance(value, dict):
-            values += [*value, *value.values()]
-        elif isinstance(value, list):
-            values += value
-        else:
-            yield from _texts(str(value), opened - 1)
 
 
 def _mark(value: str) -> str:
@@ -461,19 +388,10 @@ def _open(row: Any, holders: Mapping[str, AESGCM]) -> Opened:
     raw = bytes(row.sealed)
     try:
         for owner in owners:
-            raw = _unseal(holders[owner], raw, row.value)
+            raw = unseal(holders[owner], raw, row.value)
     except InvalidTag:
         return NOT_KEPT
     return Opened("kept", raw[SALT_BYTES:].decode(), raw[:SALT_BYTES])
-
-
-def _seal(cipher: AESGCM, raw: bytes, bound: str) -> bytes:
-    nonce = ids.random_bytes(_NONCE_BYTES)
-    return nonce + cipher.encrypt(nonce, raw, bound.encode())
-
-
-def _unseal(cipher: AESGCM, sealed: bytes, bound: str) -> bytes:
-    return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound.encode())
 
 
 def _remember(known: dict[Any, Any], key: Any, value: Any) -> None:

@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidTag
 from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Unavailable, WatchkeeperError
-from watchkeeper.store import vault
+from watchkeeper.store import vault_key
 from watchkeeper.store.store import Store
 from watchkeeper.tools.secrets import service
 from watchkeeper.tools.secrets.keys import KeySource
@@ -41,7 +41,7 @@ class SealedStore:
             keys = await self._read_keys()
             in_use = await self._store.read(service.key_in_use)
             rows = await self._store.read(service.list_sealed)
-            by = await self._store.read(vault.sealed_with)
+            by = await self._store.read(vault_key.sealed_with)
         except WatchkeeperError:
             return  # whoever needs a secret is told, and so is whoever looks at the plane
         newest = keys[0].id if keys else None
@@ -56,7 +56,7 @@ class SealedStore:
     async def open_vault(self) -> None:
         """Give the store's vault its key, the first time a new one; raise `Unavailable`."""
         kept = self._store.vault
-        by = await self._store.read(vault.sealed_with)
+        by = await self._store.read(vault_key.sealed_with)
         keys = await self._read_keys()
         key = await self._current_key() if by is None else next(
             (one for one in keys if one.id == by), None
@@ -68,7 +68,9 @@ class SealedStore:
                 remedy="restore that key there, and start the plane again",
             )
         try:
-            kept.use(await self._store.write(lambda tx: vault.make_key(tx, key.id, key.material)))
+            kept.use(
+                await self._store.write(lambda tx: vault_key.make_key(tx, key.id, key.material))
+            )
         except InvalidTag:
             raise Unavailable(
                 "the vault's key does not open: the store's copy was changed",
@@ -144,7 +146,7 @@ class SealedStore:
             if keys and in_use is not None and keys[0].id != in_use:
                 new = keys[0]  # put there by a person, or by a rotation that did not finish
             else:
-                by = await self._store.read(vault.sealed_with)
+                by = await self._store.read(vault_key.sealed_with)
                 needed = {row.key for row in await self.list()} | {in_use, by}
                 new = key_of(ids.secret(KEY_PREFIX))
                 keys = (new, *(key for key in keys if key.id in needed))

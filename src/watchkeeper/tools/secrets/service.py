@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Conflict, NotFound, TooLarge
-from watchkeeper.store import vault
+from watchkeeper.store import vault_key
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.secrets.model import Sealed, SealingKey
@@ -148,11 +148,11 @@ def reseal(tx: Transaction, keys: Mapping[str, SealingKey], new: SealingKey, *, 
                 row.name, row.version, new.id, nonce, ciphertext, row.created_at, row.rotated_at
             ),
         )
-    by = vault.sealed_with(tx)
+    by = vault_key.sealed_with(tx)
     if by is not None:
         if by not in keys:
             raise _missing("the vault's key", by)
-        vault.reseal_key(tx, (by, keys[by].material), (new.id, new.material))
+        vault_key.reseal_key(tx, (by, keys[by].material), (new.id, new.material))
     tx.record(
         "secret.key_rotated",
         actor=actor,
