@@ -19,7 +19,7 @@ def from_rogue(row: RemoteRunRow, *, mine: bool) -> Need:
         subject=f"{row.runtime}/{row.id}",
         score=150 if mine else 37,
         risk="high",
-        text=f"rogue run of {who} in runtime {row.runtime}: {row.why or ''}",
+        text=f"{who} runs rogue in runtime {row.runtime}: {row.why or ''}",
         todo=f"`watchkeeper runtimes stop {row.runtime} {row.id}`, or adopt it",
         since=row.first_seen_at,
         agent=row.agent,
