@@ -136,7 +136,7 @@ def test_nobody_to_be_told_is_unconfirmed_and_alarms_once(make: Make, web: WebSi
         "whoever runs the plane is told",
     )
     needs = {one["need"]: one for one in plane.operator.get("/v1/watch")["rows"]}
-    assert needs[f"lock/{lock}"]["todo"] == "check notify owner"
+    assert needs[f"lock/{lock}"]["todo"] == "check by hand: notify owner (role/support)"
     # as soon as somebody of the role can be reached, it is told again
     plane.apply(person("bob", "pager"))
 
