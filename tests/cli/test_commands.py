@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +171,25 @@ def test_a_kill_that_reaches_no_plane_says_what_stops_it_all_the_same(tmp_path: 
         ended = watchkeeper(tmp_path, *words.split(), "--reason", "x", state=tmp_path / "none")
         assert ended.code == exits.UNREACHABLE
         assert ("kill everything --local" in ended.err) is told
+
+
+def test_a_kill_that_waits_for_a_plane_says_meanwhile_what_else_stops_it(
+    plane: Plane, tmp_path: Path
+) -> None:
+    assert plane.child is not None
+    os.kill(plane.child.pid, signal.SIGSTOP)
+    try:
+        words = ("-m", "watchkeeper", "kill", "model/small-fast", "--yes", "--reason", "slow")
+        env = clean_environment(tmp_path, WATCHKEEPER_STATE=str(plane.state))
+        killing = Child.python(*words, log=tmp_path / "killing", env=env)
+        eventually(lambda: "kill everything --local" in killing.output, "it tells of the file")
+        assert killing.running
+    finally:
+        os.kill(plane.child.pid, signal.SIGCONT)
+    assert killing.wait() == exits.OK
+    rows = done(on(plane, "locks", "list", "--json")).json()["rows"]
+    (lock,) = (row for row in rows if row["target"] == {"kind": "model", "name": "small-fast"})
+    done(on(plane, "locks", "lift", lock["lock"], "--reason", "well again"))
 
 
 def test_top_up_takes_dollars_or_counts(plane: Plane) -> None:

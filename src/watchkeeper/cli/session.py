@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from watchkeeper.cli.output import fail
+from watchkeeper.cli.output import fail, say
 from watchkeeper.core.errors import Invalid, Unavailable, WatchkeeperError
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Command = Callable[..., Any]
+
+_PATIENCE_SECONDS = 2
+"""How long a plane may be silent before another way is told of."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,11 @@ class Session:
             if token is not None:
                 address = replace(address, token=token or None)
             async with PlaneClient(address) as plane:
-                return await work(plane)
+                asked = asyncio.ensure_future(work(plane))
+                await asyncio.wait({asked}, timeout=_PATIENCE_SECONDS if way_out else None)
+                if not asked.done():
+                    say(f"no answer from the plane yet; {way_out}", err=True)
+                return await asked
 
         try:
             return asyncio.run(run())

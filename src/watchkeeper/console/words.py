@@ -96,7 +96,7 @@ VERDICTS: dict[str, Said] = {
 LOCK_MODES: dict[str, Said] = {
     "stop": Said("■", "killed", "critical"),
     "drain": Said("▼", "drained", "critical"),
-    "deny-new": Said("×", "no new runs", "warning"),
+    "deny-new": Said("×", "no new", "warning"),
     "pause": Said("‖", "paused", "warning"),
 }
 RECEIPTS: dict[str, Said] = {

@@ -24,7 +24,7 @@ class LocksPane(Pane[LockRow]):
     title = "Locks"
     columns = (
         Column("since", "SINCE", 5),
-        Column("state", "STATE", 8),
+        Column("state", "STATE", 9),
         Column("target", "TARGET", 26, least=18, grow=2, where="middle"),
         Column("receipts", "RECEIPTS", 14, priority=1),
         Column("by", "BY", 10, priority=3),
