@@ -274,7 +274,7 @@ async def test_many_rogue_runs_are_told_of_together_and_not_at_every_poll(ground
     (_, digest) = await ground.events("runtime.rogues_told")
     assert (digest.body["count"], digest.body["owner"]) == (6, "finance-ops")
     assert said(digest) == (
-        f"no envelope covers 6 runs in runtime there: {', '.join(later[:5])}, …"
+        f"6 rogue runs in runtime there: {', '.join(later[:5])}, …"
     )
 
 

@@ -91,7 +91,7 @@ def show(session: Session, name: str) -> None:
 
 @runtimes.command()
 @click.argument("name")
-@click.option("--rogue", is_flag=True, help="Only those that no envelope covers.")
+@click.option("--rogue", is_flag=True, help="Only rogue ones: no run here covers them.")
 @click.option("--all", "ended", is_flag=True, help="Those too that ended within a day.")
 @AFTER
 @LIMIT

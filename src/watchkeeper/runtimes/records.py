@@ -155,7 +155,7 @@ def _record_rogue(
             "offered": found.offered,
             "owner": document.owner,
             "why": why,
-            "text": f"{what}{document.name}, and no envelope covers it: {why}",
+            "text": f"{what}{document.name} and is rogue: {why}",
         },
     )
 

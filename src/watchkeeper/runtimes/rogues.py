@@ -41,7 +41,7 @@ def tell(tx: Transaction, document: Runtime, found: Sequence[Event]) -> None:
         count = f"{len(found)}" if len(found) < _MOST_COUNTED else f"{_MOST_COUNTED} or more"
         named = ", ".join(str(one.body["id"]) for one in found[:_NAMED])
         more = ", …" if len(found) > _NAMED else ""
-        text = f"no envelope covers {count} runs in runtime {document.name}: {named}{more}"
+        text = f"{count} rogue runs in runtime {document.name}: {named}{more}"
     agents = {one.agent for one in found}
     tx.record(
         TOLD,
