@@ -198,6 +198,9 @@ class Worker:
             refusal = used.refusal
             if refusal is None or refusal.kind == "denied":
                 return used
+            if refusal.rule.startswith("breaker/"):
+                # what shows that its cost is as usual again is a model call: the next run's first
+                raise GiveUp(refusal.text)
             if refusal.kind == "down" and tries >= DOWN_TRIES:
                 return used
             tries = await self._sit_out(refusal, tries)
