@@ -273,9 +273,7 @@ async def test_many_rogue_runs_are_told_of_together_and_not_at_every_poll(ground
         await ground.poll(seconds=DIGEST_SECONDS)
     (_, digest) = await ground.events("runtime.rogues_told")
     assert (digest.body["count"], digest.body["owner"]) == (6, "finance-ops")
-    assert said(digest) == (
-        f"6 rogue runs in runtime there: {', '.join(later[:5])}, …"
-    )
+    assert said(digest) == (f"6 rogue runs in runtime there: {', '.join(later[:5])}, …")
 
 
 async def test_a_run_whose_beginning_nobody_knows_began_when_it_was_first_seen(
