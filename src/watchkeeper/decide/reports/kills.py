@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from watchkeeper.core.clock import utc_text
-from watchkeeper.decide.reports.model import Asked, Body, Say, Told, at, name_in, said, who
+from watchkeeper.decide.reports.model import Asked, Body, Say, Told, at, body_of, name_in, said, who
 from watchkeeper.ledger.reading import Pick
 from watchkeeper.store.journal import Event
 from watchkeeper.wire.reports import ReportSection
@@ -46,15 +46,14 @@ class Kills(Told):
         self._incidents, self._breakers = self.rows(), self.rows()
 
     def take(self, read: list[Event]) -> int:
-        """Hear them all where all are seen; else locks and their receipts by whose they are."""
-        if self.asked.agents is None:
-            return super().take(read)
-        # receipts and what a lock stopped name the lock alone, or an agent that is seen
-        ours = [event for event in read if event.agent in self.asked.agents
-                or name_in(event.subject) in self._locks]  # fmt: skip
-        for event in ours:
-            self.hear(event, event.body)
-        return len(ours)
+        """Hear those that the asker may see, and what is about locks among them."""
+        agents, heard = self.asked.agents, 0
+        for event in read:
+            # receipts name their lock alone
+            if agents is None or event.agent in agents or name_in(event.subject) in self._locks:
+                heard += 1
+                self.hear(event, body_of(event.body_text))
+        return heard
 
     def hear(self, event: Event, body: Body) -> None:
         """Take an entry."""

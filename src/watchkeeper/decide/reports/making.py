@@ -81,8 +81,8 @@ class Reporting:
             self._running.remove(one)
 
     async def _make(self, asked: Asked, say: Say, one: _Progress, gone: Gone) -> Report:
-        store, kind, upto = self._store, _KINDS[asked.kind](asked, say), self._store.head
-        now = store.clock.now()
+        store, upto, now = self._store, self._store.head, self._store.clock.now()
+        kind = await asyncio.to_thread(_KINDS[asked.kind], asked, say)
         words = {
             "kind": asked.kind,
             "since": asked.since,

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from watchkeeper.core import ids
 from watchkeeper.core.money import dollars
 from watchkeeper.decide.records import NOBODY_REPORTED
-from watchkeeper.decide.reports.model import Asked, Body, Say, Told, at, said, who
+from watchkeeper.decide.reports.model import Asked, Body, Rows, Say, Told, at, said, who
 from watchkeeper.decide.spending.price_sources import price_sources
 from watchkeeper.decide.spending.shares import shares
 from watchkeeper.decide.spending.sums import Scope, Sums, not_counted, rest, sum_up
@@ -132,7 +132,7 @@ class Spending(Told):
         return tuple(found)
 
     def _charged(self, title: str, by: tuple[SpendingBy, ...], sums: Sums) -> ReportSection:
-        table = self.rows()
+        table = Rows(self.asked.rows + 2)  # for the others, and for the total
         groups = list(sums.groups)
         if sums.count > len(groups):
             groups.append(rest(sums))
@@ -140,9 +140,8 @@ class Spending(Told):
         for one, share in zip(groups, percent, strict=True):
             names = list(one.names) or ["all others"] + [""] * (len(by) - 1)
             table.add(*names, *_figures(one.figures), f"{share:.2f} %")
-        table.limit += 1
         table.add("total", *[""] * (len(by) - 1), *_figures(sums.total.figures), "")
-        table.total = max(len(table.rows), sums.count + 1)
+        table.total += sums.count - len(sums.groups)
         says = f"The dearest first; an action counts when it was permitted. Prices: {self._prices}."
         return table.section(title, says, *by,
                              "calls", "failed", "tokens in", "tokens out", "cost",

@@ -31,11 +31,11 @@ def as_csv(report: Report) -> str:
     write = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n").writerow
     columns = list(dict.fromkeys(name for one in report.sections for name in one.columns))
     places = {name: place for place, name in enumerate(columns, 1)}
-    write(["section", *columns])
+    write(["section", *(in_sheet(name, LONGEST_CELL) for name in columns)])
     for section in report.sections:
         into = [places[name] for name in section.columns]
         for row in section.rows:
-            cells: list[Cell] = [section.title, *[""] * len(columns)]
+            cells: list[Cell] = [in_sheet(section.title, LONGEST_CELL), *[""] * len(columns)]
             for place, cell in zip(into, row, strict=True):
                 text = isinstance(cell, str)
                 cells[place] = in_sheet(str(cell), LONGEST_CELL) if text else cell
