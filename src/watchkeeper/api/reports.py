@@ -40,7 +40,9 @@ async def report(call: Call) -> Response:
     form = call.one_of("format", get_args(ReportForm))
     since, until, rows = call.whole("since"), call.whole("until"), call.whole("rows")
     if since is None or until is None or not since < until <= LAST_AT:
-        raise Invalid("a period begins before it ends", where="query: since, until")
+        raise Invalid(
+            "a period begins before it ends, and before the year 10000", where="query: since, until"
+        )
     data = call.option("data", DATA_CLASSES)
     if data is not None and kind != "access":
         raise Invalid("only a report on access is about one class of data", where="query: data")
