@@ -46,11 +46,11 @@ EVENT = f"insert into events values ({', '.join('?' * 11)})"
 def tell(journal: Journal, run: str, number: int, at: int, rows: list[dict[str, Any]]) -> None:
     """Write what one run did into a journal, and its decisions into rows."""
     agent = f"agent-{number % 40}"
-    about: tuple[Any, ...] = (agent, run, None)
+    request: str | None = None
 
     def note(type_: str, subject: str, body: dict[str, Any], actor: str = "") -> None:
         actor = actor or f"agent/{agent}"
-        journal.append(at + len(rows), type_, actor, subject, *about, body)
+        journal.append(at + len(rows), type_, actor, subject, agent, run, request, body)
 
     note(
         "run.opened", f"run/{run}", {"goal": "settle it", "version": 3, "on_behalf_of": "person/p"}
@@ -75,13 +75,12 @@ def tell(journal: Journal, run: str, number: int, at: int, rows: list[dict[str, 
         })  # fmt: skip
     if number % 50 == 0:
         request = ids.new_at("req", at)
-        about = (agent, run, request)
         asked = {"tool": "books.create_refund", "digest": "sha256:0", "text": "asks"}
         note("request.created", f"request/{request}", asked)
         note("vote.cast", f"request/{request}", {**asked, "verdict": "approve", "roles": ["ops"],
              "view_ms": 4200, "display": "sha256:1"}, f"person/p{number % 30}")  # fmt: skip
         note("request.approved", f"request/{request}", {**asked, "by": "person/p"}, "person/p")
-        about = (agent, run, None)
+        request = None
     if number % 1000 == 0:
         lock = ids.new_at("lock", at)
         note("lock.created", f"lock/{lock}", {"target": f"run/{run}", "mode": "stop",

@@ -13,6 +13,7 @@ from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import TooMany, Unavailable
 from watchkeeper.decide.reports import making
 from watchkeeper.decide.reports.controls import GAP, NOT_SHOWN, SHOWN
+from watchkeeper.decide.reports.model import Asked
 from watchkeeper.wire.reports import Report
 
 
@@ -122,10 +123,16 @@ async def test_kills_follow_locks_from_begin_to_end(ground: Ground) -> None:
 
 
 async def test_policies_tell_documents_stages_and_definitions(ground: Ground) -> None:
-    applied = {"change": "create", "version": 1, "digest": "sha256:1", "replaces": None}
+    applied: dict[str, Any] = {
+        "change": "create",
+        "version": 1,
+        "digest": "sha256:1",
+        "replaces": None,
+    }
     await ground.tell("agent.applied", "agent/clerk", agent="clerk", **applied)
     await ground.tell("policy.removed", "policy/p", BOB, **applied | {"change": "delete"})
-    await ground.tell("policy.staged", "policy/q", **{"from": "warn", "to": "enforce"}, reason="r")
+    staged: dict[str, Any] = {"from": "warn", "to": "enforce"}
+    await ground.tell("policy.staged", "policy/q", **staged, reason="r")
     await ground.tell("tool.quarantined", "tool/t", "plane")
     await ground.tell("secret.removed", "secret/s", name="s")
     found = await ground.report("policies")
@@ -199,7 +206,7 @@ async def test_only_some_are_made_at_once_and_none_for_who_left(ground: Ground) 
         assert ground.reporting.progress(ADA) == (0, 0)
         return True
 
-    asked = making.Asked("operators", 0, ground.clock.now() + 1, 10)
+    asked = Asked("operators", 0, ground.clock.now() + 1, 10)
     with pytest.raises(Unavailable, match="nobody waits"):
         await ground.reporting.make(asked, str, by=BOB, gone=left)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -90,7 +91,7 @@ class Kind(Protocol):
         """Return the tables."""
 
 
-class Told:
+class Told(ABC):
     """What a report is told by entries, one by one: the base of most kinds."""
 
     picks: tuple[Pick, ...] = ()
@@ -111,12 +112,12 @@ class Told:
                 self.hear(event, body_of(event.body_text))
         return heard
 
+    @abstractmethod
     def hear(self, event: Event, body: Body) -> None:
         """Take one entry."""
-        raise NotImplementedError
 
-    def finish(self, tx: Transaction) -> None:
-        """Nothing more is read."""
+    def finish(self, tx: Transaction) -> None:  # noqa: B027 - most have nothing to read
+        """Read no more."""
 
     def rows(self) -> Rows:
         """Return a table for rows to be added."""
