@@ -10,6 +10,9 @@ from watchkeeper.ledger.reading import Pick
 from watchkeeper.store.journal import Event
 from watchkeeper.wire.reports import ReportSection
 
+_MOST_ACTIONS = 10_000
+"""Names that are told apart: agents may ask for whatever they think of."""
+
 
 @dataclass(slots=True)
 class _Sum:
@@ -66,6 +69,8 @@ class Access(Told):
                 agent = (one, event.agent or "", int(body.get("version") or 0))
                 self._count(self._by_agent.setdefault(agent, _Sum()), event, figure)
                 action = (one, f"{body.get('kind', '')} {body.get('name', '')}")
+                if action not in self._by_action and len(self._by_action) >= _MOST_ACTIONS:
+                    action = (one, "all others")
                 self._count(self._by_action.setdefault(action, _Sum()), event, figure)
             self._listed.add(
                 at(event), event.sequence, ", ".join(sorted(classes)), words, event.agent,
