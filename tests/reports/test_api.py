@@ -132,8 +132,9 @@ def test_that_a_report_was_made_is_on_record(ground: Ground) -> None:
 def test_what_is_anchored_is_told_of_and_so_is_the_rest(ground: Ground) -> None:
     size = ground.plane.operator.post("/v1/audit/checkpoints")["size"]
     whole = ground.report("operators")
-    assert whole.source.anchored == size
-    assert whole.source.unanchored == whole.source.last - size
+    # what came since may be anchored by now, too
+    assert size <= whole.source.anchored
+    assert whole.source.unanchored == max(0, whole.source.last - whole.source.anchored)
     covering = ground.plane.operator.get("/v1/audit/checkpoints")["rows"]
     assert whole.source.root in {row["root"] for row in covering}
     assert whole.source.size >= whole.source.last
