@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from tests.reports.ground import ADA, BOB, START, Ground, open_ground, table
+from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import TooMany, Unavailable
+from watchkeeper.core.money import dollars
+from watchkeeper.decide.records import NOBODY_REPORTED
 from watchkeeper.decide.reports import making
 from watchkeeper.decide.reports.controls import GAP, NOT_SHOWN, SHOWN
 from watchkeeper.decide.reports.model import Asked
@@ -262,3 +265,18 @@ async def test_claims_are_shown_not_shown_or_gaps(ground: Ground) -> None:
     # and of other teams nothing counts
     others = await ground.report("controls", teams=("x",), agents=("other",))
     assert others.source.counted == 0
+
+
+async def test_a_late_report_replaces_what_was_presumed_of_a_call(ground: Ground) -> None:
+    decision = ids.first_at("dec", ground.clock.now())
+    before = ids.first_at("dec", START - MICROSECONDS)
+    about: dict[str, Any] = {"actor": "agent/clerk", "agent": "clerk"}
+    for named, cost, error in (
+        (decision, 500, NOBODY_REPORTED), (decision, 70, None), (before, 9_000, None),
+    ):  # fmt: skip
+        await ground.tell(
+            "outcome.recorded", decision=named, cost_micros=cost, error=error, **about
+        )
+    found = await ground.report("spending", since=START)
+    (row,) = table(found, "Held against the ledger")
+    assert row[:3] == ("clerk", dollars(70), dollars(0))
