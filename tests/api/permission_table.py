@@ -114,6 +114,8 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/evidence/requests/{request}"): "audit",
     ("GET", "/v1/evidence/incidents/{incident}"): "audit",
     ("GET", "/v1/evidence/period"): "audit",
+    ("GET", "/v1/reports/{kind}"): "audit",
+    ("GET", "/v1/reports/progress"): "audit",
     ("GET", "/v1/audit/proofs/{sequence}"): "audit",
     ("GET", "/v1/audit/consistency"): "audit",
     ("POST", "/v1/audit/key/rotate"): "keys",
@@ -233,6 +235,8 @@ BY_TEAM: dict[str, dict[str, object] | None] = {
     "/v1/evidence/requests/{request}": None,
     "/v1/evidence/incidents/{incident}": None,
     "/v1/evidence/period": None,
+    "/v1/reports/{kind}": None,
+    "/v1/reports/progress": None,
     "/v1/credentials/{credential}/revoke": {"reason": "why"},
 }  # fmt: skip
 """Routes that somebody may use for the agents of their own team, with a body about one of
@@ -247,7 +251,7 @@ SEEN_BY_TEAM = {
 }  # fmt: skip
 """Routes that show one thing of one team."""
 
-NARROWED = {"/v1/evidence/period"}
+NARROWED = {"/v1/evidence/period", "/v1/reports/{kind}", "/v1/reports/progress"}
 """Routes that answer, of several teams, what is of those in which the permission is held."""
 
 ALSO_FOR_PEOPLE = {

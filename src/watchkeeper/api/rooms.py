@@ -23,6 +23,7 @@ from watchkeeper.decide.notices import Notices
 from watchkeeper.decide.overriding import Overriding
 from watchkeeper.decide.owners import Onlookers
 from watchkeeper.decide.replaying import Replays
+from watchkeeper.decide.reports.making import Reporting
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.sightings import Sightings
 from watchkeeper.decide.stop import KillSwitch
@@ -106,6 +107,8 @@ class Rooms:
     """When something that waits was last found without its timer, and what."""
     audit: LedgerAudit
     """Proofs that the ledger is what was written."""
+    reporting: Reporting
+    """Makes reports for people."""
     erasing: Erasing
     """Destroys what is kept of a person."""
     store_state: Callable[[], str]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -10,8 +9,7 @@ import click
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_json, print_table, say, say_line
 from watchkeeper.cli.session import Session, speaks
-from watchkeeper.cli.words import at, read_span
-from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.cli.words import at, read_time
 from watchkeeper.core.money import dollars
 from watchkeeper.core.words import count
 from watchkeeper.wire.asking import Measure, Part
@@ -46,17 +44,8 @@ def _period(command: Callable[..., Any]) -> Callable[..., Any]:
 async def _between(plane: PlaneClient, since: str, until: str | None) -> dict[str, int]:
     """Read a period by the plane's clock."""
     now = (await plane.status()).now
-    found = {"since": _when(since, now)}
-    return found if until is None else {**found, "until": _when(until, now)}
-
-
-def _when(text: str, now: int) -> int:
-    """Read `7d` (ago), `2026-11-17` or `2026-11-17T12:00` in UTC, in microseconds."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return max(0, now - read_span(text) * MICROSECONDS)
-    return int(found.replace(tzinfo=found.tzinfo or UTC).timestamp()) * MICROSECONDS
+    found = {"since": read_time(since, now)}
+    return found if until is None else {**found, "until": read_time(until, now)}
 
 
 @ask.command("list", short_help="List the questions.")

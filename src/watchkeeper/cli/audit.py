@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,13 @@ from watchkeeper.cli.exits import REFUSED
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, REASON, Session, speaks
+from watchkeeper.cli.waiting import shown_while
 from watchkeeper.cli.words import at
 
 if TYPE_CHECKING:
     from watchkeeper.client.api import PlaneClient
     from watchkeeper.wire.audit import AnchorRow, CheckpointRow, LogKeyRow, Verification
     from watchkeeper.wire.pages import Page
-
-_LOOK_SECONDS = 0.5
 
 
 @click.group(cls=NamedGroup)
@@ -71,20 +69,7 @@ def verify(session: Session, offline: str | None, keys: tuple[str, ...]) -> None
 
 async def _verify(plane: PlaneClient) -> Verification:
     """Ask, and show at a terminal how far it is."""
-    asked = asyncio.ensure_future(plane.verification())
-    shown = False
-    while sys.stderr.isatty():
-        await asyncio.wait([asked], timeout=_LOOK_SECONDS)
-        if asked.done():
-            break
-        now = await plane.verification_progress()
-        if now.total:
-            shown = True
-            done = 100 * now.done // now.total
-            click.echo(f"\r{done:3} %  {now.done:,} of {now.total:,} entries", nl=False, err=True)
-    if shown:
-        click.echo("\r\033[K", nl=False, err=True)
-    return await asked
+    return await shown_while(plane.verification(), plane.verification_progress)
 
 
 def _anchored(found: Verification) -> str:

@@ -17,12 +17,12 @@ Without a command: the console on this machine's plane, started if none runs.
 
   See       status  watch  agents  runs  trace  traces  ask  decisions  events
   Decide    requests  oncall  handover  standing  delegations  submit  unsettled
-  Measure   budgets  spending  models  providers  breakers  telemetry  evidence
+  Measure   budgets  spending  models  providers  breakers  telemetry  report
   Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels  deliveries
-  Plane     serve  stop  console  demo  config  doctor  hook  witness  audit
-  Learn     help TOPIC (first: getting-started)  completion SHELL
+  Plane     serve  stop  console  demo  config  hook  witness  audit  evidence
+  Learn     help TOPIC (first: getting-started)  completion SHELL  doctor
 
 Options:
   --connect URL  A remote plane's address         [WATCHKEEPER_CONNECT]
@@ -50,6 +50,7 @@ COMMANDS: dict[str, str] = {
     "events": "watchkeeper.cli.ledger:events",
     "audit": "watchkeeper.cli.audit:audit",
     "evidence": "watchkeeper.cli.evidence:evidence",
+    "report": "watchkeeper.cli.reports:report",
     "deliveries": "watchkeeper.cli.deliveries:deliveries",
     "submit": "watchkeeper.cli.submit:submit",
     "requests": "watchkeeper.cli.requests:requests",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from watchkeeper.wire.audit import Progress
+
+T = TypeVar("T")
 
 _AFTER_SECONDS = 1.0
 _EVERY_SECONDS = 0.5
 _WIDEST = 60
+_BAR = 30
 
 
 @contextmanager
@@ -40,3 +48,26 @@ def _say(doing: str, done: threading.Event) -> None:
         if done.wait(_EVERY_SECONDS):
             break
     click.echo("\r" + " " * _WIDEST + "\r", nl=False, err=True)
+
+
+async def shown_while(
+    asked: Coroutine[Any, Any, T], progress: Callable[[], Awaitable[Progress]]
+) -> T:
+    """Wait for an answer, and show on standard error, if that is a terminal, how far it is."""
+    waiting = asyncio.ensure_future(asked)
+    shown = False
+    while sys.stderr.isatty():
+        await asyncio.wait([waiting], timeout=_EVERY_SECONDS)
+        if waiting.done():
+            break
+        now = await progress()
+        if now.total:
+            shown = True
+            full = _BAR * now.done // now.total
+            bar = "#" * full + "." * (_BAR - full)
+            share = f"{100 * now.done // now.total:3} %"
+            text = f"\r[{bar}] {share}  {now.done:,} of {now.total:,} entries"
+            click.echo(text, nl=False, err=True)
+    if shown:
+        click.echo("\r\033[K", nl=False, err=True)
+    return await waiting

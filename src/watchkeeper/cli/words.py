@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from watchkeeper.core.clock import utc_text
+from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.durations import duration_text, read_duration
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars
@@ -21,6 +22,15 @@ def read_span(text: str) -> int:
         return read_duration(text)
     except Invalid as error:
         raise click.BadParameter(f"{error.message}; {error.remedy}") from None
+
+
+def read_time(text: str, now: int) -> int:
+    """Read `7d` (ago), `2026-11-17` or `2026-11-17T12:00` in UTC, in microseconds."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return max(0, now - read_span(text) * MICROSECONDS)
+    return int(found.replace(tzinfo=found.tzinfo or UTC).timestamp()) * MICROSECONDS
 
 
 def left(due_at: int, now: int) -> str:

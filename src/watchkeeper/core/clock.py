@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from watchkeeper.core.errors import Invalid
 
 MICROSECONDS = 1_000_000
-_LAST_AT = 253_402_300_799 * MICROSECONDS  # the end of the year 9999
+LAST_AT = 253_402_300_799 * MICROSECONDS  # the end of the year 9999
 
 
 @runtime_checkable
@@ -77,7 +77,7 @@ class RehearsalClock:
             )
         step = round(seconds * MICROSECONDS)
         at = self.now() + step
-        if at > _LAST_AT:
+        if at > LAST_AT:
             raise Invalid("cannot move the clock beyond the year 9999", where="seconds")
         self._offset += step
         self._reading = at

@@ -28,6 +28,7 @@ from watchkeeper.decide.owners import Owners
 from watchkeeper.decide.previews import Previews
 from watchkeeper.decide.proofs import Proofs
 from watchkeeper.decide.replaying import Replays
+from watchkeeper.decide.reports.making import Reporting
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.decide.telling import Telling
@@ -123,6 +124,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     )
     log = Log(store, state.path, f"{settings.trusts}/{settings.plane}")
     way_out = WayOut(settings.anchor_witness, settings.anchor_tsa)
+    audit = LedgerAudit(log, anchors_of(settings, way_out, state.path))
     rooms = Rooms(
         store=store,
         clock=clock,
@@ -160,7 +162,8 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         stop=ending.set,
         sweep=sweeper.sweep,
         audited=auditor.found,
-        audit=LedgerAudit(log, anchors_of(settings, way_out, state.path)),
+        audit=audit,
+        reporting=Reporting(store, audit, settings.plane),
         erasing=Erasing(store, view, state.path, gateways.forget_answers),
         store_state=lambda: health.store,
     )

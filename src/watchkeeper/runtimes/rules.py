@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.clock import LAST_AT, MICROSECONDS
 from watchkeeper.core.text import make_safe
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.runtimes.model import RemoteRun
@@ -126,11 +126,8 @@ def _text(text: str | None) -> str | None:
     return str(make_safe(text, limit=LONGEST_ID)) if text else None
 
 
-_LAST_AT = 253_402_300_799 * MICROSECONDS
-
-
 def _time(at: int | None) -> int | None:
-    return at if at is not None and 0 <= at <= _LAST_AT else None
+    return at if at is not None and 0 <= at <= LAST_AT else None
 
 
 PAUSABLE: frozenset[RunState] = frozenset({"pending", "running"})

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.incidents.timeline import read_timeline, scope_of
 from watchkeeper.incidents import service as incidents
-from watchkeeper.ledger.reading import LARGEST_WINDOW, read_about, read_events
+from watchkeeper.ledger.reading import LARGEST_WINDOW, first_at, read_about, read_events
 from watchkeeper.store.journal import Event, event_from_row, events
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -66,7 +66,7 @@ def read_as_hashed(tx: Transaction, found: Sequence[Event]) -> list[Event]:
 
 def _pages(tx: Transaction, asked: Asked, upto: int) -> Page:
     if asked.kind == "period":
-        first, last = (_first_at(tx, at, upto) for at in (asked.begins, asked.ends))
+        first, last = (first_at(tx, at, upto) for at in (asked.begins, asked.ends))
         return lambda tx, after: read_events(
             tx, after=max(after, first - 1), before=last, limit=LARGEST_WINDOW
         )
@@ -87,16 +87,3 @@ def _incident(tx: Transaction, incident: str, after: int, upto: int) -> list[Eve
         tx, row, after=after, before=upto + 1, limit=LARGEST_WINDOW - 1, scope=scope
     )
     return found
-
-
-def _first_at(tx: Transaction, at: int, upto: int) -> int:
-    """Return the first entry of a time or later; the clock of a ledger never goes back."""
-    low, high = 1, upto + 1
-    while low < high:
-        middle = (low + high) // 2
-        found = read_events(tx, after=middle - 1, limit=1)
-        if found and found[0].at < at:
-            low = middle + 1
-        else:
-            high = middle
-    return low

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 
+from watchkeeper.core.cells import in_markdown, in_sheet, markdown_row
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.money import dollars
 from watchkeeper.core.text import make_safe
@@ -24,12 +24,7 @@ _FIGURES = {
     "value_micros": "value moved (micro-dollars)",
 }
 _LONGEST_NAME = 300
-_FORMULA = re.compile(r"(^|[,;|\t\"'])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20\u2212])")
-"""What a spreadsheet takes for a formula at the beginning of a cell (OWASP, "CSV Injection"),
-full-width signs among it; and after what a cell begins for one that takes another separator."""
-_MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~&$@]|(?<=:)/(?=/)|(?<=www)\.", re.IGNORECASE)
-"""What Markdown gives a meaning within a line (CommonMark 2.4 lets any ASCII punctuation be
-escaped); bare addresses become links (GFM 6.9), and two dollar signs a formula in places."""
+_LONGEST_NOTE = 20_000
 
 
 def as_csv(report: Chargeback) -> str:
@@ -40,11 +35,11 @@ def as_csv(report: Chargeback) -> str:
     """
     out = io.StringIO(newline="")
     for note in notes(report):
-        out.write(f"# {_as_text(note)}\r\n")
+        out.write(f"# {in_sheet(note, _LONGEST_NOTE)}\r\n")
     write = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n").writerow
     write(["line", *report.by, *_FIGURES.values(), "cost", "share (percent)"])
     for kind, row in _lines(report):
-        names = [_as_text(make_safe(row.names[one], limit=_LONGEST_NAME)) for one in report.by]
+        names = [in_sheet(row.names[one], _LONGEST_NAME) for one in report.by]
         figures = [getattr(row, name) for name in _FIGURES]
         write([kind, *names, *figures, row.cost, row.share_percent])
     return out.getvalue()
@@ -54,11 +49,11 @@ def as_markdown(report: Chargeback) -> str:
     """Return a Markdown table (GFM 4.10) under a heading and what is said of the report."""
     headings = [*report.by, "calls", "tokens in", "tokens out", "cached", "cost", "value", "share"]
     aligned = [":--"] * len(report.by) + ["--:"] * 7
-    lines = [f"# Chargeback {_escape(report.period)}", ""]
-    lines += [f"- {_escape(line)}" for line in notes(report)]
-    lines += ["", _table_row(headings), _table_row(aligned)]
+    lines = [f"# Chargeback {in_markdown(report.period, _LONGEST_NAME)}", ""]
+    lines += [f"- {in_markdown(line, _LONGEST_NOTE)}" for line in notes(report)]
+    lines += ["", markdown_row(headings), markdown_row(aligned)]
     for kind, row in _lines(report):
-        names = [_escape(make_safe(row.names[one], limit=_LONGEST_NAME)) for one in report.by]
+        names = [in_markdown(row.names[one], _LONGEST_NAME) for one in report.by]
         if kind != "item":
             names = [f"**{kind}**", *[""] * (len(names) - 1)]
         figures = [
@@ -66,11 +61,11 @@ def as_markdown(report: Chargeback) -> str:
             f"{row.input_tokens:,}",
             f"{row.output_tokens:,}",
             f"{row.cache_read_tokens:,}",
-            _escape(row.cost),
-            _escape(dollars(row.value_micros)),
+            in_markdown(row.cost, _LONGEST_NAME),
+            in_markdown(dollars(row.value_micros), _LONGEST_NAME),
             f"{row.share_percent:.2f} %",
         ]
-        lines.append(_table_row([*names, *figures]))
+        lines.append(markdown_row([*names, *figures]))
     return "\n".join(lines) + "\n"
 
 
@@ -104,16 +99,3 @@ def _lines(report: Chargeback) -> Iterator[tuple[str, ChargebackRow]]:
     for row in report.rows:
         yield ("others" if row.others else "item"), row
     yield "total", report.total
-
-
-def _as_text(text: str) -> str:
-    """Return a text that no spreadsheet runs: what looks like a formula is led by an apostrophe."""
-    return _FORMULA.sub(r"\1\2'", text)
-
-
-def _escape(text: str) -> str:
-    return _MARKUP.sub(r"\\\g<0>", text)
-
-
-def _table_row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
