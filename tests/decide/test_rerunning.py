@@ -1,4 +1,4 @@
-"""One run decided again step by step: where it diverges, what it would cost, what can't be known."""
+"""One run decided again step by step: where it diverges, and what it would cost."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ Usage: watchkeeper [OPTIONS] [COMMAND]
 The control plane between your AI agents and what they can touch.
 Without a command: the console on this machine's plane, started if none runs.
 
-  See       status  watch  agents  runs  trace  traces  ask  decisions  events
+  See       status  watch  agents  runs  trace  traces  replay  ask  decisions
+            events
   Decide    requests  oncall  handover  standing  delegations  submit  unsettled
   Measure   budgets  spending  models  providers  breakers  telemetry  evidence
   Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes
@@ -43,6 +44,7 @@ COMMANDS: dict[str, str] = {
     "runs": "watchkeeper.cli.fleet:runs",
     "trace": "watchkeeper.cli.traces:trace",
     "traces": "watchkeeper.cli.traces:traces",
+    "replay": "watchkeeper.cli.replays:replay",
     "ask": "watchkeeper.cli.asking:ask",
     "decisions": "watchkeeper.cli.decisions:decisions",
     "telemetry": "watchkeeper.cli.telemetry:telemetry",

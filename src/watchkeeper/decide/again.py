@@ -216,9 +216,10 @@ def decide_again(was: Recorded, catalogue: Catalogue, respent: Respent | None = 
             )
     except Invalid:
         return Anew("skipped")
-    if was.rule.startswith(AFTER_APPROVAL) and ruling.verdict == "permit":
-        if respent is None or not respent.lifts(was.rule):
-            return Anew("kept")
+    was_late = was.rule.startswith(AFTER_APPROVAL)
+    lifted = respent is not None and respent.lifts(was.rule)
+    if was_late and ruling.verdict == "permit" and not lifted:
+        return Anew("kept")
     return Anew("decided", ruling, progress)
 
 

@@ -147,6 +147,8 @@ class Fork(Sent):
     at: str = Field(pattern=r"^(?:[1-9][0-9]{0,6}|dec_[a-z0-9]{1,60})$")
     result: str | None = Field(None, max_length=256 * 1024)
     """What the tool is now said to have answered."""
+    live_model: bool = False
+    """Whether it is sent; else it is only said what would be."""
     reason: Reason
 
 
@@ -163,8 +165,8 @@ class ForkResult(Shown):
     reached the run that was recorded."""
 
     replay: Literal[True] = True
-    run: str
-    """The run of its own that it was made in; it has ended."""
+    run: str | None
+    """The run of its own that it was made in, which has ended; None: nothing was sent."""
     of_run: str
     at: str
     """The decision of the step it forks at."""
@@ -176,8 +178,10 @@ class ForkResult(Shown):
     endpoint: Endpoint
     replaced: int
     """How many results in it were replaced."""
+    sent_bytes: int
+    """Of the call, as it was sent or would be."""
     answered: bool
-    """Whether a model answered; else `error` says why not."""
+    """Whether a model answered; where something was sent and none did, `error` says why."""
     error: str | None = None
     then: Said | None = None
     """What was said then; None: that was not kept."""
