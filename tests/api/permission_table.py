@@ -232,6 +232,7 @@ BY_TEAM: dict[str, dict[str, object] | None] = {
     "/v1/runtimes/{name}/runs/{id:path}/resume": {"reason": "fine"},
     "/v1/runtimes/{name}/start": {"reason": "fine"},
     "/v1/enrolments": {"agent": "clerk"},
+    "/v1/runs/{run}/forks": {"at": "1", "reason": "why"},
     "/v1/evidence/runs/{run}": None,
     "/v1/evidence/requests/{request}": None,
     "/v1/evidence/incidents/{incident}": None,

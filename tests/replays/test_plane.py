@@ -107,6 +107,11 @@ def fork(plane: Plane, run: Run, at: str, **more: Any) -> Any:
     return plane.operator.post(f"/v1/runs/{run.id}/forks", body)
 
 
+def as_person(plane: Plane, person: str, role: str) -> Caller:
+    body = {"person": person, "permission": role}
+    return plane.caller(plane.operator.post("/v1/persons/tokens", body)["token"])
+
+
 def problem(caller: Caller, run: Run, status: int, **more: Any) -> dict[str, Any]:
     """Ask for a fork that is refused; return why."""
     body = {"reason": "x", **more}
@@ -217,7 +222,7 @@ def test_a_model_call_sent_as_it_was(plane: Plane, recorded: tuple[Run, str, str
 
 
 def test_a_streamed_answer_is_compared_by_its_words(plane: Plane, clerk: Agent) -> None:
-    run, called, _ = worked(plane, clerk, stream=True)
+    run, called, _ = worked(plane, clerk, stream=True, max_tokens=8)
     found = fork(plane, run, called, result=THEN, live_model=True)
     assert found["differs"] is False
     assert any("streamed" in note for note in found["notes"])
@@ -226,23 +231,23 @@ def test_a_streamed_answer_is_compared_by_its_words(plane: Plane, clerk: Agent) 
 def test_what_was_not_kept_can_not_be_sent_again(plane: Plane) -> None:
     run, called, asked = worked(plane, plane.enrol("private"))
     refused = problem(plane.operator, run, 400, at=called, result=NOW)
-    assert asked in refused["detail"]
-    assert "the contract keeps digests only" in refused["detail"]
+    assert asked in refused["message"]
+    assert "the contract keeps digests only" in refused["message"]
     detail = plane.operator.get(f"/v1/runs/{run.id}/steps/2")
     assert any("the contract keeps digests only" in note for note in detail["notes"])
 
 
 def test_a_fork_needs_its_permission(plane: Plane, recorded: tuple[Run, str, str]) -> None:
     run, called, _ = recorded
-    vera, rita = (plane.caller(plane.issue_token(name)) for name in ("vera", "rita"))
-    assert "replay" in problem(vera, run, 403, at=called, result=NOW)["detail"]
+    vera, rita = as_person(plane, "vera", "viewer"), as_person(plane, "rita", "rewinder")
+    assert "replay" in problem(vera, run, 403, at=called, result=NOW)["message"]
     body = {"at": called, "result": NOW, "reason": "x"}
     assert rita.post(f"/v1/runs/{run.id}/forks", body)["replaced"] == 1
 
 
 def test_a_fork_is_of_the_teams_that_a_person_has_it_in(plane: Plane) -> None:
     run, called, _ = worked(plane, plane.enrol("seller"))
-    caller = plane.caller(plane.issue_token("rita"))
+    caller = as_person(plane, "rita", "rewinder")
     problem(caller, run, 403, at=called, result=NOW)
 
 

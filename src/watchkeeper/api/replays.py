@@ -62,6 +62,7 @@ OPERATIONS = (
         "Ask a model once more what it was asked in a run, with another result of a tool.",
         answers=ForkResult,
         takes=Fork,
+        by_team=True,
         tags=("replays",),
     ),
 )

@@ -140,10 +140,15 @@ class Forks:
                 "answered": answered.status == _OK,
                 "error": error,
                 "now": now,
-                "differs": None if then is None or now is None else then != now,
+                "differs": None if then is None or now is None else not _alike(then, now),
                 "cost_micros": cost,
             }
         )
+
+
+def _alike(then: Said, now: Said) -> bool:
+    """Tell whether two answers say the same; space around them says nothing."""
+    return (then.text.strip(), then.calls) == (now.text.strip(), now.calls)
 
 
 def _told(call: RecordedCall, *notes: str) -> ForkResult:
