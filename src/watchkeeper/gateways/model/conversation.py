@@ -118,12 +118,12 @@ def _streamed(endpoint: Endpoint, events: list[dict[str, Any]]) -> Said | None:
             if isinstance(delta := choice.get("delta"), dict)
         ]
         return _said("".join(_text(one, "content") for one in deltas), _gathered(deltas))
-    blocks: dict[Any, dict[str, Any]] = {}
+    blocks: dict[str, dict[str, Any]] = {}
     for event in events:
         block, delta = event.get("content_block"), event.get("delta")
         if isinstance(block, dict):
-            blocks[event.get("index")] = {**block, "pieces": ""}
-        elif isinstance(delta, dict) and (known := blocks.get(event.get("index"))) is not None:
+            blocks[_place(event)] = {**block, "pieces": ""}
+        elif isinstance(delta, dict) and (known := blocks.get(_place(event))) is not None:
             known["text"] = _text(known, "text") + _text(delta, "text")
             known["pieces"] += _text(delta, "partial_json")
     for one in blocks.values():
@@ -134,14 +134,14 @@ def _streamed(endpoint: Endpoint, events: list[dict[str, Any]]) -> Said | None:
 
 def _gathered(deltas: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
     """Return the calls whose pieces came one after another."""
-    calls: dict[Any, tuple[str, str]] = {}
+    calls: dict[str, tuple[str, str]] = {}
     for delta in deltas:
         for call in _objects(delta.get("tool_calls")):
             function = call.get("function")
             if isinstance(function, dict):
-                name, pieces = calls.get(call.get("index"), ("", ""))
+                name, pieces = calls.get(_place(call), ("", ""))
                 name += _text(function, "name")
-                calls[call.get("index")] = (name, pieces + _text(function, "arguments"))
+                calls[_place(call)] = (name, pieces + _text(function, "arguments"))
     return [(name, _read(pieces)) for name, pieces in calls.values()]
 
 
@@ -200,6 +200,11 @@ def _read(arguments: Any) -> Any:
         return parse(arguments)
     except Invalid:
         return arguments
+
+
+def _place(piece: Mapping[str, Any]) -> str:
+    """Return which of several a piece belongs to, whatever its sender says that with."""
+    return str(piece.get("index"))
 
 
 def _text(said: Mapping[str, Any], name: str) -> str:
