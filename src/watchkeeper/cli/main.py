@@ -15,14 +15,14 @@ Usage: watchkeeper [OPTIONS] [COMMAND]
 The control plane between your AI agents and what they can touch.
 Without a command: the console on this machine's plane, started if none runs.
 
-  See       status  watch  agents  runs  trace  traces  replay  ask  events
-  Decide    requests  oncall  handover  standing  delegations  submit  decisions
+  See       status  watch  agents  runs  trace  traces  decisions  events
+  Decide    requests  oncall  handover  standing  delegations  submit  unsettled
   Measure   budgets  spending  models  providers  breakers  telemetry  evidence
-  Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes  unsettled
+  Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels  deliveries
   Plane     serve  stop  console  demo  config  doctor  hook  witness  audit
-  Learn     help TOPIC (first: getting-started)  completion SHELL
+  Learn     ask  replay  help TOPIC (first: getting-started)  completion SHELL
 
 Options:
   --connect URL  A remote plane's address         [WATCHKEEPER_CONNECT]
