@@ -11,6 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy import text as sql
 
 from tests.decide.test_replaying import AMPLE, STRICTER, Ground, ground
+from watchkeeper.budgets.filling import account_of
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.erasing.sweep import WORDS
@@ -150,3 +151,37 @@ def test_a_balance_of_a_replay_never_passes_its_cap(amounts: list[int], most: in
             posted += amount
         (level,) = respent.levels([cap], 1)
         assert level.posted == posted <= most
+
+
+def test_room_is_needed_for_what_is_asked_and_used_up_is_what_it_came_to() -> None:
+    cap = Cap("agent/a", "day", "spend", 100)
+    respent = Respent("run_1", {}, changed=False)
+    respent.begin({"spend": 20})
+    assert respent.find_room([cap], {"spend": 101}, None, 1) is not None
+    assert respent.find_room([cap], {"spend": 100}, None, 1) is None
+    respent.post(30)
+    assert respent.levels([cap], 1)[0].posted == 30
+    respent.begin({"spend": 71})
+    assert respent.find_room([cap], {"spend": 1}, None, 1) is not None
+
+
+def test_an_object_counts_once_in_a_replay_too() -> None:
+    cap = Cap("agent/a", "day", "objects", 1)
+    respent = Respent("run_1", {}, changed=False)
+    for touched, room in (("a/1", True), ("a/1", True), ("a/2", False)):
+        respent.begin({})
+        assert (respent.find_room([cap], {"objects": 1}, touched, 1) is None) is room
+        if room:
+            respent.post(None)
+
+
+def test_what_was_posted_before_counts() -> None:
+    cap = Cap("agent/a", "hour", "tool_calls", 10)
+    account = account_of(cap, run="run_1", now=1)
+    respent = Respent("run_1", {account: {"tool_calls": 10}}, changed=True)
+    respent.begin({})
+    refused = respent.find_room([cap], {"tool_calls": 1}, None, 1)
+    assert refused is not None
+    assert refused.budget == "agent/a/hour/tool_calls"
+    assert respent.lifts(f"budget/{refused.budget}")
+    assert not respent.lifts("rate/x")

@@ -82,7 +82,9 @@ def step(session: Session, run: str, at_: str | None, after: int | None, limit: 
 
 @replay.command(short_help="Decide a run again under other documents.")
 @click.argument("run")
-@click.option("--policy", "policies", multiple=True, type=_FILE, help="A policy set (.cedar).")
+@click.option(
+    "--policy", "policies", multiple=True, type=_FILE, help="A policy set, by its file's name."
+)
 @click.option("--contract", "contracts", multiple=True, type=_FILE, help="An agent or a tool.")
 @click.option("--budget", "budgets", multiple=True, type=_FILE, help="Budgets.")
 @speaks()
@@ -177,7 +179,7 @@ def _show_step(found: StepDetail) -> None:
     for row in found.contents:
         say_line(f"{row.part}: {row.size:,} bytes")
         if row.text is not None:
-            say(row.text)
+            say("  " + row.text.replace("\n", "\n  "))
     for note in found.notes:
         say_line(f"! {note}")
 

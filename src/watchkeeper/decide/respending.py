@@ -30,7 +30,7 @@ class Respent:
         """Whether some budget is another than it was."""
 
     def begin(self, used: Amounts) -> None:
-        """Begin a step, which came to use so much then; what is not said counts as asked."""
+        """Begin a step, which came to use so much then; what is not said is used as asked."""
         self._used, self._held = used, None
 
     def levels(self, caps: Sequence[Cap], now: int) -> tuple[Level, ...]:
@@ -44,8 +44,14 @@ class Respent:
     def find_room(
         self, caps: Sequence[Cap], amounts: Amounts, touches: str | None, now: int
     ) -> NoRoom | None:
-        """Return the first cap without room for a step; else it can be posted."""
-        asked = {measure: self._used.get(measure, most) for measure, most in amounts.items()}
+        """Return the first cap without room for a step; else it can be posted.
+
+        Room is needed for what it asks, and at least for what it came to use.
+        """
+        asked = {
+            measure: max(most, self._used.get(measure, 0)) for measure, most in amounts.items()
+        }
+        used = {measure: self._used.get(measure, most) for measure, most in amounts.items()}
         for level in self.levels(caps, now):
             needed = asked[level.cap.measure]
             known = level.cap.measure == "objects" and touches in self._objects.get(
@@ -54,7 +60,7 @@ class Respent:
             if not known and not level.has_room(needed):
                 refused = level.refusal(needed, now)
                 return NoRoom(refused.budget_id, refused.sentence, refused.remedy, refused.measure)
-        self._held = (caps, asked, touches, now)
+        self._held = (caps, used, touches, now)
         return None
 
     def assume(self, caps: Sequence[Cap], now: int) -> None:
@@ -66,15 +72,15 @@ class Respent:
         """Count the step as one that ran, for what it would have cost."""
         if self._held is None:
             return
-        caps, asked, touches, now = self._held
-        if cost_micros is not None and "spend" in asked:
-            asked = {**asked, "spend": cost_micros}
+        caps, used, touches, now = self._held
+        if cost_micros is not None and "spend" in used:
+            used = {**used, "spend": cost_micros}
         for account, measure in dict.fromkeys(
             (account_of(cap, run=self._run, now=now), cap.measure)
             for cap in caps
             if cap.period != "invocation"
         ):
-            amount = asked.get(measure, 0)
+            amount = used.get(measure, 0)
             if measure == "objects" and touches is not None:
                 seen = self._objects.setdefault(account, set())
                 amount = 0 if touches in seen else amount
