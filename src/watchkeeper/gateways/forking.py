@@ -68,8 +68,14 @@ class Forks:
             )
         task = asyncio.create_task(self._fork(run, wanted, by))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[ForkResult]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            # whoever asked may have given up, and nobody else wants to know
+            task.exception()
 
     async def _fork(self, run: str, wanted: Fork, by: str) -> ForkResult:
         names = self._decider.catalogue.now.functions
