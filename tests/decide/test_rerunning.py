@@ -98,21 +98,32 @@ async def test_a_dearer_model_is_priced(ground: Ground) -> None:
     assert (found.cost_before, found.cost_after) == (1000, 1000)
 
 
+def erase_first(tx: Transaction) -> None:
+    tx.silent("as erasing does")
+    first = select(func.min(decisions.c.decision)).scalar_subquery()
+    changed = update(decisions).where(decisions.c.decision == first)
+    tx.connection.execute(changed.values(WORDS["decisions"]))
+
+
 async def test_what_was_erased_is_said_to_be(ground: Ground) -> None:
     await ground.refund(20)
     await ground.refund(30, "ch_2")
 
-    def erase(tx: Transaction) -> None:
-        tx.silent("as erasing does")
-        first = select(func.min(decisions.c.decision)).scalar_subquery()
-        changed = update(decisions).where(decisions.c.decision == first)
-        tx.connection.execute(changed.values(WORDS["decisions"]))
-
-    await ground.store.write(erase)
+    await ground.store.write(erase_first)
     found = await again(ground)
     first, second = found.steps
     assert (first.how, first.after, first.why) == ("skipped", None, "its arguments were erased")
     assert (second.how, second.after) == ("decided", "permit")
+
+
+async def test_what_can_not_be_decided_again_counts_as_it_ran(ground: Ground) -> None:
+    for _ in range(3):
+        await call_model(ground, 100_000)
+    await ground.store.write(erase_first)
+    tighter = AMPLE.replace("max_cost_usd_per_run: 0.75", "max_cost_usd_per_run: 0.25")
+    found = await again(ground, ("w.yaml", tighter))
+    assert [one.after for one in found.steps] == [None, "permit", "deny"]
+    assert (found.cost_before, found.cost_after) == (300_000, 200_000)
 
 
 async def test_nothing_is_written_or_drawn_on(ground: Ground) -> None:

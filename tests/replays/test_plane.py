@@ -44,7 +44,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Itera
         people = (
             "operator_role: {name: rewinder, permissions: [read, replay]}\n---\n"
             "person: {name: vera, operates: [{role: viewer}]}\n---\n"
-            "person: {name: rita, operates: [{role: rewinder, teams: [finance-ops]}]}\n"
+            "person: {name: rita, operates: [{role: viewer}, "
+            "{role: rewinder, teams: [finance-ops]}]}\n"
         )
         terms = [one.replace("base_url:", "terms: {retention: zero}\n  base_url:")
                  for one in documents]  # fmt: skip
@@ -248,6 +249,7 @@ def test_a_fork_needs_its_permission(plane: Plane, recorded: tuple[Run, str, str
 def test_a_fork_is_of_the_teams_that_a_person_has_it_in(plane: Plane) -> None:
     run, called, _ = worked(plane, plane.enrol("seller"))
     caller = as_person(plane, "rita", "rewinder")
+    assert caller.get(f"/v1/runs/{run.id}/steps")["rows"]
     problem(caller, run, 403, at=called, result=NOW)
 
 

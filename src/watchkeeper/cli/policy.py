@@ -155,6 +155,8 @@ def finish_replay(session: Session, body: StartReplay) -> ReplayResult:
     if not session.json and sys.stderr.isatty():
         click.echo("\r" + " " * _PROGRESS + "\r", nl=False, err=True)
     if result.state == "failed":
+        if session.json:
+            print_json(result)
         fail(Invalid(result.error or "the replay failed"))
     return result
 

@@ -28,12 +28,9 @@ _d = decisions.c
 _ran = _d.verdict == "permit"
 
 
-def _sum(column: ColumnElement[Any], *also: ColumnElement[bool]) -> ColumnElement[int]:
+def _sum(column: ColumnElement[Any]) -> ColumnElement[int]:
     """Return a sum over what ran."""
-    condition = _ran
-    for one in also:
-        condition = condition & one
-    return func.coalesce(func.sum(case((condition, func.coalesce(column, 0)), else_=0)), 0)
+    return func.coalesce(func.sum(case((_ran, func.coalesce(column, 0)), else_=0)), 0)
 
 
 _SUMS: Mapping[Measure, ColumnElement[int]] = {
