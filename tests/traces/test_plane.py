@@ -79,7 +79,10 @@ def test_a_run_is_drawn_with_what_was_decided_and_approved(plane: Plane, clerk: 
     assert "failed" in drawn[6]
     assert "the bank is closed" in drawn[6]
     assert "denied" in drawn[7]
-    assert json.loads(on(plane, "trace", run.id, "--json").out) == shown
+    again = json.loads(on(plane, "trace", run.id, "--json").out)
+    # what the plane records by itself meanwhile moves the sequence on
+    assert again | {"sequence": 0} == shown | {"sequence": 0}
+    assert again["sequence"] >= shown["sequence"]
 
 
 def test_a_long_run_comes_in_pages(plane: Plane, clerk: Agent) -> None:
