@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,8 @@ def worked(plane: Plane, agent: Agent, **more: Any) -> tuple[Run, str, str]:
         return len(rows) == 2 and settled == "succeeded"
 
     eventually(written, "what was said")
+    # nothing happens to it by itself any more
+    run.close()
     return run, called, asked
 
 
@@ -270,7 +273,7 @@ def test_a_lock_stops_forks_too(plane: Plane, provider: Provider) -> None:
 def everything(plane: Plane) -> dict[str, list[tuple[Any, ...]]]:
     """Everything on record but what the plane writes down by itself as time goes."""
     names = ("decisions", "runs", "budget_balances", "budget_holds", "requests", "budget_spenders")
-    with sqlite3.connect(plane.state / "plane.sqlite3") as database:
+    with closing(sqlite3.connect(plane.state / "plane.sqlite3")) as database:
         return {name: database.execute(f"SELECT * FROM {name}").fetchall() for name in names}
 
 
