@@ -148,6 +148,9 @@ NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/v1/policies/{policy}/decisions"): "read",
     ("POST", "/v1/policies/{policy}/stage"): "policy-activate",
     ("POST", "/v1/policies/{policy}/rollback"): "policy-activate",
+    ("GET", "/v1/runs/{run}/steps"): "read",
+    ("GET", "/v1/runs/{run}/steps/{step}"): "read",
+    ("POST", "/v1/runs/{run}/forks"): "replay",
     ("POST", "/v1/policy/explain"): "read",
     ("POST", "/v1/policy/replays"): "read",
     ("GET", "/v1/policy/replays/{replay}"): "read",
@@ -231,6 +234,7 @@ BY_TEAM: dict[str, dict[str, object] | None] = {
     "/v1/runtimes/{name}/runs/{id:path}/resume": {"reason": "fine"},
     "/v1/runtimes/{name}/start": {"reason": "fine"},
     "/v1/enrolments": {"agent": "clerk"},
+    "/v1/runs/{run}/forks": {"at": "1", "reason": "why"},
     "/v1/evidence/runs/{run}": None,
     "/v1/evidence/requests/{request}": None,
     "/v1/evidence/incidents/{incident}": None,
@@ -248,6 +252,7 @@ SEEN_BY_TEAM = {
     "/v1/incidents/{incident}", "/v1/incidents/{incident}/timeline",
     "/v1/incidents/{incident}/report", "/v1/traces/{run}", "/v1/contents/{decision}",
     "/v1/traces/{run}/compare/{other}", "/v1/ask/rested-on/{key:path}",
+    "/v1/runs/{run}/steps", "/v1/runs/{run}/steps/{step}",
 }  # fmt: skip
 """Routes that show one thing of one team."""
 
@@ -273,6 +278,7 @@ HOLDS: dict[str, set[str]] = {
         "read", "audit", "decide", "break-glass", "oncall", "deliveries", "lock", "lift", "top-up",
         "apply", "people",
         "policy-activate", "tools-accept", "secrets", "enroll", "keys", "tokens",
+        "replay",
     },
     "treasurer": {"top-up"},
 }  # fmt: skip

@@ -113,7 +113,7 @@ def test_completion_completes_commands_and_subcommands(tmp_path: Path) -> None:
         ended = watchkeeper(tmp_path, environ=completing(words, index))
         return {line.partition(",")[2] for line in ended.out.splitlines()}
 
-    assert complete("watchkeeper re", 1) == {"report", "requests", "resume"}
+    assert complete("watchkeeper re", 1) == {"replay", "report", "requests", "resume"}
     assert complete("watchkeeper requests ap", 2) == {"approve"}
     assert complete("watchkeeper help ap", 2) == {"approvals"}
     assert "--connect" in complete("watchkeeper --co", 1)

@@ -342,9 +342,9 @@ async def test_a_replay_counts_it_as_the_approval_that_it_was(ground: Ground) ->
         return read_recorded(row, recorded_run(tx, row.run))
 
     was = await ground.store.read(recorded)
-    how, ruling = decide_again(was, ground.decider.catalogue.now)
+    anew = decide_again(was, ground.decider.catalogue.now)
     found = Differences()
-    found.add(was, how, ruling)
+    found.add(was, anew.how, anew.ruling)
     assert (found.same, found.differ, found.other_rule) == (1, 0, 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
+from watchkeeper.api.runs import agent_of
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid, NotFound
 from watchkeeper.decide import policy_sets
@@ -156,6 +157,8 @@ async def start_replay(call: Call) -> ReplayResult:
     body: StartReplay = call.body
     if body.agent is not None:
         call.check_agent("read", body.agent)
+    if (run := body.run) is not None:
+        call.check_agent("read", await agent_of(call, run))
     return await call.rooms.replays.start(body, by=call.actor, agents=call.agents_seen())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from watchkeeper.approvals.auditing import Audit
 from watchkeeper.approvals.model import Counts
@@ -44,6 +45,16 @@ from watchkeeper.tools.secrets.model import Trouble
 from watchkeeper.tools.secrets.sealed import SealedStore
 from watchkeeper.traces.projector import Projector
 from watchkeeper.wire.plane import UpstreamRow
+from watchkeeper.wire.replays import Fork as Forking
+from watchkeeper.wire.replays import ForkResult
+
+
+class Fork(Protocol):
+    """What sends recorded model calls again."""
+
+    async def __call__(self, run: str, wanted: Forking, *, by: str) -> ForkResult:
+        """Fork a run, for a person."""
+        ...
 
 
 @dataclass(slots=True)
@@ -82,6 +93,8 @@ class Rooms:
     runtimes: Runtimes
     """Where agents' work runs, and what is done about it there."""
     replays: Replays
+    fork: Fork
+    """Sends a recorded model call once more."""
     projector: Projector
     """Tells the ledger in spans."""
     lost_contents: Callable[[], int]

@@ -12,7 +12,7 @@ from watchkeeper.decide.listing import list_runs, read_run
 from watchkeeper.decide.recorded import Wanted, list_decisions
 from watchkeeper.decide.records import find_decision
 from watchkeeper.identity.principals import spiffe_id
-from watchkeeper.identity.runs import facts_of
+from watchkeeper.identity.runs import agent_of_run, facts_of
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import RunDetail, RunRow
 from watchkeeper.wire.data import DATA_CLASSES
@@ -63,6 +63,14 @@ async def show_run(call: Call, run: str) -> RunDetail:
         raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
     shown = spiffe_id(call.rooms.tokens.proofs.trust_domain, "run", found.run)
     return found.model_copy(update={"spiffe_id": shown})
+
+
+async def agent_of(call: Call, run: str) -> str:
+    """Return whose run it is; raise `NotFound` if there is none."""
+    found = await call.rooms.store.read(lambda tx: agent_of_run(tx, run))
+    if found is None:
+        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+    return found
 
 
 async def decisions(call: Call) -> Page[DecisionRow]:

@@ -9,11 +9,10 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.accounting import check_calls
 from watchkeeper.decide.records import find_decision
+from watchkeeper.decide.steps import contents_of
 from watchkeeper.identity.runs import agent_of_run
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.traces.contents import Content
-from watchkeeper.traces.contents import read as read_contents
 from watchkeeper.traces.model import Span
 from watchkeeper.traces.reading import (
     Wanted,
@@ -91,36 +90,12 @@ async def contents(call: Call) -> Contents:
     """Show what went into an action and came out of it."""
     wanted = call.path("decision")
 
-    def query(tx: Transaction) -> tuple[Row, list[Content]]:
-        return find_decision(tx, wanted), read_contents(tx, wanted)
+    def query(tx: Transaction) -> tuple[Row, list[ContentRow]]:
+        row = find_decision(tx, wanted)
+        return row, contents_of(tx, row)
 
-    row, found = await call.rooms.store.read(query)
+    row, rows = await call.rooms.store.read(query)
     call.check_agent("read", row.agent)
-    rows = [
-        ContentRow(
-            part=one.part,
-            kind=one.kind,
-            text=one.text,
-            digest=one.digest,
-            size=one.size,
-            at=one.at,
-            left_out=one.left_out,
-        )
-        for one in found
-    ]
-    if all(one.part != "input" for one in rows):
-        # what a tool is called with is on record with the decision
-        rows.insert(
-            0,
-            ContentRow(
-                part="input",
-                kind="json",
-                text=row.arguments,
-                digest=row.call_digest or "",
-                size=len(row.arguments.encode()),
-                at=row.at,
-            ),
-        )
     return Contents(key=wanted, run=row.run, agent=row.agent, name=row.name, rows=tuple(rows))
 
 

@@ -167,6 +167,7 @@ def _show_run(session: Session, run: str) -> None:
             ("on behalf of", found.on_behalf_of),
             ("proof", proven(found.on_behalf_of_proof) if found.on_behalf_of else None),
             ("parent", found.parent),
+            ("replay of", found.replay_of),
             ("scope", found.scope),
             ("SPIFFE id", found.spiffe_id),
             ("object", f"{thing.kind} {thing.id}" if thing else None),

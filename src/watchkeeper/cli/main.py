@@ -15,14 +15,15 @@ Usage: watchkeeper [OPTIONS] [COMMAND]
 The control plane between your AI agents and what they can touch.
 Without a command: the console on this machine's plane, started if none runs.
 
-  See       status  watch  agents  runs  trace  traces  ask  decisions  events
+  See       status  watch  agents  runs  decisions  events
   Decide    requests  oncall  handover  standing  delegations  submit  unsettled
-  Measure   budgets  spending  models  providers  breakers  telemetry  report
+  Measure   budgets  spending  models  providers  breakers
+  Explain   trace  traces  ask  replay  report  evidence  audit  telemetry
   Stop      kill  pause  resume  locks  incidents  drill  drills  runtimes
   Govern    apply  policy  tools  enroll  identity  secrets  keys  webhooks
   People    login  logout  whoami  people  token  tokens  channels  deliveries
-  Plane     serve  stop  console  demo  config  hook  witness  audit  evidence
-  Learn     help TOPIC (first: getting-started)  completion SHELL  doctor
+  Plane     serve  stop  console  demo  config  hook  witness  doctor
+  Learn     help TOPIC (first: getting-started)  completion SHELL
 
 Options:
   --connect URL  A remote plane's address         [WATCHKEEPER_CONNECT]
@@ -31,8 +32,7 @@ Options:
   --version      Show the version
 Console: --theme NAME, --read-only, --mouse, --ascii
 Environment: WATCHKEEPER_TOKEN, WATCHKEEPER_CONFIG, NO_COLOR
-Examples:
-  watchkeeper demo
+Example:
   watchkeeper requests approve req_01 --reason "customer confirmed"
 """
 
@@ -43,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "runs": "watchkeeper.cli.fleet:runs",
     "trace": "watchkeeper.cli.traces:trace",
     "traces": "watchkeeper.cli.traces:traces",
+    "replay": "watchkeeper.cli.replays:replay",
     "ask": "watchkeeper.cli.asking:ask",
     "decisions": "watchkeeper.cli.decisions:decisions",
     "telemetry": "watchkeeper.cli.telemetry:telemetry",

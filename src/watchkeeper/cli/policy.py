@@ -19,7 +19,7 @@ from watchkeeper.cli.words import at, read_span
 from watchkeeper.core.errors import Invalid
 
 if TYPE_CHECKING:
-    from watchkeeper.wire.policy import PolicySetDetail
+    from watchkeeper.wire.policy import PolicySetDetail, ReplayResult, StartReplay
 
 _OFFLINE = {
     "test": "watchkeeper.plane.policy_command:test",
@@ -134,6 +134,17 @@ def replay(
     body = StartReplay(
         files=files, prune=prune, since_seconds=read_span(since), agent=agent, most=most
     )
+    result = finish_replay(session, body)
+    if session.json:
+        print_json(result)
+    else:
+        show_replay(result)
+    if result.differ or result.other_rule:
+        sys.exit(WOULD_CHANGE)
+
+
+def finish_replay(session: Session, body: StartReplay) -> ReplayResult:
+    """Have decisions decided again and return what came of it; fail where the plane could not."""
     result = session.call(lambda plane: plane.start_replay(body))
     while result.state == "running":
         if not session.json and sys.stderr.isatty():
@@ -143,14 +154,11 @@ def replay(
         result = session.call(lambda plane, name=name: plane.replay(name, wait_seconds=2))  # type: ignore[misc]
     if not session.json and sys.stderr.isatty():
         click.echo("\r" + " " * _PROGRESS + "\r", nl=False, err=True)
-    if session.json:
-        print_json(result)
-    else:
-        show_replay(result)
     if result.state == "failed":
+        if session.json:
+            print_json(result)
         fail(Invalid(result.error or "the replay failed"))
-    if result.differ or result.other_rule:
-        sys.exit(WOULD_CHANGE)
+    return result
 
 
 @policy.command("list")

@@ -22,6 +22,7 @@ from watchkeeper.client.models import ModelCalls
 from watchkeeper.client.oncall import OnCallCalls
 from watchkeeper.client.policies import PolicyCalls
 from watchkeeper.client.problems import error_of
+from watchkeeper.client.replays import ReplayCalls
 from watchkeeper.client.reports import ReportCalls
 from watchkeeper.client.runtimes import RuntimeCalls
 from watchkeeper.client.spending import SpendingCalls
@@ -79,6 +80,7 @@ class PlaneClient(
     DeliveryCalls,
     ModelCalls,
     OnCallCalls,
+    ReplayCalls,
     ReportCalls,
     RuntimeCalls,
     SpendingCalls,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, NamedTuple, get_args
 
 from watchkeeper.approvals.model import Grant, Standing
+from watchkeeper.budgets.filling import Level
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid
@@ -17,6 +18,7 @@ from watchkeeper.decide.gates.contract import contract_gate
 from watchkeeper.decide.model import RISKS, Action, Progress, Ruling
 from watchkeeper.decide.path import GATES, decide
 from watchkeeper.decide.rehearsal import RehearsalFacts
+from watchkeeper.decide.respending import Respent
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import FOREVER
 from watchkeeper.policy.model import Question
@@ -25,6 +27,7 @@ from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon
 from watchkeeper.wire.budgets import Measure
 from watchkeeper.wire.decisions import ActionKind, DutyKind, Risk, Usage, Verdict
+from watchkeeper.wire.replays import Again
 
 BEFORE_CONTRACT = ("lock/", "identity/", "breaker/")
 """Rules of gates that look at what is not recorded, before policies are asked."""
@@ -36,7 +39,18 @@ WITHOUT_CONTRACT = tuple(gate for gate in GATES if gate is not contract_gate)
 
 _UNFULFILLED = "does not say it can do"
 
-Again = Literal["decided", "kept", "skipped"]
+
+class Anew(NamedTuple):
+    """What would be decided, and how that is known.
+
+    `kept`: the recorded refusal stands, for it came of what is not decided again. `skipped`:
+    too little was recorded.
+    """
+
+    how: Again
+    ruling: Ruling | None = None
+    progress: Progress | None = None
+    """What the gates found out on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,8 @@ class RecordedFacts(RehearsalFacts):
     """The world as far as it was recorded with a decision."""
 
     recorded: Recorded | None = None
+    respent: Respent | None = None
+    """What a replayed run has used by now; None: budgets are not decided again."""
 
     def answered_by(self) -> str | None:
         """Return the model that had answered, where a policy then wanted to know."""
@@ -165,36 +181,46 @@ class RecordedFacts(RehearsalFacts):
     def reserve(
         self, caps: Sequence[Cap], amounts: Mapping[Measure, int], touches: str | None = None
     ) -> NoRoom | None:
-        """Budgets are not decided again."""
-        return None
+        """Find room beside what the replayed run used, where that is counted."""
+        if self.respent is None:
+            return None
+        return self.respent.find_room(caps, amounts, touches, self.now)
+
+    def levels(self, caps: Sequence[Cap]) -> Sequence[Level]:
+        """Return how full the replayed run made caps; empty where that is not counted."""
+        if self.respent is None:
+            return RehearsalFacts.levels(self, caps)
+        return self.respent.levels(caps, self.now)
 
 
-def decide_again(was: Recorded, catalogue: Catalogue) -> tuple[Again, Ruling | None]:
-    """Return what would be decided under another catalogue, and how that is known.
+def decide_again(was: Recorded, catalogue: Catalogue, respent: Respent | None = None) -> Anew:
+    """Return what would be decided under another catalogue.
 
-    `kept`: the recorded refusal stands, for it came of what is not decided again. `skipped`:
-    too little was recorded.
+    With `respent` budgets are decided again too: as far as they are another's doing, a refusal
+    that came of them is kept.
     """
     if was.rule.startswith(BEFORE_CONTRACT) or was.rule.endswith(UNPINNED):
-        return "kept", None
+        return Anew("kept")
     if was.action is None or was.facts is None:
-        return "skipped", None
+        return Anew("skipped")
     run = replace(was.facts, state="open", scope=None)
-    facts = RecordedFacts(was.at, catalogue, run, recorded=was)
+    facts = RecordedFacts(was.at, catalogue, run, recorded=was, respent=respent)
     try:
         if was.intact:
-            ruling, _ = decide(was.action, facts)
+            ruling, progress = decide(was.action, facts)
         elif was.question is None or run.agent not in catalogue.agents:
-            return "skipped", None
+            return Anew("skipped")
         else:
-            ruling, _ = decide(
+            ruling, progress = decide(
                 was.action, facts, gates=WITHOUT_CONTRACT, progress=_progress(was, was.question)
             )
     except Invalid:
-        return "skipped", None
-    if was.rule.startswith(AFTER_APPROVAL) and ruling.verdict == "permit":
-        return "kept", None
-    return "decided", ruling
+        return Anew("skipped")
+    was_late = was.rule.startswith(AFTER_APPROVAL)
+    lifted = respent is not None and respent.lifts(was.rule)
+    if was_late and ruling.verdict == "permit" and not lifted:
+        return Anew("kept")
+    return Anew("decided", ruling, progress)
 
 
 def _progress(was: Recorded, question: Question) -> Progress:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from watchkeeper.decide.again import Again, Recorded
+from watchkeeper.decide.again import Recorded
 from watchkeeper.decide.model import Ruling
 from watchkeeper.wire.decisions import ActionKind, Verdict
 from watchkeeper.wire.policy import ReplayExample, ReplayGroup
+from watchkeeper.wire.replays import Again
 
 MOST_EXAMPLES = 5
 MOST_GROUPS = 200

@@ -10,6 +10,7 @@ from watchkeeper.core.digest import parse
 from watchkeeper.decide.ailing import find_kept, health_fields
 from watchkeeper.decide.records import newest_decisions
 from watchkeeper.decide.tables import decisions
+from watchkeeper.identity.runs import replayed_by
 from watchkeeper.identity.scope import read_token_scope
 from watchkeeper.identity.tables import runs
 from watchkeeper.kill import service as locks
@@ -65,6 +66,7 @@ def _describe_runs(tx: Transaction, page: Sequence[Row]) -> list[RunRow]:
     names = [row.run for row in page]
     sums = _sum_decisions(tx, names)
     latest = newest_decisions(tx, "run", names)
+    replayed = replayed_by(tx, names)
     kept = find_kept(tx, page)
     stopped_by = locks.words_of(tx, {row.why for row in page if row.state == "stopped" and row.why})
     shown = []
@@ -84,6 +86,7 @@ def _describe_runs(tx: Transaction, page: Sequence[Row]) -> list[RunRow]:
                 on_behalf_of=row.on_behalf_of,
                 on_behalf_of_proof=row.on_behalf_of_proof,
                 parent=row.parent,
+                replay_of=replayed.get(row.run),
                 business_object=BusinessObject(kind=row.object_kind, id=row.object_id)
                 if row.object_kind and row.object_id
                 else None,

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, func, select
 
 from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS
@@ -21,6 +21,7 @@ from watchkeeper.decide.applying import after_plan, providers_of, read_files
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.differences import Differences
 from watchkeeper.decide.price_search import known_of
+from watchkeeper.decide.rerunning import RUN_NOTES, Rerun, begin_rerun
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import recorded_runs
@@ -43,6 +44,8 @@ MOST_RUNNING = 2
 MOST_KEPT = 20
 _SIGNS = {"create": "+", "update": "~", "delete": "-"}
 _MOST_CHANGES = 100
+_CAPPING = ("budget", "agent")
+"""Kinds of documents that set caps."""
 NOTES = (
     "locks, budgets, rates, pins and identity are not decided again: what they refused stays "
     "refused, and what they let pass is let pass",
@@ -67,6 +70,7 @@ class _Replay:
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = NOTES
     found: Differences = field(default_factory=Differences)
+    rerun: Rerun | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def result(self) -> ReplayResult:
@@ -89,6 +93,7 @@ class _Replay:
             groups_left_out=found.left_out,
             changes=self.changes,
             notes=self.notes,
+            of_run=self.rerun.result() if self.rerun is not None else None,
             error=self.error,
         )
 
@@ -108,29 +113,32 @@ class Replays:
     ) -> ReplayResult:
         """Begin a replay and return how it stands; `agents` are those whose decisions count.
 
-        Raises `Invalid` for files that can't be used, `Conflict` while too many run.
+        Raises `Invalid` for files that can't be used, `NotFound` for a run that there is not,
+        `Conflict` while too many run.
         """
         if self._busy >= MOST_RUNNING:
             raise Conflict(
                 f"{MOST_RUNNING} replays run already", code="busy", remedy="wait until one ends"
             )
         now = self._store.clock.now()
-        since = now - wanted.since_seconds * MICROSECONDS
+        since = 0 if wanted.run else now - wanted.since_seconds * MICROSECONDS
         replay = _Replay(ids.new("rpl", self._store.clock), by, since, now)
-        chosen = _choose(since, wanted.agent, agents)
+        chosen = _choose(since, wanted, agents)
         self._busy += 1
         try:
-            catalogue, replay.changes = await self._prepare(wanted)
+            catalogue, replay.changes, replay.rerun = await self._prepare(wanted)
             replay.total = await self._store.scan(lambda tx: _count(tx, chosen, wanted.most))
         except BaseException:
             self._busy -= 1
             raise
+        if replay.rerun is not None:
+            replay.notes = RUN_NOTES
         if any(
             "model" in rule.reads
             for governed in catalogue.policies.values()
             for rule in governed.file.rules
         ):
-            replay.notes = (*NOTES, MODEL_NOTE)
+            replay.notes = (*replay.notes, MODEL_NOTE)
         self._keep(replay)
         task = asyncio.create_task(self._run(replay, catalogue, chosen), name=replay.name)
         self._tasks.add(task)
@@ -169,20 +177,21 @@ class Replays:
         for old in ended[: max(0, len(self._replays) - MOST_KEPT)]:
             del self._replays[old.name]
 
-    async def _prepare(self, wanted: StartReplay) -> tuple[Catalogue, tuple[str, ...]]:
-        """Return what would be in force, and in words what differs from what is."""
+    async def _prepare(
+        self, wanted: StartReplay
+    ) -> tuple[Catalogue, tuple[str, ...], Rerun | None]:
+        """Return what would be in force, in words what differs from what is, and what takes the
+        steps of a run that is wanted.
+        """
         files = [(file.path, file.text) for file in wanted.files]
         # megabytes of YAML take seconds: away from the loop
         sources = await asyncio.to_thread(read_files, files)
 
-        def build(tx: Transaction) -> tuple[Catalogue, tuple[str, ...]]:
+        def build(tx: Transaction) -> tuple[Catalogue, tuple[str, ...], Rerun | None]:
             standing = read_standing(tx)
             changes = plan(sources, standing, prune=wanted.prune and bool(sources))
-            said = [
-                f"{_SIGNS[change.change]} {change.kind} {change.name}"
-                for change in changes
-                if change.change != "unchanged"
-            ]
+            changed = [change for change in changes if change.change != "unchanged"]
+            said = [f"{_SIGNS[one.change]} {one.kind} {one.name}" for one in changed]
             # what is being tried out is tried as if it were enforced
             tried = {source.name for source in sources if source.kind == "policy"}
             stages = {
@@ -191,7 +200,11 @@ class Replays:
             after = after_plan(standing, changes)
             known = known_of(providers_of(after), read_book(tx))
             catalogue = build_catalogue(after, stages, known)
-            return catalogue, tuple(said[:_MOST_CHANGES])
+            rerun = None
+            if wanted.run is not None:
+                capped = any(one.kind in _CAPPING for one in changed)
+                rerun = begin_rerun(tx, wanted.run, catalogue, changed=capped)
+            return catalogue, tuple(said[:_MOST_CHANGES]), rerun
 
         return await self._store.scan(build)
 
@@ -216,34 +229,38 @@ class Replays:
     async def _look(
         self, replay: _Replay, catalogue: Catalogue, chosen: Select[tuple[object, ...]]
     ) -> None:
-        before = ids.first_at("dec", replay.started_at + 1)
+        rerun = replay.rerun
+        key = ids.first_at("dec", 0 if rerun is not None else replay.started_at + 1)
+        page_of = _page if rerun is None else _following
         loop = asyncio.get_running_loop()
         while replay.found.looked_at < replay.total:
             limit = min(PAGE, replay.total - replay.found.looked_at)
             page = await self._store.scan(
-                lambda tx, key=before, most=limit: _page(tx, chosen, key, most)  # type: ignore[misc]
+                lambda tx, key=key, most=limit: page_of(tx, chosen, key, most)  # type: ignore[misc]
             )
             if not page:
                 return
             turn = loop.time()
             for row, run in page:
                 was = read_recorded(row, run)
-                how, ruling = decide_again(was, catalogue)
-                replay.found.add(was, how, ruling)
+                anew = decide_again(was, catalogue) if rerun is None else rerun.take(row, was)
+                replay.found.add(was, anew.how, anew.ruling)
                 if loop.time() - turn > SLICE_SECONDS:
                     await asyncio.sleep(PAUSE_SECONDS)
                     turn = loop.time()
-            before = page[-1][0].decision
+            key = page[-1][0].decision
 
 
 def _choose(
-    since: int, agent: str | None, agents: frozenset[str] | None
+    since: int, wanted: StartReplay, agents: frozenset[str] | None
 ) -> Select[tuple[object, ...]]:
     query: Select[tuple[object, ...]] = select(decisions).where(
         decisions.c.decision >= ids.first_at("dec", since)
     )
-    if agent is not None:
-        query = query.where(decisions.c.agent == agent)
+    if wanted.agent is not None:
+        query = query.where(decisions.c.agent == wanted.agent)
+    if wanted.run is not None:
+        query = query.where(decisions.c.run == wanted.run)
     if agents is not None:
         query = query.where(decisions.c.agent.in_(sorted(agents)))
     return query
@@ -257,11 +274,22 @@ def _count(tx: Transaction, chosen: Select[tuple[object, ...]], most: int) -> in
 def _page(
     tx: Transaction, chosen: Select[tuple[object, ...]], before: str, limit: int
 ) -> Sequence[tuple[Row, RunFacts | None]]:
-    rows = tx.connection.execute(
-        chosen.where(decisions.c.decision < bindparam("before"))
-        .order_by(decisions.c.decision.desc())
-        .limit(limit),
-        {"before": before},
-    ).all()
+    """Return decisions before one, the newest first, with their runs."""
+    query = chosen.where(decisions.c.decision < before).order_by(decisions.c.decision.desc())
+    return _with_runs(tx, query.limit(limit))
+
+
+def _following(
+    tx: Transaction, chosen: Select[tuple[object, ...]], after: str, limit: int
+) -> Sequence[tuple[Row, RunFacts | None]]:
+    """Return decisions after one, the oldest first, with their runs."""
+    query = chosen.where(decisions.c.decision > after).order_by(decisions.c.decision)
+    return _with_runs(tx, query.limit(limit))
+
+
+def _with_runs(
+    tx: Transaction, query: Select[tuple[object, ...]]
+) -> Sequence[tuple[Row, RunFacts | None]]:
+    rows = tx.connection.execute(query).all()
     runs = recorded_runs(tx, {row.run for row in rows})
     return [(row, runs.get(row.run)) for row in rows]

@@ -119,6 +119,17 @@ class NewRun:
     child: ChildOf | None = None
     caller: TraceContext | None = None
     """The span that it is opened in, where its opener has one."""
+    replay: ReplayOf | None = None
+    """What it replays; None: it is a run as agents open them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOf:
+    """The run that another replays, from which decision on, and the person who asked for it."""
+
+    run: str
+    decision: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import bindparam, func, select, update
 
 from watchkeeper.core import ids
@@ -10,7 +12,7 @@ from watchkeeper.core.errors import Conflict, Forbidden, NotFound
 from watchkeeper.identity.model import IssuedRun, NewRun, RunFacts, Workload, read_lineage
 from watchkeeper.identity.revocation import Kind, is_revoked
 from watchkeeper.identity.scope import TokenScope
-from watchkeeper.identity.tables import run_tokens, runs
+from watchkeeper.identity.tables import replay_runs, run_tokens, runs
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 
@@ -18,6 +20,7 @@ MOST_TOKENS = 200
 """How many tokens of one run may be valid at a time, before none is narrowed any more."""
 
 _ADD_RUN = Statement(runs.insert())
+_ADD_REPLAY = Statement(replay_runs.insert())
 _ADD_TOKEN = Statement(run_tokens.insert())
 _FACTS = Statement(
     select(
@@ -144,9 +147,14 @@ def open_run(
         ((outermost, _), *between) = read_lineage(child.lineage)
         if between:
             body["root"] = outermost
+    replay = new.replay
+    if replay is not None:
+        values = {"of_run": replay.run, "decision": replay.decision, "by": replay.by}
+        _ADD_REPLAY.run(tx, run=run, **values)
+        body |= {"replay_of": replay.run, "replay_at": replay.decision}
     tx.record(
         "run.opened",
-        actor=f"agent/{agent}",
+        actor=replay.by if replay is not None else f"agent/{agent}",
         subject=f"run/{run}",
         agent=agent,
         run=run,
@@ -268,6 +276,12 @@ def _issue_token(
 def find_run(tx: Transaction, run: str) -> Row | None:
     """Return a run's row, or None."""
     return _RUN.first(tx, run_is=run)
+
+
+def replayed_by(tx: Transaction, names: Collection[str]) -> dict[str, str]:
+    """Return which runs some replay, by run; those that replay none are left out."""
+    query = select(replay_runs.c.run, replay_runs.c.of_run).where(replay_runs.c.run.in_(names))
+    return {row.run: row.of_run for row in tx.connection.execute(query)}
 
 
 def _own_run(tx: Transaction, agent: str, run: str) -> Row:

@@ -112,6 +112,17 @@ Index("runs_by_agent", runs.c.agent, runs.c.run)
 Index("runs_by_state", runs.c.state, runs.c.run)
 Index("runs_by_end", runs.c.closed_at)
 
+replay_runs = Table(
+    "replay_runs",
+    metadata,
+    Column("run", Key, primary_key=True),
+    Column("of_run", Key, nullable=False),
+    Column("decision", Key, nullable=False),
+    Column("by", Text, nullable=False),
+)
+"""Runs that replay others: which run, from which of its decisions on, and who asked for it."""
+Index("replay_runs_by_run", replay_runs.c.of_run)
+
 run_tokens = Table(
     "run_tokens",
     metadata,

@@ -36,6 +36,7 @@ from watchkeeper.decide.tokens import Tokens
 from watchkeeper.decide.watching import Watching
 from watchkeeper.decide.webhooks import Webhooks
 from watchkeeper.gateways.composition import mount
+from watchkeeper.gateways.forking import Forks
 from watchkeeper.identity.signing import SigningKeys
 from watchkeeper.ledger.log import Log
 from watchkeeper.ledger.reading import read_events
@@ -148,6 +149,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         envelopes=envelopes,
         runtimes=Runtimes(decider, view, envelopes, polling),
         replays=Replays(store),
+        fork=Forks(decider, envelopes, gateways.apps).fork,
         projector=Projector(
             store, Terms(settings.trace_days, settings.content_days, settings.trace_percent)
         ),

@@ -42,6 +42,7 @@ _KEPT = {
         ("environment", "deployment.environment.name"),
         ("object", "watchkeeper.object"),
         ("scope", "watchkeeper.scope"),
+        ("replay_of", "watchkeeper.replay_of"),
         ("on_behalf_of_proof", "watchkeeper.on_behalf_of.proof"),
     ),
     "request.created": (

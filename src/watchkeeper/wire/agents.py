@@ -204,6 +204,8 @@ class RunRow(Shown):
     """By whom and as whom it was proven; none: the agent only claims it."""
     parent: str | None = None
     """The run that opened it."""
+    replay_of: str | None = None
+    """The run that it replays: nobody's work, but what somebody tries out."""
     business_object: BusinessObject | None = None
     opened_at: int
     closed_at: int | None = None

@@ -9,6 +9,7 @@ from pydantic import Field
 from watchkeeper.wire.base import Name, Reason, Sent, Shown
 from watchkeeper.wire.decisions import ActionKind, Usage, Verdict
 from watchkeeper.wire.plane import File
+from watchkeeper.wire.replays import ReplayedRun
 
 Stage = Literal["observe", "warn", "enforce"]
 """observe: asked and recorded, never obeyed; warn: the agent is told too; enforce: obeyed."""
@@ -220,15 +221,17 @@ class StartReplay(Sent):
     """Decide recorded decisions again under changed policies and contracts.
 
     `files` are put over what is in force, as `apply` would (with `prune`: instead of it);
-    without any file, what is in force now is replayed.
+    without any file, what is in force now is replayed. With `run`, it is that run step by step
+    from its beginning, its budgets too, however long ago it was.
     """
 
     files: tuple[File, ...] = Field((), max_length=2000)
     prune: bool = False
     since_seconds: int = Field(7 * 86_400, ge=1, le=366 * 86_400)
     agent: Name | None = None
+    run: str | None = Field(None, pattern=_ID)
     most: int = Field(100_000, ge=1, le=1_000_000)
-    """Newest decisions that are looked at, at most."""
+    """Newest decisions that are looked at, at most; of a run the oldest."""
 
 
 class ReplayExample(Shown):
@@ -286,4 +289,6 @@ class ReplayResult(Shown):
     changes: tuple[str, ...] = ()
     """The documents that differ from what is in force, e.g. `~ policy finance`."""
     notes: tuple[str, ...] = ()
+    of_run: ReplayedRun | None = None
+    """Step by step, where one run was replayed."""
     error: str | None = None
