@@ -11,8 +11,8 @@ import pytest
 from watchkeeper.api.callers import PEER, find_person
 from watchkeeper.core.clock import SystemClock
 from watchkeeper.core.errors import Forbidden, Unauthenticated
-from watchkeeper.decide.applying import read_files
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
+from watchkeeper.decide.policies.applying import read_files
 from watchkeeper.identity.model import Person
 from watchkeeper.plane.connection import Peer
 from watchkeeper.registry.rules import InForce

@@ -9,7 +9,7 @@ import pytest
 
 from watchkeeper.api.authzen_requests import _STATUS
 from watchkeeper.api.held import show_asked
-from watchkeeper.decide.callbacks import STATES
+from watchkeeper.decide.notices.callbacks import STATES
 from watchkeeper.wire.requests import RequestState
 
 EVERY: tuple[RequestState, ...] = get_args(RequestState)

@@ -24,7 +24,7 @@ from tests.breakers.test_watching import AGENT, BREAKER, Ground, passed
 from tests.rig.stores import sqlite_url
 from watchkeeper.breakers import service
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.watching import Watching
+from watchkeeper.decide.budgets.watching import Watching
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 

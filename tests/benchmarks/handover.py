@@ -19,7 +19,7 @@ from watchkeeper.approvals.opening import open_request
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core.clock import SystemClock
 from watchkeeper.decide.catalogue import build_catalogue
-from watchkeeper.decide.handover.draft import draft
+from watchkeeper.decide.people.handover.draft import draft
 from watchkeeper.registry.service import apply, read_standing
 from watchkeeper.registry.source import read_file
 from watchkeeper.store.store import Store

@@ -24,7 +24,7 @@ from tests.oncall.ground import DAY, EPOCH, HOUR, TEN, check_turns, check_walls,
 from tests.oncall.ground import schedule_of as schedule
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.wall import wall_clock, zone_names
-from watchkeeper.decide.rota import Rota
+from watchkeeper.decide.people.rota import Rota
 from watchkeeper.oncall.rotations import Window
 from watchkeeper.oncall.schedules import Schedule, Watch, gaps, on_call, shifts
 from watchkeeper.registry.documents import Role

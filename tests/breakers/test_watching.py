@@ -15,9 +15,9 @@ from watchkeeper.breakers.keeping import load
 from watchkeeper.breakers.model import Alarm
 from watchkeeper.breakers.watch import Watch
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.breakers import Open
+from watchkeeper.decide.budgets.breakers import Open
+from watchkeeper.decide.budgets.watching import Watching
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.watching import Watching
 from watchkeeper.store.store import Store
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from tests.cli.command import watchkeeper
 from watchkeeper.cli import exits
 from watchkeeper.cli.main import COMMANDS
 from watchkeeper.core.resources import resource_dir
-from watchkeeper.decide.applying import read_files
 from watchkeeper.decide.catalogue import build_catalogue
+from watchkeeper.decide.policies.applying import read_files
 from watchkeeper.registry.cases import read_cases
 from watchkeeper.registry.rules import InForce, plan
 

@@ -17,13 +17,13 @@ from watchkeeper.budgets.reading import read_budget
 from watchkeeper.budgets.rules import read_accounts
 from watchkeeper.budgets.tables import holds
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.applying import Applying
+from watchkeeper.decide.budgets.holds import hold_timers
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.holds import hold_timers
+from watchkeeper.decide.policies.applying import Applying
 from watchkeeper.decide.records import find_decision
+from watchkeeper.decide.runs.envelope import Envelopes
+from watchkeeper.decide.runs.unsettled import SWEEP, sweeping
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.unsettled import SWEEP, sweeping
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.store.statement import Statement

@@ -7,9 +7,9 @@ from typing import Any
 
 from tests.rig.world import POLICY, agent_document, budget_document, world
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun

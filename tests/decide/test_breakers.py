@@ -16,12 +16,12 @@ from watchkeeper.approvals.model import Grant
 from watchkeeper.breakers import service
 from watchkeeper.breakers.model import Alarm, Standing
 from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
-from watchkeeper.decide.applying import Applying
-from watchkeeper.decide.breakers import burned_by
+from watchkeeper.decide.budgets.breakers import burned_by
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.path import decide
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun

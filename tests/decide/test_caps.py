@@ -9,12 +9,12 @@ import pytest
 from tests.decide.still import POLICY, WORLD, StillFacts, a_run, catalogue, refund
 from watchkeeper.budgets.rules import read_budget_id
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.amounts import asked_of
-from watchkeeper.decide.caps import caps_over
+from watchkeeper.decide.budgets.amounts import asked_of
+from watchkeeper.decide.budgets.caps import caps_over
+from watchkeeper.decide.budgets.scopes import person_scope
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.model import Action, Progress
 from watchkeeper.decide.path import decide
-from watchkeeper.decide.scopes import person_scope
 from watchkeeper.wire.decisions import Usage
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.decide.still import POLICY, WORLD
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.checking import check_directory, rehearse_directory
+from watchkeeper.decide.policies.checking import check_directory, rehearse_directory
 from watchkeeper.demo.sample import fleet_files
 from watchkeeper.registry.cases import read_cases
 

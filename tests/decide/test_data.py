@@ -15,13 +15,13 @@ from tests.decide.still import POLICY, WORLD, StillFacts, a_run, catalogue
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.held.previews import compare
 from watchkeeper.decide.model import Action, Ruling
 from watchkeeper.decide.path import decide
-from watchkeeper.decide.previews import compare
+from watchkeeper.decide.policies.applying import Applying
 from watchkeeper.decide.recorded import Wanted, list_decisions
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.approvals.ground import open_one, pass_time, vote
 from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
 from watchkeeper.decide.catalogue import build_catalogue
-from watchkeeper.decide.handover.draft import draft, text_digest
-from watchkeeper.decide.handover.text import plain, write_text
+from watchkeeper.decide.people.handover.draft import draft, text_digest
+from watchkeeper.decide.people.handover.text import plain, write_text
 from watchkeeper.outbox.model import Attempt, NewDelivery
 from watchkeeper.outbox.service import claim, enqueue, settle
 from watchkeeper.registry.service import apply, read_standing

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.decide.holds_ground import CALL, CHANGED, Ground, drawn_on, open_ground
-from watchkeeper.decide.envelope import Envelopes, Under
-from watchkeeper.decide.holds import NEVER_BEGUN
+from watchkeeper.decide.budgets.holds import NEVER_BEGUN
 from watchkeeper.decide.live import HOLD_SECONDS
 from watchkeeper.decide.records import NOBODY_REPORTED, find_decision
+from watchkeeper.decide.runs.envelope import Envelopes, Under
 from watchkeeper.identity.model import NewRun
 from watchkeeper.wire.decisions import Answer, Ask, Outcome, Usage
 

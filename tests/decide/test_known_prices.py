@@ -8,9 +8,9 @@ from typing import Any
 
 from watchkeeper.core.clock import RehearsalClock, utc_text
 from watchkeeper.core.errors import Unavailable
-from watchkeeper.decide.applying import Applying, Planned
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.price_search import PriceSearch
+from watchkeeper.decide.models.price_search import PriceSearch
+from watchkeeper.decide.policies.applying import Applying, Planned
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.models.known import Dated, Found, Question, answer
 from watchkeeper.models.prices import Price, Rates

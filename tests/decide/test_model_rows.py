@@ -6,8 +6,8 @@ import pytest
 
 from tests.decide.test_stages import Ground, ground  # noqa: F401
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide import model_rows
-from watchkeeper.decide.model_rows import Counts, CountsKept, count_calls, today_of
+from watchkeeper.decide.models import rows as model_rows
+from watchkeeper.decide.models.rows import Counts, CountsKept, count_calls, today_of
 from watchkeeper.decide.spending.sums import Scope
 from watchkeeper.wire.decisions import Ask
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.people import gather_names
+from watchkeeper.decide.people.directory import gather_names
 from watchkeeper.registry.people import OidcSubject, Person
 
 

@@ -10,11 +10,11 @@ import pytest
 from tests.decide.still import POLICY, WORLD, StillFacts, catalogue, refund
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.path import decide
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.mcp.results import refusal
 from watchkeeper.gateways.model.errors import refused

@@ -14,15 +14,16 @@ from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.service import cast_vote
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, Forbidden
-from watchkeeper.decide import records, unsettled
-from watchkeeper.decide.applying import Applying
+from watchkeeper.decide import records
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.live import HOLD_SECONDS
+from watchkeeper.decide.policies.applying import Applying
 from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.repeats import LARGEST_RESULT, purge_calls
+from watchkeeper.decide.runs import unsettled
+from watchkeeper.decide.runs.envelope import Envelopes
+from watchkeeper.decide.runs.unsettled import SWEEP, recover, sweeping
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.unsettled import SWEEP, recover, sweeping
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.store.store import Store

@@ -11,13 +11,13 @@ import pytest
 from tests.decide.still import POLICY, WORLD
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, Invalid, NotFound
-from watchkeeper.decide import policy_sets
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.explaining import explain
 from watchkeeper.decide.model import Action
-from watchkeeper.decide.replaying import MOST_KEPT, MOST_RUNNING, PAGE, Replays
+from watchkeeper.decide.policies import policy_sets
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.replay.replaying import MOST_KEPT, MOST_RUNNING, PAGE, Replays
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun

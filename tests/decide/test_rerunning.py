@@ -15,7 +15,7 @@ from watchkeeper.budgets.filling import account_of
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.erasing.sweep import WORDS
-from watchkeeper.decide.respending import Respent
+from watchkeeper.decide.replay.respending import Respent
 from watchkeeper.decide.tables import decisions
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Ask, Outcome, Usage

@@ -23,15 +23,15 @@ from watchkeeper.budgets.changes import HANDLERS as CAP_TIMERS
 from watchkeeper.budgets.timers import HANDLERS as BUDGET_TIMERS
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, WatchkeeperError
-from watchkeeper.decide.applying import Applying
-from watchkeeper.decide.budget_rows import caps_named
-from watchkeeper.decide.capping import Capping
+from watchkeeper.decide.budgets.capping import Capping
+from watchkeeper.decide.budgets.rows import caps_named
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.notices import Notices
-from watchkeeper.decide.owners import Onlookers, Owners
+from watchkeeper.decide.kill.owners import Onlookers, Owners
+from watchkeeper.decide.kill.stop import KillSwitch
+from watchkeeper.decide.notices.concerned import Notices
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.plane.timers import StoredTimers

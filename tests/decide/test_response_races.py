@@ -18,13 +18,13 @@ from tests.decide.still import POLICY, WORLD
 from watchkeeper.approvals import service as approvals
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.notices import Notices
-from watchkeeper.decide.owners import Onlookers, Owners
+from watchkeeper.decide.kill.owners import Onlookers, Owners
+from watchkeeper.decide.kill.stop import KillSwitch
+from watchkeeper.decide.notices.concerned import Notices
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.store.store import Store

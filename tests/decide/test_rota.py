@@ -12,8 +12,8 @@ from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.wall import read_moment, wall_clock
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.overriding import Overriding
-from watchkeeper.decide.rota import Rota, compile_rota, compile_schedule
+from watchkeeper.decide.people.overriding import Overriding
+from watchkeeper.decide.people.rota import Rota, compile_rota, compile_schedule
 from watchkeeper.oncall import service
 from watchkeeper.oncall.schedules import Override
 from watchkeeper.registry.documents import Role

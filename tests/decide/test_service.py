@@ -13,15 +13,15 @@ from tests.decide.still import POLICY, WORLD
 from tests.rig.stores import sqlite_url
 from watchkeeper.approvals.rows import find
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.flight import MOST_EXPECTED, Flights
-from watchkeeper.decide.notices import Notices
-from watchkeeper.decide.owners import Onlookers, Owners
+from watchkeeper.decide.kill.flight import MOST_EXPECTED, Flights
+from watchkeeper.decide.kill.owners import Onlookers, Owners
+from watchkeeper.decide.kill.stop import KillSwitch
+from watchkeeper.decide.notices.concerned import Notices
+from watchkeeper.decide.policies.applying import Applying
 from watchkeeper.decide.records import newest_decisions
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.kill.model import Covered, LockTarget, NewLock

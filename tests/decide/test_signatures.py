@@ -13,7 +13,7 @@ from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Forbidden
 from watchkeeper.core.ssh import fingerprint, plain_key
 from watchkeeper.decide.catalogue import build_catalogue
-from watchkeeper.decide.signatures import Signed, check_still, verify_vote
+from watchkeeper.decide.people.signatures import Signed, check_still, verify_vote
 from watchkeeper.identity.logins import plane_id
 from watchkeeper.registry.keys import key_spans, spans_of
 from watchkeeper.registry.service import apply, read_standing

@@ -14,12 +14,12 @@ from watchkeeper.api.needs import from_warned
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Conflict, NotFound
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.policies.warnings import find_warned
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.tables import decisions
-from watchkeeper.decide.warnings import find_warned
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.store.statement import Statement

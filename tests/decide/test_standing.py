@@ -19,18 +19,18 @@ from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.standing import service as standing
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Forbidden, Invalid, WatchkeeperError
-from watchkeeper.decide.again import decide_again, read_recorded
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.differences import Differences
-from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.notices import Notices
-from watchkeeper.decide.owners import Onlookers, Owners
-from watchkeeper.decide.people import PeopleInForce
+from watchkeeper.decide.held.standing import propose_standing
+from watchkeeper.decide.kill.owners import Onlookers, Owners
+from watchkeeper.decide.kill.stop import KillSwitch
+from watchkeeper.decide.notices.concerned import Notices
+from watchkeeper.decide.people.directory import PeopleInForce
+from watchkeeper.decide.policies.applying import Applying
 from watchkeeper.decide.records import find_decision
+from watchkeeper.decide.replay.again import decide_again, read_recorded
+from watchkeeper.decide.replay.differences import Differences
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.standing import propose_standing
-from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun
 from watchkeeper.identity.recorded import recorded_run

@@ -9,7 +9,7 @@ from tests.decide.test_rerunning import call_model
 from watchkeeper.budgets import history
 from watchkeeper.budgets.periods import HOUR_US
 from watchkeeper.core.errors import NotFound
-from watchkeeper.decide.steps import list_steps, read_step
+from watchkeeper.decide.replay.steps import list_steps, read_step
 from watchkeeper.traces.contents import Content, keep
 from watchkeeper.wire.replays import RunSteps, StepDetail
 

@@ -11,9 +11,9 @@ from tests.decide.still import WORLD, StillFacts, catalogue, refund
 from tests.tools.pins.ground import Record, definition
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.held.previews import find_reader, measure_reach
 from watchkeeper.decide.model import describe
 from watchkeeper.decide.path import decide
-from watchkeeper.decide.previews import find_reader, measure_reach
 from watchkeeper.kill.model import LockInForce, LockTarget
 from watchkeeper.registry.documents import Preview, PreviewChange
 from watchkeeper.registry.rules import find_gaps

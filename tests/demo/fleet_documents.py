@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from watchkeeper.decide.applying import read_files
+from watchkeeper.decide.policies.applying import read_files
 from watchkeeper.demo.sample import fleet_files
 from watchkeeper.registry.contract import AgentContract
 from watchkeeper.registry.documents import ToolContract

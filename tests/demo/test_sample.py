@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo.fleet_documents import contracts, documents, tools
-from watchkeeper.decide.applying import read_files
+from watchkeeper.decide.policies.applying import read_files
 from watchkeeper.demo.agents.profile import PROFILES
 from watchkeeper.demo.plans.next_step import PLANS
 from watchkeeper.demo.preparation import documents as fleet_documents

@@ -16,14 +16,14 @@ from tests.rig.deadline import eventually_async
 from tests.rig.world import POLICY, world
 from watchkeeper.approvals.service import cast_vote
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.notices import Notices
-from watchkeeper.decide.owners import Onlookers, Owners
+from watchkeeper.decide.held.waiting import DECIDED
+from watchkeeper.decide.kill.owners import Onlookers, Owners
+from watchkeeper.decide.kill.stop import KillSwitch
+from watchkeeper.decide.notices.concerned import Notices
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
-from watchkeeper.decide.waiting import DECIDED
 from watchkeeper.gateways.composition import Gateways, mount
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import NewRun

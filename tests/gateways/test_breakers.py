@@ -15,7 +15,7 @@ from tests.rig.provider import Provider
 from tests.rig.world import world
 from watchkeeper.breakers import service
 from watchkeeper.breakers.model import Standing
-from watchkeeper.decide.watching import Watching
+from watchkeeper.decide.budgets.watching import Watching
 
 BREAKER = "runaway/clerk"
 DOCUMENT = json.dumps(

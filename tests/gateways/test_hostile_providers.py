@@ -14,7 +14,7 @@ import pytest
 from tests.gateways.bare import ENDED, SAID, STREAM, bare, completion, whole
 from tests.gateways.failing import ASK, Ground, ground, model, provider
 from watchkeeper.core.tracing import TraceContext
-from watchkeeper.decide.flight import InFlight
+from watchkeeper.decide.kill.flight import InFlight
 from watchkeeper.gateways.http import CallerWatch
 from watchkeeper.gateways.model.dialects.chat import CHAT
 from watchkeeper.gateways.model.passing import Headers, Kept

@@ -21,8 +21,8 @@ from watchkeeper.approvals.tables import requests
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Conflict, Forbidden, Invalid, WatchkeeperError
 from watchkeeper.decide.contents import LARGEST_AT_ONCE, examine
-from watchkeeper.decide.narrowing import narrow_request
-from watchkeeper.decide.people import PeopleInForce
+from watchkeeper.decide.held.narrowing import narrow_request
+from watchkeeper.decide.people.directory import PeopleInForce
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Ask
 from watchkeeper.wire.requests import Edit

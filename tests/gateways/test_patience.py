@@ -238,7 +238,7 @@ async def test_who_waits_hears_of_it_at_least_every_fifteen_seconds(edge: Edge) 
 
 async def test_the_decide_api_uses_up_no_approval_for_who_has_hung_up(edge: Edge) -> None:
     """The same path as `POST /v1/decide?wait_seconds=`, which watches its caller alike."""
-    from watchkeeper.decide.holding import decide_and_hold
+    from watchkeeper.decide.held.holding import decide_and_hold
     from watchkeeper.wire.decisions import Ask
 
     token = await edge.open_run()
@@ -261,7 +261,7 @@ async def test_the_decide_api_uses_up_no_approval_for_who_has_hung_up(edge: Edge
 
 
 async def test_who_waits_for_a_person_waits_on_under_a_lock_on_something_else(edge: Edge) -> None:
-    from watchkeeper.decide.holding import decide_and_hold
+    from watchkeeper.decide.held.holding import decide_and_hold
     from watchkeeper.kill.model import LockTarget, NewLock
     from watchkeeper.wire.decisions import Ask
 

@@ -11,7 +11,7 @@ from tests.gateways.ground import open_edge, text_of
 from tests.rig.upstream import Upstream
 from tests.rig.world import agent_document, upstream_document, world
 from tests.tools.pins.ground import definition, listing
-from watchkeeper.decide.sightings import BURST
+from watchkeeper.decide.tools.sightings import BURST
 from watchkeeper.tools.pins.model import Distrusted
 from watchkeeper.tools.pins.rules import MOST_UNPINNED
 from watchkeeper.tools.upstreams.model import UpstreamFailure

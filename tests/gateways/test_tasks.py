@@ -12,7 +12,7 @@ from tests.rig.deadline import eventually_async
 from tests.rig.upstream import Upstream
 from tests.rig.world import TOOLS
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.deferred import deferred
+from watchkeeper.decide.held.deferred import deferred
 from watchkeeper.kill.model import LockTarget, NewLock
 
 EXTENSION = "io.modelcontextprotocol/tasks"

@@ -12,14 +12,14 @@ from tests.rig.moments import moment
 from tests.rig.sweeping import sweep
 from watchkeeper.approvals.timers import handlers as approval_timers
 from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
-from watchkeeper.decide.applying import Applying
+from watchkeeper.decide.budgets.holds import hold_timers
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
-from watchkeeper.decide.health import Health
-from watchkeeper.decide.holds import hold_timers
 from watchkeeper.decide.listing import read_run
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.runs.envelope import Envelopes
+from watchkeeper.decide.runs.health import Health
+from watchkeeper.decide.runs.unsettled import SWEEP, sweeping
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.unsettled import SWEEP, sweeping
 from watchkeeper.health.model import Remote
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import IssuedRun, NewRun

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.api.test_needs import NOW, SECOND, agent
 from watchkeeper.api.needs import from_agent, from_ailing, from_unsettled
-from watchkeeper.decide.ailing import Ailing
+from watchkeeper.decide.runs.ailing import Ailing
 from watchkeeper.wire.decisions import Reconciled
 from watchkeeper.wire.health import Health, UnsettledRow
 

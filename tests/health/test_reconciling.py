@@ -11,8 +11,8 @@ import pytest
 from tests.decide.holds_ground import AGENT, Ground, open_ground
 from watchkeeper.budgets.checking import check_balances
 from watchkeeper.core.errors import Conflict, NotFound
-from watchkeeper.decide.reconciling import list_unsettled, read_unsettled, reconcile
 from watchkeeper.decide.recorded import list_decisions
+from watchkeeper.decide.runs.reconciling import list_unsettled, read_unsettled, reconcile
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.wire.decisions import Answer, Outcome
 from watchkeeper.wire.health import UnsettledRow

@@ -8,10 +8,10 @@ from functools import partial
 import pytest
 
 from tests.health.ground import AGENT, SECOND, Ground, open_ground, with_health
-from watchkeeper.decide.children import end_run
-from watchkeeper.decide.fleet import describe_agents
-from watchkeeper.decide.health import Health
-from watchkeeper.decide.unsettled import recover
+from watchkeeper.decide.runs.children import end_run
+from watchkeeper.decide.runs.fleet import describe_agents
+from watchkeeper.decide.runs.health import Health
+from watchkeeper.decide.runs.unsettled import recover
 from watchkeeper.health.service import RUN
 from watchkeeper.identity.model import IssuedRun
 from watchkeeper.kill.model import LockTarget, NewLock
@@ -67,7 +67,7 @@ def forget_timer(tx: Transaction, run: str) -> None:
 
 
 async def renewed(ground: Ground, run: IssuedRun) -> IssuedRun:
-    from watchkeeper.decide.envelope import Envelopes
+    from watchkeeper.decide.runs.envelope import Envelopes
 
     return (await Envelopes(ground.decider).renew(ground.credential, run.run))[1]
 

@@ -11,7 +11,7 @@ from tests.hooks.ground import after, before, command, governed, run
 from tests.rig.plane import Plane
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound
-from watchkeeper.decide.sessions import SESSION, find_session, under_way, waiting_in
+from watchkeeper.decide.runs.sessions import SESSION, find_session, under_way, waiting_in
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment, workload_of
 from watchkeeper.identity.model import NewRun
 from watchkeeper.identity.runs import open_run

@@ -7,11 +7,11 @@ from typing import Any
 from tests.kill.guarded import Guarded
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.activity import purge_activity
-from watchkeeper.decide.children import expire_runs
-from watchkeeper.decide.deferred import purge_deferred
+from watchkeeper.decide.held.deferred import purge_deferred
 from watchkeeper.decide.incidents.report import write_report
 from watchkeeper.decide.incidents.timeline import read_timeline
 from watchkeeper.decide.repeats import purge_calls
+from watchkeeper.decide.runs.children import expire_runs
 from watchkeeper.identity.purging import purge_expired
 from watchkeeper.incidents import service
 from watchkeeper.incidents.model import Change

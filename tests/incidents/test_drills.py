@@ -12,8 +12,8 @@ from tests.incidents.ground import stop
 from tests.kill.guarded import Guarded
 from watchkeeper.core.digest import digest
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.drills.holding import Drills
-from watchkeeper.decide.notices import Notices
+from watchkeeper.decide.kill.drills.holding import Drills
+from watchkeeper.decide.notices.concerned import Notices
 from watchkeeper.kill import drills as kept
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.store.metadata import metadata

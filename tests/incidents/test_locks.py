@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from tests.incidents.ground import BOB, close, find, note, purge_all, reopen, stop
 from tests.kill.guarded import Guarded
 from watchkeeper.core.errors import Conflict
-from watchkeeper.decide.deferred import defer, deferred
+from watchkeeper.decide.held.deferred import defer, deferred
 from watchkeeper.decide.incidents.opening import join_by_word
 from watchkeeper.decide.repeats import calls
 from watchkeeper.decide.tables import activity

@@ -10,8 +10,8 @@ from sqlalchemy import update
 from tests.incidents.ground import BOB, close, find, note, reopen, report, stop, whole
 from tests.kill.guarded import Guarded
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide import reconciling
 from watchkeeper.decide.incidents.timeline import unknown_outcomes
+from watchkeeper.decide.runs import reconciling
 from watchkeeper.decide.tables import decisions
 from watchkeeper.ledger.reading import read_about, read_events
 from watchkeeper.outbox import service as outbox

@@ -12,11 +12,11 @@ from sqlalchemy import text
 
 from tests.decide.still import catalogue
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes, Under
+from watchkeeper.decide.kill.stop import KillSwitch
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.runs.envelope import Envelopes, Under
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import IssuedRun, NewRun
 from watchkeeper.kill.model import LockInForce, LockTarget, NewLock

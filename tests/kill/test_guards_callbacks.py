@@ -13,7 +13,7 @@ from tests.kill.test_races import PAY, approve, held
 from tests.rig.receiver import Receiver
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.webhooks import Webhooks
+from watchkeeper.decide.notices.webhooks import Webhooks
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.outbox.model import Attempt, Delivery
 from watchkeeper.store.store import Store

@@ -16,7 +16,7 @@ from tests.kill.guarded import MODES
 from tests.rig.deadline import eventually_async, let_pass
 from tests.rig.world import agent_document, world
 from watchkeeper.core.errors import Forbidden
-from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.wire.decisions import Ask
 from watchkeeper.wire.locks import Mode, TargetKind

@@ -17,7 +17,7 @@ from tests.kill.guarded import MODES, RUN_OWNERS, Guarded, TurningClock, is_of
 from tests.rig.machines import machine_settings
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.errors import Conflict, Forbidden, Unauthenticated
-from watchkeeper.decide.flight import InFlight
+from watchkeeper.decide.kill.flight import InFlight
 from watchkeeper.store.store import Store
 from watchkeeper.wire.decisions import Ask, Outcome
 from watchkeeper.wire.locks import Mode, TargetKind

@@ -16,10 +16,10 @@ from tests.rig.stores import sqlite_url
 from watchkeeper.approvals.service import cast_vote
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, Forbidden, Unauthenticated, WatchkeeperError
-from watchkeeper.decide.flight import InFlight
-from watchkeeper.decide.holding import decide_and_hold
-from watchkeeper.decide.people import PeopleInForce
-from watchkeeper.decide.waiting import DECIDED
+from watchkeeper.decide.held.holding import decide_and_hold
+from watchkeeper.decide.held.waiting import DECIDED
+from watchkeeper.decide.kill.flight import InFlight
+from watchkeeper.decide.people.directory import PeopleInForce
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.store.store import Store
 from watchkeeper.wire.decisions import Answer, Ask, Outcome, Performer

@@ -18,8 +18,8 @@ from tests.gateways.ground import Edge, open_edge, text_of
 from tests.rig.deadline import eventually_async
 from tests.rig.upstream import Upstream
 from tests.rig.world import agent_document, upstream_document, world
-from watchkeeper.decide.reconciling import reconcile
-from watchkeeper.decide.unsettled import recover
+from watchkeeper.decide.runs.reconciling import reconcile
+from watchkeeper.decide.runs.unsettled import recover
 from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.wire.decisions import Ask
 from watchkeeper.wire.locks import TargetKind

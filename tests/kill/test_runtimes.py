@@ -9,8 +9,8 @@ import pytest
 
 from tests.rig.deadline import eventually_async
 from tests.runtimes.watched import RUNTIME, Ground, watching
-from watchkeeper.decide.confirming import RETRY
-from watchkeeper.decide.stop import KillSwitch
+from watchkeeper.decide.kill.confirming import RETRY
+from watchkeeper.decide.kill.stop import KillSwitch
 from watchkeeper.kill.model import LockTarget, NewLock, Receipt
 from watchkeeper.kill.receipts import receipts_of
 from watchkeeper.runtimes.effects import RuntimeStops

@@ -15,10 +15,10 @@ from tests.rig.deadline import eventually_async
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Unavailable
-from watchkeeper.decide.confirming import CONFIRM_SECONDS
-from watchkeeper.decide.cutting import Calls
-from watchkeeper.decide.effector import Done
-from watchkeeper.decide.effects import Reach
+from watchkeeper.decide.kill.confirming import CONFIRM_SECONDS
+from watchkeeper.decide.kill.cutting import Calls
+from watchkeeper.decide.kill.effector import Done
+from watchkeeper.decide.kill.effects import Reach
 from watchkeeper.kill.model import LockInForce, LockTarget, NewLock
 from watchkeeper.kill.receipts import receipts_of
 from watchkeeper.kill.service import list_locks, put_in_force
@@ -142,7 +142,7 @@ async def test_every_lock_in_force_is_listed_however_many(guarded: Guarded) -> N
 async def test_a_stop_waits_for_what_another_lock_cut_too(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchkeeper.decide.cutting._END_SECONDS", 0.02)
+    monkeypatch.setattr("watchkeeper.decide.kill.cutting._END_SECONDS", 0.02)
     run = await guarded.open_run()
     flights = guarded.decider.flights
     names = []

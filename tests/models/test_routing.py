@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.decide.pricing import GovernedTarget
+from watchkeeper.decide.models.pricing import GovernedTarget
 from watchkeeper.models.prices import Price, Rates
 from watchkeeper.models.routing import LEAST_OUTPUT, Chosen, Excluded, Needs, choose
 from watchkeeper.models.statistics import Standing

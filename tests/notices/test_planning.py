@@ -13,12 +13,12 @@ from tests.approvals.ground import open_one, vote
 from tests.rig.sweeping import sweep
 from watchkeeper.approvals.delegations import delegate
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.applying import read_files
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
-from watchkeeper.decide.coverage import RolesInForce
-from watchkeeper.decide.notices import EVENTS, Notices, read_notice
-from watchkeeper.decide.people import PeopleInForce
-from watchkeeper.decide.telling import without_secrets
+from watchkeeper.decide.notices.concerned import EVENTS, Notices, read_notice
+from watchkeeper.decide.notices.telling import without_secrets
+from watchkeeper.decide.people.coverage import RolesInForce
+from watchkeeper.decide.people.directory import PeopleInForce
+from watchkeeper.decide.policies.applying import read_files
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.notices.model import Notice
 from watchkeeper.oncall.handovers.model import NewHandover

@@ -12,9 +12,9 @@ import pytest
 from tests.rig.deadline import eventually_async
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, Unavailable
-from watchkeeper.decide import routing
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, build_catalogue
-from watchkeeper.decide.routing import Route, Router
+from watchkeeper.decide.notices import routing
+from watchkeeper.decide.notices.routing import Route, Router
 from watchkeeper.outbox.model import NewDelivery
 from watchkeeper.outbox.reading import list_deliveries
 from watchkeeper.outbox.tables import outbox_cursor

@@ -20,7 +20,7 @@ from tests.rig.receiver import Receiver
 from watchkeeper.core.clock import MICROSECONDS, RehearsalClock
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.webhooks import Webhooks, judge, read_retry_after
+from watchkeeper.decide.notices.webhooks import Webhooks, judge, read_retry_after
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.outbox.model import Delivery
 from watchkeeper.outbox.signatures import read_secrets, sign_with_secrets, signed_bytes

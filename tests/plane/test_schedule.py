@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.activity import purge_activity
-from watchkeeper.decide.children import expire_runs
+from watchkeeper.decide.runs.children import expire_runs
 from watchkeeper.decide.tables import BUCKET_US, activity
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
 from watchkeeper.identity.model import IssuedRun, NewRun, Workload

@@ -14,9 +14,9 @@ from tests.rig.stores import sqlite_url
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Forbidden
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+from watchkeeper.decide.kill.stop import KillSwitch
+from watchkeeper.decide.kill.targets import check_target
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
-from watchkeeper.decide.targets import check_target
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.plane.switch import Switch
 from watchkeeper.store.store import Store

@@ -19,7 +19,7 @@ from tests.runtimes.watched import Ground, watching
 from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.service import cast_vote
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.decide.people import PeopleInForce
+from watchkeeper.decide.people.directory import PeopleInForce
 from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.runtimes.tables import interrupts
 from watchkeeper.store.statement import Row

@@ -15,7 +15,7 @@ from tests.runtimes.watched import Ground, said, watching
 from watchkeeper.approvals.rows import find
 from watchkeeper.approvals.service import cast_vote
 from watchkeeper.approvals.tables import requests
-from watchkeeper.decide.people import PeopleInForce
+from watchkeeper.decide.people.directory import PeopleInForce
 from watchkeeper.runtimes.tables import interrupts
 from watchkeeper.store.statement import Row
 from watchkeeper.wire.locks import TargetKind

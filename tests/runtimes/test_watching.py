@@ -10,8 +10,8 @@ from tests.rig.deadline import eventually_async
 from tests.runtimes.agent_server import AgentServer
 from tests.runtimes.watched import RUNTIME, Ground, said, watching
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound
-from watchkeeper.decide.children import end_run
-from watchkeeper.decide.notices import Notices
+from watchkeeper.decide.notices.concerned import Notices
+from watchkeeper.decide.runs.children import end_run
 from watchkeeper.identity.model import Workload
 from watchkeeper.identity.runs import find_run, renew_token
 from watchkeeper.runtimes import changes

@@ -10,11 +10,11 @@ from typing import Any
 
 from tests.runtimes.agent_server import AgentServer
 from watchkeeper.core.clock import RehearsalClock
-from watchkeeper.decide.applying import Applying
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.kill.stop import KillSwitch
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.identity.model import IssuedRun, NewRun, Workload
 from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.ledger.reading import read_events

@@ -254,8 +254,8 @@ async def test_only_declared_places_are_called() -> None:
 
 def test_what_documents_name_is_declared() -> None:
     from tests.rig.world import upstream_document
-    from watchkeeper.decide.applying import read_files
     from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+    from watchkeeper.decide.policies.applying import read_files
     from watchkeeper.registry.rules import InForce
 
     issuer = """

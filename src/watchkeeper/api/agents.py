@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
-from watchkeeper.decide.fleet import list_agents, read_agent
+from watchkeeper.decide.runs.fleet import list_agents, read_agent
 from watchkeeper.identity.principals import spiffe_id
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import AgentDetail, AgentRow

@@ -20,9 +20,9 @@ from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.errors import Invalid, TooLarge
 from watchkeeper.decide.access import Evaluated, binding_of, evaluate
-from watchkeeper.decide.locks import switch_ruling
+from watchkeeper.decide.kill.locks import switch_ruling
 from watchkeeper.decide.model import Progress, deny
-from watchkeeper.decide.rehearsal import REHEARSED
+from watchkeeper.decide.replay.rehearsal import REHEARSED
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.authzen import (
     AllDecided,

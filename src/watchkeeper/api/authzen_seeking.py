@@ -17,7 +17,7 @@ from watchkeeper.api.table import Call, say_invalid
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Forbidden, Invalid
 from watchkeeper.decide.model import Action
-from watchkeeper.decide.rehearsal import run_at_rest
+from watchkeeper.decide.replay.rehearsal import run_at_rest
 from watchkeeper.identity.enrolment import agent_of
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.principals import SCHEME, read_principal

@@ -6,7 +6,7 @@ from watchkeeper.api.table import MOST_ROWS, Call, Operation
 from watchkeeper.breakers import rules, service
 from watchkeeper.breakers.model import Standing, breaker_id
 from watchkeeper.core.errors import NotFound
-from watchkeeper.decide.breakers import breakers_in_force, document_over
+from watchkeeper.decide.budgets.breakers import breakers_in_force, document_over
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.registry.spending import Breaker
 from watchkeeper.store.transaction import Transaction

@@ -6,7 +6,7 @@ from watchkeeper.api.table import Call, Operation
 from watchkeeper.budgets import checking
 from watchkeeper.budgets import service as budgets
 from watchkeeper.budgets.changes import changed_caps, with_changes
-from watchkeeper.decide.budget_rows import caps_named, list_rows, read_row
+from watchkeeper.decide.budgets.rows import caps_named, list_rows, read_row
 from watchkeeper.identity.runs import find_run
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.budgets import (

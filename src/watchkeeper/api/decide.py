@@ -16,7 +16,7 @@ from watchkeeper.api.table import say_invalid
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid, Unauthenticated, WatchkeeperError
 from watchkeeper.core.tracing import read_traceparent
-from watchkeeper.decide.holding import decide_and_hold
+from watchkeeper.decide.held.holding import decide_and_hold
 from watchkeeper.wire.decisions import Answer, Ask
 
 LONGEST_WAIT_SECONDS = 300.0

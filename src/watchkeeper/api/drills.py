@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from watchkeeper.api.table import Call, Operation
-from watchkeeper.decide.drills.holding import Drills
 from watchkeeper.decide.incidents.opening import team_of
+from watchkeeper.decide.kill.drills.holding import Drills
 from watchkeeper.kill import drills as kept
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.store.statement import Row

@@ -19,8 +19,8 @@ from watchkeeper.approvals.taking_back import take_back
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.contents import examine_aside
-from watchkeeper.decide.narrowing import narrow_request
-from watchkeeper.decide.signatures import check_still
+from watchkeeper.decide.held.narrowing import narrow_request
+from watchkeeper.decide.people.signatures import check_still
 from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of
 from watchkeeper.store.transaction import Transaction

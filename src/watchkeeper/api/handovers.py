@@ -8,9 +8,9 @@ from typing import Any
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.handover.draft import draft, text_digest
-from watchkeeper.decide.handover.scope import takes_part
-from watchkeeper.decide.rota import Rota
+from watchkeeper.decide.people.handover.draft import draft, text_digest
+from watchkeeper.decide.people.handover.scope import takes_part
+from watchkeeper.decide.people.rota import Rota
 from watchkeeper.oncall.handovers import service as handovers
 from watchkeeper.oncall.handovers.model import NewHandover, Taker
 from watchkeeper.oncall.handovers.rules import is_late, why_not

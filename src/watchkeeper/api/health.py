@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from watchkeeper.api.table import MOST_ROWS, Call, Operation
 from watchkeeper.core.errors import NotFound, Unauthenticated
-from watchkeeper.decide import reconciling
 from watchkeeper.decide.records import find_decision
+from watchkeeper.decide.runs import reconciling
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.health import HeartbeatTaken, Reconcile, Unsettled, UnsettledRow

@@ -14,10 +14,10 @@ from watchkeeper.core import ids
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.access import find_request
+from watchkeeper.decide.budgets.topping import waits_for
 from watchkeeper.decide.gates.kill import words_of
-from watchkeeper.decide.locks import lock_on_request, switch_ruling
-from watchkeeper.decide.reconciling import find_word
-from watchkeeper.decide.topping import waits_for
+from watchkeeper.decide.kill.locks import lock_on_request, switch_ruling
+from watchkeeper.decide.runs.reconciling import find_word
 from watchkeeper.store.statement import Row
 from watchkeeper.wire.decisions import Verdict
 from watchkeeper.wire.polling import Asked

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from watchkeeper.api.table import Call, Operation, say_invalid
 from watchkeeper.core.clock import utc_text
-from watchkeeper.decide.function_calls import FunctionCallState, look, submit
+from watchkeeper.decide.held.function_calls import FunctionCallState, look, submit
 from watchkeeper.wire.decisions import Ask
 from watchkeeper.wire.humanlayer import (
     FunctionCall,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from watchkeeper.api.table import Call, Operation
-from watchkeeper.decide.blast import measure
 from watchkeeper.decide.bounds import in_time
-from watchkeeper.decide.effector import name_of
 from watchkeeper.decide.incidents.opening import team_of
-from watchkeeper.decide.targets import check_target
+from watchkeeper.decide.kill.blast import measure
+from watchkeeper.decide.kill.effector import name_of
+from watchkeeper.decide.kill.targets import check_target
 from watchkeeper.incidents.service import incident_of, team_of_incident
 from watchkeeper.kill import service as locks
 from watchkeeper.kill.model import LockTarget, NewLock

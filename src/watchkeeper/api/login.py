@@ -6,7 +6,7 @@ from watchkeeper.api.persons import show_issued
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.proofs import as_trusted
+from watchkeeper.decide.tokens.proofs import as_trusted
 from watchkeeper.identity import logins
 from watchkeeper.identity.devices import DeviceIssuer, Pending
 from watchkeeper.identity.persons import OWN_ROLES, issue_token

@@ -7,7 +7,7 @@ from time import perf_counter
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.errors import NotFound
-from watchkeeper.decide.model_rows import (
+from watchkeeper.decide.models.rows import (
     Counts,
     count_calls,
     model_rows,

@@ -9,11 +9,11 @@ from watchkeeper.approvals.coverage import Uncovered
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.text import make_safe
 from watchkeeper.core.words import count
-from watchkeeper.decide.ailing import Ailing
-from watchkeeper.decide.rota import Rota
-from watchkeeper.decide.vacancies import Vacancy
-from watchkeeper.decide.warnings import Warned
-from watchkeeper.decide.webhooks import Undelivered
+from watchkeeper.decide.notices.webhooks import Undelivered
+from watchkeeper.decide.people.rota import Rota
+from watchkeeper.decide.people.vacancies import Vacancy
+from watchkeeper.decide.policies.warnings import Warned
+from watchkeeper.decide.runs.ailing import Ailing
 from watchkeeper.tools.pins.model import Pin
 from watchkeeper.tools.pins.rules import reason_of
 from watchkeeper.tools.secrets.model import Trouble

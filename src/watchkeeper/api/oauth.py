@@ -13,8 +13,8 @@ from watchkeeper.api.respond import NO_STORE
 from watchkeeper.api.table import Call, Operation, check_permission
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Invalid, Unauthenticated
-from watchkeeper.decide.proofs import Prove
-from watchkeeper.decide.tokens import Exchange, Given
+from watchkeeper.decide.tokens.proofs import Prove
+from watchkeeper.decide.tokens.server import Exchange, Given
 from watchkeeper.identity.details import read_details
 from watchkeeper.identity.enrolment import workload_of
 from watchkeeper.identity.rules import check_token

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid, NotFound, TooLarge
-from watchkeeper.decide.rota import PERSON_ROLE, Rota
+from watchkeeper.decide.people.rota import PERSON_ROLE, Rota
 from watchkeeper.identity.model import Person
 from watchkeeper.oncall import service as kept
 from watchkeeper.oncall.model import OWNER

@@ -42,12 +42,12 @@ from watchkeeper.api.tools import needs_of_tools
 from watchkeeper.approvals.coverage import find_uncovered
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound, WatchkeeperError
-from watchkeeper.decide.ailing import find_ailing
-from watchkeeper.decide.effects import count_open_runs
-from watchkeeper.decide.fleet import last_hour, list_agents
-from watchkeeper.decide.rota import PERSON_ROLE
-from watchkeeper.decide.warnings import find_warned
-from watchkeeper.decide.webhooks import find_undelivered
+from watchkeeper.decide.kill.effects import count_open_runs
+from watchkeeper.decide.notices.webhooks import find_undelivered
+from watchkeeper.decide.people.rota import PERSON_ROLE
+from watchkeeper.decide.policies.warnings import find_warned
+from watchkeeper.decide.runs.ailing import find_ailing
+from watchkeeper.decide.runs.fleet import last_hour, list_agents
 from watchkeeper.identity.model import Person
 from watchkeeper.kill.tables import locks
 from watchkeeper.oncall.rules import covers

@@ -8,12 +8,12 @@ from typing import get_args
 from watchkeeper.api.runs import agent_of
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid, NotFound
-from watchkeeper.decide import policy_sets
-from watchkeeper.decide.again import read_recorded
 from watchkeeper.decide.explaining import explain as explain_action
 from watchkeeper.decide.model import Action
+from watchkeeper.decide.policies import policy_sets
 from watchkeeper.decide.records import find_decision
-from watchkeeper.decide.rehearsal import run_at_rest
+from watchkeeper.decide.replay.again import read_recorded
+from watchkeeper.decide.replay.rehearsal import run_at_rest
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.store.transaction import Transaction

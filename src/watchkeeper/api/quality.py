@@ -9,8 +9,8 @@ from watchkeeper.api.table import Call, Operation
 from watchkeeper.approvals.quality import judging, reading, recent
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Forbidden, Invalid
-from watchkeeper.decide.people import PeopleInForce
-from watchkeeper.decide.quality import roles_held
+from watchkeeper.decide.people.directory import PeopleInForce
+from watchkeeper.decide.people.quality import roles_held
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.permissions import Permission
 from watchkeeper.wire.quality import Hint, Quality, QualityBy

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
-from watchkeeper.decide.applying import Planned
+from watchkeeper.decide.policies.applying import Planned
 from watchkeeper.identity import enrolment
 from watchkeeper.registry.rules import Change
 from watchkeeper.wire.agents import Enrol, Enrolment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from watchkeeper.api.runs import agent_of
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.steps import list_steps, read_step
+from watchkeeper.decide.replay.steps import list_steps, read_step
 from watchkeeper.wire.replays import Fork, ForkResult, RunSteps, StepDetail
 
 _LONGEST = 7

@@ -12,9 +12,9 @@ from watchkeeper.approvals import service as approvals
 from watchkeeper.approvals.model import Counts
 from watchkeeper.approvals.rows import find
 from watchkeeper.core.errors import Forbidden
-from watchkeeper.decide.coverage import words_on_call
-from watchkeeper.decide.narrowing import edits_of
-from watchkeeper.decide.signatures import Signed, check_still, verify_vote
+from watchkeeper.decide.held.narrowing import edits_of
+from watchkeeper.decide.people.coverage import words_on_call
+from watchkeeper.decide.people.signatures import Signed, check_still, verify_vote
 from watchkeeper.identity.runs import find_run
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.pages import Page

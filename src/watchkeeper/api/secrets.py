@@ -6,7 +6,7 @@ import re
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.credentials import references_in_force
+from watchkeeper.decide.tokens.credentials import references_in_force
 from watchkeeper.tools.secrets.model import Sealed
 from watchkeeper.wire.base import NAME
 from watchkeeper.wire.pages import Page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.approvals.standing import reading
 from watchkeeper.approvals.standing import service as standing
-from watchkeeper.decide.standing import propose_standing, subject_of
+from watchkeeper.decide.held.standing import propose_standing, subject_of
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.standing import EndStanding, ProposeStanding, StandingRow
 

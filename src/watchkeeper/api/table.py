@@ -34,9 +34,9 @@ from watchkeeper.core.errors import (
     Unauthenticated,
     WatchkeeperError,
 )
-from watchkeeper.decide.locks import check_operator
-from watchkeeper.decide.people import PeopleInForce
-from watchkeeper.decide.rota import Rota
+from watchkeeper.decide.kill.locks import check_operator
+from watchkeeper.decide.people.directory import PeopleInForce
+from watchkeeper.decide.people.rota import Rota
 from watchkeeper.identity.model import Person
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.kill.service import locks_in_force

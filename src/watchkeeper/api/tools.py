@@ -8,8 +8,8 @@ from watchkeeper.api.needs import from_quarantine, from_uncovered
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.sightings import names_of, wanted_of
-from watchkeeper.decide.tooling import (
+from watchkeeper.decide.tools.sightings import names_of, wanted_of
+from watchkeeper.decide.tools.tooling import (
     describe_quarantined,
     draft_contracts,
     list_quarantine,

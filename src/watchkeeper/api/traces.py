@@ -9,7 +9,7 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.accounting import check_calls
 from watchkeeper.decide.records import find_decision
-from watchkeeper.decide.steps import contents_of
+from watchkeeper.decide.replay.steps import contents_of
 from watchkeeper.identity.runs import agent_of_run
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction

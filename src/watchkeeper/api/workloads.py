@@ -6,7 +6,7 @@ from watchkeeper.api.runs import show_run
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid, Unauthenticated
 from watchkeeper.core.tracing import TRACEPARENT, read_traceparent
-from watchkeeper.decide.envelope import Under
+from watchkeeper.decide.runs.envelope import Under
 from watchkeeper.identity import agent_keys, enrolment
 from watchkeeper.identity.issuers import load_library
 from watchkeeper.identity.model import IssuedRun, NewRun

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from watchkeeper.budgets.changes import ChangedCap
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.caps import CapIndex
+from watchkeeper.decide.budgets.caps import CapIndex
+from watchkeeper.decide.budgets.responding import Responding, compile_responses
 from watchkeeper.decide.entities import agent_facts, model_facts, store_facts, tool_facts
-from watchkeeper.decide.people import Names, gather_names
-from watchkeeper.decide.pricing import GovernedModel, KnownPrices, govern_model
-from watchkeeper.decide.responding import Responding, compile_responses
-from watchkeeper.decide.rota import PERSON_ROLE, Rota, compile_rota
+from watchkeeper.decide.models.pricing import GovernedModel, KnownPrices, govern_model
+from watchkeeper.decide.people.directory import Names, gather_names
+from watchkeeper.decide.people.rota import PERSON_ROLE, Rota, compile_rota
 from watchkeeper.identity.operators import Assigned, Permissions, Roles, permissions_of
 from watchkeeper.identity.proofs import key_proof, subject_proof
 from watchkeeper.oncall.schedules import Override

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from watchkeeper.budgets.changes import with_changes
 from watchkeeper.budgets.widening import widen
-from watchkeeper.decide.caps import caps_over
+from watchkeeper.decide.budgets.caps import caps_over
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.store.statement import Row

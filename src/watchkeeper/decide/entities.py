@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from watchkeeper.decide.pricing import GovernedModel, GovernedTarget
+from watchkeeper.decide.models.pricing import GovernedModel, GovernedTarget
 from watchkeeper.policy.facts import (
     AgentFacts,
     ModelFacts,

@@ -11,7 +11,7 @@ from watchkeeper.decide.catalogue import Catalogue, GovernedPolicy
 from watchkeeper.decide.glancing import GlancingFacts
 from watchkeeper.decide.model import Action, Progress, Requirement, Ruling, describe
 from watchkeeper.decide.path import GATES, Gate, decide
-from watchkeeper.decide.rehearsal import REHEARSED
+from watchkeeper.decide.replay.rehearsal import REHEARSED
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import FOREVER
 from watchkeeper.policy.source import Rule

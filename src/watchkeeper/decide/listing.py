@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import func, or_, select
 
 from watchkeeper.core.digest import parse
-from watchkeeper.decide.ailing import find_kept, health_fields
 from watchkeeper.decide.records import newest_decisions
+from watchkeeper.decide.runs.ailing import find_kept, health_fields
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.runs import replayed_by
 from watchkeeper.identity.scope import read_token_scope

@@ -20,7 +20,7 @@ from watchkeeper.budgets.model import Cap, Held, Refused
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import NoRoom
-from watchkeeper.decide.people import PeopleInForce
+from watchkeeper.decide.people.directory import PeopleInForce
 from watchkeeper.decide.run_figures import highest_risk, largest_amount, last_model, tool_errors
 from watchkeeper.identity import uses
 from watchkeeper.identity.details import USED_UP, Used

@@ -13,7 +13,7 @@ from watchkeeper.decide.gates.contract import PROMPT, may_call, may_use
 from watchkeeper.decide.gates.policy import policy_gate
 from watchkeeper.decide.gates.routing import routing_gate
 from watchkeeper.decide.model import Action, Progress
-from watchkeeper.decide.rehearsal import RehearsalFacts, run_at_rest
+from watchkeeper.decide.replay.rehearsal import RehearsalFacts, run_at_rest
 from watchkeeper.policy.model import Question
 from watchkeeper.policy.reading import Reads
 from watchkeeper.wire.agents import Envelope, EnvelopeRow

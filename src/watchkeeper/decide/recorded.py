@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from watchkeeper.budgets.paying import paid_by
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.reconciling import find_words
+from watchkeeper.decide.runs.reconciling import find_words
 from watchkeeper.decide.spending.dimensions import is_named
 from watchkeeper.decide.tables import decisions, is_open
 from watchkeeper.store.statement import Row

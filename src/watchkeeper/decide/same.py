@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from watchkeeper.core.errors import Conflict
 from watchkeeper.decide.answers import as_replay
 from watchkeeper.decide.gates.kill import forbidden, lock_on_approval
+from watchkeeper.decide.held.narrowing import read_for
 from watchkeeper.decide.model import Action
-from watchkeeper.decide.narrowing import read_for
 from watchkeeper.decide.records import find_by_key
 from watchkeeper.decide.repeats import Taken, find_first, stands_for
 from watchkeeper.identity.model import RunFacts

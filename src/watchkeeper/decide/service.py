@@ -14,30 +14,32 @@ from watchkeeper.approvals.superseding import link_new
 from watchkeeper.approvals.voiding import void
 from watchkeeper.budgets import service as budgets
 from watchkeeper.core.errors import Conflict, Forbidden
-from watchkeeper.decide.amounts import amounts_of, with_some_use
 from watchkeeper.decide.answers import as_answer
 from watchkeeper.decide.bounds import in_time, too_slow
-from watchkeeper.decide.breakers import Open, take_part
-from watchkeeper.decide.callbacks import check_callback
+from watchkeeper.decide.budgets.amounts import amounts_of, with_some_use
+from watchkeeper.decide.budgets.breakers import Open, take_part
+from watchkeeper.decide.budgets.noting import Noting
+from watchkeeper.decide.budgets.topping import open_top_up
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.contents import check_names, examine_aside, kept_words, without_secrets
 from watchkeeper.decide.costing import draw_on_used
-from watchkeeper.decide.coverage import RolesInForce
-from watchkeeper.decide.extending import hold_more
-from watchkeeper.decide.flight import Flights, InFlight
 from watchkeeper.decide.gates.approval import check_critical
 from watchkeeper.decide.gates.breaker import breaker_gate
 from watchkeeper.decide.gates.identity import use_of
 from watchkeeper.decide.gates.kill import covered_by, covered_there
 from watchkeeper.decide.gates.requirement import risk_of
+from watchkeeper.decide.held.extending import hold_more
+from watchkeeper.decide.held.narrowing import follow_narrowed
+from watchkeeper.decide.held.opening import open_request
+from watchkeeper.decide.held.standing import end_outdated, use_standing
+from watchkeeper.decide.held.waiting import Waiting
+from watchkeeper.decide.kill.flight import Flights, InFlight
+from watchkeeper.decide.kill.poisoning import find_poisoned, poison_if_cut
 from watchkeeper.decide.live import LiveFacts
 from watchkeeper.decide.model import Action, Progress, Ruling
-from watchkeeper.decide.narrowing import follow_narrowed
-from watchkeeper.decide.noting import Noting
-from watchkeeper.decide.opening import open_request
+from watchkeeper.decide.notices.callbacks import check_callback
 from watchkeeper.decide.path import decide as decide_by_gates
-from watchkeeper.decide.poisoning import find_poisoned, poison_if_cut
-from watchkeeper.decide.reconciling import tell_reconciled
+from watchkeeper.decide.people.coverage import RolesInForce
 from watchkeeper.decide.records import (
     NOBODY_REPORTED,
     find_decision,
@@ -54,12 +56,10 @@ from watchkeeper.decide.repeats import (
     release,
     remember,
 )
-from watchkeeper.decide.reporting import by_agents_word, check_reporter
 from watchkeeper.decide.retention import keeps_nothing, without_agents_words, without_words
+from watchkeeper.decide.runs.reconciling import tell_reconciled
+from watchkeeper.decide.runs.reporting import by_agents_word, check_reporter
 from watchkeeper.decide.same import find_replay
-from watchkeeper.decide.standing import end_outdated, use_standing
-from watchkeeper.decide.topping import open_top_up
-from watchkeeper.decide.waiting import Waiting
 from watchkeeper.identity import uses
 from watchkeeper.identity.model import Caller
 from watchkeeper.identity.rules import check_token

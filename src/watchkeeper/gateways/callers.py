@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from watchkeeper.core.ids import hash_secret
-from watchkeeper.decide.locks import lock_on_caller
+from watchkeeper.decide.kill.locks import lock_on_caller
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.model import Caller
 

@@ -10,10 +10,10 @@ import msgspec
 from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.credentials import references_in_force
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.sightings import Sightings
 from watchkeeper.decide.telemetry.taking import Telemetry
+from watchkeeper.decide.tokens.credentials import references_in_force
+from watchkeeper.decide.tools.sightings import Sightings
 from watchkeeper.gateways.callers import Callers
 from watchkeeper.gateways.declared import DeclaredPlaces
 from watchkeeper.gateways.hooks.endpoint import HookEndpoint

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Conflict, Invalid, WatchkeeperError
 from watchkeeper.core.text import make_safe
-from watchkeeper.decide.children import end_run
-from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.records import find_decision
+from watchkeeper.decide.runs.children import end_run
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.inward import Answered, AsgiApp, post
 from watchkeeper.gateways.model.conversation import said_in

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView, GovernedTool
-from watchkeeper.decide.credentials import credential_of
 from watchkeeper.decide.fitting import result_can_be_checked
 from watchkeeper.decide.gates.answering import judging_of
 from watchkeeper.decide.gates.hosted import HOSTED_TOOL
 from watchkeeper.decide.gates.identity import tool_use
-from watchkeeper.decide.pricing import GovernedModel, GovernedTarget
+from watchkeeper.decide.models.pricing import GovernedModel, GovernedTarget
 from watchkeeper.decide.retention import keeps_nothing
+from watchkeeper.decide.tokens.credentials import credential_of
 from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.model.judging import Judge
 from watchkeeper.gateways.model.route import Route

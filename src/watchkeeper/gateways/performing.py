@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from watchkeeper.core.errors import Unavailable
-from watchkeeper.decide.flight import InFlight
+from watchkeeper.decide.kill.flight import InFlight
 from watchkeeper.decide.service import Decider
 from watchkeeper.wire.decisions import Outcome, OutcomeStatus
 

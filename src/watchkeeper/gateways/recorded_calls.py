@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid, NotFound
-from watchkeeper.decide.steps import find_step
+from watchkeeper.decide.replay.steps import find_step
 from watchkeeper.decide.tables import decisions
 from watchkeeper.gateways.model.conversation import (
     ENDPOINTS,

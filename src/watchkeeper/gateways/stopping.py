@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from watchkeeper.decide.effector import Done, name_of
-from watchkeeper.decide.effects import Reach
+from watchkeeper.decide.kill.effector import Done, name_of
+from watchkeeper.decide.kill.effects import Reach
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.tools.upstreams.pool import Pool

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from watchkeeper.core.clock import Clock, RehearsalClock
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.routing import Route, Router
+from watchkeeper.decide.notices.routing import Route, Router
 from watchkeeper.outbox.model import Handler
 from watchkeeper.outbox.sender import Sender
 from watchkeeper.plane.sweeper import Sweeper

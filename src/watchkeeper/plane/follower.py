@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from watchkeeper.budgets.changes import EVENTS as CAP_EVENTS
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.decide.in_force import EVENTS as LOCK_EVENTS
-from watchkeeper.decide.waiting import DECIDED
+from watchkeeper.decide.held.waiting import DECIDED
+from watchkeeper.decide.kill.in_force import EVENTS as LOCK_EVENTS
 from watchkeeper.oncall.service import EVENTS as OVERRIDES
 from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store

@@ -9,14 +9,14 @@ from watchkeeper.approvals.timers import handlers as approval_timers
 from watchkeeper.breakers.service import HANDLERS as BREAKER_TIMERS
 from watchkeeper.budgets import history
 from watchkeeper.budgets.changes import HANDLERS as CAP_TIMERS
-from watchkeeper.decide.children import HANDLERS as CHILD_TIMERS
-from watchkeeper.decide.health import Health
-from watchkeeper.decide.holds import hold_timers
+from watchkeeper.decide.budgets.holds import hold_timers
+from watchkeeper.decide.kill.stop import KillSwitch
+from watchkeeper.decide.runs.children import HANDLERS as CHILD_TIMERS
+from watchkeeper.decide.runs.health import Health
+from watchkeeper.decide.runs.unsettled import SWEEP as UNSETTLED
+from watchkeeper.decide.runs.unsettled import sweeping
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.decide.telemetry import bypass
-from watchkeeper.decide.unsettled import SWEEP as UNSETTLED
-from watchkeeper.decide.unsettled import sweeping
 from watchkeeper.oncall.handovers.service import HANDLERS as HANDOVER_TIMERS
 from watchkeeper.store.timers import Handler
 

@@ -15,26 +15,26 @@ from watchkeeper.api.operations import routes
 from watchkeeper.api.rooms import Rooms
 from watchkeeper.core.clock import MICROSECONDS, Clock, RehearsalClock, SystemClock
 from watchkeeper.core.places import SWITCH_FILE
-from watchkeeper.decide.applying import Applying
-from watchkeeper.decide.callbacks import CALLBACKS
-from watchkeeper.decide.capping import Capping
+from watchkeeper.decide.budgets.capping import Capping
+from watchkeeper.decide.budgets.watching import Watching
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.erasing.service import Erasing
-from watchkeeper.decide.health import Health as RunHealth
-from watchkeeper.decide.notices import Notices
-from watchkeeper.decide.overriding import Overriding
-from watchkeeper.decide.owners import Owners
-from watchkeeper.decide.previews import Previews
-from watchkeeper.decide.proofs import Proofs
-from watchkeeper.decide.replaying import Replays
+from watchkeeper.decide.held.previews import Previews
+from watchkeeper.decide.kill.owners import Owners
+from watchkeeper.decide.kill.stop import KillSwitch
+from watchkeeper.decide.notices.callbacks import CALLBACKS
+from watchkeeper.decide.notices.concerned import Notices
+from watchkeeper.decide.notices.telling import Telling
+from watchkeeper.decide.notices.webhooks import Webhooks
+from watchkeeper.decide.people.overriding import Overriding
+from watchkeeper.decide.policies.applying import Applying
+from watchkeeper.decide.replay.replaying import Replays
 from watchkeeper.decide.reports.making import Reporting
+from watchkeeper.decide.runs.envelope import Envelopes
+from watchkeeper.decide.runs.health import Health as RunHealth
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
-from watchkeeper.decide.telling import Telling
-from watchkeeper.decide.tokens import Tokens
-from watchkeeper.decide.watching import Watching
-from watchkeeper.decide.webhooks import Webhooks
+from watchkeeper.decide.tokens.proofs import Proofs
+from watchkeeper.decide.tokens.server import Tokens
 from watchkeeper.gateways.composition import mount
 from watchkeeper.gateways.forking import Forks
 from watchkeeper.identity.signing import SigningKeys

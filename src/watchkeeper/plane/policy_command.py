@@ -31,7 +31,7 @@ def test(directory: str, as_json: bool) -> None:
     Cases stand in *.cases.yaml files beside the policies and contracts they are about. No
     plane is needed and nothing is changed. Exit 1 if a case fails.
     """
-    from watchkeeper.decide.checking import rehearse_directory
+    from watchkeeper.decide.policies.checking import rehearse_directory
 
     files = _read(directory)
     try:
@@ -55,7 +55,7 @@ def check(directory: str, strict: bool, as_json: bool) -> None:
     Errors come with file and line. Warnings are names that nothing bears; hints are what
     stands in order and has no effect. No plane is needed. Exit 1 for errors.
     """
-    from watchkeeper.decide.checking import check_directory
+    from watchkeeper.decide.policies.checking import check_directory
 
     report = check_directory(_read(directory))
     if as_json:

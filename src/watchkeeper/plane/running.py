@@ -13,8 +13,8 @@ from watchkeeper.api.rooms import Rooms
 from watchkeeper.budgets import history
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.decide.previews import Previews
-from watchkeeper.decide.unsettled import recover
+from watchkeeper.decide.held.previews import Previews
+from watchkeeper.decide.runs.unsettled import recover
 from watchkeeper.gateways.composition import Gateways
 from watchkeeper.ledger.log import LOOK_SECONDS
 from watchkeeper.plane.anchors import WayOut

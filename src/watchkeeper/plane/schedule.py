@@ -10,9 +10,9 @@ from typing import Any
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.activity import purge_activity
-from watchkeeper.decide.children import expire_runs
-from watchkeeper.decide.deferred import purge_deferred
+from watchkeeper.decide.held.deferred import purge_deferred
 from watchkeeper.decide.repeats import AT_ONCE, purge_calls
+from watchkeeper.decide.runs.children import expire_runs
 from watchkeeper.identity.purging import purge_expired
 from watchkeeper.notices.service import purge as purge_notices
 from watchkeeper.outbox import service as outbox

@@ -18,8 +18,8 @@ from pathlib import Path
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.contents import without_secrets
+from watchkeeper.decide.kill.stop import KillSwitch
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.stop import KillSwitch
 from watchkeeper.kill.model import LockTarget, NewLock
 
 _LOG = logging.getLogger("watchkeeper.plane.switch")

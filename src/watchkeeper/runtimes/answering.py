@@ -20,8 +20,8 @@ from watchkeeper.approvals.service import count_waiting
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Forbidden, Invalid, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.gates.kill import forbidden
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.kill.model import Covered

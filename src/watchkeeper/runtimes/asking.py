@@ -20,8 +20,8 @@ from watchkeeper.decide.gates.contract import contract_gate
 from watchkeeper.decide.gates.policy import policy_gate
 from watchkeeper.decide.model import RISKS, Action, Progress, Requirement, describe
 from watchkeeper.decide.path import decide
-from watchkeeper.decide.people import PeopleInForce
-from watchkeeper.decide.rehearsal import RehearsalFacts
+from watchkeeper.decide.people.directory import PeopleInForce
+from watchkeeper.decide.replay.rehearsal import RehearsalFacts
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.kill.service import current_epoch
 from watchkeeper.oncall.model import EscalationPolicy, Level

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from watchkeeper.core.errors import Unavailable
-from watchkeeper.decide.credentials import credential_of
+from watchkeeper.decide.tokens.credentials import credential_of
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.tools.upstreams.credentials import Credentials
 from watchkeeper.tools.upstreams.egress import Egress, read_bounded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, delete, func, select, update
 
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.decide.children import end_run
+from watchkeeper.decide.runs.children import end_run
 from watchkeeper.identity.runs import find_run as find_envelope
 from watchkeeper.runtimes import rules
 from watchkeeper.runtimes.tables import interrupts, remote_runs

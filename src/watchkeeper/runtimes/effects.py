@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import select
 
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.effector import Done, name_of
-from watchkeeper.decide.effects import Reach
+from watchkeeper.decide.kill.effector import Done, name_of
+from watchkeeper.decide.kill.effects import Reach
 from watchkeeper.kill.model import LockInForce, LockTarget
 from watchkeeper.kill.rules import OWNS_RUNS
 from watchkeeper.runtimes.stopping import Locking, RuntimeResult, Stops

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from watchkeeper.core.errors import Forbidden, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.confirming import DRAIN
+from watchkeeper.decide.kill.confirming import DRAIN
 from watchkeeper.decide.service import Decider
 from watchkeeper.kill.model import Covered, LockInForce
 from watchkeeper.kill.rules import covering

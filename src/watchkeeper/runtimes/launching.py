@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.children import end_run
-from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.runs.children import end_run
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.identity.model import NewRun, Workload
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.store.store import Store

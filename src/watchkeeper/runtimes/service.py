@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from watchkeeper.core.errors import Conflict, NotFound, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.envelope import Envelopes
 from watchkeeper.decide.gates.kill import forbidden
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.model import NewRun, Workload
 from watchkeeper.kill.model import Covered, LockTarget

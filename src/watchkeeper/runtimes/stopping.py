@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.effector import Done
+from watchkeeper.decide.kill.effector import Done
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.kill.rules import covers
 from watchkeeper.runtimes import changes, reach, records, rules

@@ -12,7 +12,7 @@ from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
-from watchkeeper.decide.sightings import Sightings
+from watchkeeper.decide.tools.sightings import Sightings
 from watchkeeper.registry.rules import InForce, document_digest
 from watchkeeper.registry.source import read_file
 from watchkeeper.store.statement import Statement

@@ -16,7 +16,7 @@ from watchkeeper.decide.gates.contract import likely_input, writes_cache
 from watchkeeper.decide.gates.kill import lock_on_provider
 from watchkeeper.decide.gates.legs import Leg
 from watchkeeper.decide.model import Action, Progress
-from watchkeeper.decide.pricing import GovernedModel, GovernedTarget
+from watchkeeper.decide.models.pricing import GovernedModel, GovernedTarget
 from watchkeeper.models.prices import Price
 from watchkeeper.models.routing import Chosen, Excluded, Needs, choose
 from watchkeeper.models.statistics import Standing

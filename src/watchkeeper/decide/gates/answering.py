@@ -10,7 +10,7 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.legs import MOST_NAMED, Leg
 from watchkeeper.decide.model import Action
-from watchkeeper.decide.pricing import GovernedTarget
+from watchkeeper.decide.models.pricing import GovernedTarget
 from watchkeeper.models.leading import Asking, Judging, Lead, judging
 from watchkeeper.models.targets import name_of
 from watchkeeper.registry.providers import Ensemble

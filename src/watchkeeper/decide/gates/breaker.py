@@ -5,7 +5,7 @@ from __future__ import annotations
 from watchkeeper.breakers import rules
 from watchkeeper.breakers.model import Standing
 from watchkeeper.core.clock import utc_text
-from watchkeeper.decide.breakers import RULE, document_of
+from watchkeeper.decide.budgets.breakers import RULE, document_of
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.rate import limit_of
 from watchkeeper.decide.model import Action, Progress, Ruling, deny

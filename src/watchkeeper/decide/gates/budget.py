@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.decide.amounts import Asked, asked_of
-from watchkeeper.decide.caps import caps_over
+from watchkeeper.decide.budgets.amounts import Asked, asked_of
+from watchkeeper.decide.budgets.caps import caps_over
 from watchkeeper.decide.facts import Facts, NoRoom
 from watchkeeper.decide.gates.full import without_room
 from watchkeeper.decide.gates.levels import caps_in_force

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from watchkeeper.core.money import dollars
-from watchkeeper.decide.caps import caps_over
+from watchkeeper.decide.budgets.caps import caps_over
 from watchkeeper.decide.catalogue import GovernedAgent
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.contract import likely_input, writes_cache
 from watchkeeper.decide.gates.kill import REMEDY
 from watchkeeper.decide.gates.places import Barred, permitted_targets, unlocked_targets
 from watchkeeper.decide.model import Action, Ruling, deny
-from watchkeeper.decide.pricing import GovernedTarget, dearest
+from watchkeeper.decide.models.pricing import GovernedTarget, dearest
 from watchkeeper.models.routing import Chosen, Excluded, Needs, choose
 from watchkeeper.policy.model import PolicyAnswer
 from watchkeeper.registry.providers import Ensemble

@@ -8,7 +8,7 @@ from watchkeeper.budgets.changes import with_changes
 from watchkeeper.budgets.filling import Level
 from watchkeeper.budgets.model import Cap, written
 from watchkeeper.budgets.responses import Response, reached
-from watchkeeper.decide.caps import caps_over
+from watchkeeper.decide.budgets.caps import caps_over
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.routing import lead_on

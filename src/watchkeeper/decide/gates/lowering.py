@@ -8,7 +8,7 @@ from dataclasses import replace
 from watchkeeper.budgets.filling import Level
 from watchkeeper.budgets.model import written
 from watchkeeper.budgets.responses import SMALLEST_OUTPUT
-from watchkeeper.decide.amounts import Asked, amounts_of
+from watchkeeper.decide.budgets.amounts import Asked, amounts_of
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.gates.legs import estimate_within
 from watchkeeper.decide.model import Action, Progress

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from watchkeeper.decide.entities import place_of
 from watchkeeper.decide.gates.kill import lock_on_provider, words_of
-from watchkeeper.decide.pricing import GovernedTarget
+from watchkeeper.decide.models.pricing import GovernedTarget
 from watchkeeper.kill.model import LockInForce
 from watchkeeper.models.targets import name_of
 from watchkeeper.policy.model import PolicyAnswer

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from watchkeeper.budgets.filling import Level
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.decide.amounts import Asked
+from watchkeeper.decide.budgets.amounts import Asked
 from watchkeeper.decide.facts import Facts
 from watchkeeper.decide.model import Action, Progress
 from watchkeeper.wire.decisions import Duty

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from watchkeeper.core.errors import NotFound
 from watchkeeper.core.words import count
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.effects import Reach, reach_of
 from watchkeeper.decide.gates.kill import covered_run
+from watchkeeper.decide.kill.effects import Reach, reach_of
 from watchkeeper.identity.model import read_lineage
 from watchkeeper.identity.runs import agent_of_run, find_run
 from watchkeeper.incidents import rules, service

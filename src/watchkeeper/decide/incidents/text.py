@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from watchkeeper.core.clock import utc_text
 from watchkeeper.core.words import count
-from watchkeeper.decide.handover.text import plain
+from watchkeeper.decide.people.handover.text import plain
 from watchkeeper.wire.incidents import (
     IncidentNote,
     IncidentReport,

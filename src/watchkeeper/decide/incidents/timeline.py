@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from watchkeeper.decide.reconciling import changes_something, is_unknown
+from watchkeeper.decide.runs.reconciling import changes_something, is_unknown
 from watchkeeper.decide.tables import decisions
 from watchkeeper.incidents import service
 from watchkeeper.ledger.reading import read_about, read_events

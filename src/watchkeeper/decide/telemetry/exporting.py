@@ -16,9 +16,9 @@ from urllib.parse import unquote
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Unavailable, WatchkeeperError
 from watchkeeper.core.text import make_safe
+from watchkeeper.decide.notices.webhooks import read_retry_after
 from watchkeeper.decide.telemetry import sent
 from watchkeeper.decide.telemetry.sent import Counts, Next
-from watchkeeper.decide.webhooks import read_retry_after
 from watchkeeper.store.store import Store
 from watchkeeper.tools.upstreams.egress import Egress, read_bounded
 from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.sessions import run_of_session
+from watchkeeper.decide.runs.sessions import run_of_session
 from watchkeeper.decide.telemetry import bypass
 from watchkeeper.decide.telemetry.findings import find
 from watchkeeper.decide.telemetry.senders import Keeping, Sender, keeping_of, sender_of

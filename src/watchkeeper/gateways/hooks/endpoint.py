@@ -21,9 +21,9 @@ from watchkeeper.core import ids
 from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid, NotFound, WatchkeeperError
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.holding import decide_and_hold
+from watchkeeper.decide.held.holding import decide_and_hold
+from watchkeeper.decide.runs.sessions import under_way
 from watchkeeper.decide.service import Decider, as_action
-from watchkeeper.decide.sessions import under_way
 from watchkeeper.gateways.hooks.agents import AGENTS
 from watchkeeper.gateways.hooks.model import CodingAgent, Event, Said
 from watchkeeper.gateways.hooks.sessions import Session, Sessions

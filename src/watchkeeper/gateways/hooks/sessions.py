@@ -11,9 +11,9 @@ from typing import TypeVar
 from watchkeeper.core.errors import Forbidden, Unauthenticated
 from watchkeeper.core.ids import hash_secret
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.envelope import Envelopes
+from watchkeeper.decide.runs.envelope import Envelopes
+from watchkeeper.decide.runs.sessions import SESSION, environment_of, find_session, waiting_in
 from watchkeeper.decide.service import Decider
-from watchkeeper.decide.sessions import SESSION, environment_of, find_session, waiting_in
 from watchkeeper.identity.enrolment import agent_of
 from watchkeeper.identity.model import IssuedRun, NewRun
 from watchkeeper.store.statement import Row

@@ -12,8 +12,8 @@ import msgspec
 from watchkeeper.core.errors import Unauthenticated, WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.core.tracing import read_traceparent
-from watchkeeper.decide.flight import InFlight
-from watchkeeper.decide.holding import decide_and_hold
+from watchkeeper.decide.held.holding import decide_and_hold
+from watchkeeper.decide.kill.flight import InFlight
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.mcp.cancellations import Cancellations
 from watchkeeper.gateways.mcp.envelope import Rejected, Request

@@ -16,9 +16,9 @@ from watchkeeper.approvals import service as approvals
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.contents import examine_aside
-from watchkeeper.decide.deferred import Deferred, defer, find_deferred, move
-from watchkeeper.decide.locks import lock_on_caller
-from watchkeeper.decide.narrowing import read_for
+from watchkeeper.decide.held.deferred import Deferred, defer, find_deferred, move
+from watchkeeper.decide.held.narrowing import read_for
+from watchkeeper.decide.kill.locks import lock_on_caller
 from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.mcp.envelope import Rejected, Request

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from watchkeeper.decide.flight import InFlight
 from watchkeeper.decide.gates.legs import ADDED_BYTES, BYTES_PER_ANSWER_TOKEN
+from watchkeeper.decide.kill.flight import InFlight
 from watchkeeper.gateways.http import CallerWatch
 from watchkeeper.gateways.model.attempt import Whole
 from watchkeeper.gateways.model.dialect import Dialect, ModelCall

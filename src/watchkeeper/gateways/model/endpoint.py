@@ -11,7 +11,7 @@ from typing import Any
 
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.tracing import TRACEPARENT, TraceContext, read_traceparent
-from watchkeeper.decide.holding import decide_and_hold
+from watchkeeper.decide.held.holding import decide_and_hold
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.callers import Callers
 from watchkeeper.gateways.http import (

@@ -13,8 +13,8 @@ from typing import Literal
 
 from watchkeeper.core.clock import MICROSECONDS, Clock
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
-from watchkeeper.decide.flight import InFlight
-from watchkeeper.decide.pricing import GovernedModel
+from watchkeeper.decide.kill.flight import InFlight
+from watchkeeper.decide.models.pricing import GovernedModel
 from watchkeeper.gateways.model.attempt import Whole
 from watchkeeper.gateways.model.dialect import Dialect, ModelCall
 from watchkeeper.gateways.model.passing import Headers, Receiver

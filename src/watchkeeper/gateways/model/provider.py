@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import Any
 
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.decide.flight import InFlight
 from watchkeeper.decide.gates.kill import lock_on_provider
+from watchkeeper.decide.kill.flight import InFlight
 from watchkeeper.decide.service import Decider
 from watchkeeper.gateways.http import CallerWatch, header_value
 from watchkeeper.gateways.model.attempt import Attempt, Failure, Whole

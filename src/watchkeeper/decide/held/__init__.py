@@ -1,0 +1,1 @@
+"""Actions that wait for a person: asked, waited for, narrowed, and answered."""

@@ -1,0 +1,1 @@
+"""What locks do: put in force, told to whoever it takes, and confirmed."""

@@ -1,0 +1,1 @@
+"""Providers and models: what they cost and what was called of them."""

@@ -1,0 +1,1 @@
+"""Whom an event concerns, and how they are told of it."""

@@ -1,0 +1,1 @@
+"""Documents and policies put in force: planned, checked, shown."""

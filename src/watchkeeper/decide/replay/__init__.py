@@ -1,0 +1,1 @@
+"""Deciding again what was decided, without touching anything."""

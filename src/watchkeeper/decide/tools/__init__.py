@@ -1,0 +1,1 @@
+"""Tools as people and upstreams see them."""
