@@ -14,7 +14,7 @@ from watchkeeper.ledger.verification import verify
 from watchkeeper.store.journal import Event, events
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.store.vault import data_subjects, vault_values
+from watchkeeper.store.vault_tables import data_subjects, vault_values
 from watchkeeper.tools.inspection.rules import personal_in
 
 KIM, LEE = "kim@people.example", "lee@people.example"

@@ -18,46 +18,17 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, Index, LargeBinary, Table, Text, bindparam, select
+from sqlalchemy import bindparam, select
 
 from watchkeeper.core import ids
-from watchkeeper.store.metadata import Key, Whole, metadata
+from watchkeeper.core.errors import Unavailable
 from watchkeeper.store.statement import Statement
 from watchkeeper.store.texts import is_digest, texts_in
 from watchkeeper.store.vault_key import KEY_BYTES, seal, unseal
+from watchkeeper.store.vault_tables import data_subjects, vault_values
 
 if TYPE_CHECKING:
     from watchkeeper.store.transaction import Transaction
-
-data_subjects = Table(
-    "data_subjects",
-    metadata,
-    Column("subject", Key, primary_key=True),
-    Column("name", Key),
-    Column("sealed_key", LargeBinary),
-    Column("since", Whole, nullable=False),
-    Column("erased_at", Whole),
-)
-"""A person whose data is kept. Once erased neither name nor key is left."""
-Index("uq_data_subjects_name", data_subjects.c.name, unique=True)
-
-vault_values = Table(
-    "vault_values",
-    metadata,
-    Column("value", Key, primary_key=True),
-    Column("subject", Key, nullable=False),
-    Column("also", Text),
-    Column("scope", Key, nullable=False),
-    Column("handle", LargeBinary),
-    Column("sealed", LargeBinary),
-    Column("at", Whole, nullable=False),
-    Column("erased_at", Whole),
-)
-"""`scope` is the run or request in which a text has one commitment, however often it is told;
-`handle` finds it; `also` names, with spaces, the other persons that it is of: whoever of them is
-erased first takes it along."""
-Index("ix_vault_values_subject", vault_values.c.subject)
-Index("ix_vault_values_handle", vault_values.c.handle)
 
 State = Literal["kept", "erased", "not kept"]
 Find = Callable[[str], Iterable[tuple[int, int]]]
@@ -100,6 +71,7 @@ class Opened(NamedTuple):
 
 
 NOT_KEPT = Opened("not kept")
+ERASED = Opened("erased")
 
 
 class _Holder(NamedTuple):
@@ -205,7 +177,7 @@ class Vault:
             rows = tx.connection.execute(
                 select(vault_values).where(vault_values.c.value.in_(part))
             ).all()
-            holders = self._holders_of(tx, [name for row in rows for name in _owners(row)])
+            holders = self._holders_of(tx, [name for row in rows for name in owners_of(row)])
             found |= {row.value: _open(row, holders) for row in rows}
         return found
 
@@ -213,25 +185,41 @@ class Vault:
         """Return the commitments of an entry's body by the ids of their values."""
         return _named(body)
 
-    def _holders_of(self, tx: Transaction, subjects: Iterable[str]) -> dict[str, AESGCM]:
+    def subject_of(self, tx: Transaction, name: str) -> str:
+        """Return the id of a person, made the first time; raise `Unavailable` without a key."""
+        holder = None if self._cipher is None else self._holder(tx, self._cipher, name_of(name))
+        if holder is None:
+            raise Unavailable("the vault's key is not to be had", remedy="see `watchkeeper doctor`")
+        return holder.subject
+
+    def seal(self, raw: bytes, bound: str) -> bytes | None:
+        """Return bytes sealed with the vault's own key for one place; None without a key."""
+        return None if self._cipher is None else seal(self._cipher, raw, bound)
+
+    def unseal(self, sealed: bytes | None, bound: str) -> bytes | None:
+        """Return what was sealed for that place; None where it does not open."""
+        if sealed is None or self._cipher is None:
+            return None
+        try:
+            return unseal(self._cipher, bytes(sealed), bound)
+        except InvalidTag:
+            return None
+
+    def _holders_of(self, tx: Transaction, subjects: Iterable[str]) -> dict[str, AESGCM | None]:
+        """Return the keys of persons; None: it is destroyed. One that does not open is not there.
+        """
         table = data_subjects.c
-        rows = tx.connection.execute(
-            select(table.subject, table.sealed_key).where(table.subject.in_(set(subjects)))
-        )
-        found = {}
+        rows = tx.connection.execute(select(data_subjects).where(table.subject.in_(set(subjects))))
+        found: dict[str, AESGCM | None] = {}
         for row in rows:
             cipher = self._unwrap(row.subject, row.sealed_key)
-            if cipher is not None:
+            if cipher is not None or row.erased_at is not None:
                 found[row.subject] = cipher
         return found
 
     def _unwrap(self, subject: str, sealed: bytes | None) -> AESGCM | None:
-        if sealed is None or self._cipher is None:
-            return None
-        try:
-            return AESGCM(unseal(self._cipher, bytes(sealed), subject))
-        except InvalidTag:
-            return None
+        key = self.unseal(sealed, subject)
+        return None if key is None else AESGCM(key)
 
     def _holder(self, tx: Transaction, cipher: AESGCM, name: str) -> _Holder | None:
         """Return whose key seals what is of a person, made the first time; None: it is lost."""
@@ -375,20 +363,23 @@ def _mark(value: str) -> str:
     return f"[personal {value}]"
 
 
-def _owners(row: Any) -> list[str]:
+def owners_of(row: Any) -> list[str]:
+    """Return the ids of the persons whom a value is of."""
     return [row.subject, *(row.also or "").split()]
 
 
-def _open(row: Any, holders: Mapping[str, AESGCM]) -> Opened:
-    if row.erased_at is not None:
-        return Opened("erased")
-    owners = _owners(row)
+def _open(row: Any, holders: Mapping[str, AESGCM | None]) -> Opened:
+    owners = owners_of(row)
+    if row.erased_at is not None or None in (holders.get(owner, False) for owner in owners):
+        return ERASED
     if row.sealed is None or not all(owner in holders for owner in owners):
         return NOT_KEPT
     raw = bytes(row.sealed)
     try:
         for owner in owners:
-            raw = unseal(holders[owner], raw, row.value)
+            cipher = holders[owner]
+            assert cipher is not None
+            raw = unseal(cipher, raw, row.value)
     except InvalidTag:
         return NOT_KEPT
     return Opened("kept", raw[SALT_BYTES:].decode(), raw[:SALT_BYTES])

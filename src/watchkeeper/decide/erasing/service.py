@@ -21,7 +21,8 @@ from watchkeeper.decide.erasing.sweep import Row, change, in_entries, look, tabl
 from watchkeeper.store.statement import Row as Stored
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.store.vault import data_subjects, name_of, vault_values
+from watchkeeper.store.vault import name_of
+from watchkeeper.store.vault_tables import data_subjects, vault_values
 from watchkeeper.traces import words
 
 _ROWS_AT_ONCE = 100

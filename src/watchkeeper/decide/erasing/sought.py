@@ -17,7 +17,8 @@ from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.tables import runs
 from watchkeeper.store.retention import retention_holds
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.store.vault import data_subjects, name_of, vault_values
+from watchkeeper.store.vault import name_of
+from watchkeeper.store.vault_tables import data_subjects, vault_values
 
 _WORD = re.compile(r"[^\W_]+")
 _LEAST_DIGITS = 6

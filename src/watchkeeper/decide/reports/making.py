@@ -25,7 +25,7 @@ from watchkeeper.ledger.reading import first_at, read_events
 from watchkeeper.ledger.service import LedgerAudit
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.store.vault import data_subjects
+from watchkeeper.store.vault_tables import data_subjects
 from watchkeeper.wire.reports import Report, ReportSource
 
 STRETCH = 10_000
