@@ -165,7 +165,7 @@ async def test_a_ledger_that_an_anchor_knows_more_of_is_forked(
     again = LedgerAudit(shorter, [anchor])
     await again.sign_now()
     assert shorter.key.name != old
-    assert [row.lost_size for row in shorter.forks] == [51]
+    assert [row.lost_size for row in shorter.keys.forks] == [51]
     problem = only(again.anchoring).problem
     assert problem is not None
     assert problem.code == "ledger_truncated"

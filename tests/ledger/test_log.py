@@ -123,7 +123,7 @@ async def test_a_restart_goes_on_from_what_was_signed(log: Log, tmp_path: Path, 
     made = await again.advance(now=True)
     assert made is not None
     assert read_signed(made.note)[0].root == await root_of_rows(again.store, 307)
-    assert again.forks == ()
+    assert again.keys.forks == ()
     found = await again.store.scan(lambda tx: verify(tx, tiles=again.tiles))
     assert found.ok, (found.what, found.detail)
     await again.store.close()
@@ -178,7 +178,7 @@ async def test_a_log_on_both_engines(store: Store, tmp_path: Path) -> None:
     await log.fork(log.key.name, "a test", 400)
     found, _ = await audit.verify()
     assert (found.what, found.first_bad) == ("forked", 303)
-    await log.accept_forks(actor=OWNER_NAME, reason="a test")
+    await log.keys.accept_forks(actor=OWNER_NAME, reason="a test")
     assert (await audit.verify()).found.ok
 
 
@@ -231,19 +231,19 @@ async def test_a_store_that_was_put_back_is_a_fork(log: Log, tmp_path: Path) -> 
 
     log = await open_log(tmp_path)
     assert log.key.name != old, "at once, before anything is recorded"
-    assert [row.lost_size for row in log.forks] == [31]
+    assert [row.lost_size for row in log.keys.forks] == [31]
     kept = tmp_path / f"log-{old.rpartition('/')[2]}"
     assert (kept / "checkpoint").exists(), "what was signed stays as evidence"
     found = await log.store.scan(lambda tx: verify(tx, tiles=log.tiles))
     assert (found.ok, found.what, found.first_bad) == (False, "forked", 11)
 
-    await log.accept_forks(actor=OWNER_NAME, reason="the disk died")
-    assert log.forks == ()
+    await log.keys.accept_forks(actor=OWNER_NAME, reason="the disk died")
+    assert log.keys.forks == ()
     found = await log.store.scan(lambda tx: verify(tx, tiles=log.tiles))
     assert found.ok, (found.what, found.detail)
     assert "the disk died" in found.notes[0]
     with pytest.raises(NotFound):
-        await log.accept_forks(actor=OWNER_NAME, reason="again")
+        await log.keys.accept_forks(actor=OWNER_NAME, reason="again")
     assert found.checkpoints == 2, "what was signed before the copy still holds"
     await log.store.close()
 

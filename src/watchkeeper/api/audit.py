@@ -124,7 +124,7 @@ async def rotate_key(call: Call) -> Page[LogKeyRow]:
 async def accept_forks(call: Call) -> Page[LogKeyRow]:
     """Write down that somebody knows why the ledger was forked."""
     body: AcceptForks = call.body
-    await call.rooms.audit.log.accept_forks(actor=call.actor, reason=body.reason)
+    await call.rooms.audit.log.keys.accept_forks(actor=call.actor, reason=body.reason)
     return await keys(call)
 
 

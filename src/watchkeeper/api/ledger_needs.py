@@ -17,7 +17,7 @@ _PATIENCE = 60 * MICROSECONDS
 
 def needs_of_ledger(audit: LedgerAudit, now: int, *, mine: bool) -> list[Need]:
     """Return every one of them."""
-    found = [_from_fork(row, mine=mine) for row in audit.log.forks]
+    found = [_from_fork(row, mine=mine) for row in audit.log.keys.forks]
     since, error = audit.log.problem or (now, None)
     if error is not None and _is_told(error, since, now):
         found.append(

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from watchkeeper.core import ids
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.core.errors import Conflict, Invalid, NotFound, WatchkeeperError
-from watchkeeper.core.key_files import load_or_make
+from watchkeeper.core.errors import Conflict, Invalid, WatchkeeperError
 from watchkeeper.ledger import checkpoints as rows
 from watchkeeper.ledger.checkpoints import Checkpoint, read_signed
 from watchkeeper.ledger.claims import Published
+from watchkeeper.ledger.keys import LogKeys
 from watchkeeper.ledger.merkle import WIDTH, Edge
-from watchkeeper.ledger.notes import Note, NoteKey, public_of, read_key, sign
+from watchkeeper.ledger.notes import Note, NoteKey, read_key
 from watchkeeper.ledger.tiles import CHECKPOINT, Tiles, bundle, tile_name
 from watchkeeper.store.journal import SELECT_AFTER, entry_bytes, leaf_of
 from watchkeeper.store.statement import Row
@@ -38,16 +35,7 @@ IDLE_SECONDS = 3600
 _AGAIN_SECONDS = 30
 """How long nothing is tried after it failed."""
 _PAGE = 4 * WIDTH
-_WHAT = "the key that signs checkpoints"
 _LOOK = "watchkeeper audit verify"
-
-
-class Signing(NamedTuple):
-    """The key that signs now: its place among the keys, and both halves."""
-
-    id: int
-    public: NoteKey
-    private: Any
 
 
 class Log:
@@ -56,10 +44,8 @@ class Log:
     def __init__(self, store: Store, state: Path, name: str) -> None:
         self.store = store
         self.tiles = Tiles(state / "log")
-        self._signing_directory = state / "signing"
-        self._name = name
+        self.keys = LogKeys(store, state / "signing", name)
         self._turn = asyncio.Lock()
-        self._signing: Signing | None = None
         self._edge: Edge | None = None
         self._entries: list[bytes] = []
         """Those of the tile that is not full."""
@@ -71,31 +57,15 @@ class Log:
         self.problem: tuple[int, WatchkeeperError] | None = None
         """Since when nothing can be signed, and why."""
         self._again_at = 0
-        self.forks: tuple[Row, ...] = ()
-        """Forks that nobody has accepted yet."""
 
     @property
     def key(self) -> NoteKey:
         """The public half of the key that signs now."""
-        assert self._signing is not None, "it is open"
-        return self._signing.public
+        return self.keys.signing.public
 
     async def open(self) -> None:
         """Have a key; the first is made. Raises `Unavailable` if its file can't be used."""
-        keys = await self.store.read(rows.read_keys)
-        if not keys:
-            await self._begin("began", "the ledger began", self._new_origin())
-            return
-        newest = read_key(keys[-1].key)
-        path = self._key_file(keys[-1].id)
-        if path.exists():
-            private = await asyncio.to_thread(load_or_make, path, _WHAT)
-            if public_of(private, newest.name) == newest:
-                self._signing = Signing(keys[-1].id, newest, private)
-                self._forget_older()
-        if self._signing is None:
-            await self._begin("rotated", "the key was gone", newest.name)
-        await self._read_forks()
+        await self.keys.open()
         known = await self._known(await self.store.read(rows.last_checkpoint))
         if known is not None and known[0].size > self.store.head:
             # at once, before anything is recorded where other entries were
@@ -149,14 +119,6 @@ class Log:
                 return None
             return Published(self.last.id, await asyncio.to_thread(self.tiles.read, CHECKPOINT))
 
-    def attest(self, key: NoteKey, raw: bytes) -> bytes | None:
-        """Sign bytes that are no note with the key that signs now; None if that is another."""
-        signing = self._signing
-        if signing is None or signing.public != key:
-            return None
-        made: bytes = signing.private.sign(raw)
-        return made
-
     async def rotate(self, *, actor: str, reason: str) -> str:
         """Sign with a new key from now on; return it. It also signs what the old one signed last.
 
@@ -168,7 +130,7 @@ class Log:
             if self.store.head > (self.last.size if self.last is not None else 0):
                 await self._grow(self.store.head)
                 await self._sign()
-            await self._begin("rotated", reason, self.key.name, actor)
+            await self.keys.rotate(reason, actor)
             if self.last is not None:
                 await self._sign_again(*read_signed(self.last.note))
             return self.key.text()
@@ -181,56 +143,6 @@ class Log:
         async with self._turn:
             if origin == self.key.name:
                 await self._fork(reason, lost_size)
-
-    async def accept_forks(self, *, actor: str, reason: str) -> int:
-        """Write down that somebody knows why the ledger was forked; raise `NotFound` if none."""
-
-        def unit(tx: Transaction) -> int:
-            accepted = rows.accept_forks(tx, actor)
-            if accepted:
-                body = {"reason": reason, "forks": accepted}
-                about = f"ledger/{self.key.name}"
-                tx.record("ledger.fork_accepted", actor=actor, subject=about, body=body)
-            return accepted
-
-        accepted = await self.store.write(unit)
-        if not accepted:
-            raise NotFound("the ledger has no fork that waits to be accepted")
-        await self._read_forks()
-        return accepted
-
-    async def _begin(self, cause: str, reason: str, origin: str, actor: str = "plane",
-                     lost_size: int | None = None) -> None:  # fmt: skip
-        """Sign with another key from now on."""
-        number = len(await self.store.read(rows.read_keys)) + 1
-        # the private half is on the disk before anybody can learn of the public one
-        private = await asyncio.to_thread(load_or_make, self._key_file(number), _WHAT)
-        public = public_of(private, origin)
-        body = {"origin": origin, "key": public.text(), "reason": reason, "lost_size": lost_size}
-        if self._signing is not None:
-            body["was"] = self._signing.public.name
-
-        def unit(tx: Transaction) -> None:
-            rows.add_key(
-                tx, origin=origin, key=public.text(), cause=cause, reason=reason,
-                lost_size=lost_size,
-            )  # fmt: skip
-            if cause == "began":
-                tx.silent("the event of the plane's start names the key that signs")
-            else:
-                type_ = "ledger.forked" if cause == "forked" else "ledger.key_rotated"
-                tx.record(type_, actor=actor, subject=f"ledger/{origin}", body=body)
-
-        await self.store.write(unit)
-        self._signing = Signing(number, public, private)
-        self._forget_older()
-
-    def _forget_older(self) -> None:
-        """Remove the private halves of keys that sign no more."""
-        assert self._signing is not None, "one signs"
-        for number in range(1, self._signing.id):
-            with contextlib.suppress(OSError):
-                self._key_file(number).unlink(missing_ok=True)
 
     async def _load(self) -> Edge:
         """Go on from the largest tree that was signed, or fork where the ledger lacks it."""
@@ -342,8 +254,7 @@ class Log:
 
     async def _sign_again(self, checkpoint: Checkpoint, note: Note) -> Row:
         """Sign what others may have signed before, and keep it with all its signatures."""
-        assert self._signing is not None, "it is open"
-        signature = sign(self._signing.private, checkpoint.origin, note.text)
+        signature = self.keys.sign(note.text)
         signed = Note(note.text, (signature, *note.signatures))
         return await self._keep(checkpoint, signed)
 
@@ -368,30 +279,17 @@ class Log:
     async def _fork(self, reason: str, lost_size: int) -> Edge:
         _LOG.error("the ledger is forked: %s", reason)
         old = self.key.name
-        await self._begin("forked", reason, self._new_origin(), lost_size=lost_size)
+        await self.keys.fork(reason, lost_size)
         kept = self.tiles.directory.with_name(f"log-{old.rpartition('/')[2]}")
         with contextlib.suppress(OSError):
             self.tiles.directory.rename(kept)  # as evidence of what was signed
         self._edge, self._entries, self.last = Edge(), [], None
         await self._grow(self.store.head)
         await self._sign()
-        await self._read_forks()
         return self._edge
 
     def _lost(self, size: int) -> str:
         return f"it ends at {self.store.head}; {size} entries were signed"
-
-    async def _read_forks(self) -> None:
-        keys = await self.store.read(rows.read_keys)
-        self.forks = tuple(row for row in keys if row.cause == "forked" and not row.accepted_at)
-
-    def _new_origin(self) -> str:
-        """Return the name and a part that no other log has: who signs for which is explicit."""
-        mark = hashlib.sha256(ids.secret("log").encode()).hexdigest()[:8]
-        return f"{self._name}/{mark}"
-
-    def _key_file(self, number: int) -> Path:
-        return self._signing_directory / f"ledger-{number}.key"
 
 
 def _entry_of(row: Row) -> bytes:

@@ -227,7 +227,7 @@ class Bundle:
             "predicateType": PREDICATE,
             "predicate": {"asked": words, "size": head.size},
         })  # fmt: skip
-        signature = self._audit.log.attest(self._key, pae(PAYLOAD, statement))
+        signature = self._audit.log.keys.attest(self._key, pae(PAYLOAD, statement))
         if signature is None:
             raise Conflict("the log's key was rotated meanwhile", remedy="export it again")
         raw = envelope_of(statement, self._key.text(), signature)
