@@ -323,3 +323,18 @@ async def test_proofs_of_entries_and_of_growth(log: Log) -> None:
         await audit.compare(300, 500)
     with pytest.raises(NotFound):
         await audit.prove(701)
+
+
+async def test_a_plane_killed_while_it_forks_keeps_what_was_signed(
+    log: Log, tmp_path: Path
+) -> None:
+    await note(log, 9)
+    made = await log.advance(now=True)
+    assert made is not None
+    await log.keys.fork("it was put back", 20)
+    again = await reopen(log, tmp_path)
+    await again.advance(now=True)
+    kept = tmp_path / f"log-{made.origin.rpartition('/')[2]}"
+    assert (kept / "checkpoint").read_text() == made.note
+    assert (again.tiles.read("checkpoint") or b"").startswith(again.key.name.encode())
+    await again.store.close()

@@ -149,6 +149,7 @@ class Log:
         last = await self.store.read(rows.last_checkpoint)
         known = await self._known(last)
         if known is None:
+            await asyncio.to_thread(self._set_aside)
             self._edge, self._entries, self.last = Edge(), [], None
             return self._edge
         if known[0].size > self.store.head:
@@ -278,15 +279,21 @@ class Log:
 
     async def _fork(self, reason: str, lost_size: int) -> Edge:
         _LOG.error("the ledger is forked: %s", reason)
-        old = self.key.name
         await self.keys.fork(reason, lost_size)
-        kept = self.tiles.directory.with_name(f"log-{old.rpartition('/')[2]}")
-        with contextlib.suppress(OSError):
-            self.tiles.directory.rename(kept)  # as evidence of what was signed
+        await asyncio.to_thread(self._set_aside)
         self._edge, self._entries, self.last = Edge(), [], None
         await self._grow(self.store.head)
         await self._sign()
         return self._edge
+
+    def _set_aside(self) -> None:
+        """Keep the files of a log with another origin, as evidence of what was signed."""
+        with contextlib.suppress(Invalid, OSError):
+            raw = self.tiles.read(CHECKPOINT) or b""
+            origin = read_signed(raw.decode("utf-8", "replace"))[0].origin
+            if origin != self.key.name:
+                kept = f"log-{origin.rpartition('/')[2]}"
+                self.tiles.directory.rename(self.tiles.directory.with_name(kept))
 
     def _lost(self, size: int) -> str:
         return f"it ends at {self.store.head}; {size} entries were signed"
