@@ -64,6 +64,14 @@ class Postgres:
         """Run one statement in a database, as somebody outside would."""
         _execute(url, query)
 
+    def is_connected(self, url: str) -> bool:
+        """Whether anybody is connected to a database."""
+        query = f"SELECT 1 / count(*) FROM pg_stat_activity WHERE datname = '{_name(url)}'"
+        try:
+            return _execute(self._url, query)
+        except asyncpg.DivisionByZeroError:
+            return False
+
     def end_connections(self, url: str) -> None:
         """Cut every connection to a database, as a restarted server or a network would."""
         of = f"datname = '{_name(url)}'"

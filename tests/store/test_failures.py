@@ -157,6 +157,30 @@ async def test_second_plane_on_one_database_is_refused(
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_store_that_closes_leaves_no_connection_of_those_who_read(
+    postgres: Postgres, clock: RehearsalClock, cancelled: bool
+) -> None:
+    url = postgres.create_database()
+
+    async def no_connection() -> bool:
+        return not await asyncio.to_thread(postgres.is_connected, url)
+
+    for turns in (0, 5, 10, 20, 40):
+        store = await Store.open(url, clock)
+        reads = [asyncio.ensure_future(store.read(amounts)) for _ in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if cancelled:
+            for read in reads:
+                read.cancel()
+        await store.close()
+        for answer in await asyncio.gather(*reads, return_exceptions=True):
+            assert answer == {} or isinstance(answer, asyncio.CancelledError | Unavailable)
+        await eventually_async(no_connection, "the server sees every connection end")
+
+
+@pytest.mark.postgres
 async def test_cut_connections_lose_no_answered_unit(
     postgres: Postgres, clock: RehearsalClock
 ) -> None:

@@ -205,6 +205,8 @@ async def test_closed_store_refuses_and_what_was_queued_is_kept(
     assert await asyncio.gather(*queued) == list(range(1, 11))
     with pytest.raises(Unavailable):
         await store.write(put("late"))
+    with pytest.raises(Unavailable, match="closed"):
+        await store.read(amounts)
     again = await Store.open(database_url, clock)
     assert again.head == 10
     assert await again.write(put("next")) == 11

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import exc
+from sqlalchemy import exc, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -17,6 +17,7 @@ from watchkeeper.core.errors import Conflict, WatchkeeperError
 from watchkeeper.store.batch import Spoiled, Unit, run_queue, translate, unavailable
 from watchkeeper.store.feed import Publish
 from watchkeeper.store.journal import Journal
+from watchkeeper.store.metadata import metadata
 from watchkeeper.store.migrations import migrate as migrate_schema
 from watchkeeper.store.postgres import PostgresSession
 from watchkeeper.store.queue import Queue, answer, refuse
@@ -45,6 +46,7 @@ class PostgresEngine:
         self._journal = Journal(self.vault)
         self._queue = Queue()
         self._owed: set[asyncio.Future[Any]] = set()
+        self._reads: set[asyncio.Future[Any]] = set()
         self._writer: tuple[AsyncConnection, PostgresSession] | None = None
         self._task: asyncio.Task[None] | None = None
         self._publish: Publish = lambda batch, head: None
@@ -92,7 +94,18 @@ class PostgresEngine:
         return value
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
-        """Run a query in a read-only snapshot on a connection of the pool."""
+        """Run a query in a read-only snapshot on a connection of the pool.
+
+        Whoever is cancelled leaves it to its end: a connection is given back whole, and
+        closing waits for that.
+        """
+        self._queue.check_open()
+        reading = asyncio.ensure_future(self._read(query))
+        self._reads.add(reading)
+        reading.add_done_callback(self._reads.discard)
+        return await asyncio.shield(reading)
+
+    async def _read(self, query: Callable[[Transaction], T]) -> T:
         if self._owed:
             await asyncio.wait(tuple(self._owed))
         now = self._clock.now()
@@ -105,8 +118,13 @@ class PostgresEngine:
         """Run a long query; it waits for the server at each statement, so as a read."""
         return await self.read(query)
 
-    async def scrub(self) -> None:
-        """Do nothing: the server sees to its own files."""
+    async def scrub(self) -> bool:
+        """Have the server take what is gone out of its tables, which holds up nobody."""
+        listed = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+        apart = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with self._storage_errors(), apart.connect() as connection:
+            await connection.execute(text(f"VACUUM {listed}"))
+        return True
 
     async def close(self) -> None:
         """Commit what is queued and close the connections."""
@@ -118,6 +136,7 @@ class PostgresEngine:
         # a server that does not answer any more must not keep us
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.gather(*self._reads, return_exceptions=True)
                 await self._disconnect()
                 await self._engine.dispose()
 

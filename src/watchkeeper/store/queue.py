@@ -26,10 +26,14 @@ class Queue:
     def __bool__(self) -> bool:
         return bool(self._units)
 
-    def put(self, call: Callable[[Transaction], Any]) -> asyncio.Future[Any]:
-        """Add a unit; raise :class:`Unavailable` if the store is closed or far behind."""
+    def check_open(self) -> None:
+        """Raise :class:`Unavailable` if the store is closed."""
         if self.closed:
             raise Unavailable("the store is closed", code="store_closed")
+
+    def put(self, call: Callable[[Transaction], Any]) -> asyncio.Future[Any]:
+        """Add a unit; raise :class:`Unavailable` if the store is closed or far behind."""
+        self.check_open()
         if len(self._units) >= LONGEST_QUEUE:
             raise Unavailable(
                 f"{LONGEST_QUEUE} units of work wait for the store",

@@ -87,11 +87,13 @@ class SqliteEngine:
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         """Run a short query on the reader, here and now."""
+        self._queue.check_open()
         self._see_all()
         return self._query(self._reader, self._reader_driver, query)
 
     async def scan(self, query: Callable[[Transaction], T]) -> T:
         """Run a long query in a thread on a connection of its own."""
+        self._queue.check_open()
         self._see_all()
 
         def run() -> T:
@@ -105,14 +107,15 @@ class SqliteEngine:
         async with self._scans:
             return await asyncio.to_thread(run)
 
-    async def scrub(self) -> None:
+    async def scrub(self) -> bool:
         """Empty the log: in the file itself what is gone is written over at once."""
         self._see_all()
         for _ in range(_TRIES):
             busy, *_ = self._session.driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if not busy:
-                return
+                return True
             await asyncio.sleep(BUSY_SECONDS / _TRIES)
+        return False
 
     async def close(self) -> None:
         """Commit what is queued and close the connections."""
