@@ -21,6 +21,7 @@ from watchkeeper.gateways.mcp.calls import ToolCalls
 from watchkeeper.gateways.mcp.cancellations import Cancellations
 from watchkeeper.gateways.mcp.endpoint import McpEndpoint
 from watchkeeper.gateways.mcp.listening import Listeners
+from watchkeeper.gateways.model.calls import ModelCalls
 from watchkeeper.gateways.model.dialects.anthropic import ANTHROPIC
 from watchkeeper.gateways.model.dialects.openai import OPENAI
 from watchkeeper.gateways.model.endpoint import ModelEndpoint
@@ -92,21 +93,19 @@ class Gateways:
         calls = ToolCalls(
             decider, self._offers, self._pool, self._performances, cancellations, self.recording
         )
+        model_calls = ModelCalls(
+            decider,
+            self._offers,
+            self.providers,
+            self._performances,
+            self._keeping,
+            self.recording,
+        )
         self.apps: Mapping[str, AsgiApp] = {
             "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners, cancellations),
             "/hooks": HookEndpoint(decider, view, self._offers),
             **{
-                surface.prefix: ModelEndpoint(
-                    surface,
-                    decider,
-                    callers,
-                    self._offers,
-                    self.providers,
-                    self._performances,
-                    self._keeping,
-                    turns,
-                    self.recording,
-                )
+                surface.prefix: ModelEndpoint(surface, callers, self._offers, model_calls, turns)
                 for surface in SURFACES
             },
         }

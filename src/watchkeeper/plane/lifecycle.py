@@ -36,7 +36,8 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.decide.tokens.proofs import Proofs
 from watchkeeper.decide.tokens.server import Tokens
 from watchkeeper.gateways.composition import mount
-from watchkeeper.gateways.forking import Forks
+from watchkeeper.gateways.replay.forking import Forks
+from watchkeeper.gateways.replay.runs import ReplayRuns
 from watchkeeper.identity.signing import SigningKeys
 from watchkeeper.ledger.log import Log
 from watchkeeper.ledger.reading import read_events
@@ -100,6 +101,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     ending = asyncio.Event()
     issuers = open_issuers(gateways.egress, clock)
     envelopes = Envelopes(decider)
+    replay_runs = ReplayRuns(decider, envelopes)
     tokens = Tokens(
         decider,
         envelopes,
@@ -126,6 +128,15 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     log = Log(store, state.path, f"{settings.trusts}/{settings.plane}")
     way_out = WayOut(settings.anchor_witness, settings.anchor_tsa)
     audit = LedgerAudit(log, anchors_of(settings, way_out, state.path))
+    projector = Projector(
+        store, Terms(settings.trace_days, settings.content_days, settings.trace_percent)
+    )
+
+    async def settle() -> None:
+        gateways.forget_answers()
+        await gateways.recording.settle()
+        await projector.follow()
+
     rooms = Rooms(
         store=store,
         clock=clock,
@@ -149,10 +160,8 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         envelopes=envelopes,
         runtimes=Runtimes(decider, view, envelopes, polling),
         replays=Replays(store),
-        fork=Forks(decider, envelopes, gateways.apps).fork,
-        projector=Projector(
-            store, Terms(settings.trace_days, settings.content_days, settings.trace_percent)
-        ),
+        fork=Forks(decider, replay_runs, gateways.apps).fork,
+        projector=projector,
         lost_contents=lambda: gateways.recording.lost,
         telemetry=gateways.telemetry,
         exporter=exporter_of(settings, store, gateways),
@@ -166,7 +175,7 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         audited=auditor.found,
         audit=audit,
         reporting=Reporting(store, audit, settings.plane),
-        erasing=Erasing(store, view, state.path, gateways.forget_answers),
+        erasing=Erasing(store, view, state.path, settle=settle),
         store_state=lambda: health.store,
     )
     kill.effectors.add(Owners(decider, notices, rooms.onlookers, deliveries.wake))

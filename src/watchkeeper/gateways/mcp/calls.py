@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from watchkeeper.gateways.mcp.outlet import Outlet
 from watchkeeper.gateways.mcp.results import (
     as_result,
     cut_off,
+    failed,
     failure,
     forwarded,
     own_result,
@@ -71,7 +72,7 @@ class ToolCalls:
         self._pool = pool
         self._performances = performances
         self._cancellations = cancellations
-        self.tasks = Tasks(decider)
+        self._tasks = Tasks(decider)
 
     async def call(
         self, token: str, caller: Caller, request: Request, exchange: Exchange
@@ -80,32 +81,18 @@ class ToolCalls:
 
         Raises `Rejected` for a call that is malformed.
         """
-        try:
-            ask = _read_ask(request, self._offers.named)
-            return await self._decide(token, caller, ask, request, exchange)
-        except Unauthenticated as error:
-            challenge = {"error": "invalid_token"}
-            raise Rejected(UNAUTHENTICATED, str(error), challenge=challenge) from None
-        except WatchkeeperError as error:
-            text = f"REFUSED: {error}. Nothing has been done."
-            return own_result(
-                failure(
-                    text,
-                    None,
-                    status="refused",
-                    retryable=error.code != "locked",
-                    code=error.code,
-                ),
-                modern=request.modern,
-            )
+        ask = read_ask(request, self._offers.named)
+        return await answered(self._decide(token, caller, ask, request, exchange), request)
+
+    async def follow(self, token: str, caller: Caller, request: Request) -> Shown:
+        """Answer what a client asks of a call that it follows as a task."""
+        return await self._tasks.serve(token, caller, request, self)
 
     async def _decide(
         self, token: str, caller: Caller, ask: Ask | str, request: Request, exchange: Exchange
     ) -> Shown | None:
         if isinstance(ask, str):
-            return own_result(
-                failure(ask, None, status="denied", retryable=False), modern=request.modern
-            )
+            return unnamed(ask, request)
         performance = self._offers.performance(ask.name)
         if performance is not None and performance.upstream is None:
             text = (
@@ -154,7 +141,7 @@ class ToolCalls:
                 challenge={"error": "insufficient_scope", "scope": f"tool:{ask.name}"},
             )
         if answer.verdict == "hold" and follows:
-            task = await self.tasks.create(caller, ask, answer)
+            task = await self._tasks.create(caller, ask, answer)
             if task is not None:
                 return task
         said = pending(answer) if answer.verdict == "hold" else refusal(answer)
@@ -277,29 +264,38 @@ class ToolCalls:
         error: UpstreamFailure,
     ) -> Performed[Result]:
         upstream = performance.upstream if performance else None
-        after = (
-            "Whether it took effect is unknown: check before sending it again."
-            if error.reached
-            else "It did not take effect."
-        )
-        status = "unknown" if error.reached else "failed"
         words = make_safe(outlet.words(error.message), limit=_LONGEST_ERROR)
-        text = f"FAILED: {ask.name} at upstream {upstream or 'none'}: {words}. {after}"
-        result = as_result(
-            failure(text, answer.decision, status=status, retryable=not error.reached)
-        )
+        why = f"upstream {upstream or 'none'}: {words}"
+        result = as_result(failed(ask.name, why, answer.decision, reached=error.reached))
         return Performed(
             result,
-            Outcome(
-                status="unknown" if error.reached else "failed",
-                error=f"upstream {upstream or 'none'}: {words}",
-            ),
+            Outcome(status="unknown" if error.reached else "failed", error=why),
             kept=msgspec.json.encode(result),
             begun=error.reached,
         )
 
 
-def _read_ask(request: Request, named: Callable[[str], str]) -> Ask | str:
+async def answered(work: Awaitable[Shown | None], request: Request) -> Shown | None:
+    """Return the result of a call; what the plane refuses is a result too, which a model reads."""
+    try:
+        return await work
+    except Unauthenticated as error:
+        challenge = {"error": "invalid_token"}
+        raise Rejected(UNAUTHENTICATED, str(error), challenge=challenge) from None
+    except WatchkeeperError as error:
+        text = f"REFUSED: {error}. Nothing has been done."
+        locked = error.code == "locked"
+        said = failure(text, None, status="refused", retryable=not locked, code=error.code)
+        return own_result(said, modern=request.modern)
+
+
+def unnamed(why: str, request: Request) -> Shown:
+    """Return the result of a call of what can be no tool."""
+    said = failure(why, None, status="denied", retryable=False)
+    return own_result(said, modern=request.modern)
+
+
+def read_ask(request: Request, named: Callable[[str], str]) -> Ask | str:
     """Return what is asked for, or why a tool of that name cannot be.
 
     `named` tells what contracts call a tool that is listed under another name.

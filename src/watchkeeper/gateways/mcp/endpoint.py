@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
+from typing import Any, Protocol
 
 from watchkeeper.core.errors import Invalid, TooLarge, Unauthenticated, WatchkeeperError
 from watchkeeper.gateways.callers import Callers
@@ -17,7 +17,6 @@ from watchkeeper.gateways.http import (
     read_headers,
     sent_twice,
 )
-from watchkeeper.gateways.mcp.calls import ToolCalls
 from watchkeeper.gateways.mcp.cancellations import Cancellations
 from watchkeeper.gateways.mcp.envelope import (
     ROUTING_HEADERS,
@@ -57,6 +56,20 @@ _INSTRUCTIONS = (
 )
 
 
+class Calls(Protocol):
+    """What answers the calls of tools."""
+
+    async def call(
+        self, token: str, caller: Caller, request: Request, exchange: Exchange
+    ) -> dict[str, Any] | None:
+        """Return the result of a call; None when the caller hung up."""
+        ...
+
+    async def follow(self, token: str, caller: Caller, request: Request) -> dict[str, Any]:
+        """Answer what a client asks of a call that it follows as a task."""
+        ...
+
+
 class McpEndpoint:
     """The ASGI app of the MCP gateway."""
 
@@ -64,7 +77,7 @@ class McpEndpoint:
         self,
         callers: Callers,
         offers: Offers,
-        calls: ToolCalls,
+        calls: Calls,
         listeners: Listeners,
         cancellations: Cancellations,
     ) -> None:
@@ -153,7 +166,7 @@ class McpEndpoint:
             if request.method == "subscriptions/listen" and request.modern:
                 return await self._listeners.listen(caller.agent, request, exchange)
             if request.method in TASK_METHODS and request.modern:
-                return await self._calls.tasks.serve(token, caller, request, self._calls)
+                return await self._calls.follow(token, caller, request)
             return own_result(self._reply(caller, request), modern=request.modern)
         except Unauthenticated as error:
             challenge = {"error": "invalid_token"}

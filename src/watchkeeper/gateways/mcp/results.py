@@ -181,6 +181,18 @@ def withheld(rule: str, problem: str, decision: str, *, status: str) -> dict[str
     return _said(text, decision, retryable=False, status=status, rule=rule, reason=problem)
 
 
+def failed(tool: str, why: str, decision: str, *, reached: bool) -> dict[str, Any]:
+    """Return the result of a call that its upstream gave none to; `reached`: it may have begun."""
+    after = (
+        "Whether it took effect is unknown: check before sending it again."
+        if reached
+        else "It did not take effect."
+    )
+    status = "unknown" if reached else "failed"
+    text = f"FAILED: {tool} at {why}. {after}"
+    return failure(text, decision, status=status, retryable=not reached)
+
+
 def failure(
     text: str, decision: str | None, *, status: str, retryable: bool, **members: Any
 ) -> dict[str, Any]:

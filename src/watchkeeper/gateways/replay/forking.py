@@ -13,23 +13,19 @@ from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Conflict, Invalid, WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.records import find_decision
-from watchkeeper.decide.runs.children import end_run
-from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
-from watchkeeper.gateways.inward import Answered, AsgiApp, post
 from watchkeeper.gateways.model.conversation import said_in
 from watchkeeper.gateways.model.dialects.anthropic import ANTHROPIC
 from watchkeeper.gateways.model.dialects.openai import OPENAI
-from watchkeeper.gateways.recorded_calls import RecordedCall, find_call
-from watchkeeper.identity.model import IssuedRun, NewRun, ReplayOf, Workload
-from watchkeeper.identity.scope import read_token_scope
-from watchkeeper.store.transaction import Transaction
+from watchkeeper.gateways.replay.inward import Answered, AsgiApp, post
+from watchkeeper.gateways.replay.recorded_calls import RecordedCall, find_call
+from watchkeeper.gateways.replay.runs import ReplayRuns
+from watchkeeper.identity.model import IssuedRun
 from watchkeeper.wire.replays import Fork, ForkResult, Said
 
 MOST_AT_ONCE = 4
 _OK = 200
 _LONGEST_ERROR = 500
-_LONGEST_REASON = 300
 _PATHS = {
     dialect.endpoint: (surface.prefix, surface.prefix + dialect.path)
     for surface in (OPENAI, ANTHROPIC)
@@ -49,9 +45,9 @@ NOT_SENT = "nothing was sent: without a live model a fork only says what it woul
 class Forks:
     """Sends recorded model calls again."""
 
-    def __init__(self, decider: Decider, envelopes: Envelopes, apps: Mapping[str, AsgiApp]) -> None:
+    def __init__(self, decider: Decider, runs: ReplayRuns, apps: Mapping[str, AsgiApp]) -> None:
         self._decider = decider
-        self._envelopes = envelopes
+        self._runs = runs
         self._apps = apps
         self._tasks: set[asyncio.Task[ForkResult]] = set()
 
@@ -82,7 +78,7 @@ class Forks:
         call = await self._decider.store.scan(lambda tx: find_call(tx, run, wanted, names))
         if not wanted.live_model:
             return _told(call, NOT_SENT)
-        issued = await self._open(call, wanted, by)
+        issued = await self._runs.open(call.facts, call.at.decision, wanted.reason, by=by)
         outcome = "failed"
         try:
             answered = await self._send(call, issued)
@@ -92,39 +88,12 @@ class Forks:
             outcome = "succeeded" if answered.status == _OK else "failed"
             return await self._result(call, issued, answered, decision)
         finally:
-            await self._decider.store.write(lambda tx: self._close(tx, call, issued, outcome))
-
-    async def _open(self, call: RecordedCall, wanted: Fork, by: str) -> IssuedRun:
-        facts = call.facts
-        reason = wanted.reason[:_LONGEST_REASON]
-        new = NewRun(
-            f"replay of {facts.run} at {call.at.decision}: {reason}",
-            on_behalf_of=facts.on_behalf_of,
-            on_behalf_of_proof=facts.on_behalf_of_proof,
-            object_kind=facts.object_kind,
-            object_id=facts.object_id,
-            environment=facts.environment,
-            scope=read_token_scope(facts.scope),
-            replay=ReplayOf(facts.run, call.at.decision, by),
-        )
-        workload = Workload(facts.agent, f"replay/{facts.run}")
-        return await self._envelopes.recorded(
-            lambda tx: facts.agent,
-            new.goal,
-            lambda tx: self._envelopes.open_in(tx, workload, new),
-        )
+            await self._runs.close(call.facts.agent, issued.run, outcome, "a replay")
 
     async def _send(self, call: RecordedCall, issued: IssuedRun) -> Answered:
         prefix, path = _PATHS[call.endpoint]
         headers = {**_HEADERS, "authorization": f"Bearer {issued.token}"}
         return await post(self._apps[prefix], path, call.body, headers)
-
-    def _close(self, tx: Transaction, call: RecordedCall, issued: IssuedRun, outcome: str) -> None:
-        tx.silent("a run that was stopped meanwhile stays as it is")
-        try:
-            end_run(tx, call.facts.agent, issued.run, outcome, "a replay")
-        except Conflict:
-            return
 
     async def _result(
         self, call: RecordedCall, issued: IssuedRun, answered: Answered, decision: str | None
