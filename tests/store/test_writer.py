@@ -245,3 +245,26 @@ async def test_patient_unit_is_durable_before_the_store_closes(store: Store) -> 
     await asyncio.sleep(0)
     await store.close()
     assert await waiting == 1
+
+
+async def test_unit_that_need_not_be_durable_is_not_synced_and_records_no_event(
+    store: Store,
+) -> None:
+    synced: list[str] = []
+
+    def unit(tx: Transaction) -> None:
+        tx.silent("a test")
+        PUT.run(tx, name="a", amount=1)
+        on_sqlite = tx.driver is not None
+        asked = "PRAGMA synchronous" if on_sqlite else "SHOW synchronous_commit"
+        synced.append(str(tx.connection.exec_driver_sql(asked).scalar()))
+
+    with pytest.raises(RuntimeError, match="not durable"):
+        await store.write(put("b"), durable=False)
+    await store.write(unit, durable=False)
+    await store.write(unit)
+    await asyncio.gather(store.write(unit, durable=False), store.write(unit))
+    on_sqlite = synced[0] == "1"
+    assert synced == (["1", "2", "2", "2"] if on_sqlite else ["off", "on", "on", "on"])
+    assert await store.read(amounts) == {"a": 4}
+    assert await store.write(put("b")) == 1

@@ -36,6 +36,7 @@ class Unit:
 
     call: Callable[[Transaction], Any]
     future: asyncio.Future[Any]
+    durable: bool = True
     value: Any = None
     error: BaseException | None = None
     callbacks: list[Callable[[], None]] = field(default_factory=list)
@@ -43,6 +44,9 @@ class Unit:
 
 class Session(Protocol):
     """The writer's connection to one engine, as the batch needs it."""
+
+    durable: bool
+    """Whether what is committed next is to outlast the machine's fall."""
 
     @property
     def connection(self) -> Connection:
@@ -146,6 +150,7 @@ def run_batch(
     batch: list[Event] = []
     waiting: dict[str, Deferred] = {}
     committing = False
+    session.durable = any(unit.durable for unit in queue)
     try:
         session.begin(journal)
         start = journal.position()
@@ -199,8 +204,8 @@ def _run_unit(
     before = journal.position()
     changes = session.changes()
     tx = Transaction(
-        session.connection, session.driver, clock.now(), journal, session.wire, waiting,
-        journal.vault,
+        session.connection, session.driver, clock.now(), journal if unit.durable else None,
+        session.wire, waiting, journal.vault,
     )  # fmt: skip
     unit.error = None
     if isolate:

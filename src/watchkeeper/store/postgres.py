@@ -15,6 +15,7 @@ from watchkeeper.store.journal import INSERT_EVENT, MOVE_HEAD, SELECT_HEAD, Even
 from watchkeeper.store.transaction import Transaction
 
 _HEAD = SELECT_HEAD.element
+_UNSYNCED = text("SET LOCAL synchronous_commit TO OFF")
 _COLUMNS = tuple(events.c.keys())
 WRITER_LOCK = 0x5761746368  # the advisory lock that makes one plane the writer
 
@@ -75,6 +76,7 @@ class PostgresSession:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.wire = AsyncpgWire(connection)
+        self.durable = True
         self._changes = 0
         self._points: list[NestedTransaction] = []
         event.listen(connection, "after_cursor_execute", self._count)
@@ -107,6 +109,8 @@ class PostgresSession:
         head = self.connection.execute(_HEAD).one_or_none()
         if head is None or tuple(head) != (journal.sequence, journal.chain.hex()):
             raise exc.OperationalError("", None, Exception("another writer moved the ledger"))
+        if not self.durable:
+            self.connection.execute(_UNSYNCED)
 
     def mark(self) -> None:
         """Set a savepoint."""

@@ -78,13 +78,15 @@ class PostgresEngine:
         """Hand committed events and the ledger's head to ``publish``."""
         self._publish = publish
 
-    async def write(self, unit: Callable[[Transaction], T], patience: float = 0) -> T:
-        """Queue a unit and return its value once durable.
+    async def write(
+        self, unit: Callable[[Transaction], T], patience: float = 0, durable: bool = True
+    ) -> T:
+        """Queue a unit and return its value once durable, or once committed.
 
         The next batch begins when the last has ended, so none waits for company; but whoever
         did not wait for a unit with ``patience`` still finds it when reading.
         """
-        future = self._queue.put(unit)
+        future = self._queue.put(unit, durable=durable)
         if patience:
             self._owed.add(future)
             future.add_done_callback(self._owed.discard)

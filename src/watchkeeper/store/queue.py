@@ -31,7 +31,9 @@ class Queue:
         if self.closed:
             raise Unavailable("the store is closed", code="store_closed")
 
-    def put(self, call: Callable[[Transaction], Any]) -> asyncio.Future[Any]:
+    def put(
+        self, call: Callable[[Transaction], Any], *, durable: bool = True
+    ) -> asyncio.Future[Any]:
         """Add a unit; raise :class:`Unavailable` if the store is closed or far behind."""
         self.check_open()
         if len(self._units) >= LONGEST_QUEUE:
@@ -40,7 +42,7 @@ class Queue:
                 code="store_busy",
                 remedy="try again in a moment",
             )
-        unit = Unit(call, asyncio.get_running_loop().create_future())
+        unit = Unit(call, asyncio.get_running_loop().create_future(), durable)
         self._units.append(unit)
         return unit.future
 

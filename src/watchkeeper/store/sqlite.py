@@ -83,9 +83,14 @@ class SqliteSession:
         self.connection = connection
         self.driver: sqlite3.Connection = driver
         self._data_version = -1
+        self.durable = self._syncs = True
 
     def begin(self, journal: Journal) -> None:
         """Begin; read the ledger's head again if another process wrote."""
+        if self.durable is not self._syncs:
+            # either way all that the log holds by then is synced with the next that is durable
+            self.driver.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}")
+            self._syncs = self.durable
         self.driver.execute("BEGIN IMMEDIATE")
         version = self.driver.execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:

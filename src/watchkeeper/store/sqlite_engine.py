@@ -72,9 +72,11 @@ class SqliteEngine:
         """Hand committed events and the ledger's head to ``publish``."""
         self._publish = publish
 
-    async def write(self, unit: Callable[[Transaction], T], patience: float = 0) -> T:
-        """Queue a unit and return its value once durable."""
-        future = self._queue.put(unit)
+    async def write(
+        self, unit: Callable[[Transaction], T], patience: float = 0, durable: bool = True
+    ) -> T:
+        """Queue a unit and return its value once durable, or once committed."""
+        future = self._queue.put(unit, durable=durable)
         if patience and not self._scheduled:
             if self._waiting is None:
                 loop = asyncio.get_running_loop()

@@ -24,8 +24,10 @@ class Engine(Protocol):
     head: int
     vault: Vault
 
-    async def write(self, unit: Callable[[Transaction], T], patience: float = 0) -> T:
-        """Queue a unit and return its value once durable."""
+    async def write(
+        self, unit: Callable[[Transaction], T], patience: float = 0, durable: bool = True
+    ) -> T:
+        """Queue a unit and return its value once durable, or once committed."""
         ...
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
@@ -36,8 +38,9 @@ class Engine(Protocol):
         """Run a long query in a read-only snapshot, away from the event loop."""
         ...
 
-    async def scrub(self) -> None:
+    async def scrub(self) -> bool:
         """Leave nothing in files of what was deleted or changed, as far as that can be done."""
+        ...
 
     async def close(self) -> None:
         """Finish what is queued and close the connections."""
@@ -101,11 +104,14 @@ class Store:
         """The sequence of the last committed event; 0 if there is none."""
         return self._feed.head
 
-    async def write(self, unit: Callable[[Transaction], T], *, patience: float = 0) -> T:
+    async def write(
+        self, unit: Callable[[Transaction], T], *, patience: float = 0, durable: bool = True
+    ) -> T:
         """Run ``unit`` in the next batch and return its value once that is durable.
 
         With ``patience`` it may wait so many seconds for others to be made durable with; a
-        read sees it all the same.
+        read sees it all the same. What is not to be ``durable`` by itself is so once a later
+        unit is: until then it outlasts the plane's end, not the machine's. It records no event.
 
         All that the unit did is undone if it raises; its own exception comes back, errors
         of the database as ``Conflict``, ``Invalid`` or ``Unavailable``. A unit may be run
@@ -113,7 +119,7 @@ class Store:
         is not run. Raises a ``WatchkeeperError`` with code ``unrecorded_change`` if it
         changed rows without an event and did not call ``tx.silent``.
         """
-        return await self._engine.write(unit, patience)
+        return await self._engine.write(unit, patience, durable)
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         """Run a short query (up to some hundred rows) in a read-only snapshot."""
@@ -127,12 +133,13 @@ class Store:
         """Return the committed events after a sequence (default: from now on), in order."""
         return Subscription(self._feed, self._feed.head if after is None else after, self._reveal)
 
-    async def scrub(self) -> None:
-        """Leave nothing in the store's files of what was deleted or changed.
+    async def scrub(self) -> bool:
+        """Leave nothing in the store's files of what was deleted or changed; False: not now.
 
-        On PostgreSQL its own vacuuming does that, later, and its archives of the log never.
+        On PostgreSQL no query finds it any more; bytes of it stay in pages until these are
+        written anew, and archives of its log keep it.
         """
-        await self._engine.scrub()
+        return await self._engine.scrub()
 
     async def close(self) -> None:
         """Commit what is queued, end the subscriptions, close the connections."""

@@ -149,7 +149,9 @@ class Transaction:
         has no canonical form, ``TooLarge`` for one beyond 64 KiB.
         """
         if self._journal is None:
-            raise RuntimeError("a read, or a unit that has ended, cannot record events")
+            raise RuntimeError(
+                "a read, a unit that has ended, or one not durable cannot record events"
+            )
         if not screened:
             body = self.vault.screen(self, body, run or request or "", whose)
         return self._journal.append(self.now, type, actor, subject, agent, run, request, body)
