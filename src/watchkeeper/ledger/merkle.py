@@ -6,15 +6,15 @@ one byte and its two children. Verifying follows RFC 9162, 2.1.3.2 and 2.1.4.2.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import sha256
 from typing import NamedTuple
 
 WIDTH = 256
 """Hashes of a full tile (C2SP tlog-tiles)."""
 MOST_HASHES = 63
 """Hashes of the longest proof that anybody has to take."""
-EMPTY = hashlib.sha256().digest()
+EMPTY = sha256().digest()
 
 Reader = Callable[[int, int], bytes]
 """Returns the root of the perfect subtree of 2**height leaves that is the n-th of that height."""
@@ -22,7 +22,7 @@ Reader = Callable[[int, int], bytes]
 
 def node_of(left: bytes, right: bytes) -> bytes:
     """Return the hash of a node."""
-    return hashlib.sha256(b"\1" + left + right).digest()
+    return sha256(b"\1" + left + right).digest()
 
 
 def root_of(hashes: Sequence[bytes]) -> bytes:
@@ -131,11 +131,13 @@ class Tile(NamedTuple):
 class Edge:
     """The right edge of a growing tree: of each level, the tile that is not full yet."""
 
-    __slots__ = ("levels", "size")
+    __slots__ = ("_peaks", "levels", "size")
 
     def __init__(self, size: int = 0, levels: Iterable[Sequence[bytes]] = ()) -> None:
         self.size = size
         self.levels = [list(level) for level in levels] or [[]]
+        self._peaks = [peak for level in self.levels[::-1] for peak in _peaks_of(level)]
+        """Roots of the perfect subtrees that the tree is made of, the largest first."""
 
     def copy(self) -> Edge:
         """Return another with the same hashes."""
@@ -143,24 +145,28 @@ class Edge:
 
     def append(self, leaf: bytes) -> tuple[Tile, ...]:
         """Add a leaf's hash; return the tiles that are full with it."""
-        self.size += 1
-        first = self.levels[0]
-        first.append(leaf)
-        return self._fill() if len(first) == WIDTH else ()
+        self.size = rest = self.size + 1
+        self.levels[0].append(leaf)
+        peaks, height = self._peaks, 0
+        full: tuple[Tile, ...] = ()
+        while not rest & 1:
+            leaf = sha256(b"\1" + peaks.pop() + leaf).digest()
+            rest >>= 1
+            height += 1
+            if not height & 7:
+                full += (self._fill(height >> 3, rest, leaf),)
+        peaks.append(leaf)
+        return full
 
-    def _fill(self) -> tuple[Tile, ...]:
-        full = []
-        leaves = WIDTH
-        for level, hashes in enumerate(self.levels):
-            if len(hashes) < WIDTH:
-                break
-            full.append(Tile(level, self.size // leaves - 1, tuple(hashes)))
-            leaves *= WIDTH
-            if level + 1 == len(self.levels):
-                self.levels.append([])
-            self.levels[level + 1].append(root_of(hashes))
-            hashes.clear()
-        return tuple(full)
+    def _fill(self, above: int, count: int, root: bytes) -> Tile:
+        """Begin another tile below a level, where the root of the full one stands now."""
+        hashes = self.levels[above - 1]
+        tile = Tile(above - 1, count - 1, tuple(hashes))
+        hashes.clear()
+        if above == len(self.levels):
+            self.levels.append([])
+        self.levels[above].append(root)
+        return tile
 
     def partial(self) -> list[Tile]:
         """Return the tiles that are not full and not empty."""
@@ -172,11 +178,7 @@ class Edge:
 
     def root(self) -> bytes:
         """Return the root of the tree as it stands."""
-        found: list[bytes] = []
-        for hashes in self.levels:
-            if hashes or found:
-                found = [root_of([*hashes, *found])]
-        return found[0] if found else EMPTY
+        return _joined(self._peaks) if self._peaks else EMPTY
 
 
 def widths(size: int) -> list[int]:
@@ -200,7 +202,21 @@ def _range_root(read: Reader, start: int, end: int) -> bytes:
         height = (end - start).bit_length() - 1
         peaks.append(read(height, start >> height))
         start += 1 << height
-    found = peaks.pop()
-    while peaks:
-        found = node_of(peaks.pop(), found)
+    return _joined(peaks)
+
+
+def _joined(peaks: Sequence[bytes]) -> bytes:
+    """Return the root over perfect subtrees, each smaller than the one before."""
+    found = peaks[-1]
+    for peak in peaks[-2::-1]:
+        found = node_of(peak, found)
     return found
+
+
+def _peaks_of(hashes: Sequence[bytes]) -> Iterator[bytes]:
+    """Return the roots of the perfect subtrees that neighbouring hashes are made of."""
+    start = 0
+    for height in range(len(hashes).bit_length() - 1, -1, -1):
+        if len(hashes) >> height & 1:
+            yield root_of(hashes[start : start + (1 << height)])
+            start += 1 << height
