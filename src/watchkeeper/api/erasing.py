@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from watchkeeper.api.table import Call, Operation
+from watchkeeper.decide.erasing.records import list_erasures
 from watchkeeper.decide.erasing.service import Found
-from watchkeeper.wire.erasing import EraseSubject, SeekSubject, SubjectData, SubjectRow
+from watchkeeper.wire.erasing import (
+    EraseSubject,
+    ErasureRow,
+    SeekSubject,
+    SubjectData,
+    SubjectRow,
+)
 from watchkeeper.wire.pages import Page
 
 
@@ -17,10 +24,32 @@ async def preview(call: Call) -> SubjectData:
 async def erase(call: Call) -> SubjectData:
     """Destroy it."""
     body: EraseSubject = call.body
-    found, sequence = await call.rooms.erasing.erase(
+    erased = await call.rooms.erasing.erase(
         (body.subject, *body.also), reason=body.reason, despite=body.despite, actor=call.actor
     )
-    return _show(found, sequence)
+    return _show(erased.found).model_copy(
+        update={"erasure": erased.erasure, "sequence": erased.sequence}
+    )
+
+
+async def erasures(call: Call) -> Page[ErasureRow]:
+    """List erasures, newest first."""
+    store, limit = call.rooms.store, call.limit()
+    found = await store.read(list_erasures)
+    rows = tuple(
+        ErasureRow(
+            erasure=row.erasure,
+            subject=row.subject,
+            by=row.actor.removeprefix("person/"),
+            began_at=row.began_at,
+            began=row.began,
+            rows=row.swept,
+            ended_at=row.ended_at,
+            ended=row.ended,
+        )
+        for row in found[:limit]
+    )
+    return Page[ErasureRow](rows=rows, total=len(found), sequence=store.head)
 
 
 async def subjects(call: Call) -> Page[SubjectRow]:
@@ -39,17 +68,16 @@ async def subjects(call: Call) -> Page[SubjectRow]:
     return Page[SubjectRow](rows=rows, total=len(found), sequence=call.rooms.store.head)
 
 
-def _show(found: Found, sequence: int | None = None) -> SubjectData:
+def _show(found: Found) -> SubjectData:
     return SubjectData(
         values=len(found.sought.values),
         runs=len(found.sought.runs),
-        rows=found.rows,
+        rows=dict(found.rows),
         files=found.files,
         entries=found.entries,
         held_by=found.held_by,
         open_runs=found.runs_open,
         open_requests=found.requests_open,
-        sequence=sequence,
     )
 
 
@@ -61,6 +89,16 @@ OPERATIONS = (
         subjects,
         "List people whose data the vault holds or held, newest first.",
         answers=Page[SubjectRow],
+        query=("limit",),
+        tags=("ledger",),
+    ),
+    Operation(
+        "GET",
+        "/v1/audit/erasures",
+        "audit",
+        erasures,
+        "List erasures, newest first: those that go on have no end.",
+        answers=Page[ErasureRow],
         query=("limit",),
         tags=("ledger",),
     ),

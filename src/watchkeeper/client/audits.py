@@ -14,7 +14,13 @@ from watchkeeper.wire.audit import (
     Verification,
 )
 from watchkeeper.wire.base import Sent
-from watchkeeper.wire.erasing import EraseSubject, SeekSubject, SubjectData, SubjectRow
+from watchkeeper.wire.erasing import (
+    EraseSubject,
+    ErasureRow,
+    SeekSubject,
+    SubjectData,
+    SubjectRow,
+)
 from watchkeeper.wire.pages import Page
 
 VERIFY_SECONDS = 3600.0
@@ -74,6 +80,10 @@ class AuditCalls(Calls):
         """Read what the plane keeps of a person."""
         path = "/v1/audit/erasures/preview"
         return await self._post(SubjectData, path, seek, wait_seconds=VERIFY_SECONDS)
+
+    async def erasures(self, *, limit: int | None = None) -> Page[ErasureRow]:
+        """List erasures, newest first."""
+        return await self._get(Page[ErasureRow], "/v1/audit/erasures", limit=limit)
 
     async def erase_subject(self, erase: EraseSubject) -> SubjectData:
         """Have it erased; takes a while where there is much."""

@@ -60,6 +60,8 @@ class Recording:
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._end = asyncio.Event()
+        self._taken = self._done = 0
+        self._wrote = asyncio.Event()
         self.lost = 0
         """How many parts were lost since the plane started: the queue was full, or the store."""
 
@@ -99,11 +101,19 @@ class Recording:
             )
         )  # fmt: skip
         self._bytes += len(data)
+        self._taken += 1
         self._more.set()
 
     def start(self) -> None:
         """Begin to write."""
         self._task = asyncio.get_running_loop().create_task(self._write(), name="recording")
+
+    async def settle(self) -> None:
+        """Return once what was taken by now is written, or lost."""
+        taken = self._taken
+        while self._done < taken and self._task is not None:
+            self._wrote.clear()
+            await self._wrote.wait()
 
     async def stop(self) -> None:
         """Write what waits, and end."""
@@ -136,6 +146,9 @@ class Recording:
         except Exception:
             self.lost += count
             _LOG.exception("what %d calls said is lost", count)
+        finally:
+            self._done += count
+            self._wrote.set()
 
 
 def _shape(one: _Waiting) -> Content:
@@ -158,7 +171,7 @@ def _shape(one: _Waiting) -> Content:
 def _kept(one: _Waiting) -> tuple[str, str]:
     """Return what is kept of it and its kind; raise where it can't be told what is in it."""
     if one.words_of is None:
-        return canonical(redact(parse(one.data), one.unwanted)).decode(), "json"
+        return kept_body(one.data, one.unwanted), "json"
     if (words := one.words_of(one.data)) is not None:
         return str(redact(words, one.unwanted)), "text"
     events = _events(one.data)
@@ -166,6 +179,11 @@ def _kept(one: _Waiting) -> tuple[str, str]:
     if not inspect("".join(_texts(events))).classes.isdisjoint(one.unwanted):
         raise Invalid("it holds what is not kept, in pieces")
     return canonical(redact(events, one.unwanted)).decode(), "json"
+
+
+def kept_body(data: bytes, unwanted: Classes) -> str:
+    """Return a body as it is kept; raise where it can't be told what is in it."""
+    return canonical(redact(parse(data), unwanted)).decode()
 
 
 def _events(data: bytes) -> list[Any]:

@@ -38,6 +38,7 @@ _LAST_CHECKPOINT_SECONDS = 5
 _USES_SECONDS = 60
 _PRICES_SECONDS = 60
 _POLL_SECONDS = 1
+_ERASE_SECONDS = 5
 _FORGET_SECONDS = 3600
 _TRACE_SECONDS = 1
 _EXPORT_SECONDS = 1
@@ -109,6 +110,7 @@ class Plane:
         self.schedule.every(LOOK_SECONDS, "anchors", rooms.audit.anchoring.run_due)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
         self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
+        self.schedule.every(_ERASE_SECONDS, "erasures that were cut off", rooms.erasing.go_on)
         self.schedule.every(_POLL_SECONDS, "runtimes", rooms.runtimes.poll_due)
         self.schedule.every(_FORGET_SECONDS, "runs that have ended elsewhere", rooms.runtimes.purge)
         self.schedule.start()

@@ -26,7 +26,7 @@ from watchkeeper.store.metadata import Key, Whole, metadata
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 
-Kind = Literal["agent", "run", "request", "runtime", "everything"]
+Kind = Literal["agent", "run", "request", "runtime", "subject", "everything"]
 
 
 class Held(NamedTuple):
@@ -77,6 +77,7 @@ _LET_GO = Statement(
 _TAKE_UP = Statement(
     update(retention_holds).where(_of.holder == bindparam("holder_is")).values(let_go_at=None)
 )
+_IN_FORCE = Statement(select(retention_holds).where(_in_force))
 _BY = Statement(
     select(retention_holds).where(_of.holder == bindparam("holder_is")).order_by(_of.kind, _of.name)
 )
@@ -105,6 +106,11 @@ def take_up(tx: Transaction, holder: str) -> None:
 def held_by(tx: Transaction, holder: str) -> list[Row]:
     """Return what is or was held for a holder: `kind`, `name`, `sequence`, `let_go_at`."""
     return _BY.all(tx, holder_is=holder)
+
+
+def holds_in_force(tx: Transaction) -> list[Row]:
+    """Return what is held now: `holder`, `kind`, `name`."""
+    return _IN_FORCE.all(tx)
 
 
 def is_held(**named: Any) -> ColumnElement[bool]:

@@ -206,8 +206,7 @@ class Vault:
             return None
 
     def _holders_of(self, tx: Transaction, subjects: Iterable[str]) -> dict[str, AESGCM | None]:
-        """Return the keys of persons; None: it is destroyed. One that does not open is not there.
-        """
+        """Return the keys of persons; None: destroyed. One that does not open is not there."""
         table = data_subjects.c
         rows = tx.connection.execute(select(data_subjects).where(table.subject.in_(set(subjects))))
         found: dict[str, AESGCM | None] = {}

@@ -45,8 +45,25 @@ class SubjectData(Shown):
     """Incidents that hold some of it as evidence."""
     open_runs: tuple[str, ...]
     open_requests: tuple[str, ...]
+    erasure: str | None = None
     sequence: int | None = None
     """The entry that says it was erased."""
+
+
+class ErasureRow(Shown):
+    """An erasure: begun with the keys' end, and ended when no copy was left."""
+
+    erasure: str
+    subject: str
+    by: str
+    began_at: int
+    began: int
+    """The entry that says that the keys are destroyed."""
+    rows: int
+    """How many rows were written over or dropped by now."""
+    ended_at: int | None = None
+    """None while it goes on."""
+    ended: int | None = None
 
 
 class SubjectRow(Shown):

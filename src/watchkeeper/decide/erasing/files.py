@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-_LARGEST = 256 * 1024 * 1024
-
 
 def holding(state: Path, within: Collection[str]) -> tuple[str, ...]:
     """Return the logs that hold one of these texts, by their names in the state directory."""
-    return tuple(
-        str(path.relative_to(state)) for path, data in _logs(state) if _pattern(within).search(data)
-    ) if within else ()  # fmt: skip
+    if not within:
+        return ()
+    pattern, found = _pattern(within), []
+    for path in _logs(state):
+        with path.open("rb") as stream, _mapped(stream.fileno(), mmap.ACCESS_READ) as data:
+            if pattern.search(data):
+                found.append(str(path.relative_to(state)))
+    return tuple(found)
 
 
 def overwrite(state: Path, within: Collection[str]) -> None:
@@ -21,21 +25,22 @@ def overwrite(state: Path, within: Collection[str]) -> None:
     if not within:
         return
     pattern = _pattern(within)
-    for path, data in _logs(state):
-        found = list(pattern.finditer(data))
-        if not found:
-            continue
-        with path.open("r+b") as stream:
-            for one in found:
-                stream.seek(one.start())
-                stream.write(b"*" * (one.end() - one.start()))
+    for path in _logs(state):
+        with path.open("r+b") as stream, _mapped(stream.fileno(), mmap.ACCESS_WRITE) as data:
+            for start, end in [one.span() for one in pattern.finditer(data)]:
+                data[start:end] = b"*" * (end - start)
+            data.flush()
+
+
+def _mapped(descriptor: int, access: int) -> mmap.mmap:
+    return mmap.mmap(descriptor, 0, access=access)
 
 
 def _pattern(within: Collection[str]) -> re.Pattern[bytes]:
     return re.compile(b"|".join(re.escape(one.encode()) for one in within), re.IGNORECASE)
 
 
-def _logs(state: Path) -> Iterator[tuple[Path, bytes]]:
+def _logs(state: Path) -> Iterator[Path]:
     for path in sorted(state.rglob("*.log*")):
-        if path.is_file() and not path.is_symlink() and path.stat().st_size <= _LARGEST:
-            yield path, path.read_bytes()
+        if path.is_file() and not path.is_symlink() and path.stat().st_size:
+            yield path

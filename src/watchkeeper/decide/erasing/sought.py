@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from watchkeeper.approvals.model import OPEN
 from watchkeeper.approvals.tables import requests
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.tables import runs
-from watchkeeper.store.retention import retention_holds
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.store.vault import name_of
 from watchkeeper.store.vault_tables import data_subjects, vault_values
@@ -37,7 +35,10 @@ class Sought:
     """
 
     names: frozenset[str]
+    people: frozenset[str]
+    """Whom the vault knows by one of the names."""
     subjects: frozenset[str]
+    """They, and the runs that somebody unnamed in them is known by."""
     values: frozenset[str]
     """Ids of what the vault holds."""
     runs: frozenset[str]
@@ -45,6 +46,20 @@ class Sought:
     words: tuple[str, ...]
     whole: frozenset[str]
     digests: frozenset[str]
+    scopes: frozenset[str]
+    """The runs and requests that the values are told in."""
+
+    def packed(self) -> dict[str, list[str]]:
+        """Return it as JSON has it."""
+        return {one.name: sorted(getattr(self, one.name)) for one in fields(self)}
+
+    @classmethod
+    def unpacked(cls, packed: Mapping[str, list[str]]) -> Sought:
+        """Return what was packed."""
+        ordered = {"within", "words"}
+        made: dict[str, Any] = {name: tuple(said) if name in ordered else frozenset(said)
+                                for name, said in packed.items()}  # fmt: skip
+        return cls(**made)
 
     def without(self, text: str) -> str:
         """Return a text without anything that is looked for."""
@@ -61,14 +76,17 @@ def seek(tx: Transaction, names: Iterable[str]) -> Sought:
     """Return what is of a person who is called by these names."""
     said = {one.strip() for one in names if one.strip()}
     called = frozenset(map(name_of, said))
-    own_runs = _runs_for(tx, called)
-    subjects = _subjects(tx, called | own_runs)
-    values, texts, scopes = _values(tx, subjects)
+    own_runs = runs_for(tx, called)
+    people = subjects_of(tx, called)
+    subjects = people | subjects_of(tx, own_runs)
+    values, texts, scopes = _values(tx, subjects, people)
     # what is of nobody by name is of whoever the run is about
-    unnamed = _subjects(tx, scopes) - subjects
+    unnamed = subjects_of(tx, scopes) - subjects
     if unnamed:
-        more, others, _ = _values(tx, unnamed)
+        more, others, _ = _values(tx, unnamed, ())
         subjects, values, texts = subjects | unnamed, values | more, texts | others
+    scopes |= own_runs
+    scopes.discard("")
     digests = {one for one in texts if one.startswith("sha256:")}
     digests |= _digests_of(tx, own_runs, digests)
     known = {one for one in said | texts if name_of(one) in called} | called
@@ -86,8 +104,8 @@ def seek(tx: Transaction, names: Iterable[str]) -> Sought:
     )  # fmt: skip
     words = {" ".join(_WORD.findall(one)) for one in shortest}
     return Sought(
-        called, frozenset(subjects), frozenset(values), own_runs, shortest, tuple(sorted(words)),
-        frozenset(whole), frozenset(digests),
+        called, frozenset(people), frozenset(subjects), frozenset(values), own_runs, shortest,
+        tuple(sorted(words)), frozenset(whole), frozenset(digests), frozenset(scopes),
     )  # fmt: skip
 
 
@@ -104,15 +122,19 @@ def _forms(text: str) -> Iterable[str]:
     yield json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-def _runs_for(tx: Transaction, names: Collection[str]) -> frozenset[str]:
+def runs_for(tx: Transaction, names: Collection[str], after: str = "") -> frozenset[str]:
+    """Return the runs for who is called so; with `after`, those opened after a run."""
     behalf = func.lower(runs.c.on_behalf_of)
     conditions: list[ColumnElement[bool]] = [behalf.in_(names)]
     conditions += [behalf.endswith(f"/{name}", autoescape=True) for name in names]
-    found = tx.connection.execute(select(runs.c.run, runs.c.on_behalf_of).where(or_(*conditions)))
+    found = tx.connection.execute(
+        select(runs.c.run, runs.c.on_behalf_of).where(runs.c.run > after, or_(*conditions))
+    )
     return frozenset(row.run for row in found if name_of(row.on_behalf_of) in names)
 
 
-def _subjects(tx: Transaction, names: Collection[str]) -> set[str]:
+def subjects_of(tx: Transaction, names: Collection[str]) -> set[str]:
+    """Return the ids of the persons who are called so."""
     table = data_subjects.c
     return {
         row.subject
@@ -121,10 +143,12 @@ def _subjects(tx: Transaction, names: Collection[str]) -> set[str]:
     }
 
 
-def _values(tx: Transaction, subjects: Collection[str]) -> tuple[set[str], set[str], set[str]]:
-    """Return ids, texts and scopes of what is of some subjects, alone or with others."""
+def _values(
+    tx: Transaction, subjects: Collection[str], people: Collection[str]
+) -> tuple[set[str], set[str], set[str]]:
+    """Return ids, texts and scopes of what is of some subjects, or of people with others."""
     table, ids, scopes = vault_values.c, set[str](), set[str]()
-    conditions: list[ColumnElement[bool]] = [table.also.contains(one) for one in subjects]
+    conditions: list[ColumnElement[bool]] = [table.also.contains(one) for one in people]
     for condition in (*(table.subject.in_(part) for part in parts(subjects)), *conditions):
         for row in tx.connection.execute(select(table.value, table.scope).where(condition)):
             ids.add(row.value)
@@ -143,45 +167,6 @@ def _digests_of(tx: Transaction, own: Collection[str], digests: Collection[str])
                 for row in tx.connection.execute(query):
                     found |= {one for one in row if one}
     return found
-
-
-def open_work(tx: Transaction, sought: Sought) -> tuple[list[str], list[str]]:
-    """Return runs for the person that go on, and requests about the person that are open."""
-    going: list[str] = []
-    for part in parts(sought.runs):
-        query = select(runs.c.run).where(runs.c.run.in_(part), runs.c.state == "open")
-        going += [row.run for row in tx.connection.execute(query)]
-    query = select(requests).where(requests.c.state.in_(OPEN))
-    waiting = [
-        row.request for row in tx.connection.execute(query)
-        if row.run in sought.runs or any(_holds(sought, value) for value in row)
-    ]  # fmt: skip
-    return going, waiting
-
-
-def _holds(sought: Sought, value: Any) -> bool:
-    return isinstance(value, str) and sought.without(value) != value
-
-
-def holders(tx: Transaction, sought: Sought) -> list[str]:
-    """Return the incidents that hold some of it, or everything."""
-    table = retention_holds.c
-    agents = {
-        row.agent
-        for part in parts(sought.runs)
-        for row in tx.connection.execute(select(runs.c.agent).where(runs.c.run.in_(part)))
-    }
-    found = tx.connection.execute(
-        select(table.holder, table.kind, table.name).where(table.let_go_at.is_(None))
-    )
-    named = {"run": sought.runs, "agent": agents}
-    return sorted(
-        {
-            row.holder
-            for row in found
-            if row.kind == "everything" or row.name in named.get(row.kind, ())
-        }
-    )
 
 
 def parts(names: Collection[str]) -> Iterator[list[str]]:

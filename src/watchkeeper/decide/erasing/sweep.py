@@ -22,12 +22,14 @@ from sqlalchemy import (
 from watchkeeper.decide.erasing.sought import ERASED, Sought, parts
 from watchkeeper.store.journal import events
 from watchkeeper.store.metadata import metadata
+from watchkeeper.store.retention import Held, Kind
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.words import scrub, span_words
 
 _LEFT = frozenset(
-    {"events", "data_subjects", "vault_values", "vault_key", "documents", "schema_version",
-     "sealed_secrets", "sealing_state", "checkpoints", "ledger_head", "ledger_keys", "anchorings"}
+    {"events", "data_subjects", "vault_values", "vault_key", "erasures", "documents",
+     "schema_version", "sealed_secrets", "sealing_state", "checkpoints", "ledger_head",
+     "ledger_keys", "anchorings"}
 )  # fmt: skip
 """The ledger itself, what proves it, the vault, and documents, which people write of themselves."""
 _CONDITIONS_AT_ONCE = 200
@@ -50,12 +52,19 @@ WORDS: Mapping[str, Mapping[str, str | None]] = {
 """What rows of a run for a person say of the person, and what stands there instead."""
 
 
+_ABOUT: tuple[Kind, ...] = ("agent", "run", "request", "runtime")
+
+
 class Row(NamedTuple):
     """A row that holds something, and what is to stand in it; None: it is to go."""
 
     table: Table
     key: tuple[Any, ...]
     put: dict[str, str | None] | None
+    was: dict[str, str]
+    """What stands there now: where that has changed, another look is needed."""
+    about: frozenset[Held]
+    """By which of these a hold would keep it."""
 
 
 def tables() -> list[Table]:
@@ -75,6 +84,7 @@ def look(tx: Transaction, table: Table, sought: Sought) -> Iterator[Row]:
         conditions += [table.c.run.in_(part) for part in parts(sought.runs)]
     for held in _rows(tx, table, conditions):
         put: dict[str, str | None] = {}
+        was: dict[str, str] = {}
         of_person = words and held["run"] in sought.runs
         for column in texts:
             before = held[column.name]
@@ -84,13 +94,15 @@ def look(tx: Transaction, table: Table, sought: Sought) -> Iterator[Row]:
             if of_person and column.name in words:
                 after = words[column.name]
             if after != before:
-                put[column.name] = after
+                put[column.name], was[column.name] = after, before
         if table.name == "span_words":
             put = {"words": None}
         if put:
             key = tuple(held[column.name] for column in keys)
             named = any(column.name in put for column in keys)
-            yield Row(table, key, None if named or table.name == "span_words" else put)
+            goes = named or table.name == "span_words"
+            about = frozenset(Held(kind, held[kind]) for kind in _ABOUT if held.get(kind))
+            yield Row(table, key, None if goes else put, was, about)
 
 
 def _rows(
@@ -116,7 +128,9 @@ def change(tx: Transaction, rows: list[Row]) -> None:
     """Write rows as they are to be."""
     tx.silent("the erasure is on record when it has ended")
     for row in rows:
-        where = and_(*(c == v for c, v in zip(row.table.primary_key.columns, row.key, strict=True)))
+        keys = zip(row.table.primary_key.columns, row.key, strict=True)
+        stands = (row.table.c[name] == value for name, value in row.was.items())
+        where = and_(*(column == value for column, value in keys), *stands)
         if row.put is None:
             tx.connection.execute(delete(row.table).where(where))
         else:

@@ -1,0 +1,204 @@
+"""An erasure is one thing: begun with the keys' end, and told as done when nothing is left."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from watchkeeper.core.errors import Conflict, Unavailable
+from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
+from watchkeeper.decide.erasing import service, sweep
+from watchkeeper.decide.erasing.records import list_erasures
+from watchkeeper.decide.erasing.service import Erasing
+from watchkeeper.ledger.reading import read_events
+from watchkeeper.ledger.verification import verify
+from watchkeeper.store import retention
+from watchkeeper.store.metadata import metadata
+from watchkeeper.store.retention import Held
+from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.tools.inspection.rules import personal_in
+from watchkeeper.traces import contents
+from watchkeeper.traces.contents import Content
+
+ROWS, AT_ONCE = 4, 2
+"""More than one unit takes."""
+LEE = "lee@people.example"
+
+
+class Cut(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture(autouse=True)
+def _finds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.vault.find = personal_in
+    monkeypatch.setattr(service, "ROWS_AT_ONCE", AT_ONCE)
+
+
+def erasing(store: Store, state: Path) -> Erasing:
+    """What a plane makes when it starts."""
+
+    async def settle() -> None:
+        pass
+
+    return Erasing(store, CatalogueView(build_catalogue({})), state, settle=settle)
+
+
+async def plant(store: Store, state: Path, person: str) -> None:
+    """Have somebody in entries, in tables and in the log."""
+
+    def say(tx: Transaction) -> None:
+        body = {"summary": f"to {person} and {LEE}"}
+        tx.record("run.closed", actor="agent/clerk", subject="run/run_1", run="run_1", body=body)
+        kept = [
+            Content(f"dec_{person}{n}", "input", f"run_{n}", "clerk", tx.now, "text",
+                    f"said {n} to {person}", "sha256:0", 9, None)
+            for n in range(ROWS)
+        ]  # fmt: skip
+        contents.keep(tx, kept)
+
+    await store.write(say)
+    with (state / "plane.log").open("a") as log:
+        log.write(f"refused for {person}\n")
+
+
+async def dump(store: Store, state: Path) -> str:
+    """All that stands in tables and logs."""
+
+    def read(tx: Transaction) -> str:
+        return "\n".join(
+            str(row) for table in metadata.sorted_tables
+            for row in tx.connection.execute(select(table))
+        )  # fmt: skip
+
+    return await store.scan(read) + (state / "plane.log").read_text()
+
+
+async def told(store: Store, type_: str) -> list[dict[str, Any]]:
+    found = await store.read(lambda tx: read_events(tx, type=type_, limit=500))
+    return [dict(event.body) for event in found]
+
+
+def cut_after(store: Store, writes: int) -> Callable[[], None]:
+    """End the process when it has written so often; returns what lets it live again."""
+    left, write = itertools.count(), store.write
+
+    async def cutting(*given: Any, **more: Any) -> Any:
+        if next(left) == writes:
+            raise Cut
+        return await write(*given, **more)
+
+    store.write = cutting  # type: ignore[method-assign]
+    return lambda: setattr(store, "write", write)
+
+
+async def test_one_that_is_cut_off_anywhere_is_finished_and_never_told_as_done_before(
+    store: Store, tmp_path: Path
+) -> None:
+    ended = 0
+    for step in itertools.count():
+        person = f"kim{step}@people.example"
+        await plant(store, tmp_path, person)
+        live = cut_after(store, step)
+        try:
+            done = await erasing(store, tmp_path).erase(
+                [person], reason="asked", despite=(), actor="person/ada"
+            )
+        except Cut:
+            done = None
+        finally:
+            live()
+        left = person in await dump(store, tmp_path)
+        newest, *_ = [*await store.read(list_erasures), None]
+        began = newest is not None and newest.erasure not in {
+            row["erasure"] for row in await told(store, "subject.erased")
+        }
+        assert not (left and newest and newest.ended_at and began)
+        if step == 0:
+            assert newest is None, "nothing was begun"
+            assert left
+        else:
+            assert newest is not None
+            assert began == (newest.ended_at is None)
+            assert done is not None or not left or began, "told as done while something is left"
+
+        await erasing(store, tmp_path).go_on()
+        if step == 0:
+            await erasing(store, tmp_path).erase(
+                [person], reason="asked", despite=(), actor="person/ada"
+            )
+        ended += 1
+        assert person not in await dump(store, tmp_path)
+        assert len(await told(store, "subject.erasing")) == ended
+        assert len(await told(store, "subject.erased")) == ended
+        if done is not None:
+            break
+    assert ended > 6, "it was cut off at every step"
+    rows = [row.swept for row in await store.read(list_erasures)]
+    assert rows == [ROWS] * ended, "each row is counted once, however often it was cut off"
+    found = await store.scan(verify)
+    assert found.ok, found.detail
+    assert LEE in await dump(store, tmp_path) or LEE in str(await told(store, "run.closed"))
+
+
+@pytest.mark.parametrize("kind", ["run", "agent", "everything"])
+async def test_a_hold_that_comes_meanwhile_wins(
+    store: Store, tmp_path: Path, kind: retention.Kind
+) -> None:
+    person = "kim@people.example"
+    await plant(store, tmp_path, person)
+    name = {"run": "run_3", "agent": "clerk", "everything": "*"}[kind]
+    scan = store.scan
+
+    async def scan_and_hold(query: Any) -> Any:
+        found = await scan(query)
+
+        def hold(tx: Transaction) -> None:
+            tx.silent("by hand")
+            retention.hold(tx, "inc_1", [Held(kind, name)], 1)
+
+        await store.write(hold)
+        return found
+
+    store.scan = scan_and_hold  # type: ignore[method-assign]
+    with pytest.raises(Conflict, match="inc_1") as refused:
+        await erasing(store, tmp_path).erase(
+            [person], reason="asked", despite=(), actor="person/ada"
+        )
+    assert refused.value.rule == "incident/inc_1"
+    store.scan = scan  # type: ignore[method-assign]
+    assert person in str(await told(store, "run.closed")), "nothing was destroyed"
+    assert await store.read(list_erasures) == []
+
+
+async def test_one_that_does_not_come_to_an_end_says_so_and_goes_on(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = "kim@people.example"
+    await plant(store, tmp_path, person)
+    change = sweep.change
+
+    def change_nothing(tx: Transaction, rows: Any) -> None:
+        tx.silent("somebody writes it anew each time")
+
+    monkeypatch.setattr(sweep, "change", change_nothing)
+    with pytest.raises(Unavailable, match="copies are still being written") as told_so:
+        await erasing(store, tmp_path).erase(
+            [person], reason="asked", despite=(), actor="person/ada"
+        )
+    assert told_so.value.code == "erasure_unfinished"
+    (row,) = await store.read(list_erasures)
+    assert row.ended_at is None
+    assert await told(store, "subject.erased") == []
+    assert person not in str(await told(store, "run.closed")), "entries tell it no more"
+
+    monkeypatch.setattr(sweep, "change", change)
+    await erasing(store, tmp_path).go_on()
+    assert person not in await dump(store, tmp_path)
+    assert len(await told(store, "subject.erased")) == 1
