@@ -74,8 +74,31 @@ def test_a_call_takes_from_permit_to_outcome_and_keeps_who_answered() -> None:
     assert told["gen_ai.provider.name"] == "local"
     assert told["gen_ai.usage.output_tokens"] == 5
     assert told["watchkeeper.rule"] == "policy/p"
-    assert told["watchkeeper.first_token_ms"] == 90
+    assert told["gen_ai.response.time_to_first_chunk"] == 0.09
     assert told["watchkeeper.cost_usd"] == 0.0002
+
+
+def test_an_answer_is_called_what_its_provider_calls_it() -> None:
+    said = {"id": "chatcmpl-7", "model": "small-1-2026", "finish_reasons": ["stop"]}
+    call = spans_of(
+        opened(),
+        decided(kind="model", name="small"),
+        ended(provider="local", provider_model="small-1", response=said, reasoning_tokens=3),
+    )[DECISION]
+    told = attributes_of(call)
+    assert told["gen_ai.response.id"] == "chatcmpl-7"
+    assert told["gen_ai.response.model"] == "small-1-2026"
+    assert told["gen_ai.response.finish_reasons"] == ["stop"]
+    assert told["gen_ai.usage.reasoning.output_tokens"] == 3
+
+
+def test_a_tool_that_retrieves_is_told_with_its_source() -> None:
+    call = spans_of(opened(), decided(name="docs.search", source="handbook"), ended())[DECISION]
+    assert call.name == "retrieval docs.search"
+    told = attributes_of(call)
+    assert told["gen_ai.operation.name"] == "retrieval"
+    assert told["gen_ai.data_source.id"] == "handbook"
+    assert (told["gen_ai.tool.name"], told["gen_ai.tool.call.id"]) == ("docs.search", DECISION)
 
 
 @pytest.mark.parametrize(("endpoint", "operation"), [("embeddings", "embeddings"), (None, "chat")])

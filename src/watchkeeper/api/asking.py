@@ -6,6 +6,7 @@ import asyncio
 from typing import NamedTuple, cast, get_args
 
 from watchkeeper.api.table import Call, Operation
+from watchkeeper.api.traces import FILTERS, PERIOD
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import Invalid, NotFound
 from watchkeeper.core.words import count
@@ -19,6 +20,8 @@ from watchkeeper.traces.model import Span
 from watchkeeper.traces.questions import QUESTIONS
 from watchkeeper.traces.reading import spans_of_run
 from watchkeeper.wire.asking import (
+    LONGEST_SECONDS,
+    Asked,
     Comparison,
     Figures,
     Measure,
@@ -33,18 +36,27 @@ from watchkeeper.wire.asking import (
 from watchkeeper.wire.data import DATA_CLASSES
 
 _DAY_SECONDS = 86_400
-LONGEST_SECONDS = 92 * _DAY_SECONDS
 _MOST_RESTS = 200
 
 
 async def questions(call: Call) -> Questions:
     """List the questions."""
-    return Questions(rows=QUESTIONS)
+    saved = [
+        Asked(
+            name=one.name,
+            asks=one.description,
+            parameters=(*FILTERS, *PERIOD),
+            example=f"watchkeeper ask {one.name}",
+            saved=True,
+        )
+        for _, one in sorted(call.rooms.view.now.questions.items())
+    ]
+    return Questions(rows=(*QUESTIONS, *saved))
 
 
 async def spike(call: Call) -> Spike:
     """Say which versions made something rise."""
-    since, until = _period(call)
+    since, until = period_of(call)
     asked = spikes.Asked(
         measure=cast("Measure", call.one_of("measure", get_args(Measure))),
         by=cast("Part", call.one_of("by", get_args(Part))),
@@ -64,7 +76,7 @@ async def spike(call: Call) -> Spike:
         since=since,
         until=until,
         counted=spikes.COUNTED[asked.measure],
-        missing=(*missing, *_unseen(call)),
+        missing=(*missing, *unseen(call)),
         sequence=sequence,
         measure=asked.measure,
         by=asked.by,
@@ -81,7 +93,7 @@ async def touched(call: Call) -> Touched:
     data = call.option("data", DATA_CLASSES)
     if data is None:
         raise Invalid(f"data must be one of {', '.join(DATA_CLASSES)}", where="query: data")
-    since, until = _period(call)
+    since, until = period_of(call)
     seen = call.agents_seen()
     sequence = await call.rooms.projector.catch_up()
 
@@ -90,7 +102,7 @@ async def touched(call: Call) -> Touched:
             since=since,
             until=until,
             counted=touching.COUNTED,
-            missing=(*missing_of(tx, since, until), *touching.MISSING, *_unseen(call)),
+            missing=(*missing_of(tx, since, until), *touching.MISSING, *unseen(call)),
             sequence=sequence,
             data=data,
             rows=touching.read(tx, data, since=since, until=until, agents=seen),
@@ -193,19 +205,20 @@ def _may_read(call: Call, agent: str) -> bool:
     return seen is None or agent in seen
 
 
-def _unseen(call: Call) -> tuple[str, ...]:
+def unseen(call: Call) -> tuple[str, ...]:
+    """Return what is not in an answer because the caller does not read it."""
     if call.agents_seen() is None:
         return ()
     return ("agents of teams that you do not read",)
 
 
-def _period(call: Call) -> tuple[int, int]:
-    """Read the period: the last day unless told."""
+def period_of(call: Call, usual_seconds: int = _DAY_SECONDS) -> tuple[int, int]:
+    """Read the period: the last day, or so many seconds, unless told."""
     now = call.rooms.clock.now()
     until = min(call.whole("until") or now, now)
     within, since = call.whole("within_seconds"), call.whole("since")
     if since is None:
-        since = until - (within or _DAY_SECONDS) * MICROSECONDS
+        since = until - (within or usual_seconds) * MICROSECONDS
     since = max(0, since)
     if since >= until:
         raise Invalid("the period ends before it begins", where="query: since")
@@ -285,7 +298,6 @@ def _figures(side: _Side) -> Figures:
     )
 
 
-_PERIOD = ("since", "until", "within_seconds")
 OPERATIONS = (
     Operation(
         "GET", "/v1/ask", "read", questions, "List the questions that are known.",
@@ -294,11 +306,11 @@ OPERATIONS = (
     Operation(
         "GET", "/v1/ask/spike", "read", spike,
         "Say which versions of which agents made cost, calls, refusals or errors rise.",
-        answers=Spike, query=("measure", "by", "agent", *_PERIOD), tags=("traces",),
+        answers=Spike, query=("measure", "by", "agent", *PERIOD), tags=("traces",),
     ),
     Operation(
         "GET", "/v1/ask/touched", "read", touched, "Say which agents touched a class of data.",
-        answers=Touched, query=("data", *_PERIOD), tags=("traces",),
+        answers=Touched, query=("data", *PERIOD), tags=("traces",),
     ),
     Operation(
         "GET", "/v1/ask/rested-on/{key:path}", "read", rested_on,

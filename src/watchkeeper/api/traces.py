@@ -126,11 +126,12 @@ def wanted_in(call: Call) -> Wanted:
     )
 
 
-WANTED = (
+FILTERS = (
     "agent", "version", "run", "trace", "kind", "operation", "subject", "status", "verdict",
-    "outcome", "rule", "principal", "source", "data", "cost_at_least", "since", "until",
-    "within_seconds", "text",
+    "outcome", "rule", "principal", "source", "data", "cost_at_least", "text",
 )  # fmt: skip
+PERIOD = ("since", "until", "within_seconds")
+WANTED = (*FILTERS, *PERIOD)
 """The query parameters that `wanted_in` reads."""
 OPERATIONS = (
     Operation(

@@ -6,46 +6,29 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_json, print_table, say, say_line
+from watchkeeper.cli.questions import QuestionGroup, between, period_options, say_limits
 from watchkeeper.cli.session import Session, speaks
-from watchkeeper.cli.words import at, read_time
+from watchkeeper.cli.words import at
 from watchkeeper.core.money import dollars
 from watchkeeper.core.words import count
 from watchkeeper.wire.asking import Measure, Part
 from watchkeeper.wire.data import DATA_CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from watchkeeper.client.api import PlaneClient
-    from watchkeeper.wire.asking import Answer, Rest, Spike, SpikePart, Toucher, Under
+    from watchkeeper.wire.asking import Rest, Spike, SpikePart, Toucher, Under
 
 _SHORT = 19
 """Of a digest; `--json` has all of it."""
 
 
-@click.group(cls=NamedGroup)
+@click.group(cls=QuestionGroup)
 def ask() -> None:
-    """Ask what happened: each question is a query with parameters, `ask list` has them all."""
+    """Ask what happened: each question is a query with parameters, `ask list` has them all.
 
-
-def _period(command: Callable[..., Any]) -> Callable[..., Any]:
-    until = click.option(
-        "--until", metavar="TIME", help="Up to a date and time, or e.g. 4d ago; now unless told."
-    )
-    since = click.option(
-        "--since", metavar="TIME", default="24h", show_default=True,
-        help="From a date and time (UTC), or e.g. 7d ago.",
-    )  # fmt: skip
-    return since(until(command))
-
-
-async def _between(plane: PlaneClient, since: str, until: str | None) -> dict[str, int]:
-    """Read a period by the plane's clock."""
-    now = (await plane.status()).now
-    found = {"since": read_time(since, now)}
-    return found if until is None else {**found, "until": read_time(until, now)}
+    `watchkeeper ask NAME` asks a question that a document of kind `question` adds.
+    """
 
 
 @ask.command("list", short_help="List the questions.")
@@ -65,7 +48,7 @@ def list_(session: Session) -> None:
 @click.argument("measure", type=click.Choice(get_args(Measure)))
 @click.option("--by", type=click.Choice(get_args(Part)), default="version", show_default=True)
 @click.option("--agent", metavar="NAME", help="Only this agent's.")
-@_period
+@period_options(since="24h")
 @speaks()
 def spike(
     session: Session, measure: Measure, by: Part, agent: str | None, since: str, until: str | None
@@ -76,7 +59,7 @@ def spike(
     """
 
     async def read(plane: PlaneClient) -> Spike:
-        period = await _between(plane, since, until)
+        period = await between(plane, since, until)
         return await plane.ask_spike(measure=measure, by=by, agent=agent, **period)
 
     found = session.call(read)
@@ -95,7 +78,7 @@ def spike(
     )
     if found.left_out:
         say(f"{count(found.left_out, 'row')} more add less than these.")
-    _say_limits(found)
+    say_limits(found)
 
 
 def _part(found: Spike, part: SpikePart) -> tuple[object, ...]:
@@ -125,13 +108,13 @@ def _amount(measure: Measure, value: int) -> str:
 
 @ask.command(short_help="Which agents touched a class of data?")
 @click.argument("data", type=click.Choice(DATA_CLASSES), metavar="CLASS")
-@_period
+@period_options(since="24h")
 @speaks()
 def touched(session: Session, data: str, since: str, until: str | None) -> None:
     """Say which agents touched data of CLASS: secret, card, iban, national-id, email, phone."""
 
     async def read(plane: PlaneClient) -> Any:
-        return await plane.ask_touched(data, **await _between(plane, since, until))
+        return await plane.ask_touched(data, **await between(plane, since, until))
 
     found = session.call(read)
     if session.json:
@@ -144,7 +127,7 @@ def touched(session: Session, data: str, since: str, until: str | None) -> None:
         )
     else:
         say_line(f"No agent is known to have touched data of class {data}.")
-    _say_limits(found)
+    say_limits(found)
 
 
 def _toucher(row: Toucher) -> tuple[object, ...]:
@@ -187,7 +170,7 @@ def rested_on(session: Session, key: str) -> None:
         say_line("Nothing that the plane saw came before it.")
     if found.left_out:
         say(f"{count(found.left_out, 'step')} before these.")
-    _say_limits(found)
+    say_limits(found)
 
 
 def _under(one: Under) -> str:
@@ -204,17 +187,10 @@ def _under(one: Under) -> str:
 
 def _rest(row: Rest) -> tuple[object, ...]:
     basis = row.basis if row.source == "plane" else f"{row.basis} (agent's word)"
+    if row.data_source:
+        basis += f" from {row.data_source}"
     digests = " ".join(f"{name} {value[:_SHORT]}" for name, value in row.digests.items())
     return (
         at(row.at), basis, row.name, row.outcome or "-", row.rule or "-", row.by or "-",
         digests or "-", row.key,
     )  # fmt: skip
-
-
-def _say_limits(found: Answer) -> None:
-    """Say what was counted, when, and what cannot be known."""
-    say()
-    began = "the beginning" if found.since is None else at(found.since)
-    say_line(f"From {began} to {at(found.until)}. Counted: {found.counted}.")
-    for missing in found.missing:
-        say_line(f"Not in it: {missing}.")

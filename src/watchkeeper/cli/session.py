@@ -85,6 +85,25 @@ class Session:
             raise click.Abort from None
 
 
+def ask_quietly(context: click.Context, work: Callable[[PlaneClient], Awaitable[T]]) -> T | None:
+    """Run `work` for a shell that completes a word; None where no plane answers soon."""
+    import asyncio
+
+    from watchkeeper.client.api import PlaneClient
+
+    above = context.find_root().params
+
+    async def run() -> T:
+        address = Session(above.get("connect"), above.get("state")).address()
+        async with asyncio.timeout(_PATIENCE_SECONDS), PlaneClient(address) as plane:
+            return await work(plane)
+
+    try:
+        return asyncio.run(run())
+    except (WatchkeeperError, TimeoutError):
+        return None
+
+
 def as_invalid(error: ValueError) -> Invalid:
     """Say what a wire model refused; anything else is a defect and is raised as it is."""
     from pydantic import ValidationError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchkeeper.client.calls import Calls, path_part
 from watchkeeper.client.spending import LONG_SECONDS
-from watchkeeper.wire.asking import Comparison, Questions, RestedOn, Spike, Touched
+from watchkeeper.wire.asking import Comparison, Questions, RestedOn, Saved, Spike, Touched
 
 
 class AskingCalls(Calls):
@@ -60,6 +60,30 @@ class AskingCalls(Calls):
         """Ask what a run's output, or one step of it, rested on."""
         path = f"/v1/ask/rested-on/{path_part(key)}"
         return await self._get(RestedOn, path, wait_seconds=LONG_SECONDS)
+
+    async def ask_saved(
+        self,
+        name: str,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        within_seconds: int | None = None,
+        limit: int | None = None,
+        **filters: str | int | None,
+    ) -> Saved:
+        """Ask a question that a document asks; `filters` as the route `/v1/spans` has them stand
+        in place of the document's.
+        """
+        return await self._get(
+            Saved,
+            f"/v1/ask/saved/{path_part(name)}",
+            since=since,
+            until=until,
+            within_seconds=within_seconds,
+            limit=limit,
+            wait_seconds=LONG_SECONDS,
+            **filters,
+        )
 
     async def compare(self, a: str, b: str) -> Comparison:
         """Read two runs side by side."""

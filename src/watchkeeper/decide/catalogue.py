@@ -27,6 +27,7 @@ from watchkeeper.registry.documents import Issuer, Policy, Rate, Role, ToolContr
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.people import OperatorRole, Person
 from watchkeeper.registry.providers import LogicalModel, Provider
+from watchkeeper.registry.questions import Question
 from watchkeeper.registry.routes import reached
 from watchkeeper.registry.rules import InForce, Key
 from watchkeeper.registry.runtimes import Runtime
@@ -115,6 +116,8 @@ class Catalogue:
     channels: Mapping[str, Channel]
     runtimes: Mapping[str, Runtime]
     """Where agents' work runs."""
+    questions: Mapping[str, Question]
+    """What is asked again about what happened."""
     budgets: tuple[Budget, ...]
     caps: CapIndex
     """The caps of contracts and budgets, found by who acts."""
@@ -300,6 +303,7 @@ def build_catalogue(
         webhooks={old.name: one for old, one in _of(standing, Webhook)},
         channels={old.name: one for old, one in _of(standing, Channel)},
         runtimes=runtimes,
+        questions={old.name: one for old, one in _of(standing, Question)},
         budgets=budgets,
         caps=CapIndex(agents, budgets, models.keys()),
         responding={one.name: compile_responses(one) for one in budgets},

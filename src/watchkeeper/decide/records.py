@@ -110,8 +110,12 @@ def record_decision(
     team: str = "",
     project: str | None = None,
     traceparent: str | None = None,
+    source: str | None = None,
 ) -> None:
-    """Keep a decision and its event, with digests of the action and of its policy sets."""
+    """Keep a decision and its event, with digests of the action and of its policy sets.
+
+    `source`: what a tool retrieves from.
+    """
     contents = action.contents
     staged = [asdict(one) for one in progress.would]
     reason = ruling.reason
@@ -194,6 +198,8 @@ def record_decision(
         body["traceparent"] = caller.text()
     if action.kind == "model" and action.endpoint in _NO_CHAT:
         body["endpoint"] = action.endpoint
+    if source is not None:
+        body["source"] = source
     if contents.classes:
         body["classes_in"] = listed(contents.classes)
     if progress.hosted:
@@ -302,9 +308,11 @@ def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
     for name in ("model", "provider", "provider_model", "first_token_ms"):
         if (said := getattr(outcome, name)) is not None:
             body[name] = said
-    for name in ("cache_read_tokens", "cache_write_tokens", "retries"):
+    for name in ("cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "retries"):
         if amount := getattr(usage, name):
             body[name] = amount
+    if outcome.response is not None:
+        body["response"] = outcome.response.model_dump(mode="json", exclude_defaults=True)
     if outcome.cached:
         body["cached"] = True
     if outcome.route_reason is not None:

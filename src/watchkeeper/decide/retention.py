@@ -59,7 +59,7 @@ def without_agents_words(outcome: Outcome) -> Outcome:
     """Return what an agent says of how its own model call ended, as it may be recorded."""
     result = outcome.result_digest
     fit = result if result is not None and _DIGEST.fullmatch(result) else None
-    left_out = {"error": None, "route_reason": None, "provider_model": None}
+    left_out = {"error": None, "route_reason": None, "provider_model": None, "response": None}
     return outcome.model_copy(update={"result_digest": fit, **left_out})
 
 

@@ -313,6 +313,7 @@ class Decider:
             team=catalogue.team_of(run.agent),
             project=governed.contract.project if governed else None,
             traceparent=ask.traceparent,
+            source=contract.retrieves if contract else None,
         )
         if (
             call

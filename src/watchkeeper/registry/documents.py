@@ -12,6 +12,7 @@ from watchkeeper.registry.parts import Part, RateLimit, Text
 from watchkeeper.registry.patterns import compile_pattern
 from watchkeeper.registry.people import OperatorRole, Person
 from watchkeeper.registry.providers import LogicalModel, Provider
+from watchkeeper.registry.questions import Question
 from watchkeeper.registry.references import CredentialUse, Url
 from watchkeeper.registry.runtimes import Runtime
 from watchkeeper.registry.spending import Breaker, Budget
@@ -119,6 +120,9 @@ class ToolContract(Part):
     access: Literal["read", "write"] = "write"
     risk: Risk = "medium"
     tags: tuple[Name, ...] = ()
+    retrieves: Name | None = None
+    """For a tool that retrieves what an agent then knows: from which source, such as a knowledge
+    base. Its calls are told as retrieval."""
     region: Name = "eu"
     amount_usd: str | None = Field(None, max_length=60)
     """The argument that holds the money moved, in dollars."""
@@ -157,6 +161,8 @@ class ToolContract(Part):
         for field, preview in (("preview", self.preview), ("blast_preview", self.blast_preview)):
             if preview and preview.tool == self.name:
                 raise ValueError(f"{field}.tool: a tool can't preview itself")
+        if self.retrieves and self.access != "read":
+            raise ValueError("retrieves: a tool that retrieves only reads; say `access: read`")
         return self
 
 
@@ -271,6 +277,7 @@ Document = (
     | Webhook
     | Channel
     | Runtime
+    | Question
     | Policy
 )
 
@@ -293,6 +300,7 @@ KINDS: dict[str, type[Document]] = {
     "webhook": Webhook,
     "channel": Channel,
     "runtime": Runtime,
+    "question": Question,
     "policy": Policy,
 }
 """The root key of a document and what it holds; `policy` documents are *.cedar files."""

@@ -14,6 +14,8 @@ def tool_clauses(tool: ToolContract) -> Iterator[tuple[str, str]]:
     """Yield what a contract says of a tool: what it is about, and a sentence."""
     yield "does", tool.does
     yield "access", f"{_ACCESS[tool.access]}; risk {tool.risk}; in region {tool.region}"
+    if tool.retrieves is not None:
+        yield "retrieves", f"from {tool.retrieves}, for what the agent says and does next"
     for never in tool.never:
         yield "never", f"{never.argument} matching {never.pattern!r}: {never.why}"
     yield "arguments", _arguments(tool)

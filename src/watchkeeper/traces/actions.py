@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from watchkeeper.core.tracing import TraceContext, read_traceparent, span_of, trace_of
 from watchkeeper.store.journal import Event
-from watchkeeper.traces.bodies import OUTCOMES, joined, kept, short
+from watchkeeper.traces.bodies import OUTCOMES, answered, joined, kept, short
 from watchkeeper.traces.model import Link, Span, Spans
 
 DECIDED = {"decision.permitted": "permit", "decision.held": "hold", "decision.denied": "deny"}
@@ -83,7 +83,7 @@ def decided(event: Event, body: Mapping[str, Any], spans: Spans) -> tuple[Span, 
 
 def _operation(body: Mapping[str, Any]) -> str:
     if body["kind"] == "tool":
-        return "execute_tool"
+        return "retrieval" if "source" in body else "execute_tool"
     endpoint = body.get("endpoint")
     return endpoint if endpoint in ("embeddings", "count_tokens") else "chat"
 
@@ -110,7 +110,7 @@ def settled(event: Event, body: Mapping[str, Any], spans: Spans) -> tuple[Span, 
                 input_tokens=taken,
                 output_tokens=given,
                 classes=joined(action.classes, body.get("classes_out")),
-                attributes=kept(event.type, body, dict(action.attributes)),
+                attributes=answered(body, dict(action.attributes)),
             )
         )
     of_run = spans.get(event.run or "")

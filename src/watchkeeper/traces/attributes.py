@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from watchkeeper.core.money import MICROS
-from watchkeeper.traces.model import Span
+from watchkeeper.traces.model import TOOL_CALLS, Span
 
 _MODEL_CALLS = frozenset({"chat", "embeddings", "count_tokens", "text_completion"})
 
@@ -26,7 +26,7 @@ def _of(span: Span) -> Iterator[tuple[str, Any]]:
     yield "gen_ai.agent.name", span.agent
     yield "gen_ai.agent.version", None if span.version is None else str(span.version)
     yield "gen_ai.conversation.id", span.run
-    if span.operation == "execute_tool":
+    if span.operation in TOOL_CALLS:
         yield "gen_ai.tool.name", span.subject
         yield "gen_ai.tool.call.id", span.key
     elif span.operation in _MODEL_CALLS:

@@ -21,6 +21,7 @@ _KEPT = {
         ("policies", "watchkeeper.policies"),
         ("reason", "watchkeeper.decision.reason"),
         ("hosted", "watchkeeper.hosted_tools"),
+        ("source", "gen_ai.data_source.id"),
         ("obligations", "watchkeeper.obligations"),
         ("would", "watchkeeper.policy.would"),
         ("approved_by", "watchkeeper.approved_by"),
@@ -31,12 +32,17 @@ _KEPT = {
         ("provider_model", "gen_ai.response.model"),
         ("cache_read_tokens", "gen_ai.usage.cache_read.input_tokens"),
         ("cache_write_tokens", "gen_ai.usage.cache_creation.input_tokens"),
-        ("first_token_ms", "watchkeeper.first_token_ms"),
+        ("reasoning_tokens", "gen_ai.usage.reasoning.output_tokens"),
         ("model", "watchkeeper.model"),
         ("retries", "watchkeeper.retries"),
         ("cached", "watchkeeper.cached"),
         ("classes_redacted", "watchkeeper.data.redacted"),
         ("result_digest", "watchkeeper.result_digest"),
+    ),
+    "response": (
+        ("id", "gen_ai.response.id"),
+        ("model", "gen_ai.response.model"),
+        ("finish_reasons", "gen_ai.response.finish_reasons"),
     ),
     "run.opened": (
         ("environment", "deployment.environment.name"),
@@ -54,7 +60,7 @@ _KEPT = {
         ("decide_by", "watchkeeper.approval.decide_by"),
     ),
 }
-"""What of an entry's body is kept as an attribute, and its name there."""
+"""What of an entry's body, or of a part of one, is kept as an attribute, and its name there."""
 _KEPT["decision.held"] = _KEPT["decision.denied"] = _KEPT["decision.permitted"]
 
 
@@ -66,6 +72,15 @@ def marked(span: Span, event: Event, body: Mapping[str, Any]) -> Span:
     if len(marks) > MOST_MARKS:
         marks = (*marks[: MOST_MARKS // 2], *marks[MOST_MARKS // 2 + 1 :])
     return replace(span, marks=marks)
+
+
+def answered(body: Mapping[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Add to `found` what the body of an outcome says of how it was answered."""
+    kept("outcome.recorded", body, found)
+    kept("response", body.get("response") or {}, found)
+    if (first := body.get("first_token_ms")) is not None:
+        found["gen_ai.response.time_to_first_chunk"] = first / 1000  # in seconds there
+    return found
 
 
 def kept(type_: str, body: Mapping[str, Any], found: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,10 @@ MOST_MARKS = 40
 MOST_LINKS = 8
 
 
+TOOL_CALLS = frozenset({"execute_tool", "retrieval"})
+"""Operations of the plane's own spans that are calls of tools."""
+
+
 class Link(msgspec.Struct, frozen=True):
     """Another span that one has to do with."""
 

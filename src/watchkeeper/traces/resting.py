@@ -139,7 +139,13 @@ def _rest(span: Span, basis: Basis) -> Rest:
         digests=digests,
         request=span.request,
         by=span.principal if span.kind == "approval" else None,
+        data_source=_source(span),
     )
+
+
+def _source(span: Span) -> str | None:
+    source = span.attributes.get("gen_ai.data_source.id")
+    return source if isinstance(source, str) else None
 
 
 def rules_of(found: Sequence[Span]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, distinct, func, litera
 
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.traces.model import TOOL_CALLS
 from watchkeeper.traces.tables import spans
 from watchkeeper.wire.asking import Measure, Part, SpikePart
 
@@ -28,7 +29,7 @@ COUNTED: dict[Measure, str] = {
     "refusals": "actions and runs that were refused",
     "errors": "permitted actions that did not succeed, or whose outcome nobody knows",
 }
-_tool = _s.operation == "execute_tool"
+_tool = _s.operation.in_(TOOL_CALLS)
 _PARTS: dict[Part, tuple[ColumnElement[Any], tuple[ColumnElement[bool], ...]]] = {
     "version": (null(), ()),
     "model": (_s.subject, (_action, ~_tool)),

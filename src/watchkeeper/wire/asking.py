@@ -8,6 +8,7 @@ from pydantic import Field
 
 from watchkeeper.wire.base import Shown
 from watchkeeper.wire.data import DataClass
+from watchkeeper.wire.traces import SpanRow
 
 Measure = Literal["cost", "calls", "refusals", "errors"]
 """What may spike: micro-dollars, permitted actions, refused ones, those that did not succeed."""
@@ -16,6 +17,17 @@ Part = Literal["version", "model", "tool", "rule"]
 what refused them."""
 Basis = Literal["retrieval", "memory", "tool", "model", "delegation", "approval", "reported"]
 """What an output may rest on."""
+BUILT_IN = frozenset({"list", "spike", "touched", "rested-on"})
+"""What `ask` knows by itself; no document's question is called so."""
+LONGEST_SECONDS = 92 * 86_400
+"""The longest period that is looked at."""
+GroupBy = Literal[
+    "agent", "version", "run", "kind", "operation", "subject", "status", "verdict", "outcome",
+    "rule", "principal", "source", "hour", "day",
+]  # fmt: skip
+"""What steps are counted by."""
+QuestionOrder = Literal["steps", "errors", "refusals", "cost", "tokens", "slowest", "newest"]
+"""What comes first, the most of it."""
 Change = Literal["same", "changed", "only_a", "only_b"]
 
 
@@ -26,6 +38,8 @@ class Asked(Shown):
     asks: str
     parameters: tuple[str, ...]
     example: str
+    saved: bool = False
+    """Whether a document asks it, which anybody may write; else the plane has it itself."""
 
 
 class Questions(Shown):
@@ -109,6 +123,40 @@ class Touched(Answer):
     rows: tuple[Toucher, ...]
 
 
+class Group(Shown):
+    """What there is of one group of steps."""
+
+    values: tuple[str | None, ...]
+    """What it is of, in the order of `group_by`."""
+    steps: int
+    runs: int
+    errors: int
+    """Steps that did not go well, refusals apart."""
+    refusals: int
+    cost_micros: int
+    """Of calls; what runs sum up is in their calls."""
+    tokens: int
+    longest_ms: int
+    first: int
+    last: int
+
+
+class Saved(Answer):
+    """The answer to a question that a document asks."""
+
+    name: str
+    asks: str
+    where: dict[str, str]
+    """What the steps had to be, the document's own and what was asked besides."""
+    group_by: tuple[GroupBy, ...]
+    order: QuestionOrder
+    groups: tuple[Group, ...] = ()
+    steps: tuple[SpanRow, ...] = ()
+    """Where nothing is grouped."""
+    more: bool = False
+    """Whether there are more than these."""
+
+
 class Rest(Shown):
     """One thing that an output rests on, or may."""
 
@@ -126,6 +174,8 @@ class Rest(Shown):
     request: str | None = None
     by: str | None = None
     """Who decided, of an approval."""
+    data_source: str | None = None
+    """What was retrieved from."""
 
 
 class Under(Shown):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,8 @@ class Usage(Sent):
     cache_write_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
     cache_write_long_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
     """Those of them that are kept for longer than usual, which costs more."""
+    reasoning_tokens: int = Field(0, ge=0, le=LARGEST_USAGE)
+    """Those of the output that are thoughts, as far as the provider says."""
     retries: int = Field(0, ge=0, le=1000)
     """What was sent again to a provider."""
 
@@ -132,6 +134,21 @@ class Answer(Shown):
     """For a permitted model call: where it goes, and why."""
 
 
+PROVIDER_WORD = r"[0-9-]{0,40}[A-Za-z][A-Za-z0-9_.:/-]{0,99}"
+"""What is recorded of a provider's own names: nothing that an address or a number could be in."""
+ProviderWord = Annotated[str, Field(pattern=f"^{PROVIDER_WORD}$")]
+
+
+class Response(Sent):
+    """What a provider says of its answer to a model call, beside what it used."""
+
+    id: ProviderWord | None = None
+    model: ProviderWord | None = None
+    """Which model answered: often the dated name of the one that was asked."""
+    finish_reasons: tuple[ProviderWord, ...] = Field((), max_length=8)
+    """Why it ended, in the provider's words, each once."""
+
+
 class Outcome(Sent):
     """How a permitted action ended."""
 
@@ -150,6 +167,7 @@ class Outcome(Sent):
     """The logical model that answered, where another was decided on before the call was made."""
     route_reason: ShortText | None = None
     """Why that one did, where the answers themselves decided."""
+    response: Response | None = None
     first_token_ms: int | None = Field(None, ge=0)
     cached: bool = False
     """Whether the answer is one that the same call had before."""

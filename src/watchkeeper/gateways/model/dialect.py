@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from watchkeeper.gateways.model.errors import ErrorShape
-from watchkeeper.wire.decisions import Usage
+from watchkeeper.wire.decisions import Response, Usage
 from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.models import Protocol as ProviderProtocol
 
@@ -45,6 +45,10 @@ class Meter(Protocol):
         """Return what was used so far, without its cost. Where the provider has not said, the
         input is what could be sent at most and the output what was passed on, a token a byte.
         """
+        ...
+
+    def response(self) -> Response | None:
+        """Return what the provider said of its answer so far, as far as it is names."""
         ...
 
 

@@ -247,8 +247,10 @@ class ProviderCall:
     def _outcome(self, status: OutcomeStatus, error: str | None) -> Outcome:
         attempt = self._attempt
         first, notes = None, [error] if error else []
+        response = None
         if attempt is not None:
             self._count(attempt)
+            response = attempt.meter.response()
             if attempt.first_token_at is not None:
                 first = max(0, round((attempt.first_token_at - self._began) * 1000))
         if self._estimated:
@@ -262,6 +264,7 @@ class ProviderCall:
             error="; ".join(notes)[:1000] or None,
             provider=self._tried.provider if self._sendings else None,
             provider_model=self._tried.provider_model if self._sendings else None,
+            response=response,
             first_token_ms=first,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -33,6 +34,8 @@ class _Text(msgspec.Struct):
 class _Choice(msgspec.Struct):
     delta: _Text | None = None
     message: _Text | None = None
+    finish_reason: Any = None
+    """Of any type: what is none of these words may not spoil what is counted."""
 
 
 class _Reported(msgspec.Struct):
@@ -41,6 +44,8 @@ class _Reported(msgspec.Struct):
 
 
 class _Completion(_Reported):
+    id: msgspec.Raw = NOTHING
+    model: msgspec.Raw = NOTHING
     choices: list[_Choice] | None = None
 
 
@@ -69,10 +74,14 @@ class ChatMeter(ReportMeter):
             with suppress(msgspec.MsgspecError, RecursionError):
                 self._take_report(_reported.decode(data))
             return True
+        if not self.naming.begun:
+            self.naming.begin(completion.id, completion.model)
         says_usage = False
         if completion.usage is not NOTHING or completion.error is not NOTHING:
             says_usage = self._take_report(completion)
         for choice in completion.choices or ():
+            if choice.finish_reason is not None:
+                self.naming.end(choice.finish_reason)
             if choice.delta is not None:
                 self.passed += _size(choice.delta)
             if choice.message is not None:

@@ -37,6 +37,7 @@ class _Governed(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
+    model: msgspec.Raw = NOTHING
     usage: msgspec.Raw = NOTHING
 
 
@@ -106,11 +107,12 @@ class EmbeddingMeter(ReportMeter):
     def take(self, data: bytes, *, whole: bool) -> bool:
         """Count; the caller has all of it."""
         try:
-            said = _answer.decode(data).usage
+            said = _answer.decode(data)
         except (msgspec.MsgspecError, RecursionError):
             return True
-        if is_given(said):
-            self.report(said)
+        self.naming.begin(NOTHING, said.model)
+        if is_given(said.usage):
+            self.report(said.usage)
         return True
 
 

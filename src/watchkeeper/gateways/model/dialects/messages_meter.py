@@ -7,11 +7,14 @@ cache is counted apart there, and is part of the input here.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from watchkeeper.gateways.model.dialects.counting import error_name
+from watchkeeper.gateways.model.dialects.counting import Naming, error_name
+from watchkeeper.gateways.model.dialects.reading import NOTHING
 from watchkeeper.tools.upstreams.events import data_in
-from watchkeeper.wire.decisions import LARGEST_USAGE, Usage
+from watchkeeper.wire.decisions import LARGEST_USAGE, Response, Usage
 
 
 class _Written(msgspec.Struct):
@@ -41,10 +44,14 @@ class _Part(msgspec.Struct):
     thinking: str | None = None
     partial_json: str | None = None
     name: str | None = None
-    input: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = NOTHING
+    stop_reason: Any = None
 
 
 class _Message(msgspec.Struct):
+    id: msgspec.Raw = NOTHING
+    model: msgspec.Raw = NOTHING
+    stop_reason: Any = None
     type: str = ""
     content: list[_Part] = []
     usage: _Usage | None = None
@@ -56,7 +63,7 @@ class _Event(msgspec.Struct):
     usage: _Usage | None = None
     content_block: _Part | None = None
     delta: _Part | None = None
-    error: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = NOTHING
 
 
 _event = msgspec.json.Decoder(_Event)
@@ -78,6 +85,7 @@ class MessagesMeter:
         self._final = False
         self.done = False
         self.failure: str | None = None
+        self._naming = Naming()
 
     @property
     def estimated(self) -> bool:
@@ -114,6 +122,10 @@ class MessagesMeter:
             cache_write_long_tokens=_fit(min(self._long, written)),
         )
 
+    def response(self) -> Response | None:
+        """Return what the provider said of its answer so far."""
+        return self._naming.told()
+
     def _take_event(self, event: _Event) -> None:
         if event.content_block is not None:
             self._thinks = self._thinks or event.content_block.type in _THOUGHTS
@@ -122,6 +134,8 @@ class MessagesMeter:
                 self._bytes += _size(part)
         if event.message is not None:
             self._take_message(event.message, final=False)
+        if event.delta is not None and event.delta.stop_reason is not None:
+            self._naming.end(event.delta.stop_reason)
         if event.type == "message_delta" and event.usage is not None:
             self._count(event.usage)
             self._final = event.usage.output_tokens is not None
@@ -132,6 +146,8 @@ class MessagesMeter:
             self.done = True
 
     def _take_message(self, message: _Message, *, final: bool) -> None:
+        self._naming.begin(message.id, message.model)
+        self._naming.end(message.stop_reason)
         self._bytes += sum(map(_size, message.content))
         if message.usage is not None:
             self._count(message.usage)
@@ -164,6 +180,10 @@ class TokenCount:
     def usage(self) -> Usage:
         """Return nothing used."""
         return Usage()
+
+    def response(self) -> Response | None:
+        """Return nothing: it is no answer of a model."""
+        return None
 
 
 def text_of(body: bytes, *, streamed: bool) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from watchkeeper.gateways.model.dialects.counting import ReportMeter, error_name
+from watchkeeper.gateways.model.dialects.counting import ReportMeter, error_name, reason_in
 from watchkeeper.gateways.model.dialects.reading import NOTHING, is_given
 from watchkeeper.tools.upstreams.events import data_in
 
@@ -25,6 +25,9 @@ class _Event(msgspec.Struct):
 
 
 class _Response(msgspec.Struct):
+    id: msgspec.Raw = NOTHING
+    model: msgspec.Raw = NOTHING
+    incomplete_details: msgspec.Raw = NOTHING
     status: str | None = None
     usage: msgspec.Raw = NOTHING
     error: msgspec.Raw = NOTHING
@@ -77,6 +80,8 @@ class ResponsesMeter(ReportMeter):
 
     def _take_response(self, said: bytes | msgspec.Raw) -> None:
         response = _response.decode(said)
+        self.naming.begin(response.id, response.model)
+        self.naming.end(reason_in(response.incomplete_details) or response.status)
         if is_given(response.usage):
             self.report(response.usage)
         if is_given(response.error):
