@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from sqlalchemy import bindparam, select
 
 from watchkeeper.approvals.rows import IS_OPEN
@@ -59,6 +61,12 @@ def find_session(tx: Transaction, credential: str, session: str) -> tuple[str, R
     """
     agent = workload_of(tx, credential).agent
     return agent, _NEWEST.first(tx, agent_is=agent, session_is=session)
+
+
+def call_key(tool: str, session: str, call: str) -> str:
+    """Return the idempotency key of a call, among all that coding agents ever make."""
+    spelled = f"{tool}\n{session}\n{call}"
+    return f"{tool}:{hashlib.sha256(spelled.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def run_of_session(tx: Transaction, agent: str, session: str) -> str | None:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, or_, select
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.ids import first_at
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
-from watchkeeper.decide.tables import decisions, is_tool
+from watchkeeper.decide.tables import decisions, is_permitted, is_tool
 from watchkeeper.decide.telemetry.findings import find
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row
@@ -28,6 +28,8 @@ CHECK = "telemetry.check"
 """The timer of an agent's next look."""
 GRACE_SECONDS = 60
 """How long what belongs to a call may come after it."""
+SAME_SECONDS = 2
+"""By how much a span and a log record of one call may differ."""
 APART_SECONDS = 10
 """By how much an agent's clock may differ from the plane's."""
 AT_ONCE = 4
@@ -57,7 +59,7 @@ def look(tx: Transaction, catalogue: Catalogue, agent: str) -> None:
         run = call.run or rows.run_of_trace(tx, agent, call.trace)
         if run is not None and call.run is None:
             rows.join_trace(tx, agent, call.trace, run)
-        if _is_part(tx, call):
+        if _is_part(tx, call) or _is_told_twice(tx, call):
             rows.settle_call(tx, call.key, "part")
         elif (decided := _decided(tx, catalogue, call, run)) is not None:
             if run is None:
@@ -93,6 +95,23 @@ def _is_part(tx: Transaction, call: Row) -> bool:
     return False
 
 
+def _is_told_twice(tx: Transaction, call: Row) -> bool:
+    """Tell whether the trace has the same call as the other of a span and a log record.
+
+    The span answers for both, unless the record was looked for before.
+    """
+    logged = rows.is_logged(call)
+    near = SAME_SECONDS * MICROSECONDS
+    for other in rows.calls_of_trace(tx, call, not logged, near):
+        if call.call is not None and other.call is not None:
+            same = call.call == other.call
+        else:
+            same = _is_same(call, other)
+        if same and (logged or other.state in ("seen", "unseen")):
+            return True
+    return False
+
+
 def _is_same(call: Row, above: Row) -> bool:
     if call.kind != above.kind:
         return False
@@ -107,6 +126,11 @@ def _decided(tx: Transaction, catalogue: Catalogue, call: Row, run: str | None) 
     if call.call is not None and call.call.startswith("dec_"):
         by_id = query.where(of.decision == call.call, of.agent == call.agent)
         return tx.connection.execute(by_id).first()
+    if call.call is not None and run is not None:
+        # held ones were decided long before they ran
+        by_key = query.where(of.run == run, of.idempotency_key == call.call, is_permitted)
+        if (found := tx.connection.execute(by_key).first()) is not None:
+            return found
     apart = APART_SECONDS * MICROSECONDS
     query = query.where(
         is_tool if call.kind == "tool" else of.kind == call.kind,

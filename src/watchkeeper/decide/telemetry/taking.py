@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import CatalogueView
-from watchkeeper.decide.runs.sessions import run_of_session
+from watchkeeper.decide.runs.sessions import call_key, run_of_session
 from watchkeeper.decide.telemetry import bypass
 from watchkeeper.decide.telemetry.findings import find
 from watchkeeper.decide.telemetry.senders import Keeping, Sender, keeping_of, sender_of
@@ -21,15 +21,15 @@ from watchkeeper.traces.model import Span
 from watchkeeper.traces.rows import put
 from watchkeeper.traces.telemetry import rows
 from watchkeeper.traces.telemetry.keeping import as_span
-from watchkeeper.traces.telemetry.model import Named, Said
+from watchkeeper.traces.telemetry.model import Named, Said, key_of
 from watchkeeper.traces.telemetry.naming import MODEL_CALLS, TOOL_CALLS, name
 
 OLDEST_SECONDS = 7 * 86_400
 AHEAD_SECONDS = 3600
 """How far a span's time may be from the plane's."""
 _REMEMBERED = 10_000
-_CODING_AGENTS = {"claude-code": "claude", "codex_cli_rs": "codex", "gemini-cli": "gemini"}
-"""Services whose sessions the hooks gateway opens runs for, by the name it gives them."""
+_UNTIMED_SECONDS = 600
+"""How long a call may have gone on of which a log record tells the end alone."""
 
 
 class Read(NamedTuple):
@@ -76,9 +76,14 @@ class Telemetry:
                 read.append(Read(one, named, span))
         return read
 
-    async def take(self, sender: Sender, read: Sequence[Read], rejected: int) -> None:
-        """Keep spans, a bounded number; `rejected` others were no spans, or of another time."""
-        await self._store.write(lambda tx: self._keep(tx, sender, read, rejected))
+    async def take(
+        self, sender: Sender, read: Sequence[Read], rejected: int, *, logs: int = 0
+    ) -> None:
+        """Keep spans, a bounded number; `rejected` others were no spans, or of another time.
+
+        `logs`: of how many log records they were made.
+        """
+        await self._store.write(lambda tx: self._keep(tx, sender, read, rejected, logs))
 
     async def count(self, sender: Sender, **more: int) -> None:
         """Count what is not kept."""
@@ -89,7 +94,9 @@ class Telemetry:
 
         await self._store.write(unit)
 
-    def _keep(self, tx: Transaction, sender: Sender, read: Sequence[Read], rejected: int) -> None:
+    def _keep(
+        self, tx: Transaction, sender: Sender, read: Sequence[Read], rejected: int, logs: int
+    ) -> None:
         tx.silent("what agents say of themselves is no record")
         keeping = keeping_of(self._view.now, sender.agent)
         agent, joined, calls, spans = sender.agent, 0, [], []
@@ -109,7 +116,7 @@ class Telemetry:
             rows.add_calls(tx, calls)
             bypass.watch(tx, agent)
         self._look_for_strangers(tx, agent, read, runs, keeping)
-        rows.count_sent(tx, agent, spans=len(read), joined=joined, rejected=rejected)
+        rows.count_sent(tx, agent, spans=len(read), joined=joined, rejected=rejected, logs=logs)
 
     def _join(self, tx: Transaction, sender: Sender, one: Read) -> str | None:
         agent, trace = sender.agent, one.said.trace
@@ -130,14 +137,14 @@ class Telemetry:
             return claimed
         if sender.run is not None:
             return sender.run
-        if (known := self._runs.get((agent, trace))) is not None:
-            return known
-        session = one.named.session
-        tool = _CODING_AGENTS.get(str(one.said.resource.get("service.name")))
-        if session is not None and tool is not None:
-            found = run_of_session(tx, agent, f"{tool}:{session}")
+        session, client = one.named.session, one.named.client
+        if session is not None and client is not None:
+            # not what its trace was known by: a session that goes on has another run
+            found = run_of_session(tx, agent, f"{client}:{session}")
             if found is not None:
                 return found
+        if (known := self._runs.get((agent, trace))) is not None:
+            return known
         return rows.run_of_trace(tx, agent, trace)
 
     def _look_for_strangers(
@@ -168,21 +175,29 @@ def _call(
     kind = "tool" if named.operation in TOOL_CALLS else "model"
     if kind == "model" and named.operation not in MODEL_CALLS:
         return None
+    untimed = said.logged and said.start == said.end
     return {
-        "key": f"{agent}/{said.trace}/{said.span}",
+        "key": key_of(agent, said),
         "agent": agent,
         "trace": said.trace,
         "parent": said.parent,
         "run": run,
         "kind": kind,
         "subject": keeping.clean(named.subject),
-        "call": named.call,
-        "start": said.start,
+        "call": _call_id(named),
+        "start": said.start - (_UNTIMED_SECONDS * MICROSECONDS if untimed else 0),
         "end": max(said.start, said.end),
         "received_at": tx.now,
         "state": "waiting",
         "decision": None,
     }
+
+
+def _call_id(named: Named) -> str | None:
+    """Return what names a call: of a coding agent's, what its hook asked with."""
+    if named.call is None or named.client is None or named.session is None:
+        return named.call
+    return call_key(named.client, named.session, named.call)
 
 
 def _is_of_these_days(said: Said, now: int) -> bool:

@@ -9,7 +9,6 @@ answer at all. What stands between (the plane is down, the body too large) only 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import re
@@ -22,7 +21,7 @@ from watchkeeper.core.digest import parse
 from watchkeeper.core.errors import Invalid, NotFound, WatchkeeperError
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.held.holding import decide_and_hold
-from watchkeeper.decide.runs.sessions import under_way
+from watchkeeper.decide.runs.sessions import call_key, under_way
 from watchkeeper.decide.service import Decider, as_action
 from watchkeeper.gateways.hooks.agents import AGENTS
 from watchkeeper.gateways.hooks.model import CodingAgent, Event, Said
@@ -244,8 +243,7 @@ def _key(agent: CodingAgent, event: Event) -> str | None:
     """Return what names a call among all that its agent ever makes, or None if nothing does."""
     if event.call is None:
         return None
-    spelled = f"{agent.name}\n{event.session}\n{event.call}"
-    return f"{agent.name}:{hashlib.sha256(spelled.encode()).hexdigest()}"
+    return call_key(agent.name, event.session, event.call)
 
 
 def _options(scope: Any) -> dict[str, str]:

@@ -21,14 +21,16 @@ _RESPONSES = {
     "logs": ExportLogsServiceResponse,
     "metrics": ExportMetricsServiceResponse,
 }
+_RECORDS = {"traces": "spans", "logs": "log_records", "metrics": "data_points"}
 
 
 def taken(signal: str, rejected: int, why: str, *, json: bool) -> bytes:
-    """Say that it was taken, and of spans how many were not."""
+    """Say that it was taken, and of its records how many were not."""
     message: Any = _RESPONSES[signal]()
     if rejected:
-        message.partial_success.rejected_spans = rejected
-        message.partial_success.error_message = f"some spans are {why}"
+        records = _RECORDS[signal]
+        setattr(message.partial_success, f"rejected_{records}", rejected)
+        message.partial_success.error_message = f"some {records.replace('_', ' ')} are {why}"
     return _written(message, json)
 
 

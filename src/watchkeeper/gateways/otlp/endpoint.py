@@ -111,39 +111,39 @@ class OtlpEndpoint:
         try:
             async with self._turn:
                 if signal == "traces":
-                    return await self._take_spans(reading, sender, body, json)
+                    return await self._take_said(sender, body, json, reading.read_spans)
                 if signal == "logs":
-                    count = await asyncio.to_thread(reading.count_logs, body, json=json)
-                    await self._telemetry.count(sender, logs=count)
-                else:
-                    count = await asyncio.to_thread(reading.count_points, body, json=json)
-                    await self._telemetry.count(sender, points=count)
+                    return await self._take_said(sender, body, json, reading.read_logs, logs=True)
+                count = await asyncio.to_thread(reading.count_points, body, json=json)
+                await self._telemetry.count(sender, points=count)
                 return 0, ""
         finally:
             self._waiting -= 1
 
-    async def _take_spans(
-        self, reading: ModuleType, sender: Sender, body: bytes, json: bool
+    async def _take_said(
+        self, sender: Sender, body: bytes, json: bool, take_apart: Any, *, logs: bool = False
     ) -> tuple[int, str]:
+        """Take spans, or what log records tell of: most tell of nothing, and are none."""
         found: Iterator[Any]
         if len(body) > _AT_ONCE:
-            found = await asyncio.to_thread(reading.read_spans, body, json=json)
+            found = await asyncio.to_thread(take_apart, body, json=json)
         else:
-            found = reading.read_spans(body, json=json)
+            found = take_apart(body, json=json)
         read: list[Read] = []
-        rejected = counted = 0
+        rejected = counted = records = 0
         malformed = False
         while True:
             began = time.perf_counter()
             some = list(islice(found, SPANS_AT_ONCE))
             said = [one for one in some if one is not None]
-            malformed = malformed or len(said) < len(some)
+            malformed = malformed or (not logs and len(said) < len(some))
             kept = self._telemetry.read(sender, said)
             read += kept
-            rejected += len(some) - len(kept)
-            if len(read) >= KEPT_AT_ONCE or (not some and (read or rejected)):
-                await self._telemetry.take(sender, read, rejected - counted)
-                read, counted = [], rejected
+            rejected += len(said if logs else some) - len(kept)
+            records += len(some) if logs else 0
+            if len(read) >= KEPT_AT_ONCE or (not some and (read or rejected or records)):
+                await self._telemetry.take(sender, read, rejected - counted, logs=records)
+                read, counted, records = [], rejected, 0
             if not some:
                 why = "malformed" if malformed else "of no time near the plane's"
                 return rejected, why

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.gateways.otlp.splitting import LARGEST_RECORD, Group, check_counts, fields, split
 from watchkeeper.traces.model import MOST_LINKS, MOST_MARKS
-from watchkeeper.traces.telemetry.model import Moment, Said
+from watchkeeper.traces.telemetry.events import said_of
+from watchkeeper.traces.telemetry.model import Moment, Record, Said
 from watchkeeper.wire.traces import SpanStatus
 
 _DEEPEST = 6
@@ -41,35 +43,48 @@ _POINTS = {"gauge": 5, "sum": 7, "histogram": 9, "exponentialHistogram": 10, "su
 """What holds a metric's data points, which are field 1 of each."""
 
 
+_Reader = Callable[[Any, Mapping[str, Any]], Said | None]
+"""Takes a message and the attributes of its resource."""
+
+
 def read_spans(body: bytes, *, json: bool) -> Iterator[Said | None]:
     """Take a body apart; return its spans as they are read, None for each that is none.
 
     Raises `Invalid` or `TooLarge` for a body that cannot be taken apart.
     """
+    return _records(body, "traces", Span, _said, json=json)
+
+
+def read_logs(body: bytes, *, json: bool) -> Iterator[Said | None]:
+    """Take a body apart; return what its log records tell of, None for each that tells nothing.
+
+    Raises as `read_spans` does.
+    """
+    return _records(body, "logs", LogRecord, _told, json=json)
+
+
+def _records(
+    body: bytes, signal: str, kind: Any, read: _Reader, *, json: bool
+) -> Iterator[Said | None]:
     if json:
-        return _of_json(list(_groups(body, "traces")))
-    return _of_protobuf(list(split(body)))
+        return _of_json(list(_groups(body, signal)), kind, read)
+    return _of_protobuf(list(split(body)), kind, read)
 
 
-def _of_protobuf(groups: list[Group]) -> Iterator[Said | None]:
+def _of_protobuf(groups: list[Group], kind: Any, read: _Reader) -> Iterator[Said | None]:
     for group in groups:
         known = _attributes(_decoded(Resource(), group.resource))
         for record in group.records:
-            yield _said(_decoded(Span(), record), known)
+            yield read(_decoded(kind(), record), known)
 
 
-def _of_json(groups: list[tuple[Any, list[Any]]]) -> Iterator[Said | None]:
+def _of_json(
+    groups: list[tuple[Any, list[Any]]], kind: Any, read: _Reader
+) -> Iterator[Said | None]:
     for resource, records in groups:
         known = _attributes(_parsed(Resource(), resource))
         for record in records:
-            yield _said(_parsed(Span(), _with_bytes(record)), known)
-
-
-def count_logs(body: bytes, *, json: bool) -> int:
-    """Return how many log records a body has; raise as `read_spans` does."""
-    if json:
-        return sum(len(records) for _, records in _groups(body, "logs"))
-    return sum(len(group.records) for group in split(body))
+            yield read(_parsed(kind(), _with_bytes(record)), known)
 
 
 def count_points(body: bytes, *, json: bool) -> int:
@@ -182,6 +197,23 @@ def _said(span: Any, resource: Mapping[str, Any]) -> Said | None:
             for link in span.links[:MOST_LINKS]
             if _is_id(link.trace_id, _TRACE_BYTES) and _is_id(link.span_id, _SPAN_BYTES)
         ),
+    )
+
+
+def _told(record: Any, resource: Mapping[str, Any]) -> Said | None:
+    if record is None:
+        return None
+    known = _is_id(record.trace_id, _TRACE_BYTES)
+    return said_of(
+        Record(
+            at=(record.time_unix_nano or record.observed_time_unix_nano) // 1000,
+            name=record.event_name,
+            body=_value(record.body, 0),
+            attributes=_attributes(record),
+            resource=resource,
+            trace=record.trace_id.hex() if known else None,
+            span=record.span_id.hex() if known and _is_id(record.span_id, _SPAN_BYTES) else None,
+        )
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from watchkeeper.core.text import make_safe
 from watchkeeper.traces.model import MOST_LINKS, MOST_MARKS, Link, Mark, Span
-from watchkeeper.traces.telemetry.model import Moment, Named, Said
+from watchkeeper.traces.telemetry.model import Moment, Named, Said, key_of
 
 Contents = Literal["kept", "digests"]
 Clean = Callable[[str], str]
@@ -44,6 +44,15 @@ _METADATA = frozenset(
         "http.response.status_code", "server.address", "server.port", "service.name",
         "service.version", "service.instance.id", "deployment.environment.name",
         "watchkeeper.run", "watchkeeper.run.id",
+        # of coding agents' log records
+        "event.name", "event.sequence", "event.timestamp", "prompt.id", "prompt_id",
+        "conversation.id", "model", "tool_name", "tool_namespace", "tool_source", "tool_type",
+        "function_name", "mcp_server", "mcp_server_name", "call_id", "decision", "source",
+        "success", "duration_ms", "attempt", "endpoint", "status_code", "error_type", "cost_usd",
+        "input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens",
+        "input_token_count", "output_token_count", "cached_content_token_count",
+        "thoughts_token_count", "tool_token_count", "total_token_count", "finish_reasons",
+        "prompt_length", "permission_mode", "query_source", "speed", "app.version",
     }
 )  # fmt: skip
 _METADATA_OF = (
@@ -61,7 +70,7 @@ def as_span(said: Said, named: Named, *, agent: str, contents: Contents, clean: 
     """
     attributes = dict(_kept(said, contents, clean))
     return Span(
-        key=f"{agent}/{said.trace}/{said.span}",
+        key=key_of(agent, said),
         source="agent",
         kind="reported",
         run=None,
@@ -92,7 +101,7 @@ def _error(said: Said, contents: Contents, clean: Clean) -> str | None:
     kind = said.attributes.get("error.type")
     short = make_safe(str(kind), limit=_LONGEST_NAME) if isinstance(kind, str) else None
     if contents != "kept":
-        return clean(short) if short else None
+        return _named(short, contents, clean) if short else None
     words = clean(said.error[: 4 * LONGEST_CONTENT])
     return str(make_safe(words, limit=_LONGEST_ERROR)) or short
 
@@ -112,14 +121,14 @@ def _kept(said: Said, contents: Contents, clean: Clean) -> Iterator[tuple[str, A
     for name in _OF_RESOURCE:
         value = said.resource.get(name)
         if isinstance(value, str):
-            yield name, clean(make_safe(value, limit=LONGEST_VALUE))
+            yield name, _named(value, contents, clean)
     for name, value in said.attributes.items():
         metadata = _is_metadata(name, value)
         if count >= MOST_ATTRIBUTES or not _NAME.fullmatch(name):
             left_out += 1
         elif metadata:
             count += 1
-            yield name, _plain(value, clean)
+            yield name, _plain(value, contents, clean)
         elif contents == "digests":
             count += 1
             yield name, _digest(value)
@@ -145,12 +154,20 @@ def _is_metadata(name: str, value: Any) -> bool:
     return name in _METADATA or name.startswith(_METADATA_OF)
 
 
-def _plain(value: Any, clean: Clean) -> Any:
+def _plain(value: Any, contents: Contents, clean: Clean) -> Any:
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, list):
-        return [_plain(one, clean) for one in value[:16] if not isinstance(one, list | Mapping)]
-    return clean(make_safe(str(value), limit=LONGEST_VALUE))
+        held = (one for one in value[:16] if not isinstance(one, list | Mapping))
+        return [_plain(one, contents, clean) for one in held]
+    return _named(str(value), contents, clean)
+
+
+def _named(value: str, contents: Contents, clean: Clean) -> str:
+    # where contents are not kept, what stands for a name has to look like one
+    if contents == "digests" and not _NAME.fullmatch(value):
+        return _digest(value)
+    return clean(make_safe(value, limit=LONGEST_VALUE))
 
 
 def _text(value: Any) -> str:

@@ -16,6 +16,19 @@ class Moment(NamedTuple):
     attributes: Mapping[str, Any]
 
 
+class Record(NamedTuple):
+    """One log record as an agent's telemetry has it; nothing of it is believed or safe yet."""
+
+    at: int
+    name: str
+    """Of the event, where the record has a field for it."""
+    body: Any
+    attributes: Mapping[str, Any]
+    resource: Mapping[str, Any]
+    trace: str | None = None
+    span: str | None = None
+
+
 class Said(NamedTuple):
     """One span as an agent's telemetry has it; nothing of it is believed or safe yet."""
 
@@ -31,6 +44,8 @@ class Said(NamedTuple):
     error: str = ""
     moments: tuple[Moment, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    logged: bool = False
+    """Whether a log record told of it; its span's id is then made up."""
 
 
 class Named(NamedTuple):
@@ -45,3 +60,11 @@ class Named(NamedTuple):
     session: str | None
     call: str | None
     """The id of a tool's call."""
+    client: str | None
+    """The coding agent whose session it is, as hooks name it."""
+
+
+def key_of(agent: str, said: Said) -> str:
+    """Return what names a reported span among all there are."""
+    place = f"{agent}/{said.trace}"
+    return f"{place}/log/{said.span}" if said.logged else f"{place}/{said.span}"

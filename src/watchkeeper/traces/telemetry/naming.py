@@ -54,8 +54,28 @@ _CLAUDE: Mapping[str, str] = {
     "claude_code.tool": "execute_tool",
     "claude_code.interaction": "invoke_agent",
 }
+EVENTS: Mapping[str, str] = {
+    "claude_code.user_prompt": "user_prompt",
+    "claude_code.tool_decision": "tool_decision",
+    "claude_code.tool_result": "execute_tool",
+    "claude_code.api_request": "chat",
+    "claude_code.api_error": "chat",
+    "codex.user_prompt": "user_prompt",
+    "codex.tool_decision": "tool_decision",
+    "codex.tool_result": "execute_tool",
+    "codex.api_request": "chat",
+    "gemini_cli.user_prompt": "user_prompt",
+    "gemini_cli.tool_call": "execute_tool",
+    "gemini_cli.api_response": "generate_content",
+    "gemini_cli.api_error": "generate_content",
+    "gen_ai.client.inference.operation.details": "chat",
+}
+"""Log records that tell of an action, and of what kind it is."""
+_CLIENTS: Mapping[str, str] = {"claude-code": "claude", "codex": "codex", "gemini-cli": "gemini"}
+"""Coding agents whose hooks open runs, by how the services begin that they report as."""
 _TOOLS = (
-    "gen_ai.tool.name", "tool.name", "tool_name", "mcp.tool.name", "traceloop.entity.name",
+    "gen_ai.tool.name", "tool.name", "tool_name", "function_name", "mcp.tool.name",
+    "traceloop.entity.name",
 )  # fmt: skip
 _MODELS = (
     "gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "embedding.model_name",
@@ -63,8 +83,11 @@ _MODELS = (
 )  # fmt: skip
 _AGENTS = ("gen_ai.agent.name", "agent.name", "agent_name")
 _RUNS = ("watchkeeper.run", "watchkeeper.run.id", "gen_ai.conversation.id", "session.id")
-_SESSIONS = ("gen_ai.conversation.id", "session.id", "traceloop.association.properties.session_id")
-_CALLS = ("gen_ai.tool.call.id", "tool_call.id", "tool_use_id", "tool.id")
+_SESSIONS = (
+    "gen_ai.conversation.id", "session.id", "conversation.id",
+    "traceloop.association.properties.session_id",
+)  # fmt: skip
+_CALLS = ("gen_ai.tool.call.id", "tool_call.id", "tool_use_id", "call_id", "tool.id")
 
 
 def name(said: Said) -> Named:
@@ -80,14 +103,30 @@ def name(said: Said) -> Named:
     else:
         subject = _first(found, ("gen_ai.data_source.id", "traceloop.entity.name")) or ""
     run = _first(found, _RUNS, "run_") or _first(said.resource, _RUNS, "run_")
+    client = client_of(said.resource)
     return Named(
         operation,
         make_safe(subject, limit=LONGEST_SUBJECT),
-        _first(found, _AGENTS),
+        # what they call agents are parts of themselves
+        _first(found, _AGENTS) if client is None else None,
         run,
-        _first(found, _SESSIONS) or _first(said.resource, _SESSIONS),
+        session_of(found, said.resource),
         _first(found, _CALLS),
+        client,
     )
+
+
+def client_of(resource: Mapping[str, Any]) -> str | None:
+    """Return the coding agent that reports, as hooks name it."""
+    service = resource.get("service.name")
+    if not isinstance(service, str):
+        return None
+    return next((name for start, name in _CLIENTS.items() if service.startswith(start)), None)
+
+
+def session_of(attributes: Mapping[str, Any], resource: Mapping[str, Any]) -> str | None:
+    """Return the session that something says it is of."""
+    return _first(attributes, _SESSIONS) or _first(resource, _SESSIONS)
 
 
 def _operation(said: Said) -> str:
@@ -105,7 +144,8 @@ def _operation(said: Said) -> str:
             return names[value]
     if found.get("mcp.method.name") == "tools/call":
         return "execute_tool"
-    if (known := _CLAUDE.get(said.name)) is not None:
+    known = EVENTS.get(said.name) if said.logged else _CLAUDE.get(said.name)
+    if known is not None:
         return known
     return make_safe(said.name, limit=LONGEST_NAME) or "span"
 

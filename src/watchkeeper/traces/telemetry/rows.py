@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 
 from watchkeeper.store.retention import is_held
 from watchkeeper.store.statement import Row, Statement, insert
@@ -20,6 +20,7 @@ from watchkeeper.traces.telemetry.tables import (
 
 AT_ONCE = 500
 """How many calls one purge takes."""
+_MOST_ALIKE = 200
 _calls, _found, _senders = reported_calls.c, telemetry_findings.c, telemetry_senders.c
 
 _ADD_CALL = Statement(
@@ -47,6 +48,20 @@ _SETTLE = Statement(
 )
 _CALL = Statement(
     select(_calls.kind, _calls.subject, _calls.parent).where(_calls.key == bindparam("key_is"))
+)
+_OF_TRACE = Statement(
+    select(_calls.kind, _calls.subject, _calls.call, _calls.state)
+    .where(
+        _calls.key > bindparam("above"),
+        _calls.key < bindparam("below"),
+        _calls.kind == bindparam("kind_is"),
+        or_(
+            _calls.call == bindparam("call_is"),
+            _calls.start.between(bindparam("start_from"), bindparam("start_to"))
+            & _calls.end.between(bindparam("end_from"), bindparam("end_to")),
+        ),
+    )
+    .limit(_MOST_ALIKE)
 )
 _PARENT = Statement(select(spans.c.parent).where(spans.c.key == bindparam("key_is")))
 _RUN_OF_TRACE = Statement(
@@ -160,6 +175,23 @@ def settle_call(tx: Transaction, key: str, state: str, decision: str | None = No
 def find_call(tx: Transaction, key: str) -> Row | None:
     """Return `kind`, `subject` and `parent` of a reported call."""
     return _CALL.first(tx, key_is=key)
+
+
+def is_logged(call: Row) -> bool:
+    """Tell whether a log record told of a call, not a span."""
+    return bool(call.key.startswith(f"{call.agent}/{call.trace}/log/"))
+
+
+def calls_of_trace(tx: Transaction, call: Row, logged: bool, apart: int) -> list[Row]:
+    """Return what spans or log records of a call's trace tell of by its id, or about its time."""
+    place = f"{call.agent}/{call.trace}/"
+    # a span's id is of hexadecimal digits
+    above, below = (f"{place}log/", f"{place}log0") if logged else (place, f"{place}g")
+    return _OF_TRACE.all(
+        tx, above=above, below=below, kind_is=call.kind, call_is=call.call,
+        start_from=call.start - apart, start_to=call.start + apart,
+        end_from=call.end - apart, end_to=call.end + apart,
+    )  # fmt: skip
 
 
 def parent_of(tx: Transaction, key: str) -> str | None:
