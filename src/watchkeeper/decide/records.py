@@ -312,7 +312,7 @@ def record_outcome(tx: Transaction, row: Row, outcome: Outcome) -> bool:
         if amount := getattr(usage, name):
             body[name] = amount
     if outcome.response is not None:
-        body["response"] = outcome.response.model_dump(mode="json", exclude_defaults=True)
+        body["response"] = {name: said for name, said in vars(outcome.response).items() if said}
     if outcome.cached:
         body["cached"] = True
     if outcome.route_reason is not None:
