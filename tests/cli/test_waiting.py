@@ -43,8 +43,8 @@ async def test_a_terminal_shows_how_far_it_is_and_is_wiped(monkeypatch: pytest.M
     screen = Screen()
     assert await wait(screen, monkeypatch) == "it"
     shown = screen.getvalue().split("\r")
-    assert shown[1] == f"[{'.' * 30}]   0 %  0 of 2,000 entries"
-    assert shown[2] == f"[{'#' * 15}{'.' * 15}]  50 %  1,000 of 2,000 entries"
+    assert shown[1] == f"[{'.' * 30}]   0 %  0 of 2,000 entries\x1b[K"
+    assert shown[2] == f"[{'#' * 15}{'.' * 15}]  50 %  1,000 of 2,000 entries\x1b[K"
     assert shown[-1] == "\x1b[K"
 
 

@@ -72,6 +72,7 @@ def test_no_altered_byte_is_signed(data: st.DataObject) -> None:
     [
         "", "\n", "a\n", TEXT, TEXT + "\n", f"{TEXT}\nno signature\n", f"{TEXT}\n— a.example/log\n",
         f"{TEXT}\n— a.example/log AAAA\n", SIGNED.rstrip("\n"), SIGNED.replace("7", "7\t"),
+        SIGNED[:-3] + chr(ord(SIGNED[-3]) ^ 1) + "=\n",
         TEXT + "\n" + "— a AAAAAAAAAA==\n" * 65, "x" * 70_000 + "\n\n— a AAAAAAAAAA==\n",
     ],
 )  # fmt: skip

@@ -199,10 +199,10 @@ async def test_verifies_across_pages_and_tells_its_progress(store: Store) -> Non
             tx.record("noted", actor=OWNER, subject="s", body={"number": number})
 
     await store.write(unit)
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int]] = []
     found = await store.scan(lambda tx: ledger.verify(tx, lambda *now: told.append(now)))
     assert (found.ok, found.entries) == (True, 1234)
-    assert told == [(500, 1234), (1000, 1234), (1234, 1234)]
+    assert told == [("entries", done, 1234) for done in (500, 1000, 1234)]
 
 
 async def test_writing_goes_on_while_a_scan_runs(store: Store) -> None:

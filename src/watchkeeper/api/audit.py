@@ -47,8 +47,8 @@ async def verification(call: Call) -> Verification:
 
 async def progress(call: Call) -> Progress:
     """Say how far it is."""
-    done, total = call.rooms.audit.progress or (0, 0)
-    return Progress(done=done, total=total)
+    what, done, total = call.rooms.audit.progress or ("entries", 0, 0)
+    return Progress(what=what, done=done, total=total)
 
 
 async def checkpoints(call: Call) -> Page[CheckpointRow]:

@@ -66,8 +66,8 @@ async def shown_while(
             full = _BAR * now.done // now.total
             bar = "#" * full + "." * (_BAR - full)
             share = f"{100 * now.done // now.total:3} %"
-            text = f"\r[{bar}] {share}  {now.done:,} of {now.total:,} entries"
-            click.echo(text, nl=False, err=True)
+            text = f"\r[{bar}] {share}  {now.done:,} of {now.total:,} {now.what}"
+            click.echo(f"{text}\033[K", nl=False, err=True)
     if shown:
         click.echo("\r\033[K", nl=False, err=True)
     return await waiting

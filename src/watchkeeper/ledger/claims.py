@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 from typing import Literal, NamedTuple
@@ -11,6 +11,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.ledger.checkpoints import (
     checkpoints_after,
     checkpoints_by_size,
+    count_checkpoints,
     read_keys,
     read_signed,
 )
@@ -23,6 +24,10 @@ _PAGE = 500
 
 
 What = Literal["changed", "missing", "inserted", "reordered", "truncated", "forked"]
+
+
+OnProgress = Callable[[str, int, int], None]
+"""Is told what is looked at, how many of it were, and of how many."""
 
 
 class Published(NamedTuple):
@@ -49,6 +54,8 @@ class Claims:
     """What is claimed of a ledger outside, and what is wrong with any claim."""
 
     keys: tuple[NoteKey, ...] = ()
+    told: dict[str, Row] = field(default_factory=dict)
+    """What the store says of each key, by the key's text."""
     outside: list[Claim] = field(default_factory=list)
     broken: set[int] = field(default_factory=set)
     """Stored checkpoints that are not what was signed."""
@@ -63,7 +70,9 @@ class Claims:
         """Return what a signed checkpoint claims; what is wrong with it is a fault."""
         try:
             checkpoint, note = read_signed(text)
-            if not note.signers(self.keys):
+            signers = note.signers(self.keys)
+            # what is kept outside has signatures of others, too
+            if not signers or (not anchored and len(signers) < len(note.signatures)):
                 raise Invalid("no key of this ledger signed it")
         except Invalid as error:
             self.faults.append(("changed", f"{source} is not what was signed: {error.message}"))
@@ -93,6 +102,7 @@ def claims_of(
     tx: Transaction,
     published: Published | None = None,
     outside: Iterable[tuple[str, str]] = (),
+    on_progress: OnProgress | None = None,
 ) -> Claims:
     """Check the store's checkpoints and signed ones from `outside`, each after its source."""
     claims = Claims()
@@ -107,11 +117,15 @@ def claims_of(
         if row.id != number or key.name != row.origin:
             faults.append(("changed", f"key {number} of the ledger was altered or is gone"))
         keys.append(key)
+        claims.told[row.key] = row
         claims.origin = row.origin
     claims.keys = tuple(keys)
     sizes: dict[str, int] = {}
     newest: bytes | None = None
-    for row in _rows(tx):
+    total = count_checkpoints(tx)
+    for done, row in enumerate(_rows(tx), 1):
+        if on_progress is not None and (done % _PAGE == 0 or done == total):
+            on_progress("checkpoints", done, total)
         source = f"checkpoint {row.id}"
         if row.id != claims.checkpoints + 1:
             faults.append(("missing", f"checkpoint {claims.checkpoints + 1} is gone"))

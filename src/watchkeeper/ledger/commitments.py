@@ -6,13 +6,14 @@ import hmac
 
 from sqlalchemy import select
 
-from watchkeeper.store.journal import events
+from watchkeeper.ledger.claims import OnProgress
+from watchkeeper.store.journal import events, ledger_head
 from watchkeeper.store.transaction import Transaction
 
 _AT_ONCE = 500
 
 
-def compare_commitments(tx: Transaction) -> tuple[str, ...]:
+def compare_commitments(tx: Transaction, on_progress: OnProgress | None = None) -> tuple[str, ...]:
     """Return in words how many personal values there are and were, and which were changed.
 
     A value that was changed alters no entry: the entry shows that it was.
@@ -20,7 +21,7 @@ def compare_commitments(tx: Transaction) -> tuple[str, ...]:
     seen: set[str] = set()
     counts = {"kept": 0, "erased": 0, "not kept": 0}
     altered: list[int] = []
-    after = 0
+    after, head = 0, tx.connection.scalar(select(ledger_head.c.sequence)) or 0
     while True:
         rows = tx.connection.execute(
             select(events.c.sequence, events.c.body)
@@ -44,6 +45,8 @@ def compare_commitments(tx: Transaction) -> tuple[str, ...]:
         if len(rows) < _AT_ONCE:
             break
         after = rows[-1].sequence
+        if on_progress is not None:
+            on_progress("entries for personal values", after, head)
     if not seen:
         return ()
     told = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)

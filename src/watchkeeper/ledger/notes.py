@@ -24,6 +24,7 @@ COSIGNATURE: Literal[4] = 4
 LARGEST_NOTE = 64 * 1024
 MOST_SIGNATURES = 64
 _NAME = re.compile(r"[^\s+\x00-\x1f\x7f]{1,200}")
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _SIZES = {SIGNATURE: 64, COSIGNATURE: 72}
 _DASH = "\u2014 "
 
@@ -140,7 +141,7 @@ def read_note(text: str) -> Note:
     if len(text) > LARGEST_NOTE:
         raise Invalid(f"a note has at most {LARGEST_NOTE} bytes")
     body, parted, lines = text.rpartition("\n\n")
-    if not parted or not lines.endswith("\n") or any(c < " " and c != "\n" for c in text):
+    if not parted or not lines.endswith("\n") or _CONTROLS.search(text):
         raise Invalid("this is no signed note")
     return Note(body + "\n", read_signatures(lines))
 
@@ -161,7 +162,11 @@ def _read_signature(line: str) -> Signature:
         raw = b""
     if not line.startswith(_DASH) or not parted or not _NAME.fullmatch(name) or len(raw) < 5:
         raise Invalid("a line of the note is no signature")
-    return Signature(name, raw[:4], raw[4:])
+    found = Signature(name, raw[:4], raw[4:])
+    # the last digit may have bits to spare: only one way to write a signature is taken
+    if found.line() != f"{line}\n":
+        raise Invalid("a line of the note is no signature")
+    return found
 
 
 def _made_by(key: NoteKey, signature: Signature, text: str) -> bool:

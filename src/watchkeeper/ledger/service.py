@@ -44,8 +44,8 @@ class LedgerAudit:
         self.log = log
         self.anchoring = Anchoring(log, anchors)
         self._verifying: asyncio.Task[Audited] | None = None
-        self.progress: tuple[int, int] | None = None
-        """How many entries are verified, of how many; None while nothing is."""
+        self.progress: tuple[str, int, int] | None = None
+        """What is verified, how many of it were, and of how many; None while nothing is."""
 
     async def verify(self) -> Audited:
         """Verify the whole ledger; whoever asks while it is done waits for the same answer."""
@@ -57,19 +57,25 @@ class LedgerAudit:
         try:
             published = await self.log.published()
             # read first: what they have then is in the rows that are looked at after
-            held, troubles = await self.anchoring.held()
+            held, troubles = await self.anchoring.held(self._show)
             found = await self.log.store.scan(
                 lambda tx: verify(
                     tx, self._show, tiles=self.log.tiles, published=published, outside=held
                 )
             )
-            told = await self.log.store.scan(compare_commitments)
-            return Audited(replace(found, notes=(*found.notes, *told)), troubles)
+            told = await self.log.store.scan(lambda tx: compare_commitments(tx, self._show))
+            found = replace(found, notes=(*found.notes, *told))
+            for name, error in troubles.items():
+                if found.ok and isinstance(error, Conflict):
+                    found = replace(
+                        found, ok=False, what="changed", detail=f"{name}: {error.message}"
+                    )
+            return Audited(found, {name: error.message for name, error in troubles.items()})
         finally:
             self._verifying = self.progress = None
 
-    def _show(self, done: int, total: int) -> None:
-        self.progress = (done, total)
+    def _show(self, what: str, done: int, total: int) -> None:
+        self.progress = (what, done, total)
 
     async def sign_now(self) -> Row:
         """Sign the ledger as it stands and give that to every anchor; return the checkpoint."""

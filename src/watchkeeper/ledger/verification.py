@@ -7,12 +7,20 @@ every checkpoint that was signed, in the store or outside.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
 
-from watchkeeper.ledger.claims import Claim, Claims, Published, What, claims_of
+from watchkeeper.ledger.claims import (
+    Claim,
+    Claims,
+    OnProgress,
+    Published,
+    What,
+    claims_of,
+)
 from watchkeeper.ledger.comparison import Comparison
 from watchkeeper.ledger.merkle import Edge
 from watchkeeper.ledger.tiles import Tiles
@@ -73,6 +81,19 @@ class _Fork:
     accepted: str | None = None
 
 
+class _Told(NamedTuple):
+    """What an entry tells of a key, as the store's row of it has to be."""
+
+    origin: str
+    cause: str
+    reason: str | None
+    """None where it is personal data, to which the entry only commits."""
+    made_at: int
+    lost_size: int | None
+    accepted_by: str | None = None
+    accepted_at: int | None = None
+
+
 class _Bad(Exception):
     """The ledger is not what was written."""
 
@@ -83,7 +104,7 @@ class _Bad(Exception):
 
 def verify(
     tx: Transaction,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
     *,
     tiles: Tiles | None = None,
     published: Published | None = None,
@@ -93,9 +114,9 @@ def verify(
 
     ``tiles`` are the log's files, ``published`` what its newest checkpoint was just before, and
     ``outside`` signed checkpoints that are kept elsewhere, each after what it is called.
-    ``on_progress(done, total)`` is called now and then. Run it with ``Store.scan``.
+    ``on_progress`` is called now and then. Run it with ``Store.scan``.
     """
-    walk = _Walk(tx, claims_of(tx, published, outside), tiles)
+    walk = _Walk(tx, claims_of(tx, published, outside, on_progress), tiles)
     bad: tuple[int | None, What | None, str | None] = (None, None, None)
     try:
         walk.rows(on_progress)
@@ -134,19 +155,19 @@ class _Walk:
         """Up to where the rows are proven to be what was signed."""
         self._files = Comparison(tiles, claims.logged) if tiles is not None else None
         self._forks: list[_Fork] = []
-        self._told: set[str] = set()
+        self._told: dict[str, _Told | None] = {}
         self._disputed: list[Claim] = []
 
-    def rows(self, on_progress: Callable[[int, int], None] | None) -> None:
+    def rows(self, on_progress: OnProgress | None) -> None:
         """Examine every row; raise `_Bad` at the first that is not what was written."""
         total = self._head.sequence if self._head is not None else 0
         self._settle()
         for row in _rows(self._tx):
             self._examine(row, total)
             if on_progress is not None and self.done % PAGE == 0:
-                on_progress(self.done, total)
+                on_progress("entries", self.done, total)
         if on_progress is not None and self.done % PAGE:
-            on_progress(self.done, total)
+            on_progress("entries", self.done, total)
 
     def end(self) -> None:
         """Look at what the rows as a whole must agree with."""
@@ -170,11 +191,7 @@ class _Walk:
             )  # fmt: skip
         if self.claims.faults:
             raise _Bad(None, *self.claims.faults[0])
-        for key in self.claims.keys:
-            if key.text() not in self._told:
-                raise _Bad(None, "inserted", f"the ledger tells of no key {key.id.hex()}")
-        if self._told - {key.text() for key in self.claims.keys}:
-            raise _Bad(None, "missing", "a key that the ledger tells of is gone")
+        self._end_keys()
 
     def _examine(self, row: Row, total: int) -> None:
         sequence, at, type_, actor, subject, agent, run, request, body, leaf_hash, chain_hash = row
@@ -198,7 +215,7 @@ class _Walk:
             raise _Bad(sequence, "changed", wrote)
         self.done, self.chain = sequence, chain
         if type_ in _TELLS:
-            self._hear(sequence, type_, actor, body)
+            self._hear(sequence, type_, at, actor, body)
         entries = self._entries
         entries.append(entry)
         for tile in self._edge.append(leaf):
@@ -218,15 +235,25 @@ class _Walk:
         added = f"entry {sequence} was added behind the ledger's end"
         raise _Bad(expected, "inserted", added)
 
-    def _hear(self, sequence: int, type_: str, actor: str, body: str) -> None:
+    def _hear(self, sequence: int, type_: str, at: int, actor: str, body: str) -> None:
         """Note what an entry tells of the log's keys."""
         told = json.loads(body)
         if type_ == "ledger.fork_accepted":
             for fork in self._forks:
                 fork.accepted = fork.accepted or f"{actor}: {told.get('reason')}"
+            self._told = {
+                key: one._replace(accepted_by=actor, accepted_at=at)
+                if one is not None and one.cause == "forked" and one.accepted_at is None
+                else one
+                for key, one in self._told.items()
+            }
             return
         if isinstance(key := told.get("ledger_key" if type_ == "plane.started" else "key"), str):
-            self._told.add(key)
+            cause = type_.removeprefix("ledger.").removeprefix("key_")
+            lost_size = told.get("lost_size")
+            reason = None if told.get("personal") else told.get("reason")
+            one = _Told(told.get("origin"), cause, reason, at, lost_size)
+            self._told.setdefault(key, None if type_ == "plane.started" else one)
         if type_ == "ledger.forked":
             lost = int(told.get("lost_size") or 0)
             origin, reason = str(told.get("was")), str(told.get("reason"))
@@ -266,6 +293,21 @@ class _Walk:
         which = f"entry {first} is" if first == claim.size else (
             f"one or more of the entries {first} to {claim.size} are")  # fmt: skip
         raise _Bad(first, "changed", f"{which} not what was signed in {claim.source}")
+
+    def _end_keys(self) -> None:
+        """Hold the keys in the store against what the entries tell of them."""
+        for number, key in enumerate(self.claims.keys, 1):
+            if key.text() not in self._told:
+                raise _Bad(None, "inserted", f"the ledger tells of no key {key.id.hex()}")
+            row, told = self.claims.told[key.text()], self._told[key.text()]
+            # of the first only the plane's start tells, which names it
+            stored = None if number == 1 else _Told(*(getattr(row, one) for one in _Told._fields))
+            if told is not None and told.reason is None:
+                told = told._replace(reason=row.reason)
+            if stored != told or (number == 1 and (row.cause, row.lost_size) != ("began", None)):
+                raise _Bad(None, "changed", f"what is said of key {number} was altered")
+        if self._told.keys() - self.claims.told.keys():
+            raise _Bad(None, "missing", "a key that the ledger tells of is gone")
 
     def _end_forks(self) -> None:
         """Look at what was signed and is not there any more."""

@@ -36,8 +36,10 @@ class AnchorRow(Shown):
 
 
 class Progress(Shown):
-    """How far a verification is; `total` 0: none runs."""
+    """How far a verification is, or a report; `total` 0: none runs."""
 
+    what: str = "entries"
+    """What is looked at now."""
     done: int = 0
     total: int = 0
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from watchkeeper.core.clock import utc_text
-from watchkeeper.core.errors import Invalid, Unavailable
+from watchkeeper.core.errors import Conflict, Invalid, Unavailable
 from watchkeeper.ledger.anchors.model import Ahead, Held, Publishing, Receipt
 from watchkeeper.ledger.checkpoints import read_signed
 from watchkeeper.ledger.notes import LARGEST_NOTE, NoteKey
@@ -41,9 +41,12 @@ class FileAnchor:
             return []
         except OSError as error:
             raise _unavailable(error, self.place) from None
+        notes = _notes(raw.decode("utf-8", "replace"))
+        if receipts and receipts[0].note not in notes:
+            raise Conflict("the file has not what was appended last: it was altered, or put back")
         return [
             Held(f"checkpoint {number} of {self.place}", note)
-            for number, note in enumerate(_notes(raw.decode("utf-8", "replace")), 1)
+            for number, note in enumerate(notes, 1)
         ]
 
     def _append(self, one: Publishing) -> None:

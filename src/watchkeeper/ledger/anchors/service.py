@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from sqlalchemy import Column, Table, Text, bindparam, select
 
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.errors import Unavailable, WatchkeeperError
 from watchkeeper.ledger import merkle
 from watchkeeper.ledger.anchors.model import Ahead, Anchor, Held, Publishing, Receipt
 from watchkeeper.ledger.checkpoints import checkpoints, read_keys, read_signed
+from watchkeeper.ledger.claims import OnProgress
 from watchkeeper.ledger.log import Log
 from watchkeeper.ledger.notes import NoteKey, read_key
 from watchkeeper.store.metadata import Key, Whole, metadata
@@ -115,7 +116,7 @@ class Anchoring:
                 given = await anchor.publish(publishing)
             await self._keep(one, newest.id, given)
         except TimeoutError:
-            self._fail(one, WatchkeeperError(f"it took over {_SECONDS} s", code="unavailable"))
+            self._fail(one, _took_long())
         except Ahead as error:
             self._fail(one, error)
             await self._log.fork(checkpoint.origin, error.message, error.size)
@@ -145,21 +146,27 @@ class Anchoring:
         one.failures, one.problem = one.failures + 1, error
         one.due_at = at + pause * MICROSECONDS
 
-    async def held(self) -> tuple[list[Held], dict[str, str]]:
-        """Return what the anchors have, and by anchor why what it has cannot be known."""
+    async def held(
+        self, on_progress: OnProgress = lambda what, done, total: None
+    ) -> tuple[list[Held], dict[str, WatchkeeperError]]:
+        """Return what the anchors have, and by anchor why what it has cannot be known.
+
+        A `Conflict`: something was altered.
+        """
         keys = await self._keys()
         found: list[Held] = []
-        troubles: dict[str, str] = {}
-        for one in self.standings:
+        troubles: dict[str, WatchkeeperError] = {}
+        for done, one in enumerate(self.standings):
+            on_progress("anchors", done, len(self.standings))
             rows = await self._newest(one.anchor, _RECEIPTS)
             receipts = [Receipt(row.note, row.given) for row in rows]
             try:
                 async with asyncio.timeout(_SECONDS):
                     found += await one.anchor.held(keys, receipts)
             except TimeoutError:
-                troubles[name_of(one.anchor)] = f"it took over {_SECONDS} s"
+                troubles[name_of(one.anchor)] = _took_long()
             except WatchkeeperError as error:
-                troubles[name_of(one.anchor)] = error.message
+                troubles[name_of(one.anchor)] = error
         return found, troubles
 
     def newest(self) -> list[tuple[str, Row]]:
@@ -177,6 +184,10 @@ class Anchoring:
     async def _prove(self, old: int, new: int) -> list[bytes]:
         reader = self._log.tiles.reader(new)
         return await asyncio.to_thread(merkle.consistency_proof, reader, old, new)
+
+
+def _took_long() -> WatchkeeperError:
+    return Unavailable(f"it took over {_SECONDS} s")
 
 
 def name_of(anchor: Anchor) -> str:

@@ -75,7 +75,8 @@ class TimestampAnchor:
                 raw = base64.b64decode(receipt.given, validate=True)
                 stamp = read_stamp(raw, self._certificates)
             except (Invalid, binascii.Error) as error:
-                raise Conflict(f"a receipt was altered: {error}") from None
+                # it was altered, or the authority's certificate is another by now
+                raise Unavailable(f"a receipt does not verify: {error}") from None
             if stamp.digest != hashlib.sha256(receipt.note.encode()).digest():
                 raise Conflict("a receipt is for something else than its checkpoint")
             found.append(Held(f"what {self.place} stamped at {stamp.at}", receipt.note))
