@@ -288,7 +288,9 @@ async def test_owners_of_agent_and_budget_are_told_of_its_levels(store: Store, t
     assert (notice.why, notice.asks, notice.request) == ("budget", body["text"], None)
 
 
-@pytest.mark.parametrize("type_", ["telemetry.bypassed", "telemetry.agent_unknown"])
+@pytest.mark.parametrize(
+    "type_", ["telemetry.bypassed", "telemetry.agent_unknown", "telemetry.unmetered"]
+)
 async def test_the_team_of_an_agent_is_told_what_its_telemetry_gave_away(
     store: Store, type_: str
 ) -> None:

@@ -14,6 +14,7 @@ from watchkeeper.decide.telemetry.findings import dismiss, words
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.telemetry import reading
+from watchkeeper.traces.telemetry import usage as reported
 from watchkeeper.traces.telemetry.rows import read_finding
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.plane import Need
@@ -23,10 +24,14 @@ from watchkeeper.wire.telemetry import (
     FindingRow,
     SenderRow,
     TelemetryStatus,
+    Usage,
+    UsageRow,
 )
 
 _DOWN_SECONDS = 60
 """How long a receiver may fail before a person is asked to look."""
+_SCORES = {"bypass": 145, "unmetered": 100, "unknown_agent": 65}
+"""Of what is found, by its kind."""
 
 
 async def status(call: Call) -> TelemetryStatus:
@@ -65,6 +70,28 @@ async def _export(call: Call) -> Export | None:
         passed_over=counts.passed_over if counts else 0,
         sent_at=counts.sent_at if counts else None,
         since=exporter.failing_since,
+    )
+
+
+async def usage(call: Call) -> Usage:
+    """Show the tokens and costs that agents report, beside what was metered."""
+    seen, agent = call.agents_seen(), call.text("agent")
+    rows = await call.rooms.store.read(lambda tx: reported.listed(tx, seen, agent))
+    return Usage(rows=tuple(_used(row) for row in rows))
+
+
+def _used(row: Row) -> UsageRow:
+    return UsageRow(
+        agent=row.agent,
+        run=row.run or None,
+        metric=row.metric,
+        since=row.since,
+        last_at=row.last_at,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cost_micros=row.cost_micros,
+        metered_tokens=row.metered_tokens,
+        metered_micros=row.metered_micros,
     )
 
 
@@ -113,7 +140,7 @@ async def needs_of_telemetry(call: Call) -> list[Need]:
 
 
 def from_findings(some: Sequence[Row], *, mine: bool) -> Need:
-    """An agent does what no gateway saw, or somebody works under its name."""
+    """An agent does or uses what no gateway saw, or somebody works under its name."""
     last = max(some, key=lambda row: row.last_at)
     bypass = last.kind == "bypass"
     more = f", and {count(len(some) - 1, 'more')}" if len(some) > 1 else ""
@@ -125,7 +152,7 @@ def from_findings(some: Sequence[Row], *, mine: bool) -> Need:
         need=f"telemetry/{last.kind}/{last.agent}",
         kind="agent",
         subject=last.agent,
-        score=weigh(145 if bypass else 65, mine),
+        score=weigh(_SCORES[last.kind], mine),
         risk="high" if bypass else "medium",
         text=f"{words(last.kind, last.agent, last.subject)}{more}{times}",
         todo=todo,
@@ -158,6 +185,16 @@ OPERATIONS = (
         status,
         "Show what agents' telemetry comes in, and how the plane's own is exported.",
         answers=TelemetryStatus,
+        tags=("traces",),
+    ),
+    Operation(
+        "GET",
+        "/v1/telemetry/usage",
+        "read",
+        usage,
+        "Show the tokens and costs that agents report, beside what the plane metered.",
+        answers=Usage,
+        query=("agent",),
         tags=("traces",),
     ),
     Operation(

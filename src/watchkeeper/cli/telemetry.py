@@ -11,6 +11,7 @@ from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_json, print_table, say, say_line
 from watchkeeper.cli.session import AFTER, LIMIT, REASON, Session, speaks
 from watchkeeper.cli.words import at
+from watchkeeper.core.money import dollars
 from watchkeeper.core.words import count
 
 if TYPE_CHECKING:
@@ -76,6 +77,40 @@ def _say_export(export: Export | None) -> None:
         say_line(f"  {export.problem}")
 
 
+@telemetry.command(short_help="Show what agents say they used, beside what was metered.")
+@click.option("--agent", metavar="NAME", help="Only of this agent.")
+@speaks()
+def usage(session: Session, agent: str | None) -> None:
+    """Show the tokens and costs that agents report, beside what the plane metered meanwhile.
+
+    These are of one run, or of one hour where no run is known.
+    """
+    found = session.call(lambda plane: plane.reported_usage(agent=agent))
+    if session.json:
+        print_json(found)
+        return
+    if not found.rows:
+        say("No agent has reported any.")
+        return
+    print_table(
+        ("AGENT", "RUN", "METRIC", "LAST", "IN", "OUT", "METERED", "COST", "METERED COST"),
+        [
+            (
+                row.agent,
+                row.run or "-",
+                row.metric,
+                at(row.last_at),
+                f"{row.input_tokens:,}",
+                f"{row.output_tokens:,}",
+                "-" if row.metered_tokens is None else f"{row.metered_tokens:,}",
+                dollars(row.cost_micros) if row.cost_micros else "-",
+                "-" if row.metered_micros is None else dollars(row.metered_micros),
+            )
+            for row in found.rows
+        ],
+    )
+
+
 @telemetry.command(short_help="List calls that no gateway saw, and agents unknown.")
 @click.option("--agent", metavar="NAME", help="Only of this agent.")
 @click.option("--dismissed", is_flag=True, help="Those that people have dismissed.")
@@ -87,7 +122,8 @@ def findings(
 ) -> None:
     """List what agents report and the plane does not know of, newest first.
 
-    These are calls that no gateway saw, and agents that no contract names.
+    These are calls that no gateway saw, tokens that none metered, and agents that no contract
+    names.
     """
     state = "dismissed" if dismissed else "open"
     page = session.call(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchkeeper.client.calls import Calls, path_part
 from watchkeeper.wire.pages import Page
-from watchkeeper.wire.telemetry import DismissFinding, FindingRow, TelemetryStatus
+from watchkeeper.wire.telemetry import DismissFinding, FindingRow, TelemetryStatus, Usage
 
 
 class TelemetryCalls(Calls):
@@ -31,6 +31,10 @@ class TelemetryCalls(Calls):
             after=after,
             limit=limit,
         )
+
+    async def reported_usage(self, *, agent: str | None = None) -> Usage:
+        """Read the tokens and costs that agents report, beside what was metered."""
+        return await self._get(Usage, "/v1/telemetry/usage", agent=agent)
 
     async def dismiss_finding(self, finding: str, reason: str) -> FindingRow:
         """Take one off the list."""

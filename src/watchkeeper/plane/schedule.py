@@ -19,6 +19,7 @@ from watchkeeper.outbox import service as outbox
 from watchkeeper.store.store import Store
 from watchkeeper.tools.rates.service import purge as purge_rates
 from watchkeeper.traces.telemetry import rows as reported
+from watchkeeper.traces.telemetry import usage
 
 _LOG = logging.getLogger("watchkeeper.plane.schedule")
 Job = Callable[[], Awaitable[object]]
@@ -99,6 +100,7 @@ def plan_housekeeping(schedule: Schedule, store: Store, wake: Callable[[], None]
         before = store.clock.now() - _REPORTED_SECONDS * MICROSECONDS
         while await store.write(lambda tx: reported.purge_calls(tx, before)) == reported.AT_ONCE:
             pass
+        await store.write(lambda tx: usage.purge(tx, before))
 
     async def forget_deliveries() -> None:
         before = store.clock.now() - _DELIVERED_SECONDS * MICROSECONDS

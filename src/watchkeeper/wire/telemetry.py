@@ -6,8 +6,8 @@ from typing import Literal
 
 from watchkeeper.wire.base import Reason, Sent, Shown
 
-FindingKind = Literal["bypass", "unknown_agent"]
-"""A call that no gateway saw; an agent that no contract names."""
+FindingKind = Literal["bypass", "unknown_agent", "unmetered"]
+"""A call that no gateway saw; an agent that no contract names; tokens that nothing metered."""
 
 
 class SenderRow(Shown):
@@ -20,9 +20,9 @@ class SenderRow(Shown):
     rejected: int
     """Spans that were malformed, or of no time near the plane's."""
     logs: int
-    """Log records: counted, not kept."""
+    """Log records; those that tell of an action are among the spans as well."""
     points: int
-    """Points of metrics: counted, not kept."""
+    """Points of metrics; tokens and costs are summed, nothing else is kept."""
     last_at: int
 
 
@@ -62,6 +62,29 @@ class TelemetryStatus(Shown):
     """None: nothing is exported."""
 
 
+class UsageRow(Shown):
+    """What an agent's metrics say it used, beside what the plane metered meanwhile."""
+
+    agent: str
+    run: str | None
+    """None: of no run that is known; then what came in one hour."""
+    metric: str
+    since: int
+    last_at: int
+    input_tokens: int
+    output_tokens: int
+    cost_micros: int
+    metered_tokens: int | None
+    """Of all kinds, those of caches too; None: not looked at yet, or too much to look through."""
+    metered_micros: int | None
+
+
+class Usage(Shown):
+    """What changed last, the latest first."""
+
+    rows: tuple[UsageRow, ...]
+
+
 class FindingRow(Shown):
     """Something that an agent reports and the plane does not know of."""
 
@@ -69,7 +92,7 @@ class FindingRow(Shown):
     kind: FindingKind
     agent: str
     subject: str
-    """The tool, model or agent, as it was reported."""
+    """The tool, model, agent or metric, as it was reported."""
     text: str
     count: int
     first_at: int

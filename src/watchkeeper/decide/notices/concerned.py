@@ -54,6 +54,7 @@ EVENTS: dict[str, Why] = {
     "runtime.rogues_told": "rogue",
     "telemetry.bypassed": "telemetry",
     "telemetry.agent_unknown": "telemetry",
+    "telemetry.unmetered": "telemetry",
 }
 """The events of which people are told."""
 _ONCE: frozenset[Why] = frozenset(

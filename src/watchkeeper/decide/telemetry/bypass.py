@@ -1,4 +1,4 @@
-"""Holds calls that agents report against those that the gateways decided.
+"""Holds calls that agents report against those that the gateways decided, and their tokens.
 
 A call is looked for a while after it was reported: what it is part of, and the run that its
 trace belongs to, may come later. Each decision answers for one reported call.
@@ -12,6 +12,7 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.ids import first_at
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
 from watchkeeper.decide.tables import decisions, is_permitted, is_tool
+from watchkeeper.decide.telemetry import usage
 from watchkeeper.decide.telemetry.findings import find
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row
@@ -42,7 +43,7 @@ _HIGHEST = 6
 
 
 def watch(tx: Transaction, agent: str) -> None:
-    """See to it that an agent's calls are looked for."""
+    """See to it that an agent's calls are looked for, and what it says it used."""
     timers.ensure(tx, CHECK, agent, tx.now + GRACE_SECONDS * MICROSECONDS)
 
 
@@ -70,9 +71,9 @@ def look(tx: Transaction, catalogue: Catalogue, agent: str) -> None:
             rows.settle_call(tx, call.key, "unseen")
             owner = catalogue.team_of(agent)
             find(tx, "bypass", agent, call.subject, owner=owner, run=run, trace=call.trace)
-    oldest = rows.oldest_waiting(tx, agent)
-    if oldest is not None:
-        timers.schedule(tx, CHECK, agent, max(tx.now, oldest + grace))
+    came = rows.oldest_waiting(tx, agent), usage.look(tx, catalogue, agent, tx.now - grace)
+    if oldest := [at for at in came if at is not None]:
+        timers.schedule(tx, CHECK, agent, max(tx.now, min(oldest) + grace))
 
 
 def _link(tx: Transaction, said: str, decided: str) -> None:

@@ -10,11 +10,15 @@ from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.telemetry import rows
 
-Kind = Literal["bypass", "unknown_agent"]
+Kind = Literal["bypass", "unknown_agent", "unmetered"]
 MOST_SUBJECTS = 20
 """Findings of a kind about one agent that are told apart; all others are one more."""
 OTHERS = "(others)"
-_EVENTS = {"bypass": "telemetry.bypassed", "unknown_agent": "telemetry.agent_unknown"}
+_EVENTS = {
+    "bypass": "telemetry.bypassed",
+    "unknown_agent": "telemetry.agent_unknown",
+    "unmetered": "telemetry.unmetered",
+}
 
 
 def find(
@@ -25,7 +29,7 @@ def find(
     *,
     owner: str,
     run: str | None,
-    trace: str,
+    trace: str | None,
 ) -> None:
     """Note what was found; its event is recorded the first time, and again once dismissed."""
     known = rows.find_finding(tx, agent, kind, subject)
@@ -53,7 +57,7 @@ def find(
         body={
             "finding": finding,
             "name": subject,
-            "trace": trace,
+            "trace": trace or "",
             "owner": owner,
             "text": words(kind, agent, subject),
         },
@@ -64,6 +68,8 @@ def words(kind: str, agent: str, subject: str) -> str:
     """Say what was found."""
     if kind == "bypass":
         return f"{agent} reports a call of {subject} that no gateway saw"
+    if kind == "unmetered":
+        return f"{agent} reports more tokens ({subject}) than any gateway metered"
     return f"{subject} works with the credentials of {agent}, and no contract names it"
 
 

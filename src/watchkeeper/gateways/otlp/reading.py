@@ -15,6 +15,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -22,6 +23,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.gateways.otlp.splitting import LARGEST_RECORD, Group, check_counts, fields, split
 from watchkeeper.traces.model import MOST_LINKS, MOST_MARKS
 from watchkeeper.traces.telemetry.events import said_of
+from watchkeeper.traces.telemetry.measuring import Measured, Point, measured_of
 from watchkeeper.traces.telemetry.model import Moment, Record, Said
 from watchkeeper.wire.traces import SpanStatus
 
@@ -39,6 +41,7 @@ _JSON = {
     "logs": ("resourceLogs", "scopeLogs", "logRecords"),
     "metrics": ("resourceMetrics", "scopeMetrics", "metrics"),
 }
+_DELTA = "AGGREGATION_TEMPORALITY_DELTA"
 _POINTS = {"gauge": 5, "sum": 7, "histogram": 9, "exponentialHistogram": 10, "summary": 11}
 """What holds a metric's data points, which are field 1 of each."""
 
@@ -100,6 +103,55 @@ def count_points(body: bytes, *, json: bool) -> int:
         for name in _POINTS
     )
     return sum(len(_list(one, "dataPoints")) for one in held if isinstance(one, dict))
+
+
+def read_points(body: bytes, *, json: bool) -> Iterator[Measured | None]:
+    """Take a body apart; return what its points tell, None for each that tells nothing.
+
+    Raises as `read_spans` does.
+    """
+    if json:
+        groups = list(_groups(body, "metrics"))
+        return (
+            told
+            for resource, records in groups
+            for record in records
+            for told in _measured(_parsed(Metric(), record), _parsed(Resource(), resource))
+        )
+    return (
+        told
+        for group in list(split(body))
+        for record in group.records
+        for told in _measured(_decoded(Metric(), record), _decoded(Resource(), group.resource))
+    )
+
+
+def _measured(metric: Any, resource: Any) -> Iterator[Measured | None]:
+    kind = metric.WhichOneof("data") if metric is not None else None
+    if kind is None:
+        return
+    held, of = getattr(metric, kind), _attributes(resource)
+    summed = kind == "histogram" or (kind == "sum" and held.is_monotonic)
+    for point in held.data_points:
+        if not summed:
+            yield None
+            continue
+        value = (
+            point.sum
+            if kind == "histogram"
+            else getattr(point, point.WhichOneof("value") or "as_int")
+        )
+        yield measured_of(
+            Point(
+                metric=metric.name,
+                at=point.time_unix_nano // 1000,
+                start=point.start_time_unix_nano // 1000,
+                value=value,
+                delta=held.aggregation_temporality == AggregationTemporality.Value(_DELTA),
+                attributes=_attributes(point),
+                resource=of,
+            )
+        )
 
 
 def _points(metric: bytes) -> int:

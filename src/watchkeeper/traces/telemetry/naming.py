@@ -102,14 +102,13 @@ def name(said: Said) -> Named:
         subject = _first(found, _AGENTS) or _after(said.name)
     else:
         subject = _first(found, ("gen_ai.data_source.id", "traceloop.entity.name")) or ""
-    run = _first(found, _RUNS, "run_") or _first(said.resource, _RUNS, "run_")
     client = client_of(said.resource)
     return Named(
         operation,
         make_safe(subject, limit=LONGEST_SUBJECT),
         # what they call agents are parts of themselves
         _first(found, _AGENTS) if client is None else None,
-        run,
+        run_of(found, said.resource),
         session_of(found, said.resource),
         _first(found, _CALLS),
         client,
@@ -122,6 +121,11 @@ def client_of(resource: Mapping[str, Any]) -> str | None:
     if not isinstance(service, str):
         return None
     return next((name for start, name in _CLIENTS.items() if service.startswith(start)), None)
+
+
+def run_of(attributes: Mapping[str, Any], resource: Mapping[str, Any]) -> str | None:
+    """Return the run that something says it belongs to, of the plane's own ids."""
+    return _first(attributes, _RUNS, "run_") or _first(resource, _RUNS, "run_")
 
 
 def session_of(attributes: Mapping[str, Any], resource: Mapping[str, Any]) -> str | None:
