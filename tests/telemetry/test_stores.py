@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import insert
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.tables import decisions
 from watchkeeper.decide.telemetry import bypass, sent
+from watchkeeper.decide.telemetry.reported import Part, report
 from watchkeeper.decide.telemetry.senders import Sender
 from watchkeeper.decide.telemetry.sent import Counts
-from watchkeeper.decide.telemetry.taking import Telemetry
+from watchkeeper.decide.telemetry.taking import Intake, Telemetry
 from watchkeeper.store import retention
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -46,9 +48,12 @@ async def test_calls_are_looked_for_and_forgotten(store: Store) -> None:
     view = CatalogueView(build_catalogue({}))
     telemetry, at = Telemetry(store, view), store.clock.now()
     await store.write(lambda tx: decided(tx, "run_1", "echo"))
-    read = telemetry.read(SENDER, [said(1, at, "echo"), said(2, at, "shell", trace=2)])
-    await telemetry.take(SENDER, read, 1)
-    await telemetry.take(SENDER, read, 0)  # sent again: nobody heard the answer
+    calls = [said(1, at, "echo"), said(2, at, "shell", trace=2)]
+    reported, untimely = report(calls, telemetry.allowed(SENDER), at)
+    assert not untimely
+    part = Part(1, tuple(reported), end=True)
+    await telemetry.take(Intake(SENDER), replace(part, rejected=1))
+    await telemetry.take(Intake(SENDER), part)  # sent again: nobody heard the answer
     store.clock.advance(bypass.GRACE_SECONDS + 1)  # type: ignore[attr-defined]
     await store.write(lambda tx: bypass.look(tx, view.now, "clerk"))
     found, _ = await store.read(reading.findings)

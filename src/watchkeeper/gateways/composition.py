@@ -112,7 +112,8 @@ class Gateways:
         """Path prefix → app. Apps read the whole path of a request."""
         self.telemetry = Telemetry(decider.store, view)
         """Takes what agents say of themselves."""
-        self.posts: Mapping[str, AsgiApp] = dict.fromkeys(PATHS, OtlpEndpoint(self.telemetry))
+        self._otlp = OtlpEndpoint(self.telemetry)
+        self.posts: Mapping[str, AsgiApp] = dict.fromkeys(PATHS, self._otlp)
         """Path → app, of what is posted beside the routes of the API."""
 
     @property
@@ -213,6 +214,7 @@ class Gateways:
         self._listeners.close()
         await self._performances.stop()
         await self.recording.stop()
+        await self._otlp.stop()
         await self._pool.close()
         await self.sightings.stop()
         await self._egress.close()

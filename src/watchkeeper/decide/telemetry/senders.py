@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.contents import kept_words
+from watchkeeper.decide.runs.sessions import run_of_session
+from watchkeeper.decide.telemetry.reported import Allowed
 from watchkeeper.identity.enrolment import agent_of
 from watchkeeper.identity.rules import check_owner, check_revoked, check_token
-from watchkeeper.identity.runs import facts_of
+from watchkeeper.identity.runs import agent_of_run, facts_of
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.telemetry.keeping import Contents
-from watchkeeper.wire.data import RedactionLevel
 
 LATE_SECONDS = 3600
 """How long after its token has expired a run's telemetry is taken: it is sent in batches."""
 _RUN_TOKEN = "wkr_"  # noqa: S105 - how such tokens begin
-_SHORT = 200
 
 
 class Sender(NamedTuple):
@@ -29,12 +26,20 @@ class Sender(NamedTuple):
     run: str | None
 
 
-class Keeping(NamedTuple):
-    """What the contract lets be kept."""
+class Named(Protocol):
+    """What says which run or session it is of."""
 
-    spans: bool
-    contents: Contents
-    clean: Callable[[str], str]
+    @property
+    def run(self) -> str | None:
+        """One of the plane's ids."""
+
+    @property
+    def session(self) -> str | None:
+        """As its framework names it."""
+
+    @property
+    def client(self) -> str | None:
+        """The coding agent whose session it is, as hooks name it."""
 
 
 def sender_of(tx: Transaction, token: str) -> Sender:
@@ -53,23 +58,23 @@ def sender_of(tx: Transaction, token: str) -> Sender:
     return Sender(facts.agent, facts.run)
 
 
-def keeping_of(catalogue: Catalogue, agent: str) -> Keeping:
+def run_named(tx: Transaction, sender: Sender, said: Named) -> str | None:
+    """Return the sender's run that something belongs to by what it says, or by its token."""
+    if said.run is not None and agent_of_run(tx, said.run) == sender.agent:
+        return said.run
+    if sender.run is not None:
+        return sender.run
+    if said.session is None or said.client is None:
+        return None
+    return run_of_session(tx, sender.agent, f"{said.client}:{said.session}")
+
+
+def allowed_of(catalogue: Catalogue, agent: str) -> Allowed:
     """Return what may be kept of an agent's telemetry: without a contract, digests of contents."""
     governed = catalogue.agents.get(agent)
     if governed is None:
-        return Keeping(True, "digests", _cleaner("strict"))
+        return Allowed(agent, True, "digests", "strict")
     logging = governed.contract.logging
     whole = logging.trace_level == "full" and not logging.zero_retention
     contents: Contents = "kept" if whole else "digests"
-    return Keeping(logging.trace_level != "off", contents, _cleaner(logging.pii_redaction))
-
-
-@cache
-def _cleaner(level: RedactionLevel) -> Callable[[str], str]:
-    # names of models, tools and services come again and again
-    known = lru_cache(4096)(lambda text: kept_words(text, level) or "")
-
-    def clean(text: str) -> str:
-        return known(text) if len(text) <= _SHORT else kept_words(text, level) or ""
-
-    return clean
+    return Allowed(agent, logging.trace_level != "off", contents, logging.pii_redaction)

@@ -1,9 +1,9 @@
 """``POST /v1/traces``, ``/v1/logs`` and ``/v1/metrics``: OTLP/HTTP, in protobuf or JSON.
 
 Stock exporters are given the plane's own address (`OTEL_EXPORTER_OTLP_ENDPOINT`) and a token of
-the agent. An answer is given once everything of it is stored. Work is done in small pieces, with
-decisions between them, one request after the other; where too many wait, exporters are told to
-come again.
+the agent. An answer is given once everything of it is stored. A process apart reads what comes;
+the plane writes it in small parts, with decisions between them, one request after the other.
+Where too many wait, exporters are told to come again.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-import zlib
-from collections.abc import Iterator
-from itertools import islice
+from collections import Counter
+from contextlib import aclosing
 from types import ModuleType
 from typing import Any
 
 from watchkeeper.core.errors import Invalid, TooLarge, TooMany, Unauthenticated, WatchkeeperError
 from watchkeeper.decide.telemetry.senders import Sender
-from watchkeeper.decide.telemetry.taking import Read, Telemetry
+from watchkeeper.decide.telemetry.taking import Intake, Telemetry
 from watchkeeper.gateways.http import (
     CallerGone,
     answer,
@@ -28,28 +27,23 @@ from watchkeeper.gateways.http import (
     read_body,
     read_headers,
 )
+from watchkeeper.gateways.otlp.frames import Asked
+from watchkeeper.gateways.otlp.reader import Reader
 
 PATHS = ("/v1/traces", "/v1/logs", "/v1/metrics")
 LARGEST_BODY = 4 * 1024 * 1024
-LARGEST_UNPACKED = 16 * 1024 * 1024
 MOST_WAITING = 32
-"""Requests that wait for their turn."""
-SPANS_AT_ONCE = 16
-"""Spans that are read between two turns of the event loop: a millisecond."""
-KEPT_AT_ONCE = 64
-"""Spans that are written with one commit: some milliseconds."""
+"""Requests in hand at once."""
+MOST_OF_ONE = 16
+"""Of these, of one agent."""
 PAUSES = 3.0
 """How much longer than it works it leaves the event loop to decisions, while there are any."""
 _BUSY_SECONDS = 1.0
 """How long after one there are said to be decisions."""
 _RETRY_AFTER = (b"retry-after", b"1")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
-_AT_ONCE = 64 * 1024
 _LONGEST_PIECE = 0.01
-_MESSAGES = (
-    "watchkeeper.gateways.otlp.reading",
-    "watchkeeper.gateways.otlp.answers",
-)
+_ANSWERS = "watchkeeper.gateways.otlp.answers"
 
 
 class OtlpEndpoint:
@@ -57,10 +51,10 @@ class OtlpEndpoint:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        self._turn = asyncio.Lock()
-        self._waiting = 0
+        self._reader = Reader()
+        self._waiting: Counter[str] = Counter()
         self._head, self._busy_until = 0, 0.0
-        self._modules: list[ModuleType] = []
+        self._answers: ModuleType | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one HTTP request."""
@@ -73,13 +67,15 @@ class OtlpEndpoint:
             await answer(send, 415)
             return
         json = kind == _JSON
-        reading, answers = await self._load()
+        if self._answers is None:
+            # what makes them is loaded with the first of them
+            self._answers = await asyncio.to_thread(importlib.import_module, _ANSWERS)
+        answers = self._answers
         try:
-            sender = await self._admit(headers)
-            body = await _unpacked(receive, headers)
+            sender = await self._identify(headers)
             signal = scope["path"].rpartition("/")[2]
-            rejected, why = await self._take(reading, sender, signal, body, json)
-            sent = answers.taken(signal, rejected, why, json=json)
+            end = await self._take(sender, signal, receive, headers, json)
+            sent = answers.taken(signal, *end, json=json)
             await answer(send, 200, sent, kind=kind.encode())
         except CallerGone:
             return
@@ -88,16 +84,11 @@ class OtlpEndpoint:
             sent = answers.refused(error, json=json)
             await answer(send, error.status, sent, again, kind=kind.encode())
 
-    async def _load(self) -> list[ModuleType]:
-        """Return what reads and writes the messages; it is loaded with the first of them."""
-        if not self._modules:
-            load = importlib.import_module
-            self._modules = [await asyncio.to_thread(load, name) for name in _MESSAGES]
-        return self._modules
+    async def stop(self) -> None:
+        """End what reads."""
+        await self._reader.close()
 
-    async def _admit(self, headers: dict[str, str]) -> Sender:
-        if self._waiting >= MOST_WAITING:
-            raise TooMany("too much telemetry waits already", remedy="send it again in a second")
+    async def _identify(self, headers: dict[str, str]) -> Sender:
         try:
             return await self._telemetry.identify(bearer(headers))
         except Unauthenticated:
@@ -105,49 +96,36 @@ class OtlpEndpoint:
             raise
 
     async def _take(
-        self, reading: ModuleType, sender: Sender, signal: str, body: bytes, json: bool
+        self, sender: Sender, signal: Any, receive: Any, headers: dict[str, str], json: bool
     ) -> tuple[int, str]:
-        self._waiting += 1
+        waiting, agent = self._waiting, sender.agent
+        if waiting.total() >= MOST_WAITING or waiting[agent] >= MOST_OF_ONE:
+            raise TooMany("too much telemetry waits already", remedy="send it again in a second")
+        waiting[agent] += 1
         try:
-            async with self._turn:
-                if signal == "traces":
-                    return await self._take_said(sender, body, json, reading.read_spans)
-                if signal == "logs":
-                    return await self._take_said(sender, body, json, reading.read_logs, logs=True)
-                count = await asyncio.to_thread(reading.count_points, body, json=json)
-                await self._telemetry.count(sender, points=count)
-                return 0, ""
+            zipped, body = await _read(receive, headers)
+            allowed, now = self._telemetry.allowed(sender), self._telemetry.now
+            asked = Asked(signal, json, zipped, allowed, now)
+            return await self._keep(sender, asked, body)
         finally:
-            self._waiting -= 1
+            waiting[agent] -= 1
+            if not waiting[agent]:
+                del waiting[agent]
 
-    async def _take_said(
-        self, sender: Sender, body: bytes, json: bool, take_apart: Any, *, logs: bool = False
-    ) -> tuple[int, str]:
-        """Take spans, or what log records tell of: most tell of nothing, and are none."""
-        found: Iterator[Any]
-        if len(body) > _AT_ONCE:
-            found = await asyncio.to_thread(take_apart, body, json=json)
-        else:
-            found = take_apart(body, json=json)
-        read: list[Read] = []
-        rejected = counted = records = 0
-        malformed = False
-        while True:
-            began = time.perf_counter()
-            some = list(islice(found, SPANS_AT_ONCE))
-            said = [one for one in some if one is not None]
-            malformed = malformed or (not logs and len(said) < len(some))
-            kept = self._telemetry.read(sender, said)
-            read += kept
-            rejected += len(said if logs else some) - len(kept)
-            records += len(some) if logs else 0
-            if len(read) >= KEPT_AT_ONCE or (not some and (read or rejected or records)):
-                await self._telemetry.take(sender, read, rejected - counted, logs=records)
-                read, counted, records = [], rejected, 0
-            if not some:
-                why = "malformed" if malformed else "of no time near the plane's"
-                return rejected, why
-            await self._make_way(began)
+    async def _keep(self, sender: Sender, asked: Asked, body: bytes) -> tuple[int, str]:
+        """Keep what a body says; return how many records are refused, and why."""
+        intake, malformed = Intake(sender), False
+        async with aclosing(self._reader.parts(asked, body)) as parts:
+            async for part in parts:
+                if part.refused is not None:
+                    raise _why(*part.refused)
+                malformed = malformed or part.malformed
+                began = time.perf_counter()
+                await self._telemetry.take(intake, part)
+                if not part.end:
+                    await self._make_way(began)
+        why = "malformed" if malformed else "of no time near the plane's"
+        return intake.counts["rejected"], why
 
     async def _make_way(self, began: float) -> None:
         """Let others work: what events tell of has been waited for by somebody."""
@@ -160,28 +138,15 @@ class OtlpEndpoint:
             await asyncio.sleep(0)
 
 
-async def _unpacked(receive: Any, headers: dict[str, str]) -> bytes:
-    """Return the whole body, unpacked; raise `TooLarge` where that is too much."""
+async def _read(receive: Any, headers: dict[str, str]) -> tuple[bool, bytes]:
+    """Return whether the body is packed, and the body as it came."""
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("gzip", "identity", ""):
         raise Invalid("of encodings, gzip is taken", code="unsupported_encoding")
     plain = {name: value for name, value in headers.items() if name != "content-encoding"}
-    body = await read_body(receive, plain, LARGEST_BODY)
-    if encoding != "gzip":
-        return body
-    if len(body) > _AT_ONCE:
-        return await asyncio.to_thread(_gunzip, body)
-    return _gunzip(body)
+    return encoding == "gzip", await read_body(receive, plain, LARGEST_BODY)
 
 
-def _gunzip(body: bytes) -> bytes:
-    unpacking = zlib.decompressobj(wbits=31)
-    try:
-        found = unpacking.decompress(body, LARGEST_UNPACKED + 1)
-    except zlib.error:
-        raise Invalid("the body is not gzip, though its head says so", where="body") from None
-    if len(found) > LARGEST_UNPACKED:
-        raise TooLarge(f"the body unpacks to more than {LARGEST_UNPACKED:,} bytes")
-    if not unpacking.eof:
-        raise Invalid("the body breaks off", where="body")
-    return found
+def _why(status: int, message: str, remedy: str) -> WatchkeeperError:
+    kind = TooLarge if status == TooLarge.status else Invalid
+    return kind(message, where="body", remedy=remedy or None)

@@ -12,9 +12,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
+import msgspec
+
 from watchkeeper.core.text import make_safe
-from watchkeeper.traces.model import MOST_LINKS, MOST_MARKS, Link, Mark, Span
-from watchkeeper.traces.telemetry.model import Moment, Named, Said, key_of
+from watchkeeper.traces.model import MOST_LINKS, MOST_MARKS, Link, Mark
+from watchkeeper.traces.telemetry.kept import Kept
+from watchkeeper.traces.telemetry.model import Moment, Named, Said, place_of
 
 Contents = Literal["kept", "digests"]
 Clean = Callable[[str], str]
@@ -61,33 +64,34 @@ _METADATA_OF = (
 )  # fmt: skip
 """All of these are numbers or names."""
 _OF_RESOURCE = ("service.name", "service.version", "deployment.environment.name")
+_encode = msgspec.json.Encoder().encode
 
 
-def as_span(said: Said, named: Named, *, agent: str, contents: Contents, clean: Clean) -> Span:
-    """Return the span that is kept of what an agent said, whichever run it is of.
+def as_kept(said: Said, named: Named, contents: Contents, clean: Clean) -> Kept:
+    """Return what is kept of a span that an agent said.
 
     Its tokens and costs stay among its attributes: what counts is what the plane saw.
     """
-    attributes = dict(_kept(said, contents, clean))
-    return Span(
-        key=key_of(agent, said),
-        source="agent",
-        kind="reported",
-        run=None,
-        trace=said.trace,
+    links = [Link(trace, span, "said") for trace, span in said.links[:MOST_LINKS]]
+    marks = [_mark(one, contents, clean) for one in said.moments[:MOST_MARKS]]
+    return Kept(
+        place=place_of(said),
         span=said.span,
         parent=said.parent,
-        agent=agent,
         operation=named.operation if contents == "kept" else _coined(named.operation),
         subject=clean(named.subject),
         start=said.start,
         end=max(said.start, said.end),
         status=said.status,
         error=_error(said, contents, clean),
-        links=tuple(Link(trace, span, "said") for trace, span in said.links[:MOST_LINKS]),
-        marks=tuple(_mark(one, contents, clean) for one in said.moments[:MOST_MARKS]),
-        attributes=attributes,
+        links=_written(links),
+        marks=_written(marks),
+        attributes=_written(dict(_kept(said, contents, clean))),
     )
+
+
+def _written(of: Any) -> str | None:
+    return _encode(of).decode() if of else None
 
 
 def _coined(operation: str) -> str:

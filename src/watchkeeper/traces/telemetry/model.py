@@ -64,7 +64,6 @@ class Named(NamedTuple):
     """The coding agent whose session it is, as hooks name it."""
 
 
-def key_of(agent: str, said: Said) -> str:
-    """Return what names a reported span among all there are."""
-    place = f"{agent}/{said.trace}"
-    return f"{place}/log/{said.span}" if said.logged else f"{place}/{said.span}"
+def place_of(said: Said) -> str:
+    """Return what names a reported span in its trace."""
+    return f"log/{said.span}" if said.logged else said.span

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, literal_column, or_, select, update
 
 from watchkeeper.store.retention import is_held
 from watchkeeper.store.statement import Row, Statement, insert
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.tables import spans
+from watchkeeper.traces.telemetry.kept import Kept
 from watchkeeper.traces.telemetry.tables import (
     is_waiting,
     reported_calls,
@@ -22,6 +23,24 @@ AT_ONCE = 500
 """How many calls one purge takes."""
 _MOST_ALIKE = 200
 _calls, _found, _senders = reported_calls.c, telemetry_findings.c, telemetry_senders.c
+
+_OF_AGENTS = {"source": "'agent'", "kind": "'reported'"} | dict.fromkeys(
+    ("cost_micros", "input_tokens", "output_tokens", "calls", "refusals"), "0"
+)
+"""What every reported span has in its row, written out."""
+_OF_PLANE = ("version", "verdict", "outcome", "rule", "request", "sequence", "principal", "classes")
+"""Columns that no reported span has."""
+_SAID = [column.name for column in spans.columns if column.name not in (*_OF_AGENTS, *_OF_PLANE)]
+_put = insert(spans).values(
+    {name: bindparam(name) for name in _SAID}
+    | {name: literal_column(value) for name, value in _OF_AGENTS.items()}
+)
+_PUT = Statement(
+    _put.on_conflict_do_update(
+        index_elements=["key"],
+        set_={name: _put.excluded[name] for name in _SAID if name != "key"},
+    )
+)
 
 _ADD_CALL = Statement(
     insert(reported_calls)
@@ -149,6 +168,35 @@ _DISMISS = Statement(
     .where(_found.finding == bindparam("finding_is"), _found.dismissed_at.is_(None))
     .values(dismissed_at=bindparam("at"), dismissed_by=bindparam("by"), reason=bindparam("why"))
 )
+
+
+def put_spans(
+    tx: Transaction, agent: str, trace: str, run: str | None, kept: Sequence[Kept]
+) -> None:
+    """Write what is kept of a trace, in place of what was there under the same keys."""
+    of: dict[str, Any] = {"agent": agent, "trace": trace, "run": run}
+    place = f"{agent}/{trace}"
+    _PUT.run_many(
+        tx,
+        [
+            of
+            | {
+                "key": f"{place}/{one.place}",
+                "span": one.span,
+                "parent": one.parent,
+                "operation": one.operation,
+                "subject": one.subject,
+                "start": one.start,
+                "end": one.end,
+                "status": one.status,
+                "error": one.error,
+                "links": one.links,
+                "marks": one.marks,
+                "attributes": one.attributes,
+            }
+            for one in kept
+        ],
+    )
 
 
 def add_calls(tx: Transaction, calls: Iterable[Mapping[str, Any]]) -> None:
