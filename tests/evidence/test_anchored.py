@@ -87,6 +87,36 @@ async def test_a_bundle_of_another_key_of_the_log_says_so(log: Log, tmp_path: Pa
     assert not verify(str(second), (was, log.key.text())).failed
 
 
+async def test_a_bundle_of_a_log_that_was_forked_says_so(log: Log, tmp_path: Path) -> None:
+    """After a change of its key: neither key of the old origin signs for the new one."""
+    witness = Witness(WITNESS, Ed25519PrivateKey.generate(), [log.key], tmp_path / "witness")
+
+    async def post(method: str, url: str, kind: str, body: bytes | None) -> Answer:
+        reply = witness.add(body or b"", 1_790_000_000)
+        return Answer(reply.status, reply.body.encode())
+
+    audit = LedgerAudit(log, [WitnessAnchor("https://w.example", witness.key, post)])
+    await note(log, 30)
+    await audit.sign_now()
+    keys = [log.key.text()]
+    await log.rotate(actor=OWNER, reason="yearly")
+    keys.append(log.key.text())
+    was = log.key.name
+    await log.fork(was, "it was put back", 99)
+    await note(log, 3)
+    path = await export(audit, tmp_path / "it.tar")
+    for key in keys:
+        assert verify(str(path), (key,)).failed
+    found = verify(str(path), (log.key.text(), *keys), (witness.key.text(),))
+    assert not found.failed, found.failed
+    assert not any(WITNESS in one for one in found.proven), "it witnessed the other log"
+    said = f"99 entries were signed as {was}, and not all are here: it forked (it was put back"
+    assert f"{said}; accepted by nobody)" in found.unproven
+    await log.keys.accept_forks(actor=OWNER, reason="the disk died")
+    again = verify(str(await export(audit, tmp_path / "again.tar")), (log.key.text(),))
+    assert f"{said}; accepted by {OWNER})" in again.unproven
+
+
 @pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 3000])
 async def test_every_size_of_a_ledger_is_proven(log: Log, tmp_path: Path, count: int) -> None:
     await note(log, count)

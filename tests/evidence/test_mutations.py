@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import tarfile
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.evidence.ground import Ground, Members, members_of, packed, signed_again
 from tests.rig.ssh import SshKey
-from watchkeeper.core.evidence.file import ENVELOPE, MANIFEST
+from watchkeeper.core.evidence.file import ENVELOPE, MANIFEST, pae, tar_end, tar_member
 from watchkeeper.ledger.notes import public_of
 from watchkeeper.wire.people import LOGIN_NAMESPACE
 from watchkeeper.wire.requests import VOTE_NAMESPACE, vote_text
@@ -155,6 +159,84 @@ def test_what_was_shown_is_held_against_the_vote(ground: Ground) -> None:
     found = ground.verify(signed_again(altered, ground.private))
     assert any("it is not what the entry has" in one for one in found.unproven)
     assert not any("was shown" in one for one in found.proven)
+
+
+def test_no_member_is_there_twice_or_of_another_format(ground: Ground) -> None:
+    """What readers of tar files take differently: none of it is a bundle."""
+    members = bundle(ground)
+    each = [tar_member(name, raw) for name, raw in members.items()]
+    whole = b"".join(each) + tar_end()
+    assert not ground.verify(whole).failed
+    for number, (name, raw) in enumerate(members.items()):
+        twice = b"".join([*each[:number], tar_member(name, b"{}"), *each[number:]]) + tar_end()
+        assert ground.verify(twice).failed, name
+        if raw:
+            at = sum(map(len, each[:number]))
+            for place, field in (
+                (124, b"\x80"), (124, b"+"), (124, b" "), (135, b" "), (99, b"x"), (156, b"\0"),
+                (157, b"x"), (257, b"ustar  \0"), (345, b"a"),
+            ):  # fmt: skip
+                start = at + place
+                altered = whole[:start] + field + whole[start + len(field) :]
+                assert ground.verify(altered).failed, (name, place)
+
+
+def test_other_programs_do_not_write_bundles(ground: Ground) -> None:
+    """The same members, by a stock writer: pax and GNU headers, links, times and owners."""
+    members = bundle(ground)
+    for kind in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT):
+        raw = io.BytesIO()
+        with tarfile.open(fileobj=raw, mode="w", format=kind) as file:
+            for name, content in members.items():
+                one = tarfile.TarInfo(name)
+                one.size, one.mtime = len(content), 1
+                file.addfile(one, io.BytesIO(content))
+        assert ground.verify(raw.getvalue()).failed
+
+
+def test_what_json_readers_take_differently_is_refused(ground: Ground) -> None:
+    """By whoever has the plane's key: a name twice, what is no number, another encoding."""
+    members = bundle(ground)
+    sealed = members["checkpoints.json"]
+
+    def told(raw: bytes) -> list[str]:
+        altered = {**members, "checkpoints.json": raw}
+        return ground.verify(signed_again(altered, ground.private)).failed
+
+    assert not told(sealed.replace(b'"anchors":[', b'"other":1,"anchors":['))
+    for raw in (
+        sealed.replace(b'"anchors":[', b'"anchors":[],"anchors":['),
+        sealed.replace(b'"anchors":[', b'"other":-Infinity,"anchors":['),
+        sealed.replace(b'"anchors":[', b'"other":NaN,"anchors":['),
+        sealed.decode().encode("utf-16"), sealed.decode().encode("utf-8-sig"),
+    ):  # fmt: skip
+        assert told(raw), raw[:80]
+    twice_keys = members["keys.json"].replace(b'"origin":', b'"origin":"x","origin":')
+    altered = {**members, "keys.json": twice_keys}
+    assert ground.verify(signed_again(altered, ground.private)).failed
+
+
+def test_an_envelope_is_for_one_type_of_payload_and_one_signature(ground: Ground) -> None:
+    members = bundle(ground)
+    sealed = json.loads(members[ENVELOPE])
+    payload = base64.b64decode(sealed["payload"])
+    other = "application/vnd.other+json"
+    signed = base64.b64encode(ground.private.sign(pae(other, payload))).decode()
+    raw = base64.b64encode(ground.private.sign(payload)).decode()
+    (one,) = sealed["signatures"]
+    changes: tuple[dict[str, Any], ...] = (
+        {"payloadType": other}, {"payloadType": other, "signatures": [{**one, "sig": signed}]},
+        {"signatures": [{**one, "sig": signed}]}, {"signatures": [{**one, "sig": raw}]},
+        {"signatures": [one, one]}, {"signatures": []}, {"signatures": [{**one, "keyid": ""}]},
+        {"signatures": [{**one, "sig": one["sig"] + "\n"}]}, {"more": 1},
+        {"payload": sealed["payload"] + "\n"},
+    )  # fmt: skip
+    for changed in changes:
+        envelope = json.dumps({**sealed, **changed}, separators=(",", ":")).encode()
+        assert envelope != members[ENVELOPE]
+        assert ground.verify(packed({**members, ENVELOPE: envelope})).failed, changed
+    spaced = json.dumps(sealed, indent=1).encode()
+    assert ground.verify(packed({**members, ENVELOPE: spaced})).failed
 
 
 @pytest.mark.parametrize("name", [MANIFEST, ENVELOPE, "entries/000001", "checkpoint"])

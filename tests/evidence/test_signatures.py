@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tests.rig.ssh import HardwareKey, SshKey
 from watchkeeper.core.evidence.signatures import (
     Broken,
-    allows,
     ecdsa,
     ed25519,
     fingerprint,
@@ -119,23 +118,3 @@ def test_rsa_takes_no_sha_1_and_no_short_key() -> None:
     assert not rsa(b"ssh-rsa", 2**2048 - 1, 65537, bytes(256), b"")
     assert not rsa(b"rsa-sha2-256", 2**1000 - 1, 65537, bytes(125), b"")
     assert not rsa(b"rsa-sha2-256", 2**2048 - 1, 1, bytes(256), b"")
-
-
-@pytest.mark.parametrize(
-    ("line", "held"),
-    [
-        ("ada ssh-ed25519 AAAA", True),
-        ("bob,ada ssh-ed25519 AAAA a comment", True),
-        ('ada namespaces="votes",valid-after="20260101" ssh-ed25519 AAAA', True),
-        ('ada namespaces="git,votes" ssh-ed25519 AAAA', True),
-        ('ada namespaces="git" ssh-ed25519 AAAA', False),
-        ('ada namespaces="myvotes" ssh-ed25519 AAAA', False),
-        ("ada cert-authority ssh-ed25519 AAAA", False),
-        ("bob ssh-ed25519 AAAA", False),
-        ("ada ssh-ed25519 AAAB", False),
-        ("AAAA", False),
-        ("", False),
-    ],
-)
-def test_signers_allow_what_their_lines_say(line: str, held: bool) -> None:
-    assert allows(f"# ada AAAA\n{line}\n", "ada", "ssh-ed25519 AAAA", "votes") is held

@@ -8,6 +8,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 from watchkeeper.core.evidence.file import (
@@ -17,10 +18,10 @@ from watchkeeper.core.evidence.file import (
     PAYLOAD,
     PREDICATE,
     STATEMENT,
-    VOTES,
     Bundle,
     envelope_of,
     pae,
+    read_json,
 )
 from watchkeeper.core.evidence.findings import Findings
 from watchkeeper.core.evidence.log import (
@@ -32,11 +33,11 @@ from watchkeeper.core.evidence.log import (
     included,
     node_of,
 )
-from watchkeeper.core.evidence.signatures import Broken, allows, ed25519, fingerprint, sshsig
+from watchkeeper.core.evidence.signatures import Broken, ed25519
+from watchkeeper.core.evidence.votes import VERDICTS, Votes
 
 _LINE = 65_536
 _TREE = re.compile(rb"~([0-9]|[1-5][0-9]) ([A-Za-z0-9+/]{43}=)")
-_VERDICTS = ("vote.cast", "request.break_glass")
 
 
 class Verifier:
@@ -52,7 +53,7 @@ class Verifier:
     ) -> None:
         self.found = Findings()
         self._file, self._keys, self._witnesses = file, keys, witnesses
-        self._signers, self._progress = signers, progress
+        self._progress = progress
         self._counts = {
             "entries": 0,
             "decisions": 0,
@@ -65,7 +66,7 @@ class Verifier:
         self._policies: dict[str, int] = {}
         self._applied: dict[tuple[str, int], str] = {}
         self._ran: dict[tuple[str, int], int] = {}
-        self._votes: dict[tuple[str, str], dict[str, Any]] = {}
+        self._votes = Votes(self.found, signers)
         self._leaves: dict[int, bytes] = {}
         self._plane = ""
         self._values: dict[str, Any] = {}
@@ -77,7 +78,7 @@ class Verifier:
             self._read_manifest()
             for step in (
                 self._read_entries, self._read_proofs, self._read_checkpoints,
-                self._read_documents, self._read_requests, self._read_votes, self._sum_up,
+                self._read_documents, self._read_displays, self._read_votes, self._sum_up,
             ):  # fmt: skip
                 self._try(step)
         except Broken as error:
@@ -96,16 +97,16 @@ class Verifier:
         bundle, found = self._bundle, self.found
         raw = bundle.read(MANIFEST)
         sealed = bundle.read(ENVELOPE, 1 << 20)
-        envelope = json.loads(sealed)
+        envelope = read_json(sealed)
         (made,) = envelope["signatures"]
         payload, signature = (
             base64.b64decode(one, validate=True) for one in (envelope["payload"], made["sig"])
         )
-        manifest = json.loads(raw)
+        manifest = read_json(raw)
         said = Key(manifest["log"]["key"])
         if sealed != envelope_of(payload, said.text, signature):
             raise Broken(f"{ENVELOPE} is not as it was written")
-        statement = json.loads(payload)
+        statement = read_json(payload)
         trusted = [key for key in self._keys if key.kind == 1]
         signed = pae(PAYLOAD, payload)
         by = next((k for k in trusted or [said] if ed25519(k.public, signature, signed)), None)
@@ -168,7 +169,7 @@ class Verifier:
             if between:
                 tree.add(int(between[1]), base64.b64decode(between[2], validate=True))
                 continue
-            entry = json.loads(line)
+            entry = read_json(line)
             if not isinstance(entry, list) or len(entry) != 9 or entry[0] != tree.size + 1:
                 raise Broken(f"what stands at place {tree.size + 1} is not that entry")
             leaf = hashlib.sha256(b"\0" + line).digest()
@@ -189,7 +190,7 @@ class Verifier:
         )
 
     def _hear(self, entry: list[Any]) -> None:
-        sequence, _, type_, actor, subject, _, _, request, body = entry
+        sequence, at, type_, actor, subject, _, _, request, body = entry
         if body.get("personal"):
             body = json.loads(self._opened(body))
         if type_.startswith("decision."):
@@ -202,8 +203,8 @@ class Verifier:
                 self._ran.setdefault((f"agent/{entry[5]}", body["version"]), sequence)
         elif type_ == "outcome.recorded" and body.get("result_digest"):
             self._counts["knew"] += 1
-        elif type_ in _VERDICTS:
-            self._votes[request, actor.rpartition("/")[2]] = {"sequence": sequence, **body}
+        elif type_ in VERDICTS:
+            self._votes.hear(request, actor, sequence, at, body)
         elif type_.endswith(".applied"):
             self._applied[subject, body["version"]] = body["digest"]
 
@@ -242,7 +243,8 @@ class Verifier:
 
     def _read_checkpoints(self) -> None:
         anchored, listed = 0, self._bundle.json("checkpoints.json")
-        keys = [Key(one["key"]) for one in self._bundle.json("keys.json")["keys"]]
+        told = self._bundle.json("keys.json")["keys"]
+        keys = [Key(one["key"]) for one in told]
         for one in listed:
             old = Checkpoint(one["note"])
             signer = next((k for k in [self._key, *keys] if old.signed_by(k)), None)
@@ -260,6 +262,11 @@ class Verifier:
                     anchored = max(anchored, old.size)
                     said = f"{witness.name} witnessed the first {old.size:,} entries"
                     self.found.proven.append(f"{said}; its key you gave")
+        for was, one in pairwise(told):
+            if one["cause"] == "forked":
+                lost = f"{one['lost_size'] or 0:,} entries were signed as {was['origin']}"
+                accepted = f"{one['reason']}; accepted by {one['accepted_by'] or 'nobody'}"
+                self.found.unproven.append(f"{lost}, and not all are here: it forked ({accepted})")
         if listed:
             self.found.proven.append(f"the log only grew from {len(listed)} older checkpoints on")
         if anchored < (self._manifest["entries"]["last"] or 0):
@@ -284,7 +291,7 @@ class Verifier:
             hashed = hashlib.sha256(b"watchkeeper/policies/v1\0" + raw).hexdigest()
             if digest != f"sha256:{hashed}":
                 raise Broken(f"{name} is not what entry {sequence} was decided under")
-            for one, said, _ in json.loads(raw):
+            for one, said, _ in read_json(raw):
                 if ("policy", said) not in held:
                     self.found.unproven.append(f"the text of policy set {one} is missing")
         for (subject, version), sequence in self._ran.items():
@@ -299,73 +306,11 @@ class Verifier:
             self.found.unproven.append(f"{self._counts['unsealed']:,} decisions do not name the "
                                        "policy sets that they were made under")  # fmt: skip
 
-    def _read_requests(self) -> None:
-        for name in self._bundle.under("requests"):
-            raw = self._bundle.read(name)
-            shown = "sha256:" + hashlib.sha256(b"watchkeeper/display/v1\0" + raw).hexdigest()
-            request = name.split("/")[1].rpartition(".")[0]
-            for (of, person), vote in self._votes.items():
-                said = f"{name} is what {person} was shown (entry {vote['sequence']})"
-                sealed = vote.get("display")
-                if of != request:
-                    continue
-                if sealed == shown:
-                    self.found.proven.append(said)
-                elif sealed is None or sealed.startswith("[personal "):
-                    self.found.unproven.append(f"that {said}: that is erased, or older")
-                else:
-                    self.found.unproven.append(f"that {said}: it is not what the entry has")
+    def _read_displays(self) -> None:
+        self._votes.read_displays(self._bundle)
 
     def _read_votes(self) -> None:
-        seen = set()
-        for name in (one for one in self._bundle.under("votes") if one.endswith(".txt")):
-            message = self._bundle.read(name, 1 << 20)
-            armoured = self._bundle.read(f"{name}.sig", 16_000).decode()
-            said = dict(line.partition(" ")[::2] for line in message.decode().splitlines()[1:])
-            person, request = said["person"], said["request"]
-            vote = self._votes.get((request, person))
-            if vote is None:
-                raise Broken(f"{name} is of no vote that is in the entries")
-            gone = [f"[personal {value}]" for value in vote.get("personal", ())]
-            owed = str(vote.get("acting_for") or "").rpartition("/")[2]
-            for which, here, there in (
-                ("plane", said["plane"], self._plane),
-                ("digest", said["digest"], vote["digest"]),
-                ("verdict", said["verdict"], vote.get("verdict", "break-glass")),
-                ("whose vote it is", said.get("acting"), f"for {owed}" if owed else None),
-                ("reason", json.loads(said["reason"]), vote.get("reason") or ""),
-            ):
-                if isinstance(there, str) and any(mark in there for mark in gone):
-                    self.found.unproven.append(f"the {which} of {person}'s vote on {request}: "
-                                               "the entry's is erased or not here")  # fmt: skip
-                elif here != there:
-                    raise Broken(f"{name} is not the vote of entry {vote['sequence']}: {which}")
-            try:
-                key = sshsig(armoured, message, VOTES)
-            except Broken:
-                if not any(mark in json.dumps(vote, ensure_ascii=False) for mark in gone):
-                    raise
-                continue  # what it was over is erased
-            if vote.get("key") != fingerprint(key) or vote.get("signature", armoured) != armoured:
-                raise Broken(f"{name}.sig is not the signature of entry {vote['sequence']}")
-            seen.add((request, person))
-            self.found.proven.append(f"{person} signed {said['verdict']} on {request} with "
-                                     f"{fingerprint(key)}")  # fmt: skip
-            self._hold_against_signers(person, key)
-        for (request, person), vote in self._votes.items():
-            if not vote.get("key"):
-                self.found.unproven.append(f"{person}'s vote on {request}: it is not signed")
-            elif (request, person) not in seen:
-                self.found.unproven.append(f"{person}'s signature on {request}: it is missing")
-
-    def _hold_against_signers(self, person: str, key: str) -> None:
-        if self._signers is None:
-            self.found.unproven.append(f"that {fingerprint(key)} is {person}'s: the plane says so; "
-                                       "--signers FILE holds it against yours")  # fmt: skip
-            return
-        if not allows(self._signers, person, key, VOTES):
-            raise Broken(f"your allowed signers do not have {fingerprint(key)} as {person}'s")
-        self.found.proven.append(f"your allowed signers have {fingerprint(key)} as {person}'s")
+        self._votes.read(self._bundle, self._plane)
 
     def _sum_up(self) -> None:
         manifest, counts = self._manifest, self._counts

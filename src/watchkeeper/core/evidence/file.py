@@ -56,6 +56,22 @@ def envelope_of(payload: bytes, key: str, signature: bytes) -> bytes:
     return json.dumps({**envelope, "signatures": [signed]}, separators=(",", ":")).encode()
 
 
+def read_json(raw: bytes) -> Any:
+    """Return JSON that everybody reads alike; raise `ValueError` for anything else."""
+    return json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_refuse)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice in one object")
+    return found
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 class Bundle:
     """The members of a bundle, read where they stand; every byte of the file is accounted for."""
 
@@ -105,7 +121,7 @@ class Bundle:
 
     def json(self, name: str) -> Any:
         """Return a member as JSON."""
-        return json.loads(self.read(name))
+        return read_json(self.read(name))
 
     def under(self, directory: str) -> list[str]:
         """Return the members in a directory, by name."""

@@ -228,20 +228,3 @@ def fingerprint(key: str) -> str:
     """Return `SHA256:…` of an `authorized_keys` line."""
     blob = base64.b64decode(key.split()[1], validate=True)
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-
-
-def allows(signers: str, person: str, key: str, namespace: str) -> bool:
-    """Whether an allowed_signers file (ssh-keygen(1)) has a key as a person's for a namespace.
-
-    By name and key; lines with patterns or authorities count for nobody, times are not looked at.
-    """
-    for line in signers.splitlines():
-        parts = line.split()
-        if len(parts) < 3 or person not in parts[0].split(",") or key.split()[1] not in parts:
-            continue
-        options = " ".join(parts[1 : parts.index(key.split()[1]) - 1])
-        if "cert-authority" in options:
-            continue
-        if "namespaces=" not in options or f'"{namespace}"' in options.replace(",", '"'):
-            return True
-    return False

@@ -8,7 +8,7 @@ import inspect
 from functools import cache
 
 _ROOM = "watchkeeper.core.evidence"
-_PARTS = ("signatures", "log", "file", "findings", "check", "command")
+_PARTS = ("signatures", "signers", "log", "file", "findings", "votes", "check", "command")
 
 
 @cache
