@@ -170,15 +170,17 @@ def reopen(session: Session, incident: str, reason: str) -> None:
 @incidents.command(short_help="Write what happened, from the ledger.")
 @click.argument("incident")
 @click.option("--at", "upto", type=int, metavar="SEQ", help="As of this entry of the ledger.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it there.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Into this file."
+)
 @speaks()
-def report(session: Session, incident: str, upto: int | None, out: Path | None) -> None:
+def report(session: Session, incident: str, upto: int | None, output: Path | None) -> None:
     """Write what happened in Markdown, or with --json as data; made of the ledger alone.
 
     As of the same entry it is the same, whenever it is written.
     """
     found = session.call(lambda plane: plane.incident_report(incident, at=upto))
-    if out is None:
+    if output is None:
         if session.json:
             print_json(found)
         else:
@@ -186,10 +188,10 @@ def report(session: Session, incident: str, upto: int | None, out: Path | None) 
         return
     text = found.model_dump_json(indent=2, ensure_ascii=True) if session.json else found.text
     try:
-        out.write_text(text, encoding="utf-8")
+        output.write_text(text, encoding="utf-8")
     except OSError as error:
-        fail(Invalid(f"the report cannot be written: {error.strerror}", where=str(out)))
-    say(f"Written: {out}, as of entry {found.sequence}, {found.digest}.")
+        fail(Invalid(f"the report cannot be written: {error.strerror}", where=str(output)))
+    say(f"Written: {output}, as of entry {found.sequence}, {found.digest}.")
 
 
 def _done(session: Session, found: IncidentDetail, said: str) -> None:
