@@ -160,7 +160,7 @@ def fill(plane: Plane, requests: int) -> dict[str, str]:
 
 def measure(requests: int, *, together: bool) -> dict[str, Any]:
     """Clear a queue; return keys and seconds per decision by risk, and what the plane holds."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         plane = Plane(Path(place)).start()
         try:
             held = fill(plane, requests)
