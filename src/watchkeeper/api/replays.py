@@ -1,12 +1,21 @@
-"""Looking at a run again: its steps, and forks of it. Decided again it is in `policy`."""
+"""Looking at a run again: its steps, forks, agents played to. Decided again: in `policy`."""
 
 from __future__ import annotations
 
 from watchkeeper.api.runs import agent_of
 from watchkeeper.api.table import Call, Operation
+from watchkeeper.api.workloads import run_opened
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.replay.steps import list_steps, read_step
-from watchkeeper.wire.replays import Fork, ForkResult, RunSteps, StepDetail
+from watchkeeper.wire.replays import (
+    Fork,
+    ForkResult,
+    Play,
+    Playback,
+    PlaybackOpened,
+    RunSteps,
+    StepDetail,
+)
 
 _LONGEST = 7
 
@@ -32,6 +41,35 @@ async def fork(call: Call) -> ForkResult:
     run, body = call.path("run"), call.body
     call.check_agent("replay", await agent_of(call, run))
     return await call.rooms.fork(run, body, by=call.actor)
+
+
+async def play(call: Call) -> PlaybackOpened:
+    """Open a replay of a run for its agent."""
+    run, body = call.path("run"), call.body
+    agent = await agent_of(call, run)
+    call.check_agent("replay", agent)
+    begun = await call.rooms.playbacks.open(run, body, by=call.actor)
+    return PlaybackOpened(
+        **run_opened(call, agent, begun.issued).model_dump(),
+        of_run=run,
+        steps=begun.steps,
+        missing=begun.missing,
+        notes=begun.notes,
+    )
+
+
+async def playback(call: Call) -> Playback:
+    """Show what an agent did in a replay."""
+    run = call.path("run")
+    call.check_agent("read", await agent_of(call, run))
+    return call.rooms.playbacks.read(run)
+
+
+async def end_playback(call: Call) -> Playback:
+    """End a replay of an agent."""
+    run = call.path("run")
+    call.check_agent("replay", await agent_of(call, run))
+    return await call.rooms.playbacks.end(run)
 
 
 OPERATIONS = (
@@ -62,6 +100,36 @@ OPERATIONS = (
         "Ask a model once more what it was asked in a run, with another result of a tool.",
         answers=ForkResult,
         takes=Fork,
+        by_team=True,
+        tags=("replays",),
+    ),
+    Operation(
+        "POST",
+        "/v1/runs/{run}/playbacks",
+        "replay",
+        play,
+        "Open a replay of a run for its agent: its token opens nothing but the recording.",
+        answers=PlaybackOpened,
+        takes=Play,
+        by_team=True,
+        tags=("replays",),
+    ),
+    Operation(
+        "GET",
+        "/v1/runs/{run}/playback",
+        "read",
+        playback,
+        "Show what an agent did in a replay, and what each call would be decided as.",
+        answers=Playback,
+        tags=("replays",),
+    ),
+    Operation(
+        "POST",
+        "/v1/runs/{run}/playback/end",
+        "replay",
+        end_playback,
+        "End a replay of an agent, and say what came of it.",
+        answers=Playback,
         by_team=True,
         tags=("replays",),
     ),

@@ -37,6 +37,7 @@ from watchkeeper.decide.tools.sightings import Sightings
 from watchkeeper.identity.attempts import Attempts
 from watchkeeper.identity.devices import DeviceLogins
 from watchkeeper.identity.issuers import Issuers
+from watchkeeper.identity.model import IssuedRun
 from watchkeeper.ledger.service import LedgerAudit
 from watchkeeper.outbox.keys import WebhookKey
 from watchkeeper.runtimes.service import Runtimes
@@ -46,7 +47,7 @@ from watchkeeper.tools.secrets.sealed import SealedStore
 from watchkeeper.traces.projector import Projector
 from watchkeeper.wire.plane import UpstreamRow
 from watchkeeper.wire.replays import Fork as Forking
-from watchkeeper.wire.replays import ForkResult
+from watchkeeper.wire.replays import ForkResult, Play, Playback
 
 
 class Fork(Protocol):
@@ -54,6 +55,46 @@ class Fork(Protocol):
 
     async def __call__(self, run: str, wanted: Forking, *, by: str) -> ForkResult:
         """Fork a run, for a person."""
+        ...
+
+
+class PlaybackBegun(Protocol):
+    """A replay of an agent that has begun."""
+
+    @property
+    def issued(self) -> IssuedRun:
+        """Its run, with the token for the agent."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are to be played."""
+        ...
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What can't be played, in words."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of it, in words."""
+        ...
+
+
+class Playbacks(Protocol):
+    """What plays recorded runs to their agents again."""
+
+    async def open(self, run: str, wanted: Play, *, by: str) -> PlaybackBegun:
+        """Begin to play a run, for a person."""
+        ...
+
+    def read(self, run: str) -> Playback:
+        """Return how a replay stands."""
+        ...
+
+    async def end(self, run: str) -> Playback:
+        """End a replay and say what came of it."""
         ...
 
 
@@ -95,6 +136,8 @@ class Rooms:
     replays: Replays
     fork: Fork
     """Sends a recorded model call once more."""
+    playbacks: Playbacks
+    """Plays recorded runs to their agents."""
     projector: Projector
     """Tells the ledger in spans."""
     lost_contents: Callable[[], int]

@@ -12,6 +12,7 @@ _LONGEST = 300
 
 _SENTENCES: dict[str, str] = {
     "run.opened": "{agent} opened a run: {goal}",
+    "run.asked": "somebody asked {agent} for something",
     "run.refused": "{agent} may not open a run: {reason}",
     "run.closed": "{agent} closed its run: {outcome}",
     "run.expired": "{agent} left its run: its last token has expired",
@@ -19,6 +20,7 @@ _SENTENCES: dict[str, str] = {
     "run.token_renewed": "{agent} renewed the token of its run",
     "run.token_revoked": "{actor} revoked a token of {subject}, {revoked} with what came of it",
     "run.token_exported": "{agent} got a token for {audience}: {scope}",
+    "replay.diverged": "{agent} went another way than in {replay_of}, with {kind} {name}",
     "decision.permitted": "{name} permitted by {rule}",
     "decision.held": "{name} held by {rule}: {reason}",
     "decision.denied": "{name} denied by {rule}: {reason}",

@@ -58,7 +58,7 @@ async def open_run(call: Call) -> RunOpened:
     under = Under(body.parent, wanted_of(body.budget)) if body.parent is not None else None
     if under is None and body.budget is not None:
         raise Invalid("a budget is lent by a parent: name it", where="body: budget")
-    return _opened(call, *await call.rooms.envelopes.open(call.token, new, under))
+    return run_opened(call, *await call.rooms.envelopes.open(call.token, new, under))
 
 
 def wanted_of(budget: ChildBudget | None) -> dict[Measure, int]:
@@ -76,7 +76,7 @@ def wanted_of(budget: ChildBudget | None) -> dict[Measure, int]:
 
 async def renew_token(call: Call) -> RunOpened:
     """Issue a fresh token for an open run of the agent whose credential is the bearer."""
-    return _opened(call, *await call.rooms.envelopes.renew(call.token, call.path("run")))
+    return run_opened(call, *await call.rooms.envelopes.renew(call.token, call.path("run")))
 
 
 async def close_run(call: Call) -> RunRow:
@@ -95,7 +95,8 @@ async def report_outcome(call: Call) -> None:
     await call.rooms.decider.settle(call.path("decision"), body, token=call.token)
 
 
-def _opened(call: Call, agent: str, issued: IssuedRun) -> RunOpened:
+def run_opened(call: Call, agent: str, issued: IssuedRun) -> RunOpened:
+    """Return a run as whoever opened it is told of it."""
     http = call.rooms.http
     return RunOpened(
         run=issued.run,

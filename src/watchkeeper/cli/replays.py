@@ -1,4 +1,4 @@
-"""`replay`: a run step by step, decided again under other documents, or forked at a step."""
+"""`replay`: a run step by step, decided again, forked at a step, or played to its agent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from watchkeeper.cli.exits import REFUSED, WOULD_CHANGE
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_facts, print_json, print_table, say, say_line
+from watchkeeper.cli.playing import agent, report
 from watchkeeper.cli.policy import finish_replay
 from watchkeeper.cli.session import LIMIT, REASON, Session, speaks
 from watchkeeper.cli.words import at as time_at
@@ -146,6 +147,10 @@ def fork(
         _show_fork(found)
     if live_model and not found.answered:
         sys.exit(REFUSED)
+
+
+replay.add_command(agent)
+replay.add_command(report)
 
 
 def _replays(of_run: str | None) -> str:

@@ -41,11 +41,10 @@ class Calls:
         return read(reply, model)
 
     async def _post(
-        self, model: type[Model], path: str, body: BaseModel, *, wait_seconds: float = 0
+        self, model: type[Model], path: str, body: BaseModel | None, *, wait_seconds: float = 0
     ) -> Model:
-        reply = await self.transport.send(
-            "POST", path, body=body.model_dump_json().encode(), wait_seconds=wait_seconds
-        )
+        sent = body.model_dump_json().encode() if body else b"{}"
+        reply = await self.transport.send("POST", path, body=sent, wait_seconds=wait_seconds)
         return read(reply, model)
 
     async def _send_nothing(self, path: str, body: BaseModel | None = None) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from watchkeeper.client.calls import Calls, path_part
-from watchkeeper.wire.replays import Fork, ForkResult, RunSteps, StepDetail
+from watchkeeper.wire.replays import (
+    Fork,
+    ForkResult,
+    Play,
+    Playback,
+    PlaybackOpened,
+    RunSteps,
+    StepDetail,
+)
 
 FORK_SECONDS = 600
 """How long a model, and whoever must approve its call, may take."""
 
 
 class ReplayCalls(Calls):
-    """A run's steps, and forks of it."""
+    """A run's steps, forks of it, and agents that play it again."""
 
     async def steps(
         self, run: str, *, after: int | None = None, limit: int | None = None
@@ -27,3 +35,16 @@ class ReplayCalls(Calls):
         """Send a recorded model call once more, with another result of a tool in it."""
         path = f"/v1/runs/{path_part(run)}/forks"
         return await self._post(ForkResult, path, fork, wait_seconds=FORK_SECONDS)
+
+    async def play(self, run: str, play: Play) -> PlaybackOpened:
+        """Open a replay of a run for its agent."""
+        path = f"/v1/runs/{path_part(run)}/playbacks"
+        return await self._post(PlaybackOpened, path, play)
+
+    async def playback(self, run: str) -> Playback:
+        """Read what an agent did in a replay."""
+        return await self._get(Playback, f"/v1/runs/{path_part(run)}/playback")
+
+    async def end_playback(self, run: str) -> Playback:
+        """End a replay of an agent."""
+        return await self._post(Playback, f"/v1/runs/{path_part(run)}/playback/end", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Unavailable
 from watchkeeper.decide.catalogue import CatalogueView
+from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.telemetry.taking import Telemetry
 from watchkeeper.decide.tokens.credentials import references_in_force
@@ -17,10 +18,13 @@ from watchkeeper.decide.tools.sightings import Sightings
 from watchkeeper.gateways.callers import Callers
 from watchkeeper.gateways.declared import DeclaredPlaces
 from watchkeeper.gateways.hooks.endpoint import HookEndpoint
+from watchkeeper.gateways.http import AsgiApp
+from watchkeeper.gateways.mcp import endpoint as mcp
 from watchkeeper.gateways.mcp.calls import ToolCalls
 from watchkeeper.gateways.mcp.cancellations import Cancellations
 from watchkeeper.gateways.mcp.endpoint import McpEndpoint
 from watchkeeper.gateways.mcp.listening import Listeners
+from watchkeeper.gateways.model import endpoint as model
 from watchkeeper.gateways.model.calls import ModelCalls
 from watchkeeper.gateways.model.dialects.anthropic import ANTHROPIC
 from watchkeeper.gateways.model.dialects.openai import OPENAI
@@ -32,6 +36,12 @@ from watchkeeper.gateways.offers import Offers
 from watchkeeper.gateways.otlp.endpoint import PATHS, OtlpEndpoint
 from watchkeeper.gateways.performing import Performances
 from watchkeeper.gateways.recording import Recording
+from watchkeeper.gateways.replay.entrance import by_token
+from watchkeeper.gateways.replay.forking import Forks
+from watchkeeper.gateways.replay.playbacks import Playbacks
+from watchkeeper.gateways.replay.played_models import PlayedModels
+from watchkeeper.gateways.replay.played_tools import PlayedTools
+from watchkeeper.gateways.replay.runs import ReplayRuns
 from watchkeeper.gateways.stopping import UpstreamStops, shut_by
 from watchkeeper.registry.documents import ToolContract
 from watchkeeper.tools.pins.model import Distrusted
@@ -50,7 +60,6 @@ from watchkeeper.wire.plane import UpstreamRow
 
 SURFACES = (OPENAI, ANTHROPIC)
 """The protocols that models are called in."""
-AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class Gateways:
@@ -101,13 +110,22 @@ class Gateways:
             self._keeping,
             self.recording,
         )
+        runs = ReplayRuns(decider, Envelopes(decider))
+        self.playbacks = Playbacks(decider, view, runs)
+        """What is played to agents again."""
+        real = self._doors(callers, calls, model_calls, cancellations, turns)
+        played = self._doors(
+            Callers(decider, self.playbacks.identify),
+            PlayedTools(self.playbacks, view, self._offers),
+            PlayedModels(self.playbacks, view, model_calls),
+            cancellations,
+            turns,
+        )
+        self.forks = Forks(decider, runs, real)
+        """Sends recorded model calls again."""
         self.apps: Mapping[str, AsgiApp] = {
-            "/mcp": McpEndpoint(callers, self._offers, calls, self._listeners, cancellations),
-            "/hooks": HookEndpoint(decider, view, self._offers),
-            **{
-                surface.prefix: ModelEndpoint(surface, callers, self._offers, model_calls, turns)
-                for surface in SURFACES
-            },
+            "/hooks": HookEndpoint(decider, view, self._offers, self.recording),
+            **{prefix: by_token(app, played[prefix]) for prefix, app in real.items()},
         }
         """Path prefix → app. Apps read the whole path of a request."""
         self.telemetry = Telemetry(decider.store, view)
@@ -115,6 +133,23 @@ class Gateways:
         self._otlp = OtlpEndpoint(self.telemetry)
         self.posts: Mapping[str, AsgiApp] = dict.fromkeys(PATHS, self._otlp)
         """Path → app, of what is posted beside the routes of the API."""
+
+    def _doors(
+        self,
+        callers: Callers,
+        tools: mcp.Calls,
+        models: model.Calls,
+        cancellations: Cancellations,
+        turns: Turns,
+    ) -> dict[str, AsgiApp]:
+        """Return what speaks each protocol, by path prefix, for what answers the calls."""
+        return {
+            "/mcp": McpEndpoint(callers, self._offers, tools, self._listeners, cancellations),
+            **{
+                surface.prefix: ModelEndpoint(surface, callers, self._offers, models, turns)
+                for surface in SURFACES
+            },
+        }
 
     @property
     def egress(self) -> Egress:

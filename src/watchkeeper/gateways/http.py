@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from watchkeeper.core.errors import Invalid, TooLarge, Unauthenticated
 
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 type_json = b"application/json"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 STREAM_HEADERS = (

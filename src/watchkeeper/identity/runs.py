@@ -181,6 +181,12 @@ def renew_token(
     row = _own_run(tx, agent, run)
     if row.state != "open":
         raise Conflict(f"run {run} is {row.state}", code="run_ended", remedy="open a new run")
+    if replayed_by(tx, [run]):
+        raise Forbidden(
+            f"run {run} is a replay, whose token never leaves the plane",
+            rule="identity/replay",
+            remedy="open a run of the agent's own",
+        )
     proven_with: Kind = "person" if row.parent is None else "run"
     if row.proof_hash is not None and is_revoked(tx, row.proof_hash, proven_with):
         raise Forbidden(

@@ -36,8 +36,6 @@ from watchkeeper.decide.service import Decider
 from watchkeeper.decide.tokens.proofs import Proofs
 from watchkeeper.decide.tokens.server import Tokens
 from watchkeeper.gateways.composition import mount
-from watchkeeper.gateways.replay.forking import Forks
-from watchkeeper.gateways.replay.runs import ReplayRuns
 from watchkeeper.identity.signing import SigningKeys
 from watchkeeper.ledger.log import Log
 from watchkeeper.ledger.reading import read_events
@@ -101,7 +99,6 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
     ending = asyncio.Event()
     issuers = open_issuers(gateways.egress, clock)
     envelopes = Envelopes(decider)
-    replay_runs = ReplayRuns(decider, envelopes)
     tokens = Tokens(
         decider,
         envelopes,
@@ -160,7 +157,8 @@ async def build(settings: Settings, state: StateDirectory) -> Plane:
         envelopes=envelopes,
         runtimes=Runtimes(decider, view, envelopes, polling),
         replays=Replays(store),
-        fork=Forks(decider, replay_runs, gateways.apps).fork,
+        fork=gateways.forks.fork,
+        playbacks=gateways.playbacks,
         projector=projector,
         lost_contents=lambda: gateways.recording.lost,
         telemetry=gateways.telemetry,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from watchkeeper.wire.agents import RunOpened
 from watchkeeper.wire.base import Reason, Sent, Shown
 from watchkeeper.wire.budgets import Measure, Period
 from watchkeeper.wire.decisions import ActionKind, Verdict
@@ -137,6 +138,10 @@ class RunSteps(Shown):
     """The step to continue after, where there are more."""
 
 
+_STEP = r"^(?:[1-9][0-9]{0,6}|dec_[a-z0-9]{1,60})$"
+_LONGEST_RESULT = 256 * 1024
+
+
 class Fork(Sent):
     """Ask a model once more what it was asked in a run, with another result of a tool.
 
@@ -144,8 +149,8 @@ class Fork(Sent):
     first model call after it that has it; or of a model call, which is sent as it was.
     """
 
-    at: str = Field(pattern=r"^(?:[1-9][0-9]{0,6}|dec_[a-z0-9]{1,60})$")
-    result: str | None = Field(None, max_length=256 * 1024)
+    at: str = Field(pattern=_STEP)
+    result: str | None = Field(None, max_length=_LONGEST_RESULT)
     """What the tool is now said to have answered."""
     live_model: bool = False
     """Whether it is sent; else it is only said what would be."""
@@ -189,4 +194,90 @@ class ForkResult(Shown):
     differs: bool | None = None
     """None where there is nothing to compare."""
     cost_micros: int = 0
+    notes: tuple[str, ...] = ()
+
+
+class Play(Sent):
+    """Have an agent go through a recorded run again: its calls are answered from the recording.
+
+    `at` is a step's number or decision, of a tool call that `result` is now to have answered.
+    """
+
+    at: str | None = Field(None, pattern=_STEP)
+    result: str | None = Field(None, max_length=_LONGEST_RESULT)
+    live_model: bool = False
+    """Whether model calls that are not in the recording are sent; tools never are called."""
+    partly: bool = False
+    """Whether to begin though not all that the run asked can be answered."""
+    reason: Reason
+
+
+class PlaybackOpened(RunOpened):
+    """A replay run for an agent, whose token opens nothing but its recording."""
+
+    replay: Literal[True] = True
+    of_run: str
+    steps: int
+    """How many steps of the recorded run can be played."""
+    missing: tuple[str, ...] = ()
+    """What can't be, in words."""
+    notes: tuple[str, ...] = ()
+
+
+Played = Literal["recorded", "told otherwise", "changed", "live", "refused"]
+"""How a call was answered: as it was then; as then, though it tells of other results of tools;
+with the changed result; by a model; not at all, for the recording holds no answer."""
+
+
+class PlayedCall(Shown):
+    """One call that an agent made in a replay, and what it would be decided as now."""
+
+    number: int
+    """Its place among them, from 1."""
+    at: int
+    kind: ActionKind
+    name: str
+    how: Played
+    step: int | None
+    """The recorded step that answered it, or whose place it took."""
+    decision: str | None
+    """Of that step; of a call that went to a model, its own."""
+    verdict: Verdict
+    rule: str
+    reason: str
+    why: str | None = None
+    """Where it differs from what was recorded, or why there is no answer."""
+    asked: str | None = None
+    """What a tool was to be called with that the recording does not have, as far as is kept."""
+
+
+class LeftOut(Shown):
+    """A recorded step that the agent did not come to again."""
+
+    step: int
+    decision: str
+    kind: ActionKind
+    name: str
+
+
+class Playback(Shown):
+    """What an agent did in a replay of one of its runs."""
+
+    replay: Literal[True] = True
+    run: str
+    of_run: str
+    agent: str
+    state: Literal["open", "ended"]
+    expires_at: int
+    changed: int | None
+    """The step with the changed result."""
+    live_model: bool
+    calls: tuple[PlayedCall, ...] = ()
+    played: int = 0
+    """How many recorded steps were played."""
+    diverged_at: int | None = None
+    """The first of the calls that is not in the recording."""
+    left_out: tuple[LeftOut, ...] = ()
+    left_out_more: int = 0
+    """How many more there are than are listed."""
     notes: tuple[str, ...] = ()

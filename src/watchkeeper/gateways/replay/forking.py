@@ -14,10 +14,11 @@ from watchkeeper.core.errors import Conflict, Invalid, WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.service import Decider
+from watchkeeper.gateways.http import AsgiApp
 from watchkeeper.gateways.model.conversation import said_in
 from watchkeeper.gateways.model.dialects.anthropic import ANTHROPIC
 from watchkeeper.gateways.model.dialects.openai import OPENAI
-from watchkeeper.gateways.replay.inward import Answered, AsgiApp, post
+from watchkeeper.gateways.replay.inward import Answered, post
 from watchkeeper.gateways.replay.recorded_calls import RecordedCall, find_call
 from watchkeeper.gateways.replay.runs import ReplayRuns
 from watchkeeper.identity.model import IssuedRun

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+from watchkeeper.gateways.http import AsgiApp
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ MOST_MARKS = 20_000
 
 _ISSUED = (
     # marks, recogniser, the whole token
-    ("wka_ wkr_ wkp_ wke_ wkd_ wkn_ wksk_", "watchkeeper", r"wk[a-z]{1,2}_[\w-]{43}"),
+    ("wka_ wkr_ wkp_ wkpb_ wke_ wkd_ wkn_ wksk_", "watchkeeper", r"wk[a-z]{1,2}_[\w-]{43}"),
     ("AKIA ASIA ABIA ACCA", "aws", r"A[A-Z]{3}[A-Z2-7]{16}"),
     ("ghp_ gho_ ghu_ ghs_ ghr_", "github", r"gh[a-z]_[A-Za-z0-9]{36,255}+"),
     ("github_pat_", "github", r"github_pat_\w{22,255}+"),
