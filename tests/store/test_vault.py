@@ -130,6 +130,7 @@ async def test_a_value_that_was_changed_in_the_vault_shows(store: Store) -> None
         tx.connection.execute(update(vault_values).values(sealed=first.sealed))
 
     await store.write(swap)
+    store.vault.forget()
     texts = sorted(event.body["summary"] for event in await told(store))
     assert texts == ["to [not kept]", f"to {KIM}"], "a value opens in its own place only"
 

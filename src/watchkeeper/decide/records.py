@@ -19,9 +19,9 @@ from watchkeeper.decide.tables import (
     is_permitted,
 )
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.store.marks import PERSONAL
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.store.vault import PERSONAL
 from watchkeeper.tools.inspection.redaction import redact_text
 from watchkeeper.tools.inspection.rules import SECRETS, listed, unrecorded
 from watchkeeper.wire.data import RedactionLevel

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from watchkeeper.ledger.claims import OnProgress
 from watchkeeper.store.journal import events, ledger_head
+from watchkeeper.store.marks import commitments_of
 from watchkeeper.store.transaction import Transaction
 
 _AT_ONCE = 500
@@ -31,7 +32,7 @@ def compare_commitments(tx: Transaction, on_progress: OnProgress | None = None) 
         ).all()
         fresh: dict[str, tuple[int, str]] = {}
         for row in rows:
-            for value, commitment in tx.vault.values_in(row.body).items():
+            for value, commitment in commitments_of(row.body).items():
                 if value not in seen:
                     seen.add(value)
                     fresh[value] = row.sequence, commitment

@@ -12,8 +12,9 @@ from watchkeeper.core.clock import Clock
 from watchkeeper.core.errors import Invalid
 from watchkeeper.store.feed import Feed, Publish, Subscription
 from watchkeeper.store.journal import SELECT_AFTER, Event, event_from_row, revealed
+from watchkeeper.store.marks import commits
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.store.vault import Vault, commits
+from watchkeeper.store.vault import Vault
 
 T = TypeVar("T")
 

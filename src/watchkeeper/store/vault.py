@@ -10,7 +10,6 @@ person's key neither is to be had again, and every hash of the ledger stands as 
 from __future__ import annotations
 
 import hmac
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from json.encoder import encode_basestring
@@ -22,6 +21,7 @@ from sqlalchemy import bindparam, select
 
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Unavailable
+from watchkeeper.store.marks import PERSONAL, commitments_of, mark_of
 from watchkeeper.store.statement import Statement
 from watchkeeper.store.texts import is_digest, texts_in
 from watchkeeper.store.vault_key import KEY_BYTES, seal, unseal
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 State = Literal["kept", "erased", "not kept"]
 Find = Callable[[str], Iterable[tuple[int, int]]]
-PERSONAL = "personal"
-_COMMITS = f'"{PERSONAL}":{{'
 SALT_BYTES = 32
 _MOST_SUBJECTS = 8
 _MOST_REMEMBERED = 4096
 _may_hold = re.compile(r"[@\d]|[^\x00-\x7f]").search
 _KIND = re.compile(r"^[a-z_]+/")
+_BEFORE_ADDRESS = re.compile(r"^(?:[^@]*[!#$%&*/=?^`{|}~])?['._+-]*(?=[^@]+@)")
+"""What may be in a local part, and is a path, a query or a quotation before it."""
 _WHOLE = frozenset({"on_behalf_of", "on_behalf_of_proof", "goal", "object", "summary"})
 """Fields that are a person's words or name as a whole, in an entry about what was done for one."""
 _NAMES = frozenset(
@@ -81,7 +81,8 @@ class _Holder(NamedTuple):
 
 def name_of(text: str) -> str:
     """Return how a person is called here: `user/Kim@example.com` is `kim@example.com`."""
-    return _KIND.sub("", text.strip().casefold())
+    name = _KIND.sub("", text.strip().casefold())
+    return _BEFORE_ADDRESS.sub("", name, count=1) if "@" in name else name
 
 
 class Vault:
@@ -96,6 +97,8 @@ class Vault:
         """Where in a text personal data is; given by whoever can tell."""
         self._holders: dict[str, _Holder] = {}
         self._known: dict[tuple[str, str], tuple[str, str]] = {}
+        self._texts: dict[str, str] = {}
+        """Of values lately committed to, by their ids: most entries are read right away."""
         self.use(ids.random_bytes(KEY_BYTES))
 
     def use(self, key: bytes | None) -> None:
@@ -108,6 +111,7 @@ class Vault:
         """Remember nothing: something was erased, or the key is another."""
         self._holders.clear()
         self._known.clear()
+        self._texts.clear()
 
     def marks(self, tx: Transaction, scope: str) -> Marks:
         """Return what an entry of a unit of work commits to; `scope` is its run or request."""
@@ -130,7 +134,7 @@ class Vault:
         """
         marks = Marks(self, tx, scope)
         shown: dict[str, Any] = {}
-        done = {_mark(value) for value in body.get(PERSONAL, ())}
+        done = {mark_of(value) for value in body.get(PERSONAL, ())}
         for name, value in body.items():
             if name in _NAMES or (done and type(value) is str and value in done):
                 shown[name] = value
@@ -154,17 +158,18 @@ class Vault:
         `[erased]` stands for what was destroyed. A mark that the body does not commit to is
         somebody's words, and stays.
         """
-        named = [_named(body) for body in bodies]
-        wanted = [value for one in named for value in one]
+        named = [commitments_of(body) for body in bodies]
+        wanted = {value for one in named for value in one}
         if not wanted:
             return list(bodies)
-        opened = self.open(tx, wanted)
+        texts = {value: text for value in wanted if (text := self._texts.get(value)) is not None}
+        for value, one in self.open(tx, wanted - texts.keys()).items():
+            texts[value] = one.text if one.text is not None else f"[{one.state}]"
         found = []
         for body, values in zip(bodies, named, strict=True):
             for value in values:
-                one = opened[value]
-                text = one.text if one.text is not None else f"[{one.state}]"
-                body = body.replace(_mark(value), encode_basestring(text)[1:-1])  # noqa: PLW2901
+                text = texts[value]
+                body = body.replace(mark_of(value), encode_basestring(text)[1:-1])  # noqa: PLW2901
             found.append(body)
         return found
 
@@ -180,10 +185,6 @@ class Vault:
             holders = self._holders_of(tx, [name for row in rows for name in owners_of(row)])
             found |= {row.value: _open(row, holders) for row in rows}
         return found
-
-    def values_in(self, body: str) -> dict[str, str]:
-        """Return the commitments of an entry's body by the ids of their values."""
-        return _named(body)
 
     def subject_of(self, tx: Transaction, name: str) -> str:
         """Return the id of a person, made the first time; raise `Unavailable` without a key."""
@@ -257,6 +258,8 @@ class Vault:
             known = self._committed(tx, handle)
         made = known or self._keep(tx, text, dict.fromkeys(map(name_of, names)), scope, handle)
         tx.after_commit(lambda: _remember(self._known, (scope, text), made))
+        if known is not None:
+            tx.after_commit(lambda: _remember(self._texts, made[0], text))
         return made
 
     def _keep(
@@ -278,6 +281,7 @@ class Vault:
                 also=" ".join(one.subject for one in held[1:]) or None, scope=scope,
                 handle=handle, sealed=sealed, at=tx.now, erased_at=None,
             )  # fmt: skip
+            tx.after_commit(lambda: _remember(self._texts, value, text))
         return made
 
     def committed(self, tx: Transaction, text: str, scope: str) -> tuple[str, str] | None:
@@ -310,7 +314,7 @@ class Marks:
         """Return the mark that stands for a whole text of some persons."""
         value, commitment = self._vault.commit(self._tx, text, names, self._scope, fresh=fresh)
         self.made[value] = commitment
-        return _mark(value)
+        return mark_of(value)
 
     def within(self, value: Any, whose: str | None = None) -> Any:
         """Return a JSON value with marks in place of everything personal in its texts."""
@@ -330,7 +334,7 @@ class Marks:
             if known is None:
                 return text
             self.made[known[0]] = known[1]
-            return _mark(known[0])
+            return mark_of(known[0])
         if whose and whose in text:
             text = text.replace(whose, self.of(whose, (whose,)))
         if not _may_hold(text):
@@ -344,22 +348,6 @@ class Marks:
                 parts += (text[end:start], self.of(said, whose_it_is))
                 end = until
         return "".join((*parts, text[end:])) if parts else text
-
-
-def commits(body: str) -> bool:
-    """Tell whether a body may commit to anything: most do not, and a look says so."""
-    return _COMMITS in body
-
-
-def _named(body: str) -> dict[str, str]:
-    if not commits(body):
-        return {}
-    found = json.loads(body).get(PERSONAL)
-    return found if isinstance(found, dict) else {}
-
-
-def _mark(value: str) -> str:
-    return f"[personal {value}]"
 
 
 def owners_of(row: Any) -> list[str]:

@@ -62,6 +62,7 @@ def begin(
             .where(data_subjects.c.subject.in_(part))
             .values(name=None, sealed_key=None, erased_at=tx.now)
         )
+    tx.vault.forget()  # those who write next in this batch, too
     tx.after_commit(tx.vault.forget)
     plan = {"sought": sought.packed(), "told": told, "reason": reason}
     _ADD.run(

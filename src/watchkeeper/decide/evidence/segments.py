@@ -13,6 +13,7 @@ from watchkeeper.core.errors import Conflict
 from watchkeeper.ledger.merkle import Reader
 from watchkeeper.ledger.tiles import Tiles
 from watchkeeper.store.journal import Event, entry_bytes, event_from_row, events, leaf_of
+from watchkeeper.store.marks import commitments_of
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 
@@ -103,7 +104,7 @@ def _read(tx: Transaction, sequences: Sequence[int]) -> list[Event]:
 def _open(tx: Transaction, found: Segment, batch: Sequence[Event]) -> None:
     """Add what entries commit to, as far as it is still there."""
     vault = tx.vault
-    named = [value for event in batch for value in vault.values_in(event.body_text)]
+    named = [value for event in batch for value in commitments_of(event.body_text)]
     for value, one in vault.open(tx, named).items() if named else ():
         if one.text is not None and one.salt is not None:
             found.values[value] = {"text": one.text, "salt": one.salt.hex()}
