@@ -32,7 +32,7 @@ from watchkeeper.traces import projector as projector_module
 from watchkeeper.traces import rows, service
 from watchkeeper.traces.model import Span
 from watchkeeper.traces.projector import Projector
-from watchkeeper.traces.rules import keys_of
+from watchkeeper.traces.rules import needed_by
 from watchkeeper.traces.tables import spans
 
 RUNS = st.sampled_from([RUN, "run_2"])
@@ -92,7 +92,7 @@ def test_batches_and_crashes_change_nothing(entries: list[dict[str, Any]], data:
     while at < len(events):
         batch = events[at : at + data.draw(st.integers(1, 6))]
         # what the store would find: nothing but what is looked for
-        found = {key: stored[key] for key in keys_of(batch) if key in stored}
+        found = {key: stored[key] for key in needed_by(batch) if key in stored}
         changed = service.tell(service.Ahead(at, batch, found))
         if data.draw(st.booleans()):  # else the plane ended before it was kept
             stored |= {span.key: span for span in changed.changed}
@@ -169,24 +169,6 @@ async def test_what_was_not_kept_is_told_again(store: Store) -> None:
     assert (await stored(store))["run_9"].outcome == "succeeded"
     with pytest.raises(Conflict, match="another"):
         await store.write(lambda tx: service.keep(tx, ahead, service.tell(ahead)))
-
-
-async def test_listeners_hear_of_what_is_stored_and_one_that_fails_harms_nobody(
-    store: Store,
-) -> None:
-    heard: list[Span] = []
-
-    def fails(changed: object) -> None:
-        raise RuntimeError("as it must not")
-
-    projector = Projector(store, events_at_once=4)
-    projector.listen(fails)
-    projector.listen(heard.extend)
-    await projector.start()
-    await write(store, STORY)
-    await projector.catch_up()
-    newest = {span.key: span for span in heard}
-    assert newest == await stored(store)
 
 
 async def test_who_reads_does_not_wait_for_all_that_happened_before_an_upgrade(

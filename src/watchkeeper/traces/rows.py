@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 from sqlalchemy import bindparam, select
 
 from watchkeeper.store.statement import Row, Statement, insert
@@ -18,6 +19,7 @@ _links = msgspec.json.Decoder(tuple[Link, ...]).decode
 _marks = msgspec.json.Decoder(tuple[Mark, ...]).decode
 _attributes = msgspec.json.Decoder(dict[str, Any]).decode
 
+_FIELDS = tuple(spans.columns.keys())
 _put = insert(spans).values({column.name: bindparam(column.name) for column in spans.columns})
 _PUT = Statement(
     _put.on_conflict_do_update(
@@ -43,7 +45,7 @@ def find(tx: Transaction, keys: Iterable[str]) -> dict[str, Span]:
 
 
 def _as_row(span: Span) -> dict[str, Any]:
-    row = {name: getattr(span, name) for name in span.__struct_fields__}
+    row = asdict(span)
     row["classes"] = ",".join(span.classes) or None
     row["links"] = _encode(span.links).decode() if span.links else None
     row["marks"] = _encode(span.marks).decode() if span.marks else None
@@ -53,7 +55,7 @@ def _as_row(span: Span) -> dict[str, Any]:
 
 def as_span(row: Row) -> Span:
     """Return the span that a row of the table is."""
-    fields = row._asdict()
+    fields = dict(zip(_FIELDS, row, strict=True))
     fields["classes"] = tuple(row.classes.split(",")) if row.classes else ()
     fields["links"] = _links(row.links) if row.links else ()
     fields["marks"] = _marks(row.marks) if row.marks else ()

@@ -10,7 +10,7 @@ from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces import rows, words
 from watchkeeper.traces.keeping import KEPT_ALL, Terms, leave_out
 from watchkeeper.traces.model import Span
-from watchkeeper.traces.rules import follow, keys_of
+from watchkeeper.traces.rules import follow, needed_by
 from watchkeeper.traces.tables import trace_cursor
 
 
@@ -32,7 +32,7 @@ def look_ahead(tx: Transaction, limit: int) -> Ahead:
     after = trace_cursor.at(tx) or 0
     found = [event_from_row(row) for row in SELECT_AFTER.all(tx, after=after, limit=limit)]
     events = revealed(tx, found)
-    return Ahead(after, events, rows.find(tx, keys_of(events)))
+    return Ahead(after, events, rows.find(tx, needed_by(events)))
 
 
 class Told(NamedTuple):
