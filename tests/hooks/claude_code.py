@@ -17,12 +17,16 @@ EVENTS = ("SessionStart", "PreToolUse", "PostToolUse", "PostToolUseFailure", "Se
 
 
 def settings_of(
-    hook: str, *, seconds: int = 60, allow: Sequence[str] = ("Bash",)
+    hook: str,
+    *,
+    seconds: int = 60,
+    allow: Sequence[str] = ("Bash",),
+    events: Sequence[str] = EVENTS,
 ) -> dict[str, Any]:
     """Return settings in which every event runs a command; what is allowed, it alone decides of."""
     run = [{"matcher": "*", "hooks": [{"type": "command", "command": hook, "timeout": seconds}]}]
     return {
-        "hooks": dict.fromkeys(EVENTS, run),
+        "hooks": dict.fromkeys(events, run),
         "permissions": {"allow": list(allow)},
     }
 

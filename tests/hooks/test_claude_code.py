@@ -11,6 +11,7 @@ from tests.hooks.claude_code import EVENTS, ClaudeCode, settings_of, shell_comma
 from tests.hooks.claude_provider import Provider, Wish, provider
 from tests.hooks.ground import command, enrolment, governed
 from tests.rig.plane import Plane
+from tests.traces.entries import CALLER
 
 pytestmark = pytest.mark.runtimes
 
@@ -52,6 +53,22 @@ def test_a_permitted_call_runs_once(claude: ClaudeCode, plane: Plane) -> None:
     run = plane.operator.get(f"/v1/runs/{row['run']}")
     assert run["business_object"]["id"] == f"claude:{ended['session_id']}"
     assert run["state"] == "succeeded"
+
+
+def test_what_it_does_comes_of_what_was_asked_and_of_who_started_it(
+    tmp_path: Path, plane: Plane, enrolled: Path, model: Provider
+) -> None:
+    plane.apply(FREE)
+    hook = shell_command(command("claude", enrolled))
+    settings = settings_of(hook, events=(*EVENTS, "UserPromptSubmit"))
+    claude = ClaudeCode(tmp_path / "home", model.url, settings, {"TRACEPARENT": CALLER})
+    assert claude.ask("leave a mark")["terminal_reason"] == "completed"
+    (row,) = plane.operator.get("/v1/decisions", name="claude.bash", limit=1)["rows"]
+    shown = plane.operator.get(f"/v1/traces/{row['run']}")["rows"]
+    assert [(one["depth"], one["operation"]) for one in shown] == [
+        (0, "invoke_agent"), (1, "user_request"), (2, "execute_tool"),
+    ]  # fmt: skip
+    assert shown[0]["links"][0]["trace"] == CALLER.split("-")[1]
 
 
 def test_a_denied_call_does_not_run(claude: ClaudeCode, model: Provider) -> None:

@@ -9,10 +9,10 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.accounting import check_calls
 from watchkeeper.decide.records import find_decision
-from watchkeeper.decide.replay.steps import contents_of
+from watchkeeper.decide.replay.steps import contents_of, shown
 from watchkeeper.identity.runs import agent_of_run
-from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.traces import resting
 from watchkeeper.traces.model import Span
 from watchkeeper.traces.reading import (
     Wanted,
@@ -24,7 +24,6 @@ from watchkeeper.traces.reading import (
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.traces import (
-    ContentRow,
     Contents,
     SpanKind,
     SpanRow,
@@ -87,16 +86,23 @@ async def check(call: Call) -> TraceCheck:
 
 
 async def contents(call: Call) -> Contents:
-    """Show what went into an action and came out of it."""
+    """Show what went into an action and came out of it, or what a prompt said."""
     wanted = call.path("decision")
+    await call.rooms.projector.catch_up()
 
-    def query(tx: Transaction) -> tuple[Row, list[ContentRow]]:
-        row = find_decision(tx, wanted)
-        return row, contents_of(tx, row)
+    def query(tx: Transaction) -> Contents:
+        prompt = resting.target(tx, wanted)
+        if prompt is not None and prompt.kind == "prompt":
+            rows, of = shown(tx, wanted), (prompt.run or "", prompt.agent, prompt.name)
+        else:
+            row = find_decision(tx, wanted)
+            rows, of = contents_of(tx, row), (row.run, row.agent, row.name)
+        run, agent, name = of
+        return Contents(key=wanted, run=run, agent=agent, name=name, rows=tuple(rows))
 
-    row, rows = await call.rooms.store.read(query)
-    call.check_agent("read", row.agent)
-    return Contents(key=wanted, run=row.run, agent=row.agent, name=row.name, rows=tuple(rows))
+    found = await call.rooms.store.read(query)
+    call.check_agent("read", found.agent)
+    return found
 
 
 def wanted_in(call: Call) -> Wanted:

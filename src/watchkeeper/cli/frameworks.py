@@ -159,7 +159,10 @@ def _curl(place: Place) -> Setup:
 
 def _claude_code(place: Place) -> Setup:
     gate = {"type": "command", "command": place.gate("claude", 570), "timeout": 600}
-    events = ("PreToolUse", "PostToolUse", "PostToolUseFailure", "SessionStart", "SessionEnd")
+    events = (
+        "PreToolUse", "PostToolUse", "PostToolUseFailure", "SessionStart", "SessionEnd",
+        "UserPromptSubmit",
+    )  # fmt: skip
     # both helpers run again and again in a shell that Claude Code starts: one run for each of it
     session = "claude-code-$PPID"
     helper = place.command("header", session)
@@ -189,7 +192,7 @@ def _claude_code(place: Place) -> Setup:
 
 def _codex(place: Place) -> Setup:
     gate = {"type": "command", "command": place.gate("codex", 280), "timeout": 300}
-    events = ("PreToolUse", "PostToolUse", "SessionStart")
+    events = ("PreToolUse", "PostToolUse", "SessionStart", "UserPromptSubmit")
     return Setup(
         environment={"WATCHKEEPER_RUN_TOKEN": f"$({place.command('token')})"},
         file=".codex/hooks.json",
@@ -213,7 +216,7 @@ def _codex(place: Place) -> Setup:
 
 def _gemini(place: Place) -> Setup:
     gate = {"type": "command", "command": place.gate("gemini", 280), "timeout": 300_000}
-    events = ("BeforeTool", "AfterTool", "SessionStart", "SessionEnd")
+    events = ("BeforeTool", "AfterTool", "SessionStart", "SessionEnd", "BeforeAgent")
     headers = {"Authorization": "Bearer $WATCHKEEPER_RUN_TOKEN"}
     server = {"httpUrl": f"{place.url}/mcp", "headers": headers}
     return Setup(
@@ -229,7 +232,10 @@ def _gemini(place: Place) -> Setup:
 
 def _cursor(place: Place) -> Setup:
     gate = {"command": place.gate("cursor", 40), "timeout": 60, "failClosed": True}
-    events = ("preToolUse", "postToolUse", "postToolUseFailure", "sessionStart", "sessionEnd")
+    events = (
+        "preToolUse", "postToolUse", "postToolUseFailure", "sessionStart", "sessionEnd",
+        "beforeSubmitPrompt",
+    )  # fmt: skip
     headers = {"Authorization": "Bearer ${env:WATCHKEEPER_RUN_TOKEN}"}
     server = {"mcpServers": {place.gateway: {"url": f"{place.url}/mcp", "headers": headers}}}
     return Setup(

@@ -51,6 +51,10 @@ _KEPT = {
         ("replay_of", "watchkeeper.replay_of"),
         ("on_behalf_of_proof", "watchkeeper.on_behalf_of.proof"),
     ),
+    "run.asked": (
+        ("digest", "watchkeeper.digest"),
+        ("size", "watchkeeper.prompt.size"),
+    ),
     "request.created": (
         ("tool", "gen_ai.tool.name"),
         ("digest", "watchkeeper.digest"),

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Sequence
 from functools import partial
 
 from watchkeeper.core.errors import Conflict
 from watchkeeper.store.store import Store
 from watchkeeper.traces import service
 from watchkeeper.traces.keeping import AT_ONCE, KEPT_ALL, Terms, purge, purge_contents
-from watchkeeper.traces.model import Span
-
-_LOG = logging.getLogger("watchkeeper.traces.projector")
 
 EVENTS_AT_ONCE = 256
 """How many are told in one unit of work: some milliseconds of the event loop."""
@@ -35,18 +30,11 @@ class Projector:
         self._following = asyncio.Lock()
         self._told = 0
         self._ended = False
-        self._listeners: list[Callable[[Sequence[Span]], None]] = []
 
     @property
     def told(self) -> int:
         """The last event that this plane knows to be told in spans."""
         return self._told
-
-    def listen(self, listener: Callable[[Sequence[Span]], None]) -> None:
-        """Hand spans that this plane told, once they are stored: as they are after each batch,
-        so one that lasts comes again. A listener that takes time has a queue of its own.
-        """
-        self._listeners.append(listener)
 
     async def start(self) -> None:
         """Look where it stands; the first plane begins with the first event."""
@@ -95,13 +83,5 @@ class Projector:
                     raise
                 return  # another plane told them
             self._told = ahead.events[-1].sequence
-            self._hand_on(told.changed)
         else:
             self._told = max(self._told, ahead.after)
-
-    def _hand_on(self, changed: Sequence[Span]) -> None:
-        for listener in self._listeners:
-            try:
-                listener(changed)
-            except Exception:
-                _LOG.exception("a listener of spans failed")

@@ -37,6 +37,17 @@ def keys_of(events: Iterable[Event]) -> set[str]:
     return found
 
 
+def needed_by(events: Iterable[Event]) -> set[str]:
+    """Return the keys of the spans that must be at hand to follow some events: all of `keys_of`
+    but those that the events themselves make, before they say anything else of them."""
+    found, made = set[str](), set[str]()
+    for event in events:
+        if event.type in actions.DECIDED and (decision := actions.decision_of(event)):
+            made.update({decision} - found)
+        found |= keys_of((event,)) - made
+    return found
+
+
 def follow(event: Event, spans: Spans) -> tuple[Span, ...]:
     """Return the spans that an event makes or changes; `spans` holds those of `keys_of` it."""
     type_ = event.type
@@ -53,6 +64,8 @@ def follow(event: Event, spans: Spans) -> tuple[Span, ...]:
         return actions.settled(event, body, spans)
     if type_ == "run.opened":
         return (runs.opened(event, body),)
+    if type_ == "run.asked":
+        return (runs.asked(event, body, spans),)
     if type_ == "request.created":
         return requests.asked_for(event, body, spans)
     if event.request is not None and event.request in spans and type_ != "outcome.reconciled":

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from watchkeeper.core.tracing import read_traceparent, span_of, trace_of
 from watchkeeper.store.journal import Event
 from watchkeeper.traces.bodies import kept, short
-from watchkeeper.traces.model import Link, Span
+from watchkeeper.traces.model import Link, Span, Spans
 from watchkeeper.wire.traces import SpanStatus
 
 ENDED = frozenset({"run.closed", "run.expired", "run.stopped"})
@@ -37,6 +37,30 @@ def opened(event: Event, body: Mapping[str, Any]) -> Span:
         principal=body.get("on_behalf_of"),
         links=(Link(caller.trace, caller.span, "caller"),) if caller else (),
         attributes=kept(event.type, body, {"watchkeeper.parent_run": parent} if parent else {}),
+    )
+
+
+def asked(event: Event, body: Mapping[str, Any], spans: Spans) -> Span:
+    """Return the span of a prompt: a moment, below which stands what comes of it."""
+    key, run = body["prompt"], event.run or ""
+    of_run = spans.get(run)
+    return Span(
+        key=key,
+        kind="prompt",
+        run=run,
+        trace=of_run.trace if of_run else trace_of(run),
+        span=span_of(key),
+        parent=span_of(run),
+        agent=event.agent or "",
+        version=of_run.version if of_run else None,
+        operation="user_request",
+        subject="",
+        start=event.at,
+        end=event.at,
+        status="ok",
+        sequence=event.sequence,
+        principal=of_run.principal if of_run else None,
+        attributes=kept(event.type, body, {}),
     )
 
 

@@ -15,7 +15,7 @@ from watchkeeper.core.errors import Invalid, NotFound
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.replay.rerunning import ERASED
 from watchkeeper.decide.tables import decisions
-from watchkeeper.identity.recorded import recorded_run
+from watchkeeper.identity.recorded import known_run
 from watchkeeper.identity.runs import replayed_by
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -48,7 +48,7 @@ _SUMS: Mapping[Measure, ColumnElement[int]] = {
 
 def list_steps(tx: Transaction, run: str, *, after: int = 0, limit: int = 100) -> RunSteps:
     """Return steps of a run, oldest first; raise `NotFound` if there is no such run."""
-    agent = _agent(tx, run)
+    agent = known_run(tx, run).agent
     query = (
         select(decisions).where(_d.run == run).order_by(_d.decision).offset(after).limit(limit + 1)
     )
@@ -76,7 +76,7 @@ def read_step(tx: Transaction, run: str, at: str, catalogue: Catalogue) -> StepD
 
     Raises `NotFound` if there is none.
     """
-    agent = _agent(tx, run)
+    agent = known_run(tx, run).agent
     row, place = find_step(tx, run, at)
     sums = _sums_before(tx, run, row.decision)
     count = tx.connection.execute(
@@ -119,9 +119,9 @@ def find_step(tx: Transaction, run: str, at: str) -> tuple[Row, int]:
     return row, place
 
 
-def contents_of(tx: Transaction, row: Row) -> list[ContentRow]:
-    """Return what is kept of what went into an action and came out of it."""
-    rows = [
+def shown(tx: Transaction, key: str) -> list[ContentRow]:
+    """Return what is kept of what was said under a key, as it is shown."""
+    return [
         ContentRow(
             part=one.part,
             kind=one.kind,
@@ -131,8 +131,13 @@ def contents_of(tx: Transaction, row: Row) -> list[ContentRow]:
             at=one.at,
             left_out=one.left_out,
         )
-        for one in contents.read(tx, row.decision)
+        for one in contents.read(tx, key)
     ]
+
+
+def contents_of(tx: Transaction, row: Row) -> list[ContentRow]:
+    """Return what is kept of what went into an action and came out of it."""
+    rows = shown(tx, row.decision)
     if all(one.part != "input" for one in rows):
         # what a tool is called with is on record with the decision
         given = ContentRow(
@@ -145,13 +150,6 @@ def contents_of(tx: Transaction, row: Row) -> list[ContentRow]:
         )
         rows.insert(0, given)
     return rows
-
-
-def _agent(tx: Transaction, run: str) -> str:
-    facts = recorded_run(tx, run)
-    if facts is None:
-        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
-    return facts.agent
 
 
 def _sums_before(tx: Transaction, run: str, decision: str) -> dict[Measure, int]:
@@ -188,9 +186,7 @@ def _budgets(
     tx: Transaction, row: Row, catalogue: Catalogue, sums: Mapping[Measure, int]
 ) -> Iterator[BudgetThen]:
     """Yield how full the budgets over a step were, of those of which that is known."""
-    facts = recorded_run(tx, row.run)
-    if facts is None:
-        return
+    facts = known_run(tx, row.run)
     model = row.name if row.kind == "model" else None
     caps = catalogue.caps.over(facts, model).caps
     placed = {cap: account_of(cap, run=row.run, now=row.at) for cap in caps}

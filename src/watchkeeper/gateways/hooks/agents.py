@@ -27,13 +27,20 @@ _MOMENTS: Mapping[str, Mapping[str, Moment]] = {
         "PostToolUseFailure": "after",
         "SessionStart": "start",
         "SessionEnd": "end",
+        "UserPromptSubmit": "asked",
     },
-    "codex": {"PreToolUse": "before", "PostToolUse": "after", "SessionStart": "start"},
+    "codex": {
+        "PreToolUse": "before",
+        "PostToolUse": "after",
+        "SessionStart": "start",
+        "UserPromptSubmit": "asked",
+    },
     "gemini": {
         "BeforeTool": "before",
         "AfterTool": "after",
         "SessionStart": "start",
         "SessionEnd": "end",
+        "BeforeAgent": "asked",
     },
     "cursor": {
         "preToolUse": "before",
@@ -45,8 +52,11 @@ _MOMENTS: Mapping[str, Mapping[str, Moment]] = {
         "afterMCPExecution": "after",
         "sessionStart": "start",
         "sessionEnd": "end",
+        "beforeSubmitPrompt": "asked",
     },
 }
+_TURNS = ("prompt_id", "turn_id", "generation_id")
+"""What they call the id of a prompt and of all that comes of it; Gemini CLI has none."""
 _FAILURES = frozenset({"PostToolUseFailure", "postToolUseFailure"})
 
 
@@ -61,6 +71,12 @@ def read(agent: str, sent: Mapping[str, Any]) -> Event:
     place = place[:LONGEST_PLACE] if isinstance(place, str) else ""
     if moment in ("start", "end"):
         return Event(moment, name, session, place=place)
+    turn = _turn(sent)
+    if moment == "asked":
+        prompt = sent.get("prompt")
+        if not isinstance(prompt, str):
+            raise Invalid("prompt: missing, or no text", where="hook: prompt")
+        return Event(moment, name, session, place=place, turn=turn, prompt=prompt)
     server, tool = _tool(sent, name)
     return Event(
         moment,
@@ -73,7 +89,14 @@ def read(agent: str, sent: Mapping[str, Any]) -> Event:
         server=server,
         offered_as=tool,
         place=place,
+        turn=turn,
     )
+
+
+def _turn(sent: Mapping[str, Any]) -> str | None:
+    """Return which prompt it comes of; what is no id says nothing, and refuses nothing."""
+    found = next((sent[name] for name in _TURNS if name in sent), None)
+    return found if isinstance(found, str) and _ID.fullmatch(found) else None
 
 
 def _id(sent: Mapping[str, Any], field: str) -> str:
@@ -156,6 +179,9 @@ def _write_gemini(event: str, said: Said) -> Mapping[str, Any]:
 
 
 def _write_cursor(event: str, said: Said) -> Mapping[str, Any]:
+    if event == "beforeSubmitPrompt":
+        goes_on = said.word in ("permit", "noted")
+        return {"continue": goes_on} | ({} if goes_on else {"user_message": said.text})
     if said.word in ("permit", "noted"):
         asked = event.startswith(("pre", "before"))
         return {"permission": "allow"} if asked and said.word == "permit" else {}

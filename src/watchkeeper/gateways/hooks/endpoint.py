@@ -17,10 +17,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from watchkeeper.core import ids
-from watchkeeper.core.digest import parse
+from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid, NotFound, WatchkeeperError
+from watchkeeper.core.tracing import TRACEPARENT, read_traceparent
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.held.holding import decide_and_hold
+from watchkeeper.decide.runs.prompts import prompt_key, record_prompt
 from watchkeeper.decide.runs.sessions import call_key, under_way
 from watchkeeper.decide.service import Decider, as_action
 from watchkeeper.gateways.hooks.agents import AGENTS
@@ -37,6 +39,8 @@ from watchkeeper.gateways.http import (
     read_headers,
 )
 from watchkeeper.gateways.offers import Offers
+from watchkeeper.gateways.recording import Recording
+from watchkeeper.gateways.tracing import passed_on
 from watchkeeper.identity.runs import facts_of
 from watchkeeper.wire.decisions import Answer, Ask, Outcome
 
@@ -54,11 +58,14 @@ _KNOWN = frozenset({"form", "patience", "gateway", "unattended", "session"})
 class HookEndpoint:
     """The ASGI app of the hooks gateway."""
 
-    def __init__(self, decider: Decider, view: CatalogueView, offers: Offers) -> None:
+    def __init__(
+        self, decider: Decider, view: CatalogueView, offers: Offers, recording: Recording
+    ) -> None:
         self._decider = decider
         self._view = view
         self._sessions = Sessions(decider, view)
         self._offers = offers
+        self._recording = recording
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one HTTP request."""
@@ -94,7 +101,12 @@ class HookEndpoint:
             if not isinstance(sent, dict):
                 raise Invalid("a hook sends an object", where="body")
             event = agent.read(sent)
-            said = await self._say(agent, event, options, receive, token)
+            opener = read_traceparent(headers.get(TRACEPARENT))
+            where = f" in {event.place}" if event.place else ""
+            session = self._sessions.session(
+                token, f"{agent.name}:{event.session}", f"{agent.title} session{where}", opener
+            )
+            said = await self._say(agent, event, session, options, receive)
         except WatchkeeperError as error:
             said = refused(error)
         except CallerGone:
@@ -115,14 +127,10 @@ class HookEndpoint:
         self,
         agent: CodingAgent,
         event: Event,
+        session: Session,
         options: Mapping[str, str],
         receive: Any,
-        token: str,
     ) -> Said:
-        where = f" in {event.place}" if event.place else ""
-        session = self._sessions.session(
-            token, f"{agent.name}:{event.session}", f"{agent.title} session{where}"
-        )
         if event.moment == "before":
             self._decider.check_switch()
             if self._is_governed_elsewhere(event, options.get("gateway")):
@@ -131,6 +139,8 @@ class HookEndpoint:
             return await self._decide(agent, event, session, options, receive)
         if event.moment == "after":
             return await self._sessions.within(session, lambda run: self._settle(agent, event, run))
+        if event.moment == "asked":
+            return await self._sessions.within(session, lambda token: self._note(event, token))
         if event.moment == "start":
             return await self._sessions.within(session, self._look)
         await self._sessions.end(session)
@@ -151,7 +161,7 @@ class HookEndpoint:
         watch.start()
         try:
             found = await self._sessions.within(
-                session, lambda token: self._hold(token, ask, options, watch.gone)
+                session, lambda token: self._hold(token, ask, event, options, watch.gone)
             )
         finally:
             await watch.stop()
@@ -161,9 +171,17 @@ class HookEndpoint:
         return decided(found, event, defers=defers)
 
     async def _hold(
-        self, token: str, ask: Ask, options: Mapping[str, str], gone: asyncio.Event
+        self,
+        token: str,
+        ask: Ask,
+        event: Event,
+        options: Mapping[str, str],
+        gone: asyncio.Event,
     ) -> Answer | None:
         caller = await self._decider.identify(token)
+        if event.turn is not None:
+            asked = passed_on(caller, None, prompt_key(caller.run, event.turn))
+            ask = ask.model_copy(update={"traceparent": asked})
         return await decide_and_hold(
             self._decider,
             token,
@@ -189,6 +207,21 @@ class HookEndpoint:
         status = Outcome(status="failed" if event.failed else "succeeded")
         await self._decider.settle(decision, status, token=token)
         return await self._look(token)
+
+    async def _note(self, event: Event, token: str) -> Said:
+        """Put a prompt on record, with its words as far as the contract keeps them."""
+        seen = await self._look(token)
+        if seen.word == "stop":
+            return seen
+        said = await asyncio.to_thread(canonical, event.prompt)
+        turn = event.turn or ids.secret("turn")
+        caller = await self._decider.identify(token)
+        await self._decider.store.write(lambda tx: record_prompt(tx, token, turn, said))
+        key = prompt_key(caller.run, turn)
+        self._recording.take(
+            key, "input", run=caller.run, agent=caller.agent, data=said, model=True
+        )
+        return Said("noted")
 
     async def _look(self, token: str) -> Said:
         """Stop a session whose run was stopped meanwhile, or while everything is."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Moment = Literal["before", "after", "start", "end"]
-"""before: a tool is about to run; after: it ran; start, end: of a session."""
+Moment = Literal["before", "after", "start", "end", "asked"]
+"""before: a tool is about to run; after: it ran; start, end: of a session; asked: somebody sends
+the agent a prompt."""
 Word = Literal["permit", "deny", "stop", "defer", "noted"]
 """stop: deny, and end the session too; defer: put the call away until the session is resumed;
 noted: nothing was asked."""
@@ -33,6 +34,9 @@ class Event:
     """What that server calls the tool."""
     place: str = ""
     """The directory the agent works in."""
+    turn: str | None = None
+    """The tool's own id of the prompt that all of this comes of, where it has one."""
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from watchkeeper.core.errors import Forbidden, Unauthenticated
 from watchkeeper.core.ids import hash_secret
+from watchkeeper.core.tracing import TraceContext
 from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.runs.sessions import SESSION, environment_of, find_session, waiting_in
@@ -31,6 +32,8 @@ class Session:
     credential: str
     name: str
     goal: str
+    opener: TraceContext | None = None
+    """The span that its framework was started in."""
     run: IssuedRun | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -64,12 +67,14 @@ class Sessions:
         if len(self._admitted) > _REMEMBERED:
             self._admitted.popitem(last=False)
 
-    def session(self, bearer: str, name: str, goal: str) -> Session:
+    def session(
+        self, bearer: str, name: str, goal: str, opener: TraceContext | None = None
+    ) -> Session:
         """Return the session of a credential; with a run's token, that run whatever the name."""
         if bearer.startswith(RUN_TOKEN):
-            return Session(bearer, name, goal, IssuedRun("", bearer, 0))
+            return Session(bearer, name, goal, run=IssuedRun("", bearer, 0))
         key = (hash_secret(bearer), name)
-        session = self._seen.pop(key, None) or Session(bearer, name, goal)
+        session = self._seen.pop(key, None) or Session(bearer, name, goal, opener)
         self._seen[key] = session
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
@@ -151,6 +156,7 @@ class Sessions:
             object_kind=SESSION,
             object_id=session.name,
             environment=environment_of(self._view.now, agent),
+            caller=session.opener,
         )
         _, issued = await self._envelopes.open(session.credential, new)
         return issued
