@@ -48,17 +48,6 @@ def needed_by(events: Iterable[Event]) -> set[str]:
     return found
 
 
-def needed_by(events: Iterable[Event]) -> set[str]:
-    """Return the keys of the spans that must be at hand to follow some events: all of `keys_of`
-    but those that the events themselves make, before they say anything else of them."""
-    found, made = set[str](), set[str]()
-    for event in events:
-        if event.type in actions.DECIDED and (decision := actions.decision_of(event)):
-            made.update({decision} - found)
-        found |= keys_of((event,)) - made
-    return found
-
-
 def follow(event: Event, spans: Spans) -> tuple[Span, ...]:
     """Return the spans that an event makes or changes; `spans` holds those of `keys_of` it."""
     type_ = event.type
