@@ -73,17 +73,18 @@ def git_anchor(tmp_path: Path, remote: str) -> GitAnchor:
 class RunningWitness:
     """A witness in a process of its own, which can be ended and started again."""
 
-    def __init__(self, directory: Path, log_key: str) -> None:
+    def __init__(self, directory: Path, *log_keys: str) -> None:
         self._options = ["--directory", str(directory / "w"), "--name", "w.example/1"]
         self._log = directory / "witness.out"
-        self._key = log_key
+        self.log_keys = list(log_keys)
         self._env = clean_environment(directory)
         self.child: Child | None = None
         self.port = 0
         self.way = WayOut()
 
     def start(self) -> RunningWitness:
-        command = ["-m", "watchkeeper", "witness", "serve", *self._options, "--log", self._key]
+        command = ["-m", "watchkeeper", "witness", "serve", *self._options]
+        command += [word for key in self.log_keys for word in ("--log", key)]
         command += ["--port", str(self.port)]
         self._log.unlink(missing_ok=True)
         self.child = Child.python(*command, log=self._log, env=self._env)
@@ -274,11 +275,24 @@ async def test_a_witness_knows_only_the_logs_that_it_was_told_of(
     log: Log, witness: RunningWitness
 ) -> None:
     audit = LedgerAudit(log, [witness.anchor()])
+    await audit.sign_now()
+    assert (await verified(audit)).anchored == 1
     await log.rotate(actor="person/ada", reason="a test")
     await audit.sign_now()
-    problem = only(audit.anchoring).problem
-    assert problem is not None
-    assert "does not know the log's key" in problem.message
+    (need,) = needs_of_ledger(audit, log.store.clock.now(), mine=True)
+    assert need.risk == "high", "at once: it does not mend itself"
+    assert "does not know the log's key" in need.text
+    told = need.todo.partition("--log '")[2].partition("'")[0]
+    assert told == log.key.text()
+
+    # which is done as it says
+    assert witness.child is not None
+    witness.child.kill()
+    witness.log_keys.append(told)
+    witness.start()
+    await audit.sign_now()
+    assert needs_of_ledger(audit, log.store.clock.now(), mine=True) == []
+    assert (await verified(audit)).anchored == 2
 
 
 async def test_what_a_witness_answers(log: Log, tmp_path: Path) -> None:

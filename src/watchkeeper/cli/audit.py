@@ -162,7 +162,11 @@ def rotate_key(session: Session, reason: str) -> None:
     from watchkeeper.wire.audit import RotateLogKey
 
     body = RotateLogKey(reason=reason)
-    _show_keys(session, session.call(lambda plane: plane.rotate_log_key(body)))
+    page = session.call(lambda plane: plane.rotate_log_key(body))
+    _show_keys(session, page)
+    if not session.json:
+        say("A witness takes nothing more until it knows the new key. On its host, start it again "
+            f"with --log '{page.rows[0].key}' besides those it has.")  # fmt: skip
 
 
 @audit.command("accept-fork", short_help="Say why the ledger was forked.")

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from watchkeeper.api.rooms import Rooms
 from watchkeeper.budgets import history
@@ -16,6 +17,7 @@ from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.decide.held.previews import Previews
 from watchkeeper.decide.runs.unsettled import recover
 from watchkeeper.gateways.composition import Gateways
+from watchkeeper.ledger.anchors.service import name_of
 from watchkeeper.ledger.log import LOOK_SECONDS
 from watchkeeper.plane.anchors import WayOut
 from watchkeeper.plane.auditor import AUDIT_SECONDS, Auditor
@@ -107,7 +109,9 @@ class Plane:
         self.schedule.every(_EXPORT_SECONDS, "export of spans", rooms.exporter.run_due)
         self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
         self.schedule.every(LOOK_SECONDS, "checkpoints", log.advance)
-        self.schedule.every(LOOK_SECONDS, "anchors", rooms.audit.anchoring.run_due)
+        for one in rooms.audit.anchoring.standings:
+            given = partial(rooms.audit.anchoring.run, one)
+            self.schedule.every(LOOK_SECONDS, f"anchor {name_of(one.anchor)}", given)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
         self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
         self.schedule.every(_ERASE_SECONDS, "erasures that were cut off", rooms.erasing.go_on)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from watchkeeper.core.errors import Conflict
+from watchkeeper.core.errors import Conflict, Unavailable
 from watchkeeper.ledger.checkpoints import Checkpoint
 from watchkeeper.ledger.notes import NoteKey
 
@@ -64,6 +64,10 @@ class Ahead(Conflict):
         self.size = size
 
 
+class NotKnown(Unavailable):
+    """An anchor does not know the log, or the key that signs it: a person has to tell it."""
+
+
 class Anchor(Protocol):
     """One place outside."""
 
@@ -76,8 +80,9 @@ class Anchor(Protocol):
     async def publish(self, one: Publishing) -> str:
         """Have a checkpoint kept; return what is given for it.
 
-        Raises `Unavailable` where it cannot be had now, `Conflict` where the anchor says that the
-        log is not the one it knows, `Ahead` where it knows more of it.
+        Raises `Unavailable` where it cannot be had now, `NotKnown` where a person has to see to
+        that, `Conflict` where the anchor says that the log is not the one it knows, `Ahead` where
+        it knows more of it.
         """
         ...
 

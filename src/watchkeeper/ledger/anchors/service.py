@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Column, Table, Text, bindparam, select
 
@@ -24,6 +24,8 @@ from watchkeeper.store.transaction import Transaction
 _LOG = logging.getLogger("watchkeeper.ledger.anchors")
 _FIRST_RETRY_SECONDS = 5
 _LONGEST_RETRY_SECONDS = 900
+_SOON_SECONDS = 60
+"""How long at most it takes to find that one is back which is given a checkpoint as often."""
 _SECONDS = 120
 """How long one anchor may take in all."""
 _RECEIPTS = 500
@@ -69,6 +71,9 @@ class Standing:
     problem: WatchkeeperError | None = None
     since: int = 0
     """Since when it fails."""
+    behind_since: int | None = None
+    """Since when it has not taken what was signed; None while it has it all."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def size(self) -> int:
@@ -81,7 +86,6 @@ class Anchoring:
 
     def __init__(self, log: Log, anchors: Sequence[Anchor]) -> None:
         self._log = log
-        self._busy = asyncio.Lock()
         self.standings = [Standing(anchor) for anchor in anchors]
 
     async def start(self) -> None:
@@ -92,18 +96,21 @@ class Anchoring:
 
     async def run_due(self, *, now: bool = False) -> None:
         """Give the newest checkpoint to every anchor whose time has come, or `now` to all."""
-        async with self._busy:
-            at = self._log.store.clock.now()
-            due = [one for one in self.standings if now or at >= one.due_at]
-            await asyncio.gather(*(self._run(one) for one in due if self._is_new(one)))
+        await asyncio.gather(*(self.run(one, now=now) for one in self.standings))
 
-    def _is_new(self, one: Standing) -> bool:
-        newest = self._log.last
-        return newest is not None and (one.last is None or one.last.checkpoint < newest.id)
+    async def run(self, one: Standing, *, now: bool = False) -> None:
+        """Give an anchor the newest checkpoint if its time has come; a slow one delays no other."""
+        async with one.turn:
+            newest = self._log.last
+            if newest is None or (one.last is not None and one.last.checkpoint >= newest.id):
+                return
+            if one.behind_since is None:
+                one.behind_since = newest.at
+            if now or self._log.store.clock.now() >= one.due_at:
+                await self._publish(one, newest)
 
-    async def _run(self, one: Standing) -> None:
-        newest, anchor = self._log.last, one.anchor
-        assert newest is not None, "there is a new one"
+    async def _publish(self, one: Standing, newest: Row) -> None:
+        anchor = one.anchor
         try:
             checkpoint, _ = read_signed(newest.note)
             last = read_signed(one.last.note)[0] if one.last is not None else None
@@ -124,7 +131,7 @@ class Anchoring:
             self._fail(one, error)
         else:
             at = self._log.store.clock.now()
-            one.failures, one.problem = 0, None
+            one.failures, one.problem, one.behind_since = 0, None, None
             one.due_at = at + anchor.every_seconds * MICROSECONDS
 
     async def _keep(self, one: Standing, number: int, given: str) -> None:
@@ -142,7 +149,8 @@ class Anchoring:
         if one.problem is None:
             one.since = at
             _LOG.warning("anchor %s: %s", name_of(one.anchor), error)
-        pause = min(_FIRST_RETRY_SECONDS << min(one.failures, 16), _LONGEST_RETRY_SECONDS)
+        longest = min(max(_SOON_SECONDS, one.anchor.every_seconds), _LONGEST_RETRY_SECONDS)
+        pause = min(_FIRST_RETRY_SECONDS << min(one.failures, 16), longest)
         one.failures, one.problem = one.failures + 1, error
         one.due_at = at + pause * MICROSECONDS
 

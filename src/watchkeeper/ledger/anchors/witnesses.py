@@ -7,7 +7,15 @@ import re
 from collections.abc import Sequence
 
 from watchkeeper.core.errors import Conflict, Invalid, Unavailable
-from watchkeeper.ledger.anchors.model import Ahead, Answer, Held, Post, Publishing, Receipt
+from watchkeeper.ledger.anchors.model import (
+    Ahead,
+    Answer,
+    Held,
+    NotKnown,
+    Post,
+    Publishing,
+    Receipt,
+)
 from watchkeeper.ledger.checkpoints import read_signed
 from watchkeeper.ledger.notes import (
     LARGEST_NOTE,
@@ -45,7 +53,7 @@ class WitnessAnchor:
             if size > one.checkpoint.size:
                 raise Ahead(self.place, size, one.checkpoint.size)
             answer = await self._add(one, size)
-        self._check(answer)
+        self._check(answer, one.keys[-1])
         try:
             given = read_signatures(answer.body.decode("utf-8", "replace"))
             note = Note(one.checkpoint.text(), given)
@@ -60,7 +68,7 @@ class WitnessAnchor:
         body = f"old {old}\n{write_hashes(proof)}\n{one.note}"
         return await self._post("POST", f"{self._url}/add-checkpoint", _TEXT, body.encode())
 
-    def _check(self, answer: Answer) -> None:
+    def _check(self, answer: Answer, signing: NoteKey) -> None:
         if answer.status == 200:
             return
         if answer.status == 422:
@@ -72,10 +80,14 @@ class WitnessAnchor:
                 remedy="watchkeeper audit verify",
             )
         known = {403: "it does not know the log's key", 404: "it does not know the log"}
-        said = known.get(answer.status, f"it answered HTTP {answer.status}")
-        raise Unavailable(
-            said, where=self.place, remedy="tell it the key of `watchkeeper audit keys`"
-        )
+        if answer.status in known:
+            raise NotKnown(
+                known[answer.status],
+                where=self.place,
+                remedy="on its host, start `watchkeeper witness serve` again with "
+                f"--log '{signing.text()}' besides those it has",
+            )
+        raise Unavailable(f"it answered HTTP {answer.status}", where=self.place)
 
     async def held(self, keys: Sequence[NoteKey], receipts: Sequence[Receipt]) -> list[Held]:
         """Return what it cosigned: by its receipts, and what it shows now of each origin."""
