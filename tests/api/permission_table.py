@@ -260,7 +260,7 @@ SEEN_BY_TEAM = {
     "/v1/incidents/{incident}", "/v1/incidents/{incident}/timeline",
     "/v1/incidents/{incident}/report", "/v1/traces/{run}", "/v1/contents/{decision}",
     "/v1/traces/{run}/compare/{other}", "/v1/ask/rested-on/{key:path}",
-    "/v1/runs/{run}/steps", "/v1/runs/{run}/steps/{step}",
+    "/v1/runs/{run}/steps", "/v1/runs/{run}/steps/{step}", "/v1/runs/{run}/playback",
 }  # fmt: skip
 """Routes that show one thing of one team."""
 

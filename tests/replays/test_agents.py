@@ -171,6 +171,7 @@ def test_it_goes_another_way_where_it_is_told_another_result(
     assert events_of["run.opened"]["actor"].startswith("person/")
     assert events_of["replay.diverged"]["body"]["after_step"] == 2
     assert "another way with tool books.echo" in events_of["run.closed"]["body"]["summary"]
+    assert events_of["run.closed"]["actor"].startswith("person/")
     traced = plane.operator.get(f"/v1/traces/{opened['run']}")["rows"][0]
     assert traced["attributes"]["watchkeeper.replay_of"] == of_run
     assert len(plane.events(run=of_run)) == events, "the run that was recorded is as it was"
@@ -194,6 +195,45 @@ def test_with_a_live_model_it_is_asked_what_was_not_recorded(
     (asked,) = plane.operator.get(f"/v1/runs/{opened['run']}/steps")["rows"]
     assert asked["decision"] == found["calls"][2]["decision"]
     assert (asked["verdict"], asked["cost_micros"] > 0) == ("permit", True)
+
+
+def test_no_live_call_has_its_provider_call_tools(
+    plane: Plane, run: tuple[str, list[str]], provider: Provider
+) -> None:
+    opened = play(plane, run[0], live_model=True)
+    before = len(provider.requests())
+    hosted = {"tools": [{"type": "web_search"}], "input": "look it up", "model": "small-fast"}
+    answer = httpx.post(
+        f"{opened['model_base_url']}/responses",
+        json=hosted,
+        headers={"authorization": f"Bearer {opened['token']}"},
+        timeout=30,
+    )
+    assert (answer.status_code, "NOT RECORDED" in answer.text) == (404, True)
+    assert len(provider.requests()) == before
+    assert end(plane, opened)["calls"][0]["how"] == "refused"
+
+
+def test_what_was_erased_is_not_played(plane: Plane, clerk: Agent, books: Upstream) -> None:
+    subject = "kim.canary@people.example"
+    opened = clerk.caller.post("/v1/runs", {"goal": "x", "on_behalf_of": subject})
+    charge = ("books_lookup_charge", {"charge_id": "ch_3"})
+    told = use(opened, *charge)
+    plane.caller(opened["token"]).post(f"/v1/runs/{opened['run']}/close", {"outcome": "failed"})
+    path = f"/v1/runs/{opened['run']}/playbacks"
+    again = eventually(
+        lambda: plane.operator.post(path, {"reason": "x"}), tolerate=(AssertionError,)
+    )
+    ended = play(plane, opened["run"])
+    assert use(ended, *charge)["structuredContent"] == told["structuredContent"]
+    for one in (ended, again):
+        plane.operator.post(f"/v1/runs/{one['run']}/playback/end", {})
+    plane.operator.post("/v1/audit/erasures", {"subject": subject, "reason": "asked for it"})
+    refused = plane.operator.problem("POST", path, {"reason": "x"}, status=400)
+    assert "it was erased" in refused["message"]
+    partly = play(plane, opened["run"], partly=True)
+    assert "NOT RECORDED" in use(partly, *charge)["content"][0]["text"]
+    end(plane, partly)
 
 
 def anyones(plane: Plane, token: str, opened: dict[str, Any]) -> list[httpx.Response]:
@@ -367,9 +407,28 @@ def test_refusals_and_failures_are_told_again(plane: Plane, clerk: Agent) -> Non
     assert found["diverged_at"] == 6
 
 
-def use(opened: dict[str, Any], name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def test_a_call_that_its_agent_named_is_told_again(plane: Plane, clerk: Agent) -> None:
+    opened = clerk.caller.post("/v1/runs", {"goal": "x"})
+    call: tuple[str, dict[str, Any], str] = ("books_lookup_charge", {"charge_id": "ch_2"}, "one")
+    told = [use(opened, *call) for _ in range(2)]
+    plane.caller(opened["token"]).post(f"/v1/runs/{opened['run']}/close", {"outcome": "failed"})
+    path = f"/v1/runs/{opened['run']}/playbacks"
+    again = eventually(
+        lambda: plane.operator.post(path, {"reason": "x"}), tolerate=(AssertionError,)
+    )
+    now = [use(again, *call) for _ in range(2)]
+    assert [one["content"] for one in now] == [one["content"] for one in told]
+    found = end(plane, again)
+    assert ([one["step"] for one in found["calls"]], found["diverged_at"]) == ([1, 1], None)
+
+
+def use(
+    opened: dict[str, Any], name: str, arguments: dict[str, Any], key: str | None = None
+) -> dict[str, Any]:
     """Call a tool with nothing but a request."""
-    params = {"name": name, "arguments": arguments}
+    params: dict[str, Any] = {"name": name, "arguments": arguments}
+    if key is not None:
+        params["_meta"] = {"watchkeeper/idempotency-key": key}
     answer = httpx.post(
         opened["mcp_url"],
         json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},

@@ -69,7 +69,7 @@ async def end_playback(call: Call) -> Playback:
     """End a replay of an agent."""
     run = call.path("run")
     call.check_agent("replay", await agent_of(call, run))
-    return await call.rooms.playbacks.end(run)
+    return await call.rooms.playbacks.end(run, by=call.actor)
 
 
 OPERATIONS = (

@@ -93,8 +93,8 @@ class Playbacks(Protocol):
         """Return how a replay stands."""
         ...
 
-    async def end(self, run: str) -> Playback:
-        """End a replay and say what came of it."""
+    async def end(self, run: str, *, by: str) -> Playback:
+        """End a replay, for a person, and say what came of it."""
         ...
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import select
 
+from watchkeeper.core.errors import NotFound
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.runs import find_run
 from watchkeeper.identity.tables import runs
@@ -25,6 +26,14 @@ def recorded_run(tx: Transaction, run: str) -> RunFacts | None:
     """Return a run as a token without limits of its own shows it, or None."""
     row = find_run(tx, run)
     return None if row is None else _as_facts(row)
+
+
+def known_run(tx: Transaction, run: str) -> RunFacts:
+    """Return a run as `recorded_run` does; raise `NotFound` if there is none."""
+    found = recorded_run(tx, run)
+    if found is None:
+        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+    return found
 
 
 def _as_facts(row: Row) -> RunFacts:

@@ -332,8 +332,16 @@ def agent_of_run(tx: Transaction, run: str) -> str | None:
     return None if row is None else str(row.agent)
 
 
-def close_run(tx: Transaction, agent: str, run: str, outcome: str, summary: str | None) -> None:
-    """Close a run; closing it again with the same outcome changes nothing.
+def close_run(
+    tx: Transaction,
+    agent: str,
+    run: str,
+    outcome: str,
+    summary: str | None,
+    *,
+    by: str | None = None,
+) -> None:
+    """Close a run, for its agent or `by` a person; again with the same outcome changes nothing.
 
     A run that a kill stopped keeps that state; its close is recorded all the same.
     """
@@ -347,7 +355,7 @@ def close_run(tx: Transaction, agent: str, run: str, outcome: str, summary: str 
     _REVOKE.run(tx, run_is=run, at=tx.now)
     tx.record(
         "run.closed",
-        actor=f"agent/{agent}",
+        actor=by or f"agent/{agent}",
         subject=f"run/{run}",
         agent=agent,
         run=run,

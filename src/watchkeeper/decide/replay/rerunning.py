@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from sqlalchemy import select
 
 from watchkeeper.budgets.model import Cap
-from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.model import Progress
 from watchkeeper.decide.replay.again import UNPINNED, Anew, Recorded, decide_again
 from watchkeeper.decide.replay.respending import Amounts, Respent, posted_by
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.identity.recorded import recorded_run
+from watchkeeper.identity.recorded import known_run
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Usage, Verdict
@@ -134,9 +133,7 @@ def begin_rerun(tx: Transaction, run: str, catalogue: Catalogue, *, changed: boo
 
     Raises `NotFound` if there is no such run.
     """
-    facts = recorded_run(tx, run)
-    if facts is None:
-        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+    facts = known_run(tx, run)
     began = facts.opened_at or 0
     caps = tuple(dict.fromkeys(_caps_over(tx, facts, catalogue)))
     before = posted_by(tx, [cap for cap in caps if cap.period != "run"], run=run, at=began)

@@ -100,9 +100,16 @@ def watch(tx: Transaction, run: str, expires_at: int) -> None:
 
 
 def end_run(
-    tx: Transaction, agent: str, run: str, outcome: str | None, summary: str | None
+    tx: Transaction,
+    agent: str,
+    run: str,
+    outcome: str | None,
+    summary: str | None,
+    *,
+    by: str | None = None,
 ) -> None:
     """Close a run (without an outcome: expire it) after its children; give back what it lent.
+    `by` names whoever does it for its agent.
 
     The innermost children end first, so that what they used is counted on every run above.
     """
@@ -111,7 +118,7 @@ def end_run(
     if outcome is None:
         runs.expire_run(tx, run, agent)
     else:
-        runs.close_run(tx, agent, run, outcome, summary)
+        runs.close_run(tx, agent, run, outcome, summary, by=by)
     lending.give_back(tx, run)
 
 

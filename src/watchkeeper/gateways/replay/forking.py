@@ -89,7 +89,7 @@ class Forks:
             outcome = "succeeded" if answered.status == _OK else "failed"
             return await self._result(call, issued, answered, decision)
         finally:
-            await self._runs.close(call.facts.agent, issued.run, outcome, "a replay")
+            await self._runs.close(call.facts.agent, issued.run, outcome, "a replay", by=by)
 
     async def _send(self, call: RecordedCall, issued: IssuedRun) -> Answered:
         prefix, path = _PATHS[call.endpoint]

@@ -19,7 +19,7 @@ from watchkeeper.decide.explaining import glance
 from watchkeeper.decide.held.narrowing import read_for
 from watchkeeper.decide.model import Action, Ruling
 from watchkeeper.decide.records import find_decision
-from watchkeeper.gateways.replay.tape import Keys, Tape, TapeStep, difference
+from watchkeeper.gateways.replay.tape import Keys, Tape, TapeStep, difference, missing_of
 from watchkeeper.identity.model import Caller, IssuedRun, RunFacts
 from watchkeeper.identity.recorded import recorded_run
 from watchkeeper.identity.scope import read_token_scope
@@ -54,6 +54,8 @@ class Asked:
     """What is kept of it, to be compared with what was."""
     key: str | None = None
     """What its agent names it by: the same again is answered as the first."""
+    hosted: bool = False
+    """Whether a provider would call tools by itself for it: it never goes to a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +164,19 @@ class Playback:
         self._calls.append(self._entry(number, asked, ruling, step, how, why))
         if step is None:
             why = await self._store.read(lambda tx: self._why(tx, asked))
-            self._calls[number - 1] = self._calls[number - 1].model_copy(update={"why": why})
+            self._note(number, why=why)
         if diverges:
             await self._store.write(lambda tx: self._record(tx, asked.action, last))
         if step is None:
             return Found(how, number, why)
-        return await self._store.read(lambda tx: _look_up(tx, step, asked, how, number, why))
+        found = await self._store.read(lambda tx: _look_up(tx, step, asked, how, number, why))
+        if found.how != how:
+            self._note(number, how=found.how, why=found.why)
+        return found
 
     def went_live(self, number: int, decision: str) -> None:
         """Note which decision a call had that went to a model."""
-        entry = self._calls[number - 1]
-        self._calls[number - 1] = entry.model_copy(update={"decision": decision})
+        self._note(number, decision=decision)
 
     def shown(self) -> PlaybackShown:
         """Return how it stands."""
@@ -205,6 +209,9 @@ class Playback:
         first = shown.calls[shown.diverged_at - 1]
         return f"{said}; the agent went another way with {first.kind} {first.name}"
 
+    def _note(self, number: int, **said: Any) -> None:
+        self._calls[number - 1] = self._calls[number - 1].model_copy(update=said)
+
     def _facts_now(self, tx: Transaction) -> RunFacts:
         facts = recorded_run(tx, self.run)
         if self.ended or facts is None or facts.state != "open" or tx.now >= self.expires_at:
@@ -216,12 +223,12 @@ class Playback:
 
     def _take(self, asked: Asked) -> tuple[TapeStep | None, Played, str | None]:
         """Return the step that a call stands for, how it is answered, and why so."""
-        model = asked.action.kind == "model"
+        live = self._live and asked.action.kind == "model" and not asked.hosted
         taken = self._tape.take(asked.action.kind, asked.keys)
         if taken is None:
             step = self._answered.get(asked.key or "")
             if step is None:
-                return None, "live" if model and self._live else "refused", None
+                return None, "live" if live else "refused", None
             known_by = "call"
         else:
             step, known_by = taken
@@ -230,11 +237,9 @@ class Playback:
         if step is self._changed:
             return step, "changed", None
         if known_by == "asked":
-            return (step, "live", _RESULTS) if self._live else (
-                step, "told otherwise", _TOLD_OTHERWISE
-            )  # fmt: skip
+            return (step, "live", _RESULTS) if live else (step, "told otherwise", _TOLD_OTHERWISE)
         if step.missing is not None:
-            return step, "live" if model and self._live else "refused", step.missing
+            return step, "live" if live else "refused", step.missing
         return step, "recorded", None
 
     def _entry(
@@ -318,4 +323,8 @@ def _look_up(
     sent: Mapping[str, Any] = asked.action.arguments
     narrowed = read_for(tx, row.request, sent) if row.request and row.verdict == "permit" else None
     output = next((one for one in parts if one.part == "output"), None)
+    if how in ("recorded", "told otherwise") and row.verdict == "permit":
+        gone = missing_of(row, output)
+        if gone is not None:
+            return Found("refused", number, gone)
     return Found(how, number, why, row, output, narrowed)

@@ -22,7 +22,7 @@ from watchkeeper.gateways.replay.playback import Playback, over
 from watchkeeper.gateways.replay.runs import ReplayRuns
 from watchkeeper.gateways.replay.tape import Tape, TapeStep, read_tape
 from watchkeeper.identity.model import Caller, IssuedRun, RunFacts
-from watchkeeper.identity.recorded import recorded_run
+from watchkeeper.identity.recorded import known_run
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces import contents
 from watchkeeper.wire.replays import Play
@@ -117,12 +117,12 @@ class Playbacks:
         opened = replace(issued, token=token)
         return Opened(opened, len(found.tape.steps), found.missing, playback.notes)
 
-    async def end(self, run: str) -> PlaybackShown:
+    async def end(self, run: str, *, by: str) -> PlaybackShown:
         """End a replay, which ends its run, and say what came of it; raise `NotFound`."""
         playback = self._find(run)
         if not playback.ended:
             playback.ended = True
-            await self._runs.close(playback.agent, run, "succeeded", playback.summary())
+            await self._runs.close(playback.agent, run, "succeeded", playback.summary(), by=by)
         return playback.shown()
 
     def _find(self, run: str) -> Playback:
@@ -148,9 +148,7 @@ class _Prepared:
 
 
 def _prepare(tx: Transaction, run: str, wanted: Play) -> _Prepared:
-    facts = recorded_run(tx, run)
-    if facts is None:
-        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+    facts = known_run(tx, run)
     tape, beyond = read_tape(tx, run)
     if not tape.steps:
         raise Invalid(f"run {run} has no steps to be played", where="run")

@@ -50,7 +50,8 @@ class PlayedModels:
         action = await as_action(await self._live.ask(asked))
         unwanted = unrecorded(self._view.now.redaction_of(asked.caller.agent))
         keys, said = await asyncio.to_thread(_read, action.call_digest, asked.body, unwanted)
-        found = await playback.find(Asked(action, keys, said))
+        hosted = bool(asked.call.hosted_tools)
+        found = await playback.find(Asked(action, keys, said, hosted=hosted))
         if found.how == "live":
             await self._send_on(asked, playback, found.number)
             return

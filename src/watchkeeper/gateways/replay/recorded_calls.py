@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from watchkeeper.core.digest import canonical, parse
-from watchkeeper.core.errors import Invalid, NotFound
+from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.replay.steps import find_step
 from watchkeeper.decide.tables import decisions
 from watchkeeper.gateways.model.conversation import (
@@ -21,7 +21,7 @@ from watchkeeper.gateways.model.conversation import (
     without_stream,
 )
 from watchkeeper.identity.model import RunFacts
-from watchkeeper.identity.recorded import recorded_run
+from watchkeeper.identity.recorded import known_run
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces import contents
@@ -55,9 +55,7 @@ def find_call(tx: Transaction, run: str, wanted: Fork, names: FunctionNames) -> 
 
     Raises `NotFound` for a run or step that there is not, `Invalid` where too little was kept.
     """
-    facts = recorded_run(tx, run)
-    if facts is None:
-        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+    facts = known_run(tx, run)
     step, place = find_step(tx, run, wanted.at)
     if (step.kind == "tool") != (wanted.result is not None):
         raise Invalid(

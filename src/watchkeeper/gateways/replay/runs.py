@@ -45,13 +45,13 @@ class ReplayRuns:
             lambda tx: self._envelopes.open_in(tx, workload, new),
         )
 
-    async def close(self, agent: str, run: str, outcome: str, summary: str) -> None:
-        """End a run; one that was stopped or has ended meanwhile stays as it is."""
+    async def close(self, agent: str, run: str, outcome: str, summary: str, *, by: str) -> None:
+        """End a run for a person; one that was stopped or has ended meanwhile stays as it is."""
 
         def unit(tx: Transaction) -> None:
             tx.silent("a run that was stopped meanwhile stays as it is")
             try:
-                end_run(tx, agent, run, outcome, summary)
+                end_run(tx, agent, run, outcome, summary, by=by)
             except Conflict:
                 return
 

@@ -116,7 +116,7 @@ def _step(tx: Transaction, row: Row, place: int) -> TapeStep:
     if row.kind == "model" and (given := parts.get("input")) is not None:
         kept, asked = known_by(given.text) if given.text is not None else (None, None)
     if row.verdict == "permit":
-        missing = _missing(row, parts.get("output"))
+        missing = missing_of(row, parts.get("output"))
     return TapeStep(
         place, row.decision, row.kind, row.name, row.verdict,
         Keys(row.call_digest, _hashed(kept), _hashed(asked)), missing,
@@ -140,17 +140,14 @@ def keys_of(call: str, kept: str, asked: str | None = None) -> Keys:
     return Keys(call, _hashed(kept), _hashed(asked))
 
 
-def fails(row: Row) -> bool:
-    """Tell whether a step ended with an error in the plane's own words."""
-    return row.outcome in ("failed", "unknown") and row.error is not None
-
-
-def _missing(row: Row, output: contents.Content | None) -> str | None:
+def missing_of(row: Row, output: contents.Content | None) -> str | None:
+    """Say why the answer of a permitted step is not known, or return None."""
     if row.performer == "agent":
         return "its agent performed it by itself"
     if output is not None and output.text is not None:
         return None
-    if fails(row):
+    if row.outcome in ("failed", "unknown") and row.error is not None:
+        # it ended with an error in the plane's own words
         return None
     why = output.left_out if output is not None else None
     return f"what came out of it was not kept ({why or 'nothing is there'})"
