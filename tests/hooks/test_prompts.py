@@ -74,7 +74,7 @@ def test_its_words_are_kept_as_the_contract_says_and_not_in_the_ledger(
     assert event["body"]["size"] == len(json.dumps(SAID))
 
     def kept() -> list[str]:
-        found = plane.operator.get(f"/v1/contents/{event['body']['prompt']}")
+        found = plane.operator.get(f"/v1/contents/{event['subject'].removeprefix('prompt/')}")
         assert found["name"] == "user_request"
         return [row["part"] for row in found["rows"]]
 

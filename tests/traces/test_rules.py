@@ -20,8 +20,9 @@ from tests.traces.entries import (
     entry,
     opened,
 )
-from watchkeeper.core.tracing import read_traceparent, span_of, trace_of
+from watchkeeper.core.tracing import TraceContext, read_traceparent, span_of, trace_of
 from watchkeeper.traces.attributes import attributes_of
+from watchkeeper.traces.exporting import ended_in
 from watchkeeper.traces.model import MOST_MARKS, Link, Span
 from watchkeeper.traces.service import Ahead, tell
 
@@ -99,6 +100,19 @@ def test_a_tool_that_retrieves_is_told_with_its_source() -> None:
     assert told["gen_ai.operation.name"] == "retrieval"
     assert told["gen_ai.data_source.id"] == "handbook"
     assert (told["gen_ai.tool.name"], told["gen_ai.tool.call.id"]) == ("docs.search", DECISION)
+
+
+def test_what_somebody_asked_is_a_moment_below_the_run_and_above_what_comes_of_it() -> None:
+    said = entry("run.asked", "prompt/ask_1", digest="sha256:0", size=3)
+    below = TraceContext(trace_of(RUN), span_of("ask_1")).text()
+    entries = [opened(), said, decided(traceparent=below)]
+    found = spans_of(*entries)
+    prompt = found["ask_1"]
+    assert (prompt.name, prompt.kind, prompt.parent) == ("user_request", "prompt", span_of(RUN))
+    assert (prompt.start, prompt.end, prompt.principal) == (2_000_000, 2_000_000, "user/ada")
+    assert found[DECISION].parent == prompt.span
+    assert found[RUN].marks == ()
+    assert "ask_1" in [span.key for span in ended_in(as_events(entries), found)]
 
 
 @pytest.mark.parametrize(("endpoint", "operation"), [("embeddings", "embeddings"), (None, "chat")])

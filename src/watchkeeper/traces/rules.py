@@ -34,6 +34,8 @@ def keys_of(events: Iterable[Event]) -> set[str]:
             found.add(event.request)
         if (decision := actions.decision_of(event)) is not None:
             found.add(decision)
+        if event.type == runs.ASKED:
+            found.add(runs.prompt_of(event))
     return found
 
 
@@ -64,7 +66,7 @@ def follow(event: Event, spans: Spans) -> tuple[Span, ...]:
         return actions.settled(event, body, spans)
     if type_ == "run.opened":
         return (runs.opened(event, body),)
-    if type_ == "run.asked":
+    if type_ == runs.ASKED:
         return (runs.asked(event, body, spans),)
     if type_ == "request.created":
         return requests.asked_for(event, body, spans)

@@ -13,6 +13,7 @@ from watchkeeper.traces.bodies import kept, short
 from watchkeeper.traces.model import Link, Span, Spans
 from watchkeeper.wire.traces import SpanStatus
 
+ASKED = "run.asked"
 ENDED = frozenset({"run.closed", "run.expired", "run.stopped"})
 
 
@@ -40,9 +41,14 @@ def opened(event: Event, body: Mapping[str, Any]) -> Span:
     )
 
 
+def prompt_of(event: Event) -> str:
+    """Return what the prompt of such an entry is kept under."""
+    return event.subject.partition("/")[2]
+
+
 def asked(event: Event, body: Mapping[str, Any], spans: Spans) -> Span:
     """Return the span of a prompt: a moment, below which stands what comes of it."""
-    key, run = body["prompt"], event.run or ""
+    key, run = prompt_of(event), event.run or ""
     of_run = spans.get(run)
     return Span(
         key=key,

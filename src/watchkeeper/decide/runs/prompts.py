@@ -31,15 +31,10 @@ def record_prompt(tx: Transaction, token: str, turn: str, said: bytes) -> None:
     tx.record(
         "run.asked",
         actor=f"agent/{run.agent}",
-        subject=f"run/{run.run}",
+        subject=f"prompt/{prompt_key(run.run, turn)}",
         agent=run.agent,
         run=run.run,
-        body={
-            "prompt": prompt_key(run.run, turn),
-            "digest": digest,
-            "size": len(said),
-            PERSONAL: marks.made,
-        },
+        body={"digest": digest, "size": len(said), PERSONAL: marks.made},
         whose=run.on_behalf_of,
         screened=True,
     )
