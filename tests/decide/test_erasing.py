@@ -57,7 +57,7 @@ async def plant(store: Store, state: Path, person: str) -> None:
         body = {"summary": f"to {person} and {LEE}"}
         tx.record("run.closed", actor="agent/clerk", subject="run/run_1", run="run_1", body=body)
         kept = [
-            Content(f"dec_{person}{n}", "input", f"run_{n}", "clerk", tx.now, "text",
+            Content(f"dec {person} {n}", "input", f"run_{n}", "clerk", tx.now, "text",
                     f"said {n} to {person}", "sha256:0", 9, None)
             for n in range(ROWS)
         ]  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 
 from watchkeeper.core.digest import canonical, digest
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.contents import Contents
+from watchkeeper.decide.contents import Contents, kept_words
 from watchkeeper.decide.gates.contract import LIKELY, PROMPT, WRITES_CACHE
 from watchkeeper.decide.gates.hosted import HOSTED
 from watchkeeper.decide.model import ENDPOINT, Action
@@ -35,8 +35,22 @@ def keeps_nothing(catalogue: Catalogue, agent: str, kind: ActionKind) -> bool:
     return kind == "model" and governed is not None and governed.contract.logging.zero_retention
 
 
-def without_words(ask: Ask, action: Action) -> tuple[Ask, Action]:
-    """Return a model call as it may be recorded; what is decided on stays the same."""
+def recordable(catalogue: Catalogue, agent: str, ask: Ask, action: Action) -> tuple[Ask, Action]:
+    """Return a call as it may be recorded; what is decided on stays the same.
+
+    Of a key that tells of somebody, where nobody is to be told of, the digest is as good.
+    """
+    if keeps_nothing(catalogue, agent, action.kind):
+        return _without_words(ask, action)
+    key = ask.idempotency_key
+    if key is None or kept_words(key, catalogue.redaction_of(agent)) == key:
+        return ask, action
+    withheld = digest("watchkeeper/withheld/v1", key)
+    return ask.model_copy(update={"idempotency_key": withheld}), action
+
+
+def _without_words(ask: Ask, action: Action) -> tuple[Ask, Action]:
+    """Return a model call without what was said in it."""
     kept = {name: value for name, value in action.arguments.items() if _is_metadata(name, value)}
     rest = {name: value for name, value in action.arguments.items() if name not in kept}
     if rest:

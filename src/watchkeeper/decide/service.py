@@ -56,7 +56,7 @@ from watchkeeper.decide.repeats import (
     release,
     remember,
 )
-from watchkeeper.decide.retention import keeps_nothing, without_agents_words, without_words
+from watchkeeper.decide.retention import keeps_nothing, recordable, without_agents_words
 from watchkeeper.decide.runs.reconciling import tell_reconciled
 from watchkeeper.decide.runs.reporting import by_agents_word, check_reporter
 from watchkeeper.decide.same import find_replay
@@ -221,8 +221,7 @@ class Decider:
         catalogue = self.catalogue.now
         if ask.callback is not None:
             check_callback(catalogue, run.agent, ask.callback)
-        if keeps_nothing(catalogue, run.agent, action.kind):
-            ask, action = without_words(ask, action)
+        ask, action = recordable(catalogue, run.agent, ask, action)
         if performer == "agent" and action.kind == "model":
             action = with_some_use(action)
         decision = tx.new_id("dec")

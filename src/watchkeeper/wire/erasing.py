@@ -18,7 +18,7 @@ class SeekSubject(Sent):
     """Whose data is looked for; `also` are other names of the same person."""
 
     subject: PersonName
-    also: tuple[PersonName, ...] = Field((), max_length=20)
+    also: tuple[PersonName, ...] = Field((), max_length=100)
 
 
 class EraseSubject(SeekSubject):

@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from watchkeeper.decide.erasing.sought import pattern_of
+
 
 def holding(state: Path, within: Collection[str]) -> tuple[str, ...]:
     """Return the logs that hold one of these texts, by their names in the state directory."""
@@ -37,7 +39,7 @@ def _mapped(descriptor: int, access: int) -> mmap.mmap:
 
 
 def _pattern(within: Collection[str]) -> re.Pattern[bytes]:
-    return re.compile(b"|".join(re.escape(one.encode()) for one in within), re.IGNORECASE)
+    return re.compile(pattern_of(within).encode(), re.IGNORECASE)
 
 
 def _logs(state: Path) -> Iterator[Path]:

@@ -19,6 +19,12 @@ from watchkeeper.store.vault import name_of
 from watchkeeper.store.vault_tables import data_subjects, vault_values
 
 _WORD = re.compile(r"[^\W_]+")
+_BEGINS = (
+    r"(?:(?<![^\W_])(?<![^\W_][._+-])"
+    r"|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4})|(?<=%[0-9a-fA-F]{2}))"
+)
+"""After no letter, unless that is the end of an escape: `jkim@…` and `j.kim@…` are others."""
+_ENDS = r"(?!-*[^\W_])"
 _LEAST_DIGITS = 6
 _LONGEST_NAME = 200
 _AT_ONCE = 500
@@ -69,7 +75,12 @@ class Sought:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile("|".join(map(re.escape, self.within)), re.IGNORECASE)
+        return re.compile(pattern_of(self.within), re.IGNORECASE)
+
+
+def pattern_of(within: Iterable[str]) -> str:
+    """Return a regular expression of texts where they are no part of somebody else's name."""
+    return f"{_BEGINS}(?:{'|'.join(map(re.escape, within))}){_ENDS}"
 
 
 def seek(tx: Transaction, names: Iterable[str]) -> Sought:
@@ -97,14 +108,10 @@ def seek(tx: Transaction, names: Iterable[str]) -> Sought:
             within.update(form.lower() for form in _forms(one))
         elif "/" in one:
             whole.add(one)
-    # what holds another is found by it
-    shortest = tuple(
-        one for one in sorted(within, key=len)
-        if not any(other != one and other in one for other in within)
-    )  # fmt: skip
-    words = {" ".join(_WORD.findall(one)) for one in shortest}
+    longest_first = tuple(sorted(within, key=lambda one: (-len(one), one)))
+    words = {" ".join(_WORD.findall(one)) for one in within}
     return Sought(
-        called, frozenset(people), frozenset(subjects), frozenset(values), own_runs, shortest,
+        called, frozenset(people), frozenset(subjects), frozenset(values), own_runs, longest_first,
         tuple(sorted(words)), frozenset(whole), frozenset(digests), frozenset(scopes),
     )  # fmt: skip
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     RowMapping,
+    Subquery,
     Table,
     Text,
     and_,
     delete,
     func,
+    literal,
     or_,
     select,
     update,
@@ -33,6 +34,7 @@ _LEFT = frozenset(
 )  # fmt: skip
 """The ledger itself, what proves it, the vault, and documents, which people write of themselves."""
 _CONDITIONS_AT_ONCE = 200
+_SAID = "all_that_is_said"
 _NOTHING = '{"erased":true}'
 WORDS: Mapping[str, Mapping[str, str | None]] = {
     "runs": {"goal": ERASED, "on_behalf_of": None, "on_behalf_of_proof": None,
@@ -74,27 +76,28 @@ def tables() -> list[Table]:
 
 def look(tx: Transaction, table: Table, sought: Sought) -> Iterator[Row]:
     """Yield the rows of a table that hold something of a person."""
-    texts = [column for column in table.columns if isinstance(column.type, Text)]
     keys = list(table.primary_key.columns)
     words = WORDS.get(table.name, {})
     if tx.connection.execute(select(table).limit(1)).first() is None:
         return
-    conditions = _conditions(texts, sought)
+    told = _told(table)
+    texts = _texts(table)
+    conditions = _conditions(told, texts, sought)
     if words:
-        conditions += [table.c.run.in_(part) for part in parts(sought.runs)]
-    for held in _rows(tx, table, conditions):
+        conditions += [told.c.run.in_(part) for part in parts(sought.runs)]
+    for held in _rows(tx, told, [column.name for column in keys], conditions):
         put: dict[str, str | None] = {}
         was: dict[str, str] = {}
         of_person = words and held["run"] in sought.runs
-        for column in texts:
-            before = held[column.name]
+        for name in texts:
+            before = held[name]
             if before is None:
                 continue
             after: str | None = sought.without(before)
-            if of_person and column.name in words:
-                after = words[column.name]
+            if of_person and name in words:
+                after = words[name]
             if after != before:
-                put[column.name], was[column.name] = after, before
+                put[name], was[name] = after, before
         if table.name == "span_words":
             put = {"words": None}
         if put:
@@ -106,12 +109,12 @@ def look(tx: Transaction, table: Table, sought: Sought) -> Iterator[Row]:
 
 
 def _rows(
-    tx: Transaction, table: Table, conditions: list[ColumnElement[bool]]
+    tx: Transaction, told: Subquery, keys: list[str], conditions: list[ColumnElement[bool]]
 ) -> Iterator[RowMapping]:
     """Yield each row that one of many conditions is true of, once."""
-    keys, seen = [column.name for column in table.primary_key.columns], set[Any]()
+    seen = set[Any]()
     for part in _batched(conditions):
-        for row in tx.connection.execute(select(table).where(or_(*part))).mappings():
+        for row in tx.connection.execute(select(told).where(or_(*part))).mappings():
             key = tuple(row[name] for name in keys)
             if key not in seen:
                 seen.add(key)
@@ -144,23 +147,36 @@ def in_entries(tx: Transaction, sought: Sought) -> int:
 
     What a member of staff did under it is among them.
     """
-    conditions = _conditions([events.c.body, events.c.actor, events.c.subject], sought)
-    found: set[int] = set()
-    for part in _batched(conditions):
-        found.update(tx.connection.scalars(select(events.c.sequence).where(or_(*part))))
+    told, found = _told(events), set[int]()
+    for part in _batched(_conditions(told, ("body", "actor", "subject"), sought)):
+        for row in tx.connection.execute(select(told).where(or_(*part))):
+            if any(sought.without(text) != text for text in (row.body, row.actor, row.subject)):
+                found.add(row.sequence)
     return len(found)
 
 
-def _conditions(texts: list[Column[Any]], sought: Sought) -> list[ColumnElement[bool]]:
-    if not texts:
-        return []
-    said: ColumnElement[str] = func.lower(func.coalesce(texts[0], ""))
-    for column in texts[1:]:
-        said = said.concat("\n").concat(func.lower(func.coalesce(column, "")))
-    within = sought.words if texts[0].table.name == "span_words" else sought.within
+def _texts(table: Table) -> list[str]:
+    return [column.name for column in table.columns if isinstance(column.type, Text)]
+
+
+def _told(table: Table) -> Subquery:
+    """Return the rows of a table, each with all its texts in one, in lower case."""
+    said: ColumnElement[str] = literal(" ")
+    for name in _texts(table):
+        said = said.concat(func.lower(func.coalesce(table.c[name], ""))).concat("\n")
+    if table is span_words:
+        said = literal(" ").concat(table.c.words).concat(" ")
+    return select(table, said.label(_SAID)).subquery()
+
+
+def _conditions(told: Subquery, texts: Iterable[str], sought: Sought) -> list[ColumnElement[bool]]:
+    said: ColumnElement[str] = told.c[_SAID]
+    within: Iterable[str] = sought.within
+    if "words" in told.c:
+        within = (f" {one} " for one in sought.words)
     found = [said.contains(one, autoescape=True) for one in within]
-    for column in texts:
-        digests = "digest" in column.name or column.name == "call"
+    for name in texts:
+        digests = "digest" in name or name == "call"
         wanted = sought.digests if digests else sought.whole
-        found += [column.in_(part) for part in parts(wanted)]
+        found += [told.c[name].in_(part) for part in parts(wanted)]
     return found
