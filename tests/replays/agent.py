@@ -59,7 +59,7 @@ async def _ask(
     told: list[str],
     asked: Mapping[str, Any],
 ) -> dict[str, Any] | None:
-    body = {"model": "small-fast", "messages": messages, **asked}
+    body = {"model": "small-fast", "max_tokens": 9, "messages": messages, **asked}
     answer = await model.post(f"{base}/chat/completions", json=body)
     if answer.status_code != 200:
         told.append(f"model: {answer.json()['error']['message']}")

@@ -403,7 +403,7 @@ def test_refusals_and_failures_are_told_again(plane: Plane, clerk: Agent) -> Non
     assert "NOT RECORDED" in use(again, *calls[4])["content"][0]["text"]
     found = end(plane, again)
     assert [call["verdict"] for call in found["calls"]][:3] == ["deny", "hold", "permit"]
-    assert "has no call of books.lookup_charge left" in found["calls"][-1]["why"]
+    assert "has no other call of books.lookup_charge" in found["calls"][-1]["why"]
     assert found["diverged_at"] == 6
 
 
@@ -499,7 +499,7 @@ def use(name, **arguments):
     answer = post(os.environ["WATCHKEEPER_MCP_URL"], asked)
     return answer["result"]["content"][0]["text"]
 messages = [{"role": "user", "content": "refund it"}]
-asked = {"model": "small-fast", "messages": messages}
+asked = {"model": "small-fast", "max_tokens": 9, "messages": messages}
 post(os.environ["OPENAI_BASE_URL"] + "/chat/completions", asked)
 said = use("books_create_refund", charge_id="ch_1", amount_usd=5)
 print(said)
@@ -540,6 +540,11 @@ def test_without_a_command_it_says_what_the_agent_needs(
     assert "not yet" in shown.out
     shown = on(plane, "replay", "report", exported["WATCHKEEPER_RUN_ID"], "--end", "--json")
     assert (shown.code, shown.json()["state"]) == (0, "ended")
+    nothing = play(plane, run[0])["run"]
+    shown = on(plane, "replay", "report", nothing)
+    assert (shown.code, "so far it left out step 1" in shown.out) == (0, True)
+    shown = on(plane, "replay", "report", nothing, "--end")
+    assert (shown.code, "it left out step 1" in shown.out) == (7, True)
 
 
 def test_a_plane_that_was_started_anew_plays_nothing(

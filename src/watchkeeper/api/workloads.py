@@ -5,7 +5,6 @@ from __future__ import annotations
 from watchkeeper.api.runs import show_run
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import Invalid, Unauthenticated
-from watchkeeper.core.tracing import TRACEPARENT, read_traceparent
 from watchkeeper.decide.runs.envelope import Under
 from watchkeeper.identity import agent_keys, enrolment
 from watchkeeper.identity.issuers import load_library
@@ -53,7 +52,7 @@ async def open_run(call: Call) -> RunOpened:
         object_kind=thing.kind if thing else None,
         object_id=thing.id if thing else None,
         environment=body.environment,
-        caller=read_traceparent(call.request.headers.get(TRACEPARENT)),
+        caller=call.caller,
     )
     under = Under(body.parent, wanted_of(body.budget)) if body.parent is not None else None
     if under is None and body.budget is not None:

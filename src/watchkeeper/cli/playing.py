@@ -73,7 +73,7 @@ def agent(
         fail(Invalid(f"{command[0]!r:.200} could not be started", where="command line"))
     if code:
         say_line(f"The command ended with {code}.")
-    if found.diverged_at is not None:
+    if _otherwise(found):
         sys.exit(WOULD_CHANGE)
     if code:
         sys.exit(REFUSED)
@@ -93,7 +93,7 @@ def report(session: Session, run: str, end: bool) -> None:
     else:
         found = session.call(lambda plane: plane.playback(run))
     _print(session, found)
-    if found.diverged_at is not None:
+    if _otherwise(found):
         sys.exit(WOULD_CHANGE)
 
 
@@ -153,7 +153,6 @@ def _print(session: Session, found: Playback) -> None:
     if session.json:
         print_json(found)
         return
-    total = found.played + len(found.left_out) + found.left_out_more
     say_line(f"A replay of {found.of_run} for {found.agent}, in {found.run}.")
     print_table(
         ("CALL", "STEP", "ACTION", "ANSWERED", "NOW", "RULE", "WHY"),
@@ -172,17 +171,32 @@ def _print(session: Session, found: Playback) -> None:
     )
     print_facts(
         [
-            ("played", f"{found.played} of {total} recorded steps"),
+            ("played", f"{found.played} of {found.steps} recorded steps"),
             ("not played", _left_out(found) or None),
             ("ended", None if found.state == "ended" else "not yet"),
         ]
     )
-    first = next((one for one in found.calls if one.number == found.diverged_at), None)
-    say_line(
-        "It went the same way." if first is None else f"It went another way with {_asked(first)}."
-    )
+    say_line(_way(found))
     for note in found.notes:
         say_line(f"! {note}")
+
+
+def _otherwise(found: Playback) -> bool:
+    """Tell whether it went another way: with a call, or without one in the end."""
+    ended = found.state == "ended"
+    return found.diverged_at is not None or (ended and bool(found.left_out))
+
+
+def _way(found: Playback) -> str:
+    first = next((one for one in found.calls if one.number == found.diverged_at), None)
+    if first is not None:
+        return f"It went another way with {_asked(first)}."
+    if not found.left_out:
+        return "It went the same way."
+    so_far = "so far it" if found.state == "open" else "it"
+    return (
+        f"It made no call that was not recorded; {so_far} left out step {found.left_out[0].step}."
+    )
 
 
 def _left_out(found: Playback) -> str:

@@ -273,10 +273,13 @@ class Playback(Shown):
     """The step with the changed result."""
     live_model: bool
     calls: tuple[PlayedCall, ...] = ()
+    steps: int
+    """How many the recorded run has to be played."""
     played: int = 0
-    """How many recorded steps were played."""
+    """How many of them answered a call."""
     diverged_at: int | None = None
-    """The first of the calls that is not in the recording."""
+    """The first of the calls that is not in the recording; None: none was other than then, but
+    recorded steps may be left out."""
     left_out: tuple[LeftOut, ...] = ()
     left_out_more: int = 0
     """How many more there are than are listed."""

@@ -40,6 +40,8 @@ NOTES = (
     "each call was decided as it would be now, in a run that uses nothing up: budgets, rates and "
     "approvals are looked at, and nothing is taken or asked",
 )
+LIVE_NOTE = "what went to a model is paid for, as the agent's own calls are"
+_ANSWERED: frozenset[Played] = frozenset({"recorded", "told otherwise", "changed"})
 _TOLD_OTHERWISE = "it tells of other results of tools than then; its answer is the one of then"
 _RESULTS = "it tells of other results of tools than then"
 
@@ -190,22 +192,24 @@ class Playback:
             changed=self._changed.place if self._changed else None,
             live_model=self._live,
             calls=tuple(self._calls),
-            played=len(self._tape.steps) - len(left_out),
+            steps=len(self._tape.steps),
+            played=len({one.step for one in self._calls if one.how in _ANSWERED}),
             diverged_at=self._diverged_at,
             left_out=tuple(
                 LeftOut(step=one.place, decision=one.decision, kind=one.kind, name=one.name)
                 for one in islice(left_out, _MOST_LEFT_OUT)
             ),
             left_out_more=max(0, len(left_out) - _MOST_LEFT_OUT),
-            notes=self.notes,
+            notes=(*self.notes, *((LIVE_NOTE,) if self._live else ())),
         )
 
     def summary(self) -> str:
         """Say what came of it, for the record of its run."""
         shown = self.shown()
-        said = f"a replay: {shown.played} of {len(self._tape.steps)} recorded steps were played"
+        said = f"a replay: {shown.played} of {shown.steps} recorded steps were played"
         if shown.diverged_at is None:
-            return said
+            left_out = len(shown.left_out) + shown.left_out_more
+            return f"{said}; the agent left {left_out} out" if left_out else said
         first = shown.calls[shown.diverged_at - 1]
         return f"{said}; the agent went another way with {first.kind} {first.name}"
 
@@ -276,7 +280,9 @@ class Playback:
         action = asked.action
         instead = self._tape.next(action.kind, action.name)
         if instead is None or instead.keys.call is None:
-            return f"the recording has no call of {action.name} left"
+            known = any(one.name == action.name for one in self._tape.steps)
+            left = "no other call" if known else "no call"
+            return f"the recording has {left} of {action.name}"
         if action.kind == "tool":
             text = find_decision(tx, instead.decision).arguments
         else:
