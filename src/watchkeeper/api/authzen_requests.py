@@ -76,6 +76,7 @@ async def submit(call: Call) -> Response:
             estimate=action.estimate,
             explanation=_words(body.context.get("business_justification")),
             fulfils=action.fulfils,
+            traceparent=call.caller.text() if call.caller else None,
         )
     except ValidationError as error:
         raise say_invalid(error) from None

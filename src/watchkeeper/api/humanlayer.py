@@ -25,7 +25,11 @@ async def submit_call(call: Call) -> FunctionCall:
     """Put a function call to the gates; it is approved, refused, or waits for a person."""
     body: SubmitFunctionCall = call.body
     try:
-        ask = Ask(name=body.spec.fn, arguments=body.spec.kwargs)
+        ask = Ask(
+            name=body.spec.fn,
+            arguments=body.spec.kwargs,
+            traceparent=call.caller.text() if call.caller else None,
+        )
     except ValidationError as error:
         raise say_invalid(error) from None
     return _show(await submit(call.rooms.decider, call.token, body.call_id, ask), body.run_id)

@@ -90,7 +90,7 @@ async def _exchange(call: Call, form: TokenForm, prove: Prove | None) -> Respons
         raise Invalid("that type of token is not issued here")
     _check_resource(call, form.resource)
     given = await call.rooms.tokens.exchange(
-        Exchange(subject, prove, narrower, form.goal, form.environment)
+        Exchange(subject, prove, narrower, form.goal, form.environment, caller=call.caller)
     )
     return _answer(_show(call, given))
 

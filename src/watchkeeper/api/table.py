@@ -34,6 +34,7 @@ from watchkeeper.core.errors import (
     Unauthenticated,
     WatchkeeperError,
 )
+from watchkeeper.core.tracing import TRACEPARENT, TraceContext, read_traceparent
 from watchkeeper.decide.kill.locks import check_operator
 from watchkeeper.decide.people.directory import PeopleInForce
 from watchkeeper.decide.people.rota import Rota
@@ -142,6 +143,11 @@ class Call:
                 "no bearer token was given", remedy="send `Authorization: Bearer …`"
             )
         return self.bearer
+
+    @property
+    def caller(self) -> TraceContext | None:
+        """The W3C trace context that came with the request."""
+        return read_traceparent(self.request.headers.get(TRACEPARENT))
 
     def path(self, name: str) -> str:
         """A part of the path."""

@@ -19,6 +19,7 @@ from watchkeeper.core.errors import (
     Unavailable,
     WatchkeeperError,
 )
+from watchkeeper.core.tracing import TraceContext
 from watchkeeper.decide.gates.kill import covered_by, forbidden, stopped
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.runs.envelope import Envelopes, Under
@@ -60,6 +61,8 @@ class Exchange:
     goal: str
     environment: str | None = None
     wanted: Mapping[Measure, int] | None = None
+    caller: TraceContext | None = None
+    """The span that it is asked for in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ class Tokens:
             proof_hash=behalf.token_hash,
             proof_expires_at=behalf.expires_at,
             scope=TokenScope().narrowed(asked.narrower),
+            caller=asked.caller,
         )
         issued = self._envelopes.open_in(tx, workload, new)
         _begin_counting(tx, asked.narrower, issued.expires_at + _RENEWED_US)
@@ -154,7 +158,7 @@ class Tokens:
             if workload is None or workload.agent == facts.agent:
                 return self._narrow(tx, token, facts, asked.narrower)
             under = Under(token, asked.wanted or {}, asked.narrower)
-            new = NewRun(asked.goal or facts.goal)
+            new = NewRun(asked.goal or facts.goal, caller=asked.caller)
             issued = self._envelopes.open_in(tx, workload, new, under)
             _begin_counting(tx, asked.narrower, issued.expires_at + _RENEWED_US)
             held = read_token_scope(facts.scope)
