@@ -114,6 +114,20 @@ def test_models_are_held_against_what_was_asked_for_and_what_answered(
     assert [row["subject"] for row in found(plane, agent)] == ["elsewhere-large"]
 
 
+def test_one_answer_that_two_instrumentations_report_is_one(plane: Plane, agent: Agent) -> None:
+    run, at = agent.open_run(), now(plane)
+    run.decide("small-fast", kind="model")
+    answer = {"gen_ai__response__id": "msg_1"}
+    whole = chat(1, at, "small-fast", trace=f"{0xB1:032x}", took=9_000, **answer)
+    inner = chat(2, at + 1_000, "small-fast", trace=f"{0xB2:032x}", took=7_000, **answer)
+    send(plane, run.token, whole, inner)
+    assert found(plane, agent) == []
+    again = chat(3, at, "small-fast", took=9_000, gen_ai__response__id="msg_2")
+    later = chat(4, at + 60_000, "small-fast", **answer)
+    send(plane, run.token, again, later)
+    assert [row["count"] for row in found(plane, agent)] == [2]
+
+
 def test_a_call_is_found_by_time_and_name_where_its_run_is_not_known(
     plane: Plane, agent: Agent
 ) -> None:

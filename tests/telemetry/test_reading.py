@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.telemetry.said import request, span
 from watchkeeper.core.errors import Invalid, TooLarge
-from watchkeeper.gateways.otlp.reading import count_points, read_logs, read_spans
+from watchkeeper.gateways.otlp.reading import read_logs, read_points, read_spans
 from watchkeeper.gateways.otlp.splitting import MOST_RECORDS, fields, split
 from watchkeeper.traces.telemetry.model import Said
 from watchkeeper.traces.telemetry.naming import is_same_tool, name
@@ -22,7 +22,7 @@ VALID = request(span("chat", 1, 10**15, a="b", n=1, deep={"x": [1, 2]})).Seriali
 def taken(body: bytes, *, as_json: bool) -> list[Said | None]:
     try:
         list(read_logs(body, json=as_json))
-        count_points(body, json=as_json)
+        list(read_points(body, json=as_json))
         return list(read_spans(body, json=as_json))
     except (Invalid, TooLarge):
         return []

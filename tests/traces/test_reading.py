@@ -12,7 +12,7 @@ from watchkeeper.core.errors import Invalid
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces import rows
-from watchkeeper.traces.model import Span
+from watchkeeper.traces.model import Link, Span
 from watchkeeper.traces.reading import Wanted, in_causal_order, list_spans, spans_of_run
 
 
@@ -42,6 +42,22 @@ def test_each_stands_below_what_caused_it_by_time() -> None:
 def test_what_was_caused_elsewhere_stands_below_the_run() -> None:
     found = span(RUN, 2, "a-callers-span"), span("b", 3, "never-came"), span("early", 1)
     assert order(*found) == [(0, RUN), (1, "b"), (1, "early")]
+
+
+def test_a_call_stands_below_what_the_agent_said_of_it() -> None:
+    link = (Link("t", "s-b", "said"),)
+    said = span("said", 2, "work", source="agent", links=link)
+    work = span("work", 1, source="agent")
+    assert order(span(RUN, 0), work, said, span("b", 3, RUN)) == [
+        (0, RUN), (1, "work"), (2, "said"), (3, "b"),
+    ]  # fmt: skip
+    # what the plane knows caused it is more than what an agent says
+    assert order(span(RUN, 0), work, said, span("above", 1, RUN), span("b", 3, "above")) == [
+        (0, RUN), (1, "work"), (2, "said"), (1, "above"), (2, "b"),
+    ]  # fmt: skip
+    # an agent that says it was caused by what it caused
+    odd = span("said", 2, "b", source="agent", links=link)
+    assert {key for _, key in order(span(RUN, 0), odd, span("b", 3, RUN))} == {RUN, "said", "b"}
 
 
 def test_spans_that_caused_each_other_are_shown_all_the_same() -> None:

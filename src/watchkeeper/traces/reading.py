@@ -116,15 +116,20 @@ def in_causal_order(found: Sequence[Span], run: str) -> list[tuple[int, Span]]:
     """Return spans each below what caused it, by time, with how deep it stands.
 
     What caused one may be elsewhere: in the agent's own telemetry that never came, in the run
-    above, on the page before. Such a span stands below the run itself.
+    above, on the page before. Such a span stands below what an agent said of the same call, or
+    below the run itself.
     """
+    said = {
+        link.span: span for span in found for link in span.links
+        if link.relation == "said" and span.source == "agent"
+    }  # fmt: skip
     by_span = {span.span: span for span in found}
     top = next((span for span in found if span.key == run), None)
     below: dict[str | None, list[Span]] = {}
     for span in found:
         above = by_span.get(span.parent) if span.parent and span is not top else None
-        if above is None or above is span:
-            above = None if span is top else top
+        if span is not top and (above is None or above is span or above is top):
+            above = said.get(span.span, top) if span.source == "plane" else top
         below.setdefault(above.key if above else None, []).append(span)
     ordered: list[tuple[int, Span]] = []
     seen: set[str] = set()

@@ -67,6 +67,8 @@ def look(tx: Transaction, catalogue: Catalogue, agent: str) -> None:
                 rows.join_trace(tx, agent, call.trace, decided.run)
             rows.settle_call(tx, call.key, "seen", decided.decision)
             _link(tx, call.key, decided.decision)
+        elif _is_answered(tx, call, run):
+            rows.settle_call(tx, call.key, "part")
         else:
             rows.settle_call(tx, call.key, "unseen")
             owner = catalogue.team_of(agent)
@@ -119,6 +121,37 @@ def _is_same(call: Row, above: Row) -> bool:
     return call.kind == "model" or is_same_tool(call.subject, above.subject)
 
 
+def _is_answered(tx: Transaction, call: Row, run: str | None) -> bool:
+    """Tell whether a decision answers for another report of the same answer of a model.
+
+    Two instrumentations of one client may report it each in a trace of its own.
+    """
+    if call.call is None or call.kind != "model":
+        return False
+    other = reported_calls.c
+    same = select(other.key).where(
+        *_about(call, run),
+        other.decision == decisions.c.decision,
+        other.agent == call.agent,
+        other.call == call.call,
+        other.start <= call.end,
+        other.end >= call.start,
+    )
+    return tx.connection.execute(same.limit(1)).first() is not None
+
+
+def _about(call: Row, run: str | None) -> list[ColumnElement[bool]]:
+    """Return what the decisions have in common that were made about the time of a call."""
+    of, apart = decisions.c, APART_SECONDS * MICROSECONDS
+    return [
+        is_tool if call.kind == "tool" else of.kind == call.kind,
+        # a run is of one agent, and has fewer decisions
+        of.agent == call.agent if run is None else of.run == run,
+        of.decision >= first_at("dec", call.start - apart),
+        of.decision < first_at("dec", call.end + apart),
+    ]
+
+
 def _decided(tx: Transaction, catalogue: Catalogue, call: Row, run: str | None) -> Row | None:
     """Return the first decision that may be of a call and is of no other."""
     of = decisions.c
@@ -132,14 +165,7 @@ def _decided(tx: Transaction, catalogue: Catalogue, call: Row, run: str | None) 
         by_key = query.where(of.run == run, of.idempotency_key == call.call, is_permitted)
         if (found := tx.connection.execute(by_key).first()) is not None:
             return found
-    apart = APART_SECONDS * MICROSECONDS
-    query = query.where(
-        is_tool if call.kind == "tool" else of.kind == call.kind,
-        # a run is of one agent, and has fewer decisions
-        of.agent == call.agent if run is None else of.run == run,
-        of.decision >= first_at("dec", call.start - apart),
-        of.decision < first_at("dec", call.end + apart),
-    ).order_by(of.decision)
+    query = query.where(*_about(call, run)).order_by(of.decision)
     known = [name for name in catalogue.tools if is_same_tool(call.subject, name)]
     if call.kind == "tool" and not known:
         # what there is no contract for was asked for by any name, and denied

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, case, func, select
@@ -11,9 +12,12 @@ from watchkeeper.core.ids import first_at
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.tables import decisions, is_model
 from watchkeeper.decide.telemetry.findings import find
+from watchkeeper.decide.telemetry.reported import AHEAD_SECONDS, OLDEST_SECONDS
+from watchkeeper.decide.telemetry.senders import Sender, run_named
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.telemetry import usage
+from watchkeeper.traces.telemetry.measuring import Measured
 
 AT_ONCE = 4
 TOLERATED_TOKENS, TOLERATED_PERCENT = 1_000, 10
@@ -61,6 +65,20 @@ class Metered(NamedTuple):
 
     tokens: int
     micros: int
+
+
+def take(tx: Transaction, sender: Sender, measured: Iterable[Measured]) -> bool:
+    """Add what metrics tell; tell whether that changed anything."""
+    changed = False
+    runs: dict[tuple[str | None, ...], str | None] = {}
+    for one in measured:
+        if not -OLDEST_SECONDS <= (one.at - tx.now) // MICROSECONDS <= AHEAD_SECONDS:
+            continue
+        named = one.run, one.session, one.client
+        if named not in runs:
+            runs[named] = run_named(tx, sender, one)
+        changed = usage.add(tx, sender.agent, runs[named], one) or changed
+    return changed
 
 
 def look(tx: Transaction, catalogue: Catalogue, agent: str, before: int) -> int | None:

@@ -20,7 +20,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from watchkeeper.core.errors import Invalid
-from watchkeeper.gateways.otlp.splitting import LARGEST_RECORD, Group, check_counts, fields, split
+from watchkeeper.gateways.otlp.splitting import LARGEST_RECORD, Group, check_counts, split
 from watchkeeper.traces.model import MOST_LINKS, MOST_MARKS
 from watchkeeper.traces.telemetry.events import said_of
 from watchkeeper.traces.telemetry.measuring import Measured, Point, measured_of
@@ -42,10 +42,6 @@ _JSON = {
     "metrics": ("resourceMetrics", "scopeMetrics", "metrics"),
 }
 _DELTA = "AGGREGATION_TEMPORALITY_DELTA"
-_POINTS = {"gauge": 5, "sum": 7, "histogram": 9, "exponentialHistogram": 10, "summary": 11}
-"""What holds a metric's data points, which are field 1 of each."""
-
-
 _Reader = Callable[[Any, Mapping[str, Any]], Said | None]
 """Takes a message and the attributes of its resource."""
 
@@ -90,47 +86,35 @@ def _of_json(
             yield read(_parsed(kind(), _with_bytes(record)), known)
 
 
-def count_points(body: bytes, *, json: bool) -> int:
-    """Return how many points of metrics a body has; raise as `read_spans` does."""
-    if not json:
-        metrics = (record for group in split(body) for record in group.records)
-        return sum(_points(record) for record in metrics)
-    held = (
-        record.get(name)
-        for _, records in _groups(body, "metrics")
-        for record in records
-        if isinstance(record, dict)
-        for name in _POINTS
-    )
-    return sum(len(_list(one, "dataPoints")) for one in held if isinstance(one, dict))
-
-
 def read_points(body: bytes, *, json: bool) -> Iterator[Measured | None]:
     """Take a body apart; return what its points tell, None for each that tells nothing.
 
-    Raises as `read_spans` does.
+    Raises as `read_spans` does, for too many points as they are read.
     """
+    found = _of_metrics(body, json=json)
+    for count, point in enumerate(found, 1):
+        check_counts(count, 0)
+        yield point
+
+
+def _of_metrics(body: bytes, *, json: bool) -> Iterator[Measured | None]:
     if json:
-        groups = list(_groups(body, "metrics"))
-        return (
-            told
-            for resource, records in groups
-            for record in records
-            for told in _measured(_parsed(Metric(), record), _parsed(Resource(), resource))
-        )
-    return (
-        told
-        for group in list(split(body))
-        for record in group.records
-        for told in _measured(_decoded(Metric(), record), _decoded(Resource(), group.resource))
-    )
+        for said, records in list(_groups(body, "metrics")):
+            resource = _attributes(_parsed(Resource(), said))
+            for record in records:
+                yield from _measured(_parsed(Metric(), record), resource)
+        return
+    for group in list(split(body)):
+        resource = _attributes(_decoded(Resource(), group.resource))
+        for record in group.records:
+            yield from _measured(_decoded(Metric(), record), resource)
 
 
-def _measured(metric: Any, resource: Any) -> Iterator[Measured | None]:
+def _measured(metric: Any, resource: Mapping[str, Any]) -> Iterator[Measured | None]:
     kind = metric.WhichOneof("data") if metric is not None else None
     if kind is None:
         return
-    held, of = getattr(metric, kind), _attributes(resource)
+    held = getattr(metric, kind)
     summed = kind == "histogram" or (kind == "sum" and held.is_monotonic)
     for point in held.data_points:
         if not summed:
@@ -149,14 +133,9 @@ def _measured(metric: Any, resource: Any) -> Iterator[Measured | None]:
                 value=value,
                 delta=held.aggregation_temporality == AggregationTemporality.Value(_DELTA),
                 attributes=_attributes(point),
-                resource=of,
+                resource=resource,
             )
         )
-
-
-def _points(metric: bytes) -> int:
-    data = (part for number, part in fields(metric) if number in _POINTS.values())
-    return sum(number == 1 for part in data for number, _ in fields(part))
 
 
 def _groups(body: bytes, signal: str) -> Iterator[tuple[Any, list[Any]]]:

@@ -59,7 +59,7 @@ class Named(NamedTuple):
     """The run that it says it belongs to, of the plane's own ids."""
     session: str | None
     call: str | None
-    """The id of a tool's call."""
+    """The id of a tool's call, or of a model's answer."""
     client: str | None
     """The coding agent whose session it is, as hooks name it."""
 

@@ -87,6 +87,7 @@ _SESSIONS = (
     "gen_ai.conversation.id", "session.id", "conversation.id",
     "traceloop.association.properties.session_id",
 )  # fmt: skip
+_ANSWERS = ("gen_ai.response.id",)
 _CALLS = ("gen_ai.tool.call.id", "tool_call.id", "tool_use_id", "call_id", "tool.id")
 
 
@@ -95,7 +96,7 @@ def name(said: Said) -> Named:
     found = said.attributes
     operation = _operation(said)
     if operation in TOOL_CALLS:
-        subject = _first(found, _TOOLS) or _after(said.name)
+        subject = _first(found, _TOOLS) or _after(said.name.removeprefix("MCP send "))
     elif operation in MODEL_CALLS:
         subject = _first(found, _MODELS) or _after(said.name)
     elif operation in ("invoke_agent", "create_agent"):
@@ -110,7 +111,7 @@ def name(said: Said) -> Named:
         _first(found, _AGENTS) if client is None else None,
         run_of(found, said.resource),
         session_of(found, said.resource),
-        _first(found, _CALLS),
+        _first(found, _ANSWERS if operation in MODEL_CALLS else _CALLS),
         client,
     )
 
