@@ -34,7 +34,7 @@ def asked(name: str, turn: str = "p-1") -> dict[str, Any]:
 
 def run_of(plane: Plane, name: str) -> str:
     rows = plane.operator.get("/v1/runs", limit=50)["rows"]
-    return next(row["run"] for row in rows if (row["business_object"] or {}).get("id") == name)
+    return next(str(row["run"]) for row in rows if (row["business_object"] or {}).get("id") == name)
 
 
 def test_a_session_is_one_causal_chain_from_what_was_asked(plane: Plane, enrolled: Path) -> None:
