@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.cli.command import on, watchkeeper
@@ -41,12 +42,16 @@ def test_a_bundle_verifies_with_python_alone(ground: Ground, tmp_path: Path) -> 
 
 def test_stock_openssh_takes_the_votes_as_they_are(ground: Ground, tmp_path: Path) -> None:
     members = members_of(ground.export(f"runs/{ground.run}"))
+    lines = b"".join(raw for name, raw in members.items() if name.startswith("entries/"))
+    entries = [json.loads(line) for line in lines.splitlines() if line.startswith(b"[")]
+    cast = {entry[7]: entry[1] // 1_000_000 for entry in entries if entry[2] == "vote.cast"}
     (tmp_path / "allowed_signers").write_bytes(members["allowed_signers"])
     for request in ground.requests:
         text = members[f"votes/{request}/1.txt"]
         (tmp_path / "it.sig").write_bytes(members[f"votes/{request}/1.txt.sig"])
         command = ["ssh-keygen", "-Y", "verify", "-f", "allowed_signers", "-I", "grace"]
-        command += ["-n", VOTE_NAMESPACE, "-s", "it.sig"]
+        when = time.strftime("%Y%m%d%H%M%SZ", time.gmtime(cast[request]))
+        command += ["-n", VOTE_NAMESPACE, "-O", f"verify-time={when}", "-s", "it.sig"]
         done = subprocess.run(
             command, cwd=tmp_path, input=text, capture_output=True, timeout=60, check=False
         )

@@ -62,7 +62,8 @@ documents/          contracts and policy sets in force, as their digests are of;
                     sets were in force together
 requests/           what approvers were shown
 votes/              signed votes: ssh-keygen -Y verify -f allowed_signers -I PERSON
-                    -n watchkeeper-vote@watchkeeper -s votes/REQUEST/N.txt.sig < votes/REQUEST/N.txt
+                    -n watchkeeper-vote@watchkeeper -O verify-time=YYYYMMDDhhmmssZ
+                    -s votes/REQUEST/N.txt.sig < votes/REQUEST/N.txt, at the time of the vote
 values/             personal data that entries commit to, as far as it was not erased
 """
 
