@@ -40,12 +40,14 @@ class Steps:
 
         def step(*arguments: Any, **named: Any) -> Any:
             self._left -= 2
-            if self._left == -2:
+            left = self._left
+            if left == -2:
                 os._exit(9)
-            done = call(*arguments, **named)
-            if self._left == -1:
-                os._exit(9)
-            return done
+            try:
+                return call(*arguments, **named)
+            finally:
+                if left == -1:
+                    os._exit(9)
 
         return step
 
