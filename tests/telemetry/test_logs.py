@@ -145,6 +145,18 @@ def test_what_a_hook_permitted_passed_no_gateway_by(
     assert {"user_prompt", "execute_tool"} < operations
 
 
+def test_a_tool_that_is_not_named_is_any_that_was_asked_for(plane: Plane, coder: Agent) -> None:
+    run, at = coder.open_run(), now(plane)
+    run.decide("books.echo")
+    called: dict[str, Any] = {"tool_name": "mcp_tool", "duration_ms": 30}
+    records = (
+        record("claude_code.tool_result", at + 30_000, tool_use_id=f"toolu_{n}", **called)
+        for n in range(2)
+    )
+    send_logs(plane, run.token, *records, **{"service.name": "claude-code"})
+    assert [(row["subject"], row["count"]) for row in found(plane, coder)] == [("mcp_tool", 1)]
+
+
 def test_a_call_that_a_span_and_a_log_record_tell_of_is_one(plane: Plane, coder: Agent) -> None:
     replay(plane, coder, "claude", now(plane), "resourceLogs", "resourceSpans")
     counts = {row["subject"]: row["count"] for row in found(plane, coder)}

@@ -22,7 +22,7 @@ from watchkeeper.traces.rows import find as find_spans
 from watchkeeper.traces.rows import put
 from watchkeeper.traces.rules import linked
 from watchkeeper.traces.telemetry import rows
-from watchkeeper.traces.telemetry.naming import is_same_tool
+from watchkeeper.traces.telemetry.naming import UNNAMED_TOOL, is_same_tool
 from watchkeeper.traces.telemetry.tables import reported_calls
 
 CHECK = "telemetry.check"
@@ -166,6 +166,8 @@ def _decided(tx: Transaction, catalogue: Catalogue, call: Row, run: str | None) 
         if (found := tx.connection.execute(by_key).first()) is not None:
             return found
     query = query.where(*_about(call, run)).order_by(of.decision)
+    if call.kind == "tool" and call.subject == UNNAMED_TOOL:
+        return tx.connection.execute(query.limit(1)).first()
     known = [name for name in catalogue.tools if is_same_tool(call.subject, name)]
     if call.kind == "tool" and not known:
         # what there is no contract for was asked for by any name, and denied

@@ -18,6 +18,8 @@ from watchkeeper.wire.function_names import with_digest
 _OTHER_SIGNS = re.compile(r"[\W_]+")
 MODEL_CALLS = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
 TOOL_CALLS = frozenset({"execute_tool"})
+UNNAMED_TOOL = "mcp_tool"
+"""What Claude Code's log records call any tool of a server, unless it is told to say more."""
 LONGEST_NAME = 120
 LONGEST_SUBJECT = 200
 _OPERATIONS = MODEL_CALLS | TOOL_CALLS | {
