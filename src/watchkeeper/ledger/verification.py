@@ -7,7 +7,7 @@ every checkpoint that was signed, in the store or outside.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,6 +37,7 @@ from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 
 PAGE = 500
+_BEYOND = 1 << 62
 
 _FIRST_PAGE = Statement(select(events).order_by(events.c.sequence).limit(bindparam("limit")))
 _LEAVES = Statement(
@@ -160,14 +161,15 @@ class _Walk:
 
     def rows(self, on_progress: OnProgress | None) -> None:
         """Examine every row; raise `_Bad` at the first that is not what was written."""
-        total = self._head.sequence if self._head is not None else 0
+        total = self._head.sequence if self._head is not None else _BEYOND
         self._settle()
-        for row in _rows(self._tx):
-            self._examine(row, total)
-            if on_progress is not None and self.done % PAGE == 0:
-                on_progress("entries", self.done, total)
-        if on_progress is not None and self.done % PAGE:
-            on_progress("entries", self.done, total)
+        page = _FIRST_PAGE.all(self._tx, limit=PAGE)
+        while page:
+            for row in page:
+                self._examine(row, total)
+            if on_progress is not None:
+                on_progress("entries", self.done, total if self._head is not None else 0)
+            page = SELECT_AFTER.all(self._tx, after=page[-1].sequence, limit=PAGE)
 
     def end(self) -> None:
         """Look at what the rows as a whole must agree with."""
@@ -196,7 +198,7 @@ class _Walk:
     def _examine(self, row: Row, total: int) -> None:
         sequence, at, type_, actor, subject, agent, run, request, body, leaf_hash, chain_hash = row
         expected = self.done + 1
-        if sequence != expected or (self._head is not None and expected > total):
+        if sequence != expected or expected > total:
             self._misplaced(sequence, expected)
         try:
             entry = entry_bytes(sequence, at, type_, actor, subject, agent, run, request, body)
@@ -216,12 +218,12 @@ class _Walk:
         self.done, self.chain = sequence, chain
         if type_ in _TELLS:
             self._hear(sequence, type_, at, actor, body)
-        entries = self._entries
-        entries.append(entry)
-        for tile in self._edge.append(leaf):
-            if self._files is not None:
-                self._files.full(tile, entries)
-            if tile.level == 0:
+        full = self._edge.append(leaf)
+        if self._files is not None:
+            self._entries.append(entry)
+            for tile in full:
+                self._files.full(tile, self._entries)
+            if full:
                 self._entries = []
         if self._next is not None and self._next.size <= sequence:
             self._settle()
@@ -335,13 +337,6 @@ class _Walk:
             before = min((one.size for one in lost), default=fork.sequence) < fork.sequence
             also = ", and some before it are not those that were signed" if before else ""
             self.notes.append(f"{said}{also}; accepted by {fork.accepted}")
-
-
-def _rows(tx: Transaction) -> Iterator[Row]:
-    page = _FIRST_PAGE.all(tx, limit=PAGE)
-    while page:
-        yield from page
-        page = SELECT_AFTER.all(tx, after=page[-1].sequence, limit=PAGE)
 
 
 def _leaf(row: Row, sequence: int) -> bytes | None:
