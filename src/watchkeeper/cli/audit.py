@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watchkeeper.cli.erasing import erase, subjects
+from watchkeeper.cli.erasing import erase, erasures, subjects
 from watchkeeper.cli.evidence import KEY, verify_offline
 from watchkeeper.cli.exits import REFUSED
 from watchkeeper.cli.group import NamedGroup
+from watchkeeper.cli.holding import hold, holds, unhold
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, REASON, Session, speaks
 from watchkeeper.cli.waiting import shown_while
@@ -27,8 +28,8 @@ def audit() -> None:
     """Check the ledger, and prove what is in it."""
 
 
-audit.add_command(subjects)
-audit.add_command(erase)
+for _command in (subjects, erase, erasures, hold, unhold, holds):
+    audit.add_command(_command)
 
 
 @audit.command(short_help="Find the first bad entry.")

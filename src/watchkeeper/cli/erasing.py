@@ -35,6 +35,28 @@ def subjects(session: Session, limit: int) -> None:
     )  # fmt: skip
 
 
+@click.command(short_help="List erasures, ended or not.")
+@LIMIT
+@speaks()
+def erasures(session: Session, limit: int) -> None:
+    """List erasures, newest first.
+
+    One that has not ended has destroyed the keys, and the plane goes on removing copies.
+    """
+    page = session.call(lambda plane: plane.erasures(limit=limit))
+    if session.json:
+        print_json(page)
+        return
+    print_table(
+        ("ERASURE", "SUBJECT", "BY", "KEYS DESTROYED", "ROWS", "ENDED"),
+        [
+            (row.erasure, row.subject, row.by, at(row.began_at), row.rows,
+             "it goes on" if row.ended_at is None else at(row.ended_at))
+            for row in page.rows
+        ],
+    )  # fmt: skip
+
+
 @click.command(short_help="Erase a person's data.")
 @click.argument("subject")
 @click.option("--also", multiple=True, metavar="NAME", help="Another name of the same person.")
@@ -72,6 +94,11 @@ def erase(
     _show(session, session.call(lambda plane: plane.erase_subject(wanted)))
 
 
+def _holder(held_by: str) -> str:
+    legal = held_by.removeprefix("hold/")
+    return f"legal hold {legal}" if legal != held_by else f"incident {held_by}"
+
+
 def _confirm(found: SubjectData, subject: str) -> None:
     _print(found, to_stderr=True)
     if not sys.stdin.isatty():
@@ -95,13 +122,13 @@ def _print(found: SubjectData, *, to_stderr: bool = False) -> None:
     tables = ", ".join(f"{name} {count:,}" for name, count in sorted(found.rows.items()))
     stays = f"{found.entries:,} hold the name themselves, and stay" if found.entries else None
     facts = [
-        ("erased by", f"entry {found.sequence}" if found.sequence else None),
+        ("erased", f"by {found.erasure}, entry {found.sequence}" if found.sequence else None),
         ("in the vault", f"{found.values:,} values"),
         ("runs for it", f"{found.runs:,}"),
         ("rows", f"{rows:,}: {tables}" if rows else "none"),
         ("logs", ", ".join(found.files) or None),
         ("entries", stays),
-        ("held by", ", ".join(found.held_by) or None),
+        ("held by", ", ".join(map(_holder, found.held_by)) or None),
         ("still open", ", ".join((*found.open_runs, *found.open_requests)) or None),
         ("backups", "copies of the database and its sealing key still open it: delete them too"),
     ]

@@ -17,6 +17,9 @@ from watchkeeper.wire.base import Sent
 from watchkeeper.wire.erasing import (
     EraseSubject,
     ErasureRow,
+    HoldRow,
+    LiftHold,
+    PlaceHold,
     SeekSubject,
     SubjectData,
     SubjectRow,
@@ -84,6 +87,18 @@ class AuditCalls(Calls):
     async def erasures(self, *, limit: int | None = None) -> Page[ErasureRow]:
         """List erasures, newest first."""
         return await self._get(Page[ErasureRow], "/v1/audit/erasures", limit=limit)
+
+    async def legal_holds(self) -> Page[HoldRow]:
+        """List legal holds, newest first."""
+        return await self._get(Page[HoldRow], "/v1/audit/holds")
+
+    async def place_hold(self, place: PlaceHold) -> Page[HoldRow]:
+        """Keep something from every purge and erasure."""
+        return await self._post(Page[HoldRow], "/v1/audit/holds", place)
+
+    async def lift_hold(self, hold: str, lift: LiftHold) -> Page[HoldRow]:
+        """Hold it no more."""
+        return await self._post(Page[HoldRow], f"/v1/audit/holds/{hold}/lift", lift)
 
     async def erase_subject(self, erase: EraseSubject) -> SubjectData:
         """Have it erased; takes a while where there is much."""

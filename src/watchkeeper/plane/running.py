@@ -14,6 +14,7 @@ from watchkeeper.api.rooms import Rooms
 from watchkeeper.budgets import history
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.decide.erasing.keeping import purge_vault
 from watchkeeper.decide.held.previews import Previews
 from watchkeeper.decide.runs.unsettled import recover
 from watchkeeper.gateways.composition import Gateways
@@ -114,6 +115,10 @@ class Plane:
             self.schedule.every(LOOK_SECONDS, f"anchor {name_of(one.anchor)}", given)
         self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
         self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
+        days = self.settings.personal_days
+        self.schedule.every(
+            _FORGET_SECONDS, "purge of the vault", lambda: purge_vault(rooms.store, days)
+        )
         self.schedule.every(_ERASE_SECONDS, "erasures that were cut off", rooms.erasing.go_on)
         self.schedule.every(_POLL_SECONDS, "runtimes", rooms.runtimes.poll_due)
         self.schedule.every(_FORGET_SECONDS, "runs that have ended elsewhere", rooms.runtimes.purge)

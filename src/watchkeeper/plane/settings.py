@@ -89,6 +89,8 @@ class Settings:
     """How long spans are kept; what they are of stays in the ledger."""
     content_days: int = 7
     """How long what models and tools were told, and said, is kept."""
+    personal_days: int = _MOST_DAYS
+    """How long the vault keeps the personal data that entries of the ledger commit to."""
     trace_percent: int = 100
     """Of how many runs in a hundred the calls that went well are kept as spans; what was refused,
     held, approved or failed always is."""
@@ -129,7 +131,7 @@ class Settings:
                 place_of(self.heartbeat_url)
             except Invalid as error:
                 raise _bad("heartbeat_url", error.message) from None
-        for name in ("trace_days", "content_days"):
+        for name in ("trace_days", "content_days", "personal_days"):
             if not 1 <= getattr(self, name) <= _MOST_DAYS:
                 raise _bad(name, f"use 1 to {_MOST_DAYS} days")
         if not 0 <= self.trace_percent <= 100:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from watchkeeper.wire.base import Reason, Sent, Shown
+from watchkeeper.wire.base import Name, Reason, Sent, Shown
 
 PersonName = Annotated[
     str, StringConstraints(min_length=2, max_length=200, strip_whitespace=True)
@@ -64,6 +64,44 @@ class ErasureRow(Shown):
     ended_at: int | None = None
     """None while it goes on."""
     ended: int | None = None
+
+
+class PlaceHold(Sent):
+    """Keep something from every purge and erasure until it is lifted."""
+
+    hold: Name
+    people: tuple[PersonName, ...] = Field((), max_length=100)
+    agents: tuple[Name, ...] = Field((), max_length=100)
+    runs: tuple[str, ...] = Field((), max_length=100)
+    requests: tuple[str, ...] = Field((), max_length=100)
+    everything: bool = False
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> Self:
+        if not (self.people or self.agents or self.runs or self.requests or self.everything):
+            raise ValueError("say what it holds")
+        return self
+
+
+class LiftHold(Sent):
+    """Hold it no more."""
+
+    reason: Reason
+
+
+class HoldRow(Shown):
+    """A legal hold."""
+
+    hold: str
+    holds: tuple[str, ...]
+    reason: str
+    placed_by: str
+    placed_at: int
+    lifted_by: str | None = None
+    lifted_at: int | None = None
+    """None while it is in force."""
+    lifted_why: str | None = None
 
 
 class SubjectRow(Shown):
