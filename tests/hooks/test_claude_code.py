@@ -10,8 +10,10 @@ import pytest
 from tests.hooks.claude_code import EVENTS, ClaudeCode, settings_of, shell_command
 from tests.hooks.claude_provider import Provider, Wish, provider
 from tests.hooks.ground import command, enrolment, governed
+from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.traces.entries import CALLER
+from watchkeeper.decide.telemetry.bypass import GRACE_SECONDS
 
 pytestmark = pytest.mark.runtimes
 
@@ -69,6 +71,36 @@ def test_what_it_does_comes_of_what_was_asked_and_of_who_started_it(
         (0, "invoke_agent"), (1, "user_request"), (2, "execute_tool"),
     ]  # fmt: skip
     assert shown[0]["links"][0]["trace"] == CALLER.split("-")[1]
+
+
+def test_its_own_telemetry_is_joined_and_its_model_alone_passes_the_gateways_by(
+    claude: ClaudeCode, plane: Plane, enrolled: Path
+) -> None:
+    credential = enrolled.read_text().rpartition("=")[2].strip()
+    claude.more = {
+        "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
+        "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1",
+        **{f"OTEL_{signal}_EXPORTER": "otlp" for signal in ("LOGS", "METRICS", "TRACES")},
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": plane.url,
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {credential}",
+    }
+    ended = claude.ask("leave a mark")
+    assert (ended["terminal_reason"], claude.runs) == ("completed", 1)
+    plane.operator.get("/v1/spans")  # tells what was decided
+    plane.advance(GRACE_SECONDS + 1)
+    eventually(lambda: plane.operator.get("/v1/telemetry")["waiting"] == 0, "all is looked for")
+    (row,) = plane.operator.get("/v1/decisions", name="claude.bash", limit=1)["rows"]
+    said = plane.operator.get("/v1/spans", run=row["run"], source="agent", limit=100)["rows"]
+    told = [(one["operation"], one["subject"]) for one in said]
+    assert told.count(("execute_tool", "Bash")) == 2, "by a span, and by a log record"
+    assert {"user_prompt", "invoke_agent"} < {operation for operation, _ in told}
+    found = plane.operator.get("/v1/telemetry/findings", agent="coder")["rows"]
+    assert [(one["subject"], one["run"]) for one in found] == [("claude-sonnet-4-5", row["run"])]
+    used = plane.operator.get("/v1/telemetry/usage", agent="coder")["rows"]
+    tokens = next(one for one in used if one["metric"] == "claude_code.token.usage")
+    assert (tokens["run"], tokens["metered_tokens"]) == (row["run"], 0)
+    assert tokens["input_tokens"] > 0
 
 
 def test_a_denied_call_does_not_run(claude: ClaudeCode, model: Provider) -> None:
