@@ -127,6 +127,28 @@ async def test_the_check_says_what_is_missing_and_what_nobody_decided(store: Sto
     # the ledger of this test has a permit that no decision stands behind
     assert (found.ok, found.admitted, found.decided, found.recorded) == (False, 1, 0, 1)
     assert found.unknown == ("dec_1",)
+    # nor does it say under which policies they were decided
+    assert found.unattributed == ("dec_1", "dec_2")
+
+
+async def test_the_check_says_what_cannot_be_put_down_to_anybody(store: Store) -> None:
+    under = {"policies": "sha256:0"}
+    entries = [
+        opened(),
+        decided(decision="dec_well", on_behalf_of="user/ada", **under),
+        decided("denied", "dec_nobody", **under),
+        decided("held", "dec_unknown_rules", on_behalf_of="user/ada"),
+        decided(decision="dec_waved", request="req_1", on_behalf_of="user/ada", **under),
+        decided(decision="dec_voted", request="req_2", on_behalf_of="user/ada",
+                approved_by=["person/bob"], **under),
+        decided(decision="dec_unversioned", on_behalf_of="user/ada", version=None, **under),
+    ]  # fmt: skip
+    await write(store, entries)
+    await told(store, Terms())
+    found = await store.scan(lambda tx: check_calls(tx, 0, tx.now + 1, Terms()))
+    assert set(found.unattributed) == {
+        "dec_nobody", "dec_unknown_rules", "dec_waved", "dec_unversioned",
+    }  # fmt: skip
 
 
 async def test_nothing_of_words_that_were_taken_out_stays_in_the_index(store: Store) -> None:

@@ -123,6 +123,7 @@ def test_everything_hangs_from_one_request(rows: list[dict[str, Any]], run: Run)
     spans = {row["span"] for row in rows}
     (root,) = [row for row in rows if row["parent"] is None]
     assert (root["key"], root["outcome"], root["principal"]) == (run.id, "succeeded", "user/ada")
+    assert root["attributes"]["watchkeeper.owner"] == "finance-ops"
     assert root["links"] == [
         {"trace": CALLER.split("-")[1], "span": CALLER.split("-")[2], "relation": "caller"}
     ]
@@ -168,5 +169,5 @@ def test_what_it_rested_on_names_its_sources(plane: Plane, run: Run) -> None:
 
 def test_calls_admitted_are_calls_recorded(plane: Plane, run: Run) -> None:
     found = plane.operator.get("/v1/spans/check")
-    assert (found["ok"], found["running"]) == (True, 0)
+    assert (found["ok"], found["running"], found["unattributed"]) == (True, 0, [])
     assert found["admitted"] == found["recorded"] == 6

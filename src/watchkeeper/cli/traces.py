@@ -167,6 +167,7 @@ def check(session: Session, since: str | None) -> None:
                 ("still running", f"{found.running:,}"),
                 ("without a span", ", ".join(found.missing) or None),
                 ("decided by nobody", ", ".join(found.unknown) or None),
+                ("not to be put down to anybody", ", ".join(found.unattributed) or None),
                 ("contents lost", f"{found.lost_contents:,}" if found.lost_contents else None),
             ]
         )

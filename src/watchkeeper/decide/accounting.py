@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy import ColumnElement, and_, func, literal, literal_column, or_, select
 
 from watchkeeper.core import ids
 from watchkeeper.decide.tables import decisions, is_open, is_permitted
@@ -17,6 +17,17 @@ _MOST_NAMED = 20
 _d = decisions.c
 _s = spans.c
 _is_call = (_s.kind == literal_column("'action'")) & (_s.verdict == literal_column("'permit'"))
+_said = _s.attributes.contains
+_is_anybodys = or_(
+    _s.agent == "",
+    _s.version.is_(None),
+    _s.rule.is_(None),
+    # attributes are JSON; what one is called is in quotation marks there
+    ~func.coalesce(_said('"watchkeeper.policies"'), literal(False)),
+    and_(_s.principal.is_(None), func.coalesce(_d.team, "") == ""),
+    and_(_is_call, _s.request.is_not(None),
+         ~func.coalesce(_said('"watchkeeper.approved_by"'), literal(False))),
+)  # fmt: skip
 _ONE: ColumnElement[int] = literal_column("1")
 
 
@@ -56,6 +67,13 @@ def check_calls(tx: Transaction, since: int, until: int, terms: Terms) -> TraceC
     unknown = tx.connection.scalars(
         select(_s.key).where(_is_call, seen, ~has_decision).order_by(_s.key).limit(_MOST_NAMED)
     ).all()
+    unattributed = tx.connection.scalars(
+        select(_s.key)
+        .join(decisions, _d.decision == _s.key, isouter=True)
+        .where(_s.kind == "action", _s.source == "plane", seen, _is_anybodys)
+        .order_by(_s.key)
+        .limit(_MOST_NAMED)
+    ).all()
     return TraceCheck(
         ok=admitted == decided == recorded + left_out and not missing and not unknown,
         since=since,
@@ -68,4 +86,5 @@ def check_calls(tx: Transaction, since: int, until: int, terms: Terms) -> TraceC
         running=count(is_open, in_time),
         missing=tuple(missing),
         unknown=tuple(unknown),
+        unattributed=tuple(unattributed),
     )

@@ -103,8 +103,12 @@ def open_run(
     run: str,
     ttl_seconds: int,
     epoch: int,
+    owner: str = "",
 ) -> IssuedRun:
-    """Open a run for an agent under the id `run` and return it with its token."""
+    """Open a run for an agent under the id `run` and return it with its token.
+
+    `owner`: the team that answers for the agent, whoever it acts for.
+    """
     agent, child = workload.agent, new.child
     _ADD_RUN.run(
         tx,
@@ -136,6 +140,8 @@ def open_run(
         "object": f"{new.object_kind} {new.object_id}" if new.object_id else None,
         "environment": new.environment,
     }
+    if owner:
+        body["owner"] = owner
     if new.on_behalf_of_proof:
         body["on_behalf_of_proof"] = new.on_behalf_of_proof
     if new.scope.scope_text is not None:

@@ -46,6 +46,7 @@ _KEPT = {
     ),
     "run.opened": (
         ("environment", "deployment.environment.name"),
+        ("owner", "watchkeeper.owner"),
         ("object", "watchkeeper.object"),
         ("scope", "watchkeeper.scope"),
         ("replay_of", "watchkeeper.replay_of"),

@@ -158,5 +158,9 @@ class TraceCheck(Shown):
     """Decisions that no span tells of; the first of them."""
     unknown: tuple[str, ...] = ()
     """Spans of calls that nobody decided; the first of them."""
+    unattributed: tuple[str, ...] = ()
+    """Actions, refused ones too, of which it is not on record whose they are (agent, version, and
+    the person or team they were for), what decided them under which policies, or, of what ran
+    under a request, who approved it; the first of them."""
     lost_contents: int = 0
     """Parts of calls whose contents this plane lost since it started: it was overloaded."""

@@ -125,6 +125,7 @@ class Envelopes:
             run=run,
             ttl_seconds=contract.identity.token_ttl_seconds,
             epoch=current_epoch(tx),
+            owner=contract.owner,
         )
         begin_watch(tx, self._decider.catalogue.now, run, agent)
         if parent is not None:
