@@ -60,7 +60,7 @@ def test_a_tool_that_no_gateway_saw_is_an_event_once_and_a_need(plane: Plane, ag
     (row,) = found(plane, agent)
     assert (row["subject"], row["count"], row["run"]) == ("shell", 2, run.id)
     events = plane.events(type="telemetry.bypassed", agent=agent.name)
-    assert [event["body"]["name"] for event in events] == ["shell"]
+    assert [event["body"]["reported"] for event in events] == ["shell"]
     need = next(
         need for need in plane.operator.get("/v1/watch", limit=500)["rows"]
         if need["need"] == f"telemetry/bypass/{agent.name}"

@@ -11,13 +11,17 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.tables import decisions
 from watchkeeper.decide.telemetry import bypass, sent
+from watchkeeper.decide.telemetry.findings import dismiss, find
 from watchkeeper.decide.telemetry.reported import Part, report
 from watchkeeper.decide.telemetry.senders import Sender
 from watchkeeper.decide.telemetry.sent import Counts
 from watchkeeper.decide.telemetry.taking import Intake, Telemetry
+from watchkeeper.ledger.reading import read_events
 from watchkeeper.store import retention
+from watchkeeper.store.journal import SELECT_AFTER
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.tools.inspection.rules import personal_in
 from watchkeeper.traces.reading import Wanted, list_spans
 from watchkeeper.traces.telemetry import reading, rows
 from watchkeeper.traces.telemetry.model import Said
@@ -96,3 +100,23 @@ async def test_one_of_several_planes_exports(store: Store) -> None:
     assert (counts.sent, counts.refused, counts.lost, counts.passed_over) == (3, 1, 2, 0)
     assert counts.sent_at == store.clock.now()
     assert (await store.read(sent.how_far))[0] == 7
+
+
+async def test_what_was_reported_stands_in_no_entry_where_it_is_personal(store: Store) -> None:
+    view, person = CatalogueView(build_catalogue({})), "ada.lovelace@example.org"
+    store.vault.find = personal_in
+
+    def find_it(tx: Transaction) -> None:
+        owner = view.now.team_of("clerk")
+        find(tx, "unknown_agent", "clerk", person, owner=owner, run=None, trace=f"{1:032x}")
+        row = rows.find_finding(tx, "clerk", "unknown_agent", person)
+        assert row is not None
+        dismiss(tx, row.finding, by="plane", reason="a test")
+
+    await store.write(find_it)
+    raw = await store.read(lambda tx: SELECT_AFTER.all(tx, after=0, limit=10))
+    assert len(raw) == 2
+    for row in raw:
+        assert person not in row.body
+    shown = await store.read(lambda tx: read_events(tx, after=0, limit=10))
+    assert [event.body["reported"] for event in shown] == [person, person]

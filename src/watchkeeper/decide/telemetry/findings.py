@@ -56,7 +56,7 @@ def find(
         run=run,
         body={
             "finding": finding,
-            "name": subject,
+            "reported": subject,
             "trace": trace or "",
             "owner": owner,
             "text": words(kind, agent, subject),
@@ -88,5 +88,5 @@ def dismiss(tx: Transaction, finding: str, *, by: str, reason: str) -> None:
         actor=by,
         subject=f"agent/{row.agent}",
         agent=row.agent,
-        body={"finding": finding, "kind": row.kind, "name": row.subject, "reason": reason},
+        body={"finding": finding, "kind": row.kind, "reported": row.subject, "reason": reason},
     )

@@ -26,6 +26,7 @@ LONGEST_SECONDS = 20.0
 """How long the process may say nothing while there is something to read: it is ended then."""
 _REST_SECONDS = 1.0
 """How long it stays away once it has ended."""
+_CLOSE_SECONDS = 2.0
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
 
 
@@ -40,6 +41,11 @@ class Reader:
         self._taking: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._asked: dict[int, asyncio.Queue[Part | None]] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """The process, where there is one."""
+        return None if self._process is None else self._process.pid
 
     async def parts(self, asked: Asked, body: bytes) -> AsyncGenerator[Part, None]:
         """Yield what is to be kept of a request, in order; raise `Unavailable` where it ends.
@@ -66,11 +72,12 @@ class Reader:
                 queue.get_nowait()
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process, and let go of whoever waits for it."""
+        if self._process is not None:
+            _kill(self._process)
         if self._taking is not None:
+            await asyncio.wait({self._taking}, timeout=_CLOSE_SECONDS)
             self._taking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._taking
 
     async def _running(self) -> Process:
         async with self._beginning:
@@ -116,7 +123,9 @@ class Reader:
             while queue.full():
                 queue.get_nowait()
             queue.put_nowait(None)
+        assert process.stdin is not None
         _kill(process)
+        process.stdin.close()
         await process.wait()
 
 
