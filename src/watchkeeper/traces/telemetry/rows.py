@@ -83,18 +83,20 @@ _OF_TRACE = Statement(
     .limit(_MOST_ALIKE)
 )
 _PARENT = Statement(select(spans.c.parent).where(spans.c.key == bindparam("key_is")))
+_by_agent = spans.c.agent.concat("") == bindparam("agent_is")
+"""So that no engine looks for an agent's spans, which are many, by an index of agents."""
 _RUN_OF_TRACE = Statement(
     select(spans.c.run)
     .where(
         spans.c.trace == bindparam("trace_is"),
-        spans.c.agent == bindparam("agent_is"),
+        _by_agent,
         spans.c.run.is_not(None),
     )
     .limit(1)
 )
 _is_theirs = (
     spans.c.trace == bindparam("trace_is"),
-    spans.c.agent == bindparam("agent_is"),
+    _by_agent,
     spans.c.source == "agent",
     spans.c.run.is_(None),
 )
