@@ -7,14 +7,18 @@ import hashlib
 import json
 import re
 import sqlite3
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.cli.command import on
 from tests.invariants.test_canaries import Planted, agent, files, leaks, tools
 from tests.rig.agent import Run
+from tests.rig.caller import Caller
+from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.upstream import Upstream
 from tests.rig.world import POLICY, upstream_document, world
@@ -208,3 +212,49 @@ async def test_nothing_is_erased_that_is_still_needed(
     assert event["sequence"] == done["sequence"]
     assert event["body"]["despite"] == shown["held_by"]
     assert "kim" not in json.dumps(event).lower()
+
+
+async def test_a_plane_that_is_killed_while_it_erases_ends_it_when_it_is_back(
+    make_plane: Callable[..., Plane], upstream: Upstream
+) -> None:
+    plane = make_plane()
+    plane.apply(
+        *world(upstream=upstream_document(url=upstream.url), agent=agent("clerk", "off")),
+        tools(),
+        policy__cedar=POLICY,
+    )
+    planted = Planted()
+    run = await work(plane, planted, on_behalf_of=KIM)
+    people = {**planted.people, "behalf": "kim.canary@people.example"}
+    wanted = {
+        "subject": KIM,
+        "also": list(planted.people.values()),
+        "reason": "asked to be forgotten",
+    }
+
+    def erase() -> None:
+        with contextlib.suppress(httpx.HTTPError, AssertionError):
+            asker.post("/v1/audit/erasures", wanted)
+
+    asker, watcher = (Caller("http://plane", socket=plane.socket) for _ in range(2))
+    asking = threading.Thread(target=erase)
+    asking.start()
+    eventually(
+        lambda: watcher.get("/v1/events", type="subject.erasing")["rows"], "the keys are destroyed"
+    )
+    plane.kill()
+    asking.join()
+    for one in (asker, watcher):
+        one.close()
+    plane.restart()
+
+    def ended() -> bool:
+        (row,) = plane.operator.get("/v1/audit/erasures")["rows"]
+        return row["ended_at"] is not None
+
+    eventually(ended, "the erasure is finished")
+    assert leaks(people, answers(plane, run)) == []
+    assert leaks(people, files(plane)) == []
+    assert len(plane.events(type="subject.erasing")) == 1
+    assert len(plane.events(type="subject.erased")) == 1
+    assert plane.operator.get("/v1/audit/verification")["ok"]
