@@ -19,7 +19,8 @@ from sqlalchemy.engine import Connection
 from tests.ledger.ground import note, open_log
 from tests.rig.stores import sqlite_url
 from watchkeeper.core.key_files import load_or_make
-from watchkeeper.ledger.checkpoints import Checkpoint, checkpoints, ledger_keys
+from watchkeeper.ledger.checkpoints import Checkpoint, checkpoints, ledger_keys, read_signed
+from watchkeeper.ledger.log import Log
 from watchkeeper.ledger.notes import Note, public_of, sign
 from watchkeeper.ledger.tiles import Tiles
 from watchkeeper.ledger.verification import Verification, verify
@@ -161,3 +162,35 @@ def test_a_key_of_another_origin_signs_nothing(check: Check, tmp_path: Path) -> 
         connection.execute(update(checkpoints).where(checkpoints.c.id == 1).values(note=forged))
 
     assert "no key of this ledger signed it" in (check(alter).detail or "")
+
+
+@pytest.mark.parametrize("where", ["inside", "outside"])
+async def test_a_key_that_was_replaced_signs_nothing_more(
+    log: Log, tmp_path: Path, where: str
+) -> None:
+    stolen = load_or_make(tmp_path / "plane/signing/ledger-1.key", "the key")
+    await note(log, 5)
+    await log.advance(now=True)
+    await log.rotate(actor="person/ada", reason="it was stolen")
+    await note(log, 5)
+    made = await log.advance(now=True)
+    assert made is not None
+    text = read_signed(made.note)[1].text
+    forged = Note(text, (sign(stolen, made.origin, text),)).write()
+    both = Note(text, (*read_signed(made.note)[1].signatures, *read_signed(forged)[1].signatures))
+
+    async def found(text: str) -> Verification:
+        def check(tx: Transaction) -> Verification:
+            tx.silent("an attack")
+            if where == "outside":
+                return verify(tx, outside=(("the witness", text),))
+            of = checkpoints.c.id == made.id
+            tx.connection.execute(update(checkpoints).where(of).values(note=text))
+            return verify(tx)
+
+        return await log.store.write(check)
+
+    assert (await found(both.write())).ok
+    altered = await found(forged)
+    assert (altered.ok, altered.what) == (False, "changed")
+    assert "which was replaced at entry 7" in (altered.detail or "")

@@ -65,6 +65,8 @@ class Claims:
     logged: int = 0
     """Up to where the tiles of the present log must reach."""
     checkpoints: int = 0
+    reached: dict[str, int] = field(default_factory=dict)
+    """The largest tree that a key signed and none after it, by the key's text."""
 
     def read(self, text: str, source: str, *, anchored: bool) -> Claim | None:
         """Return what a signed checkpoint claims; what is wrong with it is a fault."""
@@ -77,6 +79,8 @@ class Claims:
         except Invalid as error:
             self.faults.append(("changed", f"{source} is not what was signed: {error.message}"))
             return None
+        newest = max(signers, key=self.keys.index).text()
+        self.reached[newest] = max(checkpoint.size, self.reached.get(newest, 0))
         return Claim(checkpoint.size, checkpoint.root, checkpoint.origin, source, anchored)
 
     def by_size(self, tx: Transaction) -> Iterator[Claim]:

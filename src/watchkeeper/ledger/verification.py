@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -157,6 +158,8 @@ class _Walk:
         self._files = Comparison(tiles, claims.logged) if tiles is not None else None
         self._forks: list[_Fork] = []
         self._told: dict[str, _Told | None] = {}
+        self._since: dict[str, int] = {}
+        """The entry that first tells of a key."""
         self._disputed: list[Claim] = []
 
     def rows(self, on_progress: OnProgress | None) -> None:
@@ -256,6 +259,7 @@ class _Walk:
             reason = None if told.get("personal") else told.get("reason")
             one = _Told(told.get("origin"), cause, reason, at, lost_size)
             self._told.setdefault(key, None if type_ == "plane.started" else one)
+            self._since.setdefault(key, sequence)
         if type_ == "ledger.forked":
             lost = int(told.get("lost_size") or 0)
             origin, reason = str(told.get("was")), str(told.get("reason"))
@@ -310,6 +314,14 @@ class _Walk:
                 raise _Bad(None, "changed", f"what is said of key {number} was altered")
         if self._told.keys() - self.claims.told.keys():
             raise _Bad(None, "missing", "a key that the ledger tells of is gone")
+        for was, now in pairwise(self.claims.keys):
+            since, size = self._since[now.text()], self.claims.reached.get(was.text(), 0)
+            if was.name == now.name and size >= since:
+                raise _Bad(
+                    None, "changed",
+                    f"{size} entries were signed with key {was.id.hex()} alone, which was replaced "
+                    f"at entry {since}: whoever had it forged a signature",
+                )  # fmt: skip
 
     def _end_forks(self) -> None:
         """Look at what was signed and is not there any more."""
