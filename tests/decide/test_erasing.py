@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from watchkeeper.api.erasing import needs_of_erasures
+from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Unavailable
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.erasing import service, sweep
@@ -18,10 +23,12 @@ from watchkeeper.decide.erasing.service import Erasing
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.ledger.verification import verify
 from watchkeeper.store import retention
+from watchkeeper.store.journal import events
 from watchkeeper.store.metadata import metadata
 from watchkeeper.store.retention import Held
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
+from watchkeeper.store.vault_tables import data_subjects, vault_values
 from watchkeeper.tools.inspection.rules import personal_in
 from watchkeeper.traces import contents
 from watchkeeper.traces.contents import Content
@@ -202,3 +209,59 @@ async def test_one_that_does_not_come_to_an_end_says_so_and_goes_on(
     await erasing(store, tmp_path).go_on()
     assert person not in await dump(store, tmp_path)
     assert len(await told(store, "subject.erased")) == 1
+
+
+async def test_with_every_key_in_hand_nothing_known_can_be_tried_against_what_is_left(
+    store: Store, tmp_path: Path
+) -> None:
+    person, key = "kim@people.example", bytes(32)
+    store.vault.use(key)
+    await plant(store, tmp_path, person)
+    await erasing(store, tmp_path).erase([person], reason="asked", despite=(), actor="person/ada")
+
+    guesses = [person, f"user/{person}", LEE, "sub_1", "run_1"]
+    handles = hmac.digest(key, b"watchkeeper/vault/handle/v1", "sha256")
+    found = {hashlib.sha256(one.encode()).hexdigest() for one in guesses}
+    for scope, one in itertools.product(["", "run_1", *(f"run_{n}" for n in range(ROWS))], guesses):
+        for secret in (key, handles, b"", one.encode()):
+            found.add(hmac.digest(secret, one.encode(), "sha256").hex())
+            found.add(hmac.digest(secret, f"{scope}\0{one}".encode(), "sha256").hex())
+
+    def bodies(tx: Transaction) -> str:
+        return " ".join(tx.connection.scalars(select(events.c.body)))
+
+    stored = await store.read(bodies)
+    assert [one for one in found if one in stored] == []
+
+    def kept(tx: Transaction) -> tuple[list[Any], list[Any]]:
+        subjects = tx.connection.execute(select(data_subjects)).all()
+        values = tx.connection.execute(select(vault_values)).all()
+        return list(subjects), list(values)
+
+    subjects, values = await store.read(kept)
+    gone = {row.subject for row in subjects if row.erased_at is not None}
+    assert len(gone) == 1
+    assert all(row.name is None and row.sealed_key is None for row in subjects
+               if row.subject in gone)  # fmt: skip
+    of_gone = [row for row in values if row.subject in gone]
+    assert of_gone
+    assert all(row.sealed is None and row.handle is None for row in of_gone)
+    left = {row.handle.hex() for row in values if row.handle is not None}
+    assert left & found == {hmac.digest(handles, f"run_1\0{LEE}".encode(), "sha256").hex()}, (
+        "of whoever is not erased, the vault's own key finds it"
+    )
+
+
+async def test_one_that_does_not_get_on_needs_somebody(store: Store, tmp_path: Path) -> None:
+    await plant(store, tmp_path, LEE)
+    live = cut_after(store, 1)
+    with pytest.raises(Cut):
+        await erasing(store, tmp_path).erase([LEE], reason="asked", despite=(), actor="person/ada")
+    live()
+    rooms: Any = SimpleNamespace(store=store)
+    minute = 60 * MICROSECONDS
+    assert await needs_of_erasures(rooms, store.clock.now() + minute, mine=True) == []
+    (need,) = await needs_of_erasures(rooms, store.clock.now() + 11 * minute, mine=True)
+    assert "has not ended" in need.text
+    await erasing(store, tmp_path).go_on()
+    assert await needs_of_erasures(rooms, store.clock.now() + 11 * minute, mine=True) == []

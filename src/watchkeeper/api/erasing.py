@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from watchkeeper.api.needs import weigh
+from watchkeeper.api.rooms import Rooms
 from watchkeeper.api.table import Call, Operation
-from watchkeeper.decide.erasing.records import list_erasures
+from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.decide.erasing.records import list_erasures, unfinished
 from watchkeeper.decide.erasing.service import Found
 from watchkeeper.wire.erasing import (
     EraseSubject,
@@ -13,6 +16,10 @@ from watchkeeper.wire.erasing import (
     SubjectRow,
 )
 from watchkeeper.wire.pages import Page
+from watchkeeper.wire.plane import Need
+
+_PATIENCE = 600 * MICROSECONDS
+"""How long an erasure may take before people are told."""
 
 
 async def preview(call: Call) -> SubjectData:
@@ -66,6 +73,26 @@ async def subjects(call: Call) -> Page[SubjectRow]:
         for row in found[: call.limit()]
     )
     return Page[SubjectRow](rows=rows, total=len(found), sequence=call.rooms.store.head)
+
+
+async def needs_of_erasures(rooms: Rooms, now: int, *, mine: bool) -> list[Need]:
+    """Return erasures that should have ended long ago: the plane goes on, and does not get on."""
+    return [
+        Need(
+            need=f"erasure/{row.erasure}",
+            kind="plane",
+            subject="ledger",
+            score=weigh(200, mine),
+            risk="high",
+            text=f"the erasure of {row.subject} has not ended: its keys are destroyed, and copies "
+            "are still there",
+            todo="see the plane's log for why; watchkeeper audit erasures",
+            since=row.began_at,
+            mine=mine,
+        )
+        for row in await rooms.store.read(unfinished)
+        if now - row.began_at >= _PATIENCE
+    ]
 
 
 def _show(found: Found) -> SubjectData:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from watchkeeper.api.breakers import open_breakers
 from watchkeeper.api.budgets import pressing_budgets
 from watchkeeper.api.channels import needs_of_channels
+from watchkeeper.api.erasing import needs_of_erasures
 from watchkeeper.api.handovers import needs_of_handovers
 from watchkeeper.api.health import unsettled_outcomes
 from watchkeeper.api.incidents import open_incidents
@@ -196,6 +197,7 @@ async def watch(call: Call) -> Page[Need]:
     found += [from_credential(one, now) for one in await rooms.credential_troubles()]
     found += await needs_of_channels(rooms, now, mine=call.who.may("deliveries"))
     found += needs_of_ledger(rooms.audit, now, mine=call.who.may("audit"))
+    found += await needs_of_erasures(rooms, now, mine=call.who.may("audit"))
     audited = rooms.audited()
     if audited is not None:
         found.append(from_audit(*audited))

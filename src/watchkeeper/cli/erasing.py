@@ -10,10 +10,12 @@ import click
 from watchkeeper.cli.exits import REFUSED
 from watchkeeper.cli.output import print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, Session, speaks
+from watchkeeper.cli.waiting import shown_while
 from watchkeeper.cli.words import at
 
 if TYPE_CHECKING:
-    from watchkeeper.wire.erasing import SubjectData
+    from watchkeeper.client.api import PlaneClient
+    from watchkeeper.wire.erasing import EraseSubject, SubjectData
 
 
 @click.command(short_help="List people whose data is kept.")
@@ -91,7 +93,20 @@ def erase(
     if not yes:
         _confirm(found, subject)
     wanted = EraseSubject(subject=subject, also=also, reason=reason, despite=despite)
-    _show(session, session.call(lambda plane: plane.erase_subject(wanted)))
+    total = sum(found.rows.values())
+    _show(session, session.call(lambda plane: _erase(plane, wanted, total)))
+
+
+async def _erase(plane: PlaneClient, wanted: EraseSubject, total: int) -> SubjectData:
+    """Have it erased, and show at a terminal how far it is."""
+    from watchkeeper.wire.audit import Progress
+
+    async def progress() -> Progress:
+        newest = (await plane.erasures(limit=1)).rows
+        done = newest[0].rows if newest and newest[0].ended_at is None else 0
+        return Progress(what="rows", done=min(done, total), total=total)
+
+    return await shown_while(plane.erase_subject(wanted), progress)
 
 
 def _holder(held_by: str) -> str:
