@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -13,11 +16,15 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from tests.cli.command import on
 from tests.rig.agent import Agent
+from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.world import agent_document
 from tests.telemetry.said import PROTOBUF, post, request, send, span
 from watchkeeper.core.tracing import TraceContext
+from watchkeeper.decide.telemetry.meter import MOST_OF_ONE
+from watchkeeper.decide.telemetry.strangers import QUIET_SECONDS
 
 TOOL: dict[str, Any] = {
     "gen_ai__operation__name": "execute_tool",
@@ -248,3 +255,58 @@ def test_contents_are_kept_as_the_contract_says(plane: Plane, level: str) -> Non
     assert attributes["gen_ai.request.model"] == "small-fast"
     assert ("sha256:" in attributes.get("input.value", "")) is (expected == "digests")
     assert SECRET not in (plane.state / "plane.log").read_text()
+
+
+def test_who_sends_with_a_token_of_nobody_is_shown_and_told_once(plane: Plane) -> None:
+    def lists() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = plane.operator.get("/v1/telemetry")["strangers"]
+        return found
+
+    before = sum(row["requests"] for row in lists())
+    for _ in range(3):
+        assert post(plane, "wka_nobody", b"").status_code == 401
+    (row,) = lists()
+    assert (row["source"], row["requests"]) == ("127.0.0.1", before + 3)
+    assert len(plane.events(type="telemetry.refused")) == 1
+    needs = plane.operator.get("/v1/watch", limit=500)["rows"]
+    (need,) = (one for one in needs if one["need"] == "telemetry/strangers")
+    assert need["text"].startswith("telemetry comes from 127.0.0.1 with a token of nobody")
+    shown = on(plane, "telemetry", "status").out
+    assert f"{before + 3} requests came with a token of nobody:" in shown
+    assert "127.0.0.1" in shown
+    assert "0 of 32 requests in hand" in shown
+
+    plane.advance(QUIET_SECONDS + 1)
+    assert not [
+        one for one in plane.operator.get("/v1/watch", limit=500)["rows"]
+        if one["need"] == "telemetry/strangers"
+    ]  # fmt: skip
+
+
+def test_one_agent_leaves_room_for_others(plane: Plane, clerk: Agent) -> None:
+    place = urlsplit(plane.url)
+    head = (
+        f"POST /v1/traces HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: {PROTOBUF}\r\n"
+        f"Authorization: Bearer {clerk.credential}\r\nContent-Length: 10\r\n\r\n"
+    )
+    with ExitStack() as held:
+        for _ in range(MOST_OF_ONE):
+            one = held.enter_context(
+                socket.create_connection((str(place.hostname), int(place.port or 0)))
+            )
+            one.sendall(head.encode())  # and no body yet
+
+        def in_hand() -> int:
+            shown: int = plane.operator.get("/v1/telemetry")["intake"]["in_hand"]
+            return shown
+
+        eventually(lambda: in_hand() == MOST_OF_ONE, "all of them are in hand")
+        answered = post(plane, clerk.credential, b"")
+        assert (answered.status_code, answered.headers["retry-after"]) == (429, "1")
+        run = clerk.open_run()
+        assert post(plane, run.token, b"").status_code == 429, "its runs are it"
+        plane.apply(agent_document("other"))
+        assert post(plane, plane.enrol("other").credential, b"").status_code == 200
+    eventually(lambda: in_hand() == 0, "who hangs up is let go")
+    intake = plane.operator.get("/v1/telemetry")["intake"]
+    assert intake["turned_away"] >= 2

@@ -10,7 +10,10 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import NotFound
 from watchkeeper.core.words import count
 from watchkeeper.decide.telemetry import sent
+from watchkeeper.decide.telemetry import strangers as unknown
 from watchkeeper.decide.telemetry.findings import dismiss, words
+from watchkeeper.decide.telemetry.meter import MOST_IN_HAND
+from watchkeeper.decide.telemetry.strangers import Source
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.telemetry import reading
@@ -22,7 +25,9 @@ from watchkeeper.wire.telemetry import (
     DismissFinding,
     Export,
     FindingRow,
+    Intake,
     SenderRow,
+    StrangerRow,
     TelemetryStatus,
     Usage,
     UsageRow,
@@ -37,6 +42,8 @@ _SCORES = {"bypass": 145, "unmetered": 100, "unknown_agent": 65}
 async def status(call: Call) -> TelemetryStatus:
     """Show telemetry in and out."""
     rooms, seen = call.rooms, call.agents_seen()
+    taking = rooms.telemetry
+    strangers = taking.strangers.sources() if seen is None else []
     await rooms.projector.catch_up()
 
     def query(tx: Transaction) -> tuple[list[Row], int, int]:
@@ -46,7 +53,15 @@ async def status(call: Call) -> TelemetryStatus:
     return TelemetryStatus(
         address=rooms.http,
         senders=tuple(SenderRow(**row._asdict()) for row in senders),
-        refused=rooms.telemetry.refused,
+        refused=taking.strangers.count,
+        strangers=tuple(StrangerRow(**one._asdict()) for one in strangers),
+        intake=Intake(
+            in_hand=taking.meter.in_hand,
+            most=MOST_IN_HAND,
+            turned_away=taking.meter.turned_away,
+            broken_off=taking.meter.broken_off,
+            per_second=taking.meter.per_second(rooms.clock.now()),
+        ),
         waiting=waiting,
         findings=findings,
         export=await _export(call),
@@ -133,6 +148,9 @@ async def needs_of_telemetry(call: Call) -> list[Need]:
         of.setdefault((row.kind, row.agent), []).append(row)
     needs = [from_findings(some, mine=mine) for some in of.values()]
     exporter, now = rooms.exporter, rooms.clock.now()
+    lately = rooms.telemetry.strangers.lately(now) if seen is None else []
+    if lately:
+        needs.append(from_strangers(lately, mine=call.who.may("lift")))
     since = exporter.failing_since
     if since is not None and now - since >= _DOWN_SECONDS * MICROSECONDS:
         needs.append(from_export(exporter.problem, since, mine=call.who.may("deliveries")))
@@ -158,6 +176,25 @@ def from_findings(some: Sequence[Row], *, mine: bool) -> Need:
         todo=todo,
         since=min(row.first_at for row in some),
         agent=last.agent,
+        mine=mine,
+    )
+
+
+def from_strangers(lately: Sequence[Source], *, mine: bool) -> Need:
+    """Somebody sends telemetry that nobody answers for."""
+    last = lately[0]
+    more = f" and {len(lately) - 1} more"
+    requests = sum(one.requests for one in lately)
+    return Need(
+        need="telemetry/strangers",
+        kind="plane",
+        subject="telemetry",
+        score=weigh(35, mine),
+        risk="low",
+        text=f"{unknown.words(last.source)}{more if len(lately) > 1 else ''} "
+        f"({count(requests, 'request')})",
+        todo="enroll what runs there, or stop it; see `watchkeeper telemetry status`",
+        since=min(one.first_at for one in lately),
         mine=mine,
     )
 

@@ -15,7 +15,7 @@ from watchkeeper.core.money import dollars
 from watchkeeper.core.words import count
 
 if TYPE_CHECKING:
-    from watchkeeper.wire.telemetry import Export
+    from watchkeeper.wire.telemetry import Export, Intake
 
 
 @click.group(cls=NamedGroup)
@@ -33,8 +33,7 @@ def status(session: Session) -> None:
         return
     say(f"Agents send OTLP over HTTP to {found.address} with a token of theirs;")
     say("see `watchkeeper help telemetry`.")
-    if found.refused:
-        say(f"{count(found.refused, 'request')} came with a token of nobody.")
+    _say_intake(found.intake)
     if found.senders:
         print_table(
             ("AGENT", "SPANS", "JOINED", "REJECTED", "LOGS", "POINTS", "LAST"),
@@ -53,11 +52,29 @@ def status(session: Session) -> None:
         )
     else:
         say("No agent has sent any.")
+    if found.refused:
+        say(f"{count(found.refused, 'request')} came with a token of nobody:")
+        print_table(
+            ("FROM", "REQUESTS", "FIRST", "LAST"),
+            [(row.source, f"{row.requests:,}", at(row.first_at), at(row.last_at))
+             for row in found.strangers],
+        )  # fmt: skip
     if found.waiting:
         say(f"{count(found.waiting, 'reported call')} will be looked for in a minute.")
     if found.findings:
         say(f"{count(found.findings, 'finding')}: `watchkeeper telemetry findings`.")
     _say_export(found.export)
+
+
+def _say_intake(intake: Intake) -> None:
+    said = f"{intake.per_second:,.1f} spans a second, {intake.in_hand} of {intake.most} requests "
+    said += "in hand"
+    for number, words in (
+        (intake.turned_away, "told to come again"),
+        (intake.broken_off, "broken off, to come again"),
+    ):
+        said += f", {number:,} {words}" if number else ""
+    say(f"{said}.")
 
 
 def _say_export(export: Export | None) -> None:

@@ -46,6 +46,30 @@ class Export(Shown):
     """Since when it is down."""
 
 
+class StrangerRow(Shown):
+    """Requests with a token of nobody, from one address."""
+
+    source: str
+    requests: int
+    first_at: int
+    last_at: int
+
+
+class Intake(Shown):
+    """How busy the taking of telemetry is, since this plane began."""
+
+    in_hand: int
+    """Requests that wait or are being kept."""
+    most: int
+    """With so many, others are told to come again."""
+    turned_away: int
+    """Requests that were told so."""
+    broken_off: int
+    """Requests that are to come again since their reading ended."""
+    per_second: float
+    """Spans, over the last minute."""
+
+
 class TelemetryStatus(Shown):
     """Telemetry, in and out."""
 
@@ -54,6 +78,9 @@ class TelemetryStatus(Shown):
     senders: tuple[SenderRow, ...]
     refused: int
     """Requests with a token of nobody, since this plane began."""
+    strangers: tuple[StrangerRow, ...]
+    """Where those came from; seen by whoever sees all agents."""
+    intake: Intake
     waiting: int
     """Reported calls that are still to be held against what gateways saw."""
     findings: int

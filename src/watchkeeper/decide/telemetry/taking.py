@@ -9,8 +9,10 @@ from watchkeeper.decide.catalogue import CatalogueView
 from watchkeeper.decide.runs.sessions import call_key
 from watchkeeper.decide.telemetry import bypass, usage
 from watchkeeper.decide.telemetry.findings import find
+from watchkeeper.decide.telemetry.meter import Meter
 from watchkeeper.decide.telemetry.reported import Allowed, Part, Reported
 from watchkeeper.decide.telemetry.senders import Sender, allowed_of, run_named, sender_of
+from watchkeeper.decide.telemetry.strangers import Strangers
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.telemetry import rows
@@ -49,8 +51,8 @@ class Telemetry:
         """Runs of traces, by agent and trace."""
         self._unjoined: OrderedDict[tuple[str, str], None] = OrderedDict()
         """Traces of which spans are kept that no run is known of."""
-        self.refused = 0
-        """Requests since this plane began whose token is nobody's."""
+        self.strangers = Strangers(store)
+        self.meter = Meter()
 
     @property
     def head(self) -> int:
@@ -77,6 +79,7 @@ class Telemetry:
             patience=PATIENCE_SECONDS if part.end else 0,
             durable=part.end,
         )
+        self.meter.took(sum(one.count for one in part.reported), self.now)
 
     def _keep(
         self, tx: Transaction, intake: Intake, part: Part

@@ -11,12 +11,19 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-from collections import Counter
 from contextlib import aclosing
 from types import ModuleType
 from typing import Any
 
-from watchkeeper.core.errors import Invalid, TooLarge, TooMany, Unauthenticated, WatchkeeperError
+from watchkeeper.core.errors import (
+    Invalid,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    WatchkeeperError,
+)
+from watchkeeper.decide.telemetry.meter import MOST_IN_HAND, MOST_OF_ONE
 from watchkeeper.decide.telemetry.senders import Sender
 from watchkeeper.decide.telemetry.taking import Intake, Telemetry
 from watchkeeper.gateways.http import (
@@ -32,10 +39,6 @@ from watchkeeper.gateways.otlp.reader import Reader
 
 PATHS = ("/v1/traces", "/v1/logs", "/v1/metrics")
 LARGEST_BODY = 4 * 1024 * 1024
-MOST_WAITING = 32
-"""Requests in hand at once."""
-MOST_OF_ONE = 16
-"""Of these, of one agent."""
 PAUSES = 3.0
 """How much longer than it works it leaves the event loop to decisions, while there are any."""
 _BUSY_SECONDS = 1.0
@@ -52,7 +55,6 @@ class OtlpEndpoint:
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         self._reader = Reader()
-        self._waiting: Counter[str] = Counter()
         self._head, self._busy_until = 0, 0.0
         self._answers: ModuleType | None = None
 
@@ -72,7 +74,7 @@ class OtlpEndpoint:
             self._answers = await asyncio.to_thread(importlib.import_module, _ANSWERS)
         answers = self._answers
         try:
-            sender = await self._identify(headers)
+            sender = await self._identify(scope, headers)
             signal = scope["path"].rpartition("/")[2]
             end = await self._take(sender, signal, receive, headers, json)
             sent = answers.taken(signal, *end, json=json)
@@ -88,29 +90,32 @@ class OtlpEndpoint:
         """End what reads."""
         await self._reader.close()
 
-    async def _identify(self, headers: dict[str, str]) -> Sender:
+    async def _identify(self, scope: Any, headers: dict[str, str]) -> Sender:
         try:
             return await self._telemetry.identify(bearer(headers))
         except Unauthenticated:
-            self._telemetry.refused += 1
+            client = scope.get("client")
+            await self._telemetry.strangers.came(str(client[0]) if client else "this machine")
             raise
 
     async def _take(
         self, sender: Sender, signal: Any, receive: Any, headers: dict[str, str], json: bool
     ) -> tuple[int, str]:
-        waiting, agent = self._waiting, sender.agent
-        if waiting.total() >= MOST_WAITING or waiting[agent] >= MOST_OF_ONE:
+        meter, agent = self._telemetry.meter, sender.agent
+        if meter.in_hand >= MOST_IN_HAND or meter.in_hand_of(agent) >= MOST_OF_ONE:
+            meter.turned_away += 1
             raise TooMany("too much telemetry waits already", remedy="send it again in a second")
-        waiting[agent] += 1
+        meter.begin(agent)
         try:
             zipped, body = await _read(receive, headers)
             allowed, now = self._telemetry.allowed(sender), self._telemetry.now
             asked = Asked(signal, json, zipped, allowed, now)
             return await self._keep(sender, asked, body)
+        except Unavailable:
+            meter.broken_off += 1
+            raise
         finally:
-            waiting[agent] -= 1
-            if not waiting[agent]:
-                del waiting[agent]
+            meter.end(agent)
 
     async def _keep(self, sender: Sender, asked: Asked, body: bytes) -> tuple[int, str]:
         """Keep what a body says; return how many records are refused, and why."""
