@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def plane(
         books_document = upstream_document(url=books.url)
         documents = world(
             agent_document("seller", owner="sales"),
+            agent_document("watched").rstrip() + "\n  health: {expect_every_seconds: 60}\n",
             agent_document("private").rstrip() + "\n  logging: {trace_level: metadata}\n",
             CLAUDE % provider.url.removesuffix("/v1"),
             PEOPLE,
@@ -220,15 +222,13 @@ def test_what_was_erased_is_not_played(plane: Plane, clerk: Agent, books: Upstre
     charge = ("books_lookup_charge", {"charge_id": "ch_3"})
     told = use(opened, *charge)
     plane.caller(opened["token"]).post(f"/v1/runs/{opened['run']}/close", {"outcome": "failed"})
-    path = f"/v1/runs/{opened['run']}/playbacks"
-    again = eventually(
-        lambda: plane.operator.post(path, {"reason": "x"}), tolerate=(AssertionError,)
-    )
+    again = eventually(lambda: play(plane, opened["run"]), tolerate=(AssertionError,))
     ended = play(plane, opened["run"])
     assert use(ended, *charge)["structuredContent"] == told["structuredContent"]
     for one in (ended, again):
         plane.operator.post(f"/v1/runs/{one['run']}/playback/end", {})
     plane.operator.post("/v1/audit/erasures", {"subject": subject, "reason": "asked for it"})
+    path = f"/v1/runs/{opened['run']}/playbacks"
     refused = plane.operator.problem("POST", path, {"reason": "x"}, status=400)
     assert "it was erased" in refused["message"]
     partly = play(plane, opened["run"], partly=True)
@@ -390,10 +390,7 @@ def test_refusals_and_failures_are_told_again(plane: Plane, clerk: Agent) -> Non
     ]
     told = [use(opened, name, arguments) for name, arguments in calls]
     plane.caller(opened["token"]).post(f"/v1/runs/{opened['run']}/close", {"outcome": "failed"})
-    path = f"/v1/runs/{opened['run']}/playbacks"
-    again = eventually(
-        lambda: plane.operator.post(path, {"reason": "x"}), tolerate=(AssertionError,)
-    )
+    again = eventually(lambda: play(plane, opened["run"]), tolerate=(AssertionError,))
     now = [use(again, name, arguments) for name, arguments in calls]
     assert [one["content"][0]["text"].partition(" The request expires")[0] for one in told] == [
         one["content"][0]["text"] for one in now
@@ -412,14 +409,76 @@ def test_a_call_that_its_agent_named_is_told_again(plane: Plane, clerk: Agent) -
     call: tuple[str, dict[str, Any], str] = ("books_lookup_charge", {"charge_id": "ch_2"}, "one")
     told = [use(opened, *call) for _ in range(2)]
     plane.caller(opened["token"]).post(f"/v1/runs/{opened['run']}/close", {"outcome": "failed"})
-    path = f"/v1/runs/{opened['run']}/playbacks"
-    again = eventually(
-        lambda: plane.operator.post(path, {"reason": "x"}), tolerate=(AssertionError,)
-    )
+    again = eventually(lambda: play(plane, opened["run"]), tolerate=(AssertionError,))
     now = [use(again, *call) for _ in range(2)]
     assert [one["content"] for one in now] == [one["content"] for one in told]
     found = end(plane, again)
     assert ([one["step"] for one in found["calls"]], found["diverged_at"]) == ([1, 1], None)
+
+
+def test_what_a_person_approved_then_is_told_at_once(plane: Plane, clerk: Agent) -> None:
+    opened = clerk.caller.post("/v1/runs", {"goal": "x"})
+    call: tuple[str, dict[str, Any]] = (
+        "books_create_refund",
+        {"charge_id": "ch_2", "amount_usd": 250},
+    )
+    assert "PENDING APPROVAL" in use(opened, *call)["content"][0]["text"]
+    (row,) = [
+        one
+        for one in plane.operator.get("/v1/requests", state="pending")["rows"]
+        if one["run"] == opened["run"]
+    ]
+    detail = plane.operator.get(f"/v1/requests/{row['request']}")
+    vote = {"verdict": "approve", "digest": detail["digest"], "reason": "seen"}
+    plane.operator.post(f"/v1/requests/{row['request']}/votes", vote)
+    told = use(opened, *call)
+    assert told["isError"] is False
+    plane.caller(opened["token"]).post(f"/v1/runs/{opened['run']}/close", {"outcome": "failed"})
+    again = eventually(lambda: play(plane, opened["run"]), tolerate=(AssertionError,))
+    waiting = plane.operator.get("/v1/requests", state="pending")["rows"]
+    assert use(again, *call)["structuredContent"] == told["structuredContent"]
+    (found,) = end(plane, again)["calls"]
+    assert (found["how"], found["step"], found["verdict"]) == ("recorded", 2, "hold")
+    assert plane.operator.get("/v1/requests", state="pending")["rows"] == waiting, "nobody is asked"
+
+
+def test_of_calls_side_by_side_each_step_answers_one(plane: Plane, clerk: Agent) -> None:
+    opened = clerk.caller.post("/v1/runs", {"goal": "x"})
+    call: tuple[str, dict[str, Any]] = ("books_lookup_charge", {"charge_id": "ch_2"})
+    for _ in range(2):
+        use(opened, *call)
+    plane.caller(opened["token"]).post(f"/v1/runs/{opened['run']}/close", {"outcome": "failed"})
+    again = eventually(lambda: play(plane, opened["run"]), tolerate=(AssertionError,))
+    with ThreadPoolExecutor(6) as threads:
+        told = list(threads.map(lambda _: use(again, *call), range(6)))
+    assert sorted(one["isError"] for one in told) == [False] * 2 + [True] * 4
+    found = end(plane, again)
+    assert sorted(one["step"] for one in found["calls"] if one["step"]) == [1, 2]
+    assert [one["number"] for one in found["calls"]] == [1, 2, 3, 4, 5, 6]
+    diverged = [one for one in plane.events(run=again["run"]) if one["type"] == "replay.diverged"]
+    assert len(diverged) == 1
+
+
+def test_nobody_waits_for_a_sign_of_a_replay(plane: Plane, run: tuple[str, list[str]]) -> None:
+    opened = play(plane, run[0])
+    plane.advance(700)
+    plane.operator.get("/v1/watch")
+    happened = {event["type"] for event in plane.events(run=opened["run"])}
+    assert happened == {"run.opened"}, "it is neither silent nor lost"
+    plane.advance(201)
+    assert over(plane, opened), "it lasts as long as a run's token"
+    assert end(plane, opened)["state"] == "ended"
+
+
+def test_a_replay_is_no_sign_of_an_agent(plane: Plane) -> None:
+    run, _ = recorded(plane, plane.enrol("watched"))
+    plane.advance(100)
+    eventually(lambda: plane.events(type="agent.silent", agent="watched"), "the agent is silent")
+    opened = play(plane, run)
+    asyncio.run(work(environment(opened)))
+    end(plane, opened)
+    plane.advance(1)
+    assert not plane.events(type="agent.back", agent="watched")
 
 
 def use(
@@ -476,10 +535,7 @@ def test_answers_come_whole_and_as_streams_in_both_protocols(
     opened = clerk.caller.post("/v1/runs", {"goal": "x"})
     heard = conversation(opened)
     plane.caller(opened["token"]).post(f"/v1/runs/{opened['run']}/close", {"outcome": "succeeded"})
-    path = f"/v1/runs/{opened['run']}/playbacks"
-    again = eventually(
-        lambda: plane.operator.post(path, {"reason": "x"}), tolerate=(AssertionError,)
-    )
+    again = eventually(lambda: play(plane, opened["run"]), tolerate=(AssertionError,))
     before = len(provider.requests())
     assert conversation(again) == heard
     assert len(provider.requests()) == before

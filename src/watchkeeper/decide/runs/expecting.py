@@ -8,7 +8,7 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.records import newest_decisions
 from watchkeeper.health import expected
 from watchkeeper.health.expected import AGENT
-from watchkeeper.identity.tables import runs
+from watchkeeper.identity.tables import replay_runs, runs
 from watchkeeper.kill.model import Covered
 from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import locks_in_force
@@ -20,7 +20,11 @@ __all__ = ["AGENT", "agents_expected", "look"]
 _OPENED = Statement(
     # ids sort by time: a look into an index, however many runs there were
     select(runs.c.opened_at)
-    .where(runs.c.agent == bindparam("agent_is"))
+    .where(
+        runs.c.agent == bindparam("agent_is"),
+        # what somebody replays is no sign that the agent does anything
+        ~select(replay_runs.c.run).where(replay_runs.c.run == runs.c.run).exists(),
+    )
     .order_by(runs.c.run.desc())
     .limit(1)
 )

@@ -23,7 +23,7 @@ from watchkeeper.health import service
 from watchkeeper.health.model import Assessed, Remote
 from watchkeeper.health.rules import assess
 from watchkeeper.identity.rules import check_token
-from watchkeeper.identity.runs import facts_of, find_run
+from watchkeeper.identity.runs import facts_of, find_run, replayed_by
 from watchkeeper.identity.tables import runs
 from watchkeeper.store.journal import Event
 from watchkeeper.store.statement import Statement
@@ -131,10 +131,12 @@ class Health:
         return await self._store.write(unit)
 
     def look(self, tx: Transaction, run: str) -> Assessed | None:
-        """Look how a run does, and alarm or end an alarm; None if it has ended."""
+        """Look how a run does, and alarm or end an alarm; None if it has ended, or is a replay,
+        which somebody tries out and nobody waits for.
+        """
         tx.silent("a look changes nothing else; an alarm is recorded")
         row = find_run(tx, run)
-        if row is None or row.state != "open":
+        if row is None or row.state != "open" or replayed_by(tx, [run]):
             service.forget(tx, run)
             tx.after_commit(lambda: self._alarmed.discard(run))
             return None
