@@ -17,7 +17,7 @@ from watchkeeper.core.places import config_file, state_directory
 from watchkeeper.plane.state import PlaneFile
 
 if TYPE_CHECKING:
-    from watchkeeper.decide.telemetry.exporting import Target
+    from watchkeeper.decide.telemetry.carrying import Protocol, Target
     from watchkeeper.tools.secrets.vault import VaultSettings
 
 MEBIBYTE = 1 << 20
@@ -95,7 +95,9 @@ class Settings:
     """Of how many runs in a hundred the calls that went well are kept as spans; what was refused,
     held, approved or failed always is."""
     otlp_url: str = ""
-    """Where the plane's spans are sent, as OTLP over HTTP: the base address of a collector."""
+    """Where the plane's spans are sent as OTLP: the base address of a collector."""
+    otlp_protocol: str = "http/protobuf"
+    """How they are sent: http/protobuf or grpc."""
     otlp_headers: str = ""
     """Reference to a secret `NAME=VALUE,…` that is sent with them: env:NAME, file:PATH or
     sealed:NAME."""
@@ -157,11 +159,15 @@ class Settings:
     def _check_otlp(self) -> None:
         if self.otlp_headers and not (self.otlp_url and _TOKEN_PLACE.match(self.otlp_headers)):
             raise _bad("otlp_headers", "use env:NAME, file:PATH or sealed:NAME, with an otlp_url")
+        if self.otlp_protocol not in ("http/protobuf", "grpc"):
+            raise _bad("otlp_protocol", "use http/protobuf or grpc")
         if self.otlp_url:
             try:
-                place_of(self.otlp_url)
+                place = place_of(self.otlp_url)
             except Invalid as error:
                 raise _bad("otlp_url", error.message) from None
+            if self.otlp_protocol == "grpc" and self.otlp_url.rstrip("/").lower() != place.origin:
+                raise _bad("otlp_url", f"over gRPC it is {place.origin}: no path, and with a port")
 
     def _check_secrets(self) -> None:
         if self.sealing_key and not _KEY_PLACE.match(self.sealing_key):
@@ -196,9 +202,10 @@ class Settings:
         """Where spans are exported to, or None."""
         if not self.otlp_url:
             return None
-        from watchkeeper.decide.telemetry.exporting import Target
+        from watchkeeper.decide.telemetry.carrying import Target
 
-        return Target(self.otlp_url, self.otlp_headers, self.otlp_allow_private)
+        protocol: Protocol = "grpc" if self.otlp_protocol == "grpc" else "http/protobuf"
+        return Target(self.otlp_url, self.otlp_headers, self.otlp_allow_private, protocol)
 
     def like(self, last: PlaneFile | None) -> Settings:
         """Return these settings with what they leave open taken from the last plane here."""

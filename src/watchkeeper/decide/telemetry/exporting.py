@@ -1,14 +1,12 @@
-"""Exports the plane's spans over OTLP/HTTP, behind everything else: from what is stored, in
+"""Exports the plane's spans over OTLP, behind everything else: from what is stored, in
 batches, from where it stopped. What cannot be sent now waits in the ledger.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from urllib.parse import unquote
@@ -18,42 +16,23 @@ from watchkeeper.core.errors import Conflict, Unavailable, WatchkeeperError
 from watchkeeper.core.text import make_safe
 from watchkeeper.decide.notices.webhooks import read_retry_after
 from watchkeeper.decide.telemetry import sent
+from watchkeeper.decide.telemetry.carrying import ANSWER_SECONDS, Target, carry
 from watchkeeper.decide.telemetry.sent import Counts, Next
 from watchkeeper.store.store import Store
-from watchkeeper.tools.upstreams.egress import Egress, read_bounded
-from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
+from watchkeeper.tools.upstreams.egress import Egress
+from watchkeeper.tools.upstreams.model import UpstreamFailure
 from watchkeeper.traces.model import Span
 
 EVENTS_AT_ONCE = 128
 BATCHES_AT_ONCE = 20
 """Before whoever else is due has a turn."""
-ANSWER_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300
-_LARGEST_ANSWER = 64 * 1024
 _SPANS_AT_ONCE = 16
 _PAUSE_SECONDS = 0.01
-_NEVER = frozenset({400, 405, 413, 414, 415, 422})
-"""Statuses with which a batch is never taken: others may be mended on the other side."""
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _OURS = frozenset({"host", "content-length", "content-type", "content-encoding", "connection",
                    "transfer-encoding", "te", "upgrade"})  # fmt: skip
-_PATH = "/v1/traces"
 _MESSAGES = "watchkeeper.traces.exporting"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where spans go; `headers` refers to a secret, as `NAME=VALUE,…`."""
-
-    url: str
-    headers: str = ""
-    allow_private: bool = False
-
-    @property
-    def address(self) -> str:
-        """Where traces are posted to."""
-        base = self.url.rstrip("/")
-        return base if base.endswith(_PATH) else base + _PATH
 
 
 class Exporter:
@@ -126,32 +105,22 @@ class Exporter:
     async def _send(self, spans: Sequence[Span]) -> Counts | None:
         """Send a batch; None: it is to be sent again."""
         assert self.target is not None, "nothing is sent without a target"
-        body = await self._encoded(spans)
-        sending = Sending()
+        request = await self._encoded(spans)
         try:
-            headers = await self._headers()
-            async with (
-                asyncio.timeout(ANSWER_SECONDS),
-                self._egress.post(
-                    self.target.address, body, headers, sending,
-                    allow_private=self.target.allow_private,
-                ) as response,
-            ):  # fmt: skip
-                status, after = response.status, response.headers.get("retry-after")
-                answer = await read_bounded(response, _LARGEST_ANSWER)
+            answer = await carry(self._egress, self.target, request, await self._headers())
         except (UpstreamFailure, WatchkeeperError) as failure:
             self._failed(failure.message)
             return None
         except TimeoutError:
             self._failed(f"no answer in {ANSWER_SECONDS:g} s")
             return None
-        if status in _NEVER:
-            self._taken(f"it refuses a batch for good: HTTP {status}")
+        if answer.never:
+            self._taken(f"it refuses a batch for good: {answer.status}")
             return Counts(lost=len(spans))
-        if not 200 <= status < 300:
-            self._failed(f"it answers HTTP {status}", after)
+        if not answer.taken:
+            self._failed(f"it answers {answer.status}", answer.after)
             return None
-        refused, why = self._messages.read_answer(answer)
+        refused, why = self._messages.read_answer(answer.body)
         refused = max(0, min(refused, len(spans)))
         self._taken(f"it did not take {refused} spans: {why}" if refused else "")
         return Counts(sent=len(spans) - refused, refused=refused)
@@ -162,19 +131,13 @@ class Exporter:
             some = spans[place : place + _SPANS_AT_ONCE]
             scope.spans.extend(self._messages.message_of(span) for span in some)
             await asyncio.sleep(0)
-        return await asyncio.to_thread(gzip.compress, request.SerializeToString(), 5)
+        return bytes(request.SerializeToString())
 
     async def _headers(self) -> dict[str, str]:
         assert self.target is not None, "nothing is sent without a target"
-        given = {}
-        if self.target.headers:
-            given = read_headers(await self._read_secret(self.target.headers))
-        return {
-            **given,
-            "content-type": "application/x-protobuf",
-            "content-encoding": "gzip",
-            "user-agent": "watchkeeper",
-        }
+        if not self.target.headers:
+            return {}
+        return read_headers(await self._read_secret(self.target.headers))
 
     def _taken(self, problem: str) -> None:
         self.failures, self.failing_since = 0, None

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from watchkeeper.core.addresses import check_addresses, is_localhost, reach_of
+from watchkeeper.core.addresses import Address, check_addresses, is_localhost, reach_of
 from watchkeeper.core.errors import Invalid
 
 log = logging.getLogger(__name__)
@@ -114,8 +114,7 @@ def checked_connector(
     def open_socket(info: tuple[Any, ...]) -> socket.socket:
         """Look once more at the very address that is dialled next."""
         family, kind, protocol, _, target = info
-        reach = reach_of(ip_address(target[0]))
-        if reach != "public" and not (reach == "private" and allow_private):
+        if not may_dial(ip_address(target[0]), allow_private=allow_private):
             raise AddressRefused(None, "its address is one that nothing may be called at")
         return socket.socket(family, kind, protocol)
 
@@ -128,6 +127,12 @@ def checked_connector(
         resolver=CheckedResolver(lookup, allow_private=allow_private),
         socket_factory=open_socket,
     )
+
+
+def may_dial(address: Address, *, allow_private: bool) -> bool:
+    """Tell whether a connection may go to an address."""
+    reach = reach_of(address)
+    return reach == "public" or (reach == "private" and allow_private)
 
 
 async def system_lookup(host: str, port: int, family: int) -> Sequence[tuple[int, str]]:

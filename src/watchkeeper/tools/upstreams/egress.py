@@ -1,4 +1,4 @@
-"""The one HTTP client to the outside: declared places only, no redirects, cookies or proxies.
+"""The one client to the outside: declared places only, no redirects, cookies or proxies.
 
 A request goes to the declared place, at an address that was checked (`connecting`), or nowhere;
 and its caller learns whether the server may have seen it.
@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from watchkeeper.core.addresses import place_of
+from watchkeeper.core.addresses import Place, place_of
 from watchkeeper.core.errors import Invalid, Unavailable
 from watchkeeper.tools.upstreams.model import Sending, UpstreamFailure
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
     from watchkeeper.tools.upstreams.connecting import Lookup
+    from watchkeeper.tools.upstreams.unary import Answered
 
 CONNECT_SECONDS = 5.0
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -79,13 +80,7 @@ class Egress:
         allow_private: bool,
     ) -> ClientResponse:
         """Send one request; the first loads the client library off the loop."""
-        try:
-            place = place_of(url)
-        except Invalid as error:
-            raise UpstreamFailure(error.message, reached=False) from None
-        if self._declares is not None and not self._declares(place.origin):
-            raise UpstreamFailure(f"no document declares {place.origin}", reached=False)
-        inside = allow_private or place.declared_local
+        inside = allow_private or self._place_of(url).declared_local
         session = self._sessions.get(inside)
         if session is None:
             async with self._opening:
@@ -106,6 +101,47 @@ class Egress:
             headers={"accept-encoding": _PLAIN, **headers},
             allow_redirects=False,
         )
+
+    async def call(
+        self,
+        url: str,
+        method: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        allow_private: bool,
+        largest: int,
+        seconds: float,
+    ) -> Answered:
+        """Call a method by gRPC, on a connection of its own; `largest`: of the answer, in bytes.
+
+        Raises `UpstreamFailure` where nothing may be called there.
+        """
+        place = self._place_of(url)
+        load = importlib.import_module
+        unary: Any = await asyncio.to_thread(load, "watchkeeper.tools.upstreams.unary")
+        connecting: Any = await asyncio.to_thread(load, "watchkeeper.tools.upstreams.connecting")
+        found: Answered = await unary.call(
+            place,
+            method,
+            body,
+            headers,
+            allow_private=allow_private or place.declared_local,
+            lookup=self._lookup or connecting.system_lookup,
+            largest=largest,
+            seconds=seconds,
+        )
+        return found
+
+    def _place_of(self, url: str) -> Place:
+        """Return where a URL leads; raise `UpstreamFailure` where no request may go."""
+        try:
+            place = place_of(url)
+        except Invalid as error:
+            raise UpstreamFailure(error.message, reached=False) from None
+        if self._declares is not None and not self._declares(place.origin):
+            raise UpstreamFailure(f"no document declares {place.origin}", reached=False)
+        return place
 
     def _open(self, inside: bool) -> ClientSession:
         import aiohttp
