@@ -61,8 +61,16 @@ async def test_a_tool_call_is_in_its_callers_trace_and_its_upstream_in_the_calls
     assert called["arguments"] == {"text": "hi"}
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+        ("/responses", {"input": "hi"}),
+        ("/embeddings", {"input": "hi"}),
+    ],
+)
 async def test_a_model_call_is_in_its_callers_trace_and_its_provider_in_the_calls(
-    tmp_path: Path,
+    tmp_path: Path, path: str, body: dict[str, Any]
 ) -> None:
     heard: list[str | None] = []
 
@@ -80,8 +88,8 @@ async def test_a_model_call_is_in_its_callers_trace_and_its_provider_in_the_call
         token = await edge.open_run()
         for more in ({"traceparent": CALLER}, {}):
             async with edge.http.post(
-                f"{edge.url}/openai/v1/chat/completions",
-                json={"model": "small-fast", "messages": [{"role": "user", "content": "hi"}]},
+                f"{edge.url}/openai/v1{path}",
+                json={"model": "small-fast", **body},
                 headers={"authorization": f"Bearer {token}", **more},
             ) as said:
                 assert said.status == 200
