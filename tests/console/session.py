@@ -109,7 +109,7 @@ class Session:
         for _ in range(10):
             if dialog.focus == index:
                 return
-            await self.press("tab")
+            await self.press("down")
         raise AssertionError("the dialog's focus does not move")
 
 

@@ -299,7 +299,7 @@ async def test_the_ledger_follows_holds_and_verifies(desk: DeskWorld) -> None:
     desk.fill()
     async with session(desk.plane, size=(200, 40)) as console:
         await console.press("9")
-        await console.see("follows the newest entry", "request.created")
+        await console.see("● follows", "request.created")
         await asyncio.to_thread(desk.hold, "teller", "note", account="n_1", text="x")
         await console.see("n_1")
         await console.press("f")

@@ -74,6 +74,7 @@ def steady(screen: str) -> str:
         return "x" * len(match[0])
 
     screen = re.sub(r"(?<=_)[0-9a-hjkmnp-tv-z]{26}", cross, screen)
+    screen = re.sub(r"(?<=  )(nothing is signed yet|signed .*)", "signed …", screen)
     screen = re.sub(r"(?<=_…)[0-9a-hjkmnp-tv-z]{1,6}|(?<=run…)[0-9a-hjkmnp-tv-z]{6}", cross, screen)
     screen = re.sub(r"(?<=sha256:)[0-9a-f]+|(?<![0-9a-z])[0-9a-f]{12,}", cross, screen)
     return re.sub(r"\d{4}-\d\d-\d\dT", "0000-00-00T", screen)

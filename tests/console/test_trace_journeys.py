@@ -86,22 +86,76 @@ async def test_two_marked_runs_are_compared(desk: DeskWorld) -> None:
         await console.press("space", "space", "c")
         await console.see("Two runs side by side", "the same", "only")
         await console.press("q", "u", "b")
-        await console.see("What it rested on", "Its run", "What this counts, and what it cannot")
+        await console.see("rested on", "BASIS", "r asks again", "Nothing was found")
         await console.press("q")
+        await console.see("work through", "GOAL")
 
 
-async def test_questions_are_asked_by_name(desk: DeskWorld) -> None:
+async def test_questions_are_asked_by_name_and_lead_on(desk: DeskWorld) -> None:
+    desk.plane.apply(
+        "question: {name: refused-lately, description: Which agents were refused, "
+        "where: {verdict: deny}, group_by: [agent], order: refusals, within: 7d}"
+    )
     async with session(desk.plane, size=(100, 40)) as console:
         await console.see("Watch")
+        await console.press("colon", *"answers", "enter")
+        await console.see("Nothing was asked")
         await console.press("colon", *"ask", "enter")
         await console.see_dialog("What do you want to know?")
+        await console.see("▌ refused-lately", "▌ Which agents were refused")
         await console.confirm(fields={"question": "touched"})
         await console.see_dialog("Which data?")
         await console.confirm(fields={"data": "iban"})
+        await console.see("who touched data of class iban", "Nothing was found")
+        await console.press("d")
         await console.see("No agent is known to have touched data of class iban", "not in it")
         await console.press("q", "colon", *"spike", "enter")
         await console.see_dialog("What made it rise?")
         await console.confirm(fields={"measure": "calls", "by": "tool"})
-        await console.see("calls rose", "clerk version 1  books.lookup_charge", "counted")
-        await console.press("q", "colon", *"trace", "enter")
+        await console.see("calls by tool, against", "clerk version 1  books.lookup_charge", "RISE")
+        await console.press("slash", *"lookup", "enter", "g", "enter")
+        await console.see("filter: agent:clerk version:1", "GOAL")
+        await console.press("q")
+        await console.see("calls by tool, against")
+        await console.press("a")
+        await console.see_dialog("What do you want to know?")
+        await console.confirm(fields={"question": "refused-lately"})
+        await console.see_dialog("Ask what a document asks?")
+        await console.confirm()
+        await console.see("Which agents were refused", "buyer", "REFUSED")
+        await console.press("1", "colon", *"trace", "enter")
         await console.see("No run is chosen")
+
+
+async def test_what_an_output_rested_on_leads_to_its_steps(desk: DeskWorld) -> None:
+    run = desk.clerk.open_run("rest on this")
+    decided = run.decide("books.lookup_charge", {"charge_id": "ch_9"})
+    run.settle(decided["decision"])
+    async with session(desk.plane) as console:
+        await console.press("4", "slash", *"rest", "space", *"on", "enter")
+        await console.see("rest on this", "1/1")
+        await console.press("b")
+        await console.see("rested on", "books.lookup_charge", "1/1")
+        await console.press("enter")
+        await console.see("clerk version 1", "2/2")
+        await console.press("q")
+        await console.see("rested on", "BASIS")
+        await console.press("d")
+        await console.see("Its run", "What came before it, the latest first")
+        await console.press("q")
+        await console.press("colon", *"ask", "enter")
+        await console.see_dialog("What do you want to know?")
+        await console.confirm(fields={"question": "rested-on"})
+        await console.see_dialog("Of which run or step?")
+        await console.confirm(fields={"key": "dec_none"})
+        await console.see("✗ ")
+
+
+async def test_runs_that_wait_for_a_person_are_told_from_others(desk: DeskWorld) -> None:
+    async with session(desk.plane) as console:
+        await console.press("4", "slash", *"state", "colon", *"held", "enter")
+        await console.see("◐ held", "clerk", "filter: state:held")
+        await console.see_no_more("● open")
+        await console.press("slash", "ctrl+u", *"state", "colon", *"open", "enter")
+        await console.see("● open", "buyer")
+        await console.see_no_more("◐ held")

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from tests.console import samples
 from tests.console.samples import NOW, moment, read, seconds
 from watchkeeper.console.blocks import lay_out_blocks, text_of
+from watchkeeper.console.filters import read_filter
+from watchkeeper.console.panes.ledger import LedgerPane
 from watchkeeper.console.views import (
     agents,
     budgets,
@@ -250,7 +252,9 @@ def test_a_ledger_entry_shows_what_is_hashed() -> None:
 
 def test_a_filter_line_names_fields_and_words() -> None:
     """`type:` and its like are fields, the rest is text; the feed obeys the same filter."""
-    wanted = events.read_filter("type:decision. agent:refund-assistant delete_customer now:")
+    wanted = read_filter(
+        "type:decision. agent:refund-assistant delete_customer now:", LedgerPane.filter_keys
+    )
     assert wanted == {
         "type": "decision.",
         "agent": "refund-assistant",

@@ -8,7 +8,7 @@ from watchkeeper.api.named import NAMED, named_in
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import NotFound, Unauthenticated
-from watchkeeper.decide.listing import list_runs, read_run
+from watchkeeper.decide.listing import WantedRuns, list_runs, read_run
 from watchkeeper.decide.recorded import Wanted, list_decisions
 from watchkeeper.decide.records import find_decision
 from watchkeeper.identity.principals import spiffe_id
@@ -29,22 +29,22 @@ from watchkeeper.wire.pages import Page
 
 async def runs(call: Call) -> Page[RunRow]:
     """List runs, newest first."""
-    agent, state, after = call.text("agent"), call.text("state"), call.text("after")
-    needle, limit = call.text("filter") or "", call.limit()
+    wanted = WantedRuns(
+        agent=call.text("agent"),
+        version=call.whole("version"),
+        state=call.text("state"),
+        on_behalf_of=call.text("on_behalf_of"),
+        cost_at_least=call.whole("cost_at_least"),
+        replay_of=call.text("replay_of"),
+        text=call.text("filter"),
+    )
+    after, limit = call.text("after"), call.limit()
     head, seen = call.rooms.store.head, call.agents_seen()
 
     def query(tx: Transaction) -> tuple[list[RunRow], str | None]:
-        return list_runs(
-            tx,
-            agent=agent,
-            agents=seen,
-            state=state,
-            filter_text=needle,
-            after=after,
-            limit=limit,
-        )
+        return list_runs(tx, wanted, agents=seen, after=after, limit=limit)
 
-    read = call.rooms.store.scan if needle else call.rooms.store.read
+    read = call.rooms.store.scan if wanted.rare else call.rooms.store.read
     rows, following = await read(query)
     return Page[RunRow](rows=tuple(rows), next=following, sequence=head)
 
@@ -141,7 +141,17 @@ OPERATIONS = (
         runs,
         "List runs, newest first.",
         answers=Page[RunRow],
-        query=("agent", "state", "filter", "after", "limit"),
+        query=(
+            "agent",
+            "version",
+            "state",
+            "on_behalf_of",
+            "cost_at_least",
+            "replay_of",
+            "filter",
+            "after",
+            "limit",
+        ),
         tags=("runs",),
     ),
     Operation(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from watchkeeper.cli.output import print_facts, print_json, print_table, say
+from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say
 from watchkeeper.cli.session import AFTER, FILTER, LIMIT, Session, speaks
 from watchkeeper.cli.words import at, proven
-from watchkeeper.core.money import dollars
+from watchkeeper.core.errors import Invalid
+from watchkeeper.core.money import dollars, micros_from_text
 
 if TYPE_CHECKING:
     from watchkeeper.wire.agents import AgentRow
@@ -114,7 +115,11 @@ def _show_agent(session: Session, name: str) -> None:
 @click.command()
 @click.argument("run", required=False)
 @click.option("--agent", metavar="NAME", help="Only this agent's.")
+@click.option("--version", type=int, metavar="N", help="Only of this version of the contract.")
 @click.option("--in", "run_state", metavar="STATE", help="Only runs in this state, e.g. open.")
+@click.option("--for", "principal", metavar="NAME", help="Only on behalf of such a principal.")
+@click.option("--cost", metavar="AMOUNT", help="Only what cost at least e.g. 0.05 dollars.")
+@click.option("--replay-of", metavar="RUN", help="Only replays of this run; `any` has all.")
 @AFTER
 @LIMIT
 @speaks()
@@ -122,7 +127,11 @@ def runs(
     session: Session,
     run: str | None,
     agent: str | None,
+    version: int | None,
     run_state: str | None,
+    principal: str | None,
+    cost: str | None,
+    replay_of: str | None,
     after: str | None,
     limit: int,
 ) -> None:
@@ -130,8 +139,21 @@ def runs(
     if run is not None:
         _show_run(session, run)
         return
+    try:
+        least = None if cost is None else micros_from_text(cost)
+    except Invalid as error:
+        fail(error)
     page = session.call(
-        lambda plane: plane.runs(agent=agent, state=run_state, after=after, limit=limit)
+        lambda plane: plane.runs(
+            agent=agent,
+            version=version,
+            state=run_state,
+            on_behalf_of=principal,
+            cost_at_least=least,
+            replay_of=replay_of,
+            after=after,
+            limit=limit,
+        )
     )
     print_page(
         session,

@@ -158,17 +158,25 @@ class PlaneClient(
         self,
         *,
         agent: str | None = None,
+        version: int | None = None,
         state: str | None = None,
+        on_behalf_of: str | None = None,
+        cost_at_least: int | None = None,
+        replay_of: str | None = None,
         filter: str | None = None,
         after: str | None = None,
         limit: int | None = None,
     ) -> Page[RunRow]:
-        """List runs, newest first."""
+        """List runs, newest first; `replay_of` `any` has all replays."""
         return await self._get(
             Page[RunRow],
             "/v1/runs",
             agent=agent,
+            version=version,
             state=state,
+            on_behalf_of=on_behalf_of,
+            cost_at_least=cost_at_least,
+            replay_of=replay_of,
             filter=filter,
             after=after,
             limit=limit,

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from watchkeeper.client.api import PlaneClient
 from watchkeeper.console.blocks import Block
+from watchkeeper.console.completion import Complete
 from watchkeeper.console.configuration import Configuration
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Token
@@ -25,6 +26,21 @@ class Field:
     label: str
     check: Callable[[str], str | None] = field(default=lambda text: None)
     value: str = ""
+    complete: Complete | None = None
+    """What the line could become; tab offers it."""
+
+
+def one_of(key: str, label: str, allowed: Sequence[str], value: str = "") -> Field:
+    """Return a line that takes one of some words; tab goes through them."""
+
+    def check(text: str) -> str | None:
+        return None if text.strip() in allowed else f"one of {', '.join(allowed)}"
+
+    def complete(text: str) -> Sequence[str]:
+        word = text.strip()
+        return allowed if word in allowed else [one for one in allowed if one.startswith(word)]
+
+    return Field(key, label, check, value, complete)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ dangerous one opens with its cancel in focus. Its size is fixed when it opens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from watchkeeper.console.actions import key_label
 from watchkeeper.console.blocks import Block, Row, lay_out_blocks
+from watchkeeper.console.completion import Complete, Completion
 from watchkeeper.console.desk import Question, Reply
 from watchkeeper.console.editor import Editor, History
 from watchkeeper.console.overlay import Frame, Overlay, Scroll, boxed
@@ -25,17 +25,27 @@ LONGEST_REASON = 1000
 OFFER = "ctrl+r"
 """Offers reasons, one after the other."""
 
-Part = Literal["field", "cancel", "confirm"]
+_OFFERS = 8
+"""Completions that are shown at most."""
 
 
 class Input:
     """One line a dialog asks for."""
 
-    def __init__(self, key: str, label: str, editor: Editor, *, pasteable: bool = True) -> None:
+    def __init__(
+        self,
+        key: str,
+        label: str,
+        editor: Editor,
+        *,
+        pasteable: bool = True,
+        complete: Complete | None = None,
+    ) -> None:
         self.key = key
         self.label = label
         self.editor = editor
         self.pasteable = pasteable
+        self.completion = None if complete is None else Completion(complete)
 
 
 class Dialog(Overlay[Reply]):
@@ -53,7 +63,9 @@ class Dialog(Overlay[Reply]):
         self.read = not question.read_to_end
         self._opened_at = opened_at
         self._size: tuple[int, int, int] | None = None
-        self.inputs = [Input(f.key, f.label, Editor(f.value)) for f in question.fields]
+        self.inputs = [
+            Input(f.key, f.label, Editor(f.value), complete=f.complete) for f in question.fields
+        ]
         if question.type_name is not None:
             label = f"Type {make_safe(question.type_name, limit=60)}"
             self.inputs.append(Input("name", label, Editor(), pasteable=False))
@@ -75,6 +87,8 @@ class Dialog(Overlay[Reply]):
             self.finish(Reply(False))
         elif any(choice.key == key for choice in self.question.choices):
             self.finish(Reply(False, self._values().get("reason") or None, {}, key))
+        elif key in ("tab", "shift+tab") and self._complete(1 if key == "tab" else -1):
+            return
         elif key in ("tab", "down", "shift+tab", "up"):
             self._move(1 if key in ("tab", "down") else -1)
         elif key == "enter":
@@ -92,7 +106,7 @@ class Dialog(Overlay[Reply]):
             # the first offered is the one that was said last; beyond the last it begins anew
             self.reason_in_focus.set(self._reasons.walk_round())
         else:
-            self.inputs[self.focus].editor.take_key(key, character)
+            self._write(key, character)
 
     def take_paste(self, text: str, now: float) -> None:
         """Put the first pasted line into the line in focus; a name must be typed."""
@@ -109,6 +123,18 @@ class Dialog(Overlay[Reply]):
         """The reason being typed; it may be written in the person's own editor instead."""
         held = self.inputs[self.focus] if self.focus < self._cancel else None
         return held.editor if held is not None and held.key == "reason" else None
+
+    def _write(self, key: str, character: str | None) -> None:
+        held = self.inputs[self.focus]
+        if held.completion is not None:
+            held.completion.forget()
+        held.editor.take_key(key, character)
+
+    def _complete(self, step: int) -> bool:
+        held = self.inputs[self.focus] if self.focus < self._cancel else None
+        if held is None or held.completion is None:
+            return False
+        return held.completion.offer(held.editor, step)
 
     def _enter(self) -> None:
         if self.focus == self._cancel:
@@ -238,8 +264,12 @@ class Dialog(Overlay[Reply]):
         elif self.focus < self._cancel:
             last = self.focus + 1 == self._cancel and not question.danger
             word = question.confirm.lower() if last else "next"
-            writing = "  ^r offers  ^o editor" if self.reason_in_focus is not None else ""
-            parts.append(span(f"enter {word}  esc cancel{writing}", "quiet"))
+            held = self.inputs[self.focus]
+            more = "  ^r offers  ^o editor" if held.key == "reason" else ""
+            if held.completion is not None:
+                names = [name.rstrip("/").rpartition("/")[2] for name in held.completion.offered]
+                more = f"  tab {'  '.join(names[:_OFFERS]) or 'completes'}"
+            parts.append(span(f"enter {word}  esc cancel{more}", "quiet"))
         else:
             move = "type" if on_cancel and self.inputs else "tab move"
             parts.append(span(f"{move}  enter choose  esc cancel", "quiet"))

@@ -10,6 +10,7 @@ from watchkeeper.console.actions import key_label
 from watchkeeper.console.blocks import Block
 from watchkeeper.console.chooser import Choice, Chooser
 from watchkeeper.console.editor import History
+from watchkeeper.console.filters import offered_keys
 from watchkeeper.console.guides import guide_blocks, guide_files, help_blocks
 from watchkeeper.console.prompt import Prompt
 from watchkeeper.console.theme import load_theme, theme_files
@@ -76,9 +77,15 @@ class Finding:
 
     def open_filter(self) -> None:
         """Type a filter; it applies while it is typed."""
-        window = self._pane.window
-        self._open_prompt(Prompt("/", text=window.filter, history=self._filters,
-                                 changed=self._narrow))  # fmt: skip
+        pane = self._pane
+        prompt = Prompt(
+            "/",
+            text=pane.window.filter,
+            history=self._filters,
+            complete=lambda text: offered_keys(text, pane.filter_keys),
+            changed=self._narrow,
+        )
+        self._open_prompt(prompt)
 
     def open_command(self) -> None:
         """Type a command."""
@@ -162,7 +169,7 @@ class Finding:
     def _seek(self, row: str | None, detail: bool) -> None:
         if row is not None:
             work = self.seek(self._pane, row, detail)
-            self._console.run_worker(work, exit_on_error=True)
+            self._console.run_worker(self._console.guard(work), exit_on_error=True)
 
     def _turn_to(self, key: str) -> None:
         console = self._console

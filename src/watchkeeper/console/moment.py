@@ -7,6 +7,8 @@ from datetime import UTC, datetime, tzinfo
 
 from watchkeeper.console.painting import NOTHING, Span, span
 from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.durations import read_duration
+from watchkeeper.core.errors import Invalid
 
 _SOON_SECONDS = 120
 
@@ -20,6 +22,18 @@ def duration_text(seconds: int) -> str:
     if seconds < 100 * 86_400:
         return f"{seconds // 86_400}d{seconds % 86_400 // 3600:02d}"
     return f"{seconds // 86_400}d"
+
+
+def read_moment(text: str, now: int) -> int:
+    """Read `7d` (ago), `2026-11-17` or `2026-11-17T12:00`, in UTC unless told, in microseconds."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            return max(0, now - read_duration(text) * MICROSECONDS)
+        except Invalid:
+            raise Invalid(f"{text!r:.40} is no time", remedy="write 7d or 2026-11-17") from None
+    return int(found.replace(tzinfo=found.tzinfo or UTC).timestamp()) * MICROSECONDS
 
 
 @dataclass(frozen=True)

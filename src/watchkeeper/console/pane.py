@@ -35,6 +35,8 @@ class Pane(Generic[Row]):
     watched: ClassVar[tuple[str, ...]] = ("",)
     """Beginnings of the event types that change it."""
     page_size: ClassVar[int] = 64
+    filter_keys: ClassVar[tuple[str, ...]] = ()
+    """What a filter may name besides words, as in `agent:refunds`."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -148,6 +150,11 @@ class Pane(Generic[Row]):
         following = self.window.more(self.top + height)
         if following is not None:
             await self._read(following)
+
+    def refuse(self, why: str) -> None:
+        """Show why nothing can match instead of rows: what was asked for makes no sense."""
+        self.failure = why
+        self.window.take(self.window.head(), (), None, 0)
 
     async def read_on(self, height: int) -> bool:
         """Read the next page if the screen comes near the end of what is read."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 from watchkeeper.console.blocks import Row
+from watchkeeper.console.completion import Complete, Completion
 from watchkeeper.console.editor import Editor, History
 from watchkeeper.console.painting import span
 
@@ -21,16 +22,15 @@ class Prompt:
         *,
         text: str = "",
         history: History | None = None,
-        complete: Callable[[str], Sequence[str]] = lambda text: (),
+        complete: Complete = lambda text: (),
         changed: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.sign = sign
         self.editor = Editor(text)
         self.outcome: Outcome = "open"
         self._history = history or History()
-        self._complete = complete
+        self._completion = Completion(complete)
         self._changed = changed
-        self._offered: list[str] = []
 
     def take_key(self, key: str, character: str | None) -> None:
         """Type, complete, walk the history, or end it."""
@@ -43,11 +43,12 @@ class Prompt:
         elif key in ("up", "down"):
             self.editor.set(self._history.walk(-1 if key == "up" else 1))
         elif key in ("tab", "shift+tab"):
-            self._offer(1 if key == "tab" else -1)
+            if self._completion.offer(self.editor, 1 if key == "tab" else -1):
+                self._changed(self.editor.text)
             return
         else:
             self.editor.take_key(key, character)
-        self._offered = []
+        self._completion.forget()
         if self.editor.text != before:
             self._changed(self.editor.text)
 
@@ -58,22 +59,13 @@ class Prompt:
 
     def row(self, width: int) -> Row:
         """Draw it, with what it could become."""
-        offers = [name for name in self._complete(self.editor.text) if name != self.editor.text]
-        hint = "  ".join(offers[:6]) if self.editor.text else ""
+        typed = self.editor.text
+        offers = [name for name in self._completion.complete(typed) if name != typed]
+        offers = [offer[offer.rfind(" ") + 1 :] for offer in offers]
+        hint = "  ".join(offers[:6]) if typed or self.sign == "/" else ""
         room = max(8, width - 2 - (min(len(hint), width // 2) + 2 if hint else 0))
         return (
             span(self.sign, "accent"),
             *self.editor.spans(room),
             span(f"  {hint}" if hint else "", "quiet"),
         )
-
-    def _offer(self, step: int) -> None:
-        if not self._offered or self.editor.text not in self._offered:
-            self._offered = list(self._complete(self.editor.text))
-            if self._offered:
-                self.editor.set(self._offered[0 if step > 0 else -1])
-                self._changed(self.editor.text)
-            return
-        place = (self._offered.index(self.editor.text) + step) % len(self._offered)
-        self.editor.set(self._offered[place])
-        self._changed(self.editor.text)

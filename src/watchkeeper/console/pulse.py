@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper.console.dialog import Dialog
 from watchkeeper.console.overlay import TextView
 from watchkeeper.console.terminal import ConsoleDriver
-from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.errors import Invalid, WatchkeeperError
 from watchkeeper.wire.plane import EventRow
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class Pulse:
         line = pane.window.cursor - pane.top
         try:
             await pane.reload(console.stage.list_height)
+        except Invalid as error:
+            pane.refuse(str(error))
         except WatchkeeperError as error:
             pane.dirty = True
             pane.failure = str(error)

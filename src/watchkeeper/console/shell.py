@@ -148,10 +148,10 @@ def _moving(shell: Shell) -> list[Action]:
         Action("move.page-up", "page up", move("-page"), ("pageup", "ctrl+b"), "Move"),
         Action("move.half-down", "half page down", move("half"), ("ctrl+d",), "Move"),
         Action("move.half-up", "half page up", move("-half"), ("ctrl+u",), "Move"),
-        Action("move.next", "next row", step_row(1), ("J", "right_square_bracket"), "Move",
-               "The next row, without leaving its detail.", layers=DETAIL),
-        Action("move.previous", "previous row", step_row(-1), ("K", "left_square_bracket"), "Move",
-               "The row before, without leaving its detail.", layers=DETAIL),
+        Action("move.next", "next", step_row(1), ("J", "right", "right_square_bracket"), "Move",
+               "The next row, without leaving its detail.", layers=DETAIL, footer=86),
+        Action("move.previous", "previous", step_row(-1), ("K", "left", "left_square_bracket"),
+               "Move", "The row before, without leaving its detail.", layers=DETAIL, footer=87),
     ]  # fmt: skip
 
 

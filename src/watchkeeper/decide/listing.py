@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from watchkeeper.core.digest import parse
 from watchkeeper.decide.records import newest_decisions
@@ -12,39 +13,87 @@ from watchkeeper.decide.runs.ailing import find_kept, health_fields
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.runs import replayed_by
 from watchkeeper.identity.scope import read_token_scope
-from watchkeeper.identity.tables import runs
+from watchkeeper.identity.tables import replay_runs, runs
 from watchkeeper.kill import service as locks
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import BusinessObject, RunDetail, RunRow, RunState
 
+_LAST_VERDICT = (
+    select(decisions.c.verdict)
+    .where(decisions.c.run == runs.c.run)
+    .order_by(decisions.c.decision.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_COST = (
+    select(func.sum(decisions.c.cost_micros)).where(decisions.c.run == runs.c.run).scalar_subquery()
+)
+
+
+@dataclass(frozen=True)
+class WantedRuns:
+    """Which runs a list is of; what is None does not matter."""
+
+    agent: str | None = None
+    version: int | None = None
+    state: str | None = None
+    """As it is shown: an open run that waits for a person is `held`."""
+    on_behalf_of: str | None = None
+    """Part of the name of whom it works for."""
+    cost_at_least: int | None = None
+    """Micro-dollars."""
+    replay_of: str | None = None
+    """The run that they replay; `any` has all replays."""
+    text: str | None = None
+
+    @property
+    def rare(self) -> bool:
+        """Whether many runs may have to be looked at to find a few."""
+        return self != WantedRuns(agent=self.agent)
+
 
 def list_runs(
     tx: Transaction,
+    wanted: WantedRuns,
     *,
-    agent: str | None = None,
     agents: Collection[str] | None = None,
-    state: str | None = None,
-    filter_text: str = "",
     after: str | None = None,
     limit: int = 64,
 ) -> tuple[list[RunRow], str | None]:
     """Return a page of runs and the key to continue after."""
-    query = select(runs).order_by(runs.c.run.desc()).limit(limit + 1)
-    if agent:
-        query = query.where(runs.c.agent == agent)
+    query = select(runs).where(*_conditions(wanted)).order_by(runs.c.run.desc()).limit(limit + 1)
     if agents is not None:
         query = query.where(runs.c.agent.in_(agents))
-    if state:
-        query = query.where(runs.c.state == state)
-    if filter_text:
-        looked_at = (runs.c.run, runs.c.agent, runs.c.goal)
-        query = query.where(or_(*(c.icontains(filter_text, autoescape=True) for c in looked_at)))
     if after:
         query = query.where(runs.c.run < after)
     rows = list(tx.connection.execute(query))
     page = rows[:limit]
     return _describe_runs(tx, page), page[-1].run if len(rows) > limit else None
+
+
+def _conditions(wanted: WantedRuns) -> Iterator[ColumnElement[bool]]:
+    if wanted.agent:
+        yield runs.c.agent == wanted.agent
+    if wanted.version is not None:
+        yield runs.c.version == wanted.version
+    if wanted.state in ("open", "held"):
+        waits = func.coalesce(_LAST_VERDICT, "") == "hold"
+        yield runs.c.state == "open"
+        yield waits if wanted.state == "held" else ~waits
+    elif wanted.state:
+        yield runs.c.state == wanted.state
+    if wanted.on_behalf_of:
+        yield runs.c.on_behalf_of.icontains(wanted.on_behalf_of, autoescape=True)
+    if wanted.cost_at_least is not None:
+        yield func.coalesce(_COST, 0) >= wanted.cost_at_least
+    if wanted.replay_of:
+        of_run = replay_runs.c.of_run == wanted.replay_of
+        every = wanted.replay_of == "any"
+        yield exists().where(replay_runs.c.run == runs.c.run, *(() if every else (of_run,)))
+    if wanted.text:
+        looked_at = (runs.c.run, runs.c.agent, runs.c.goal)
+        yield or_(*(column.icontains(wanted.text, autoescape=True) for column in looked_at))
 
 
 def read_run(tx: Transaction, run: str) -> RunDetail | None:

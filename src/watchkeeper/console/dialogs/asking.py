@@ -1,25 +1,26 @@
-"""Asking what happened: which question, its parameters, its answer."""
+"""Asking what happened: which question, its parameters, its answer in a list of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import get_args
 
+from watchkeeper.client.api import PlaneClient
 from watchkeeper.console.actions import Action
-from watchkeeper.console.blocks import Fact
-from watchkeeper.console.desk import Desk, Field, Question
-from watchkeeper.console.views import answers
+from watchkeeper.console.blocks import Fact, Prose, Quoted
+from watchkeeper.console.desk import Desk, Field, Question, one_of
+from watchkeeper.console.views.questions import question, read_question
 from watchkeeper.core.durations import read_duration
 from watchkeeper.core.errors import Invalid
-from watchkeeper.wire.asking import Measure, Part
+from watchkeeper.wire.asking import Answer, Asked, Measure, Part
 from watchkeeper.wire.data import DATA_CLASSES
 
 
 def ask_actions(desk: Desk) -> list[Action]:
     """Return the actions that ask; each works by its name on the command line."""
 
-    async def choose() -> None:
-        await ask(desk)
+    async def any_question() -> None:
+        await choose(desk)
 
     async def rise() -> None:
         await spike(desk)
@@ -28,7 +29,7 @@ def ask_actions(desk: Desk) -> list[Action]:
         await touched(desk)
 
     return [
-        Action("console.ask", "ask", choose, (), "Look",
+        Action("console.ask", "ask", any_question, (), "Look",
                "Asks what happened: what made something rise, who touched data, and more."),
         Action("console.spike", "ask: spike", rise, (), "Look",
                "Asks which version made cost, calls, refusals or errors rise."),
@@ -37,20 +38,48 @@ def ask_actions(desk: Desk) -> list[Action]:
     ]  # fmt: skip
 
 
-async def ask(desk: Desk) -> None:
+async def ask(client: PlaneClient, text: str) -> Answer:
+    """Have a question answered that `question` wrote; raise `Invalid` if it is none."""
+    asked = read_question(text)
+    name = asked.pop("ask", "")
+    within = asked.pop("within", "")
+    seconds = read_duration(within) if within else None
+    if name == "spike":
+        return await client.ask_spike(
+            measure=asked.get("measure"),
+            by=asked.get("by"),
+            agent=asked.get("agent"),
+            within_seconds=seconds,
+        )
+    if name == "touched":
+        return await client.ask_touched(asked.get("data", ""), within_seconds=seconds)
+    if name == "rested-on":
+        return await client.ask_rested_on(asked.get("key", ""))
+    if not name:
+        raise Invalid("that is no question", remedy="ask with :ask")
+    return await client.ask_saved(name, within_seconds=seconds, agent=asked.get("agent"))
+
+
+async def choose(desk: Desk) -> None:
     """Choose a question, and have it answered."""
-    known = (await desk.client.questions()).rows
-    names = [one.name for one in known if one.name in _ANSWERS]
+    known = {one.name: one for one in (await desk.client.questions()).rows}
+    known = {name: one for name, one in known.items() if one.saved or name in _ASKING}
+    names = tuple(known)
     reply = await desk.ask(
         Question(
             title="What do you want to know?",
-            body=[Fact(one.name, one.asks) for one in known if one.name in names],
+            body=[
+                *(Fact(one.name, one.asks) for one in known.values() if not one.saved),
+                *(Quoted(one.name, one.asks, 2) for one in known.values() if one.saved),
+            ],
             confirm="Go on",
-            fields=(Field("question", "Question", _one_of(names), names[0] if names else ""),),
+            fields=(one_of("question", "Question", names, names[0] if names else ""),),
         )
     )
-    if reply.confirmed:
-        await _ANSWERS[reply.values["question"].strip()](desk)
+    if not reply.confirmed:
+        return
+    chosen = known[reply.values["question"].strip()]
+    await (_saved(desk, chosen) if chosen.saved else _ASKING[chosen.name](desk))
 
 
 async def spike(desk: Desk) -> None:
@@ -64,23 +93,15 @@ async def spike(desk: Desk) -> None:
             ],
             confirm="Ask",
             fields=(
-                Field("measure", "What", _one_of(get_args(Measure)), "cost"),
-                Field("by", "By", _one_of(get_args(Part)), "version"),
-                Field("since", "In the last (24h, 7d)", _time, "24h"),
+                one_of("measure", "What", get_args(Measure), "cost"),
+                one_of("by", "By", get_args(Part), "version"),
+                Field("within", "In the last (24h, 7d)", _time, "24h"),
                 Field("agent", "Only agent (or empty)"),
             ),
         )
     )
-    if not reply.confirmed:
-        return
-    found = await desk.client.ask_spike(
-        measure=reply.values["measure"].strip(),
-        by=reply.values["by"].strip(),
-        agent=reply.values["agent"].strip() or None,
-        within_seconds=read_duration(reply.values["since"].strip()),
-    )
-    title = f"{found.measure} by {found.by}, against as long before"
-    await desk.view(title, answers.spike_blocks(found, desk.moment()))
+    if reply.confirmed:
+        show(desk, "spike", **reply.values)
 
 
 async def touched(desk: Desk) -> None:
@@ -91,19 +112,13 @@ async def touched(desk: Desk) -> None:
             body=[Fact("classes", ", ".join(DATA_CLASSES))],
             confirm="Ask",
             fields=(
-                Field("data", "Class", _one_of(DATA_CLASSES), "email"),
-                Field("since", "In the last (24h, 7d)", _time, "24h"),
+                one_of("data", "Class", DATA_CLASSES, "email"),
+                Field("within", "In the last (24h, 7d)", _time, "24h"),
             ),
         )
     )
-    if not reply.confirmed:
-        return
-    found = await desk.client.ask_touched(
-        reply.values["data"].strip(),
-        within_seconds=read_duration(reply.values["since"].strip()),
-    )
-    title = f"Who touched data of class {found.data}"
-    await desk.view(title, answers.touched_blocks(found, desk.moment()))
+    if reply.confirmed:
+        show(desk, "touched", **reply.values)
 
 
 async def _rested_on(desk: Desk) -> None:
@@ -116,20 +131,32 @@ async def _rested_on(desk: Desk) -> None:
         )
     )
     if reply.confirmed:
-        await rested_on(desk, reply.values["key"].strip())
+        show(desk, "rested-on", **reply.values)
 
 
-async def rested_on(desk: Desk, key: str) -> None:
-    """Show what a run or a step rested on."""
-    found = await desk.client.ask_rested_on(key)
-    await desk.view("What it rested on", answers.rested_on_blocks(found, desk.moment()))
+async def _saved(desk: Desk, asked: Asked) -> None:
+    reply = await desk.ask(
+        Question(
+            title="Ask what a document asks?",
+            body=[
+                Quoted(asked.name, asked.asks, 6),
+                Prose("What is left empty is as the document has it.", "quiet"),
+            ],
+            confirm="Ask",
+            fields=(
+                Field("within", "In the last (24h, 7d)", _time_or_none),
+                Field("agent", "Only agent"),
+            ),
+        )
+    )
+    if reply.confirmed:
+        show(desk, asked.name, **reply.values)
 
 
-def _one_of(allowed: Sequence[str]) -> Callable[[str], str | None]:
-    def check(text: str) -> str | None:
-        return None if text.strip() in allowed else f"one of {', '.join(allowed)}"
-
-    return check
+def show(desk: Desk, name: str, **parameters: str) -> None:
+    """Have a question asked, and go to its answer."""
+    given = {key: value.strip() for key, value in parameters.items()}
+    desk.show("answers", f"{question(name, **given)}#")
 
 
 def _time(text: str) -> str | None:
@@ -140,7 +167,11 @@ def _time(text: str) -> str | None:
     return None
 
 
-_ANSWERS: Mapping[str, Callable[[Desk], Awaitable[None]]] = {
+def _time_or_none(text: str) -> str | None:
+    return _time(text) if text.strip() else None
+
+
+_ASKING: Mapping[str, Callable[[Desk], Awaitable[None]]] = {
     "spike": spike,
     "touched": touched,
     "rested-on": _rested_on,

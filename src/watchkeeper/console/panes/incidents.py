@@ -11,6 +11,7 @@ from watchkeeper.console.blocks import Block
 from watchkeeper.console.columns import Column
 from watchkeeper.console.desk import Desk
 from watchkeeper.console.dialogs import incidents as dialogs
+from watchkeeper.console.dialogs.exporting import evidence_action
 from watchkeeper.console.dialogs.killing import kill_action
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span
@@ -91,6 +92,7 @@ class IncidentsPane(Pane[IncidentRow]):
                 "report", "R", dialogs.report, "read",
                 "Make the report: what happened, when, who, what was stopped.",
             ),
+            evidence_action(self),
             kill_action(self),
         )  # fmt: skip
 

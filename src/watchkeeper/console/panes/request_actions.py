@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from watchkeeper.console.actions import Action
+from watchkeeper.console.dialogs.exporting import evidence_action
 from watchkeeper.console.dialogs.killing import kill_action
 from watchkeeper.console.panes.trace import trace_action
 
@@ -22,6 +23,7 @@ def request_actions(pane: ApprovalsPane) -> Sequence[Action]:
         *_seeing_to(pane),
         *_looking(pane),
         trace_action(pane),
+        evidence_action(pane),
         kill_action(pane),
     )
 

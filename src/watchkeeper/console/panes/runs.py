@@ -10,14 +10,20 @@ from watchkeeper.console.actions import Action
 from watchkeeper.console.blocks import Block
 from watchkeeper.console.columns import Column
 from watchkeeper.console.dialogs import asking
+from watchkeeper.console.dialogs.exporting import evidence_action
 from watchkeeper.console.dialogs.killing import kill_action
+from watchkeeper.console.filters import read_filter
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span
 from watchkeeper.console.pane import Pane
 from watchkeeper.console.views import comparing
 from watchkeeper.console.views import runs as view
+from watchkeeper.core.errors import Invalid
+from watchkeeper.core.money import micros_from_text
 from watchkeeper.wire.agents import RunRow
 from watchkeeper.wire.pages import Page
+
+_DIGITS = 10
 
 
 class RunsPane(Pane[RunRow]):
@@ -38,10 +44,22 @@ class RunsPane(Pane[RunRow]):
     )
     empty = "No runs yet. They show up as soon as an agent opens one."
     watched = ("run.", "decision.", "outcome.", "lock.")
+    filter_keys = ("agent", "state", "version", "for", "cost", "replay")
 
     async def fetch(self, after: str | None, limit: int, filter: str) -> Page[RunRow]:
         """Read a page of runs."""
-        return await self.desk.client.runs(after=after, limit=limit, filter=filter or None)
+        wanted = read_filter(filter, self.filter_keys)
+        return await self.desk.client.runs(
+            agent=wanted.get("agent"),
+            version=_number(wanted.get("version")),
+            state=wanted.get("state"),
+            on_behalf_of=wanted.get("for"),
+            cost_at_least=_cost(wanted.get("cost")),
+            replay_of=wanted.get("replay"),
+            filter=wanted.get("filter"),
+            after=after,
+            limit=limit,
+        )
 
     def row_id(self, row: RunRow) -> str:
         """The run's id."""
@@ -75,12 +93,16 @@ class RunsPane(Pane[RunRow]):
             Action("runs.detail", "detail", self.show_detail, ("d",), "Look",
                    "The run and its decisions, instead of its trace.", self.key,
                    layers=("list",), footer=60, why_not=self._why_none),
+            Action("runs.steps", "steps", self.show_steps, ("s",), "Look",
+                   "Go through the run step by step, and decide it again under other rules.",
+                   self.key, footer=55, why_not=self._why_none),
             Action("runs.compare", "compare", self.compare, ("c",), "Look",
                    "Put two marked runs side by side, step by step.", self.key, footer=61,
                    why_not=self._why_not_two),
             Action("runs.basis", "rested on", self.show_basis, ("b",), "Look",
                    "What the run's output rested on.", self.key, footer=62,
                    why_not=self._why_none),
+            evidence_action(self),
             kill_action(self),
         )  # fmt: skip
 
@@ -89,16 +111,21 @@ class RunsPane(Pane[RunRow]):
         if self.current is not None:
             self.desk.show(self.key, self.current.run, detail=True)
 
+    def show_steps(self) -> None:
+        """Go through the run step by step."""
+        if self.current is not None:
+            self.desk.show("replay", f"{self.current.run}:")
+
     async def compare(self) -> None:
         """Show two runs side by side, the earlier one first."""
         a, b = sorted(self.marked, key=lambda row: row.opened_at)
         found = await self.desk.client.compare(a.run, b.run)
         await self.desk.view("Two runs side by side", comparing.blocks(found))
 
-    async def show_basis(self) -> None:
+    def show_basis(self) -> None:
         """Say what its output rested on."""
         if self.current is not None:
-            await asking.rested_on(self.desk, self.current.run)
+            asking.show(self.desk, "rested-on", key=self.current.run)
 
     def _why_none(self) -> str | None:
         return None if self.current is not None else "no run is chosen"
@@ -106,3 +133,22 @@ class RunsPane(Pane[RunRow]):
     def _why_not_two(self) -> str | None:
         marked = len(self.marked)
         return None if marked == 2 else f"mark two runs with space; {marked} marked now"
+
+
+def _number(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < _DIGITS):
+        raise Invalid(f"version: is a number, not {text!r:.20}")
+    return int(text)
+
+
+def _cost(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return micros_from_text(text)
+    except Invalid:
+        raise Invalid(
+            f"cost: is at least so many dollars, e.g. cost:0.50, not {text!r:.20}"
+        ) from None

@@ -10,21 +10,22 @@ from watchkeeper.console.blocks import Block
 from watchkeeper.console.columns import Column
 from watchkeeper.console.desk import Desk
 from watchkeeper.console.dialogs import asking
+from watchkeeper.console.dialogs.exporting import evidence_action
 from watchkeeper.console.dialogs.killing import kill_action
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span
 from watchkeeper.console.pane import Pane
+from watchkeeper.console.panes.one_run import OneRunPane
 from watchkeeper.console.views import waterfall as view
+from watchkeeper.console.words import id_text
 from watchkeeper.core.errors import NotFound
 from watchkeeper.wire.pages import Page
-from watchkeeper.wire.plane import EventRow
+from watchkeeper.wire.plane import EventRow, Need
 from watchkeeper.wire.traces import SpanRow
 
-NO_RUN = "No run is chosen. In Runs (4) enter opens one; in Approvals and Ledger T does."
 
-
-class TracePane(Pane[SpanRow]):
-    """The waterfall of one run; live while it goes on. A row is named `RUN:STEP`."""
+class TracePane(OneRunPane[SpanRow]):
+    """The waterfall of one run; live while it goes on."""
 
     key = "trace"
     title = "Trace"
@@ -38,29 +39,25 @@ class TracePane(Pane[SpanRow]):
         Column("tokens", "TOKENS", 6, align="right", priority=5),
         Column("why", "WHY", 34, least=16, grow=1, priority=4),
     )
-    empty = NO_RUN
     page_size = 200
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
-        self.run: str | None = None
         self._time = view.Time()
 
     async def fetch(self, after: str | None, limit: int, filter: str) -> Page[SpanRow]:
         """Read a page of the run's steps; the filter works here."""
-        if self.run is None and self.window.current_id:
-            self.run = self.window.current_id.partition(":")[0]  # where the person was last time
-        if self.run is None:
+        run = self.known_run()
+        if run is None:
             return Page[SpanRow](rows=())
         try:
-            found = await self.desk.client.trace(self.run, after=after, limit=limit)
+            found = await self.desk.client.trace(run, after=after, limit=limit)
         except NotFound:
-            self.empty = f"There is no run {view.short(self.run)} here. Runs: 4"
+            self.empty = self.no_such_run()
             return Page[SpanRow](rows=())
         self._time = (view.Time() if after is None else self._time).with_rows(found.rows)
         self.empty = (
-            f"Nothing of run {view.short(self.run)} is kept any more; l shows its entries in the "
-            "ledger."
+            f"Nothing of run {id_text(run)} is kept any more; l shows its entries in the ledger."
         )
         rows = found.rows
         if filter:
@@ -100,30 +97,15 @@ class TracePane(Pane[SpanRow]):
         top = self.window.find(f"{self.run}:{self.run}")
         return () if top is None else view.headline(top, self.desk.moment())
 
-    def on_events(self, events: Sequence[EventRow]) -> None:
-        """Read again when something happens in the run."""
-        if self.run is not None and any(event.run == self.run for event in events):
-            self.dirty = True
-
-    async def turn_to(self, identity: str) -> bool:
-        """Show the run that a step is in, from its beginning, without a filter."""
-        run = identity.partition(":")[0]
-        if run == self.run and not self.window.filter:
-            return False
-        self.run, self._time = run, view.Time()
-        self.clear_marks()
-        self.window.narrow("")
-        self.window.forget()
-        await self.reload()
-        self.window.notice = None
-        return True
-
     def actions(self) -> Sequence[Action]:
         """Go where a step leads; ask what it rested on."""
         return (
             Action("trace.trouble", "next trouble", self.next_trouble, ("n",), "Look",
                    "Go to the next step that was refused, held or failed.", self.key,
                    layers=("list",), footer=10),
+            Action("trace.steps", "steps", self.show_steps, ("s",), "Look",
+                   "Go through the run step by step, and decide it again under other rules.",
+                   self.key, footer=11, why_not=self.why_no_run),
             Action("trace.request", "request", self.show_request, ("o",), "Look",
                    "Go to the request for approval that it waits or ran under.", self.key,
                    footer=60, why_not=self._why_no_request),
@@ -132,12 +114,13 @@ class TracePane(Pane[SpanRow]):
                    footer=61, why_not=self._why_no_entry),
             Action("trace.ledger", "ledger", self.show_ledger, ("l",), "Look",
                    "All entries of the ledger about this run.", self.key,
-                   why_not=self._why_no_run),
+                   why_not=self.why_no_run),
             Action("trace.run", "run", self.show_run, ("R",), "Look",
-                   "The run itself, in Runs.", self.key, why_not=self._why_no_run),
+                   "The run itself, in Runs.", self.key, why_not=self.why_no_run),
             Action("trace.basis", "rested on", self.show_basis, ("b",), "Look",
                    "What this step, or the whole run, rested on.", self.key, footer=62,
-                   why_not=self._why_nothing),
+                   why_not=self.why_nothing),
+            evidence_action(self),
             kill_action(self),
         )  # fmt: skip
 
@@ -150,6 +133,14 @@ class TracePane(Pane[SpanRow]):
             self.desk.say("nothing was refused, held or failed among what is read")
         else:
             self.desk.show(self.key, self.row_id(rows[place]))
+
+    def show_steps(self) -> None:
+        """Go through the run step by step, from this step or from its beginning."""
+        row = self.current
+        if row is not None and row.kind == "action" and row.source == "plane":
+            self.desk.show("replay", f"{self.run}:{row.key}")
+        else:
+            self.desk.show("replay", f"{self.run}:")
 
     def show_request(self) -> None:
         """Go to the request."""
@@ -167,20 +158,10 @@ class TracePane(Pane[SpanRow]):
         """Go to the run's entries."""
         self.desk.show("ledger", filter=f"run:{self.run}")
 
-    def show_run(self) -> None:
-        """Go to the run."""
-        self.desk.show("runs", self.run, detail=True)
-
-    async def show_basis(self) -> None:
+    def show_basis(self) -> None:
         """Say what it rested on."""
         if self.current is not None:
-            await asking.rested_on(self.desk, self.current.key)
-
-    def _why_nothing(self) -> str | None:
-        return None if self.current is not None else "no step is chosen"
-
-    def _why_no_run(self) -> str | None:
-        return None if self.run is not None else "no run is chosen"
+            asking.show(self.desk, "rested-on", key=self.current.key)
 
     def _why_no_request(self) -> str | None:
         if self.current is not None and self.current.request is not None:
@@ -214,7 +195,13 @@ def trace_action(pane: Pane[Any]) -> Action:
 
 
 def step_of(row: Any) -> str | None:
-    """Return `RUN:STEP` of an entry of the ledger or a request; None for what is in no run."""
+    """Return `RUN:STEP` of an entry of the ledger, a request or a need; None where no run is known.
+
+    A need for a decision leads to its request first, where somebody should look before all else.
+    """
+    if isinstance(row, Need):
+        of = row.subject.removeprefix("run/").partition("/")[0]
+        return f"{of}:{of}" if row.kind in ("budget", "run") and of.startswith("run_") else None
     run = getattr(row, "run", None)
     if not isinstance(run, str) or not run.startswith("run_"):
         return None

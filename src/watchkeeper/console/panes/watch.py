@@ -14,6 +14,7 @@ from watchkeeper.console.dialogs.reconciling import reconcile
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span
 from watchkeeper.console.pane import Pane
+from watchkeeper.console.panes.trace import trace_action
 from watchkeeper.console.views import needs as view
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.plane import Need
@@ -126,6 +127,7 @@ class WatchPane(Pane[Need]):
                 pane=self.key,
                 explain="Say how an action ended of which nobody knew, and how you know.",
             ),
+            trace_action(self),
             kill_action(self),
             lift_action(self),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from watchkeeper.console.blocks import Block, Fact, Prose, Title
+from watchkeeper.console.blocks import Block, Fact, Prose, Quoted, Title
 from watchkeeper.console.moment import Moment
 from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.console.views.aligned import aligned
@@ -15,6 +15,7 @@ from watchkeeper.wire.asking import (
     Measure,
     Rest,
     RestedOn,
+    Saved,
     Spike,
     SpikePart,
     Touched,
@@ -85,6 +86,20 @@ def touched_blocks(found: Touched, moment: Moment) -> list[Block]:
                 for one in row.examples
             ),
         ]
+    return [*held, *_limits(found, moment)]
+
+
+def saved_blocks(found: Saved, moment: Moment) -> list[Block]:
+    """Write what the question of a document was; its table has the answer."""
+    held: list[Block] = [
+        Quoted(f"question {found.name}, as a document asks it", found.asks, 8),
+        *(Fact(name, value) for name, value in found.where.items()),
+    ]
+    if found.group_by:
+        held.append(Fact("by", ", ".join(found.group_by)))
+    held.append(Fact("first", found.order))
+    if found.more:
+        held.append(Prose("There are more than are shown.", "warning"))
     return [*held, *_limits(found, moment)]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from watchkeeper.console.blocks import Block, Code, Fact, Prose, Title
 from watchkeeper.console.moment import Moment
@@ -28,7 +29,6 @@ _TOKENS: Mapping[str, Token] = {
     "lock.lifted": "good",
     "run.stopped": "critical",
 }
-_FILTERS = ("type", "agent", "run", "request")
 
 
 def token_of(event_type: str) -> Token:
@@ -61,10 +61,28 @@ def blocks(row: EventRow, moment: Moment) -> list[Block]:
         value = getattr(row, name)
         if value:
             held.append(Fact(name, value))
+    personal = row.body.get("personal")
+    if isinstance(personal, dict) and personal:
+        held.append(Fact("personal data", _personal(personal, row.body), "warning"))
     held += [Title("Body, canonical"), Code(body_text(row))]
     if row.chain_hash:
         held.append(Fact("chain hash", row.chain_hash, "quiet"))
     return held
+
+
+ERASED, NOT_KEPT = "[erased]", "[not kept]"
+"""What stands where a value was, in the words of the plane."""
+
+
+def _personal(values: Mapping[str, Any], body: Mapping[str, Any]) -> str:
+    """Say how many values are not in the entry itself, and whether any is gone."""
+    told = f"{plural(len(values), 'value')}, kept apart; the entry holds only commitments"
+    text = str({key: value for key, value in body.items() if key != "personal"})
+    if ERASED in text:
+        return f"{told}. Where {ERASED} stands, it was erased"
+    if NOT_KEPT in text:
+        return f"{told}. Where {NOT_KEPT} stands, it is kept no more"
+    return told
 
 
 def body_text(row: EventRow) -> str:
@@ -108,24 +126,6 @@ def verification_blocks(found: Verification) -> list[Block]:
     return held
 
 
-def read_filter(text: str) -> dict[str, str]:
-    """Read a filter line: ``type:decision agent:refund-assistant word`` and so on.
-
-    Words without a known key search the entry's text.
-    """
-    found: dict[str, str] = {}
-    words: list[str] = []
-    for word in text.split():
-        key, colon, value = word.partition(":")
-        if colon and value and key in _FILTERS:
-            found[key] = value
-        else:
-            words.append(word)
-    if words:
-        found["filter"] = " ".join(words)
-    return found
-
-
 def matches(row: EventRow, wanted: Mapping[str, str]) -> bool:
     """Whether an entry from the feed belongs in a list filtered like this."""
     for key, value in wanted.items():
@@ -139,8 +139,3 @@ def matches(row: EventRow, wanted: Mapping[str, str]) -> bool:
         elif getattr(row, key) != value:
             return False
     return True
-
-
-def newest_first(rows: Sequence[EventRow]) -> list[EventRow]:
-    """Order entries for the list."""
-    return sorted(rows, key=lambda row: -row.sequence)

@@ -29,6 +29,9 @@ from watchkeeper.core.money import dollars
 from watchkeeper.wire.agents import RunDetail, RunRow
 from watchkeeper.wire.decisions import DecisionRow
 
+REPLAY = "↻ "
+"""Marks a run that somebody tries out, which is nobody's work."""
+
 
 @dataclass(frozen=True)
 class RunFile:
@@ -43,7 +46,7 @@ def cells(row: RunRow, moment: Moment) -> Mapping[str, Span]:
     return {
         "age": moment.age(row.opened_at),
         "state": state_of(row).span,
-        "agent": span(row.agent, "strong"),
+        "agent": span(f"{REPLAY if row.replay_of else ''}{row.agent}", "strong"),
         "goal": _goal(row),
         "object": span(object_text(row.business_object) or "–", "quiet"),
         "calls": span(count_text(row.calls), "text" if row.calls else "quiet"),
@@ -74,6 +77,9 @@ def blocks(row: RunRow, moment: Moment, decisions: Sequence[DecisionRow] = ()) -
         Prose(row.goal, "strong"),
         Line([said.span, span(f"  {row.agent}, version {row.version}")]),
     ]
+    if row.replay_of is not None:
+        held.append(Prose(f"{REPLAY}A replay: somebody tried out what would happen.", "accent"))
+        held.append(Fact("replay of", row.replay_of))
     if row.why:
         held.append(Prose(row.why, "critical"))
     if row.state == "open" and row.health is not None:

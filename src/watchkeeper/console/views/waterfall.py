@@ -10,6 +10,7 @@ from watchkeeper.console.moment import Moment, duration_text
 from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.console.views import runs
 from watchkeeper.console.views.aligned import aligned
+from watchkeeper.console.views.contents import content_blocks
 from watchkeeper.console.words import (
     REQUEST_STATES,
     RUN_STATES,
@@ -18,7 +19,6 @@ from watchkeeper.console.words import (
     actor_text,
     brief_text,
     count_text,
-    id_text,
     moment_text,
     money_text,
     plural,
@@ -251,12 +251,7 @@ def _contents(file: StepFile | None) -> Iterator[Block]:
         "kept, and for how long the plane's settings.",
         "quiet",
     )
-    for part in file.contents.rows:
-        label = f"{part.part}, {part.size:,} bytes, {part.digest or 'no digest'}"
-        if part.text is None:
-            yield Fact(part.part, f"not kept: {part.left_out or 'no text'}; {label}", "quiet")
-        else:
-            yield Quoted(label, part.text, 40)
+    yield from content_blocks(file.contents.rows)
 
 
 def _marks(row: SpanRow) -> Iterator[Block]:
@@ -281,8 +276,3 @@ def _attributes(row: SpanRow) -> Iterator[Block]:
     yield Code("\n".join(sorted(lines)), 200)
     yield Fact("span", f"{row.span} in trace {row.trace}", "quiet")
     yield Fact("id", row.key, "quiet")
-
-
-def short(run: str) -> str:
-    """Shorten the id of a run."""
-    return id_text(run)
