@@ -10,10 +10,12 @@ from sqlalchemy import Select, text
 from tests.traces.entries import RUN
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.traces import resting, rows, spikes, touching
+from watchkeeper.traces import resting, rows, saved, spikes, touching
 from watchkeeper.traces.keeping import HOUR_US, leave_out
 from watchkeeper.traces.missing import missing_of
 from watchkeeper.traces.model import Link, Span
+from watchkeeper.traces.reading import Wanted
+from watchkeeper.wire.asking import GroupBy, QuestionOrder
 
 
 def action(key: str, start: int, **more: Any) -> Span:
@@ -218,3 +220,35 @@ async def test_questions_look_at_their_period_only(store: Store) -> None:
             assert "SCAN" not in plan(tx, query), plan(tx, query)
 
     await store.scan(check)
+
+
+async def test_what_a_document_asks_is_listed_or_counted_in_groups(store: Store) -> None:
+    hour = 3_600_000_000
+    await keep(
+        store,
+        action("a", 0, cost_micros=50),
+        action("b", hour - 1, cost_micros=7, verdict="deny", status="error", rule="r"),
+        action("c", hour, subject="large", status="error", end=hour + 90_000),
+        action(RUN, 0, kind="run", operation="invoke_agent", cost_micros=57),
+    )
+
+    def groups(*by: GroupBy, order: QuestionOrder = "steps", limit: int = 10) -> Any:
+        asked = saved.Query(Wanted(source="plane"), by, order, limit)
+        return store.scan(lambda tx: saved.read_groups(tx, asked, None))
+
+    found, more = await groups("hour", "kind", order="cost")
+    assert not more
+    assert [(one.values, one.steps, one.cost_micros) for one in found] == [
+        (("1970-01-01T00:00:00Z", "action"), 2, 57),
+        (("1970-01-01T00:00:00Z", "run"), 1, 0),
+        (("1970-01-01T01:00:00Z", "action"), 1, 0),
+    ]
+    assert [(one.errors, one.refusals) for one in found] == [(0, 1), (0, 0), (1, 0)]
+    (slow,), more = await groups("subject", "version", order="slowest", limit=1)
+    assert (slow.values[0], slow.longest_ms, more) == ("large", 90, True)
+
+    asked = saved.Query(Wanted(kind="action"), (), "cost", 2)
+    steps, more = await store.scan(lambda tx: saved.read_steps(tx, asked, None))
+    assert ([step.key for step in steps], more) == (["a", "b"], True)
+    hidden = await store.scan(lambda tx: saved.read_steps(tx, asked, frozenset()))
+    assert hidden == ([], False)
