@@ -132,6 +132,9 @@ def answers(plane: Plane, run: Run) -> dict[str, str]:
         "agent": get(f"/v1/agents/{run.agent.name}"),
     }
     said = {where: json.dumps(answer, ensure_ascii=False) for where, answer in found.items()}
+    bundle = plane.operator.http.get(f"/v1/evidence/runs/{run.id}")
+    assert bundle.status_code == 200
+    said["bundle"] = bundle.content.decode("utf-8", "replace")
     for words in (
         "status",
         "watch",
@@ -191,7 +194,7 @@ async def test_no_secret_is_anywhere_and_strict_records_name_nobody(
 
     kept = answers(plane, strict_run)
     decided = {"requests", *(where for where in kept if "requests show" in where)}
-    decided |= {"watchkeeper requests list", "watchkeeper watch", "watchkeeper status"}
+    decided |= {"watchkeeper requests list", "watchkeeper watch", "watchkeeper status", "bundle"}
     recorded = {where: said for where, said in kept.items() if where not in decided}
     assert leaks(strict.people, recorded) == []
     assert strict.people["held argument"] in kept["requests"], "people decide on what is real"
