@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.rig.environments import environment
+from tests.rig.plane import Plane
 
 EVENTS = ("SessionStart", "PreToolUse", "PostToolUse", "PostToolUseFailure", "SessionEnd")
 
@@ -97,6 +98,18 @@ class ClaudeCode:
             timeout=120,
             check=False,
         )
+
+
+def telemetry(plane: Plane, credential: str) -> dict[str, str]:
+    """Return what has it send all its telemetry to a plane."""
+    return {
+        "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
+        "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1",
+        **{f"OTEL_{signal}_EXPORTER": "otlp" for signal in ("LOGS", "METRICS", "TRACES")},
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": plane.url,
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {credential}",
+    }
 
 
 def shell_command(hook: Sequence[str]) -> str:

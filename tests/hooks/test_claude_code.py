@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hooks.claude_code import EVENTS, ClaudeCode, settings_of, shell_command
+from tests.hooks.claude_code import EVENTS, ClaudeCode, settings_of, shell_command, telemetry
 from tests.hooks.claude_provider import Provider, Wish, provider
 from tests.hooks.ground import command, enrolment, governed
 from tests.rig.deadline import eventually
@@ -77,14 +77,7 @@ def test_its_own_telemetry_is_joined_and_its_model_alone_passes_the_gateways_by(
     claude: ClaudeCode, plane: Plane, enrolled: Path
 ) -> None:
     credential = enrolled.read_text().rpartition("=")[2].strip()
-    claude.more = {
-        "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
-        "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1",
-        **{f"OTEL_{signal}_EXPORTER": "otlp" for signal in ("LOGS", "METRICS", "TRACES")},
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": plane.url,
-        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {credential}",
-    }
+    claude.more = telemetry(plane, credential)
     ended = claude.ask("leave a mark")
     assert (ended["terminal_reason"], claude.runs) == ("completed", 1)
     plane.operator.get("/v1/spans")  # tells what was decided

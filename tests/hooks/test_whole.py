@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from tests.cli.command import watchkeeper
-from tests.hooks.claude_code import ClaudeCode
+from tests.hooks.claude_code import ClaudeCode, telemetry
 from tests.hooks.claude_provider import provider
 from tests.hooks.ground import POLICY
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.upstream import Upstream
 from tests.rig.world import upstream_document
+from watchkeeper.decide.telemetry.bypass import GRACE_SECONDS
 
 pytestmark = pytest.mark.runtimes
 
@@ -47,8 +48,8 @@ tool:
 
 @pytest.fixture
 def plane(tmp_path: Path) -> Iterator[Plane]:
-    """A plane by the time that is."""
-    plane = Plane(tmp_path / "plane", clock=None).start()
+    """A plane by the time that is, until it is put forward."""
+    plane = Plane(tmp_path / "plane", clock="running").start()
     try:
         yield plane
     finally:
@@ -88,6 +89,7 @@ def test_one_enrolment_governs_models_servers_and_tools(tmp_path: Path, plane: P
                 state=plane.state, environ={"HOME": str(claude.home)},
             ).json()  # fmt: skip
             _follow(claude, told)
+            claude.more = {**claude.more, **telemetry(plane, plane.enrol("coder").credential)}
             gateway = told["code"].split()[5]
             model.wishes = (
                 ("toolu_1", "Bash", {"command": "echo ran >> marker"}),
@@ -107,8 +109,23 @@ def test_one_enrolment_governs_models_servers_and_tools(tmp_path: Path, plane: P
             begins = sorted(one["id"].rpartition("-")[0] for one in objects)
             # one run for its hooks, and one for all that its helpers ask for
             assert [one for one in begins if one.startswith("gateway:")] == ["gateway:claude-code"]
+            _is_told_by_itself(plane)
     finally:
         books.stop()
+
+
+def _is_told_by_itself(plane: Plane) -> None:
+    """What it reports is what the plane saw, in whichever of its runs."""
+    plane.operator.get("/v1/spans")  # tells what was decided
+    plane.advance(GRACE_SECONDS + 1)
+    eventually(lambda: plane.operator.get("/v1/telemetry")["waiting"] == 0, "all is looked for")
+    said = plane.operator.get("/v1/spans", agent="coder", source="agent", limit=200)["rows"]
+    assert {one["subject"] for one in said} > {"Bash", "claude-sonnet-4-5"}
+    assert plane.operator.get("/v1/telemetry/findings")["rows"] == []
+    used = plane.operator.get("/v1/telemetry/usage")["rows"]
+    (tokens,) = (one for one in used if one["metric"] == "claude_code.token.usage")
+    reported = tokens["input_tokens"] + tokens["output_tokens"]
+    assert 0 < reported <= tokens["metered_tokens"]
 
 
 def _is_up(plane: Plane) -> bool:

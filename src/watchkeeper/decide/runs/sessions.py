@@ -35,6 +35,9 @@ _NEWEST = Statement(
     .order_by(_of_agent.c.run.desc())
     .limit(1)
 )
+_IS_SESSION = Statement(
+    select(runs.c.run).where(runs.c.run == bindparam("run_is"), runs.c.object_kind == SESSION)
+)
 _UNDER_WAY = Statement(
     select(decisions.c.decision)
     .where(
@@ -73,6 +76,13 @@ def run_of_session(tx: Transaction, agent: str, session: str) -> str | None:
     """Return the newest run of an agent's session, or None if it never had one."""
     row = _NEWEST.first(tx, agent_is=agent, session_is=session)
     return None if row is None else str(row.run)
+
+
+def is_session(tx: Transaction, run: str) -> bool:
+    """Tell whether a run stands for a session, as hooks open them: what the same agent asks the
+    gateways is in a run of its own.
+    """
+    return _IS_SESSION.first(tx, run_is=run) is not None
 
 
 def environment_of(catalogue: Catalogue, agent: str) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, or_, select
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.ids import first_at
 from watchkeeper.decide.catalogue import Catalogue, CatalogueView
+from watchkeeper.decide.runs.sessions import is_session
 from watchkeeper.decide.tables import decisions, is_permitted, is_tool
 from watchkeeper.decide.telemetry import usage
 from watchkeeper.decide.telemetry.findings import find
@@ -130,7 +131,7 @@ def _is_answered(tx: Transaction, call: Row, run: str | None) -> bool:
         return False
     other = reported_calls.c
     same = select(other.key).where(
-        *_about(call, run),
+        *_about(tx, call, run),
         other.decision == decisions.c.decision,
         other.agent == call.agent,
         other.call == call.call,
@@ -140,13 +141,18 @@ def _is_answered(tx: Transaction, call: Row, run: str | None) -> bool:
     return tx.connection.execute(same.limit(1)).first() is not None
 
 
-def _about(call: Row, run: str | None) -> list[ColumnElement[bool]]:
+def _about(tx: Transaction, call: Row, run: str | None) -> list[ColumnElement[bool]]:
     """Return what the decisions have in common that were made about the time of a call."""
     of, apart = decisions.c, APART_SECONDS * MICROSECONDS
+    where = [of.agent == call.agent]
+    if run is not None and is_session(tx, run):
+        where.append(or_(of.run == run, of.performer == "plane"))
+    elif run is not None:
+        # a run is of one agent, and has fewer decisions
+        where = [of.run == run]
     return [
         is_tool if call.kind == "tool" else of.kind == call.kind,
-        # a run is of one agent, and has fewer decisions
-        of.agent == call.agent if run is None else of.run == run,
+        *where,
         of.decision >= first_at("dec", call.start - apart),
         of.decision < first_at("dec", call.end + apart),
     ]
@@ -165,7 +171,7 @@ def _decided(tx: Transaction, catalogue: Catalogue, call: Row, run: str | None) 
         by_key = query.where(of.run == run, of.idempotency_key == call.call, is_permitted)
         if (found := tx.connection.execute(by_key).first()) is not None:
             return found
-    query = query.where(*_about(call, run)).order_by(of.decision)
+    query = query.where(*_about(tx, call, run)).order_by(of.decision)
     if call.kind == "tool" and call.subject == UNNAMED_TOOL:
         return tx.connection.execute(query.limit(1)).first()
     known = [name for name in catalogue.tools if is_same_tool(call.subject, name)]

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, case, func, select
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.ids import first_at
 from watchkeeper.decide.catalogue import Catalogue
+from watchkeeper.decide.runs.sessions import is_session
 from watchkeeper.decide.tables import decisions, is_model
 from watchkeeper.decide.telemetry.findings import find
 from watchkeeper.decide.telemetry.reported import AHEAD_SECONDS, OLDEST_SECONDS
@@ -99,7 +100,7 @@ def look(tx: Transaction, catalogue: Catalogue, agent: str, before: int) -> int 
 
 
 def _metered(tx: Transaction, row: Row) -> Metered | None:
-    if row.run:
+    if row.run and not is_session(tx, row.run):
         found = _OF_RUN.first(tx, run_is=row.run)
     else:
         found = _OF_AGENT.first(
