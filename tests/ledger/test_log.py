@@ -338,3 +338,23 @@ async def test_a_plane_killed_while_it_forks_keeps_what_was_signed(
     assert (kept / "checkpoint").read_text() == made.note
     assert (again.tiles.read("checkpoint") or b"").startswith(again.key.name.encode())
     await again.store.close()
+
+
+@pytest.mark.parametrize("name", ["tile/0/000", "tile/entries/000", "tile/1/000.p/2"])
+async def test_a_file_that_was_altered_is_made_anew_as_it_is_said(
+    log: Log, tmp_path: Path, name: str
+) -> None:
+    await note(log, 600)
+    await log.advance(now=True)
+    path = tmp_path / "log" / name
+    raw = path.read_bytes()
+    path.write_bytes(raw[:40] + bytes([raw[40] ^ 1]) + raw[41:])
+    found = (await LedgerAudit(log).verify()).found
+    assert f"the log's file {name.partition('.')[0]}" in (found.detail or "")
+    assert "remove it and start the plane again" in (found.detail or "")
+    path.unlink()
+    again = await reopen(log, tmp_path)
+    await again.advance()
+    assert (await LedgerAudit(again).verify()).found.ok
+    assert path.read_bytes() == raw
+    await again.store.close()

@@ -192,7 +192,7 @@ class _Walk:
             raise _Bad(
                 None, "changed",
                 f"the log's file {name} was altered at entry {sequence}, which itself is what was "
-                f"signed; {_RESTART}",
+                f"signed; remove it and {_RESTART}",
             )  # fmt: skip
         if self.claims.faults:
             raise _Bad(None, *self.claims.faults[0])
