@@ -225,12 +225,15 @@ def test_what_was_erased_is_not_played(plane: Plane, clerk: Agent, books: Upstre
     again = eventually(lambda: play(plane, opened["run"]), tolerate=(AssertionError,))
     ended = play(plane, opened["run"])
     assert use(ended, *charge)["structuredContent"] == told["structuredContent"]
+    use(again, "books_echo", {"text": f"write to {subject}"})
+    assert subject in plane.operator.get(f"/v1/runs/{again['run']}/playback")["calls"][0]["asked"]
     for one in (ended, again):
         plane.operator.post(f"/v1/runs/{one['run']}/playback/end", {})
     plane.operator.post("/v1/audit/erasures", {"subject": subject, "reason": "asked for it"})
     path = f"/v1/runs/{opened['run']}/playbacks"
     refused = plane.operator.problem("POST", path, {"reason": "x"}, status=400)
     assert "it was erased" in refused["message"]
+    assert subject not in json.dumps(plane.operator.get(f"/v1/runs/{again['run']}/playback"))
     partly = play(plane, opened["run"], partly=True)
     assert "NOT RECORDED" in use(partly, *charge)["content"][0]["text"]
     end(plane, partly)

@@ -183,8 +183,9 @@ class Gateways:
         self._listeners.announce()
 
     def forget_answers(self) -> None:
-        """Keep no answer that somebody got, to be given again."""
+        """Keep no answer that somebody got, to be given again, and no words of agents."""
         self._keeping.forget()
+        self.playbacks.forget_words()
 
     def follow_locks(self) -> None:
         """Follow a change of the locks in force: shut upstreams off or open them again, and tell

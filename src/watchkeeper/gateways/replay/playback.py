@@ -180,14 +180,19 @@ class Playback:
         """Note which decision a call had that went to a model."""
         self._note(number, decision=decision)
 
+    def forget_words(self) -> None:
+        """Keep nothing of what its agent said."""
+        self._calls = [one.model_copy(update={"asked": None}) for one in self._calls]
+
     def shown(self) -> PlaybackShown:
         """Return how it stands."""
         left_out = list(self._tape.left_out())
+        ended = self.ended or self._store.clock.now() >= self.expires_at
         return PlaybackShown(
             run=self.run,
             of_run=self.of_run,
             agent=self.agent,
-            state="ended" if self.ended else "open",
+            state="ended" if ended else "open",
             expires_at=self.expires_at,
             changed=self._changed.place if self._changed else None,
             live_model=self._live,

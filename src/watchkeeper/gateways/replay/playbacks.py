@@ -125,6 +125,11 @@ class Playbacks:
             await self._runs.close(playback.agent, run, "succeeded", playback.summary(), by=by)
         return playback.shown()
 
+    def forget_words(self) -> None:
+        """Keep nothing of what agents said in replays."""
+        for one in self._by_run.values():
+            one.forget_words()
+
     def _find(self, run: str) -> Playback:
         found = self._by_run.get(run)
         if found is None:
