@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -19,6 +20,13 @@ from tests.rig.plane import Plane
 from tests.telemetry.said import attributes, post
 from tests.telemetry.test_bypass import found, now
 from tests.telemetry.test_logs import HOOKS, ask_hook, coder, replay
+from watchkeeper.decide.catalogue import build_catalogue
+from watchkeeper.decide.telemetry import usage as taking
+from watchkeeper.decide.telemetry.senders import Sender
+from watchkeeper.store.store import Store
+from watchkeeper.store.transaction import Transaction
+from watchkeeper.traces.telemetry import reading, usage
+from watchkeeper.traces.telemetry.measuring import Measured
 
 __all__ = ["coder"]
 TOKENS, COST = "gen_ai.client.token.usage", "claude_code.cost.usage"
@@ -102,8 +110,8 @@ def test_tokens_that_no_gateway_metered_are_found_once(plane: Plane, coder: Agen
     need = f"telemetry/unmetered/{coder.name}"
     needs = {need["need"] for need in plane.operator.get("/v1/watch", limit=500)["rows"]}
     assert need in needs
-    (usage,) = used(plane, coder)
-    assert (usage["input_tokens"], usage["metered_tokens"]) == (5_000, 0)
+    (sums,) = used(plane, coder)
+    assert (sums["input_tokens"], sums["metered_tokens"]) == (5_000, 0)
     told = on(plane, "telemetry", "usage", "--agent", coder.name).out
     assert "5,000" in told
     on(plane, "telemetry", "dismiss", row["finding"], "--reason", "a model in-process")
@@ -143,3 +151,26 @@ def test_what_coding_agents_measure_is_of_their_sessions(
     (decision,) = plane.operator.get("/v1/decisions", agent=coder.name)["rows"]
     # Codex does not say of which session they are
     assert {row["run"] for row in rows} == {None if client == "codex" else decision["run"]}
+
+
+async def test_what_is_used_is_summed_and_forgotten_on_both_engines(store: Store) -> None:
+    at = store.clock.now()
+    first = Measured(TOKENS, "input_tokens", "s1", None, None, None, at, at - 9, 5_000, False)
+    more = msgspec.structs.replace(first, at=at + 1, amount=6_000)
+    other = msgspec.structs.replace(first, series="s2", start=at - 20, amount=1, delta=True)
+
+    def take(tx: Transaction) -> bool:
+        tx.silent("a test")
+        return taking.take(tx, Sender("clerk", None), [first, first, more, other])
+
+    assert await store.write(take)
+    (row,) = await store.read(lambda tx: usage.listed(tx, None, None))
+    assert (row.input_tokens, row.since, row.last_at) == (6_001, at - 20, at + 1)
+    catalogue = build_catalogue({})
+    await store.write(lambda tx: taking.look(tx, catalogue, "clerk", at))
+    (row,) = await store.read(lambda tx: usage.listed(tx, {"clerk"}, "clerk"))
+    assert (row.metered_tokens, row.told, row.state) == (0, 6_001, "looked")
+    found, _ = await store.read(reading.findings)
+    assert [one.kind for one in found] == ["unmetered"]
+    await store.write(lambda tx: usage.purge(tx, at + 1))
+    assert await store.read(lambda tx: usage.listed(tx, None, None)) == []
