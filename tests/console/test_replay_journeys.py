@@ -98,8 +98,8 @@ async def test_a_run_is_decided_again_under_a_file(
         await console.press("tab", "tab")
         await console.see("rules/policy.cedar")
         await console.press("enter")
-        await console.see("policy.cedar: differs from step 1 on", "1 would not run", "◐ held",
-                          "*1", "~2", "the same")  # fmt: skip
+        await console.see("policy.cedar: differs from step 1 on", "1 stopped, 0 let through")
+        await console.see("◐ held", "*1", "~2", "the same")
         await console.press("enter")
         await console.see("Under policy.cedar", "◐ held", "Then")
         await console.press("q", "G", "n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -58,19 +57,10 @@ def export(session: Session, period: str | None, output: str, **named: str | Non
     except Invalid as error:
         fail(error)
     path = kind if query else f"{kind}s/{path_part(name)}"
-    place, fresh = Path(output), Path(f"{output}.new")
-    if place.exists():
-        fail(Invalid("it is there already", where=output, remedy="name another file"))
-    try:
-        key = session.call(lambda plane: _write(plane, path, query, fresh))
-        found = _verify(str(fresh), (key,), (), None)
-        fresh.replace(place)
-    except OSError as error:
-        fail(Invalid(f"cannot be written: {error.strerror}", where=output))
-    finally:
-        fresh.unlink(missing_ok=True)
+    size, key = session.call(lambda plane: _write(plane, path, query, Path(output)))
+    found = _verify(output, (key,), (), None)
     _show(found, as_json=False)
-    say(f"Written to {output}, {place.stat().st_size:,} bytes.")
+    say(f"Written to {output}, {size:,} bytes.")
     if found.failed:
         sys.exit(REFUSED)
 
@@ -145,20 +135,24 @@ def _progress() -> Callable[[int, int], None]:
     return show
 
 
-async def _write(plane: PlaneClient, path: str, query: dict[str, str], place: Path) -> str:
-    """Write a bundle as it comes; return the key that signs the plane's log."""
-    done = shown = 0
-    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        async for part in plane.evidence(path, **query):
-            file.write(part)
-            done += len(part)
-            if sys.stderr.isatty() and done - shown > _SHOWN_BYTES:
-                shown = done
-                click.echo(f"\r{done / 1e6:,.0f} MB", nl=False, err=True)
+async def _write(
+    plane: PlaneClient, path: str, query: dict[str, str], place: Path
+) -> tuple[int, str]:
+    """Write a bundle as it comes; return its size and the key that signs the plane's log."""
+    from watchkeeper.client.saving import save
+
+    shown = 0
+
+    def told(size: int) -> None:
+        nonlocal shown
+        if sys.stderr.isatty() and size > _SHOWN_BYTES:
+            shown = size
+            click.echo(f"\r{size / 1e6:,.0f} MB", nl=False, err=True)
+
+    size = await save(plane.evidence(path, **query), place, told)
     if shown:
         click.echo("\r\033[K", nl=False, err=True)
-    return (await plane.log_keys()).rows[0].key
+    return size, (await plane.log_keys()).rows[0].key
 
 
 def _period(text: str) -> dict[str, str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
 
-from watchkeeper.cli.output import fail, say
+from watchkeeper.cli.output import say
 from watchkeeper.cli.session import Session, speaks
 from watchkeeper.cli.waiting import shown_while
 from watchkeeper.cli.words import read_time
-from watchkeeper.core.errors import Invalid
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.reports import ReportForm, ReportKind
 
@@ -49,29 +47,16 @@ def report(
     what changed. operators: what people did. spending. controls: OWASP Agentic Top 10, EU AI Act,
     SOC 2, with what shows each claim, and gaps.
     """
-    place, fresh = Path(output), Path(f"{output}.new")
-    form = form or _ENDINGS.get(place.suffix.lower(), "html")
-    if place.exists():
-        fail(Invalid("it is there already", where=output, remedy="name another file"))
+    from watchkeeper.client.saving import save
 
-    async def write(plane: PlaneClient) -> None:
+    place = Path(output)
+    form = form or _ENDINGS.get(place.suffix.lower(), "html")
+
+    async def write(plane: PlaneClient) -> int:
         now = (await plane.status()).now
         begins = read_time(since, now)
         ends = now + 1 if until is None else read_time(until, now)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            parts = plane.report(kind, since=begins, until=ends, form=form, data=data)
-            async for part in parts:
-                file.write(part)
+        return await save(plane.report(kind, since=begins, until=ends, form=form, data=data), place)
 
-    async def ask(plane: PlaneClient) -> None:
-        await shown_while(write(plane), plane.report_progress)
-
-    try:
-        session.call(ask)
-        fresh.replace(place)
-    except OSError as error:
-        fail(Invalid(f"cannot be written: {error.strerror}", where=output))
-    finally:
-        fresh.unlink(missing_ok=True)
-    say(f"Written to {output}, {place.stat().st_size:,} bytes.")
+    size = session.call(lambda plane: shown_while(write(plane), plane.report_progress))
+    say(f"Written to {output}, {size:,} bytes.")

@@ -40,7 +40,7 @@ def blocks(found: Comparison) -> list[Block]:
     if not found.rows:
         held.append(Prose("Neither did anything.", "quiet"))
     held += [Prose(f"Not compared: {missing}.", "quiet") for missing in found.missing]
-    return [*held, Blank(), Prose("Cost and time differ from twice as much on.", "quiet")]
+    return [*held, Blank(), Prose("Cost and time differ where one is twice the other.", "quiet")]
 
 
 def _folded(rows: list[Compared]) -> list[Block]:

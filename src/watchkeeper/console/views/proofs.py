@@ -71,7 +71,9 @@ def blocks(found: Standing, moment: Moment) -> Iterator[Block]:
         yield Fact("root", last.root)
         yield Fact("in all", plural(found.checkpoints, "checkpoint"), "quiet")
     yield Title("Outside this plane")
-    if found.anchored is None:
+    if found.last is None:
+        yield Prose("Nothing is signed yet, so there is nothing to anchor.", "warning")
+    elif found.anchored is None:
         yield Prose(
             f"None of the newest {plural(found.looked_at, 'checkpoint')} is anchored: whoever has "
             "this machine could write the ledger anew.",
@@ -97,6 +99,6 @@ def blocks(found: Standing, moment: Moment) -> Iterator[Block]:
 def _fork(key: LogKeyRow) -> Iterator[Block]:
     lost = f"entries that were signed, up to {key.lost_size:,}, were gone"
     if key.accepted_by is None:
-        yield Fact("fork", f"{lost}; nobody has said why: watchkeeper audit accept", "critical")
+        yield Fact("fork", f"{lost}; nobody has said why: watchkeeper audit accept-fork", "critical")
     else:
         yield Fact("fork", f"{lost}; accepted by {person_text(key.accepted_by)}", "warning")

@@ -109,7 +109,7 @@ def summary(other: Other) -> Sequence[Span]:
     cost = f"{dollars(found.cost_before)} → {dollars(found.cost_after)}"
     if found.diverges_at is None:
         return (span(f"{what}: no verdict differs", "good"), span(f"  {cost}", "quiet"))
-    told = f"{found.blocked:,} would not run, {found.allowed:,} would"
+    told = f"{found.blocked:,} stopped, {found.allowed:,} let through"
     return (
         span(f"{what}: differs from step {found.diverges_at} on", "warning"),
         span(f"  {told}  {cost}", "quiet"),
