@@ -99,6 +99,7 @@ def blocks(found: Standing, moment: Moment) -> Iterator[Block]:
 def _fork(key: LogKeyRow) -> Iterator[Block]:
     lost = f"entries that were signed, up to {key.lost_size:,}, were gone"
     if key.accepted_by is None:
-        yield Fact("fork", f"{lost}; nobody has said why: watchkeeper audit accept-fork", "critical")
+        words = f"{lost}; nobody has said why: watchkeeper audit accept-fork"
+        yield Fact("fork", words, "critical")
     else:
         yield Fact("fork", f"{lost}; accepted by {person_text(key.accepted_by)}", "warning")
