@@ -25,12 +25,18 @@ CONTRACTS: dict[str, dict[str, Any]] = {
     "silent": {"pii_redaction": "strict", "trace_level": "off"},
     "zero": {"pii_redaction": "strict", "zero_retention": True},
 }
-TYPED = {"comment", "vote", "lock", "lift", "note", "closing"}
+TYPED = {"comment 0", "comment 1", "vote 0", "vote 1", "lock", "lift", "note", "closing"}
 """What people wrote themselves."""
 MAY_STAND = {
     "runs": {"behalf"},
     "decisions": {"behalf"},
-    "requests": {"behalf", "explanation", "held argument"},
+    "requests": {
+        "behalf",
+        "explanation",
+        "held argument",
+        "called back why",
+        "called back argument",
+    },
     "spans": {"behalf"},
     "span_words": {"behalf"},
 }
@@ -45,6 +51,7 @@ def contract(name: str) -> str:
     allowed = agent_document(name, tools=NAMES).replace(
         "{name: books.echo}", f"{{name: books.echo}}{coding}"
     )
+    allowed = allowed.replace("hold_seconds: 0}", "hold_seconds: 0, callbacks: [ops]}")
     return f"{allowed}  logging: {json.dumps(CONTRACTS[name])}\n"
 
 
@@ -98,13 +105,15 @@ async def test_people_stand_where_a_contract_lets_them_and_nowhere_once_erased(
         for tool in CODING
     )
     contracts = (contract(name) for name in CONTRACTS if name != "open")
+    hook = {"name": "ops", "url": "http://127.0.0.1:9/hook", "signing": "ed25519"}
+    documents.append(json.dumps({"webhook": hook}))
     plane.apply(*documents, *contracts, *coding, tools(), policy__cedar=POLICY)
     everybody: dict[str, Planted] = {}
     for name in CONTRACTS:
         planted = everybody[name] = Planted()
         run = plane.enrol(name).open_run(
             f"write to {planted.person('goal')}",
-            on_behalf_of=f"user/{planted.person('behalf')}",
+            **({"on_behalf_of": f"user/{planted.person('behalf')}"} if name != "open" else {}),
             business_object={"kind": "customer", "id": planted.person("object")},
         )
         for way in WAYS:
@@ -130,6 +139,14 @@ async def test_people_stand_where_a_contract_lets_them_and_nowhere_once_erased(
     for planted in everybody.values():
         assert leaks(planted.people, outside) == []
 
+    held = plane.operator.get("/v1/requests", agent="open", state="all")["rows"]
+    told_of = {
+        f"{name} {row['request']}": digest
+        for row in held
+        for name, digest in plane.operator.get(f"/v1/requests/{row['request']}").items()
+        if "digest" in name and digest
+    }
+    assert told_of
     strict = everybody["strict"].people
     erased = {**everybody["open"].people}
     erased |= {f"strict {place}": strict[place] for place in (*MAY_STAND["requests"], *TYPED)}
@@ -137,6 +154,8 @@ async def test_people_stand_where_a_contract_lets_them_and_nowhere_once_erased(
     wanted = {"subject": first, "also": also, "reason": "asked to be forgotten"}
     plane.operator.post("/v1/audit/erasures", wanted)
     assert standing(erased, await tables(plane, database_url)) == {}
+    for table, said in (await tables(plane, database_url)).items():
+        assert not [name for name, digest in told_of.items() if digest in said], table
     stored = files(plane)
     assert leaks(erased, stored) == []
     verified = plane.operator.get("/v1/audit/verification")

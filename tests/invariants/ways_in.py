@@ -80,6 +80,12 @@ async def decisions(ground: Ground) -> None:
     )
     if asked["verdict"] == "permit":
         run.settle(asked["decision"], "failed", error=f"lost {person('reported error')}")
+    run.decide(
+        "books.grave",
+        {"text": person("called back argument")},
+        explanation=person("called back why"),
+        callback="ops",
+    )
     run.caller.http.post(
         "/v1/decide", json={"kind": "tool", "name": person("tool name"), "arguments": {}}
     )
@@ -178,11 +184,11 @@ async def people(ground: Ground) -> None:
     """What people type: comments, votes, why something is stopped, notes on it."""
     person, operator = ground.person, ground.plane.operator
     agent = ground.run.agent.name
-    (held, *_) = operator.get("/v1/requests", agent=agent)["rows"]
-    request = f"/v1/requests/{held['request']}"
-    operator.post(f"{request}/comments", {"text": f"who is {person('comment')}?"})
-    vote = {"digest": operator.get(request)["digest"], "verdict": "reject"}
-    operator.post(f"{request}/votes", {**vote, "reason": f"not for {person('vote')}"})
+    for number, held in enumerate(operator.get("/v1/requests", agent=agent)["rows"]):
+        request = f"/v1/requests/{held['request']}"
+        operator.post(f"{request}/comments", {"text": f"who is {person(f'comment {number}')}?"})
+        vote = {"digest": operator.get(request)["digest"], "verdict": "reject"}
+        operator.post(f"{request}/votes", {**vote, "reason": f"not for {person(f'vote {number}')}"})
     stopped = operator.post(
         "/v1/locks",
         {"target": {"kind": "run", "name": ground.run.id}, "mode": "stop",

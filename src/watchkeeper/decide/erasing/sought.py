@@ -25,6 +25,7 @@ _BEGINS = (
 )
 """After no letter, unless that is the end of an escape: `jkim@…` and `j.kim@…` are others."""
 _ENDS = r"(?!-*[^\W_])"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LEAST_DIGITS = 6
 _LONGEST_NAME = 200
 _AT_ONCE = 500
@@ -52,6 +53,8 @@ class Sought:
     words: tuple[str, ...]
     whole: frozenset[str]
     digests: frozenset[str]
+    requests: frozenset[str]
+    """What was asked of people about the person."""
     scopes: frozenset[str]
     """The runs and requests that the values are told in."""
 
@@ -71,7 +74,11 @@ class Sought:
         """Return a text without anything that is looked for."""
         if text in self.whole or text in self.digests:
             return ERASED
-        return self._pattern.sub(ERASED, text) if self.within else text
+        if self.within:
+            text = self._pattern.sub(ERASED, text)
+        if self.digests and "sha256:" in text:
+            text = _DIGEST.sub(lambda one: ERASED if one[0] in self.digests else one[0], text)
+        return text
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -100,6 +107,7 @@ def seek(tx: Transaction, names: Iterable[str]) -> Sought:
     scopes.discard("")
     digests = {one for one in texts if one.startswith("sha256:")}
     digests |= _digests_of(tx, own_runs, digests)
+    asked = _requests_of(tx, own_runs, digests)
     known = {one for one in said | texts if name_of(one) in called} | called
     within: set[str] = set()
     whole = {f"{kind}/{name}" for name in called for kind in ("person", "user")}
@@ -112,7 +120,8 @@ def seek(tx: Transaction, names: Iterable[str]) -> Sought:
     words = {" ".join(_WORD.findall(one)) for one in within}
     return Sought(
         called, frozenset(people), frozenset(subjects), frozenset(values), own_runs, longest_first,
-        tuple(sorted(words)), frozenset(whole), frozenset(digests), frozenset(scopes),
+        tuple(sorted(words)), frozenset(whole), frozenset(digests),
+        frozenset(asked), frozenset(scopes),
     )  # fmt: skip
 
 
@@ -173,6 +182,14 @@ def _digests_of(tx: Transaction, own: Collection[str], digests: Collection[str])
                 query = select(table.c.digest, table.c.call_digest).where(column.in_(part))
                 for row in tx.connection.execute(query):
                     found |= {one for one in row if one}
+    return found
+
+
+def _requests_of(tx: Transaction, own: Collection[str], digests: Collection[str]) -> set[str]:
+    found: set[str] = set()
+    for column, wanted in ((requests.c.run, own), (requests.c.digest, digests)):
+        for part in parts(wanted):
+            found.update(tx.connection.scalars(select(requests.c.request).where(column.in_(part))))
     return found
 
 

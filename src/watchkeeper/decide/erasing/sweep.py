@@ -85,6 +85,8 @@ def look(tx: Transaction, table: Table, sought: Sought) -> Iterator[Row]:
     conditions = _conditions(told, texts, sought)
     if words:
         conditions += [told.c.run.in_(part) for part in parts(sought.runs)]
+    if "request" in told.c and table.name != "requests":  # it may be told of by its digest
+        conditions += [told.c.request.in_(part) for part in parts(sought.requests)]
     for held in _rows(tx, told, [column.name for column in keys], conditions):
         put: dict[str, str | None] = {}
         was: dict[str, str] = {}
