@@ -32,8 +32,9 @@ Permission = Literal[
 `break-glass`: approve alone in an emergency, to be reviewed; `oncall`: put others on call or take
 them off; `deliveries`: send again what could not be delivered, list and try channels; `people`:
 apply who may do what (person, operator_role and issuer documents); `tokens`: see and revoke
-people's tokens; `replay`: send what an agent asked a model once more, at its cost; `keys`: see to
-the plane's signing keys; `plane`: stop it, drive its rehearsal clock."""
+people's tokens; `replay`: send what an agent asked a model once more, at its cost, and play runs
+to their agents; `keys`: see to the plane's signing keys; `plane`: stop it, drive its rehearsal
+clock."""
 
 PERMISSIONS: frozenset[Permission] = frozenset(get_args(Permission))
 OWNER_ONLY: frozenset[Permission] = frozenset({"issue-tokens", "plane"})
