@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
 import os
 import random
@@ -35,17 +36,22 @@ EXPORTERS = 4
 PACE = 200.0
 """Decisions a second."""
 CLIENTS = 8
+_batches = itertools.count()
 
 
 def batch(at: int) -> bytes:
-    """Return a batch of spans, in traces of sixteen; one in sixteen is a model call."""
+    """Return a batch of spans, in traces of sixteen; one in sixteen is a model call.
+
+    They begin one after the other, as those of agents do.
+    """
+    at += next(_batches) * SPANS
     traces = [f"{random.getrandbits(128):032x}" for _ in range(SPANS // 16)]
     first = random.getrandbits(48) << 10
     spans = [
         span(
             "chat small-fast" if place % 16 == 0 else "step",
             first + place + 1,
-            at,
+            at + place,
             trace=traces[place // 16],
             parent=None if place % 16 == 0 else first + place,
             gen_ai__operation__name="chat" if place % 16 == 0 else "plan",
