@@ -236,6 +236,7 @@ BY_TEAM: dict[str, dict[str, object] | None] = {
     "/v1/incidents/{incident}/reopen": {"reason": "again"},
     "/v1/breakers/{document}/{agent}/reset": {"reason": "over"},
     "/v1/telemetry/findings/{finding}/dismiss": {"reason": "it is known"},
+    "/v1/audit/keys": None,
     "/v1/unsettled/{decision}/reconcile": {"status": "failed", "reason": "looked it up"},
     "/v1/runtimes/{name}/runs/{id:path}/adopt": {"agent": "clerk", "reason": "ours"},
     "/v1/runtimes/{name}/runs/{id:path}/stop": {"reason": "odd"},
@@ -267,8 +268,11 @@ SEEN_BY_TEAM = {
 }  # fmt: skip
 """Routes that show one thing of one team."""
 
-NARROWED = {"/v1/evidence/period", "/v1/reports/{kind}", "/v1/reports/progress"}
-"""Routes that answer, of several teams, what is of those in which the permission is held."""
+NARROWED = {
+    "/v1/audit/keys", "/v1/evidence/period", "/v1/reports/{kind}", "/v1/reports/progress",
+}  # fmt: skip
+"""Routes that answer, of several teams, what is of those in which the permission is held, or what
+is the same for all of them."""
 
 ALSO_FOR_PEOPLE = {
     "/access/v1/evaluation": "read",

@@ -169,3 +169,23 @@ async def test_work_that_is_watched_ends_with_its_view(desk: DeskWorld) -> None:
         assert began.is_set()
         assert ended.is_set()
         assert came == [None]
+
+
+async def test_who_audits_some_teams_sees_their_entries_and_takes_their_evidence(
+    desk: DeskWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    desk.plane.apply(
+        "person: {name: tess, operates: [{role: viewer}, {role: auditor, teams: [finance-ops]}]}"
+    )
+    asked = {"person": "tess", "permission": "auditor"}
+    token = desk.plane.operator.post("/v1/persons/tokens", asked)["token"]
+    async with session(desk.plane, address=Address(url=desk.plane.url, token=token)) as console:
+        await console.press("9")
+        await console.see("● follows", "tess", "clerk")
+        await console.press("i")
+        await console.see("this needs audit in every team")
+        assert console.console.pane.failure is None
+        await console.press("4", "slash", *"clerk", "enter", "g")
+        await console.see("clerk", "1/1")
+        await write_evidence(console, "run run_")

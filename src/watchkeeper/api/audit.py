@@ -200,6 +200,7 @@ OPERATIONS = (
         "List the keys that sign or have signed checkpoints, newest first.",
         answers=Page[LogKeyRow],
         tags=("ledger",),
+        by_team=True,  # they are public: whoever takes evidence away has to verify it
     ),
     Operation(
         "GET",

@@ -21,6 +21,7 @@ from watchkeeper.console.views import proofs
 from watchkeeper.console.watched import with_progress
 from watchkeeper.console.words import plural
 from watchkeeper.core.clock import MICROSECONDS
+from watchkeeper.core.errors import Forbidden
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.plane import EventRow
 
@@ -49,11 +50,15 @@ class LedgerPane(Pane[EventRow]):
 
     _standing: proofs.Standing | None = None
     _standing_at = 0
+    _may_prove = True
 
     async def fetch(self, after: str | None, limit: int, filter: str) -> Page[EventRow]:
         """Read a page of entries, newest first."""
         if after is None and self._standing_due():
-            await self._read_standing()
+            try:
+                await self._read_standing()
+            except Forbidden:
+                self._may_prove = False  # who audits some teams: it is of all of them
         wanted = read_filter(filter, self.filter_keys)
         before = int(after) if after else None
         return await self.desk.client.events(
@@ -186,7 +191,7 @@ class LedgerPane(Pane[EventRow]):
     def _standing_due(self) -> bool:
         """Whether to read what is signed and anchored: soon after it changed, else rarely."""
         status, found = self.desk.status, self._standing
-        if status is None or "audit" not in status.me.permissions:
+        if status is None or not self._may_prove or "audit" not in status.me.permissions:
             return False
         if found is None:
             return True
