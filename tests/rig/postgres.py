@@ -52,7 +52,7 @@ class Postgres:
     def create_database(self, *, like: str = "") -> str:
         """Create an empty database, or one like that with this URL, and return its URL."""
         name = f"watchkeeper_test_{os.getpid()}_{next(_numbers)}"
-        template = f' TEMPLATE "{_name(like)}"' if like else ""
+        template = f' TEMPLATE "{_name(like)}" STRATEGY FILE_COPY' if like else ""
         _execute(self._url, f'CREATE DATABASE "{name}"{template}')
         return urlunsplit(urlsplit(self._url)._replace(path=f"/{name}"))
 
