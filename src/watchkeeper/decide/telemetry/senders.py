@@ -12,7 +12,6 @@ from watchkeeper.identity.enrolment import agent_of
 from watchkeeper.identity.rules import check_owner, check_revoked, check_token
 from watchkeeper.identity.runs import agent_of_run, facts_of
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.traces.telemetry.keeping import Contents
 
 LATE_SECONDS = 3600
 """How long after its token has expired a run's telemetry is taken: it is sent in batches."""
@@ -76,5 +75,8 @@ def allowed_of(catalogue: Catalogue, agent: str) -> Allowed:
         return Allowed(agent, True, "digests", "strict")
     logging = governed.contract.logging
     whole = logging.trace_level == "full" and not logging.zero_retention
-    contents: Contents = "kept" if whole else "digests"
-    return Allowed(agent, logging.trace_level != "off", contents, logging.pii_redaction)
+    spans = logging.trace_level != "off"
+    if whole:
+        return Allowed(agent, spans, "kept", logging.pii_redaction)
+    # names are kept without contents: what is personal among them is content all the same
+    return Allowed(agent, spans, "digests", "strict")
