@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -123,7 +124,15 @@ async def test_questions_are_asked_by_name_and_lead_on(desk: DeskWorld) -> None:
         await console.see_dialog("Ask what a document asks?")
         await console.confirm()
         await console.see("Which agents were refused", "buyer", "REFUSED")
-        await console.press("1", "colon", *"trace", "enter")
+        refused = int(console.console.pane.rows[0].cells["steps"].text)
+        await asyncio.to_thread(desk.ask, "buyer", "echo", text="again")
+        await console.press("a")
+        await console.see_dialog("What do you want to know?")
+        await console.confirm(fields={"question": "refused-lately"})
+        await console.see_dialog("Ask what a document asks?")
+        await console.confirm()
+        await console.see("Which agents were refused", f" {refused + 1} ")
+        await console.press("2", "colon", *"trace", "enter")
         await console.see("No run is chosen")
 
 

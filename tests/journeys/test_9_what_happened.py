@@ -19,9 +19,9 @@ pytestmark = pytest.mark.terminal
 Terminal = Callable[..., Tmux]
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[DeskWorld]:
-    plane = Plane(tmp_path).start()
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskWorld]:
+    plane = Plane(tmp_path_factory.mktemp("happened")).start()
     try:
         desk = DeskWorld(plane)
         desk.fill()

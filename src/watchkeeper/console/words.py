@@ -13,7 +13,7 @@ from watchkeeper.console.painting import Span, Token, span
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.durations import duration_text
 from watchkeeper.core.money import MICROS, dollars
-from watchkeeper.wire.locks import TargetKind, target_words
+from watchkeeper.wire.locks import ShownKind, target_words
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -253,7 +253,7 @@ def person_text(principal: str | None) -> str:
     return actor_text(principal).removeprefix("person/")
 
 
-def target_text(kind: TargetKind, name: str) -> str:
+def target_text(kind: ShownKind, name: str) -> str:
     """Say what a lock covers."""
     return brief_text(name) if kind == "run" else target_words(kind, name)
 

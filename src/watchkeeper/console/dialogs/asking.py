@@ -156,7 +156,7 @@ async def _saved(desk: Desk, asked: Asked) -> None:
 def show(desk: Desk, name: str, **parameters: str) -> None:
     """Have a question asked, and go to its answer."""
     given = {key: value.strip() for key, value in parameters.items()}
-    desk.show("answers", f"{question(name, **given)}#")
+    desk.show("answers", f"{question(name, **given)}#at-{desk.moment().now}")
 
 
 def _time(text: str) -> str | None:

@@ -33,6 +33,8 @@ class AnswersPane(Pane[view.Line]):
         super().__init__(desk)
         self.question: str | None = None
         self.table: view.Table | None = None
+        self._asked_as = ""
+        """What the question was asked as: the same words, asked again, have another answer."""
 
     async def fetch(self, after: str | None, limit: int, filter: str) -> Page[view.Line]:
         """Ask, and return every line; the filter works here."""
@@ -81,7 +83,8 @@ class AnswersPane(Pane[view.Line]):
 
     async def turn_to(self, identity: str) -> bool:
         """Ask another question."""
-        self.question, self.table = identity.rpartition("#")[0], None
+        self.question, _, self._asked_as = identity.rpartition("#")
+        self.table = None
         self.clear_marks()
         self.window.narrow("")
         self.window.forget()
@@ -90,9 +93,9 @@ class AnswersPane(Pane[view.Line]):
         return True
 
     def select(self, identity: str) -> bool:
-        """Put the cursor on a line; a question without a line stands for all of its answer."""
+        """Put the cursor on a line; what a question was asked as stands for all of its answer."""
         asked, _, line = identity.rpartition("#")
-        if not line and asked == self.question and self.table is not None:
+        if line == self._asked_as and asked == self.question and self.table is not None:
             self.window.move_to(0)
             return True
         return super().select(identity)

@@ -62,6 +62,7 @@ class ReplayPane(OneRunPane[StepRow]):
         self.again = found
         self._again = {} if found is None else {one.decision: one for one in found.run.steps}
         self.columns = AS_IT_WAS if found is None else AGAIN
+        self.detail, self._detail_of = None, None  # it says what the other rules would do
 
     async def fetch(self, after: str | None, limit: int, filter: str) -> Page[StepRow]:
         """Read a page of steps; the filter works here."""

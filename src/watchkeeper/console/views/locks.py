@@ -58,7 +58,7 @@ def target_of(row: object) -> Target:
         return Target(kind="agent", name=row.name)
     if isinstance(row, ToolRow):
         return Target(kind="tool", name=row.name)
-    if isinstance(row, LockRow):
+    if isinstance(row, LockRow) and isinstance(row.target, Target):
         return row.target
     if isinstance(row, BudgetRow):
         kind, _, name = row.scope.partition("/")
