@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from watchkeeper.api.events import event_row
-from watchkeeper.api.locks import show_lock
+from watchkeeper.api.locks import show_lock, show_target
 from watchkeeper.api.table import MOST_ROWS, Call, Operation
 from watchkeeper.api.words import say
 from watchkeeper.decide.contents import without_secrets
@@ -35,7 +35,6 @@ from watchkeeper.wire.incidents import (
     Note,
     ReopenIncident,
 )
-from watchkeeper.wire.locks import Target
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.permissions import Permission
 from watchkeeper.wire.plane import EventRow
@@ -242,9 +241,7 @@ def _rows(tx: Transaction, rows: Iterable[Row]) -> list[IncidentRow]:
                 state=row.state,
                 owner=row.owner,
                 team=row.team,
-                targets=tuple(
-                    Target(kind=lock.target_kind, name=lock.target_name) for lock in mine
-                ),
+                targets=tuple(show_target(lock.target_kind, lock.target_name) for lock in mine),
                 in_force=sum(lock.lifted_at is None for lock in mine),
                 unknown=len(of_incident(unknown, row, scope)) if scope else 0,
                 notes=row.notes,

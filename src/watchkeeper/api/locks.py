@@ -13,9 +13,20 @@ from watchkeeper.kill import service as locks
 from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.kill.model import Receipt as KeptReceipt
 from watchkeeper.kill.receipts import receipts_of
+from watchkeeper.kill.rules import mode_of
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
-from watchkeeper.wire.locks import BlastRadius, Lift, Lock, LockRow, Receipt, Target
+from watchkeeper.wire.locks import (
+    TARGET_KINDS,
+    BlastRadius,
+    Lift,
+    Lock,
+    LockRow,
+    Receipt,
+    ShownTarget,
+    Target,
+    UnknownTarget,
+)
 from watchkeeper.wire.pages import Page
 
 
@@ -117,8 +128,8 @@ def show_lock(tx: Transaction, row: Row) -> LockRow:
     """Return a lock as the API shows it."""
     return LockRow(
         lock=row.lock,
-        target=Target(kind=row.target_kind, name=row.target_name),
-        mode=row.mode,
+        target=show_target(row.target_kind, row.target_name),
+        mode=mode_of(row.mode),
         reason=row.reason,
         by=row.by,
         epoch=row.epoch,
@@ -129,6 +140,12 @@ def show_lock(tx: Transaction, row: Row) -> LockRow:
         receipts=tuple(_receipt(kept, row.created_at) for kept in receipts_of(tx, row.lock)),
         incident=incident_of(tx, row.lock),
     )
+
+
+def show_target(kind: str, name: str) -> ShownTarget:
+    """Return what a lock covers as the API shows it."""
+    known = next((one for one in TARGET_KINDS if one == kind), None)
+    return Target(kind=known, name=name) if known else UnknownTarget(name=f"{kind} {name}")
 
 
 def _receipt(kept: KeptReceipt, created_at: int) -> Receipt:

@@ -22,8 +22,8 @@ def from_lock(row: LockRow, now: int, *, mine: bool) -> Need:
         if r.state == "unconfirmed"
     ]
     open_effects = list(dict.fromkeys(unconfirmed))
-    everything = row.target.kind == "everything"
-    name = "" if everything else f" {row.target.name}"
+    everything = row.target.kind in ("everything", "unknown")
+    name = "" if row.target.kind == "everything" else f" {row.target.name}"
     text = (
         f"{row.mode} on {row.target.kind}{name} by {row.by.removeprefix('person/')}: {row.reason}"
     )

@@ -22,6 +22,11 @@ DID: dict[Mode, str] = {
 """What a lock did to its target, in words."""
 
 
+def mode_of(kept: str) -> Mode:
+    """Return a lock's mode as it is kept; of one that only a newer plane knows, the strongest."""
+    return next((mode for mode in _STRONGEST if mode == kept), "stop")
+
+
 def covers(target: LockTarget, action: Covered) -> bool:
     """Tell whether a lock on `target` covers an action. Names are compared literally.
 

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, select, update
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, Forbidden, NotFound
 from watchkeeper.kill.model import LockInForce, LockTarget, NewLock
-from watchkeeper.kill.rules import DID
+from watchkeeper.kill.rules import DID, mode_of
 from watchkeeper.kill.tables import locks
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row, Statement
@@ -152,7 +152,7 @@ def words_of(tx: Transaction, names: Collection[str]) -> dict[str, str]:
         return {}
     query = select(locks.c.lock, locks.c.mode, locks.c.by, locks.c.reason)
     return {
-        row.lock: f"{DID[row.mode]} by {row.by.removeprefix('person/')}: {row.reason}"
+        row.lock: f"{DID[mode_of(row.mode)]} by {row.by.removeprefix('person/')}: {row.reason}"
         for row in tx.connection.execute(query.where(locks.c.lock.in_(sorted(names))))
     }
 
@@ -169,7 +169,7 @@ def as_lock(row: Row) -> LockInForce:
     return LockInForce(
         row.lock,
         LockTarget(row.target_kind, row.target_name),
-        row.mode,
+        mode_of(row.mode),
         row.reason,
         row.by,
         row.epoch,

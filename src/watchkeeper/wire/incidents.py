@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, StringConstraints
 
 from watchkeeper.wire.base import Reason, Sent, Shown
-from watchkeeper.wire.locks import LockRow, Mode, Receipt, Target
+from watchkeeper.wire.locks import LockRow, Mode, Receipt, ShownTarget, Target
 
 IncidentState = Literal["open", "closed"]
 Severity = Literal["low", "medium", "high", "critical"]
@@ -32,7 +32,7 @@ class IncidentRow(Shown):
     """Who answers for it: whoever stopped, until somebody else is named."""
     team: str = ""
     """The team that all of it belongs to; empty: several, or none."""
-    targets: tuple[Target, ...]
+    targets: tuple[ShownTarget, ...]
     """What its locks are on, oldest first."""
     in_force: int
     """How many of its locks are in force."""

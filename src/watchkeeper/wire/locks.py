@@ -13,6 +13,8 @@ TargetKind = Literal[
     "runtime", "workflow", "approval", "everything",
 ]  # fmt: skip
 """A version is named `AGENT@NUMBER`, an approval by its request."""
+TARGET_KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
+ShownKind = TargetKind | Literal["unknown"]
 Mode = Literal["stop", "drain", "deny-new", "pause"]
 """stop: what runs is cut and ended, nothing new begins. drain: nothing new begins, what is in
 flight ends by itself, then its runs end. deny-new: no new run is opened; those that are open go
@@ -32,7 +34,7 @@ OPEN: frozenset[ReceiptState] = frozenset({"attempted", "unconfirmed"})
 """Receipts that are waited for."""
 
 
-def target_words(kind: TargetKind, name: str) -> str:
+def target_words(kind: ShownKind, name: str) -> str:
     """Say what a lock covers."""
     return "everything" if kind == "everything" else f"{kind} {name}"
 
@@ -47,6 +49,21 @@ class Target(Sent):
     def words(self) -> str:
         """What it covers, in words."""
         return target_words(self.kind, self.name)
+
+
+class UnknownTarget(Shown):
+    """What only a newer plane on the same store can tell: until that runs, all there is."""
+
+    kind: Literal["unknown"] = "unknown"
+    name: str
+
+    @property
+    def words(self) -> str:
+        """What it covers, in words."""
+        return target_words(self.kind, self.name)
+
+
+ShownTarget = Target | UnknownTarget
 
 
 class BlastRadius(Shown):
@@ -112,7 +129,7 @@ class LockRow(Shown):
     """A lock, in force or lifted."""
 
     lock: str
-    target: Target
+    target: ShownTarget
     mode: Mode
     reason: str
     by: str
