@@ -14,6 +14,7 @@ from tests.journeys.demo import COMMANDS
 from tests.rig.console import ConsoleDriver
 from tests.rig.plane import Plane
 from tests.rig.tmux import Tmux
+from watchkeeper.console.place import PLACE_FILE
 
 pytestmark = pytest.mark.terminal
 Terminal = Callable[..., Tmux]
@@ -35,6 +36,7 @@ def test_a_refusal_is_followed_to_its_cause_and_proven(
     desk: DeskWorld, terminal: Terminal, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     plane = desk.plane
+    (plane.state / PLACE_FILE).unlink(missing_ok=True)
     line = f"{COMMANDS / 'watchkeeper'} console --state {plane.state}"
     console = ConsoleDriver.start(terminal(*size), line, env=plane.environ, cwd=tmp_path)
     console.in_front("Watch").select("top up", "budget run/").press("T")
