@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Column, Connection, Table, insert, inspect, select, update
 
@@ -128,3 +130,22 @@ async def test_an_index_over_everything_is_narrowed(
 
 
 TABLE = metadata.tables["test_accounts"]
+
+
+async def test_sqlite_has_its_indexes_in_one_order_everywhere(
+    tmp_path: Path, clock: RehearsalClock
+) -> None:
+    def made(tx: Transaction) -> list[tuple[str, str]]:
+        rows = tx.connection.exec_driver_sql(
+            "SELECT tbl_name, name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+            " ORDER BY rowid"
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    async with await Store.open(f"sqlite:///{tmp_path}/plane.sqlite3", clock) as store:
+        found = await store.read(made)
+    by_table: dict[str, list[str]] = {}
+    for table, name in found:
+        by_table.setdefault(table, []).append(name)
+    assert max(map(len, by_table.values())) > 1
+    assert all(names == sorted(names) for names in by_table.values())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import TEXT
+from sqlalchemy.util import OrderedSet
 
 metadata = MetaData(
     naming_convention={
@@ -30,3 +33,15 @@ schema_version = Table(
     Column("applied_at", Whole, nullable=False),
     Column("program", Text, nullable=False),
 )
+
+
+def create_tables(connection: Connection, tables: Sequence[Table] | None = None) -> None:
+    """Create tables, all that are declared unless told, each with its indexes by name.
+
+    SQLite breaks ties between indexes by the order in which they were made: in any other order
+    than one that is always the same, a statement would be planned otherwise on each plane.
+    """
+    tables = metadata.sorted_tables if tables is None else tables
+    for table in tables:
+        table.indexes = OrderedSet(sorted(table.indexes, key=lambda index: str(index.name)))
+    metadata.create_all(connection, tables=tables, checkfirst=False)

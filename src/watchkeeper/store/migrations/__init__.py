@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, insert, inspect, select, update
 
 from watchkeeper import __version__
 from watchkeeper.core.errors import Conflict
-from watchkeeper.store.metadata import metadata, schema_version
+from watchkeeper.store.metadata import create_tables, metadata, schema_version
 from watchkeeper.store.migrations import (
     m0001_initial,
     m0002_boundary,
@@ -86,4 +86,4 @@ def _add_missing_tables(connection: Connection) -> None:
     """Create tables of rooms that were not loaded when the database was made."""
     present = set(inspect(connection).get_table_names())
     missing = [table for table in metadata.sorted_tables if table.name not in present]
-    metadata.create_all(connection, tables=missing, checkfirst=False)
+    create_tables(connection, missing)
