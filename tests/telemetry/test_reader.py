@@ -19,6 +19,7 @@ from watchkeeper.core.errors import Unavailable
 from watchkeeper.decide.telemetry.reported import Allowed, Part
 from watchkeeper.gateways.otlp import reader as module
 from watchkeeper.gateways.otlp.child import SPANS_AT_ONCE
+from watchkeeper.gateways.otlp.child import parts as parts_of
 from watchkeeper.gateways.otlp.frames import Asked
 from watchkeeper.gateways.otlp.reader import Reader
 
@@ -62,6 +63,12 @@ async def test_requests_are_read_in_bounded_parts_each_to_its_own_end(reader: Re
         assert [part.end for part in parts] == [False] * (len(parts) - 1) + [True]
         assert sum(one.count for part in parts for one in part.reported) == MANY + n
         assert max(sum(one.count for one in part.reported) for part in parts) <= SPANS_AT_ONCE
+
+
+def test_whatever_it_stumbles_over_ends_that_request_alone() -> None:
+    broken = Asked("traces", False, False, None, NOW)  # type: ignore[arg-type]
+    (part,) = parts_of(broken, spans(1))
+    assert (part.end, part.refused) == (True, (400, "the body can't be read", ""))
 
 
 async def test_it_is_begun_anew_once_it_has_died_and_its_requests_are_to_come_again(

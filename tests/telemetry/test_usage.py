@@ -13,6 +13,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     AGGREGATION_TEMPORALITY_CUMULATIVE,
     AGGREGATION_TEMPORALITY_DELTA,
 )
+from sqlalchemy import update
 
 from tests.cli.command import on
 from tests.rig.agent import Agent
@@ -27,6 +28,7 @@ from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.telemetry import reading, usage
 from watchkeeper.traces.telemetry.measuring import Measured
+from watchkeeper.traces.telemetry.usage_tables import reported_usage
 
 __all__ = ["coder"]
 TOKENS, COST = "gen_ai.client.token.usage", "claude_code.cost.usage"
@@ -92,7 +94,9 @@ def test_sums_are_told_by_what_each_point_adds(plane: Plane, coder: Agent) -> No
     report(plane, run.token, 0.5, at + 7, metric=COST)
     report(plane, run.token, 3, at + 8, gen_ai__token__type="cached")
     report(plane, run.token, 3, at + 9, metric="gen_ai.client.operation.duration")
-    report(plane, run.token, float("nan"), at + 9, start=at, other="x")
+    for odd in (float("nan"), float("inf"), -1.0, 1e308):
+        report(plane, run.token, odd, at + 9, start=at, other="x")
+        report(plane, run.token, odd, at + 9, start=at, other="x", metric=COST)
     report(plane, run.token, 5, at + 9 * 3600 * 1_000_000)
     cost, tokens = sorted(used(plane, coder), key=lambda row: str(row["metric"]))
     assert (tokens["input_tokens"], tokens["output_tokens"]) == (300, 15)
@@ -174,3 +178,21 @@ async def test_what_is_used_is_summed_and_forgotten_on_both_engines(store: Store
     assert [one.kind for one in found] == ["unmetered"]
     await store.write(lambda tx: usage.purge(tx, at + 1))
     assert await store.read(lambda tx: usage.listed(tx, None, None)) == []
+
+
+async def test_sums_stop_growing_before_they_are_too_large_for_a_row(store: Store) -> None:
+    at, most = store.clock.now(), 10**15
+    point = Measured(TOKENS, "input_tokens", "s", None, None, None, at, at, most, True)
+    many = [msgspec.structs.replace(point, at=at + n) for n in range(3)]
+
+    def take(tx: Transaction) -> bool:
+        tx.silent("a test")
+        tx.connection.execute(update(reported_usage).values(input_tokens=10**18 - most))
+        return taking.take(tx, Sender("clerk", None), many)
+
+    await store.write(take)
+    assert await store.write(take) is False, "sent again"
+    many = [msgspec.structs.replace(point, at=at + 9 + n) for n in range(3)]
+    await store.write(take)
+    (row,) = await store.read(lambda tx: usage.listed(tx, None, None))
+    assert row.input_tokens == 10**18

@@ -48,6 +48,8 @@ def parts(asked: Asked, body: bytes) -> Iterator[Part]:
     except (MemoryError, RecursionError):
         refused = TooLarge.status, "the body is too much to be read", "export smaller batches"
         yield Part(asked.number, end=True, refused=refused)
+    except Exception:  # whatever it is: the next body may be another agent's
+        yield Part(asked.number, end=True, refused=(Invalid.status, "the body can't be read", ""))
 
 
 def _parts(asked: Asked, body: bytes) -> Iterator[Part]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -70,11 +69,12 @@ def measured_of(point: Point) -> Measured | None:
         measure = "cost_micros"
     elif (kind := _METRICS.get(point.metric)) is not None:
         measure = _KINDS.get(str(found.get(kind)))
-    if measure is None or not math.isfinite(point.value):
+    if measure is None:
         return None
-    amount = round(point.value * MICROS) if measure == "cost_micros" else round(point.value)
-    if not 0 <= amount <= _MOST:
+    value = point.value * MICROS if measure == "cost_micros" else point.value
+    if not 0 <= value <= _MOST:  # what is no number is neither
         return None
+    amount = round(value)
     named = sorted((str(name), str(value)) for name, value in found.items())
     service = sorted((str(name), str(value)) for name, value in resource.items())
     # two processes that call themselves the same began at two times

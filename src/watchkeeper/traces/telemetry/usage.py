@@ -16,6 +16,8 @@ HOUR_US = 3_600_000_000
 MOST_SERIES = 2_000
 """Series of one agent that are told apart; of all others nothing is kept."""
 _MOST_SHOWN = 200
+_LARGEST = 10**18
+"""A sum that is as large grows no more: engines know no whole numbers of ten times that."""
 _s, _u = usage_series.c, reported_usage.c
 _SUMS = ("input_tokens", "output_tokens", "cost_micros")
 
@@ -41,7 +43,10 @@ _ADD = Statement(
     _more.on_conflict_do_update(
         index_elements=["agent", "run", "metric", "hour"],
         set_={
-            **{name: _u[name] + _more.excluded[name] for name in _SUMS},
+            **{
+                name: case((_u[name] < _LARGEST, _u[name] + _more.excluded[name]), else_=_u[name])
+                for name in _SUMS
+            },
             "since": case((_more.excluded.since < _u.since, _more.excluded.since), else_=_u.since),
             "last_at": case(
                 (_more.excluded.last_at > _u.last_at, _more.excluded.last_at), else_=_u.last_at
