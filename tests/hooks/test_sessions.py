@@ -13,7 +13,7 @@ from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.runs.sessions import SESSION, find_session, under_way, waiting_in
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment, workload_of
-from watchkeeper.identity.model import NewRun
+from watchkeeper.identity.model import NewRun, ReplayOf
 from watchkeeper.identity.runs import open_run
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
@@ -25,9 +25,9 @@ async def test_the_newest_run_of_a_session_is_found(store: Store, clock: Rehears
 
     mine = await store.write(enrolled)
 
-    async def opened(session: str, kind: str = SESSION) -> str:
+    async def opened(session: str, kind: str = SESSION, replay: ReplayOf | None = None) -> str:
         def unit(tx: Transaction) -> str:
-            new = NewRun("work", object_kind=kind, object_id=session)
+            new = NewRun("work", object_kind=kind, object_id=session, replay=replay)
             run = tx.new_id("run")
             workload = workload_of(tx, mine)
             return open_run(tx, workload, 1, new, run=run, ttl_seconds=60, epoch=0).run
@@ -45,6 +45,8 @@ async def test_the_newest_run_of_a_session_is_found(store: Store, clock: Rehears
     newest = await opened("claude:a")
     await opened("claude:b")
     await opened("claude:a", kind="charge")
+    # else the session would wait for a token that no agent has, or outlive its kill
+    await opened("claude:a", replay=ReplayOf(newest, "dec_1", "person/ada"))
     assert await found("claude:a") == newest
     assert await store.read(lambda tx: waiting_in(tx, newest)) == []
     for key in ("claude:t1", None):

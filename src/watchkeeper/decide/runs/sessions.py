@@ -13,7 +13,7 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.records import find_by_key
 from watchkeeper.decide.tables import decisions, is_permitted
 from watchkeeper.identity.enrolment import workload_of
-from watchkeeper.identity.tables import runs
+from watchkeeper.identity.tables import replay_runs, runs
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
 
@@ -31,7 +31,12 @@ _of_agent = (
 )
 _NEWEST = Statement(
     select(_of_agent.c.run, _of_agent.c.state)
-    .where(_of_agent.c.object_kind == SESSION, _of_agent.c.object_id == bindparam("session_is"))
+    .where(
+        _of_agent.c.object_kind == SESSION,
+        _of_agent.c.object_id == bindparam("session_is"),
+        # what replays a session is none
+        ~select(replay_runs.c.run).where(replay_runs.c.run == _of_agent.c.run).exists(),
+    )
     .order_by(_of_agent.c.run.desc())
     .limit(1)
 )
