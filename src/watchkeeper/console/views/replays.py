@@ -62,7 +62,7 @@ def cells(row: StepRow, again: ReplayedStep | None) -> Mapping[str, Span]:
         "then": say(VERDICTS, row.verdict).span,
         "now": _now(again).span if again is not None else span("not known", "quiet"),
         "ended": ended(row).span,
-        "rule": span(_rules(row, again), "quiet"),
+        "rule": span((again and again.after_rule) or row.rule, "quiet"),
         "cost": span(money_text(row.cost_micros) if row.cost_micros else "", "text"),
         "before": span(money_text(row.spent_before), "quiet"),
     }
@@ -74,12 +74,6 @@ def _now(again: ReplayedStep) -> Said:
     if again.differs:
         return say(VERDICTS, again.after)
     return Said("", "the same", "quiet")
-
-
-def _rules(row: StepRow, again: ReplayedStep | None) -> str:
-    if again is None or again.after_rule in (None, row.rule):
-        return row.rule
-    return f"{row.rule} → {again.after_rule}"
 
 
 def ended(row: StepRow) -> Said:
