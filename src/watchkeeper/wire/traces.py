@@ -11,8 +11,8 @@ from watchkeeper.wire.base import Shown
 SpanSource = Literal["plane", "agent"]
 """Who tells of it: the plane's own ledger, or an agent's telemetry."""
 SpanKind = Literal["run", "prompt", "action", "approval", "reported"]
-"""`run` is an agent's run, `prompt` what somebody asked of it in one, `action` a decided tool or model call, `approval` a request for one;
-`reported` is whatever an agent's telemetry says."""
+"""`run` is an agent's run, `prompt` what somebody asked of it in one, `action` a decided tool or
+model call, `approval` a request for one; `reported` is whatever an agent's telemetry says."""
 SpanStatus = Literal["unset", "ok", "error"]
 """As OpenTelemetry has it."""
 Relation = Literal["approval", "held", "caller", "said"]
@@ -56,7 +56,7 @@ class SpanRow(Shown):
     agent: str
     version: int | None
     operation: str
-    """`invoke_agent`, `user_request`, `chat`, `embeddings`, `execute_tool`, `retrieval`, `approval` …"""
+    """`invoke_agent`, `user_request`, `chat`, `embeddings`, `execute_tool`, `retrieval`, …"""
     subject: str
     """The tool, model or agent, by name; of an approval what is asked for."""
     name: str
