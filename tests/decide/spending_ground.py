@@ -12,7 +12,7 @@ from watchkeeper.decide.policies.applying import Applying
 from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
-from watchkeeper.identity.model import NewRun
+from watchkeeper.identity.model import NewRun, ReplayOf
 from watchkeeper.store.store import Store
 from watchkeeper.wire.decisions import Ask, Outcome, OutcomeStatus, Usage
 
@@ -31,9 +31,11 @@ class Ground:
     runs: dict[str, tuple[str, str]] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
 
-    async def begin(self, agent: str, person: str | None = None) -> tuple[str, str]:
+    async def begin(
+        self, agent: str, person: str | None = None, replay: ReplayOf | None = None
+    ) -> tuple[str, str]:
         """Open another run of an agent, which `act` then works in."""
-        new = NewRun("work", person)
+        new = NewRun("work", person, replay=replay)
         _, issued = await Envelopes(self.decider).open(self.secrets[agent], new)
         self.runs[agent] = (issued.run, issued.token)
         return self.runs[agent]

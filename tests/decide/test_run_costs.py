@@ -10,6 +10,7 @@ from hypothesis import given
 
 from tests.decide.spending_ground import Ground, open_ground
 from watchkeeper.decide.spending.run_costs import FEWEST, WeekCosts, compare, read_run_costs
+from watchkeeper.identity.model import ReplayOf
 from watchkeeper.wire.spending import RunCosts
 
 WEEK = 7 * 86_400
@@ -54,6 +55,15 @@ async def test_percentiles_are_costs_that_occurred_and_drift_from_the_week_befor
     assert clerk.drift_percent == pytest.approx(85.6)
     assert clerk.drifts
     assert found.fewest == FEWEST
+
+
+async def test_replays_are_no_work_of_the_agent(ground: Ground) -> None:
+    await work(ground, "clerk", [100])
+    run, _ = ground.runs["clerk"]
+    await ground.begin("clerk", replay=ReplayOf(run, "dec_1", "person/ada"))
+    await ground.end("clerk")
+    (row,) = (await costs_now(ground, agent="clerk")).rows
+    assert (row.runs, row.p50_micros) == (1, 100)
 
 
 async def test_of_few_runs_no_drift_is_said(ground: Ground) -> None:

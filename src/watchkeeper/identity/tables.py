@@ -122,6 +122,7 @@ replay_runs = Table(
 )
 """Runs that replay others: which run, from which of its decisions on, and who asked for it."""
 Index("replay_runs_by_run", replay_runs.c.of_run)
+is_replay = select(replay_runs.c.run).where(replay_runs.c.run == runs.c.run).exists()
 
 run_tokens = Table(
     "run_tokens",

@@ -8,7 +8,7 @@ from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.records import newest_decisions
 from watchkeeper.health import expected
 from watchkeeper.health.expected import AGENT
-from watchkeeper.identity.tables import replay_runs, runs
+from watchkeeper.identity.tables import is_replay, runs
 from watchkeeper.kill.model import Covered
 from watchkeeper.kill.rules import covering
 from watchkeeper.kill.service import locks_in_force
@@ -23,7 +23,7 @@ _OPENED = Statement(
     .where(
         runs.c.agent == bindparam("agent_is"),
         # what somebody replays is no sign that the agent does anything
-        ~select(replay_runs.c.run).where(replay_runs.c.run == runs.c.run).exists(),
+        ~is_replay,
     )
     .order_by(runs.c.run.desc())
     .limit(1)

@@ -1,5 +1,7 @@
 """What runs cost, by agent and version: the 95th percentile of a week against the one before.
 
+Replays are left out: what they cost says nothing of what the agent's work does.
+
 Percentiles are by nearest rank: of n costs in rising order the one at place ceil(n * p / 100)
 (definition 1 of Hyndman and Fan, "Sample Quantiles in Statistical Packages", The American
 Statistician 50, 1996). Each is a cost that occurred, and the database finds it without handing
@@ -16,7 +18,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 
 from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.decide.tables import decisions
-from watchkeeper.identity.tables import runs
+from watchkeeper.identity.tables import is_replay, runs
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.spending import RunCostRow, RunCosts
 
@@ -89,7 +91,7 @@ def _weeks(
     costs = (
         select(runs.c.agent, runs.c.version, is_before.label("before"), cost.label("cost"))
         .select_from(runs.outerjoin(decisions, of_run))
-        .where(runs.c.closed_at >= until - 2 * WEEK_US, runs.c.closed_at < until)
+        .where(runs.c.closed_at >= until - 2 * WEEK_US, runs.c.closed_at < until, ~is_replay)
         .group_by(runs.c.run, runs.c.agent, runs.c.version, runs.c.closed_at)
     )
     if agent is not None:
