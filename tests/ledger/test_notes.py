@@ -47,7 +47,7 @@ def test_the_example_of_a_cosignature() -> None:
     key = public_of(PRIVATE, "w.example", COSIGNATURE)
     note = Note(TEXT, (cosigned,))
     assert note.signers([key]) == [key]
-    assert note.cosigned_at(key) == 1_679_315_147
+    assert cosigned.raw[:8] == (1_679_315_147).to_bytes(8)
     message = f"cosignature/v1\ntime 1679315147\n{TEXT}".encode()
     PRIVATE.public_key().verify(cosigned.raw[8:], message)
     # the same public key as a log's is another key

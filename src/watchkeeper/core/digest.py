@@ -88,6 +88,15 @@ def parse(data: bytes | str) -> Any:
     return value
 
 
+def parse_object(text: str | None) -> dict[str, Any] | None:
+    """Return the JSON object that a text is; None where it is none."""
+    try:
+        found = parse(text) if text else None
+    except Invalid:
+        return None
+    return found if isinstance(found, dict) else None
+
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _PLAIN = frozenset({str, bool, type(None), Written})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 
 class WatchkeeperError(Exception):
@@ -30,17 +30,6 @@ class WatchkeeperError(Exception):
         self.remedy = remedy
         self.rule = rule
         self.where = where
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields that have a value, ready for JSON."""
-        fields = {
-            "code": self.code,
-            "message": self.message,
-            "where": self.where,
-            "rule": self.rule,
-            "remedy": self.remedy,
-        }
-        return {name: value for name, value in fields.items() if value is not None}
 
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.message}" if self.where else self.message]

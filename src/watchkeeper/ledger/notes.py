@@ -90,15 +90,6 @@ class Note:
                 found.append(key)
         return found
 
-    def cosigned_at(self, key: NoteKey) -> int | None:
-        """Return the newest time, in seconds, at which a witness says it signed this."""
-        times = [
-            struct.unpack(">Q", one.raw[:8])[0]
-            for one in self.signatures
-            if (one.name, one.id) == (key.name, key.id) and len(one.raw) == _SIZES[COSIGNATURE]
-        ]
-        return max(times, default=None)
-
 
 def sign(private: Any, name: str, text: str) -> Signature:
     """Sign a note's text with an Ed25519 private key under a name."""

@@ -8,6 +8,10 @@ from pydantic import Field, StringConstraints, model_validator
 
 from watchkeeper.wire.base import Name, Reason, Sent, Shown
 
+ERASED, NOT_KEPT = "[erased]", "[not kept]"
+"""What stands where a value was."""
+ERASED_JSON = '{"erased":true}'
+"""What stands where a JSON document was that told of a person."""
 PersonName = Annotated[
     str, StringConstraints(min_length=2, max_length=200, strip_whitespace=True)
 ]  # fmt: skip

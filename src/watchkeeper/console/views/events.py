@@ -12,6 +12,7 @@ from watchkeeper.console.words import actor_text, brief_text, moment_text, plura
 from watchkeeper.core.digest import canonical
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.wire.audit import Verification
+from watchkeeper.wire.erasing import ERASED, NOT_KEPT
 from watchkeeper.wire.plane import EventRow
 
 _TOKENS: Mapping[str, Token] = {
@@ -68,10 +69,6 @@ def blocks(row: EventRow, moment: Moment) -> list[Block]:
     if row.chain_hash:
         held.append(Fact("chain hash", row.chain_hash, "quiet"))
     return held
-
-
-ERASED, NOT_KEPT = "[erased]", "[not kept]"
-"""What stands where a value was, in the words of the plane."""
 
 
 def _personal(values: Mapping[str, Any], body: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from watchkeeper.identity.tables import runs
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.store.vault import name_of
 from watchkeeper.store.vault_tables import data_subjects, vault_values
+from watchkeeper.wire.erasing import ERASED
 
 _WORD = re.compile(r"[^\W_]+")
 _BEGINS = (
@@ -29,7 +30,6 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LEAST_DIGITS = 6
 _LONGEST_NAME = 200
 _AT_ONCE = 500
-ERASED = "[erased]"
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ from sqlalchemy import (
     update,
 )
 
-from watchkeeper.decide.erasing.sought import ERASED, Sought, parts
+from watchkeeper.decide.erasing.sought import Sought, parts
 from watchkeeper.store.journal import events
 from watchkeeper.store.metadata import metadata
 from watchkeeper.store.retention import Held, Kind
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces.words import scrub, span_words
+from watchkeeper.wire.erasing import ERASED, ERASED_JSON
 
 _LEFT = frozenset(
     {"events", "data_subjects", "vault_values", "vault_key", "erasures", "documents",
@@ -35,21 +36,20 @@ _LEFT = frozenset(
 """The ledger itself, what proves it, the vault, and documents, which people write of themselves."""
 _CONDITIONS_AT_ONCE = 200
 _SAID = "all_that_is_said"
-_NOTHING = '{"erased":true}'
 WORDS: Mapping[str, Mapping[str, str | None]] = {
     "runs": {"goal": ERASED, "on_behalf_of": None, "on_behalf_of_proof": None,
              "object_id": None, "summary": None},
-    "decisions": {"arguments": _NOTHING, "person": None, "object": None, "error": None,
+    "decisions": {"arguments": ERASED_JSON, "person": None, "object": None, "error": None,
                   "question": None, "result_digest": None, "idempotency_key": None,
                   "call_digest": ERASED, "digest": ERASED},
     "requests": {"on_behalf_of": None, "goal": ERASED, "object_id": None, "asks": ERASED,
-                 "arguments": _NOTHING, "canonical": _NOTHING, "changes": "[]", "search": "",
+                 "arguments": ERASED_JSON, "canonical": ERASED_JSON, "changes": "[]", "search": "",
                  "explanation": None, "call_digest": None, "digest": ERASED},
     "spans": {"principal": None, "error": None, "marks": None, "attributes": None},
     "trace_contents": {"text": None, "digest": ERASED, "left_out": "erased"},
     "calls": {"result": None},
-    "deferred": {"ask": _NOTHING, "result": None},
-    "deliveries": {"payload": _NOTHING},
+    "deferred": {"ask": ERASED_JSON, "result": None},
+    "deliveries": {"payload": ERASED_JSON},
 }  # fmt: skip
 """What rows of a run for a person say of the person, and what stands there instead."""
 

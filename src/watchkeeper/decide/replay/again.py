@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.budgets.filling import Level
 from watchkeeper.budgets.model import Cap
-from watchkeeper.core.digest import parse
+from watchkeeper.core.digest import parse_object
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.contents import recall_contents
@@ -82,7 +82,7 @@ class Recorded:
 def read_recorded(row: Row, run: RunFacts | None) -> Recorded:
     """Return a row of decisions as a decision that can be made again."""
     question = _question(row.question)
-    arguments = _arguments(row.arguments)
+    arguments = parse_object(row.arguments)
     action = _action(row, arguments, question) if arguments is not None else None
     return Recorded(
         row.decision,
@@ -100,7 +100,7 @@ def read_recorded(row: Row, run: RunFacts | None) -> Recorded:
         action is not None and row.call_digest in (None, action.call_digest),
         question,
         run,
-        (_arguments(row.route_seen) if row.route_seen else None) or {},
+        parse_object(row.route_seen) or {},
     )
 
 
@@ -238,11 +238,3 @@ def _question(text: str | None) -> Question | None:
         return Question.read(text) if text else None
     except Invalid:
         return None
-
-
-def _arguments(text: str) -> dict[str, Any] | None:
-    try:
-        found = parse(text)
-    except Invalid:
-        return None
-    return found if isinstance(found, dict) else None

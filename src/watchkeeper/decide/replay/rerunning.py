@@ -21,12 +21,11 @@ from watchkeeper.identity.recorded import known_run
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Usage, Verdict
+from watchkeeper.wire.erasing import ERASED_JSON
 from watchkeeper.wire.replays import ReplayedRun, ReplayedStep
 
 MOST_STEPS = 1000
 """Steps of a run that are listed; all are counted."""
-ERASED = '{"erased":true}'
-"""What stands for arguments that were erased."""
 RUN_NOTES = (
     "a replay: nothing was sent, held or recorded. Locks, rates, pins and identity are not decided "
     "again: what they refused stays refused",
@@ -203,7 +202,7 @@ def _why(row: Row, was: Recorded, anew: Anew) -> str | None:
         )
     if was.facts is None:
         return "its run is not on record any more"
-    if row.arguments == ERASED:
+    if row.arguments == ERASED_JSON:
         return "its arguments were erased"
     if was.action is None:
         return "its arguments were not kept"

@@ -10,10 +10,9 @@ from sqlalchemy import ColumnElement, case, func, select
 from watchkeeper.budgets.filling import account_of
 from watchkeeper.budgets.history import by, sums_of
 from watchkeeper.budgets.model import Cap, budget_id
-from watchkeeper.core.digest import parse
+from watchkeeper.core.digest import parse, parse_object
 from watchkeeper.core.errors import Invalid, NotFound
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.replay.rerunning import ERASED
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.recorded import known_run
 from watchkeeper.identity.runs import replayed_by
@@ -21,6 +20,7 @@ from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces import contents
 from watchkeeper.wire.budgets import Measure
+from watchkeeper.wire.erasing import ERASED_JSON
 from watchkeeper.wire.replays import BudgetThen, RunSteps, StepDetail, StepRow
 from watchkeeper.wire.traces import ContentRow
 
@@ -90,7 +90,7 @@ def read_step(tx: Transaction, run: str, at: str, catalogue: Catalogue) -> StepD
         steps=count,
         replay_of=replayed_by(tx, [run]).get(run),
         model=(row.model or row.name) if row.kind == "model" and row.outcome else None,
-        policies=_object(row.question),
+        policies=parse_object(row.question),
         would=tuple(_would(row.would)),
         route=row.route_reason,
         contents=shown,
@@ -211,7 +211,7 @@ def _then(cap: Cap, scope: str, used: int, counted_at: int | None) -> BudgetThen
 
 
 def _notes(row: Row, shown: tuple[ContentRow, ...]) -> Iterator[str]:
-    if row.arguments == ERASED:
+    if row.arguments == ERASED_JSON:
         yield "its arguments were erased"
     for one in shown:
         if one.text is None:
@@ -219,14 +219,6 @@ def _notes(row: Row, shown: tuple[ContentRow, ...]) -> Iterator[str]:
     if row.verdict == "permit" and all(one.part != "output" for one in shown):
         yield "what came out of it is not kept: it did not pass a gateway, its contract keeps " \
             "nothing, or it was too long ago"  # fmt: skip
-
-
-def _object(text: str | None) -> dict[str, Any] | None:
-    try:
-        found = parse(text) if text else None
-    except Invalid:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _would(text: str | None) -> Iterator[str]:

@@ -26,6 +26,7 @@ from watchkeeper.ledger.service import LedgerAudit
 from watchkeeper.store.store import Store
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.store.vault_tables import data_subjects
+from watchkeeper.wire.erasing import ERASED
 from watchkeeper.wire.reports import Report, ReportSource
 
 STRETCH = 10_000
@@ -175,6 +176,6 @@ def _missing(tx: Transaction, asked: Asked, upto: int, now: int) -> list[str]:
     erased = select(func.count()).where(data_subjects.c.erased_at.is_not(None))
     number = tx.connection.execute(erased).scalar_one()
     if number:
-        found.append(f"personal data of {count(number, 'person')} that was erased: it stands as "
-                     "[erased]")  # fmt: skip
+        whose = count(number, "person")
+        found.append(f"personal data of {whose} that was erased: it stands as {ERASED}")
     return found

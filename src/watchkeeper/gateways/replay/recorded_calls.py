@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from watchkeeper.core.digest import canonical, parse
+from watchkeeper.core.digest import canonical, parse, parse_object
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.replay.steps import find_step
 from watchkeeper.decide.tables import decisions
@@ -25,13 +25,14 @@ from watchkeeper.identity.recorded import known_run
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces import contents
+from watchkeeper.wire.erasing import ERASED
 from watchkeeper.wire.function_names import FunctionNames
 from watchkeeper.wire.models import Endpoint
 from watchkeeper.wire.replays import Fork, Said
 
 MOST_LOOKED_AT = 50
 """Model calls after a step that are looked through for its result."""
-_CHANGED = ("redacted]", "[erased]", "[personal ")
+_CHANGED = ("redacted]", ERASED, "[personal ")
 """How what stands for something that was taken out ends, or is written."""
 
 
@@ -176,8 +177,4 @@ def _notes(text: str, body: dict[str, Any], then: contents.Content | None) -> li
 
 
 def _object(text: str | None) -> dict[str, Any]:
-    try:
-        found = parse(text) if text else {}
-    except Invalid:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return parse_object(text) or {}

@@ -11,13 +11,13 @@ from sqlalchemy import select
 
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.erasing.sought import ERASED
 from watchkeeper.decide.tables import decisions
 from watchkeeper.gateways.model.conversation import results_in
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces import contents
 from watchkeeper.wire.decisions import ActionKind, Verdict
+from watchkeeper.wire.erasing import ERASED
 
 MOST_STEPS = 1000
 """Steps of a run that can be played."""
