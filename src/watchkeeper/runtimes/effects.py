@@ -48,7 +48,7 @@ class RuntimeStops:
 
     async def rehearse(self, lock: LockInForce, party: str) -> Done:
         """Ask a runtime who it is, and tell from its kind what it can be told."""
-        return await self._stops.answers(name_of(party), _what(lock))
+        return await self._stops.answers(name_of(party), lock.target, _what(lock))
 
     def _agents(self, target: LockTarget) -> frozenset[str]:
         """Return the agents of which every run is covered, whoever opened it."""

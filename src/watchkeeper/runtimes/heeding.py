@@ -23,7 +23,7 @@ from watchkeeper.runtimes import reach
 from watchkeeper.runtimes.guarding import Guard
 from watchkeeper.runtimes.polling import Polling
 from watchkeeper.runtimes.rules import PAUSABLE
-from watchkeeper.runtimes.stopping import Stops, Told
+from watchkeeper.runtimes.stopping import WHOLE, Stops, Told
 from watchkeeper.store import timers
 from watchkeeper.store.statement import Row
 from watchkeeper.store.transaction import Transaction
@@ -58,10 +58,12 @@ class Heeding:
     async def look(self, document: Runtime) -> None:
         """Tell what runs in a runtime now what it has to be told."""
         watched = self._polling.get(document.name)
-        if watched is None or not watched.adapter.can & {"stop", "pause"}:
+        if watched is None or not watched.adapter.can & {"stop", "stop all", "pause"}:
             return
         can = watched.adapter.can
         due = await self._store.scan(lambda tx: self._due(tx, document.name))
+        if "stop" not in can and any(one.what == "stop" for one in due):
+            await self._stop_all(document.name)
         due = [one for one in due if one.what in can]
         if len(due) > _MOST_TOLD:
             # none that does not heed it keeps the others from their turn
@@ -69,6 +71,22 @@ class Heeding:
             self._turns[document.name] += _MOST_TOLD
             due = [*due[start:], *due[:start]][:_MOST_TOLD]
         await asyncio.gather(*(self._tell(one) for one in due))
+
+    async def _stop_all(self, runtime: str) -> None:
+        """Stop all that runs there, if a lock covers all of it: no single run can be told."""
+        locks = await self._store.scan(
+            lambda tx: [
+                lock
+                for lock in self._decider.locks
+                if lock.target.kind in WHOLE
+                and lock.target.name in {runtime, "*"}
+                and lock.mode != "pause"
+                and _is_heeded(tx, lock)
+            ]
+        )
+        for lock in locks[:1]:
+            by = f"lock/{lock.lock}"
+            await self._stops.tell_in(runtime, lock.target, by=by, why=lock.reason)
 
     async def _tell(self, due: _Due) -> None:
         by = f"lock/{due.lock}"

@@ -158,10 +158,10 @@ class Adapter(Protocol):
         """Stop a run; `now`: without letting its step end."""
         ...
 
-    async def stop_all(self) -> None:
-        """Ask at once for all to be stopped that runs there; each run is told too, and read back.
+    async def stop_all(self) -> bool:
+        """Ask at once for all to be stopped that runs there; return whether that was taken.
 
-        Only of a kind that has one request for all.
+        Only of a kind that has one request for all. Each run is read back after it.
         """
         ...
 

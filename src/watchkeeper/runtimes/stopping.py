@@ -21,6 +21,7 @@ from watchkeeper.decide.kill.effector import Done
 from watchkeeper.kill.model import LockTarget
 from watchkeeper.kill.rules import covers
 from watchkeeper.runtimes import changes, reach, records, rules
+from watchkeeper.runtimes.adapters.stopping import Tell, stop_and_look
 from watchkeeper.runtimes.model import Adapter, RemoteRun, Stopping
 from watchkeeper.runtimes.polling import Polling, Watched
 from watchkeeper.store.statement import Row
@@ -44,7 +45,7 @@ _VERBS: dict[Locking, frozenset[Verb]] = {
     "stop": frozenset({"stop", "stop all"}),
     "pause": frozenset({"pause"}),
 }
-_WHOLE: frozenset[TargetKind] = frozenset({"runtime", "everything"})
+WHOLE: frozenset[TargetKind] = frozenset({"runtime", "everything"})
 """Targets of which all that runs in a runtime is."""
 _DONE: dict[Told, str] = {"stop": "stopped", "pause": "paused", "resume": "resumed"}
 
@@ -98,9 +99,10 @@ class Stops:
         with suppress(TimeoutError):
             async with asyncio.timeout(TRY_SECONDS):
                 runs |= await self._begun_since(watched, target, runs, problem)
-                if target.kind in _WHOLE and what == "stop":
-                    await _stop_all(watched.adapter)
-                await self._tell_each(watched, runs.values(), what, outcomes)
+                all_told = None
+                if target.kind in WHOLE and what == "stop":
+                    all_told = await _stop_all(watched.adapter)
+                await self._tell_each(watched, runs.values(), what, outcomes, all_told)
         # what had no answer in time is to be told again, also what nobody had seen before
         for run in runs.values():
             late = Stopping("unconfirmed", f"not confirmed within {TRY_SECONDS:g} s", run.state)
@@ -115,7 +117,7 @@ class Stops:
         said = "a runtime of its kind can't say what runs there; the gateways refuse what it asks"
         return RuntimeResult(name, "not supported", said)
 
-    async def answers(self, name: str, what: Locking) -> Done:
+    async def answers(self, name: str, target: LockTarget, what: Locking) -> Done:
         """Ask a runtime who it is, without any effect; say what it could be told."""
         watched = self._polling.get(name)
         if watched is None:
@@ -124,6 +126,8 @@ class Stops:
         if not can & _VERBS[what]:
             said = f"its kind can't be told to {what}: the gateways refuse what it asks"
             return Done(said, supported=False)
+        if what not in can and target.kind not in WHOLE:
+            return Done(_lacking(watched, what), supported=False)
         try:
             found = await watched.adapter.information()
         except (UpstreamFailure, Unavailable) as error:
@@ -202,12 +206,13 @@ class Stops:
         runs: Iterable[RemoteRun],
         what: Locking,
         outcomes: dict[str, _Outcome],
+        all_told: Tell | None,
     ) -> None:
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def tell(run: RemoteRun) -> None:
             async with gate:
-                outcome = await self._tell(watched, run, what, now=True)
+                outcome = await self._tell(watched, run, what, now=True, all_told=all_told)
                 outcomes[run.id] = _held(outcome) if what == "pause" else outcome
 
         await asyncio.gather(*(tell(run) for run in runs))
@@ -222,11 +227,14 @@ class Stops:
             late = Stopping("unconfirmed", f"not confirmed within {TRY_SECONDS:g} s", run.state)
             return _Outcome(run, late)
 
-    async def _tell(self, watched: Watched, run: RemoteRun, what: Told, *, now: bool) -> _Outcome:
+    async def _tell(
+        self, watched: Watched, run: RemoteRun, what: Told, *, now: bool,
+        all_told: Tell | None = None,
+    ) -> _Outcome:  # fmt: skip
         """Tell one run, which nobody else tells meanwhile: what each read back would mislead."""
         turn = self._turns.setdefault((watched.document.name, run.id), asyncio.Lock())
         async with turn:
-            return await _tell(watched.adapter, run, what, now=now)
+            return await _tell(watched, run, what, now=now, all_told=all_told)
 
     def _is_news(self, name: str, one: _Outcome, what: Told, by: str) -> bool:
         """Whether it came otherwise than when the same was last told again."""
@@ -287,12 +295,17 @@ def _keep_one(
         changes.move(tx, row, came.state, goes_on=what == "resume")
 
 
-async def _tell(adapter: Adapter, run: RemoteRun, what: Told, *, now: bool) -> _Outcome:
-    if what not in adapter.can:
-        said = f"a runtime of this kind can't {what} a run; the gateways refuse what it asks for"
-        return _Outcome(run, Stopping("not supported", said, run.state))
+async def _tell(
+    watched: Watched, run: RemoteRun, what: Told, *, now: bool, all_told: Tell | None
+) -> _Outcome:
+    """Tell one run; `all_told`: what came of telling all, which is all that some can be told."""
+    adapter = watched.adapter
+    if what not in adapter.can and all_told is None:
+        return _Outcome(run, Stopping("not supported", _lacking(watched, what), run.state))
     try:
-        if what == "stop":
+        if what not in adapter.can and all_told is not None:
+            came = await stop_and_look(all_told, lambda: adapter.inspect(run))
+        elif what == "stop":
             came = await adapter.stop(run, now=now)
         else:
             came = await (adapter.pause(run) if what == "pause" else adapter.resume(run))
@@ -303,12 +316,33 @@ async def _tell(adapter: Adapter, run: RemoteRun, what: Told, *, now: bool) -> _
     return _Outcome(run, came)
 
 
-async def _stop_all(adapter: Adapter) -> None:
-    """Have all of it stopped at once, where a runtime can; each run is told too, and read back."""
-    if "stop all" in adapter.can:
-        with suppress(UpstreamFailure, Unavailable, TimeoutError):
-            async with asyncio.timeout(TRY_SECONDS / 2):
-                await adapter.stop_all()
+def _lacking(watched: Watched, what: Told) -> str:
+    """Say that a runtime can't do that to one run, and what can be done."""
+    if what == "stop" and "stop all" in watched.adapter.can:
+        kill = f"`watchkeeper kill runtime/{watched.document.name}`"
+        return f"it can only stop all that runs there: {kill}"
+    return f"a runtime of this kind can't {what} a run; the gateways refuse what it asks for"
+
+
+async def _stop_all(adapter: Adapter) -> Tell | None:
+    """Have all of it stopped at once, where a runtime can; return what tells what came of it."""
+    if "stop all" not in adapter.can:
+        return None
+    took, failure = False, None
+    try:
+        async with asyncio.timeout(TRY_SECONDS / 2):
+            took = await adapter.stop_all()
+    except (UpstreamFailure, Unavailable) as error:
+        failure = UpstreamFailure(error.message, reached=True)
+    except TimeoutError:
+        failure = UpstreamFailure("the stop of all had no answer in time", reached=True)
+
+    async def told() -> bool:
+        if failure is not None:
+            raise failure
+        return took
+
+    return told
 
 
 def _held(outcome: _Outcome) -> _Outcome:

@@ -14,6 +14,8 @@ def why_not(line: RuntimeLine | None, verb: str) -> str | None:
         return "the cursor is not on a run"
     if line.run.ended_at is not None:
         return "it has ended"
+    if verb == "stop" and verb not in line.runtime.can and "stop all" in line.runtime.can:
+        return f"it can only stop all that runs there: kill runtime/{line.runtime.runtime}"
     if verb not in line.runtime.can:
         return f"{line.runtime.kind} can't {verb}; kill its agent instead"
     return None

@@ -58,8 +58,9 @@ class Bare:
         """Say that it can't be done."""
         return self.lacks("stop a run")
 
-    async def stop_all(self) -> None:
+    async def stop_all(self) -> bool:
         """Send nothing."""
+        return False
 
     async def pause(self, run: RemoteRun) -> Stopping:
         """Say that it can't be done."""

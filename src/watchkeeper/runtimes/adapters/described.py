@@ -81,10 +81,11 @@ class Described(Bare):
         tell = self._telling(self._http.stop, run)
         return await stop_and_look(tell, lambda: self.inspect(run))
 
-    async def stop_all(self) -> None:
+    async def stop_all(self) -> bool:
         """Send the request that stops all."""
-        if self._http.stop_all is not None:
-            await self._ask(self._http.stop_all, None)
+        if self._http.stop_all is None:
+            return False
+        return (await self._ask(self._http.stop_all, None)).well
 
     async def pause(self, run: RemoteRun) -> Stopping:
         """Send the request that pauses a run."""

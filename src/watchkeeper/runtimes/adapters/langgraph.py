@@ -212,11 +212,11 @@ class LangGraph:
 
         return await stop_and_look(tell, look)
 
-    async def stop_all(self) -> None:
+    async def stop_all(self) -> bool:
         """Cancel every run; what waits for a person does so still."""
         path, query = "/runs/cancel", {"action": "interrupt"}
         answer = await self._calls.ask("POST", path, query=query, body={"status": "all"})
-        check(answer, "POST", "a stop")
+        return answer.well
 
     async def pause(self, run: RemoteRun) -> Stopping:
         """Interrupt a run and mark its thread; it is kept at its last checkpoint."""

@@ -103,11 +103,12 @@ class Processes(Bare):
         how = "it was killed" if now else f"it was asked to end, and is killed after {grace} s"
         return Stopping("unconfirmed", f"{how}; {after.said}", after.state)
 
-    async def stop_all(self) -> None:
+    async def stop_all(self) -> bool:
         """End the process at once, and do not start it again."""
         record, _ = await self.supervisor.tend()
         if record.latest is not None:
             await self.supervisor.end(record.latest, now=True, wait_seconds=0)
+        return True
 
     async def pause(self, run: RemoteRun) -> Stopping:
         """Hold the process and its children where they are (SIGSTOP)."""
