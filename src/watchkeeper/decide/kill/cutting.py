@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from watchkeeper.core.words import count
 from watchkeeper.decide.kill.effector import Done
 from watchkeeper.decide.kill.effects import Reach
-from watchkeeper.decide.kill.flight import Cut
+from watchkeeper.decide.kill.flight import InFlight
 from watchkeeper.decide.service import Decider
 from watchkeeper.decide.tables import decisions
 from watchkeeper.kill.model import CALLS, LockInForce
@@ -60,7 +60,7 @@ class Calls:
             return Done(f"{said}; each goes on where it has another target", "plane")
         return Done(f"{said}; {await self._ended(cut)}", "plane")
 
-    async def _ended(self, cut: Sequence[Cut]) -> str:
+    async def _ended(self, cut: Sequence[InFlight]) -> str:
         """Say how what was cut has ended."""
         names = [one.decision for one in cut]
         waits = [self._decider.flights.settled(name) for name in names]

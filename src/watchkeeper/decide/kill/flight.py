@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.kill.sendings import Sending, Sendings
 from watchkeeper.kill.model import Covered, LockTarget
 from watchkeeper.kill.rules import covers
 
@@ -19,23 +18,23 @@ MOST_EXPECTED = 20_000
 
 @dataclass(slots=True, eq=False)
 class InFlight:
-    """One permitted action being performed, until its block is left; `cancelled` is the lock that
-    cut it, if any.
+    """A permitted action being performed, or one sending of a model call to a provider, until its
+    block is left; `cancelled` is the lock that cut it, if any.
     """
 
     decision: str
     covered: Covered
-    cancel: Callable[[], None]
+    cancel: Callable[[], object]
+    leave: Callable[[InFlight], object] = field(default=lambda flight: None, repr=False)
+    """Called when it has ended."""
     cancelled: str | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    among: dict[str, InFlight] = field(default_factory=dict, repr=False)
-    """All that are, by decision."""
 
     def __enter__(self) -> InFlight:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.among.pop(self.decision, None)
+        self.leave(self)
         self.ended.set()
 
 
@@ -57,9 +56,9 @@ class Flights:
     def __init__(self) -> None:
         self._permits: dict[str, _Permit] = {}
         self._flights: dict[str, InFlight] = {}
-        self.sendings = Sendings()
-        """What providers are asked right now."""
-        self._cuts: dict[str, list[Cut]] = {}
+        self._sendings: set[InFlight] = set()
+        """What providers are asked right now: one action may ask several at once."""
+        self._cuts: dict[str, list[InFlight]] = {}
         """By lock, what it cut."""
 
     def expect(self, decision: str, covered: Covered, catalogue: Catalogue) -> None:
@@ -91,7 +90,7 @@ class Flights:
             await permit.settled.wait()
 
     def fly(
-        self, decision: str, cancel: Callable[[], None], lock: Callable[[Covered], str | None]
+        self, decision: str, cancel: Callable[[], object], lock: Callable[[Covered], str | None]
     ) -> InFlight:
         """Register an action while it is performed; `cancel` is called when a kill covers it.
 
@@ -100,13 +99,22 @@ class Flights:
         permit = self._permits.get(decision)
         if permit is None:
             raise LookupError(f"decision {decision} is not permitted and unsettled here")
-        flight = InFlight(decision, permit.covered, cancel, among=self._flights)
+        flight = InFlight(decision, permit.covered, cancel, self._land)
         self._flights[decision] = flight
         permit.flown = True
         late = lock(permit.covered)
         if late is not None:
             self._cut(flight, late)
         return flight
+
+    def send(self, decision: str, provider: str, cancel: Callable[[], object]) -> InFlight:
+        """Register an action's call at a provider while that is asked; a lock on the provider calls
+        `cancel`. The action itself goes on where it has another target.
+        """
+        covered = Covered("", "", "", provider=provider)
+        sending = InFlight(decision, covered, cancel, self._sendings.discard)
+        self._sendings.add(sending)
+        return sending
 
     def is_flying(self, decision: str) -> bool:
         """Tell whether this plane performs an action right now."""
@@ -121,7 +129,7 @@ class Flights:
         """Return how many actions in flight a lock on `target` would cut."""
         return len(self._covered_by(target))
 
-    def cut(self, target: LockTarget, lock: str) -> list[Cut]:
+    def cut(self, target: LockTarget, lock: str) -> list[InFlight]:
         """Cancel every action in flight that `target` covers and return them; of what a provider
         is asked only that.
         """
@@ -130,7 +138,7 @@ class Flights:
             self._cut(flight, lock)
         return hit
 
-    def cut_by(self, lock: str) -> list[Cut]:
+    def cut_by(self, lock: str) -> list[InFlight]:
         """Return what a lock cut, whether it has ended or not."""
         return [*self._cuts.get(lock, ())]
 
@@ -139,13 +147,15 @@ class Flights:
         permit = self._permits.get(decision)
         return permit.cut_by if permit is not None else None
 
-    def _covered_by(self, target: LockTarget) -> list[Cut]:
-        if target.kind == "provider":
-            return [*self.sendings.at(target.name)]
+    def _covered_by(self, target: LockTarget) -> list[InFlight]:
+        among = self._sendings if target.kind == "provider" else self._flights.values()
         # a drill counts in a thread of its own, while others begin and end
-        return [flight for flight in [*self._flights.values()] if covers(target, flight.covered)]
+        return [flight for flight in [*among] if covers(target, flight.covered)]
 
-    def _cut(self, flight: Cut, lock: str) -> None:
+    def _land(self, flight: InFlight) -> None:
+        self._flights.pop(flight.decision, None)
+
+    def _cut(self, flight: InFlight, lock: str) -> None:
         if flight.cancelled is None:
             flight.cancelled = lock
             self._cuts.setdefault(lock, []).append(flight)
@@ -155,6 +165,3 @@ class Flights:
             if len(self._cuts) > _MOST_LOCKS:
                 del self._cuts[next(iter(self._cuts))]
             flight.cancel()
-
-
-Cut = InFlight | Sending

@@ -151,8 +151,7 @@ class ProviderCall:
             raise Failure(locked(lock))
         task = asyncio.current_task()
         assert task is not None, "a call is performed in a task"
-        flights = self._decider.flights
-        with flights.sendings.send(self._decision, route.provider, task.cancel) as sending:
+        with self._decider.flights.send(self._decision, route.provider, task.cancel) as sending:
             try:
                 return await self._send(route, again=again)
             except asyncio.CancelledError:
