@@ -11,7 +11,7 @@ from tests.decide.still import WORLD
 from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.policies.applying import Applying
 from watchkeeper.decide.records import find_decision
-from watchkeeper.decide.replay.replaying import Replays
+from watchkeeper.decide.replay.service import Replays
 from watchkeeper.decide.run_figures import highest_risk, largest_amount, tool_errors
 from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider

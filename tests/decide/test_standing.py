@@ -27,8 +27,9 @@ from watchkeeper.decide.notices.concerned import Notices
 from watchkeeper.decide.people.directory import PeopleInForce
 from watchkeeper.decide.policies.applying import Applying
 from watchkeeper.decide.records import find_decision
-from watchkeeper.decide.replay.again import decide_again, read_recorded
 from watchkeeper.decide.replay.differences import Differences
+from watchkeeper.decide.replay.recorded import read_recorded
+from watchkeeper.decide.replay.redecision import decide_again
 from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment

@@ -12,7 +12,7 @@ from watchkeeper.decide.explaining import explain as explain_action
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.policies import policy_sets
 from watchkeeper.decide.records import find_decision
-from watchkeeper.decide.replay.again import read_recorded
+from watchkeeper.decide.replay.recorded import read_recorded
 from watchkeeper.decide.replay.rehearsal import run_at_rest
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import recorded_run

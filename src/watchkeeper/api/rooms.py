@@ -25,7 +25,7 @@ from watchkeeper.decide.notices.telling import Telling
 from watchkeeper.decide.people.overriding import Overriding
 from watchkeeper.decide.people.vacancies import Ahead
 from watchkeeper.decide.policies.applying import Applying
-from watchkeeper.decide.replay.replaying import Replays
+from watchkeeper.decide.replay.service import Replays
 from watchkeeper.decide.reports.making import Reporting
 from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.runs.health import Health

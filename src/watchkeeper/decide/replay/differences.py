@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from watchkeeper.decide.model import Ruling
-from watchkeeper.decide.replay.again import Recorded
+from watchkeeper.decide.replay.recorded import Recorded
 from watchkeeper.wire.decisions import ActionKind, Verdict
 from watchkeeper.wire.policy import ReplayExample, ReplayGroup
 from watchkeeper.wire.replays import Again

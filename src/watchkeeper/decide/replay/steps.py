@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, Select, case, func, select
 
 from watchkeeper.budgets.filling import account_of
 from watchkeeper.budgets.history import by, sums_of
@@ -49,10 +49,7 @@ _SUMS: Mapping[Measure, ColumnElement[int]] = {
 def list_steps(tx: Transaction, run: str, *, after: int = 0, limit: int = 100) -> RunSteps:
     """Return steps of a run, oldest first; raise `NotFound` if there is no such run."""
     agent = known_run(tx, run).agent
-    query = (
-        select(decisions).where(_d.run == run).order_by(_d.decision).offset(after).limit(limit + 1)
-    )
-    rows = tx.connection.execute(query).all()
+    rows = tx.connection.execute(steps_of(run).offset(after).limit(limit + 1)).all()
     page = rows[:limit]
     sums = _sums_before(tx, run, page[0].decision) if page else {}
     spent, tokens = sums.get("spend", 0), sums.get("tokens", 0)
@@ -99,9 +96,14 @@ def read_step(tx: Transaction, run: str, at: str, catalogue: Catalogue) -> StepD
     )
 
 
+def steps_of(run: str) -> Select[Any]:
+    """Return the query of a run's steps, oldest first."""
+    return select(decisions).where(_d.run == run).order_by(_d.decision)
+
+
 def find_step(tx: Transaction, run: str, at: str) -> tuple[Row, int]:
     """Return a step of a run, by its number or decision, and its number; raise `NotFound`."""
-    ordered = select(decisions).where(_d.run == run).order_by(_d.decision)
+    ordered = steps_of(run)
     if at.isdecimal():
         place = int(at)
         row = tx.connection.execute(ordered.offset(place - 1).limit(1)).first() if place else None

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
-
 from watchkeeper.core.digest import canonical, parse, parse_object
 from watchkeeper.core.errors import Invalid
-from watchkeeper.decide.replay.steps import find_step
+from watchkeeper.decide.replay.steps import find_step, steps_of
 from watchkeeper.decide.tables import decisions
 from watchkeeper.gateways.model.conversation import (
     ENDPOINTS,
@@ -60,10 +58,13 @@ def find_call(tx: Transaction, run: str, wanted: Fork, names: FunctionNames) -> 
     step, place = find_step(tx, run, wanted.at)
     if (step.kind == "tool") != (wanted.result is not None):
         raise Invalid(
-            f"step {place} is a call of {step.kind} {step.name}: a result is given for a tool, and "
-            "for nothing else",
+            f"step {place} is a call of {step.kind} {step.name}: "
+            + ("say what it is now to have answered" if step.kind == "tool"
+               else "a result is given for a tool, and for nothing else"),
             where="result",
-        )
+            remedy="give --result FILE" if step.kind == "tool" else "leave --result out, or name "
+            "the step of a tool",
+        )  # fmt: skip
     why: list[str] = []
     for asked in [step] if step.kind == "model" else _after(tx, step):
         found = _as_sent(tx, facts, step, asked, wanted.result, names, why)
@@ -80,10 +81,10 @@ def find_call(tx: Transaction, run: str, wanted: Fork, names: FunctionNames) -> 
 
 def _after(tx: Transaction, step: Row) -> Sequence[Row]:
     d = decisions.c
-    query = select(decisions).where(
-        d.run == step.run, d.kind == "model", d.verdict == "permit", d.decision > step.decision
+    query = steps_of(step.run).where(
+        d.kind == "model", d.verdict == "permit", d.decision > step.decision
     )
-    return tx.connection.execute(query.order_by(d.decision).limit(MOST_LOOKED_AT)).all()
+    return tx.connection.execute(query.limit(MOST_LOOKED_AT)).all()
 
 
 def _as_sent(

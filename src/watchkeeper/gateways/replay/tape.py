@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
-
 from watchkeeper.core.digest import canonical, parse
 from watchkeeper.core.errors import Invalid
+from watchkeeper.decide.replay.steps import steps_of
 from watchkeeper.decide.tables import decisions
 from watchkeeper.gateways.model.conversation import results_in
 from watchkeeper.store.statement import Row
@@ -88,7 +87,7 @@ class Tape:
 
 def read_tape(tx: Transaction, run: str) -> tuple[Tape, int]:
     """Return what was recorded of a run, and how many steps there are beyond `MOST_STEPS`."""
-    query = select(decisions).where(decisions.c.run == run).order_by(decisions.c.decision)
+    query = steps_of(run)
     rows = tx.connection.execute(query.limit(MOST_STEPS)).all()
     beyond = 0
     if len(rows) == MOST_STEPS:

@@ -16,7 +16,7 @@ from watchkeeper.decide.kill.effects import agents_under, tools_under
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.path import decide
 from watchkeeper.decide.replay.rehearsal import RehearsalFacts
-from watchkeeper.decide.replay.replaying import PAUSE_SECONDS, SLICE_SECONDS
+from watchkeeper.decide.replay.service import PAUSE_SECONDS, SLICE_SECONDS
 from watchkeeper.kill.model import LockInForce, LockTarget
 from watchkeeper.kill.rules import OWNS_RUNS, covering
 from watchkeeper.wire.decisions import ActionKind

@@ -14,7 +14,7 @@ from watchkeeper.wire.budgets import Measure
 Amounts = Mapping[Measure, int]
 
 
-class Respent:
+class Balances:
     """Balances of a replay: what was posted before the run began, and what its steps use.
 
     Nothing is read from or written to the real ones while it is used.

@@ -13,8 +13,9 @@ from sqlalchemy import select
 from watchkeeper.budgets.model import Cap
 from watchkeeper.decide.catalogue import Catalogue
 from watchkeeper.decide.model import Progress
-from watchkeeper.decide.replay.again import UNPINNED, Anew, Recorded, decide_again
-from watchkeeper.decide.replay.respending import Amounts, Respent, posted_by
+from watchkeeper.decide.replay.balances import Amounts, Balances, posted_by
+from watchkeeper.decide.replay.recorded import Recorded
+from watchkeeper.decide.replay.redecision import UNPINNED, Redecision, decide_again
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import known_run
@@ -37,22 +38,22 @@ RUN_NOTES = (
 )
 
 
-class Rerun:
+class RunReplay:
     """Takes the steps of a run in order."""
 
-    def __init__(self, run: str, catalogue: Catalogue, respent: Respent) -> None:
+    def __init__(self, run: str, catalogue: Catalogue, balances: Balances) -> None:
         self._run = run
         self._catalogue = catalogue
-        self._respent = respent
+        self._balances = balances
         self._steps: list[ReplayedStep] = []
         self._count = 0
         self._diverges_at: int | None = None
         self._before = self._after = self._blocked = self._allowed = 0
 
-    def take(self, row: Row, was: Recorded) -> Anew:
+    def take(self, row: Row, was: Recorded) -> Redecision:
         """Decide the next step again."""
-        self._respent.begin(_used(row))
-        anew = decide_again(was, self._catalogue, self._respent)
+        self._balances.begin(_used(row))
+        anew = decide_again(was, self._catalogue, self._balances)
         ran = was.verdict == "permit"
         verdict: Verdict | None = None
         cost: int | None = None
@@ -61,8 +62,8 @@ class Rerun:
             # taken to be what it was, in all that is counted
             cost = row.cost_micros
             if ran:
-                self._respent.assume(self._caps(was), was.at)
-                self._respent.post(None)
+                self._balances.assume(self._caps(was), was.at)
+                self._balances.post(None)
         elif anew.ruling is None:
             verdict, cost = was.verdict, 0
         elif anew.ruling.verdict != "permit":
@@ -70,7 +71,7 @@ class Rerun:
         else:
             verdict, model = "permit", _another_model(row, anew.progress)
             cost = _cost(row, anew.progress, self._catalogue) if ran else None
-            self._respent.post(cost)
+            self._balances.post(cost)
         self._count += 1
         differs = verdict is not None and verdict != was.verdict
         step = ReplayedStep(
@@ -127,7 +128,9 @@ class Rerun:
         )
 
 
-def begin_rerun(tx: Transaction, run: str, catalogue: Catalogue, *, changed: bool) -> Rerun:
+def begin_run_replay(
+    tx: Transaction, run: str, catalogue: Catalogue, *, changed: bool
+) -> RunReplay:
     """Return what takes the steps of a run; `changed`: some budget is another than it was.
 
     Raises `NotFound` if there is no such run.
@@ -136,7 +139,7 @@ def begin_rerun(tx: Transaction, run: str, catalogue: Catalogue, *, changed: boo
     began = facts.opened_at or 0
     caps = tuple(dict.fromkeys(_caps_over(tx, facts, catalogue)))
     before = posted_by(tx, [cap for cap in caps if cap.period != "run"], run=run, at=began)
-    return Rerun(run, catalogue, Respent(run, before, changed=changed))
+    return RunReplay(run, catalogue, Balances(run, before, changed=changed))
 
 
 def _caps_over(tx: Transaction, facts: RunFacts, catalogue: Catalogue) -> Iterator[Cap]:
@@ -189,11 +192,11 @@ def _cost(row: Row, progress: Progress | None, catalogue: Catalogue) -> int:
     return int(row.cost_micros)
 
 
-def _kept(anew: Anew, text: str) -> str | None:
+def _kept(anew: Redecision, text: str) -> str | None:
     return text if anew.how == "kept" else None
 
 
-def _why(row: Row, was: Recorded, anew: Anew) -> str | None:
+def _why(row: Row, was: Recorded, anew: Redecision) -> str | None:
     """Say why a step was not decided again, or on less than was known then."""
     if anew.how == "kept":
         pins = was.rule.endswith(UNPINNED)

@@ -16,7 +16,7 @@ from watchkeeper.decide.explaining import explain
 from watchkeeper.decide.model import Action
 from watchkeeper.decide.policies import policy_sets
 from watchkeeper.decide.policies.applying import Applying
-from watchkeeper.decide.replay.replaying import MOST_KEPT, MOST_RUNNING, PAGE, Replays
+from watchkeeper.decide.replay.service import MOST_KEPT, MOST_RUNNING, PAGE, Replays
 from watchkeeper.decide.runs.envelope import Envelopes
 from watchkeeper.decide.service import Decider
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 from sqlalchemy import text as sql
 
-from tests.decide.test_replaying import AMPLE, STRICTER, Ground, ground
+from tests.decide.test_replays import AMPLE, STRICTER, Ground, ground
 from watchkeeper.budgets.filling import account_of
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.erasing.sweep import WORDS
-from watchkeeper.decide.replay.respending import Respent
+from watchkeeper.decide.replay.balances import Balances
 from watchkeeper.decide.tables import decisions
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.decisions import Ask, Outcome, Usage
@@ -151,48 +151,48 @@ async def test_a_run_that_is_not_there_is_not_replayed(ground: Ground) -> None:
 @given(st.lists(st.integers(0, 50), max_size=30), st.integers(0, 200))
 def test_a_balance_of_a_replay_never_passes_its_cap(amounts: list[int], most: int) -> None:
     cap = Cap("agent/a", "day", "tool_calls", most)
-    respent = Respent("run_1", {}, changed=False)
+    balances = Balances("run_1", {}, changed=False)
     posted = 0
     for amount in amounts:
-        respent.begin({})
-        refused = respent.find_room([cap], {"tool_calls": amount}, None, 1)
+        balances.begin({})
+        refused = balances.find_room([cap], {"tool_calls": amount}, None, 1)
         assert (refused is None) == (posted + amount <= most)
         if refused is None:
-            respent.post(None)
+            balances.post(None)
             posted += amount
-        (level,) = respent.levels([cap], 1)
+        (level,) = balances.levels([cap], 1)
         assert level.posted == posted <= most
 
 
 def test_room_is_needed_for_what_is_asked_and_used_up_is_what_it_came_to() -> None:
     cap = Cap("agent/a", "day", "spend", 100)
-    respent = Respent("run_1", {}, changed=False)
-    respent.begin({"spend": 20})
-    assert respent.find_room([cap], {"spend": 101}, None, 1) is not None
-    assert respent.find_room([cap], {"spend": 100}, None, 1) is None
-    respent.post(30)
-    assert respent.levels([cap], 1)[0].posted == 30
-    respent.begin({"spend": 71})
-    assert respent.find_room([cap], {"spend": 1}, None, 1) is not None
+    balances = Balances("run_1", {}, changed=False)
+    balances.begin({"spend": 20})
+    assert balances.find_room([cap], {"spend": 101}, None, 1) is not None
+    assert balances.find_room([cap], {"spend": 100}, None, 1) is None
+    balances.post(30)
+    assert balances.levels([cap], 1)[0].posted == 30
+    balances.begin({"spend": 71})
+    assert balances.find_room([cap], {"spend": 1}, None, 1) is not None
 
 
 def test_an_object_counts_once_in_a_replay_too() -> None:
     cap = Cap("agent/a", "day", "objects", 1)
-    respent = Respent("run_1", {}, changed=False)
+    balances = Balances("run_1", {}, changed=False)
     for touched, room in (("a/1", True), ("a/1", True), ("a/2", False)):
-        respent.begin({})
-        assert (respent.find_room([cap], {"objects": 1}, touched, 1) is None) is room
+        balances.begin({})
+        assert (balances.find_room([cap], {"objects": 1}, touched, 1) is None) is room
         if room:
-            respent.post(None)
+            balances.post(None)
 
 
 def test_what_was_posted_before_counts() -> None:
     cap = Cap("agent/a", "hour", "tool_calls", 10)
     account = account_of(cap, run="run_1", now=1)
-    respent = Respent("run_1", {account: {"tool_calls": 10}}, changed=True)
-    respent.begin({})
-    refused = respent.find_room([cap], {"tool_calls": 1}, None, 1)
+    balances = Balances("run_1", {account: {"tool_calls": 10}}, changed=True)
+    balances.begin({})
+    refused = balances.find_room([cap], {"tool_calls": 1}, None, 1)
     assert refused is not None
     assert refused.budget == "agent/a/hour/tool_calls"
-    assert respent.lifts(f"budget/{refused.budget}")
-    assert not respent.lifts("rate/x")
+    assert balances.lifts(f"budget/{refused.budget}")
+    assert not balances.lifts("rate/x")

@@ -1,32 +1,29 @@
-"""Deciding a recorded decision again: the real path over the facts that were recorded."""
+"""A recorded decision made again: the real path over the facts that were recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, get_args
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from watchkeeper.approvals.model import Grant, Standing
 from watchkeeper.budgets.filling import Level
 from watchkeeper.budgets.model import Cap
-from watchkeeper.core.digest import parse_object
 from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.catalogue import Catalogue
-from watchkeeper.decide.contents import recall_contents
 from watchkeeper.decide.facts import NoRoom
 from watchkeeper.decide.gates.contract import contract_gate
-from watchkeeper.decide.model import RISKS, Action, Progress, Ruling
+from watchkeeper.decide.model import RISKS, Progress, Ruling
 from watchkeeper.decide.path import GATES, decide
+from watchkeeper.decide.replay.balances import Balances
+from watchkeeper.decide.replay.recorded import Recorded
 from watchkeeper.decide.replay.rehearsal import RehearsalFacts
-from watchkeeper.decide.replay.respending import Respent
-from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import FOREVER
 from watchkeeper.policy.model import Question
-from watchkeeper.store.statement import Row
 from watchkeeper.tools.rates.rules import Limit
 from watchkeeper.tools.rates.service import TooSoon
 from watchkeeper.wire.budgets import Measure
-from watchkeeper.wire.decisions import ActionKind, DutyKind, Risk, Usage, Verdict
+from watchkeeper.wire.decisions import Risk
 from watchkeeper.wire.replays import Again
 
 BEFORE_CONTRACT = ("lock/", "identity/", "breaker/")
@@ -37,10 +34,8 @@ UNPINNED = ("/quarantine", "/gone", "/unpinned")
 """How rules end that speak of an upstream's definitions at the time."""
 WITHOUT_CONTRACT = tuple(gate for gate in GATES if gate is not contract_gate)
 
-_UNFULFILLED = "does not say it can do"
 
-
-class Anew(NamedTuple):
+class Redecision(NamedTuple):
     """What would be decided, and how that is known.
 
     `kept`: the recorded refusal stands, for it came of what is not decided again. `skipped`:
@@ -53,74 +48,12 @@ class Anew(NamedTuple):
     """What the gates found out on the way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A decision as it was recorded, with the run it was made in."""
-
-    decision: str
-    at: int
-    agent: str
-    run: str
-    kind: ActionKind
-    name: str
-    verdict: Verdict
-    rule: str
-    reason: str
-    request: str | None
-    digest: str
-    action: Action | None
-    """None where the arguments can't be read again."""
-    intact: bool
-    """Whether the arguments were kept as they were sent."""
-    question: Question | None
-    facts: RunFacts | None
-    """None where the run is not on record any more."""
-    looked: Mapping[str, Any] = field(default_factory=dict)
-    """The run's figures that routing looked at."""
-
-
-def read_recorded(row: Row, run: RunFacts | None) -> Recorded:
-    """Return a row of decisions as a decision that can be made again."""
-    question = _question(row.question)
-    arguments = parse_object(row.arguments)
-    action = _action(row, arguments, question) if arguments is not None else None
-    return Recorded(
-        row.decision,
-        row.at,
-        row.agent,
-        row.run,
-        row.kind,
-        row.name,
-        row.verdict,
-        row.rule,
-        row.reason,
-        row.request,
-        row.digest,
-        action,
-        action is not None and row.call_digest in (None, action.call_digest),
-        question,
-        run,
-        parse_object(row.route_seen) or {},
-    )
-
-
-def _action(row: Row, arguments: dict[str, Any], question: Question | None) -> Action:
-    usage = Usage(
-        input_tokens=question.input_tokens if question else 0,
-        output_tokens=question.output_tokens if question else 0,
-    )
-    # what a performer can carry out is not recorded, but that it could not is
-    fulfils = () if _UNFULFILLED in row.reason else get_args(DutyKind)
-    examined = recall_contents(arguments, row.classes_in)
-    return Action(row.kind, row.name, arguments, usage, fulfils=fulfils, examined=examined)
-
-
 @dataclass(slots=True)
 class RecordedFacts(RehearsalFacts):
     """The world as far as it was recorded with a decision."""
 
     recorded: Recorded | None = None
-    respent: Respent | None = None
+    balances: Balances | None = None
     """What a replayed run has used by now; None: budgets are not decided again."""
 
     def answered_by(self) -> str | None:
@@ -182,45 +115,47 @@ class RecordedFacts(RehearsalFacts):
         self, caps: Sequence[Cap], amounts: Mapping[Measure, int], touches: str | None = None
     ) -> NoRoom | None:
         """Find room beside what the replayed run used, where that is counted."""
-        if self.respent is None:
+        if self.balances is None:
             return None
-        return self.respent.find_room(caps, amounts, touches, self.now)
+        return self.balances.find_room(caps, amounts, touches, self.now)
 
     def levels(self, caps: Sequence[Cap]) -> Sequence[Level]:
         """Return how full the replayed run made caps; empty where that is not counted."""
-        if self.respent is None:
+        if self.balances is None:
             return RehearsalFacts.levels(self, caps)
-        return self.respent.levels(caps, self.now)
+        return self.balances.levels(caps, self.now)
 
 
-def decide_again(was: Recorded, catalogue: Catalogue, respent: Respent | None = None) -> Anew:
+def decide_again(
+    was: Recorded, catalogue: Catalogue, balances: Balances | None = None
+) -> Redecision:
     """Return what would be decided under another catalogue.
 
-    With `respent` budgets are decided again too: as far as they are another's doing, a refusal
+    With `balances` budgets are decided again too: as far as they are another's doing, a refusal
     that came of them is kept.
     """
     if was.rule.startswith(BEFORE_CONTRACT) or was.rule.endswith(UNPINNED):
-        return Anew("kept")
+        return Redecision("kept")
     if was.action is None or was.facts is None:
-        return Anew("skipped")
+        return Redecision("skipped")
     run = replace(was.facts, state="open", scope=None)
-    facts = RecordedFacts(was.at, catalogue, run, recorded=was, respent=respent)
+    facts = RecordedFacts(was.at, catalogue, run, recorded=was, balances=balances)
     try:
         if was.intact:
             ruling, progress = decide(was.action, facts)
         elif was.question is None or run.agent not in catalogue.agents:
-            return Anew("skipped")
+            return Redecision("skipped")
         else:
             ruling, progress = decide(
                 was.action, facts, gates=WITHOUT_CONTRACT, progress=_progress(was, was.question)
             )
     except Invalid:
-        return Anew("skipped")
+        return Redecision("skipped")
     was_late = was.rule.startswith(AFTER_APPROVAL)
-    lifted = respent is not None and respent.lifts(was.rule)
+    lifted = balances is not None and balances.lifts(was.rule)
     if was_late and ruling.verdict == "permit" and not lifted:
-        return Anew("kept")
-    return Anew("decided", ruling, progress)
+        return Redecision("kept")
+    return Redecision("decided", ruling, progress)
 
 
 def _progress(was: Recorded, question: Question) -> Progress:
@@ -231,10 +166,3 @@ def _progress(was: Recorded, question: Question) -> Progress:
         object_id=question.object_id or None,
         digest=was.digest,
     )
-
-
-def _question(text: str | None) -> Question | None:
-    try:
-        return Question.read(text) if text else None
-    except Invalid:
-        return None

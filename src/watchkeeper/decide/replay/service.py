@@ -19,9 +19,10 @@ from watchkeeper.core.errors import Conflict, NotFound, WatchkeeperError
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.models.price_search import known_of
 from watchkeeper.decide.policies.applying import after_plan, providers_of, read_files
-from watchkeeper.decide.replay.again import decide_again, read_recorded
 from watchkeeper.decide.replay.differences import Differences
-from watchkeeper.decide.replay.rerunning import RUN_NOTES, Rerun, begin_rerun
+from watchkeeper.decide.replay.recorded import read_recorded
+from watchkeeper.decide.replay.redecision import decide_again
+from watchkeeper.decide.replay.run_replay import RUN_NOTES, RunReplay, begin_run_replay
 from watchkeeper.decide.tables import decisions
 from watchkeeper.identity.model import RunFacts
 from watchkeeper.identity.recorded import recorded_runs
@@ -70,7 +71,7 @@ class _Replay:
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = NOTES
     found: Differences = field(default_factory=Differences)
-    rerun: Rerun | None = None
+    of_run: RunReplay | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def result(self) -> ReplayResult:
@@ -93,7 +94,7 @@ class _Replay:
             groups_left_out=found.left_out,
             changes=self.changes,
             notes=self.notes,
-            of_run=self.rerun.result() if self.rerun is not None else None,
+            of_run=self.of_run.result() if self.of_run is not None else None,
             error=self.error,
         )
 
@@ -126,12 +127,12 @@ class Replays:
         chosen = _choose(since, wanted, agents)
         self._busy += 1
         try:
-            catalogue, replay.changes, replay.rerun = await self._prepare(wanted)
+            catalogue, replay.changes, replay.of_run = await self._prepare(wanted)
             replay.total = await self._store.scan(lambda tx: _count(tx, chosen, wanted.most))
         except BaseException:
             self._busy -= 1
             raise
-        if replay.rerun is not None:
+        if replay.of_run is not None:
             replay.notes = RUN_NOTES
         if any(
             "model" in rule.reads
@@ -179,7 +180,7 @@ class Replays:
 
     async def _prepare(
         self, wanted: StartReplay
-    ) -> tuple[Catalogue, tuple[str, ...], Rerun | None]:
+    ) -> tuple[Catalogue, tuple[str, ...], RunReplay | None]:
         """Return what would be in force, in words what differs from what is, and what takes the
         steps of a run that is wanted.
         """
@@ -187,7 +188,7 @@ class Replays:
         # megabytes of YAML take seconds: away from the loop
         sources = await asyncio.to_thread(read_files, files)
 
-        def build(tx: Transaction) -> tuple[Catalogue, tuple[str, ...], Rerun | None]:
+        def build(tx: Transaction) -> tuple[Catalogue, tuple[str, ...], RunReplay | None]:
             standing = read_standing(tx)
             changes = plan(sources, standing, prune=wanted.prune and bool(sources))
             changed = [change for change in changes if change.change != "unchanged"]
@@ -200,11 +201,11 @@ class Replays:
             after = after_plan(standing, changes)
             known = known_of(providers_of(after), read_book(tx))
             catalogue = build_catalogue(after, stages, known)
-            rerun = None
+            of_run = None
             if wanted.run is not None:
                 capped = any(one.kind in _CAPPING for one in changed)
-                rerun = begin_rerun(tx, wanted.run, catalogue, changed=capped)
-            return catalogue, tuple(said[:_MOST_CHANGES]), rerun
+                of_run = begin_run_replay(tx, wanted.run, catalogue, changed=capped)
+            return catalogue, tuple(said[:_MOST_CHANGES]), of_run
 
         return await self._store.scan(build)
 
@@ -229,9 +230,9 @@ class Replays:
     async def _look(
         self, replay: _Replay, catalogue: Catalogue, chosen: Select[tuple[object, ...]]
     ) -> None:
-        rerun = replay.rerun
-        key = ids.first_at("dec", 0 if rerun is not None else replay.started_at + 1)
-        page_of = _page if rerun is None else _following
+        of_run = replay.of_run
+        key = ids.first_at("dec", 0 if of_run is not None else replay.started_at + 1)
+        page_of = _page if of_run is None else _following
         loop = asyncio.get_running_loop()
         while replay.found.looked_at < replay.total:
             limit = min(PAGE, replay.total - replay.found.looked_at)
@@ -243,7 +244,7 @@ class Replays:
             turn = loop.time()
             for row, run in page:
                 was = read_recorded(row, run)
-                anew = decide_again(was, catalogue) if rerun is None else rerun.take(row, was)
+                anew = decide_again(was, catalogue) if of_run is None else of_run.take(row, was)
                 replay.found.add(was, anew.how, anew.ruling)
                 if loop.time() - turn > SLICE_SECONDS:
                     await asyncio.sleep(PAUSE_SECONDS)
