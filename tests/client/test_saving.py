@@ -54,6 +54,16 @@ async def test_what_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["/", ".", "", "n" * 5000, "n" * 253, "a\0b", "/nowhere/a"])
+async def test_what_names_no_file_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Invalid):
+        await save(parts(1), Path(name))
+    assert not list(tmp_path.iterdir())
+
+
 async def test_no_other_file_is_written_over(tmp_path: Path) -> None:
     place = tmp_path / "bundle.tar"
     place.write_text("mine")

@@ -92,6 +92,10 @@ async def test_no_file_is_written_over(
         await console.type("nowhere/kept.tar")
         await console.press("enter")
         await console.see("there is no such directory")
+        await console.press("ctrl+u")
+        await console.type("~nobody-at-all/kept.tar")
+        await console.press("enter")
+        await console.see("that names no file")
         await console.press("escape")
     assert (tmp_path / "kept.tar").read_text() == "mine"
     assert [one.name for one in tmp_path.iterdir()] == ["kept.tar"]

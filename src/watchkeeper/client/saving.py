@@ -22,10 +22,10 @@ async def save(
     begun is taken away again. `told` hears how many bytes there are. Raises `Invalid` if it
     cannot be written, or if there is a file already.
     """
-    fresh = place.with_name(f"{place.name}.new")
-    if place.exists():
-        raise _taken(place)
     try:
+        fresh = place.with_name(f"{place.name}.new")
+        if place.exists():
+            raise _taken(place)
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise Invalid(
@@ -35,6 +35,8 @@ async def save(
         ) from None
     except OSError as error:
         raise _unwritten(place, error) from None
+    except ValueError:
+        raise Invalid("that names no file", where=str(place), remedy="name a file") from None
     try:
         size = await _write(parts, descriptor, told)
         _give_place(fresh, place)

@@ -240,12 +240,15 @@ async def _ask_place(
 def _why_not_there(text: str) -> str | None:
     if not text:
         return "name a file"
-    place = Path(text).expanduser()
-    if place.is_dir():
-        return "that is a directory"
-    if place.exists():
-        return "it is there already: name another file"
-    return None if place.parent.is_dir() else "there is no such directory"
+    try:
+        place = Path(text).expanduser()
+        if place.is_dir():
+            return "that is a directory"
+        if place.exists():
+            return "it is there already: name another file"
+        return None if place.parent.is_dir() else "there is no such directory"
+    except (OSError, RuntimeError, ValueError):  # too long a name, or a home of nobody
+        return "that names no file"
 
 
 def _moment(text: str, now: int) -> str | None:

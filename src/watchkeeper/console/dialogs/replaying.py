@@ -118,10 +118,13 @@ def _result_question(row: StepRow) -> Question:
 def _readable(text: str) -> str | None:
     if not text:
         return None
-    place = Path(text).expanduser()
-    if place.is_dir():
-        return "that is a directory: name a file in it"
-    return None if place.is_file() else "there is no such file"
+    try:
+        place = Path(text).expanduser()
+        if place.is_dir():
+            return "that is a directory: name a file in it"
+        return None if place.is_file() else "there is no such file"
+    except (OSError, RuntimeError, ValueError):  # too long a name, or a home of nobody
+        return "there is no such file"
 
 
 def _read(place: Path) -> File:
