@@ -66,6 +66,13 @@ def test_no_file_is_cut_off_or_goes_on(ground: Ground, place: float) -> None:
         assert ground.verify(raw + more).failed
 
 
+def test_the_altered_member_is_named_also_where_it_cannot_be_read(ground: Ground) -> None:
+    raw = bytearray(bundle(ground)["entries/000001"])
+    raw[0] ^= 1
+    found = ground.verify(packed({**bundle(ground), "entries/000001": bytes(raw)}))
+    assert "entries/000001 is not what the manifest says" in found.failed
+
+
 def test_another_key_signs_for_nobody_but_itself(ground: Ground) -> None:
     members, other = bundle(ground), Ed25519PrivateKey.generate()
     for key in (None, ground.key):

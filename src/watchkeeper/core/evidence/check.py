@@ -85,7 +85,21 @@ class Verifier:
             self.found.fail(str(error))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as no:
             self.found.fail(f"the bundle is malformed: {type(no).__name__}: {no!s:.100}")
+            self._name_altered()
         return self.found
+
+    def _name_altered(self) -> None:
+        """Say which members of entries are altered, where none could be read to its end."""
+        for name in self._bundle.under("entries") if self.found.proven else ():
+            place, left = self._bundle.members[name]
+            self._file.seek(place)
+            hashed = hashlib.sha256()
+            while left:
+                part = self._file.read(min(left, 1 << 20))
+                hashed.update(part)
+                left -= len(part) or left
+            if hashed.hexdigest() != self._bundle.listed[name].get("sha256"):
+                self.found.fail(f"{name} is not what the manifest says")
 
     def _try(self, step: Callable[[], None]) -> None:
         try:
@@ -131,8 +145,8 @@ class Verifier:
         if not self.checkpoint.signed_by(by) or self.checkpoint.origin != by.name:
             raise Broken(f"the checkpoint is not signed by {by.text}")
         which = "which you gave" if trusted else "which nobody but the bundle names"
-        found.proven.append(f"manifest, {len(bundle.listed)} members and checkpoint are signed by "
-                            f"{by.text}, {which}")  # fmt: skip
+        found.proven.append(f"the manifest of {len(bundle.listed)} members and the checkpoint are "
+                            f"signed by {by.text}, {which}")  # fmt: skip
         found.trusted = bool(trusted)
         if not trusted:
             found.unproven.append("whose bundle it is: no key came from elsewhere, so that only "
@@ -268,7 +282,10 @@ class Verifier:
                 accepted = f"{one['reason']}; accepted by {one['accepted_by'] or 'nobody'}"
                 self.found.unproven.append(f"{lost}, and not all are here: it forked ({accepted})")
         if listed:
-            self.found.proven.append(f"the log only grew from {len(listed)} older checkpoints on")
+            older = (
+                "1 older checkpoint" if len(listed) == 1 else f"{len(listed):,} older checkpoints"
+            )
+            self.found.proven.append(f"the log only grew from {older} on")
         if anchored < (self._manifest["entries"]["last"] or 0):
             self.found.unproven.append(f"entries after {anchored:,} are un-anchored: nobody but "
                                        "the plane keeps what they were")  # fmt: skip

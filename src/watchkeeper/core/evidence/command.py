@@ -23,8 +23,11 @@ def key_in(text: str) -> str:
     """Return a key that was given as it is, or in a file."""
     if "+" in text:
         return text
-    with open(text, encoding="utf-8") as file:
-        return file.read(1000)
+    try:
+        with open(text, encoding="utf-8") as file:
+            return file.read(1000)
+    except FileNotFoundError:
+        raise Broken(f"{text} is neither a key (NAME+ID+KEY) nor a file with one") from None
 
 
 def read_signers(path: str | None) -> str | None:
@@ -38,16 +41,22 @@ def read_signers(path: str | None) -> str | None:
 def main(arguments: list[str] | None = None) -> int:
     """Run as a command; return the exit code."""
     parser = argparse.ArgumentParser(description="Verify an evidence bundle, offline.")
-    parser.add_argument("bundle")
-    parser.add_argument("--key", action="append", default=[])
-    parser.add_argument("--witness", action="append", default=[])
-    parser.add_argument("--signers")
-    parser.add_argument("--json", action="store_true")
+    for name, said in (
+        ("--key", "the log's public key, or a file with it, as you had it from elsewhere"),
+        ("--witness", "a witness's key that you had from elsewhere, or a file with it"),
+    ):
+        parser.add_argument(name, metavar="KEY", action="append", default=[], help=said)
+    parser.add_argument("bundle", metavar="BUNDLE", help="the file to verify")
+    parser.add_argument("--signers", metavar="FILE", help="an allowed_signers file of yours")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(arguments)
     try:
         keys, witnesses = (tuple(map(key_in, ones)) for ones in (given.key, given.witness))
         found = verify(given.bundle, keys, witnesses, read_signers(given.signers))
-    except (OSError, ValueError, Broken) as error:
+    except OSError as error:
+        sys.stderr.write(f"verify: {error.filename}: {error.strerror}\n")
+        return 2
+    except (ValueError, Broken) as error:
         sys.stderr.write(f"verify: {error}\n")
         return 2
     if given.json:
