@@ -151,6 +151,9 @@ def test_the_shell_completes_its_name(plane: Plane) -> None:
         ({"order": "refusals"}, "refusals counts groups"),
         ({"where": {"colour": "red"}}, "Extra inputs are not permitted"),
         ({"where": {"data": "colours"}}, "Input should be 'secret'"),
+        ({"where": {"verdict": "refused"}}, "Input should be 'permit', 'hold'"),
+        ({"where": {"kind": "action", "verdict": "denied"}}, "it is permit, hold or deny"),
+        ({"where": {"kind": "approval", "verdict": "deny"}}, "it is pending, approved"),
         ({"limit": 501}, "less than or equal to 500"),
     ],
 )

@@ -11,6 +11,7 @@ from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import Invalid, NotFound
 from watchkeeper.core.words import count
 from watchkeeper.identity.model import read_lineage
+from watchkeeper.identity.recorded import no_run
 from watchkeeper.identity.runs import agent_of_run, find_run
 from watchkeeper.registry.digests import applied_by, digest_of
 from watchkeeper.store.transaction import Transaction
@@ -261,7 +262,7 @@ async def compare(call: Call) -> Comparison:
 def _side(call: Call, tx: Transaction, run: str) -> _Side:
     agent = agent_of_run(tx, run)
     if agent is None:
-        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+        raise no_run(run)
     call.check_agent("read", agent)
     own = resting.target(tx, run)
     if own is None:

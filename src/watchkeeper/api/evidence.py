@@ -6,9 +6,10 @@ from starlette.responses import Response, StreamingResponse
 
 from watchkeeper.api.table import Call, Handler, Operation
 from watchkeeper.approvals.rows import find
-from watchkeeper.core.errors import Invalid, NotFound
+from watchkeeper.core.errors import Invalid
 from watchkeeper.decide.evidence.bundle import Bundle
 from watchkeeper.decide.evidence.selecting import Asked
+from watchkeeper.identity.recorded import no_run
 from watchkeeper.identity.runs import find_run
 from watchkeeper.incidents import service as incidents
 
@@ -18,7 +19,7 @@ async def of_run(call: Call) -> Response:
     name = call.path("run")
     run = await call.rooms.store.read(lambda tx: find_run(tx, name))
     if run is None:
-        raise NotFound(f"there is no run {name!r:.80}", remedy="see `watchkeeper runs`")
+        raise no_run(name)
     call.check_agent("audit", run.agent)
     return await _export(call, Asked("run", run.run))
 

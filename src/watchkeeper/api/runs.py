@@ -12,6 +12,7 @@ from watchkeeper.decide.listing import WantedRuns, list_runs, read_run
 from watchkeeper.decide.recorded import Wanted, list_decisions
 from watchkeeper.decide.records import find_decision
 from watchkeeper.identity.principals import spiffe_id
+from watchkeeper.identity.recorded import no_run
 from watchkeeper.identity.runs import agent_of_run, facts_of
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.wire.agents import RunDetail, RunRow
@@ -60,7 +61,7 @@ async def show_run(call: Call, run: str) -> RunDetail:
     """Return a run; raise `NotFound` if there is none."""
     found = await call.rooms.store.read(lambda tx: read_run(tx, run))
     if found is None:
-        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+        raise no_run(run)
     shown = spiffe_id(call.rooms.tokens.proofs.trust_domain, "run", found.run)
     return found.model_copy(update={"spiffe_id": shown})
 
@@ -69,7 +70,7 @@ async def agent_of(call: Call, run: str) -> str:
     """Return whose run it is; raise `NotFound` if there is none."""
     found = await call.rooms.store.read(lambda tx: agent_of_run(tx, run))
     if found is None:
-        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+        raise no_run(run)
     return found
 
 

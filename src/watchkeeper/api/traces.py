@@ -6,10 +6,10 @@ from typing import get_args
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.clock import MICROSECONDS
-from watchkeeper.core.errors import NotFound
 from watchkeeper.decide.accounting import check_calls
 from watchkeeper.decide.records import find_decision
 from watchkeeper.decide.replay.steps import contents_of, shown
+from watchkeeper.identity.recorded import no_run
 from watchkeeper.identity.runs import agent_of_run
 from watchkeeper.store.transaction import Transaction
 from watchkeeper.traces import resting
@@ -24,6 +24,7 @@ from watchkeeper.traces.reading import (
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.pages import Page
 from watchkeeper.wire.traces import (
+    SPAN_VERDICTS,
     Contents,
     SpanKind,
     SpanRow,
@@ -47,7 +48,7 @@ async def trace(call: Call) -> Trace:
 
     agent, found, following = await call.rooms.store.read(query)
     if agent is None:
-        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+        raise no_run(run)
     call.check_agent("read", agent)
     ours = (span.trace for span in found if span.source == "plane")
     return Trace(
@@ -119,7 +120,7 @@ def wanted_in(call: Call) -> Wanted:
         operation=call.text("operation"),
         subject=call.text("subject"),
         status=call.option("status", get_args(SpanStatus)),
-        verdict=call.text("verdict"),
+        verdict=call.option("verdict", SPAN_VERDICTS),
         outcome=call.text("outcome"),
         rule=call.text("rule"),
         principal=call.text("principal"),

@@ -32,8 +32,16 @@ def known_run(tx: Transaction, run: str) -> RunFacts:
     """Return a run as `recorded_run` does; raise `NotFound` if there is none."""
     found = recorded_run(tx, run)
     if found is None:
-        raise NotFound(f"there is no run {run!r:.80}", remedy="see `watchkeeper runs`")
+        raise no_run(run)
     return found
+
+
+def no_run(name: str) -> NotFound:
+    """Return the error of a name that no run has, with where what else it names is shown."""
+    shows = {"dec_": "traces show", "req_": "requests show"}.get(name[:4])
+    if shows is None or not name[4:].isalnum():
+        return NotFound(f"there is no run {name!r:.80}", remedy="see `watchkeeper runs`")
+    return NotFound(f"{name:.80} is no run", remedy=f"see `watchkeeper {shows} {name:.80}`")
 
 
 def _as_facts(row: Row) -> RunFacts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from pydantic import Field, field_validator, model_validator
 
 from watchkeeper.core.durations import read_duration
@@ -10,8 +12,16 @@ from watchkeeper.registry.parts import Micros, Part, Text
 from watchkeeper.wire.asking import BUILT_IN, LONGEST_SECONDS, GroupBy, QuestionOrder
 from watchkeeper.wire.base import Name
 from watchkeeper.wire.data import DataClass
-from watchkeeper.wire.traces import SpanKind, SpanSource, SpanStatus
+from watchkeeper.wire.traces import (
+    ActionVerdict,
+    ApprovalVerdict,
+    SpanKind,
+    SpanSource,
+    SpanStatus,
+    SpanVerdict,
+)
 
+_VERDICTS = {"action": get_args(ActionVerdict), "approval": get_args(ApprovalVerdict)}
 _OF_GROUPS = frozenset({"steps", "errors", "refusals"})
 
 
@@ -26,7 +36,7 @@ class Where(Part):
     subject: str | None = Field(None, max_length=200)
     """The tool or model."""
     status: SpanStatus | None = None
-    verdict: str | None = Field(None, max_length=40)
+    verdict: SpanVerdict | None = None
     """permit, hold, deny; of approvals their state."""
     outcome: str | None = Field(None, max_length=40)
     rule: str | None = Field(None, max_length=200)
@@ -36,6 +46,15 @@ class Where(Part):
     cost_at_least_usd: Micros | None = None
     text: str | None = Field(None, max_length=200)
     """Words that refusals, holds, errors or approvals have."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Where:
+        known = _VERDICTS.get(self.kind or "")
+        if self.verdict is not None and known and self.verdict not in known:
+            raise ValueError(
+                f"verdict: of kind {self.kind} it is {', '.join(known[:-1])} or {known[-1]}"
+            )
+        return self
 
 
 class Question(Part):

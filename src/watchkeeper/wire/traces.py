@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -15,6 +15,15 @@ SpanKind = Literal["run", "prompt", "action", "approval", "reported"]
 model call, `approval` a request for one; `reported` is whatever an agent's telemetry says."""
 SpanStatus = Literal["unset", "ok", "error"]
 """As OpenTelemetry has it."""
+ActionVerdict = Literal["permit", "hold", "deny"]
+ApprovalVerdict = Literal[
+    "pending", "approved", "denied", "expired", "cancelled", "superseded", "revoked", "lapsed",
+    "redeemed",
+]  # fmt: skip
+"""How far an approval came: of a step that is one."""
+SpanVerdict = Literal[ActionVerdict, ApprovalVerdict]
+SPAN_VERDICTS: tuple[str, ...] = get_args(SpanVerdict)
+
 Relation = Literal["approval", "held", "caller", "said"]
 """Why a span links to another: the `approval` it ran or waits under, the `held` action that
 approval was asked for, the `caller`'s own span, the same thing as an agent `said` it."""
