@@ -129,7 +129,9 @@ async def dismiss_finding(call: Call) -> FindingRow:
     finding = call.path("finding")
     row = await call.rooms.store.read(lambda tx: read_finding(tx, finding))
     if row is None:
-        raise NotFound(f"there is no finding {finding!r:.60}", remedy="see `watchkeeper telemetry`")
+        raise NotFound(
+            f"there is no finding {finding!r:.60}", remedy="see `watchkeeper telemetry findings`"
+        )
     call.check_agent("lift", row.agent)
     await call.rooms.store.write(lambda tx: dismiss(tx, finding, by=call.actor, reason=body.reason))
     return _shown(await call.rooms.store.read(lambda tx: read_finding(tx, finding)))

@@ -155,11 +155,17 @@ async def _write(
     return size, (await plane.log_keys()).rows[0].key
 
 
+_PERIOD = "e.g. 2026-11-01..2026-12-01: in UTC, the end is not part of it"
+
+
 def _period(text: str) -> dict[str, str]:
     begins, parted, ends = text.partition("..")
     if not parted:
-        raise Invalid("a period reads FROM..TO", where="--period")
-    return {"begins": _time(begins), "ends": _time(ends)}
+        raise Invalid("a period reads FROM..TO", where="--period", remedy=_PERIOD)
+    first, end = _time(begins), _time(ends)
+    if int(first) >= int(end):
+        raise Invalid("a period begins before it ends", where="--period", remedy=_PERIOD)
+    return {"begins": first, "ends": end}
 
 
 def _time(text: str) -> str:

@@ -16,6 +16,8 @@ _ELSEWHERE = {
     "lock": "kill TARGET", "drain": "kill TARGET --mode drain",
     "lift": "locks lift LOCK", "unlock": "locks lift LOCK", "reconcile": "unsettled reconcile",
     "approve": "requests approve", "reject": "requests reject", "adopt": "runtimes adopt",
+    "compare": "traces compare RUN RUN", "search": "traces search WORDS",
+    "verify": "audit verify", "erase": "audit erase", "fork": "replay fork",
 }  # fmt: skip
 """What people call first what is said otherwise."""
 

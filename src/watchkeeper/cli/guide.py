@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 
 import click
@@ -33,7 +34,14 @@ def help_(topic: str | None) -> None:
         if topic in COMMANDS:
             say(f"See `watchkeeper {topic} --help`.")
             return
-        say(f"watchkeeper: there is no guide {topic!r}: {', '.join(guides)}", err=True)
+        near = difflib.get_close_matches(topic, guides, 1, 0.75)
+        say(f"watchkeeper: there is no guide {topic!r}", err=True)
+        known = (
+            f"`watchkeeper help {near[0]}`"
+            if near
+            else "`watchkeeper help` lists them; begin with getting-started"
+        )
+        say(f"  try:  {known}", err=True)
         sys.exit(NOT_FOUND)
     text = guides[topic].read_text(encoding="utf-8")
     if sys.stdout.isatty():

@@ -82,7 +82,8 @@ def wants_colour() -> bool:
 
 def fail(error: WatchkeeperError) -> NoReturn:
     """Print what went wrong, where, under which rule and what to do; end with its code."""
-    where = f"{error.where}: " if error.where else ""
+    field = (error.where or "").removeprefix("query: ").removeprefix("path: ")
+    where = f"{field}: " if field else ""
     say(f"watchkeeper: {where}{error.message}", err=True)
     if error.rule:
         say(f"  rule: {error.rule}", err=True)

@@ -22,9 +22,17 @@ if TYPE_CHECKING:
     from watchkeeper.client.api import PlaneClient
     from watchkeeper.wire.asking import Answer, Group, Saved
 
-_WORDS = (
-    "agent", "operation", "subject", "verdict", "outcome", "rule", "principal", "run", "text",
-)  # fmt: skip
+_WORDS = {
+    "agent": "of this agent",
+    "operation": "these: chat, execute_tool, approval …",
+    "subject": "with this tool or model",
+    "verdict": "permit, hold, deny, approved …",
+    "outcome": "succeeded, failed, unknown or running",
+    "rule": "what this rule decided",
+    "principal": "for this person, or decided by them",
+    "run": "of this run",
+    "text": "where these words stand",
+}
 """What may be asked in place of what the document says, of any value."""
 
 
@@ -101,10 +109,8 @@ def _saved(name: str) -> click.Command:
     command = click.option(
         "--data", type=click.Choice(DATA_CLASSES), metavar="CLASS", help="With such data."
     )(command)
-    for word in reversed(_WORDS):
-        command = click.option(f"--{word}", metavar="WORD", help="In the document's place.")(
-            command
-        )
+    for word, said in reversed(_WORDS.items()):
+        command = click.option(f"--{word}", metavar="WORD", help=f"Only {said}.")(command)
     words = "Ask what a document of this name asks; options stand in place of what it says."
     return click.command(name, help=words)(command)
 

@@ -50,7 +50,11 @@ def report(
     from watchkeeper.client.saving import save
 
     place = Path(output)
-    form = form or _ENDINGS.get(place.suffix.lower(), "html")
+    form = form or _ENDINGS.get(place.suffix.lower())
+    if form is None and place.suffix:
+        raise click.UsageError(f"{place.suffix} names no format: say --format, or end FILE in "
+                               ".html, .md, .csv or .json")  # fmt: skip
+    form = form or "html"
 
     async def write(plane: PlaneClient) -> int:
         now = (await plane.status()).now

@@ -25,7 +25,7 @@ def path() -> None:
     say(f"state          {state_directory(given)}")
 
 
-@config.command()
+@config.command(short_help="Check the configuration file.")
 def check() -> None:
     """Check the configuration file: the console's settings and the plane's."""
     try:

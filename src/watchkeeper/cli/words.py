@@ -21,7 +21,7 @@ def read_span(text: str) -> int:
     try:
         return read_duration(text)
     except Invalid as error:
-        raise click.BadParameter(f"{error.message}; {error.remedy}") from None
+        raise _bad(text, f"{error.message}; {error.remedy}") from None
 
 
 def read_time(text: str, now: int) -> int:
@@ -29,8 +29,23 @@ def read_time(text: str, now: int) -> int:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        return max(0, now - read_span(text) * MICROSECONDS)
+        try:
+            return max(0, now - read_duration(text) * MICROSECONDS)
+        except Invalid as error:
+            raise _bad(
+                text, f"{error.message}; write 12h or 7d (ago), 2026-11-17 or 2026-11-17T12:00Z"
+            ) from None
     return int(found.replace(tzinfo=found.tzinfo or UTC).timestamp()) * MICROSECONDS
+
+
+def _bad(text: str, why: str) -> click.BadParameter:
+    """Return the error, which names the option that the text was given for."""
+    context = click.get_current_context(silent=True)
+    given = context.command.params if context else ()
+    option = next(
+        (one for one in given if context and context.params.get(one.name or "") == text), None
+    )
+    return click.BadParameter(why, context, option)
 
 
 def left(due_at: int, now: int) -> str:

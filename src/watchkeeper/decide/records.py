@@ -357,7 +357,9 @@ def find_to_settle(tx: Transaction, decision: str) -> Row:
 def _found(statement: Statement, tx: Transaction, decision: str) -> Row:
     row = statement.first(tx, decision_is=decision)
     if row is None:
-        raise NotFound(f"there is no decision {decision}")
+        raise NotFound(
+            f"there is no decision {decision!r:.80}", remedy="see `watchkeeper decisions`"
+        )
     return row
 
 

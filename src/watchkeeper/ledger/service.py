@@ -116,7 +116,9 @@ class LedgerAudit:
         Raises `NotFound` unless both sizes have a checkpoint.
         """
         if not 0 < old <= new:
-            raise Invalid("the older checkpoint is the smaller one", where="old")
+            raise Invalid(
+                "the older checkpoint is the smaller one", where="old", remedy="name it first"
+            )
         rows = []
         for size in (old, new):
             row = await self.log.store.read(lambda tx, size=size: checkpoint_of(tx, size))  # type: ignore[misc]
