@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.world import POLICY, agent_document, world
 from tests.runtimes.agent_server import AgentServer
+from watchkeeper.cli.exits import OK, UNCONFIRMED
 
 Make = Callable[..., Plane]
 PEOPLE = """
@@ -190,3 +192,14 @@ def test_a_drill_asks_runtimes_whether_they_answer_and_tells_them_nothing(
         assert [event["type"] for event in plane.events(type="drill.held")] == ["drill.held"]
         said = watchkeeper(plane.directory, "drills", "list", "--state", str(plane.state))
         assert "agent clerk" in said.out
+        state = ("--state", str(plane.state), "--reason", "odd", "--json")
+        assert watchkeeper(plane.directory, "drill", "runtime/gone", *state).code == UNCONFIRMED
+        well = watchkeeper(plane.directory, "kill", "tool/books.echo", "--yes", *state)
+        assert well.code == OK, well.err
+        with ThreadPoolExecutor(1) as waiting:
+            words = ("kill", "runtime/gone", "--yes", *state)
+            killing = waiting.submit(watchkeeper, plane.directory, *words)
+            eventually(lambda: len(plane.operator.get("/v1/locks")["rows"]) == 2, "it is in force")
+            plane.advance(30)
+            killed = killing.result()
+        assert (killed.code, killed.json()["target"]["name"]) == (UNCONFIRMED, "gone")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from watchkeeper.cli.exits import UNCONFIRMED
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.locks import complete_targets, read_target
 from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say, say_line
@@ -34,7 +36,8 @@ def drill(session: Session, target: str, mode: Mode, reason: str) -> None:
     """Rehearse a kill of TARGET without effect: nothing is stopped, nobody is told.
 
     Says what it would stop, who would be told and how, what can't be stopped where, which calls
-    it would not refuse, and how long refusing takes. The report is kept as evidence.
+    it would not refuse, and how long refusing takes. The report is kept as evidence. Exits with 9
+    if something would not go as it should.
     """
     from watchkeeper.wire.drills import HoldDrill
 
@@ -48,6 +51,8 @@ def drill(session: Session, target: str, mode: Mode, reason: str) -> None:
         print_json(found)
     else:
         _show(found)
+    if found.report.findings:
+        sys.exit(UNCONFIRMED)
 
 
 @click.group(cls=NamedGroup)

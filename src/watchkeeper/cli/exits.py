@@ -21,6 +21,8 @@ WOULD_CHANGE = 7
 would be another."""
 HELD = 8
 """`submit`: a person has not decided yet."""
+UNCONFIRMED = 9
+"""`kill`, `pause`: the lock is in force, and a receipt is unconfirmed; `drill`: it has findings."""
 
 MEANINGS = {
     OK: "done",
@@ -31,6 +33,7 @@ MEANINGS = {
     UNREACHABLE: "no plane answers",
     NOT_ALLOWED: "not signed in, or without the permission",
     HELD: "`submit`: a person has not decided yet",
+    UNCONFIRMED: "`kill`, `pause`: in force, a receipt is unconfirmed; `drill`: it has findings",
     WOULD_CHANGE: "`apply --check`, `policy replay`: something would be otherwise",
 }
 

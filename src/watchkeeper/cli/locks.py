@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from watchkeeper.cli.exits import REFUSED
+from watchkeeper.cli.exits import REFUSED, UNCONFIRMED
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import fail, print_json, print_table, say, say_line
 from watchkeeper.cli.session import REASON, Session, speaks
@@ -81,7 +81,8 @@ def kill(
 
     Kinds: run, agent, version (AGENT@NUMBER), tool, upstream, model, provider, team, person,
     runtime, approval. Shows what it would stop, asks, and prints a receipt for each effect.
-    Once it answers, nothing it covers is permitted until the lock is lifted.
+    Once it answers, nothing it covers is permitted until the lock is lifted. Exits with 9 if a
+    receipt is unconfirmed by then: the lock is in force, and what it stops may go on there.
     """
     if local:
         _switch_off(session, target, reason, yes)
@@ -248,6 +249,8 @@ def _lock(
         # asked only now, so that nothing delays the lock; said last, where it is seen
         blast = session.call(lambda plane: plane.preview_lock(target))
         _warn_of_nobody(blast, f"; `watchkeeper locks lift {found.lock} --reason …` ends it")
+    if _is_unconfirmed(found):
+        sys.exit(UNCONFIRMED)
 
 
 def _switch_off(session: Session, text: str, reason: str, yes: bool) -> None:
@@ -329,6 +332,10 @@ def _receipts(row: LockRow) -> str:
     return ", ".join(said)
 
 
+def _is_unconfirmed(found: LockRow) -> bool:
+    return any(receipt.state == "unconfirmed" for receipt in found.receipts)
+
+
 def _show(found: LockRow) -> None:
     state = f"lifted {at(found.lifted_at)} by {found.lifted_by}" if found.lifted_at else "in force"
     say(f"{found.lock}: {found.mode} on {found.target.words}, {state}")
@@ -338,5 +345,5 @@ def _show(found: LockRow) -> None:
     for receipt in found.receipts:
         party = "" if receipt.party == "plane" else f"{receipt.party}: "
         say(f"  {receipt.state:<14} {receipt.effect:<17} {party}{receipt.detail}")
-    if any(receipt.state == "unconfirmed" for receipt in found.receipts):
+    if _is_unconfirmed(found):
         say("! unconfirmed is told again until it answers: check it by hand meanwhile")
