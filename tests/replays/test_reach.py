@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from tests.replays.agent import work
 from tests.replays.ground import anyones, as_person, end, environment, over, play, recorded
@@ -10,6 +12,7 @@ from tests.rig.agent import Agent
 from tests.rig.deadline import eventually
 from tests.rig.plane import Plane
 from tests.rig.upstream import Upstream
+from watchkeeper.gateways.replay.playbacks import MOST_OPEN
 
 
 def test_its_token_opens_nothing_else(
@@ -61,6 +64,22 @@ def test_it_needs_the_permission_in_the_agents_team(
     other = plane.enrol("seller").open_run()
     other.decide("books.echo", {})
     rita.problem("POST", f"/v1/runs/{other.id}/playbacks", body, status=403)
+
+
+def test_only_some_are_under_way_at_once(plane: Plane, run: tuple[str, list[str]]) -> None:
+    def opened(_: int) -> Any:
+        answer = plane.operator.http.post(f"/v1/runs/{run[0]}/playbacks", json={"reason": "x"})
+        return answer.json()
+
+    with ThreadPoolExecutor(2 * MOST_OPEN) as pool:
+        found = list(pool.map(opened, range(2 * MOST_OPEN)))
+    begun = [one for one in found if "run" in one]
+    try:
+        assert 0 < len(begun) <= MOST_OPEN
+        assert {one["code"] for one in found if one not in begun} == {"busy"}
+    finally:
+        for one in begun:
+            end(plane, one)
 
 
 def test_nobody_waits_for_a_sign_of_a_replay(plane: Plane, run: tuple[str, list[str]]) -> None:

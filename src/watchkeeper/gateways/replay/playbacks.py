@@ -60,6 +60,7 @@ class Playbacks:
         self._runs = runs
         self._by_token: dict[str, Playback] = {}
         self._by_run: OrderedDict[str, Playback] = OrderedDict()
+        self._opening = 0
 
     def of(self, token: str) -> Playback:
         """Return what is played under a token; raise `Unauthenticated` if nothing is."""
@@ -89,12 +90,19 @@ class Playbacks:
         for known, one in list(self._by_token.items()):
             if one.ended or one.expires_at <= now:
                 del self._by_token[known]
-        if len(self._by_token) >= MOST_OPEN:
+        if len(self._by_token) + self._opening >= MOST_OPEN:
             raise Conflict(
                 f"{MOST_OPEN} replays of agents are under way",
                 code="busy",
                 remedy="end one: `watchkeeper replay report RUN --end`",
             )
+        self._opening += 1
+        try:
+            return await self._open(run, wanted, by)
+        finally:
+            self._opening -= 1
+
+    async def _open(self, run: str, wanted: Play, by: str) -> Opened:
         found = await self._decider.store.scan(lambda tx: _prepare(tx, run, wanted))
         playback = Playback(
             self._decider.store,
