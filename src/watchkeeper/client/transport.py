@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 15.0
-LARGEST_ANSWER = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)

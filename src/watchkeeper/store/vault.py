@@ -21,7 +21,7 @@ from sqlalchemy import bindparam, select
 
 from watchkeeper.core import ids
 from watchkeeper.core.errors import Unavailable
-from watchkeeper.store.marks import PERSONAL, commitments_of, mark_of
+from watchkeeper.store.marks import PERSONAL, Marks, commitments_of, mark_of, may_hold
 from watchkeeper.store.statement import Statement
 from watchkeeper.store.texts import is_digest, texts_in
 from watchkeeper.store.vault_key import KEY_BYTES, seal, unseal
@@ -35,7 +35,6 @@ Find = Callable[[str], Iterable[tuple[int, int]]]
 SALT_BYTES = 32
 _MOST_SUBJECTS = 8
 _MOST_REMEMBERED = 4096
-_may_hold = re.compile(r"[@\d]|[^\x00-\x7f]").search
 _KIND = re.compile(r"^[a-z_]+/")
 _BEFORE_ADDRESS = re.compile(r"^(?:[^@]*[!#$%&*/=?^`{|}~])?['._+-]*(?=[^@]+@)")
 """What may be in a local part, and is a path, a query or a quotation before it."""
@@ -121,7 +120,7 @@ class Vault:
         """Return every personal value in a text, or in one that is JSON, as the name of whose."""
         found: dict[str, None] = {}
         for said in texts_in(text):
-            for start, end in self.find(said) if _may_hold(said) else ():
+            for start, end in self.find(said) if may_hold(said) else ():
                 found[name_of(said[start:end])] = None
         return list(found)
 
@@ -298,56 +297,6 @@ class Vault:
 
     def _handle(self, scope: str, text: str) -> bytes:
         return hmac.digest(self._handles, f"{scope}\0{text}".encode(), "sha256")
-
-
-class Marks:
-    """What one entry commits to."""
-
-    def __init__(self, vault: Vault, tx: Transaction, scope: str) -> None:
-        self._vault = vault
-        self._tx = tx
-        self._scope = scope
-        self.made: dict[str, str] = {}
-        """Commitments by the ids of their values, as the entry's body names them."""
-
-    def of(self, text: str, names: Iterable[str], *, fresh: bool = False) -> str:
-        """Return the mark that stands for a whole text of some persons."""
-        value, commitment = self._vault.commit(self._tx, text, names, self._scope, fresh=fresh)
-        self.made[value] = commitment
-        return mark_of(value)
-
-    def within(self, value: Any, whose: str | None = None) -> Any:
-        """Return a JSON value with marks in place of everything personal in its texts."""
-        kind = type(value)
-        if kind is str:
-            return self._in_text(value, whose)
-        if isinstance(value, Mapping):
-            return {key if type(key) is not str else self._in_text(key, whose):
-                    self.within(item, whose) for key, item in value.items()}  # fmt: skip
-        if kind is list or kind is tuple:
-            return [self.within(item, whose) for item in value]
-        return value
-
-    def _in_text(self, text: str, whose: str | None) -> str:
-        if is_digest(text):
-            known = self._vault.committed(self._tx, text, self._scope) if self._scope else None
-            if known is None:
-                return text
-            self.made[known[0]] = known[1]
-            return mark_of(known[0])
-        if whose and whose in text:
-            text = text.replace(whose, self.of(whose, (whose,)))
-        if not _may_hold(text):
-            return text
-        parts: list[str] = []
-        end = 0
-        for start, until in sorted(self._vault.find(text)):
-            if start >= end:
-                said = text[start:until]
-                whose_it_is = self._vault.names_in(said) or (said,)
-                parts += (text[end:start], self.of(said, whose_it_is))
-                end = until
-        return "".join((*parts, text[end:])) if parts else text
 
 
 def owners_of(row: Any) -> list[str]:

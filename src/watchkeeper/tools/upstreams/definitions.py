@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -19,9 +18,6 @@ LARGEST = 64 * 1024
 LONGEST_NAME = 128
 _DOMAIN = "watchkeeper/tool-definition/v1"
 _NAMELESS = "(no name)"
-
-Known = Mapping[bytes, ToolDefinition]
-"""The definitions of an earlier listing by the hash of their bytes: read once, kept while equal."""
 
 
 class _Named(msgspec.Struct):
