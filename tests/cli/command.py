@@ -45,6 +45,11 @@ def watchkeeper(
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
-def on(plane: Plane, *arguments: str, typed: str | None = None) -> Ended:
+def on(
+    plane: Plane,
+    *arguments: str,
+    typed: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Ended:
     """Run `watchkeeper` against a plane of this machine."""
-    return watchkeeper(plane.directory, *arguments, state=plane.state, typed=typed)
+    return watchkeeper(plane.directory, *arguments, state=plane.state, typed=typed, environ=environ)

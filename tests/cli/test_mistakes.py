@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.command import on, watchkeeper
 from tests.rig.plane import Plane
 from watchkeeper.cli import exits
+from watchkeeper.cli.group import root
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,19 @@ def test_it_is_said_with_what_to_do(plane: Plane, words: str, wrong: str, todo: 
     assert todo in ended.err
 
 
+def test_a_hold_on_somebody_of_whom_nothing_is_kept_says_so(plane: Plane) -> None:
+    words = ("--reason", "a letter", "--person")
+    held = on(plane, "audit", "hold", "smith", *words, "kim@people.example")
+    assert held.code == exits.OK
+    assert "smith" in held.out
+    assert "nothing is kept of kim@people.example so far" in held.err
+
+
+def test_an_empty_list_says_that_there_is_none(plane: Plane) -> None:
+    ended = on(plane, "traces", "search", "nothing")
+    assert (ended.code, ended.err) == (exits.OK, "none\n")
+
+
 def test_the_nearest_guide_and_the_command_that_is_meant_are_named(tmp_path: Path) -> None:
     assert "`watchkeeper help evidence`" in watchkeeper(tmp_path, "help", "evidense").err
     assert "`watchkeeper help` lists them" in watchkeeper(tmp_path, "help", "xyzzy").err
@@ -58,6 +73,6 @@ def test_the_nearest_guide_and_the_command_that_is_meant_are_named(tmp_path: Pat
 def test_a_file_that_holds_no_words_is_named(asked: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "words.txt"
     file.write_bytes(b"\xff\xfe")
-    ended = CliRunner().invoke(main, ["replay", *asked, str(file)])
+    ended = CliRunner().invoke(root, ["replay", *asked, str(file)])
     assert (ended.exit_code, ended.exception.__class__) == (1, SystemExit)
     assert f"{file}: cannot be read" in ended.output

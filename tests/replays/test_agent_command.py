@@ -31,7 +31,7 @@ said = use("books_create_refund", charge_id="ch_1", amount_usd=5)
 print(said)
 if "closed" in said:
     print(use("books_echo", text="what now?"))
-print(sorted(name for name in os.environ if name.startswith("WATCHKEEPER_")))
+print(sorted(name for name in os.environ if name.startswith(("WATCHKEEPER_", "OTEL_"))))
 """
 
 
@@ -39,11 +39,14 @@ def test_a_command_is_the_agent(plane: Plane, run: tuple[str, list[str]], tmp_pa
     file = tmp_path / "result.txt"
     file.write_text(LOST)
     asked = ("replay", "agent", run[0], "--reason", "what if", "--at", "2", "--result", str(file))
-    ended = on(plane, *asked, "--", sys.executable, "-c", COMMAND)
+    own = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer of-the-agent"}
+    ended = on(plane, *asked, "--", sys.executable, "-c", COMMAND, environ=own)
     assert ended.code == 7, ended.err
     assert f"{LOST}\nNOT RECORDED" in ended.out
     assert "WATCHKEEPER_RUN_TOKEN" in ended.out
     assert "WATCHKEEPER_STATE" not in ended.out, "nothing of the person's own goes along"
+    assert "OTEL_EXPORTER" not in ended.out, "it would report what nobody decided"
+    assert "OTEL_SDK_DISABLED" in ended.out
     assert "It went another way with call 3: tool books.echo" in ended.out
     assert "not played  3 small-fast" in ended.out
     ended = on(plane, *asked, "--", "/nowhere/at-all")

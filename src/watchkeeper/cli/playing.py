@@ -13,7 +13,7 @@ import click
 
 from watchkeeper.cli.exits import REFUSED, WOULD_CHANGE
 from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say, say_line
-from watchkeeper.cli.session import REASON, Session, speaks
+from watchkeeper.cli.session import REASON, Session, read_text, speaks
 from watchkeeper.cli.words import at as time_at
 from watchkeeper.core.errors import Invalid
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from watchkeeper.wire.replays import Playback, PlaybackOpened, PlayedCall
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_OURS = "WATCHKEEPER_"
+_OURS = ("WATCHKEEPER_", "OTEL_EXPORTER_")
+"""Exporters of telemetry are given the agent's own credential, and report what nobody decided."""
 _CREDENTIALS = frozenset({"OPENAI_ADMIN_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"})
 """What of this environment no agent gets that only plays: whoever acts elsewhere with it is real.
 """
@@ -56,7 +57,7 @@ def agent(
     """
     from watchkeeper.wire.replays import Play
 
-    text = result.read_text(encoding="utf-8") if result is not None else None
+    text = read_text(result) if result is not None else None
     body = Play(at=at_, result=text, live_model=live_model, partly=partly, reason=reason)
     opened = session.call(lambda plane: plane.play(run, body))
     if not command:
@@ -108,6 +109,7 @@ def environment_of(opened: PlaybackOpened) -> dict[str, str]:
         "OPENAI_API_KEY": opened.token,
         "ANTHROPIC_BASE_URL": opened.anthropic_base_url,
         "ANTHROPIC_API_KEY": opened.token,
+        "OTEL_SDK_DISABLED": "true",
     }
 
 

@@ -14,7 +14,7 @@ from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_facts, print_json, print_table, say, say_line
 from watchkeeper.cli.playing import agent, report
 from watchkeeper.cli.policy import finish_replay
-from watchkeeper.cli.session import LIMIT, REASON, Session, speaks
+from watchkeeper.cli.session import LIMIT, REASON, Session, read_text, speaks
 from watchkeeper.cli.words import at as time_at
 from watchkeeper.core.money import dollars
 
@@ -105,7 +105,7 @@ def decide(
     from watchkeeper.wire.policy import StartReplay
 
     paths = (*policies, *contracts, *budgets)
-    files = tuple(File(path=str(one), text=one.read_text(encoding="utf-8")) for one in paths)
+    files = tuple(File(path=str(one), text=read_text(one)) for one in paths)
     result = finish_replay(session, StartReplay(files=files, run=run))
     if session.json:
         print_json(result)
@@ -138,7 +138,7 @@ def fork(
     """
     from watchkeeper.wire.replays import Fork
 
-    text = result.read_text(encoding="utf-8") if result is not None else None
+    text = read_text(result) if result is not None else None
     body = Fork(at=at_, result=text, live_model=live_model, reason=reason)
     found = session.call(lambda plane: plane.fork(run, body))
     if session.json:

@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -102,6 +103,14 @@ def ask_quietly(context: click.Context, work: Callable[[PlaneClient], Awaitable[
         return asyncio.run(run())
     except (WatchkeeperError, TimeoutError):
         return None
+
+
+def read_text(place: Path) -> str:
+    """Return the words of a file that somebody named; end the command where it holds none."""
+    try:
+        return place.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(Invalid(f"cannot be read: {error}", where=str(place)))
 
 
 def as_invalid(error: ValueError) -> Invalid:
