@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import pairwise
+from typing import Any, get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,12 +19,14 @@ from watchkeeper.api.needs import (
     from_upstream,
     rank,
 )
-from watchkeeper.api.stopped_needs import from_lock
+from watchkeeper.api.stopped_needs import from_incident, from_lock
 from watchkeeper.approvals.coverage import Uncovered
 from watchkeeper.wire.agents import AgentRow
 from watchkeeper.wire.budgets import BudgetRow
+from watchkeeper.wire.decisions import Risk
+from watchkeeper.wire.incidents import IncidentRow
 from watchkeeper.wire.locks import LockRow, Receipt, Target
-from watchkeeper.wire.plane import UpstreamRow
+from watchkeeper.wire.plane import Need, UpstreamRow
 from watchkeeper.wire.requests import RequestRow
 
 NOW = 1_800_000_000_000_000
@@ -69,6 +72,13 @@ def budget(**more: Any) -> BudgetRow:
     return BudgetRow(**(fields | more))
 
 
+def incident(severity: Any) -> IncidentRow:
+    return IncidentRow(
+        incident="inc_1", title="wrong refunds", severity=severity, state="open", owner="ada",
+        targets=(), in_force=1, opened_at=NOW, opened_by="person/ada", since=NOW, sequence=1,
+    )  # fmt: skip
+
+
 def agent(**more: Any) -> AgentRow:
     fields: dict[str, Any] = {
         "name": "clerk",
@@ -90,6 +100,44 @@ def test_harm_comes_before_age() -> None:
     risky = from_request(request("req_a", risk="critical"), NOW)
     plain = from_request(request("req_b", risk="low"), NOW)
     assert rank([plain, risky])[0] is risky
+
+
+def test_a_grave_incident_stands_above_what_would_do_less_harm() -> None:
+    grave = from_incident(incident("high"), NOW, mine=True)
+    due = from_request(request(age=800, left=1), NOW)
+    lost = from_agent(agent(state="silent", health="lost"), NOW)
+    assert lost is not None
+    assert rank([lost, due, grave])[0] is grave
+
+
+@given(
+    st.lists(
+        st.builds(
+            Need,
+            need=st.text(min_size=1, max_size=3),
+            kind=st.just("agent"),
+            subject=st.just("clerk"),
+            score=st.integers(0, 400),
+            risk=st.sampled_from(get_args(Risk)),
+            text=st.just("it is lost"),
+            todo=st.just("look"),
+            due_at=st.none() | st.integers(NOW, NOW + 9),
+            since=st.integers(NOW - 9, NOW),
+        ),
+        max_size=8,
+    )
+)
+def test_needs_are_in_order_of_harm_then_urgency_then_what_is_due(needs: list[Need]) -> None:
+    ranked = rank(needs)
+    assert sorted(map(repr, ranked)) == sorted(map(repr, needs)), "none is lost"
+    gravest_first = ["critical", "high", "medium", "low"]
+    for above, below in pairwise(ranked):
+        harms = [gravest_first.index(one.risk) for one in (above, below)]
+        assert harms == sorted(harms)
+        if above.risk == below.risk:
+            assert above.score >= below.score
+            if above.score == below.score:
+                assert (above.due_at or above.since) <= (below.due_at or below.since)
 
 
 def test_the_same_harm_is_ranked_by_time_left() -> None:

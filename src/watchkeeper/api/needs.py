@@ -34,8 +34,13 @@ _STUCK = "look what it waits for or repeats; pause or kill it if it does harm"
 
 
 def rank(needs: Iterable[Need]) -> tuple[Need, ...]:
-    """Order by score, then by what is due or has waited longest."""
-    return tuple(sorted(needs, key=lambda need: (-need.score, need.due_at or need.since)))
+    """Order by the harm, the gravest first, by score, then by what is due or waited longest."""
+    return tuple(
+        sorted(
+            needs,
+            key=lambda need: (-_HARM[need.risk], -need.score, need.due_at or need.since),
+        )
+    )
 
 
 def from_request(row: RequestRow, now: int) -> Need:

@@ -63,7 +63,7 @@ NeedKind = Literal[
 
 
 class Need(Shown):
-    """One thing that needs a person now; `score` ranks (harm × urgency), highest first."""
+    """One thing that needs a person now; ranked by `risk`, then by `score` (harm × urgency)."""
 
     need: str
     """Stable id, e.g. `request/req_01…`."""
