@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.decide.gates.test_obligations import WORLD as MODELS
 from tests.decide.still import WORLD, catalogue
-from tests.decide.test_obligations import WORLD as MODELS
 from tests.rig.world import CONTRACT
 from watchkeeper.decide.permissions import envelope_of
 from watchkeeper.wire.agents import EnvelopeRow

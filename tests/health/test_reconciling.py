@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.decide.holds_ground import AGENT, Ground, open_ground
+from tests.decide.budgets.holds_ground import AGENT, Ground, open_ground
 from watchkeeper.budgets.checking import check_balances
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.recorded import list_decisions

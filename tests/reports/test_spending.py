@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from tests.decide.spending_ground import TEAMS, Ground, open_ground
+from tests.decide.spending.ground import TEAMS, Ground, open_ground
 from tests.ledger.ground import NAME
 from tests.reports.ground import in_words, table
 from watchkeeper.decide.reports.making import Reporting

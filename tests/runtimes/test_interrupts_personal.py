@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from tests.decide.test_erasing import erasing
+from tests.decide.erasing.test_erasing import erasing
 from tests.invariants.test_canaries import Planted, leaks
 from tests.runtimes.test_interrupts import asked, question, vote
 from tests.runtimes.watched import AGENTS, watching

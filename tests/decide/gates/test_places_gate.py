@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.decide.routing_ground import call
+from tests.decide.gates.routing_ground import call
 from tests.decide.still import StillFacts, catalogue
 from watchkeeper.decide.catalogue import Shadow
 from watchkeeper.decide.model import Progress, Ruling

@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from tests.decide.spending_ground import Ground, open_ground
+from tests.decide.spending.ground import Ground, open_ground
 from watchkeeper.decide.spending.run_costs import FEWEST, WeekCosts, compare, read_run_costs
 from watchkeeper.identity.model import ReplayOf
 from watchkeeper.wire.spending import RunCosts

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.decide.routing_ground import WORLD, call, put, reason
+from tests.decide.gates.routing_ground import WORLD, call, put, reason
 from tests.decide.still import StillFacts, a_run, catalogue
 from watchkeeper.decide.gates.routing import lead_on
 from watchkeeper.decide.model import Action, Progress, Ruling

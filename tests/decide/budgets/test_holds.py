@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.decide.holds_ground import CALL, CHANGED, Ground, drawn_on, open_ground
+from tests.decide.budgets.holds_ground import CALL, CHANGED, Ground, drawn_on, open_ground
 from watchkeeper.decide.budgets.holds import NEVER_BEGUN
 from watchkeeper.decide.live import HOLD_SECONDS
 from watchkeeper.decide.records import NOBODY_REPORTED, find_decision

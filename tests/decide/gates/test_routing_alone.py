@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.decide.routing_ground import CAN, WORLD, call, put
+from tests.decide.gates.routing_ground import CAN, WORLD, call, put
 from tests.decide.still import StillFacts, catalogue
 from watchkeeper.decide.gates import routing
 from watchkeeper.decide.model import Action

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.decide.test_replays import Ground, ground
-from tests.decide.test_run_replay import call_model
+from tests.decide.replay.test_replays import Ground, ground
+from tests.decide.replay.test_run_replay import call_model
 from watchkeeper.budgets import history
 from watchkeeper.budgets.periods import HOUR_US
 from watchkeeper.core.errors import NotFound

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.decide.test_erasing import erasing, told
+from tests.decide.erasing.test_erasing import erasing, told
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.erasing.holds import Wanted, extend, lift, list_holds, place

@@ -13,7 +13,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import Phase, given, settings
 
-from tests.decide.spending_ground import ALL_DAY, PROJECTS, TEAMS, Ground, open_ground
+from tests.decide.spending.ground import ALL_DAY, PROJECTS, TEAMS, Ground, open_ground
 from tests.rig.stores import sqlite_url
 from watchkeeper.budgets.reading import read_budget
 from watchkeeper.core.clock import MICROSECONDS

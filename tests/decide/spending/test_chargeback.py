@@ -14,7 +14,7 @@ from hypothesis import given
 from markdown_it import MarkdownIt
 from sqlalchemy import insert
 
-from tests.decide.spending_ground import Ground, open_ground
+from tests.decide.spending.ground import Ground, open_ground
 from watchkeeper.core.clock import MICROSECONDS, utc_text
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.text import make_safe

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 from sqlalchemy import text as sql
 
-from tests.decide.test_replays import AMPLE, STRICTER, Ground, ground
+from tests.decide.replay.test_replays import AMPLE, STRICTER, Ground, ground
 from watchkeeper.budgets.filling import account_of
 from watchkeeper.budgets.model import Cap
 from watchkeeper.core.errors import NotFound

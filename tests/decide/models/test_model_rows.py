@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.decide.test_stages import Ground, ground  # noqa: F401
+from tests.decide.policies.test_stages import Ground, ground  # noqa: F401
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.decide.models import rows as model_rows
 from watchkeeper.decide.models.rows import Counts, CountsKept, count_calls, today_of
