@@ -8,6 +8,7 @@ from sqlalchemy import Column, Connection, Table, insert, inspect, select, updat
 from tests.store.ground import amounts, put
 from watchkeeper.core.clock import RehearsalClock
 from watchkeeper.core.errors import Conflict
+from watchkeeper.runtimes.tables import interrupts
 from watchkeeper.store import migrations
 from watchkeeper.store.metadata import Whole, metadata, schema_version
 from watchkeeper.store.migrations import LATEST, Migration
@@ -127,6 +128,50 @@ async def test_an_index_over_everything_is_narrowed(
     await set_version(empty_database_url, clock, 4)
     async with await Store.open(empty_database_url, clock) as store:
         assert "request IS NOT NULL" in str(await store.read(condition))
+
+
+OLD_INTERRUPTS = (
+    "CREATE TABLE runtime_interrupts (request TEXT NOT NULL PRIMARY KEY, runtime TEXT NOT NULL, "
+    "run_id TEXT NOT NULL, interrupt TEXT NOT NULL, state TEXT NOT NULL, "
+    "opened_at BIGINT NOT NULL, choices TEXT NOT NULL, choice TEXT, message TEXT, "
+    "attempts BIGINT NOT NULL, next_at BIGINT, ended_at BIGINT, detail TEXT, asked TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX uq_runtime_interrupts ON runtime_interrupts (runtime, run_id, interrupt)",
+    "INSERT INTO runtime_interrupts VALUES "
+    "('req_1', 'there', 'run-1', 'i', 'decided', 5, 'approve', 'approve', 'by ada', 2, 9, "
+    "NULL, 'soon', '{}')",
+)
+"""As version 6 made it, with one that is being carried."""
+
+
+async def test_interrupts_are_kept_without_the_answer_that_their_request_has(
+    empty_database_url: str, clock: RehearsalClock
+) -> None:
+    def age(tx: Transaction) -> None:
+        tx.silent("as an older program left it")
+        tx.connection.exec_driver_sql("DROP TABLE runtime_interrupts")
+        for statement in OLD_INTERRUPTS:
+            tx.connection.exec_driver_sql(statement)
+
+    def look(tx: Transaction) -> tuple[list[tuple[object, ...]], set[str], set[str | None]]:
+        inspector = inspect(tx.connection)
+        return (
+            [tuple(row) for row in tx.connection.execute(select(interrupts))],
+            {one["name"] for one in inspector.get_columns(interrupts.name)},
+            {one["name"] for one in inspector.get_indexes(interrupts.name)},
+        )
+
+    async with await Store.open(empty_database_url, clock) as store:
+        await store.write(age)
+    await set_version(empty_database_url, clock, 6)
+    for _ in range(2):
+        async with await Store.open(empty_database_url, clock) as store:
+            rows, columns, indexes = await store.read(look)
+            assert rows == [
+                ("req_1", "there", "run-1", "i", "decided", 5, 2, 9, None, "soon", "{}")
+            ]
+            assert columns == {column.name for column in interrupts.c}
+            assert not {"choices", "choice", "message"} & columns
+            assert indexes >= {"uq_runtime_interrupts", "ix_runtime_interrupts_open"}
 
 
 TABLE = metadata.tables["test_accounts"]

@@ -62,8 +62,7 @@ _OPENED_AT_ONCE = 5
 
 def _approve(tx: Transaction, row: Row) -> None:
     """Take an approval of an interrupt (its request's row); it is carried out after this unit."""
-    message = f"approved by {row.decided_by}" if row.decided_by else None
-    DECIDE.run(tx, request_is=row.request, to_choice="approve", to_message=message, at=tx.now)
+    DECIDE.run(tx, request_is=row.request, at=tx.now)
 
 
 fulfil_by("interrupt", _approve)
@@ -160,9 +159,6 @@ class Answers:
             interrupt=one.id,
             state="pending",
             opened_at=tx.now,
-            choices=",".join(one.choices),
-            choice=None,
-            message=None,
             attempts=0,
             next_at=None,
             ended_at=None,
@@ -217,9 +213,7 @@ class Answers:
             return None
         choice: Choice = "approve" if asked.state == "approved" else "reject"
         if row.state == "pending":
-            DECIDE.run(
-                tx, request_is=request, to_choice=choice, to_message=words_of(asked), at=tx.now
-            )
+            DECIDE.run(tx, request_is=request, at=tx.now)
         covered: tuple[Covered, ...] = ()
         if choice == "approve":
             try:
@@ -239,8 +233,6 @@ class Answers:
             tx,
             request_is=request,
             attempts_were=row.attempts,
-            to_choice=choice,
-            to_message=words_of(asked),
             to_attempts=number,
             at=tx.now + wait * MICROSECONDS,
         )

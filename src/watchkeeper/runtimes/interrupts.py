@@ -32,8 +32,6 @@ DECIDE = Statement(
     .where(_THIS, interrupts.c.state == literal_column("'pending'"))
     .values(
         state=literal_column("'decided'"),
-        choice=bindparam("to_choice"),
-        message=bindparam("to_message"),
         next_at=bindparam("at"),
     )
 )
@@ -46,8 +44,6 @@ BEGIN = Statement(
     )
     .values(
         state=literal_column("'applying'"),
-        choice=bindparam("to_choice"),
-        message=bindparam("to_message"),
         attempts=bindparam("to_attempts"),
         next_at=bindparam("at"),
     )

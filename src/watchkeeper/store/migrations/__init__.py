@@ -17,6 +17,7 @@ from watchkeeper.store.migrations import (
     m0004_spending,
     m0005_indexes,
     m0006_kill,
+    m0007_interrupts,
 )
 
 
@@ -34,6 +35,7 @@ MIGRATIONS = (
     Migration(4, m0004_spending.apply),
     Migration(5, m0005_indexes.apply),
     Migration(6, m0006_kill.apply),
+    Migration(7, m0007_interrupts.apply),
 )
 LATEST = MIGRATIONS[-1].version
 
