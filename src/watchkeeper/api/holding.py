@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchkeeper.api.table import Call, Operation
 from watchkeeper.core.errors import NotFound
-from watchkeeper.decide.erasing.holds import Wanted, lift, list_holds, place
+from watchkeeper.decide.erasing.holds import Wanted, lift, list_holds, place, unknown_of
 from watchkeeper.wire.erasing import HoldRow, LiftHold, PlaceHold
 from watchkeeper.wire.pages import Page
 
@@ -35,10 +35,16 @@ async def place_hold(call: Call) -> Page[HoldRow]:
         if agent not in call.rooms.view.now.agents:
             raise NotFound(f"there is no agent {agent}", where="agents")
     wanted = Wanted(body.people, body.agents, body.runs, body.requests, body.everything)
+    unknown = await call.rooms.store.read(lambda tx: unknown_of(tx, body.people))
     await call.rooms.store.write(
         lambda tx: place(tx, body.hold, wanted, reason=body.reason, actor=call.actor)
     )
-    return await holds(call)
+    page = await holds(call)
+    rows = (
+        row.model_copy(update={"unknown": unknown}) if row.hold == body.hold else row
+        for row in page.rows
+    )
+    return page.model_copy(update={"rows": tuple(rows)})
 
 
 async def lift_hold(call: Call) -> Page[HoldRow]:

@@ -35,6 +35,8 @@ def subjects(session: Session, limit: int) -> None:
             for row in page.rows
         ],
     )  # fmt: skip
+    if page.total is not None and page.total > len(page.rows):
+        say(f"and {page.total - len(page.rows):,} more: --limit", err=True)
 
 
 @click.command(short_help="List erasures, ended or not.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from watchkeeper.cli.output import print_json, print_table
+from watchkeeper.cli.output import print_json, print_table, say
 from watchkeeper.cli.session import REASON, Session, speaks
 from watchkeeper.cli.words import at
 
@@ -62,7 +62,11 @@ def hold(
         everything=everything,
         reason=reason,
     )
-    _show(session, session.call(lambda plane: plane.place_hold(body)))
+    page = session.call(lambda plane: plane.place_hold(body))
+    _show(session, page)
+    for person in (one for row in page.rows for one in row.unknown):
+        say(f"! nothing is kept of {person} so far: what comes later is held", err=True)
+        say(f"  try:  if it is misspelt, hold the right name, and lift {name}", err=True)
 
 
 @click.command(short_help="Lift a legal hold.")

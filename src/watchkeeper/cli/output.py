@@ -51,6 +51,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
             cell + " " * (width - cell_width(cell)) for cell, width in zip(row, widths, strict=True)
         ]
         click.echo(_GAP.join(padded).rstrip())
+    if not cells:
+        say("none", err=True)
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:

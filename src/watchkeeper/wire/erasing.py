@@ -106,6 +106,8 @@ class HoldRow(Shown):
     lifted_at: int | None = None
     """None while it is in force."""
     lifted_why: str | None = None
+    unknown: tuple[str, ...] = ()
+    """Told once, to who placed it: people of whom nothing was kept until then."""
 
 
 class SubjectRow(Shown):

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Table, Text, bindparam, cast, literal, select, up
 from watchkeeper.approvals.tables import requests
 from watchkeeper.core.errors import Conflict, NotFound
 from watchkeeper.decide.erasing.hindrances import LEGAL
-from watchkeeper.decide.erasing.sought import runs_for
+from watchkeeper.decide.erasing.sought import runs_for, subjects_of
 from watchkeeper.identity.tables import runs
 from watchkeeper.store import retention
 from watchkeeper.store.metadata import Key, Whole, metadata
@@ -113,6 +113,15 @@ def place(tx: Transaction, hold: str, wanted: Wanted, *, reason: str, actor: str
     retention.hold(tx, f"{LEGAL}{hold}", held, sequence)
     _EXTEND.run(tx, at=tx.now)
     return sequence
+
+
+def unknown_of(tx: Transaction, people: Collection[str]) -> tuple[str, ...]:
+    """Return those of whom nothing is kept."""
+    return tuple(
+        one
+        for one in people
+        if not subjects_of(tx, {name_of(one)}) and not runs_for(tx, {name_of(one)})
+    )
 
 
 def lift(tx: Transaction, hold: str, *, reason: str, actor: str) -> int:
