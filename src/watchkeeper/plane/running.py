@@ -103,25 +103,7 @@ class Plane:
         started = {"version": rooms.version, "port": port, "ledger_key": log.key.text()}
         await self._record("plane.started", started)
         await self.server.open([unix, tcp])
-        self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
-        plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
-        self.schedule.every(_TRACE_SECONDS, "traces", rooms.projector.follow)
-        self.schedule.every(_FORGET_SECONDS, "purge of traces", rooms.projector.purge)
-        self.schedule.every(_EXPORT_SECONDS, "export of spans", rooms.exporter.run_due)
-        self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
-        self.schedule.every(LOOK_SECONDS, "checkpoints", log.advance)
-        for one in rooms.audit.anchoring.standings:
-            given = partial(rooms.audit.anchoring.run, one)
-            self.schedule.every(LOOK_SECONDS, f"anchor {name_of(one.anchor)}", given)
-        self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
-        self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
-        days = self.settings.personal_days
-        self.schedule.every(
-            _FORGET_SECONDS, "purge of the vault", lambda: purge_vault(rooms.store, days)
-        )
-        self.schedule.every(_ERASE_SECONDS, "erasures that were cut off", rooms.erasing.go_on)
-        self.schedule.every(_POLL_SECONDS, "runtimes", rooms.runtimes.poll_due)
-        self.schedule.every(_FORGET_SECONDS, "runs that have ended elsewhere", rooms.runtimes.purge)
+        self._plan_work()
         self.schedule.start()
         self.state.announce(
             PlaneFile(
@@ -176,6 +158,29 @@ class Plane:
             await self._step("last checkpoint", last)
         await self._step("store", self.rooms.store.close())
         _LOG.info("stopped")
+
+    def _plan_work(self) -> None:
+        """Say what recurs as long as the plane runs."""
+        rooms = self.rooms
+        self.schedule.every(_USES_SECONDS, "uses of secrets", rooms.sealed.note_uses)
+        plan_housekeeping(self.schedule, rooms.store, self.sweeper.wake)
+        self.schedule.every(_TRACE_SECONDS, "traces", rooms.projector.follow)
+        self.schedule.every(_FORGET_SECONDS, "purge of traces", rooms.projector.purge)
+        self.schedule.every(_EXPORT_SECONDS, "export of spans", rooms.exporter.run_due)
+        self.schedule.every(AUDIT_SECONDS, "audit of what waits", self.auditor.audit)
+        self.schedule.every(LOOK_SECONDS, "checkpoints", rooms.audit.log.advance)
+        for one in rooms.audit.anchoring.standings:
+            given = partial(rooms.audit.anchoring.run, one)
+            self.schedule.every(LOOK_SECONDS, f"anchor {name_of(one.anchor)}", given)
+        self.schedule.every(PROBE_SECONDS, "health", lambda: self.health.probe(rooms))
+        self.schedule.every(_PRICES_SECONDS, "prices", rooms.applying.reprice)
+        days = self.settings.personal_days
+        self.schedule.every(
+            _FORGET_SECONDS, "purge of the vault", lambda: purge_vault(rooms.store, days)
+        )
+        self.schedule.every(_ERASE_SECONDS, "erasures that were cut off", rooms.erasing.go_on)
+        self.schedule.every(_POLL_SECONDS, "runtimes", rooms.runtimes.poll_due)
+        self.schedule.every(_FORGET_SECONDS, "runs that have ended elsewhere", rooms.runtimes.purge)
 
     async def _open_vault(self) -> None:
         """Have personal data kept; without the key nothing of it is, and nothing is committed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from watchkeeper.core.clock import utc_text
-from watchkeeper.decide.reports.model import Asked, Body, Told, at, said
+from watchkeeper.decide.reports.model import Asked, Body, Say, Told, at, said
 from watchkeeper.ledger.reading import Pick
 from watchkeeper.store.journal import Event
 from watchkeeper.wire.reports import ReportSection
@@ -45,8 +45,8 @@ class Access(Told):
         Pick(("outcome.recorded",), containing='"classes_redacted":'),
     )
 
-    def __init__(self, asked: Asked) -> None:
-        super().__init__(asked)
+    def __init__(self, asked: Asked, say: Say) -> None:
+        super().__init__(asked, say)
         self._by_agent: dict[tuple[str, str, int], _Sum] = {}
         self._by_action: dict[tuple[str, str], _Sum] = {}
         self._listed = self.rows()

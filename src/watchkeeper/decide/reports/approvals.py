@@ -50,8 +50,7 @@ class Approvals(Told):
     )
 
     def __init__(self, asked: Asked, say: Say) -> None:
-        super().__init__(asked)
-        self._say = say
+        super().__init__(asked, say)
         self._requests: Counter[str] = Counter()
         self._created: dict[str | None, int] = {}
         self._waited: list[float] = []
@@ -80,7 +79,7 @@ class Approvals(Told):
             self._overridden[type_] += 1
             self._overrides.add(
                 at(event), event.sequence, type_, who(event.actor), event.subject, event.agent,
-                said(body, "reason"), self._say(event),
+                said(body, "reason"), self.say(event),
             )  # fmt: skip
 
     def _vote(self, event: Event, body: Body) -> None:

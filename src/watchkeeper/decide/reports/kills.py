@@ -39,8 +39,7 @@ class Kills(Told):
                    "breaker.")),)  # fmt: skip
 
     def __init__(self, asked: Asked, say: Say) -> None:
-        super().__init__(asked)
-        self._say = say
+        super().__init__(asked, say)
         self._locks: dict[str, _Lock] = {}
         self._earlier, self._drills = self.rows(), self.rows()
         self._incidents, self._breakers = self.rows(), self.rows()
@@ -84,7 +83,7 @@ class Kills(Told):
             )  # fmt: skip
         elif type_.startswith("breaker."):
             self._breakers.add(at(event), event.sequence, type_.removeprefix("breaker."),
-                               event.agent, who(event.actor), self._say(event))  # fmt: skip
+                               event.agent, who(event.actor), self.say(event))  # fmt: skip
 
     def _lift(self, event: Event, body: Body, lock: _Lock | None) -> None:
         lifted = (at(event), who(event.actor), said(body, "reason"))

@@ -35,7 +35,7 @@ MOST_AT_ONCE = 2
 Gone = Callable[[], Awaitable[bool]]
 """Tells whether who asked does not wait any more."""
 _KINDS: dict[str, Callable[[Asked, Say], Kind]] = {
-    "access": lambda asked, _: Access(asked),
+    "access": Access,
     "approvals": Approvals,
     "kills": Kills,
     "policies": Policies,

@@ -96,8 +96,9 @@ class Told(ABC):
 
     picks: tuple[Pick, ...] = ()
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, say: Say) -> None:
         self.asked = asked
+        self.say = say
 
     def read(self, tx: Transaction, after: int, upto: int) -> list[Event]:
         """Read the entries that are wanted, with the personal data that is still there."""

@@ -27,8 +27,7 @@ class Operators(Told):
     picks = (Pick(by="person/"), Pick(("person.",)))
 
     def __init__(self, asked: Asked, say: Say) -> None:
-        super().__init__(asked)
-        self._say = say
+        super().__init__(asked, say)
         self._done: Counter[tuple[str, str]] = Counter()
         self._people: dict[str, list[int]] = {}
         self._listed = self.rows()
@@ -43,7 +42,7 @@ class Operators(Told):
         seen[0] += 1
         seen[2] = event.at
         self._listed.add(at(event), event.sequence, person, event.type, event.subject, event.agent,
-                         self._say(event))  # fmt: skip
+                         self.say(event))  # fmt: skip
 
     def sections(self) -> tuple[ReportSection, ...]:
         """Return people, what each did, and each action."""

@@ -31,8 +31,7 @@ class Policies(Told):
     picks = (Pick((".applied", ".removed", "policy.staged", *_DEFINITIONS, *_OTHER)),)
 
     def __init__(self, asked: Asked, say: Say) -> None:
-        super().__init__(asked)
-        self._say = say
+        super().__init__(asked, say)
         self._by: Counter[tuple[str, str]] = Counter()
         self._documents, self._staged = self.rows(), self.rows()
         self._tools, self._others = self.rows(), self.rows()
@@ -44,7 +43,7 @@ class Policies(Told):
         self._by[person, event.type] += 1
         if event.type in _DEFINITIONS:
             self._tools.add(at(event), event.sequence, what, event.subject, person,
-                            self._say(event))  # fmt: skip
+                            self.say(event))  # fmt: skip
         elif event.type == "policy.staged":
             self._staged.add(at(event), event.sequence, event.subject, said(body, "from"),
                              said(body, "to"), person, said(body, "reason"))  # fmt: skip
@@ -56,7 +55,7 @@ class Policies(Told):
             )  # fmt: skip
         else:
             self._others.add(at(event), event.sequence, event.type, event.subject, person,
-                             self._say(event))  # fmt: skip
+                             self.say(event))  # fmt: skip
 
     def sections(self) -> tuple[ReportSection, ...]:
         """Return who changed what, and each change."""

@@ -52,8 +52,7 @@ class Spending(Told):
     picks = (Pick(("outcome.recorded", "budget.")),)
 
     def __init__(self, asked: Asked, say: Say) -> None:
-        super().__init__(asked)
-        self._say = say
+        super().__init__(asked, say)
         self.missing: tuple[str, ...] = (
             "the provider's own invoice: charges are by the prices that the plane had",
         )
@@ -93,7 +92,7 @@ class Spending(Told):
         """Take what a budget did, or what was done to it."""
         self._budgets.add(at(event), event.sequence, event.type.removeprefix("budget."),
                           event.subject.partition("/")[2], who(event.actor), said(body, "reason"),
-                          self._say(event))  # fmt: skip
+                          self.say(event))  # fmt: skip
 
     def finish(self, tx: Transaction) -> None:
         """Sum up what is kept of actions."""
