@@ -39,8 +39,11 @@ def plane(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Itera
     running = Plane(tmp_path_factory.mktemp("replays")).start()
     try:
         private = agent_document("private").rstrip() + "\n  logging: {zero_retention: true}\n"
+        browser = agent_document("browser").replace(
+            "{default: small-fast}", "{default: small-fast, hosted_tools: strip}"
+        )
         documents = world(
-            private, agent_document("seller", owner="sales"), provider_url=provider.url
+            private, browser, agent_document("seller", owner="sales"), provider_url=provider.url
         )
         people = (
             "operator_role: {name: rewinder, permissions: [read, replay]}\n---\n"
@@ -156,7 +159,7 @@ def test_a_run_is_decided_again_under_another_policy(
     assert ended.code == 7, ended.err
     assert "permit → hold" in ended.out
     assert called in ended.out
-    assert "It first differs at step 1: 1 that ran would not have" in ended.out
+    assert "It first differs at step 1. Of the steps that ran 1 would not have run" in ended.out
     assert on(plane, "replay", "decide", run.id).code == 0
     contract = tmp_path / "clerk.yaml"
     contract.write_text(agent_document(tools=("echo",)))
@@ -239,6 +242,20 @@ def test_what_was_not_kept_can_not_be_sent_again(plane: Plane) -> None:
     assert "the contract keeps digests only" in refused["message"]
     detail = plane.operator.get(f"/v1/runs/{run.id}/steps/2")
     assert any("the contract keeps digests only" in note for note in detail["notes"])
+
+
+def test_no_fork_has_its_provider_call_tools(plane: Plane, provider: Provider) -> None:
+    run = plane.enrol("browser").open_run()
+    asked = ask(run, told(THEN), web_search_options={})
+    eventually(lambda: plane.operator.get(f"/v1/contents/{asked}")["rows"], "what was asked")
+    run.close()
+    before = len(provider.requests())
+    refused = problem(plane.operator, run, 400, at=asked, live_model=True)
+    assert "would call tools by itself" in refused["message"]
+    assert len(provider.requests()) == before
+    notes = fork(plane, run, asked)["notes"]
+    assert any("would call tools by itself" in note for note in notes)
+    assert plane.operator.get("/v1/runs", agent="browser")["total"] == 1, "nothing was opened"
 
 
 def test_a_fork_needs_its_permission(plane: Plane, recorded: tuple[Run, str, str]) -> None:

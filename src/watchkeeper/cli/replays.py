@@ -219,8 +219,8 @@ def _show_run(found: ReplayedRun) -> None:
     say(
         "No verdict would differ."
         if diverges is None
-        else f"It first differs at step {diverges}: {found.blocked:,} that ran would not have, "
-        f"{found.allowed:,} that did not would have."
+        else f"It first differs at step {diverges}. Of the steps that ran {found.blocked:,} would "
+        f"not have run; of those that did not {found.allowed:,} would have."
     )
     say(f"It cost {dollars(found.cost_before)}; it would have cost {dollars(found.cost_after)}.")
 
