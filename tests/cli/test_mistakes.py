@@ -33,6 +33,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
         ("evidence export --period soon -o x", "--period: a period reads", "2026-11-01..2026-12"),
         ("evidence export --period 2026-11-02..2026-11-01 -o x", "begins before it ends", "UTC"),
         ("report access --from 1d -o x.pdf", ".pdf names no format", "--format"),
+        ("audit hold S --person kim --reason y", "hold: should be 1 to 63 lower-case letters", ""),
         ("telemetry dismiss fnd_x --reason y", "no finding", "`watchkeeper telemetry findings`"),
     ],
 )

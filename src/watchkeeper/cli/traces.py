@@ -202,8 +202,9 @@ def _headline(found: Trace) -> str:
     version = f" version {top.version}" if top.version is not None else ""
     behalf = f" for {top.principal}" if top.principal else ""
     tokens = top.input_tokens + top.output_tokens
+    lasted = f", {took(top)}" if top.end is not None else ""
     return (
-        f"{found.run}: {found.agent}{version}{behalf}, {how(top)}, {took(top)}, "
+        f"{found.run}: {found.agent}{version}{behalf}, {how(top)}{lasted}, "
         f"{count(top.calls, 'call')}, {top.refusals} refused, {tokens:,} tokens, "
         f"{dollars(top.cost_micros)}"
     )

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from watchkeeper.core.errors import Invalid
 from watchkeeper.registry.documents import KINDS, Document, Policy
-from watchkeeper.wire.base import NAME, problem_words
+from watchkeeper.wire.base import NAME, NAME_FORM, problem_words
 
 _MAX_NODES = 50_000
 _LONGEST_NUMBER = 100
@@ -190,7 +190,7 @@ _FORMS = (
     ("^(ssh-", "a public key as in authorized_keys, such as `ssh-ed25519 AAAA… laptop`"),
     ("^https?://|", "an address (https://…), spiffe://… or urn:…"),
     ("^https?://", "an address, https://… or http://…"),
-    (f"^{NAME}$", "1 to 63 lower-case letters, digits, dots, dashes and underscores"),
+    (f"^{NAME}$", NAME_FORM),
 )
 """What a text should be, by how the pattern opens that it does not fit."""
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 """The form of every name, as a regular expression to be matched whole."""
+NAME_FORM = "1 to 63 lower-case letters, digits, dots, dashes and underscores"
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 """The name of an agent, tool, role, budget, model, upstream or provider."""
 
@@ -22,6 +23,7 @@ def problem_words(message: object) -> str:
     said = str(message).removeprefix("Value error, ")
     for subject in ("Input should", "String should", "Value should"):
         said = said.replace(subject, "should")
+    said = said.replace(f"should match pattern '^{NAME}$'", f"should be {NAME_FORM}")
     return said.replace("should have at least 1 character", "is empty")
 
 
