@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.rig.agent import Run
@@ -140,3 +143,15 @@ class DeskWorld:
             ),
             self.hold("teller", "close_account", account="acc_9"),
         ]
+
+
+@contextmanager
+def filled_desk(directory: Path) -> Iterator[DeskWorld]:
+    """A plane of its own with something in every pane."""
+    plane = Plane(directory).start()
+    try:
+        desk = DeskWorld(plane)
+        desk.fill()
+        yield desk
+    finally:
+        plane.close()

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.console.desk_world import DeskWorld
+from tests.console.desk_world import DeskWorld, filled_desk
 from tests.console.session import Session, session
-from tests.rig.plane import Plane
 from watchkeeper.client.address import Address
 from watchkeeper.console.blocks import Prose
 from watchkeeper.console.watched import watched
@@ -19,13 +18,8 @@ from watchkeeper.core.evidence.check import verify
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskWorld]:
-    plane = Plane(tmp_path_factory.mktemp("evidence")).start()
-    try:
-        desk = DeskWorld(plane)
-        desk.fill()
+    with filled_desk(tmp_path_factory.mktemp("evidence")) as desk:
         yield desk
-    finally:
-        plane.close()
 
 
 async def write_evidence(console: Session, of: str) -> Path:

@@ -7,20 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.console.desk_world import DeskWorld
+from tests.console.desk_world import DeskWorld, filled_desk
 from tests.console.session import session
-from tests.rig.plane import Plane
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskWorld]:
-    plane = Plane(tmp_path_factory.mktemp("traces")).start()
-    try:
-        desk = DeskWorld(plane)
-        desk.fill()
+    with filled_desk(tmp_path_factory.mktemp("traces")) as desk:
         yield desk
-    finally:
-        plane.close()
 
 
 async def test_enter_opens_the_trace_of_a_run_and_esc_returns(desk: DeskWorld) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.console.desk_world import DeskWorld
+from tests.console.desk_world import DeskWorld, filled_desk
 from tests.journeys.demo import COMMANDS
 from tests.rig.console import ConsoleDriver
-from tests.rig.plane import Plane
 from tests.rig.tmux import Tmux
 from watchkeeper.console.place import PLACE_FILE
 
@@ -22,13 +21,8 @@ Terminal = Callable[..., Tmux]
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskWorld]:
-    plane = Plane(tmp_path_factory.mktemp("happened")).start()
-    try:
-        desk = DeskWorld(plane)
-        desk.fill()
+    with filled_desk(tmp_path_factory.mktemp("happened")) as desk:
         yield desk
-    finally:
-        plane.close()
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=["80x24", "160x48"])
