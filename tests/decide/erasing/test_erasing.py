@@ -20,6 +20,10 @@ from watchkeeper.decide.catalogue import CatalogueView, build_catalogue
 from watchkeeper.decide.erasing import service, sweep
 from watchkeeper.decide.erasing.records import list_erasures
 from watchkeeper.decide.erasing.service import Erasing
+from watchkeeper.identity.enrolment import enrol, redeem_enrolment, workload_of
+from watchkeeper.identity.model import NewRun
+from watchkeeper.identity.runs import open_run
+from watchkeeper.identity.tables import runs
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.ledger.verification import verify
 from watchkeeper.store import retention
@@ -261,3 +265,34 @@ async def test_one_that_does_not_get_on_needs_somebody(store: Store, tmp_path: P
     assert "has not ended" in need.text
     await erasing(store, tmp_path).go_on()
     assert await needs_of_erasures(rooms, store.clock.now() + 11 * minute, mine=True) == []
+
+
+async def test_who_is_called_as_somebody_begins_stays_in_their_runs(
+    store: Store, tmp_path: Path
+) -> None:
+    kim = "kim@people.example"
+    (tmp_path / "plane.log").touch()
+
+    def opened(tx: Transaction) -> None:
+        workload = workload_of(tx, redeem_enrolment(
+            tx, enrol(tx, "clerk", ttl_seconds=60, actor="x").secret
+        ).secret)  # fmt: skip
+        for person in (
+            f"{kim}.org",
+            f"user/{kim}.co-op.org",
+            f"mailto:{kim}",
+            f"{kim}.org and {kim}",
+        ):
+            new = NewRun("work", person)
+            open_run(tx, workload, 1, new, run=tx.new_id("run"), ttl_seconds=60, epoch=0)
+
+    await store.write(opened)
+    await store.write(
+        lambda tx: tx.record("x.y", actor="x", subject="x", whose=kim, body={"a": kim})
+    )
+    await erasing(store, tmp_path).erase([kim], reason="asked", despite=(), actor="person/ada")
+    query = select(runs.c.on_behalf_of).order_by(runs.c.run)
+    found = await store.read(lambda tx: list(tx.connection.scalars(query)))
+    assert found == [
+        f"{kim}.org", f"user/{kim}.co-op.org", "mailto:[erased]", "[erased].org and [erased]"
+    ]  # fmt: skip

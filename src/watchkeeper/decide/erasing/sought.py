@@ -26,6 +26,7 @@ _BEGINS = (
 )
 """After no letter, unless that is the end of an escape: `jkim@…` and `j.kim@…` are others."""
 _ENDS = r"(?!-*[^\W_])"
+_GOES_ON = re.compile(r"(?:\.[^\W_]+(?:-+[^\W_]+)*)+")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LEAST_DIGITS = 6
 _LONGEST_NAME = 200
@@ -69,6 +70,11 @@ class Sought:
         made: dict[str, Any] = {name: tuple(said) if name in ordered else frozenset(said)
                                 for name, said in packed.items()}  # fmt: skip
         return cls(**made)
+
+    def is_another(self, name: str) -> bool:
+        """Tell whether an address that names somebody goes on: `kim@x.co.uk` is not `kim@x.co`."""
+        found = self._pattern.search(name) if self.within else None
+        return found is not None and _GOES_ON.fullmatch(name, found.end()) is not None
 
     def without(self, text: str) -> str:
         """Return a text without anything that is looked for."""

@@ -54,6 +54,8 @@ WORDS: Mapping[str, Mapping[str, str | None]] = {
 """What rows of a run for a person say of the person, and what stands there instead."""
 
 
+_NAMES = frozenset({"on_behalf_of", "person", "principal"})
+"""Columns that name one person and say nothing else."""
 _ABOUT: tuple[Kind, ...] = ("agent", "run", "request", "runtime")
 
 
@@ -95,7 +97,8 @@ def look(tx: Transaction, table: Table, sought: Sought) -> Iterator[Row]:
             before = held[name]
             if before is None:
                 continue
-            after: str | None = sought.without(before)
+            names_another = name in _NAMES and sought.is_another(before)
+            after: str | None = before if names_another else sought.without(before)
             if of_person and name in words:
                 after = words[name]
             if after != before:
