@@ -22,7 +22,7 @@ from watchkeeper.decide.runs.unsettled import SWEEP, sweeping
 from watchkeeper.decide.service import Decider
 from watchkeeper.health.model import Remote
 from watchkeeper.identity.enrolment import enrol, redeem_enrolment
-from watchkeeper.identity.model import IssuedRun, NewRun
+from watchkeeper.identity.model import IssuedRun, NewRun, ReplayOf
 from watchkeeper.ledger.reading import read_events
 from watchkeeper.store.journal import Event
 from watchkeeper.store.store import Store
@@ -53,9 +53,9 @@ class Ground:
     missing: dict[str, int] = field(default_factory=dict)
     seen: int = 0
 
-    async def open(self, parent: str | None = None) -> IssuedRun:
+    async def open(self, replay: ReplayOf | None = None) -> IssuedRun:
         """Open a run."""
-        new = NewRun("refund", "ada")
+        new = NewRun("refund", "ada", replay=replay)
         _, issued = await Envelopes(self.decider).open(self.credential, new)
         return issued
 

@@ -13,7 +13,7 @@ from watchkeeper.decide.runs.fleet import describe_agents
 from watchkeeper.decide.runs.health import Health
 from watchkeeper.decide.runs.unsettled import recover
 from watchkeeper.health.service import RUN
-from watchkeeper.identity.model import IssuedRun
+from watchkeeper.identity.model import IssuedRun, ReplayOf
 from watchkeeper.kill.model import LockTarget, NewLock
 from watchkeeper.kill.service import lift, put_in_force
 from watchkeeper.store import timers
@@ -248,6 +248,20 @@ async def test_of_an_agent_nothing_is_expected_unless_its_contract_says_so(groun
     assert await ground.told() == ["agent.silent", "agent.back", "agent.silent", "agent.back"]
     await ground.pass_time(7200, step=600)
     assert (await ground.told()).count("agent.silent") == 2
+
+
+async def test_what_is_replayed_is_no_sign_of_an_expected_agent(ground: Ground) -> None:
+    await ground.put(with_health(expect_every_seconds=3600))
+    run = await ground.open()
+    await ground.act(run)
+    await end(ground, run)
+    await ground.pass_time(1800, step=600)
+    was = await row(ground)
+    forked = await ground.open(replay=ReplayOf(run.run, "dec_1", "person/ada"))
+    await ground.act(forked, "ch_2")
+    assert (await row(ground)).last_seen_at == was.last_seen_at
+    await ground.pass_time(1801, step=600)
+    assert await ground.told() == ["agent.silent"]
 
 
 async def test_signs_are_told_as_they_were_given(ground: Ground) -> None:

@@ -19,6 +19,7 @@ from watchkeeper.decide.tables import (
     is_permitted,
 )
 from watchkeeper.identity.model import RunFacts
+from watchkeeper.identity.tables import replay_runs
 from watchkeeper.store.marks import PERSONAL
 from watchkeeper.store.statement import Row, Statement
 from watchkeeper.store.transaction import Transaction
@@ -52,15 +53,16 @@ _BY_KEY = Statement(
         is_permitted,
     )
 )
+_OF_A_REPLAY = select(replay_runs.c.run).where(replay_runs.c.run == decisions.c.run).exists()
 _NEWEST = {
     # one short look into an index for each: grouping reads every decision there is
     by: Statement(
         select(decisions)
-        .where(decisions.c[by] == bindparam("name_is"))
+        .where(decisions.c[by] == bindparam("name_is"), *unless)
         .order_by(decisions.c.decision.desc())
         .limit(1)
     )
-    for by in ("agent", "run")
+    for by, unless in (("agent", [~_OF_A_REPLAY]), ("run", []))
 }
 _SETTLE = Statement(
     update(decisions)
@@ -371,6 +373,9 @@ def find_by_key(tx: Transaction, run: str, key: str) -> Row | None:
 def newest_decisions(
     tx: Transaction, by: Literal["agent", "run"], names: Iterable[str]
 ) -> dict[str, Row]:
-    """Return the newest decision of each named agent or run that has one."""
+    """Return the newest decision of each named agent or run that has one.
+
+    What somebody replays is no sign that its agent does anything.
+    """
     newest = ((name, _NEWEST[by].first(tx, name_is=name)) for name in names)
     return {name: row for name, row in newest if row is not None}

@@ -18,6 +18,7 @@ from watchkeeper.gateways.http import AsgiApp
 from watchkeeper.gateways.model.conversation import said_in
 from watchkeeper.gateways.model.dialects.anthropic import ANTHROPIC
 from watchkeeper.gateways.model.dialects.openai import OPENAI
+from watchkeeper.gateways.model.errors import ModelError
 from watchkeeper.gateways.replay.inward import Answered, post
 from watchkeeper.gateways.replay.recorded_calls import RecordedCall, find_call
 from watchkeeper.gateways.replay.runs import ReplayRuns
@@ -27,8 +28,8 @@ from watchkeeper.wire.replays import Fork, ForkResult, Said
 MOST_AT_ONCE = 4
 _OK = 200
 _LONGEST_ERROR = 500
-_PATHS = {
-    dialect.endpoint: (surface.prefix, surface.prefix + dialect.path)
+_SPOKEN = {
+    dialect.endpoint: (surface.prefix, dialect)
     for surface in (OPENAI, ANTHROPIC)
     for dialect in surface.dialects
 }
@@ -41,6 +42,7 @@ NOTES = (
 )
 
 NOT_SENT = "nothing was sent: without a live model a fork only says what it would ask"
+NEVER_SENT = "for this call the provider would call tools by itself: a replay never sends it"
 
 
 class Forks:
@@ -55,9 +57,9 @@ class Forks:
     async def fork(self, run: str, wanted: Fork, *, by: str) -> ForkResult:
         """Send the model call at or after a step again and return what was said to it.
 
-        Raises `NotFound` and `Invalid` as `find_call`, `Conflict` while too many are under way,
-        `Forbidden` and others where the agent may not open a run now. Its run is closed in the
-        end, also where its caller gives up.
+        Raises `NotFound` and `Invalid` as `find_call`, `Invalid` where the provider would call
+        tools, `Conflict` while too many are under way, `Forbidden` and others where the agent may
+        not open a run now. Its run is closed in the end, also where its caller gives up.
         """
         if len(self._tasks) >= MOST_AT_ONCE:
             raise Conflict(
@@ -77,8 +79,11 @@ class Forks:
     async def _fork(self, run: str, wanted: Fork, by: str) -> ForkResult:
         names = self._decider.catalogue.now.functions
         call = await self._decider.store.scan(lambda tx: find_call(tx, run, wanted, names))
+        hosted = await asyncio.to_thread(_has_hosted_tools, call)
         if not wanted.live_model:
-            return _told(call, NOT_SENT)
+            return _told(call, NOT_SENT, *([NEVER_SENT] if hosted else []))
+        if hosted:
+            raise Invalid(NEVER_SENT, where="at", remedy="leave --live-model out")
         issued = await self._runs.open(call.facts, call.at.decision, wanted.reason, by=by)
         outcome = "failed"
         try:
@@ -92,9 +97,9 @@ class Forks:
             await self._runs.close(call.facts.agent, issued.run, outcome, "a replay", by=by)
 
     async def _send(self, call: RecordedCall, issued: IssuedRun) -> Answered:
-        prefix, path = _PATHS[call.endpoint]
+        prefix, dialect = _SPOKEN[call.endpoint]
         headers = {**_HEADERS, "authorization": f"Bearer {issued.token}"}
-        return await post(self._apps[prefix], path, call.body, headers)
+        return await post(self._apps[prefix], prefix + dialect.path, call.body, headers)
 
     async def _result(
         self, call: RecordedCall, issued: IssuedRun, answered: Answered, decision: str | None
@@ -120,6 +125,15 @@ class Forks:
                 "cost_micros": cost,
             }
         )
+
+
+def _has_hosted_tools(call: RecordedCall) -> bool:
+    """Tell whether the provider would call tools; of what can't be read the gateway says why."""
+    _, dialect = _SPOKEN[call.endpoint]
+    try:
+        return bool(dialect.read(call.body, _HEADERS).hosted_tools)
+    except ModelError:
+        return False
 
 
 def _alike(then: Said, now: Said) -> bool:
