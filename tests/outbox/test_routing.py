@@ -116,12 +116,14 @@ class Failing(Store):
 
     fails = False
 
-    async def write(self, unit: Callable[[Transaction], T], *, patience: float = 0) -> T:
+    async def write(
+        self, unit: Callable[[Transaction], T], *, patience: float = 0, durable: bool = True
+    ) -> T:
         if self.fails:
             self.fails = False
             raise Unavailable("the store cannot write")
         try:
-            return await super().write(unit, patience=patience)
+            return await super().write(unit, patience=patience, durable=durable)
         except Conflict:
             self.fails = True
             raise

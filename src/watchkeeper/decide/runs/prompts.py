@@ -6,8 +6,8 @@ import hashlib
 
 from watchkeeper.identity.rules import check_token
 from watchkeeper.identity.runs import facts_of
-from watchkeeper.store.transaction import Transaction
 from watchkeeper.store.marks import PERSONAL
+from watchkeeper.store.transaction import Transaction
 
 _LENGTH = 26
 
