@@ -18,6 +18,7 @@ from tests.rig.receiver import Receiver, Say
 from tests.rig.world import POLICY
 from watchkeeper.cli.exits import CONFLICT, HELD, NOT_FOUND, OK, REFUSED
 from watchkeeper.outbox.signatures import read_secrets
+from watchkeeper.wire.function_names import with_digest
 
 CALLS = "/humanlayer/v1/function_calls"
 
@@ -183,6 +184,18 @@ def test_a_function_call_is_approved_by_the_answer_that_says_so(started: Plane) 
     assert len(redeemed) == 1
     # the same action under another id is another call: it waits for an approval of its own
     assert run.caller.post(CALLS, call_of("c2"))["status"]["approved"] is None
+
+
+def test_a_function_is_known_by_the_name_that_agents_see_too(started: Plane) -> None:
+    run = started.enrol("clerk").open_run()
+    digest = with_digest("books.create_refund")
+    for call, name in (("c1", "books_create_refund"), ("c2", digest)):
+        asked = run.caller.post(CALLS, call_of(call, fn=name))
+        assert asked["spec"]["fn"] == "books.create_refund"
+        assert asked["status"]["approved"] is None
+        assert run.caller.post(CALLS, call_of(call))["spec"] == asked["spec"], "the same call"
+    denied = run.caller.post(CALLS, call_of("c3", fn="books_unheard_of"))["status"]
+    assert "contract/clerk/tools" in denied["comment"]
 
 
 def test_two_calls_for_the_same_action_take_two_approvals(started: Plane) -> None:

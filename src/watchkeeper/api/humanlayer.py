@@ -26,7 +26,7 @@ async def submit_call(call: Call) -> FunctionCall:
     body: SubmitFunctionCall = call.body
     try:
         ask = Ask(
-            name=body.spec.fn,
+            name=call.rooms.view.now.functions.tool(body.spec.fn),
             arguments=body.spec.kwargs,
             traceparent=call.caller.text() if call.caller else None,
         )

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from watchkeeper.wire.base import Shown
+from watchkeeper.wire.function_names import LONGEST
 
 
 class _Loose(BaseModel):
@@ -18,7 +19,8 @@ class _Loose(BaseModel):
 class FunctionSpec(_Loose):  # type: ignore[no-redef]
     """A function that an agent would call, with its arguments."""
 
-    fn: str = Field(max_length=63)
+    fn: str = Field(max_length=LONGEST)
+    """A tool as contracts call it, or as agents are offered it; shown is the contract's name."""
     kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
