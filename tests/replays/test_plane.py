@@ -160,6 +160,9 @@ def test_a_run_is_decided_again_under_another_policy(
     assert "permit → hold" in ended.out
     assert called in ended.out
     assert "It first differs at step 1. Of the steps that ran 1 would not have run" in ended.out
+    file.write_text('@id("none") forbid (principal, action, resource == Tool::"books.eco");')
+    misspelt = on(plane, "replay", "decide", run.id, "--policy", str(file)).out
+    assert 'names Tool::"books.eco", which does not exist' in misspelt
     assert on(plane, "replay", "decide", run.id).code == 0
     contract = tmp_path / "clerk.yaml"
     contract.write_text(agent_document(tools=("echo",)))

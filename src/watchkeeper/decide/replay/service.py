@@ -18,7 +18,7 @@ from watchkeeper.core.clock import MICROSECONDS
 from watchkeeper.core.errors import Conflict, NotFound, WatchkeeperError
 from watchkeeper.decide.catalogue import Catalogue, build_catalogue
 from watchkeeper.decide.models.price_search import known_of
-from watchkeeper.decide.policies.applying import after_plan, providers_of, read_files
+from watchkeeper.decide.policies.applying import after_plan, gaps_of, providers_of, read_files
 from watchkeeper.decide.replay.differences import Differences
 from watchkeeper.decide.replay.recorded import read_recorded
 from watchkeeper.decide.replay.redecision import decide_again
@@ -199,6 +199,9 @@ class Replays:
                 name: staged.stage for name, staged in read_stages(tx).items() if name not in tried
             }
             after = after_plan(standing, changes)
+            if sources:
+                were = gaps_of(standing)
+                said += [f"! {gap}" for gap in gaps_of(after) if gap not in were]
             known = known_of(providers_of(after), read_book(tx))
             catalogue = build_catalogue(after, stages, known)
             of_run = None
