@@ -57,6 +57,11 @@ def test_a_runtime_says_what_it_cannot_do_and_how_old_its_word_is() -> None:
     assert runtimes.cells(runtimes.lines([never], {})[0], moment())["seen"].text == "never"
     run = runtimes.RuntimeLine(kind="run", runtime=down, run=samples.remote_run(runtime="apps"))
     assert why_not(run, "stop") == "adk can't stop; kill its agent instead"
+    at_once = run.model_copy(
+        update={"runtime": run.runtime.model_copy(update={"can": ("list", "stop all")})}
+    )
+    only = f"it can only stop all that runs there: kill runtime/{run.runtime.runtime}"
+    assert why_not(at_once, "stop") == only
     ended = run.model_copy(update={"run": samples.remote_run(ended_at=NOW)})
     assert why_not(ended, "stop") == "it has ended"
     assert why_not(found[0], "stop") == "the cursor is not on a run"
