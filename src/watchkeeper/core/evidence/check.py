@@ -144,7 +144,7 @@ class Verifier:
         self.checkpoint = Checkpoint(bundle.read("checkpoint", 1 << 16).decode())
         if not self.checkpoint.signed_by(by) or self.checkpoint.origin != by.name:
             raise Broken(f"the checkpoint is not signed by {by.text}")
-        which = "which you gave" if trusted else "which nobody but the bundle names"
+        which = "a key from outside it" if trusted else "which nobody but the bundle names"
         found.proven.append(f"the manifest of {len(bundle.listed)} members and the checkpoint are "
                             f"signed by {by.text}, {which}")  # fmt: skip
         found.trusted = bool(trusted)
@@ -287,8 +287,9 @@ class Verifier:
             )
             self.found.proven.append(f"the log only grew from {older} on")
         if anchored < (self._manifest["entries"]["last"] or 0):
-            self.found.unproven.append(f"entries after {anchored:,} are un-anchored: nobody but "
-                                       "the plane keeps what they were")  # fmt: skip
+            which = f"entries after {anchored:,} are" if anchored else "all entries are"
+            self.found.unproven.append(f"{which} un-anchored: nobody but the plane keeps what "
+                                       "they were")  # fmt: skip
 
     def _read_documents(self) -> None:
         held = set()
