@@ -36,7 +36,8 @@ class Decide:
                 raise Unauthenticated(
                     "a run token is needed",
                     rule="identity/token",
-                    remedy="open a run and send its token as `Authorization: Bearer wkr_…`",
+                    remedy="open a run and send its token as `Authorization: Bearer wkr_…`; "
+                    "one of a replay is for MCP and model calls alone",
                 )
             ask = read_ask(await read_all(receive))
             if ask.traceparent is None and (given := read_context(scope["headers"])) is not None:
