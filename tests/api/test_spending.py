@@ -104,6 +104,11 @@ def test_the_commands_print_what_was_spent_and_the_calls_behind_it(spent: Plane)
     of = on(spent, "decisions", "--of", "team=research", "--json")
     assert [row["agent"] for row in json.loads(of.out)["rows"]] == ["reader"]
     assert on(spent, "decisions", "--of", "colour=red").code == exits.USAGE
+    before = on(spent, "decisions", "--until", "2020-01-01", "--json")
+    assert json.loads(before.out)["rows"] == []
+    assert (
+        on(spent, "spending", "--since", "2020-01-01", "--by", "project").out.splitlines() == table
+    )
     assert on(spent, "decisions", "--cost", "much").code == exits.REFUSED
 
 

@@ -28,7 +28,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
         ("trace req_01m8", "req_01m8 is no run", "`watchkeeper requests show req_01m8`"),
         ("traces show dec_x", "there is no decision 'dec_x'", "`watchkeeper decisions`"),
         ("traces list --verdict refused", "verdict: verdict must be one of permit", ""),
-        ("decisions --since soon", "Invalid value for '--since': 'soon'", "write 90s, 30m"),
+        ("decisions --since soon", "Invalid value for '--since': 'soon'", "2026-11-17T12:00Z"),
         ("ask spike cost --until soon", "Invalid value for '--until': 'soon'", "2026-11-17"),
         ("evidence export --period soon -o x", "--period: a period reads", "2026-11-01..2026-12"),
         ("evidence export --period 2026-11-02..2026-11-01 -o x", "begins before it ends", "UTC"),

@@ -102,8 +102,9 @@ def test_windows_name_what_is_asked_for(plane: Plane, clerk: Agent) -> None:
     run.decide("books.unknown")
     found = plane.operator.get("/v1/spans", run=run.id, status="error")["rows"]
     assert [row["subject"] for row in found] == ["books.unknown"]
-    listed = on(plane, "traces", "list", "--agent", "clerk", "--verdict", "deny").out
-    assert run.id in listed
+    denied = ("traces", "list", "--agent", "clerk", "--verdict", "deny")
+    assert run.id in on(plane, *denied, "--since", "2020-01-01").out
+    assert run.id not in on(plane, *denied, "--until", "2020-01-01").out
     assert on(plane, "traces", "list", "--agent", "nobody").out.count("\n") == 1
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from watchkeeper.cli.output import print_json, print_table, say, say_line
-from watchkeeper.cli.questions import QuestionGroup, between, period_options, say_limits
+from watchkeeper.cli.periods import between, period_options
+from watchkeeper.cli.questions import QuestionGroup, say_limits
 from watchkeeper.cli.session import Session, speaks
 from watchkeeper.cli.words import at
 from watchkeeper.core.money import dollars

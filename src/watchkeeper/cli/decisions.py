@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from watchkeeper.cli.fleet import print_page
 from watchkeeper.cli.named import of
 from watchkeeper.cli.output import fail
+from watchkeeper.cli.periods import between, period_options
 from watchkeeper.cli.session import AFTER, LIMIT, Session, speaks
 from watchkeeper.cli.waiting import said_while
-from watchkeeper.cli.words import at, read_span
+from watchkeeper.cli.words import at
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars, micros_from_text
 from watchkeeper.wire.data import DATA_CLASSES
 from watchkeeper.wire.decisions import DecisionRow
 
+if TYPE_CHECKING:
+    from watchkeeper.client.api import PlaneClient
+    from watchkeeper.wire.pages import Page
+
 _OUTCOMES = ["succeeded", "failed", "unknown", "running"]
 _ENDED = "Only succeeded, failed, unknown or running."
-_PASSED = "Where such data passed: email, card …"
+_PASSED = "Where it went in, came out or was redacted."
 
 
 @click.command()
@@ -31,7 +36,7 @@ _PASSED = "Where such data passed: email, card …"
 @click.option("--data", type=click.Choice(DATA_CLASSES), metavar="CLASS", help=_PASSED)
 @click.option("--budget", metavar="BUDGET", help="Only what this budget paid for, in its period.")
 @click.option("--cost", metavar="AMOUNT", help="Only what cost at least e.g. 0.05 dollars.")
-@click.option("--since", metavar="TIME", help="Of the last e.g. 12h, 7d.")
+@period_options()
 @click.option(
     "--order", type=click.Choice(["newest", "dearest"]), default="newest", show_default=True
 )
@@ -43,24 +48,24 @@ def decisions(
     named: dict[str, Any],
     cost: str | None,
     since: str | None,
+    until: str | None,
     **asked: Any,
 ) -> None:
     """List decisions, newest or dearest first.
 
-    BY: kind, name, or as in `spending --by`. DATA: `in` with the call, `out` to
-    the agent, `redacted` before. Why so: `watchkeeper policy explain`.
+    BY: kind, name, or as in `spending --by`. Why so: `policy explain`.
     """
     try:
         least = micros_from_text(cost) if cost is not None else None
     except Invalid as error:
         fail(error)
-    seconds = read_span(since) if since else None
+
+    async def read(plane: PlaneClient) -> Page[DecisionRow]:
+        period = await between(plane, since, until)
+        return await plane.decisions(cost_at_least=least, **{**asked, **named, **period})
+
     with said_while("looking through decisions"):
-        page = session.call(
-            lambda plane: plane.decisions(
-                cost_at_least=least, within_seconds=seconds, **{**asked, **named}
-            )
-        )
+        page = session.call(read)
     print_page(
         session,
         page,

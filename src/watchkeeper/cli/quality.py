@@ -10,7 +10,7 @@ import click
 
 from watchkeeper.cli.output import print_json, print_table, say, say_line
 from watchkeeper.cli.session import Session, speaks
-from watchkeeper.cli.words import at, read_span
+from watchkeeper.cli.words import at, read_time
 from watchkeeper.core.money import dollars
 
 if TYPE_CHECKING:
@@ -31,9 +31,8 @@ def quality(session: Session, by: str, span: str) -> None:
     """
     from watchkeeper.wire.quality import CHARACTERS_PER_SECOND, FEWEST
 
-    seconds = read_span(span)
     now = session.call(lambda plane: plane.status()).now
-    since = max(0, now - seconds * 1_000_000)
+    since = read_time(span, now)
     found = session.call(lambda plane: plane.quality(by=by, since=since))
     if session.json:
         print_json(found)

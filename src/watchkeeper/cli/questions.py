@@ -8,9 +8,10 @@ import click
 
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_json, print_table, say, say_line
+from watchkeeper.cli.periods import between, period_options
 from watchkeeper.cli.session import Session, ask_quietly, speaks
 from watchkeeper.cli.traces import print_spans
-from watchkeeper.cli.words import at, read_time
+from watchkeeper.cli.words import at
 from watchkeeper.core.money import dollars
 from watchkeeper.wire.data import DATA_CLASSES
 
@@ -59,32 +60,6 @@ class QuestionGroup(NamedGroup):
             for one in (known.rows if known else ())
             if one.saved and one.name.startswith(incomplete)
         ]
-
-
-def period_options(*, since: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command its period; `since`: from when unless told."""
-
-    def given(command: Callable[..., Any]) -> Callable[..., Any]:
-        to = click.option(
-            "--until", metavar="TIME",
-            help="Up to a date and time, or e.g. 4d ago; now unless told.",
-        )  # fmt: skip
-        back = click.option(
-            "--since", metavar="TIME", default=since, show_default=since is not None,
-            help="From a date and time (UTC), or e.g. 7d ago.",
-        )  # fmt: skip
-        return back(to(command))
-
-    return given
-
-
-async def between(plane: PlaneClient, since: str | None, until: str | None) -> dict[str, int]:
-    """Read a period by the plane's clock."""
-    if since is None and until is None:
-        return {}
-    now = (await plane.status()).now
-    told = {"since": since, "until": until}
-    return {name: read_time(text, now) for name, text in told.items() if text is not None}
 
 
 def _saved(name: str) -> click.Command:

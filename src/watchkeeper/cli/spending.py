@@ -12,7 +12,7 @@ from watchkeeper.cli.named import BY, of
 from watchkeeper.cli.output import fail, print_facts, print_json, print_table, say
 from watchkeeper.cli.session import LIMIT, Session, speaks
 from watchkeeper.cli.waiting import said_while
-from watchkeeper.cli.words import read_span
+from watchkeeper.cli.words import read_time
 from watchkeeper.core.errors import Invalid
 from watchkeeper.core.money import dollars
 from watchkeeper.core.words import count
@@ -36,10 +36,9 @@ def spending(session: Session, by: str, span: str, limit: int, named: dict[str, 
     """
     if click.get_current_context().invoked_subcommand is not None:
         return
-    seconds = read_span(span)
     with said_while("reading what was spent"):
         now = session.call(lambda plane: plane.status()).now + 1
-        since = max(0, now - seconds * 1_000_000)
+        since = read_time(span, now)
         found = session.call(
             lambda plane: plane.spending(by=by, since=since, until=now, limit=limit, **named)
         )

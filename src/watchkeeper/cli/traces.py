@@ -12,6 +12,7 @@ from watchkeeper.cli.comparing import compare
 from watchkeeper.cli.fleet import say_more
 from watchkeeper.cli.group import NamedGroup
 from watchkeeper.cli.output import print_facts, print_json, print_table, say, say_line
+from watchkeeper.cli.periods import between, period_options
 from watchkeeper.cli.session import AFTER, LIMIT, Session, speaks
 from watchkeeper.cli.words import at, read_span
 from watchkeeper.core.clock import MICROSECONDS
@@ -22,6 +23,8 @@ from watchkeeper.wire.data import DATA_CLASSES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from watchkeeper.client.api import PlaneClient
+    from watchkeeper.wire.pages import Page
     from watchkeeper.wire.traces import SpanRow, Trace
 
 _BY_PEOPLE = frozenset({"approved", "denied", "cancelled"})
@@ -90,14 +93,17 @@ traces.add_command(compare)
 @click.option("--rule", metavar="RULE", help="Only what this rule decided.")
 @click.option("--data", type=click.Choice(DATA_CLASSES), metavar="CLASS", help="With such data.")
 @click.option("--source", type=click.Choice(["plane", "agent"]), help="Only what this one tells.")
-@click.option("--since", metavar="TIME", help="Of the last e.g. 12h, 7d.")
+@period_options()
 @AFTER
 @LIMIT
 @speaks()
-def list_(session: Session, since: str | None, **asked: Any) -> None:
+def list_(session: Session, since: str | None, until: str | None, **asked: Any) -> None:
     """List spans of every run, newest first; the steps of one run: `watchkeeper trace RUN`."""
-    seconds = read_span(since) if since else None
-    page = session.call(lambda plane: plane.spans(within_seconds=seconds, **asked))
+
+    async def read(plane: PlaneClient) -> Page[SpanRow]:
+        return await plane.spans(**{**asked, **await between(plane, since, until)})
+
+    page = session.call(read)
     if session.json:
         print_json(page)
         return
@@ -108,18 +114,23 @@ def list_(session: Session, since: str | None, **asked: Any) -> None:
 @traces.command(short_help="Search refusals, holds, errors and approvals.")
 @click.argument("words", nargs=-1, required=True)
 @click.option("--agent", metavar="NAME", help="Only this agent's.")
-@click.option("--since", metavar="TIME", help="Of the last e.g. 12h, 7d.")
+@period_options()
 @AFTER
 @LIMIT
 @speaks()
-def search(session: Session, words: tuple[str, ...], since: str | None, **asked: Any) -> None:
+def search(
+    session: Session, words: tuple[str, ...], since: str | None, until: str | None, **asked: Any
+) -> None:
     """Search refusals, holds, errors and approvals for WORDS, newest first.
 
     All of the words must be there; each may go on, so `refund` finds refunds.
     """
-    seconds = read_span(since) if since else None
-    text = " ".join(words)
-    page = session.call(lambda plane: plane.spans(text=text, within_seconds=seconds, **asked))
+
+    async def read(plane: PlaneClient) -> Page[SpanRow]:
+        period = await between(plane, since, until)
+        return await plane.spans(**{**asked, **period, "text": " ".join(words)})
+
+    page = session.call(read)
     if session.json:
         print_json(page)
         return
