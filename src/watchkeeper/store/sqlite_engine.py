@@ -15,7 +15,6 @@ from watchkeeper.core.clock import Clock
 from watchkeeper.store.batch import Spoiled, run_queue, translate, unavailable
 from watchkeeper.store.feed import Publish
 from watchkeeper.store.journal import SELECT_HEAD, Journal
-from watchkeeper.store.log_copying import LogCopying
 from watchkeeper.store.migrations import migrate as migrate_schema
 from watchkeeper.store.queue import Queue, answer, refuse
 from watchkeeper.store.sqlite import BUSY_SECONDS, SqliteSession, connect
@@ -51,7 +50,6 @@ class SqliteEngine:
         if head is None:
             raise sqlite3.DatabaseError("the ledger's head is missing")
         self.head: int = head.sequence
-        self._log = LogCopying(path, session.driver)
 
     @classmethod
     async def open(cls, url: URL, clock: Clock, *, migrate: bool) -> Self:
@@ -115,7 +113,6 @@ class SqliteEngine:
         """Empty the log: in the file itself what is gone is written over at once."""
         self._see_all()
         for _ in range(_TRIES):
-            self._log.settle()
             busy, *_ = self._session.driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if not busy:
                 return True
@@ -129,7 +126,6 @@ class SqliteEngine:
         self._queue.closed = True
         while self._queue:
             self._drain()
-        self._log.close()
         self._reader.close()
         self._reader_driver.close()
         self._session.close()
@@ -168,7 +164,6 @@ class SqliteEngine:
         units = self._queue.take()
         if not units:
             return
-        events = False
         try:
             # savepoints copy every page that a unit touches: only once a unit has failed late
             ran, batch = run_queue(self._session, self._journal, self._clock, units, isolate=False)
@@ -180,9 +175,7 @@ class SqliteEngine:
         else:
             self._queue.put_back(units[len(ran) :])
             answer(ran)
-            events = bool(batch)
             self._publish(batch, self._journal.sequence)
         if self._queue and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._drain)
-        self._log.committed(events=events)
